@@ -1,0 +1,135 @@
+"""The sessions that hold the project together; plain `nox` runs those that every change has to pass."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+from python_discovery import get_interpreter
+
+# The first release that finds interpreters by python_discovery, which this file asks too.
+nox.needs_version = ">=2026.8.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+# Where there is no network uv must not try either.
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+# The quick ones first; the tests last, so that their closing lines are what is read.
+nox.options.sessions = ["lint", "types", "wheels", "tests"]
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PLUGINS = ("./plugins/reactorhost-accesslog", "./plugins/reactorhost-echo")
+
+SUPPORTED = ("3.11", "3.12", "3.13")
+NEWER = ("3.14", "3.15")
+
+
+def show_pyenv() -> None:
+    """Let pyenv give every version that it has: its `python3.12` works only for versions that are switched on."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
+        names = [path.name for path in versions.glob("3.*") if re.fullmatch(r"3\.\d+\.\d+", path.name)]
+        os.environ["PYENV_VERSION"] = ":".join([*names, "system"])
+
+
+show_pyenv()
+PYTHONS = [version for version in (*SUPPORTED, *NEWER) if get_interpreter(version)]
+
+
+def group(*names: str) -> tuple[str, ...]:
+    """Return what the dependency groups ask for."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install host and plugins as a user would, and the groups beside them."""
+    session.install(".", *PLUGINS, *group(*groups))
+    # From here on the checkout is not importable: what is tested is what was installed.
+    session.env["PYTHONSAFEPATH"] = "1"
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests of host and plugins against the installed packages."""
+    missing = [version for version in SUPPORTED if version not in PYTHONS]
+    if missing:
+        session.log(f"not on this machine, so not tested: Python {', '.join(missing)}")
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure what the tests reach, in every process that they start."""
+    install(session, "test", "coverage")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, style and the direction of imports."""
+    session.install(*group("lint"))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    sources = os.pathsep.join(str(ROOT / folder) for folder in (".", *PLUGINS))
+    session.run("lint-imports", "--no-logo", env={"PYTHONPATH": sources})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of everything."""
+    session.install(".", *group("types"))
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS[0])
+def wheels(session: nox.Session) -> None:
+    """Build all distributions and use them as a stranger would, with the newest and the oldest dependencies."""
+    session.install(*group("wheels"))
+    # Outside the tree, so that nothing of the checkout can be found by accident.
+    with tempfile.TemporaryDirectory(prefix="reactorhost-wheels-") as folder:
+        dist = Path(folder) / "dist"
+        for source in (".", *PLUGINS):
+            session.run("python", "-m", "build", "--outdir", str(dist), source, silent=True)
+        session.run("python", "tests/wheels/check_archives.py", str(dist))
+        oldest = Path(folder) / "oldest.txt"
+        oldest.write_text("".join(f"{pin}\n" for pin in oldest_dependencies()))
+        for name, constraints in (("newest", []), ("oldest", ["--constraint", str(oldest)])):
+            use_wheels(session, Path(folder) / name, dist, constraints)
+
+
+def use_wheels(session: nox.Session, venv: Path, dist: Path, constraints: list[str]) -> None:
+    """Install the built wheels into a new environment and run the check with its interpreter."""
+    session.run("python", "-m", "venv", str(venv))
+    python = str(venv / "bin" / "python")
+    built = [str(wheel) for wheel in sorted(dist.glob("*.whl"))]
+    session.run(python, "-m", "pip", "install", "--quiet", *constraints, *built, external=True)
+    check = ROOT / "tests" / "wheels" / "check_installed.py"
+    with session.chdir(venv):
+        session.run(python, "-P", str(check), external=True)
+
+
+def oldest_dependencies() -> list[str]:
+    """Return each dependency pinned to the lowest version that the project allows."""
+    lowest = re.compile(r"([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)")
+    return [
+        "{}=={}".format(*found.groups()) for line in PROJECT["project"]["dependencies"] if (found := lowest.match(line))
+    ]
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure server CPU per echo against C and asyncio, and the time of `--help`."""
+    install(session)
+    results = ROOT / ".bench"
+    results.mkdir(exist_ok=True)
+    session.run("python", "tests/benchmarks/help_time.py", "--json", str(results / "help_time.json"))
+    session.run("python", "tests/benchmarks/echo_cpu.py", "--json", str(results / "echo_cpu.json"), *session.posargs)

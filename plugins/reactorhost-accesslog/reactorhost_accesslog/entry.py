@@ -1,0 +1,78 @@
+"""What is said about one finished connection, as a line of text or of JSON.
+
+Nothing here makes a system call or asks a clock.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One finished connection.
+
+    Attributes:
+        ended_at: Unix time in seconds.
+        id: number of the connection, unique in the worker `pid`.
+        seconds: how long it was open.
+        reason: why it ended, the value of a `CloseReason`.
+    """
+
+    ended_at: float
+    service: str
+    id: int
+    pid: int
+    peer: str
+    seconds: float
+    bytes_in: int
+    bytes_out: int
+    reason: str
+
+
+def text(entry: Entry) -> bytes:
+    """Return the entry as words between single spaces, always the same number of them."""
+    return (
+        f"{_timestamp(entry.ended_at)} {entry.service} {_word(entry.peer)} {entry.seconds:.3f}s"
+        f" in={entry.bytes_in} out={entry.bytes_out} reason={entry.reason} id={entry.id} pid={entry.pid}\n"
+    ).encode()
+
+
+def as_json(entry: Entry) -> bytes:
+    """Return the entry as a JSON object on one line."""
+    fields = {
+        "time": _timestamp(entry.ended_at),
+        "service": entry.service,
+        "id": entry.id,
+        "pid": entry.pid,
+        "peer": entry.peer,
+        "seconds": round(entry.seconds, 3),
+        "bytes_in": entry.bytes_in,
+        "bytes_out": entry.bytes_out,
+        "reason": entry.reason,
+    }
+    return json.dumps(fields).encode() + b"\n"
+
+
+FORMATS: Mapping[str, Callable[[Entry], bytes]] = {"text": text, "json": as_json}
+
+
+def _timestamp(unix_seconds: float) -> str:
+    # Milliseconds first: rounding them up may carry into the second.
+    seconds, milliseconds = divmod(round(unix_seconds * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
+
+
+def _word(peer: str) -> str:
+    # The name of a unix client is bytes of its own choice: without quotes a newline in it would forge a line.
+    if not peer:
+        return "-"
+    if peer.isprintable() and not any(c in peer for c in ' "\\'):
+        return peer
+    return json.dumps(peer).replace(" ", "\\u0020")

@@ -1,0 +1,96 @@
+"""The hooks: a finished connection becomes an entry, an entry a line, a line goes to its file.
+
+A file that cannot take a line never disturbs a connection. That is told once when it begins and once when it is
+over, with the number of lines that were lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING
+
+from reactorhost import Option, hookimpl
+from reactorhost_accesslog.entry import FORMATS, Entry
+from reactorhost_accesslog.line_file import LineFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reactorhost import CloseReason, Connection, Worker
+
+
+class AccessLog:
+    """One worker's access log, for all services that name it."""
+
+    def __init__(self) -> None:
+        self.format = "text"
+        self.file = LineFile("-")
+        self.lost = 0
+        """Lines lost since the file last took one."""
+        self._log = logging.getLogger(__name__)
+        self._pid = 0
+
+    @hookimpl
+    def options(self) -> list[Option]:
+        """Declare the keys of `[plugin.accesslog]`."""
+        return [
+            Option("format", str, default="text", help="text or json"),
+            Option("file", str, default="-", help="absolute path of the log; - is standard output"),
+        ]
+
+    @hookimpl
+    def configure(self, config: Mapping[str, object]) -> None:
+        """Take the options.
+
+        Raises:
+            ValueError: an option has a value that cannot work.
+        """
+        chosen, path = str(config["format"]), str(config["file"])
+        if chosen not in FORMATS:
+            raise ValueError(f"format is {' or '.join(FORMATS)}, not {chosen!r}")
+        if path != "-" and not os.path.isabs(path):
+            raise ValueError(f"file is an absolute path, or - for standard output, not {path!r}")
+        self.format = chosen
+        self.file = LineFile(path)
+
+    @hookimpl
+    def worker_start(self, worker: Worker) -> None:
+        """Open the file; one that cannot be opened fails the boot, not a night's log."""
+        self.file.open()
+        self._log = worker.log
+        self._pid = worker.pid
+
+    @hookimpl
+    def close(self, connection: Connection, reason: CloseReason) -> None:
+        """Write the line of a connection that ended."""
+        entry = Entry(
+            ended_at=time.time(),
+            service=connection.service,
+            id=connection.id,
+            pid=self._pid,
+            peer=str(connection.peer),
+            seconds=connection.age,
+            bytes_in=connection.bytes_in,
+            bytes_out=connection.bytes_out,
+            reason=reason.value,
+        )
+        self._write(FORMATS[self.format](entry))
+
+    @hookimpl
+    def worker_stop(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self.file.write(line)
+        except OSError as error:
+            if not self.lost:
+                self._log.warning("accesslog_write_failed file=%s error=%r", self.file.path, str(error))
+            self.lost += 1
+            return
+        if self.lost:
+            self._log.warning("accesslog_write_recovered file=%s lost=%d", self.file.path, self.lost)
+            self.lost = 0

@@ -1,0 +1,58 @@
+"""Entries as lines: whatever a peer calls itself, one line stays one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reactorhost_accesslog.entry import Entry, as_json, text
+
+ENTRY = Entry(
+    ended_at=1_795_416_773.123,
+    service="default",
+    id=17,
+    pid=4243,
+    peer="127.0.0.1:53422",
+    seconds=0.0041,
+    bytes_in=32,
+    bytes_out=32,
+    reason="peer",
+)
+
+
+def test_text() -> None:
+    assert text(ENTRY) == (
+        b"2026-11-23T06:52:53.123Z default 127.0.0.1:53422 0.004s in=32 out=32 reason=peer id=17 pid=4243\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended_at", "said"),
+    [(0.0, b"1970-01-01T00:00:00.000Z"), (59.9996, b"1970-01-01T00:01:00.000Z"), (1.9994, b"1970-01-01T00:00:01.999Z")],
+)
+def test_milliseconds_carry(ended_at: float, said: bytes) -> None:
+    assert text(dataclasses.replace(ENTRY, ended_at=ended_at)).split()[0] == said
+
+
+@given(st.text())
+def test_no_peer_can_forge_a_line_or_shift_the_words(peer: str) -> None:
+    line = text(dataclasses.replace(ENTRY, peer=peer))
+    assert len(line.split()) == len(text(ENTRY).split())
+    assert len(line.decode().splitlines()) == 1
+
+
+@given(st.text())
+def test_json_keeps_every_peer_as_it_is(peer: str) -> None:
+    line = as_json(dataclasses.replace(ENTRY, peer=peer))
+    assert line.count(b"\n") == 1
+    assert json.loads(line)["peer"] == peer
+
+
+@given(st.text(min_size=1))
+def test_different_peers_are_different_words(peer: str) -> None:
+    other = peer + "'"
+    assert text(dataclasses.replace(ENTRY, peer=peer)) != text(dataclasses.replace(ENTRY, peer=other))

@@ -1,0 +1,42 @@
+"""Host any TCP protocol in Python: a master forks workers, plugins handle the bytes.
+
+The names below are the whole public surface, with `reactorhost.hookspecs` and `reactorhost.testing`. They are
+resolved on first use, so that `reactorhost --help` pays for none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reactorhost.connection import CloseReason as CloseReason
+    from reactorhost.connection import Connection as Connection
+    from reactorhost.hookspecs import Option as Option
+    from reactorhost.hookspecs import hookimpl as hookimpl
+    from reactorhost.worker.worker import Worker as Worker
+
+__version__ = "0.1.0"
+
+__all__ = ["CloseReason", "Connection", "Option", "Worker", "__version__", "hookimpl"]
+
+_HOMES = {
+    "CloseReason": "reactorhost.connection",
+    "Connection": "reactorhost.connection",
+    "Option": "reactorhost.hookspecs",
+    "Worker": "reactorhost.worker.worker",
+    "hookimpl": "reactorhost.hookspecs",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,84 @@
+"""Addresses: where a service listens, and who is at either end of a connection.
+
+Nothing here resolves a name or opens a socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reactorhost.errors import UsageError, did_you_mean
+
+SCHEMES = ("tcp", "unix")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One place to listen: a TCP host and port, or the path of a unix socket.
+
+    `host` is empty for every interface, both of IPv4 and IPv6. Port 0 asks the kernel for a free one.
+    """
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.scheme == "unix":
+            return f"unix://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host or "*"
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+class Endpoint(NamedTuple):
+    """One end of a connection; `str()` of it is `host:port`, `[host]:port`, or `unix` with a path if there is one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if self.host.startswith("unix"):
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse(uri: str) -> Address:
+    """Read `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT` or `unix:///PATH`.
+
+    Raises:
+        UsageError: it is not an address; the message says what one looks like.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        scheme, rest = ("unix", uri) if uri.startswith("/") else ("tcp", uri)
+    if scheme not in SCHEMES:
+        hint = did_you_mean(scheme, SCHEMES)
+        raise UsageError(
+            f"{uri!r} has an unknown scheme {scheme!r}", hint=hint or "use tcp://HOST:PORT or unix:///PATH"
+        )
+    return _unix(uri, rest) if scheme == "unix" else _tcp(uri, rest)
+
+
+def _unix(uri: str, path: str) -> Address:
+    if not path.startswith("/") or path.endswith("/"):
+        raise UsageError(f"{uri!r} is not an absolute path", hint="a unix address is unix:///path/of/the.socket")
+    if len(path.encode()) > 107:
+        raise UsageError(f"{uri!r} is too long", hint="a unix socket's path has at most 107 bytes")
+    return Address("unix", path=path)
+
+
+def _tcp(uri: str, rest: str) -> Address:
+    host, separator, port = rest.rpartition(":")
+    if not separator or host.endswith(":") or host.count("[") != host.count("]"):
+        raise UsageError(f"{uri!r} has no port", hint="a TCP address is tcp://HOST:PORT, and IPv6 is tcp://[::1]:9000")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise UsageError(f"{uri!r} is ambiguous", hint="write an IPv6 address in brackets: tcp://[::1]:9000")
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise UsageError(f"{uri!r} has no valid port", hint="a port is a number from 0 to 65535")
+    if any(character.isspace() or character in "/[]@" for character in host):
+        raise UsageError(f"{uri!r} has no valid host", hint="a TCP address is tcp://HOST:PORT")
+    return Address("tcp", "" if host == "*" else host, int(port))

@@ -1,0 +1,85 @@
+"""`reactorhost check` and `reactorhost config show`: look at settings without starting anything."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reactorhost import __version__
+from reactorhost.cli.app import traceback_option
+from reactorhost.cli.settings_options import settings_from, start_options
+from reactorhost.config.settings import Settings
+from reactorhost.errors import ConfigError, PluginError, Problem
+
+
+@click.command()
+@start_options
+@traceback_option
+def check(**flags: Any) -> None:
+    """Check settings and plugins as start would, without binding an address.
+
+    Exit status: 0 all is well, 1 a setting is wrong, 4 a plugin cannot be loaded.
+    """
+    settings = settings_from(flags)
+    _check_account(settings)
+    _check_plugins(settings)
+    click.echo("ok")
+
+
+@click.group()
+def config() -> None:
+    """Show every setting and where it came from."""
+
+
+@config.command()
+@start_options
+@traceback_option
+def show(**flags: Any) -> None:
+    """Show every setting, its value, and where it came from: flag, environment, file or default."""
+    from reactorhost.config import resolve
+    from reactorhost.config.show import rows
+    from reactorhost.dashboard.screen import show as show_on_screen
+    from reactorhost.dashboard.tables import setting_table
+
+    settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
+    show_on_screen(setting_table(list(rows(settings))))
+
+
+def _check_account(settings: Settings) -> None:
+    from reactorhost.worker.process import resolve_account
+
+    resolve_account(settings.user, settings.group)
+
+
+def _check_plugins(settings: Settings) -> None:
+    """Load every plugin that is named, in processes of their own, and check its table.
+
+    Raises:
+        PluginError: one cannot be loaded.
+        ConfigError: a plugin's table is wrong.
+    """
+    from reactorhost.plugins import discovery
+    from reactorhost.plugins.inspection import inspect
+    from reactorhost.plugins.options import fill
+
+    problems: list[Problem] = []
+    for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
+        discovery.find(named)
+        report = inspect(named, settings.boot_timeout, __version__)
+        if report.error is not None:
+            raise PluginError("\n".join(report.error), details=report.details)
+        name = report.identity.name
+        try:
+            fill(name, report.options, settings.plugin_tables.get(name, {}), partial(_where, settings, name))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+def _where(settings: Settings, plugin: str, key: str) -> str | None:
+    return settings.where(f"plugin.{plugin}.{key}")

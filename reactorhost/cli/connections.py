@@ -1,0 +1,38 @@
+"""`reactorhost connections`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from reactorhost.cli import client
+from reactorhost.cli.app import traceback_option
+from reactorhost.cli.settings_options import host_options, location_from
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one object with rows and unanswered workers.")
+@host_options
+@traceback_option
+def connections(as_json: bool, **flags: Any) -> None:
+    """Show every client: where it is served, how long, how much.
+
+    A worker that does not answer in time is named below the rows, and the exit status is 1.
+    """
+    rows: list[dict[str, Any]] = []
+    ended = client.ask(location_from(flags), "connections", lambda message: rows.extend(message["rows"]))
+    rows.sort(key=lambda row: (row["slot"], row["pid"], row["id"]))
+    unanswered = ended["unanswered"]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "connections": rows, "unanswered": unanswered}, indent=2))
+    else:
+        from reactorhost.dashboard.screen import show
+        from reactorhost.dashboard.tables import connection_table
+
+        show(connection_table(rows))
+    for worker in unanswered:
+        click.echo(f"worker {worker['slot']} (pid {worker['pid']}) did not answer in time", err=True)
+    if unanswered:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,110 @@
+"""Click options made from the table of settings, and settings from what was given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from reactorhost.config.resolve import Location, locate, resolve
+from reactorhost.config.settings import BY_NAME, TABLE, Setting, Settings
+from reactorhost.errors import UsageError
+
+Decorated = Callable[..., Any]
+
+_OF_A_RUNNING_HOST = ("name", "run_dir")
+
+
+def start_options(command: Decorated) -> Decorated:
+    """Add every setting as an option."""
+    return _with(command, TABLE)
+
+
+def host_options(command: Decorated) -> Decorated:
+    """Add the options that say which running host is meant."""
+    return _with(command, (BY_NAME[name] for name in _OF_A_RUNNING_HOST))
+
+
+def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Settings:
+    """Return the settings that flags, environment and file make; names what is installed when no plugin is named.
+
+    Raises:
+        ReactorhostError: they are wrong, or name no plugin.
+    """
+    where = directory or Path.cwd()
+    try:
+        return resolve(flags, os.environ, where)
+    except UsageError:
+        from reactorhost.plugins import discovery
+
+        names = [identity.name for identity in discovery.installed()]
+        return resolve(flags, os.environ, where, installed=names)
+
+
+def location_from(flags: dict[str, Any]) -> Location:
+    """Return where the running host is that a command is for.
+
+    Raises:
+        ReactorhostError: the flags are wrong.
+    """
+    return locate(flags, os.environ, Path.cwd())
+
+
+def _with(command: Decorated, settings: Iterable[Setting]) -> Decorated:
+    for setting in reversed(list(settings)):
+        command = _option(setting)(command)
+    return command
+
+
+def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
+    help_text = f"{setting.help}  [default: {setting.shown_default}]"
+    if setting.kind.switch:
+        spelling = f"{setting.flag}/{setting.off_flag}" if setting.off_flag else setting.flag
+        return click.option(*setting.flags[1:], spelling, setting.name, default=None, is_flag=True, help=help_text)
+    kind: Any = click.Choice(setting.kind.choices) if setting.kind.choices else str
+    return click.option(
+        *setting.flags,
+        setting.name,
+        type=kind,
+        multiple=setting.many,
+        default=None,
+        metavar=None if setting.kind.choices else setting.kind.metavar,
+        help=help_text,
+        shell_complete=_COMPLETIONS.get(setting.name),
+    )
+
+
+def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of installed plugins, from metadata only."""
+    from reactorhost.plugins import discovery
+
+    names = {identity.name for identity in discovery.installed()}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+def complete_instances(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of running hosts."""
+    from reactorhost.config.places import base_dir
+    from reactorhost.master.rundir import running_instances
+
+    names = running_instances(base_dir(os.environ, os.getuid()))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _complete_paths(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    kind = "dir" if param.name == "run_dir" else "file"
+    return [CompletionItem(incomplete, type=kind)]
+
+
+_COMPLETIONS: dict[str, Callable[..., list[CompletionItem]]] = {
+    "plugins": complete_plugins,
+    "name": complete_instances,
+    "config": _complete_paths,
+    "run_dir": _complete_paths,
+    "pid_file": _complete_paths,
+    "log_file": _complete_paths,
+}

@@ -1,0 +1,85 @@
+"""`reactorhost start`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reactorhost.cli.app import traceback_option
+from reactorhost.cli.settings_options import settings_from, start_options
+from reactorhost.config.settings import Settings
+
+
+@click.command()
+@start_options
+@traceback_option
+def start(**flags: Any) -> None:
+    """Start a host and serve.
+
+    In the foreground a banner follows once the workers are ready, then the log on standard error; Ctrl-C stops it.
+    With -d the command returns once the workers are ready, or says why they are not.
+    """
+    settings = settings_from(flags)
+    launch_directory = Path.cwd()
+
+    from reactorhost.master.startup import check_plugins, run_host
+
+    check_plugins(settings)
+    launch = _launch(flags, launch_directory, settings)
+    if not settings.daemon:
+        run_host(settings, launch, _show_banner)
+        return
+
+    from reactorhost.master.daemon import start_daemon
+
+    document = start_daemon(lambda started: run_host(settings, launch, started))
+    _show_banner(document)
+
+
+def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
+    from reactorhost.master.master import Launch
+
+    environment = {name: value for name, value in os.environ.items() if name.startswith("REACTORHOST_")}
+    terminal = _terminal() if not settings.daemon else None
+
+    def read_again() -> Settings:
+        from reactorhost.master.startup import check_plugins
+
+        fresh = settings_from(flags, directory)
+        check_plugins(fresh)
+        return fresh
+
+    return Launch(
+        arguments=tuple(sys.argv[1:]),
+        directory=str(directory),
+        environment=environment,
+        read_again=read_again,
+        terminal_gone=lambda: terminal is not None and _gone(terminal),
+    )
+
+
+def _terminal() -> int | None:
+    """Return the descriptor of the terminal that this command was started on, or None."""
+    return next((descriptor for descriptor in (0, 2, 1) if os.isatty(descriptor)), None)
+
+
+def _gone(terminal: int) -> bool:
+    try:
+        os.tcgetpgrp(terminal)
+    except OSError:
+        return True
+    return False
+
+
+def _show_banner(document: Any) -> None:
+    from reactorhost.dashboard.banner import banner
+
+    try:
+        click.echo(banner(document))
+    except OSError:
+        # Nobody reads it; the host runs all the same.
+        return

@@ -1,0 +1,59 @@
+"""How many CPUs this process may use: its affinity, bounded by the CPU quota of its control groups."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+
+def available_cpus(
+    affinity: int | None = None,
+    memberships: Path = Path("/proc/self/cgroup"),
+    hierarchy: Path = Path("/sys/fs/cgroup"),
+) -> int:
+    """Return the number of CPUs, at least 1; a quota of 1.5 CPUs counts as 2.
+
+    `affinity` is the number of CPUs in the scheduler's mask, None to ask the kernel.
+    """
+    count = len(os.sched_getaffinity(0)) if affinity is None else affinity
+    limits = [limit for folder, version in _groups(memberships, hierarchy) if (limit := _limit(folder, version))]
+    return max(1, min([count, *limits]))
+
+
+def _groups(memberships: Path, hierarchy: Path) -> list[tuple[Path, int]]:
+    """Return this process's control groups that may hold a CPU quota, with their ancestors: folder, version.
+
+    A quota binds all groups below it. Inside a container the path told by version 1 is the host's and does not
+    exist, but the container's own group is then mounted at the root, which is the last ancestor.
+    """
+    found = []
+    for line in _lines(memberships):
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            mounts, version = [hierarchy], 2
+        elif "cpu" in controllers.split(","):
+            mounts, version = [hierarchy / "cpu", hierarchy / controllers], 1
+        else:
+            continue
+        relative = PurePosixPath(path.lstrip("/"))
+        found += [(mount / part, version) for mount in mounts for part in (relative, *relative.parents)]
+    return found
+
+
+def _limit(folder: Path, version: int) -> int | None:
+    """Return the quota in whole CPUs, rounded up, or None without one."""
+    if version == 2:
+        words = " ".join(_lines(folder / "cpu.max")).split()
+    else:
+        words = [*_lines(folder / "cpu.cfs_quota_us"), *_lines(folder / "cpu.cfs_period_us")]
+    if len(words) != 2 or not (words[0].isdecimal() and words[1].isdecimal()) or int(words[1]) == 0:
+        return None
+    return -(-int(words[0]) // int(words[1]))
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="ascii", errors="replace").split("\n")[:-1] if file.is_file() else []
+    except OSError:
+        return []

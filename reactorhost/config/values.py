@@ -1,0 +1,233 @@
+"""The kinds of value that a setting may have, each with what it accepts and how it is written.
+
+A kind reads what TOML gives (`read`); text from a flag or the environment is first turned into what TOML would
+have given (`from_text`), so one set of rules holds for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reactorhost import address
+from reactorhost.errors import UsageError, did_you_mean
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h)?")
+_SIZE = re.compile(r"([0-9]{1,30}) ?(B|KiB|MiB|GiB)?")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class InvalidValueError(ValueError):
+    """A value that a setting does not take; its text follows the setting's name in a sentence."""
+
+    def __init__(self, text: str, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.hint = hint
+
+
+def _as_it_is(text: str) -> object:
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value: how it is called in `--help`, read, and shown."""
+
+    metavar: str
+    read: Callable[[object], object]
+    """Return the value, checked and in its final type. Raises: InvalidValueError."""
+    from_text: Callable[[str], object] = _as_it_is
+    show: Callable[[object], str] = str
+    choices: tuple[str, ...] = ()
+    switch: bool = False
+
+
+def whole(low: int, high: int) -> Kind:
+    """Make the kind of whole numbers from `low` to `high`."""
+
+    def read(value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        raise InvalidValueError(f"must be a whole number from {low} to {high}, not {written(value)}")
+
+    return Kind("N", read, _number_from_text)
+
+
+def worker_count(high: int) -> Kind:
+    """Make the kind of `"auto"` or a whole number from 1 to `high`."""
+
+    def read(value: object) -> object:
+        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high):
+            return value
+        raise InvalidValueError(f"must be a whole number from 1 to {high} or 'auto', not {written(value)}")
+
+    return Kind("N|auto", read, _number_from_text)
+
+
+def duration(low: float, high: float, *, zero_is_none: bool = False) -> Kind:
+    """Make the kind of spans of time from `low` to `high` seconds, as float seconds."""
+
+    def read(value: object) -> object:
+        seconds = _seconds(value)
+        if not low <= seconds <= high:
+            raise InvalidValueError(f"must be from {show_duration(low)} to {show_duration(high)}, not {written(value)}")
+        return None if zero_is_none and seconds == 0 else seconds
+
+    return Kind("DURATION", read, show=show_duration)
+
+
+def size(low: int, high: int) -> Kind:
+    """Make the kind of amounts of memory from `low` to `high` bytes."""
+
+    def read(value: object) -> object:
+        count = _byte_count(value)
+        if not low <= count <= high:
+            raise InvalidValueError(f"must be from {show_size(low)} to {show_size(high)}, not {written(value)}")
+        return count
+
+    return Kind("SIZE", read, _number_from_text, show_size)
+
+
+def choice(*words: str) -> Kind:
+    """Make the kind of one word out of `words`, in any case of letters."""
+
+    def read(value: object) -> object:
+        if isinstance(value, str) and value.lower() in words:
+            return value.lower()
+        hint = did_you_mean(value.lower(), words) if isinstance(value, str) else None
+        raise InvalidValueError(f"must be one of {', '.join(words)}, not {written(value)}", hint)
+
+    return Kind("|".join(words), read, choices=words)
+
+
+def _read_switch(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    raise InvalidValueError(f"must be true or false, not {written(value)}")
+
+
+def _read_name(value: object) -> object:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    hint = "a name has 1 to 64 of A-Z a-z 0-9 . _ - and does not start with a dot"
+    raise InvalidValueError(f"must be a name, not {written(value)}", hint)
+
+
+def _read_path(value: object) -> object:
+    text = plain_text(value, "a path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InvalidValueError(f"must be a path, but whose home {text!r} means is not known") from None
+
+
+def _read_log_path(value: object) -> object:
+    return None if value == "-" else _read_path(value)
+
+
+def _read_account(value: object) -> object:
+    if value == "-":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32 - 1:
+        return str(value)
+    return plain_text(value, "a name or a number")
+
+
+def _read_address(value: object) -> object:
+    try:
+        return address.parse(plain_text(value, "an address"))
+    except UsageError as error:
+        raise InvalidValueError(error.what, error.hint) from None
+
+
+def _read_plugin(value: object) -> object:
+    text = plain_text(value, "a plugin's name")
+    if text != text.strip():
+        raise InvalidValueError(f"must be a plugin's name, not {text!r} with spaces around it")
+    # A Path tells the caller, who knows the folder that it is relative to, that one is to be put before it.
+    is_file = text.endswith(".py") and ("/" in text or ":" not in text)
+    return _read_path(text) if is_file else text
+
+
+def _switch_from_text(text: str) -> object:
+    return _SWITCH.get(text.strip().lower(), text)
+
+
+def _number_from_text(text: str) -> object:
+    return int(text) if _WHOLE.fullmatch(text.strip()) else text.strip()
+
+
+SWITCH = Kind("BOOLEAN", _read_switch, _switch_from_text, lambda value: "true" if value else "false", switch=True)
+NAME = Kind("NAME", _read_name)
+PATH = Kind("PATH", _read_path)
+LOG_PATH = Kind("PATH", _read_log_path, show=lambda value: "-" if value is None else str(value))
+ACCOUNT = Kind("NAME", _read_account, show=lambda value: "-" if value is None else str(value))
+ADDRESS = Kind("URI", _read_address)
+PLUGIN = Kind("NAME", _read_plugin)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _SECONDS[match[2] or "s"]
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    hint = "a duration is a number of seconds, or like 500ms, 30s, 2m, 1h"
+    raise InvalidValueError(f"must be a duration, not {written(value)}", hint)
+
+
+def _byte_count(value: object) -> int:
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(match[1]) * _BYTES[match[2] or "B"]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    hint = "a size is a number of bytes, or like 64KiB, 16MiB, 1GiB"
+    raise InvalidValueError(f"must be a size, not {written(value)}", hint)
+
+
+def plain_text(value: object, kind: str) -> str:
+    """Return `value` if it is text that is not blank and without control characters.
+
+    Raises:
+        InvalidValueError: it is something else, and should have been `kind`.
+    """
+    if isinstance(value, str) and value.strip() and not any(ord(character) < 32 for character in value):
+        return value
+    raise InvalidValueError(f"must be {kind}, not {written(value)}")
+
+
+def written(value: object) -> str:
+    """Return `value` as a short text for a message, as TOML would write it where that is short."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, dict):
+        return "a table"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def show_duration(seconds: object) -> str:
+    """Return seconds (None: 0) in the form that a duration is read from."""
+    if not isinstance(seconds, int | float) or seconds == 0:
+        return "0s"
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds % length == 0:
+            return f"{int(seconds // length)}{unit}"
+    number, unit = (seconds * 1000, "ms") if seconds < 1 else (seconds, "s")
+    return f"{number:.6f}".rstrip("0").rstrip(".") + unit
+
+
+def show_size(count: object) -> str:
+    """Return a number of bytes in the largest unit that divides it."""
+    if not isinstance(count, int) or count == 0:
+        return "0B"
+    unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if count % _BYTES[unit] == 0)
+    return f"{count // _BYTES[unit]}{unit}"

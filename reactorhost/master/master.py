@@ -1,0 +1,506 @@
+"""The master: carries out what the roster decides, and tells it what happened.
+
+Every event (a signal, a report, a verb, a timer) ends in one `_settle`, which asks the roster until it wants
+nothing more. Nothing here waits: the reactor does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reactorhost import __version__
+from reactorhost.config.settings import Settings
+from reactorhost.errors import ReactorhostError, StoppedEarlyError, UsageError
+from reactorhost.jsonline import Message
+from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.master import actions
+from reactorhost.master.control import ControlServer, Session
+from reactorhost.master.crew import Crew, Death
+from reactorhost.master.listeners import Listeners
+from reactorhost.master.listings import Listings
+from reactorhost.master.operations import Reloads, Scalings, Watcher
+from reactorhost.master.report import Reporter
+from reactorhost.master.roster import Exit, ExitKind, Mode, Roster, WorkerState
+from reactorhost.master.rundir import RunDirectory
+from reactorhost.reactor import Reactor
+from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.scoreboard import Scoreboard
+from reactorhost.status import StatusDocument
+from reactorhost.worker.messages import Order, Report
+
+MOST_WORKERS = 256
+_PAGES = MOST_WORKERS * 8
+_RETIRE_RETRY_SECONDS = 5.0
+_STOP_PROGRESS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How this host was started, for `restart` and for reading the configuration again."""
+
+    arguments: tuple[str, ...]
+    directory: str
+    environment: dict[str, str]
+    read_again: Callable[[], Settings]
+    terminal_gone: Callable[[], bool]
+
+
+class Master:
+    """One host's supervising process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        account: tuple[int, int, str] | None,
+        listeners: Listeners,
+        rundir: RunDirectory,
+        launch: Launch,
+        log: EventLog,
+        log_file: AppendHandler,
+        on_started: Callable[[StatusDocument], None],
+    ) -> None:
+        self._settings = settings
+        self._account = account
+        self._listeners = listeners
+        self._rundir = rundir
+        self._launch = launch
+        self._log = log
+        self._log_file = log_file
+        self._on_started = on_started
+        self._started = False
+        self._failure: ReactorhostError | None = None
+        self._reactor = Reactor()
+        self._roster = Roster(
+            settings.workers,
+            settings.boot_timeout,
+            settings.stop_timeout,
+            settings.drain_timeout,
+            settings.retire_delay,
+        )
+        self._crew = Crew(self._reactor, Scoreboard(_PAGES), self)
+        self._reporter = Reporter(self._roster, self._crew, listeners, time.time(), time.monotonic())
+        self._reloads = Reloads(self._roster)
+        self._scalings = Scalings(self._roster)
+        self._listings = Listings(self._reactor, self._crew)
+        self._stop_watchers: list[Watcher] = []
+        self._reasons: dict[int, str] = {}
+        self._written_workers: list[tuple[int, int, int]] | None = None
+        self._settling = False
+        self._timer: ReactorTimer | None = None
+        verbs = {
+            "status": self._verb_status,
+            "stop": self._verb_stop,
+            "reload": self._verb_reload,
+            "scale": self._verb_scale,
+            "connections": self._verb_connections,
+            "reopen": self._verb_reopen,
+            "launch": self._verb_launch,
+        }
+        self._control = ControlServer(self._reactor, rundir.control_socket, verbs, log)
+
+    def run(self) -> None:
+        """Supervise until the host was stopped.
+
+        Raises:
+            ReactorhostError: it never came up; nothing of it is left.
+        """
+        self._reactor.watch_signals(
+            {
+                signal.SIGINT: self._asked_to_stop,
+                signal.SIGTERM: self._asked_to_stop,
+                signal.SIGQUIT: self._asked_to_quit,
+                signal.SIGHUP: self._hung_up,
+                signal.SIGUSR1: self._asked_to_reload,
+                signal.SIGTTIN: self._asked_to_grow,
+                signal.SIGTTOU: self._asked_to_shrink,
+                signal.SIGCHLD: self._reap,
+            }
+        )
+        for ignored in (signal.SIGUSR2, signal.SIGPIPE):
+            signal.signal(ignored, signal.SIG_IGN)
+        self._control.open()
+        self._log.info("host_starting", version=__version__, workers=self._roster.target)
+        self._touch()
+        self._reactor.run()
+        self._control.close()
+        self._reactor.close()
+        if self._failure is not None:
+            raise self._failure
+        self._log.info("host_stopped")
+
+    # Deciding and acting.
+
+    def _touch(self) -> None:
+        """Let the roster decide at the end of this turn."""
+        if not self._settling:
+            self._settling = True
+            self._reactor.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._settling = False
+        now = time.monotonic()
+        self._act_on_all(now)
+        if self._reloads.start_if_wanted():
+            self._log.info("reload_started", generation=self._roster.generation + 1)
+            self._act_on_all(now)
+        if self._reloads.finish_if_done():
+            self._log.info("reload_finished", generation=self._roster.generation)
+            self._touch()
+        self._scalings.look(sum(1 for each in self._roster.members.values() if each.state is WorkerState.DRAINING))
+        self._tell_if_started()
+        self._write_workers()
+        self._set_timer(now)
+        if self._roster.stopped():
+            self._reactor.stop()
+
+    def _act_on_all(self, now: float) -> None:
+        while wanted := self._roster.decide(now):
+            for action in wanted:
+                self._act(action, now)
+
+    def _act(self, action: actions.Action, now: float) -> None:  # noqa: C901  one arm for each kind of action
+        match action:
+            case actions.Open(slot):
+                self._open(slot)
+            case actions.Close(slot):
+                self._listeners.close_slot(slot)
+            case actions.Spawn(slot, generation):
+                self._spawn(slot, generation, now)
+            case actions.Drain(pid, seconds, final):
+                self._crew.order(pid, {"order": Order.DRAIN, "seconds": seconds, "final": final})
+            case actions.LeaveNow(pid):
+                self._crew.signal(pid, signal.SIGQUIT)
+            case actions.Abort(pid, why):
+                self._end(pid, signal.SIGABRT, why)
+            case actions.Kill(pid, why):
+                self._end(pid, signal.SIGKILL, why)
+            case actions.Adopt(slot, pid):
+                self._adopt(slot, pid)
+            case actions.Release(slot, pid):
+                self._crew.order(pid, {"order": Order.RELEASE, "slot": slot})
+            case actions.Steer(leaving):
+                if not self._listeners.steer_away(leaving) and leaving:
+                    self._log.info("steering_refused", slots=_joined(leaving), hint="kept served by neighbours")
+            case actions.Retire(slot, adopter):
+                self._retire(slot, adopter, now)
+
+    def _open(self, slot: int) -> None:
+        try:
+            self._listeners.open_slot(slot)
+        except OSError as error:
+            # The slot exists without sockets of its own: its worker would serve nothing, so there is to be none.
+            self._log.error("slot_not_opened", slot=slot, error=error.strerror)
+            self._scalings.abandon(ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
+            self._roster.scale(slot)
+
+    def _spawn(self, slot: int, generation: int, now: float) -> None:
+        sockets = self._listeners.of_slot(slot)
+
+        def close_inherited() -> None:
+            self._reactor.close()
+            self._control.close_inherited()
+            self._listeners.close_inherited(sockets)
+            self._rundir.close_lock()
+
+        try:
+            mate = self._crew.fork(self._settings, self._account, slot, generation, sockets, close_inherited)
+        except OSError as error:
+            self._log.error("worker_not_forked", slot=slot, error=error.strerror)
+            if self._roster.fork_failed(slot, now):
+                self._reloads.fail(ReactorhostError(f"cannot fork: {error.strerror}"))
+            return
+        self._roster.forked(mate.pid, slot, generation, mate.page, now)
+        self._log.info("worker_starting", slot=slot, pid=mate.pid, generation=generation)
+
+    def _end(self, pid: int, number: signal.Signals, why: str) -> None:
+        member = self._roster.members[pid]
+        self._reasons.setdefault(pid, why)
+        self._log.error("worker_killed", slot=member.slot, pid=pid, signal=number.name, reason=why)
+        self._crew.signal(pid, number)
+
+    def _adopt(self, slot: int, pid: int) -> None:
+        sockets = self._listeners.owned_by(slot)
+        if sockets:
+            self._crew.order(
+                pid,
+                {"order": Order.ADOPT, "slot": slot, "services": [each.group.service for each in sockets]},
+                [each.socket.fileno() for each in sockets],
+            )
+
+    def _retire(self, slot: int, adopter: int | None, now: float) -> None:
+        if not self._listeners.steered or self._listeners.queued(slot):
+            self._roster.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
+            return
+        if adopter is not None:
+            self._crew.order(adopter, {"order": Order.RELEASE, "slot": slot})
+        self._listeners.close_slot(slot)
+        self._roster.retired(slot)
+        self._log.info("slot_retired", slot=slot)
+
+    def _set_timer(self, now: float) -> None:
+        next_at = self._roster.next_at(now)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if next_at is None else self._reactor.call_at(next_at, self._deadline)
+
+    def _deadline(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for action in self._roster.expire(now):
+            self._act(action, now)
+        self._touch()
+
+    # What workers tell.
+
+    def worker_reported(self, pid: int, message: Message) -> None:
+        """Pass on what a worker said of itself."""
+        match message["report"]:
+            case Report.READY:
+                self._ready(pid)
+            case Report.LEAVING:
+                self._roster.leaving(pid, message["seconds"], time.monotonic())
+            case Report.CONNECTIONS:
+                self._listings.rows(pid, message["request"], message["rows"], last=message["last"])
+        self._touch()
+
+    def _ready(self, pid: int) -> None:
+        member = self._roster.ready(pid, time.monotonic())
+        if member is None:
+            return
+        self._listeners.listen(member.slot)
+        self._crew.order(pid, {"order": Order.SERVE})
+        self._log.info("worker_ready", slot=member.slot, pid=pid, generation=member.generation)
+        if self._reloads.running:
+            old = [each.pid for each in self._roster.in_slot(member.slot, WorkerState.READY) if each is not member]
+            self._reloads.replaced(member, old)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            death = self._crew.bury(pid, status)
+            if death is not None:
+                self._mourn(pid, death)
+        self._touch()
+
+    def _mourn(self, pid: int, death: Death) -> None:
+        self._listings.gone(pid)
+        reason = self._reasons.pop(pid, None)
+        ended = self._roster.exited(pid, death.why, time.monotonic())
+        if ended is None:
+            return
+        if ended.kind is ExitKind.EXPECTED:
+            self._log.info("worker_exited", slot=ended.member.slot, pid=pid, how=death.why)
+            return
+        if ended.kind is ExitKind.CRASHED:
+            self._tell_crash(ended, death)
+            return
+        error = death.boot_error(ended.member.slot, pid, reason)
+        self._log.error("worker_not_booted", slot=ended.member.slot, pid=pid, error=error.what, details=error.details)
+        if ended.failed_reload:
+            self._log.error("reload_failed", slot=ended.member.slot, error=error.what)
+            self._reloads.fail(error)
+        elif self._roster.mode is Mode.STARTING:
+            self._fail_start(error)
+        else:
+            self._scalings.slot_failed(ended.member.slot, error)
+
+    def _tell_crash(self, ended: Exit, death: Death) -> None:
+        counters = death.counters
+        self._log.error(
+            "worker_crashed",
+            slot=ended.member.slot,
+            pid=ended.member.pid,
+            how=death.why,
+            last_turn=f"{max(0.0, time.monotonic() - counters.tick):.1f}s ago" if counters.tick else "none",
+            connections=counters.connections,
+            rss_peak_bytes=counters.rss_peak_bytes,
+            restarts=self._roster.slots[ended.member.slot].restarts,
+            details=death.stack,
+        )
+
+    # Starting.
+
+    def _tell_if_started(self) -> None:
+        """End the start once every slot has its worker, or failed to get one while others serve."""
+        slots = self._roster.slots.values()
+        if self._started or self._roster.mode is not Mode.RUNNING:
+            return
+        if any(not slot.failures and not self._roster.in_slot(slot.number, WorkerState.READY) for slot in slots):
+            return
+        try:
+            self._rundir.write_pid_file()
+        except ReactorhostError as error:
+            self._fail_start(error)
+            return
+        self._started = True
+        effective = self._listeners.effective_backlog()
+        if effective < self._settings.backlog:
+            self._log.info("backlog_limited", asked=self._settings.backlog, effective=effective)
+        self._log.info("host_ready", workers=self._roster.ready_slots())
+        self._on_started(self._status())
+
+    def _fail_start(self, error: ReactorhostError) -> None:
+        self._failure = error
+        self._stop(at_once=True)
+
+    # Stopping.
+
+    def _asked_to_stop(self) -> None:
+        self._stop(at_once=self._roster.mode is Mode.STOPPING)
+
+    def _asked_to_quit(self) -> None:
+        self._stop(at_once=True)
+
+    def _stop(self, *, at_once: bool) -> None:
+        now = time.monotonic()
+        if self._roster.mode is not Mode.STOPPING:
+            self._log.info("host_stopping", connections=self._reporter.connections(), at_once=at_once)
+            stopping = ReactorhostError("the host is being stopped")
+            self._reloads.abandon(stopping)
+            self._scalings.abandon(stopping)
+            # Before the workers: each closes its own copies right after it saw its queues empty, and is the last.
+            self._listeners.close()
+            if self._failure is None and not self._started:
+                self._failure = StoppedEarlyError("stopped before it was ready")
+            self._reactor.call_soon(self._tell_stop_progress)
+        self._roster.stop(now, at_once=at_once)
+        self._touch()
+
+    def _tell_stop_progress(self) -> None:
+        left = self._reporter.connections()
+        deadlines = [each.deadline for each in self._roster.members.values() if each.deadline is not None]
+        seconds = max(0.0, max(deadlines, default=0.0) - time.monotonic())
+        for watcher in self._stop_watchers:
+            text = f"{left} connections open on {len(self._roster.members)} workers, at most {seconds:.0f} s left"
+            watcher.progress(text, connections=left, workers=len(self._roster.members), seconds=round(seconds, 1))
+        self._reactor.call_later(_STOP_PROGRESS_SECONDS, self._tell_stop_progress)
+
+    # Other signals.
+
+    def _asked_to_reload(self) -> None:
+        self._reloads.ask(None)
+        self._touch()
+
+    def _asked_to_grow(self) -> None:
+        self._scale(self._roster.target + 1, None)
+
+    def _asked_to_shrink(self) -> None:
+        self._scale(self._roster.target - 1, None)
+
+    def _hung_up(self) -> None:
+        if self._launch.terminal_gone():
+            self._log.info("terminal_gone")
+            self._stop(at_once=False)
+            return
+        try:
+            fresh = self._launch.read_again()
+            _refuse_other_addresses(self._settings, fresh)
+        except ReactorhostError as error:
+            self._log.error("configuration_refused", error="; ".join(error.lines()), hint="nothing was changed")
+            return
+        self._apply(fresh)
+        self._reopen()
+        self._reloads.ask(None)
+        self._touch()
+
+    def _apply(self, fresh: Settings) -> None:
+        if fresh.workers != self._settings.workers:
+            self._roster.scale(fresh.workers)
+        self._settings = fresh
+        self._roster.boot_timeout = fresh.boot_timeout
+        self._roster.stop_timeout = fresh.stop_timeout
+        self._roster.drain_timeout = fresh.drain_timeout
+        self._roster.retire_delay = fresh.retire_delay
+
+    # Verbs of the control socket.
+
+    def _verb_status(self, session: Session, request: Message) -> None:
+        session.done(document=self._status())
+
+    def _verb_stop(self, session: Session, request: Message) -> None:
+        # Its end is the end of this process, which the client sees as the end of the line.
+        self._stop_watchers.append(session)
+        self._stop(at_once=bool(request.get("now")))
+
+    def _verb_reload(self, session: Session, request: Message) -> None:
+        self._refuse_while_stopping()
+        self._reloads.ask(session)
+        self._touch()
+
+    def _verb_scale(self, session: Session, request: Message) -> None:
+        self._refuse_while_stopping()
+        workers = request.get("workers")
+        if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MOST_WORKERS:
+            raise UsageError(f"cannot scale to {workers!r} workers", hint=f"give a number from 1 to {MOST_WORKERS}")
+        self._scale(workers, session)
+
+    def _verb_connections(self, session: Session, request: Message) -> None:
+        serving = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
+        self._listings.ask(session, [each for each in self._roster.members.values() if each.state in serving])
+
+    def _verb_reopen(self, session: Session, request: Message) -> None:
+        self._reopen()
+        session.done()
+
+    def _verb_launch(self, session: Session, request: Message) -> None:
+        session.done(
+            arguments=self._launch.arguments,
+            directory=self._launch.directory,
+            environment=self._launch.environment,
+            daemon=self._settings.daemon,
+        )
+
+    def _refuse_while_stopping(self) -> None:
+        if self._roster.mode is Mode.STOPPING:
+            raise ReactorhostError("the host is being stopped")
+
+    def _scale(self, workers: int, watcher: Watcher | None) -> None:
+        if self._roster.mode is Mode.STOPPING or not 1 <= workers <= MOST_WORKERS:
+            return
+        self._log.info("scaling", workers=workers, before=self._roster.target)
+        self._roster.scale(workers)
+        self._scalings.ask(watcher)
+        self._touch()
+
+    def _reopen(self) -> None:
+        try:
+            self._log_file.reopen()
+        except OSError as error:
+            self._log.error("log_not_reopened", error=error.strerror)
+        for pid in self._crew.pids():
+            self._crew.order(pid, {"order": Order.REOPEN})
+
+    # Telling.
+
+    def _status(self) -> StatusDocument:
+        return self._reporter.document(self._settings, time.monotonic())
+
+    def _write_workers(self) -> None:
+        rows = sorted((each.slot, each.pid, each.generation) for each in self._roster.members.values())
+        if rows != self._written_workers:
+            self._written_workers = rows
+            try:
+                self._rundir.write_workers(rows)
+            except OSError as error:
+                self._log.error("workers_file_not_written", error=error.strerror)
+
+
+def _refuse_other_addresses(now: Settings, fresh: Settings) -> None:
+    addresses = [(service.name, service.listen) for service in now.services]
+    if addresses != [(service.name, service.listen) for service in fresh.services]:
+        raise ReactorhostError(
+            "services and addresses cannot change in a running host", hint="use `reactorhost restart`"
+        )
+
+
+def _joined(slots: Sequence[int]) -> str:
+    return ",".join(str(slot) for slot in slots)

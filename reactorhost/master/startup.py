@@ -1,0 +1,113 @@
+"""From settings to a running host and back to nothing: check, lock, bind, supervise, clean up."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Callable
+
+from reactorhost.config.settings import Settings
+from reactorhost.errors import NotPermittedError
+from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.master.listeners import AddressInUseError, Listeners
+from reactorhost.master.master import Launch, Master
+from reactorhost.master.rundir import RunDirectory
+from reactorhost.plugins import discovery
+from reactorhost.status import StatusDocument
+from reactorhost.worker import process
+from reactorhost.worker.boot import open_log
+
+_LEFTOVER_SECONDS = 3.0
+_LEFTOVER_LOOK_SECONDS = 0.05
+
+
+def check_plugins(settings: Settings) -> None:
+    """Make sure that every plugin named is installed, without importing any.
+
+    Raises:
+        PluginError: one is not.
+    """
+    for service in settings.services:
+        for named in service.plugins:
+            discovery.find(named)
+
+
+def run_host(settings: Settings, launch: Launch, on_started: Callable[[StatusDocument], None]) -> None:
+    """Be the master of a host until it was stopped; `on_started` is called once its workers are ready.
+
+    Raises:
+        ReactorhostError: it never came up. No process and no file of it is left.
+    """
+    account = process.resolve_account(settings.user, settings.group)
+    rundir = RunDirectory(settings.run_dir, settings.pid_file)
+    rundir.prepare()
+    rundir.take_lock()
+    started = False
+
+    def note_started(document: StatusDocument) -> None:
+        nonlocal started
+        started = True
+        on_started(document)
+
+    try:
+        settings, fresh_log = _with_log_file(settings)
+        try:
+            _supervise(settings, account, rundir, launch, note_started)
+        finally:
+            if fresh_log and not started and settings.log_file is not None:
+                settings.log_file.unlink(missing_ok=True)
+    finally:
+        rundir.clean_up()
+
+
+def _supervise(
+    settings: Settings,
+    account: tuple[int, int, str] | None,
+    rundir: RunDirectory,
+    launch: Launch,
+    on_started: Callable[[StatusDocument], None],
+) -> None:
+    log_file = _open_log(settings)
+    process.raise_descriptor_limit()
+    process.name_process("rh-master")
+    listeners = Listeners(settings.services, settings.backlog)
+    try:
+        _bind(listeners, rundir)
+        log = EventLog(logging.getLogger("reactorhost"))
+        Master(settings, account, listeners, rundir, launch, log, log_file, on_started).run()
+    finally:
+        listeners.close()
+
+
+def _with_log_file(settings: Settings) -> tuple[Settings, bool]:
+    """Give a daemon without a log file one in its run directory; says whether a file of ours is new."""
+    if settings.log_file is None and settings.daemon:
+        settings = dataclasses.replace(settings, log_file=settings.run_dir / "reactorhost.log")
+    return settings, settings.log_file is not None and not settings.log_file.exists()
+
+
+def _open_log(settings: Settings) -> AppendHandler:
+    try:
+        return open_log(settings, master=os.getpid())
+    except OSError as error:
+        raise NotPermittedError(
+            f"cannot open the log file {settings.log_file}: {error.strerror}", hint="choose another with --log-file"
+        ) from None
+
+
+def _bind(listeners: Listeners, rundir: RunDirectory) -> None:
+    """Bind everything; workers of a master that was killed a moment ago may hold the addresses a little longer."""
+    patience_ends = time.monotonic() + _LEFTOVER_SECONDS
+    while True:
+        try:
+            listeners.bind()
+        except AddressInUseError:
+            listeners.close()
+            if not rundir.leftover_workers() or time.monotonic() > patience_ends:
+                raise
+            # Before the loop there is nothing to keep waiting: a look now and then is enough.
+            time.sleep(_LEFTOVER_LOOK_SECONDS)
+        else:
+            return

@@ -1,0 +1,1 @@
+"""Find, load, check and order plugins, and resolve their hooks to plain callables."""

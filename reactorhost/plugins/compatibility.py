@@ -1,0 +1,49 @@
+"""Hold the version of this host against what a plugin's distribution asks for."""
+
+from __future__ import annotations
+
+import re
+
+from reactorhost.errors import PluginError
+from reactorhost.hookspecs import PROJECT
+from reactorhost.plugins.identity import PluginIdentity
+
+_ABOUT_HOST = re.compile(rf"\s*{PROJECT}(?![A-Za-z0-9]|[-_.]+[A-Za-z0-9])", re.IGNORECASE)
+
+
+def check_host(identity: PluginIdentity, host_version: str) -> None:
+    """Refuse a plugin that asks for another version of the host.
+
+    Raises:
+        PluginError: this version is outside the range.
+    """
+    for requirement in _requirements(identity):
+        wanted = _unmet(requirement, host_version)
+        if wanted is not None:
+            what = f"plugin {identity} needs {PROJECT} {wanted}, and this is {host_version}"
+            hint = f"pip install '{PROJECT}{wanted}', or another version of {identity.distribution}"
+            raise PluginError(what, hint=hint)
+
+
+def _requirements(identity: PluginIdentity) -> list[str]:
+    if identity.distribution is None:
+        return []
+    from importlib import metadata
+
+    try:
+        lines = metadata.requires(identity.distribution) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [line for line in lines if _ABOUT_HOST.match(line)]
+
+
+def _unmet(requirement: str, host_version: str) -> str | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement:
+        return None
+    if parsed.marker is not None and not parsed.marker.evaluate({"extra": ""}):
+        return None
+    return None if parsed.specifier.contains(host_version, prereleases=True) else str(parsed.specifier)

@@ -1,0 +1,170 @@
+"""Check that a plugin keeps to the contract, more strictly than pluggy, and say what is wrong and where.
+
+Nothing here runs the plugin's code: attributes are looked up statically, arguments are read off the code object.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from pluggy import HookimplOpts
+
+from reactorhost import hookspecs
+from reactorhost.errors import PluginError, did_you_mean
+from reactorhost.hookspecs import PROJECT
+from reactorhost.plugins.identity import PluginIdentity
+
+_MARK = f"{PROJECT}_impl"
+
+
+def _arguments(function: types.FunctionType) -> tuple[str, ...]:
+    return function.__code__.co_varnames[: function.__code__.co_argcount]
+
+
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    name: _arguments(spec) for name, spec in vars(hookspecs).items() if hasattr(spec, f"{PROJECT}_spec")
+}
+"""The hooks and the names of their arguments, in the order of the contract."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hook:
+    """One hook function of a plugin, bound; `arguments` are the names of what it wants, in its own order."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+    options: HookimplOpts
+
+    @property
+    def wraps(self) -> bool:
+        """Tell whether it is a generator around the others."""
+        return self.options["wrapper"]
+
+
+def scan(identity: PluginIdentity, plugin: object) -> tuple[Hook, ...]:
+    """Return the hooks of a plugin, in the order in which pluggy would register them.
+
+    Raises:
+        PluginError: the first thing that breaks the contract.
+    """
+    hooks = tuple(_hooks(identity, plugin))
+    if not hooks:
+        _refuse_hookless(identity, plugin)
+    return hooks
+
+
+def source_of(function: Callable[..., object]) -> str | None:
+    """Return `FILE:LINE` of a function."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else None
+
+
+def _hooks(identity: PluginIdentity, plugin: object) -> Iterator[Hook]:
+    for attribute in dir(plugin):
+        static = inspect.getattr_static(plugin, attribute, None)
+        options = _mark(static)
+        if options is None:
+            continue
+        if not isinstance(_unpacked(static), types.FunctionType) or _computes(static):
+            kind = type(static).__name__
+            hint = "mark a function or a method with @hookimpl"
+            raise PluginError(f"plugin {identity}: {attribute!r} is marked as a hook but is a {kind}", hint=hint)
+        name = options["specname"] or attribute
+        if name in HOOKS or not options["optionalhook"]:
+            function = getattr(plugin, attribute)
+            yield Hook(name, function, _Check(identity, name, function).arguments(options), options)
+
+
+def _mark(static: object) -> HookimplOpts | None:
+    for holder in (static, _unpacked(static)):
+        options: HookimplOpts | None = inspect.getattr_static(holder, _MARK, None)
+        if isinstance(options, dict):
+            return options
+    return None
+
+
+def _unpacked(static: object) -> object:
+    # By type() and not isinstance(): a lazy proxy in a module answers isinstance() by running code.
+    kind = type(static)
+    if issubclass(kind, staticmethod | classmethod | types.MethodType):
+        return static.__func__  # type: ignore[attr-defined]  # what the line above has made sure
+    if issubclass(kind, property):
+        return static.fget  # type: ignore[attr-defined]
+    if issubclass(kind, functools.cached_property | functools.partial):
+        return static.func  # type: ignore[attr-defined]
+    return static
+
+
+def _computes(static: object) -> bool:
+    return issubclass(type(static), property | functools.cached_property | functools.partial)
+
+
+def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
+    unmarked = {name: _unpacked(inspect.getattr_static(plugin, name, None)) for name in HOOKS}
+    functions = {name: found for name, found in unmarked.items() if isinstance(found, types.FunctionType)}
+    if not functions:
+        hint = f"mark a function with @hookimpl; the hooks are {', '.join(HOOKS)}"
+        raise PluginError(f"plugin {identity} has no hook", where=getattr(plugin, "__file__", None), hint=hint)
+    names = ", ".join(functions)
+    where = source_of(next(iter(functions.values())))
+    raise PluginError(f"plugin {identity} has no hook: {names} not marked", where=where, hint="forgot @hookimpl?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One marked function that is held against the contract."""
+
+    identity: PluginIdentity
+    name: str
+    function: Callable[..., Any]
+
+    def arguments(self, options: HookimplOpts) -> tuple[str, ...]:
+        """Return the names of the arguments, or raise what is wrong."""
+        if self.name not in HOOKS:
+            hint = did_you_mean(self.name, HOOKS) or f"the hooks are {', '.join(HOOKS)}"
+            self._refuse(f"unknown hook {self.name!r}", hint)
+        self._check_kind(options)
+        names = self._names()
+        for name in names:
+            if name not in HOOKS[self.name]:
+                known = ", ".join(HOOKS[self.name]) or "none"
+                hint = did_you_mean(name, HOOKS[self.name]) or f"the arguments of {self.name} are: {known}"
+                self._refuse(f"hook {self.name!r} has an unknown argument {name!r}", hint)
+        return names
+
+    def _check_kind(self, options: HookimplOpts) -> None:
+        function = self.function
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            hint = "async hooks are not supported by this version of reactorhost"
+            self._refuse(f"hook {self.name!r} is async", hint)
+        if options["hookwrapper"]:
+            self._refuse(f"hook {self.name!r} is a hookwrapper of the old style", "use wrapper=True")
+        yields = inspect.isgeneratorfunction(function)
+        if options["wrapper"] and not yields:
+            self._refuse(f"hook {self.name!r} has wrapper=True but does not yield", "yield once, where the others run")
+        if yields and not options["wrapper"]:
+            self._refuse(f"hook {self.name!r} yields, so calling it does nothing", "use wrapper=True, or do not yield")
+
+    def _names(self) -> tuple[str, ...]:
+        function = inspect.unwrap(self.function)
+        function = function.__func__ if isinstance(function, types.MethodType) else function
+        assert isinstance(function, types.FunctionType)
+        code = function.__code__
+        hint = f"take some of the arguments ({', '.join(HOOKS[self.name])}), each without a default"
+        if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+            self._refuse(f"hook {self.name!r} has star arguments", hint)
+        if code.co_kwonlyargcount:
+            self._refuse(f"hook {self.name!r} has keyword-only arguments", hint)
+        names = _arguments(function)
+        if function.__defaults__:
+            self._refuse(f"hook {self.name!r} has a default for {names[-len(function.__defaults__)]!r}", hint)
+        return names[1:] if isinstance(self.function, types.MethodType) else names
+
+    def _refuse(self, what: str, hint: str) -> NoReturn:
+        raise PluginError(f"plugin {self.identity}: {what}", where=source_of(self.function), hint=hint)

@@ -1,0 +1,65 @@
+"""The line between the host and a plugin's code: what is raised beyond it ends here.
+
+This is the one file that catches whatever a plugin raises. `sys.exit()` counts as an error of the plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from reactorhost.errors import PluginError
+from reactorhost.plugins import tracebacks
+from reactorhost.plugins.identity import PluginIdentity
+
+OnError = Callable[[str, str, Any, Exception], object]
+"""Called with the plugin's name, the hook, the hook's first argument, and what was raised."""
+
+
+class ExitCalledError(Exception):
+    """A plugin called `sys.exit()`, which is not its business."""
+
+
+def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnError) -> Callable[..., Any]:
+    """Return a callable that hands what `function` raises to `on_error`, with its first argument, and returns None."""
+
+    def call(subject: Any, *rest: Any) -> Any:
+        try:
+            return function(subject, *rest)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - the one place for it
+            on_error(plugin, hook, subject, _as_error(raised))
+            return None
+
+    return call
+
+
+@contextmanager
+def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator[None]:
+    """Run a plugin's code while it is loaded; `failed` says what has failed, as `failed to import`.
+
+    Raises:
+        PluginError: the code raised something.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as raised:  # noqa: BLE001 - and the other
+        error = _as_error(raised)
+        raise PluginError(
+            f"plugin {identity} {failed}: {tracebacks.headline(error)}",
+            where=tracebacks.place(error, home),
+            hint=_hint(error),
+            details=tracebacks.text(error),
+        ) from error
+
+
+def _as_error(raised: Exception | SystemExit) -> Exception:
+    if isinstance(raised, Exception):
+        return raised
+    return ExitCalledError(f"the plugin called sys.exit({raised.code!r})").with_traceback(raised.__traceback__)
+
+
+def _hint(error: BaseException) -> str | None:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"install {error.name.partition('.')[0]!r}, or put its folder on PYTHONPATH"
+    return None

@@ -1,0 +1,112 @@
+"""Bring the hooks of several plugins into pluggy's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from reactorhost import hookspecs
+from reactorhost.errors import PluginError
+from reactorhost.plugins.contract import HOOKS, Hook, scan
+from reactorhost.plugins.identity import LoadedPlugin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Implementation:
+    """One hook function, the plugin it belongs to, and how it is called with all arguments of the hook in order."""
+
+    plugin: LoadedPlugin
+    hook: Hook
+    call: Callable[..., Any]
+
+
+class _Holder:
+    """The hooks of one plugin as pluggy takes them: equal to itself only, whatever `==` the plugin defines."""
+
+    def __init__(self, plugin: LoadedPlugin) -> None:
+        self.hooks: dict[str, Implementation] = {}
+        for number, hook in enumerate(scan(plugin.identity, plugin.object)):
+            attribute = f"{hook.name}_{number:04}"
+            setattr(self, attribute, hook.function)
+            self.hooks[attribute] = Implementation(plugin, hook, _adapted(hook))
+
+
+class _Registry(pluggy.PluginManager):
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        assert isinstance(plugin, _Holder)
+        found = plugin.hooks.get(name)
+        return None if found is None else {**found.hook.options, "specname": found.hook.name}
+
+
+class Registry:
+    """Several plugins in order; the first one is called first."""
+
+    def __init__(self, plugins: Sequence[LoadedPlugin]) -> None:
+        """Register the plugins.
+
+        Raises:
+            PluginError: one breaks the contract, or two have one name or are one thing under two names.
+        """
+        _refuse_doubles(plugins)
+        self.plugins = tuple(plugins)
+        self._manager = _Registry(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._implementations: dict[tuple[str, str, Callable[..., Any]], Implementation] = {}
+        # pluggy calls first what was registered last.
+        for plugin in reversed(plugins):
+            holder = _Holder(plugin)
+            self._manager.register(holder, plugin.name)
+            for found in holder.hooks.values():
+                self._implementations[plugin.name, found.hook.name, found.hook.function] = found
+        self._manager.check_pending()
+
+    def implementations(self, hook: str) -> list[Implementation]:
+        """Return all of one hook in the order of calls, wrappers first, outermost first."""
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        ordered = reversed(caller.get_hookimpls())
+        return [self._implementations[found.plugin_name, hook, found.function] for found in ordered]
+
+    def all_implementations(self) -> list[Implementation]:
+        """Return those of every hook."""
+        return [found for hook in HOOKS for found in self.implementations(hook)]
+
+    def call(self, hook: str, **arguments: object) -> Any:
+        """Call a cold hook through pluggy."""
+        return getattr(self._manager.hook, hook)(**arguments)
+
+
+def _refuse_doubles(plugins: Sequence[LoadedPlugin]) -> None:
+    names: dict[str, LoadedPlugin] = {}
+    objects: dict[int, LoadedPlugin] = {}
+    for plugin in plugins:
+        if plugin.name in names:
+            targets = f"{names[plugin.name].identity.target} and {plugin.identity.target}"
+            raise PluginError(f"two plugins are named {plugin.name!r}", where=targets, hint="name each plugin once")
+        first = objects.setdefault(id(plugin.object), plugin)
+        if first is not plugin:
+            what = f"{first.name!r} and {plugin.name!r} are the same plugin"
+            raise PluginError(what, where=plugin.file, hint="name each plugin once")
+        names[plugin.name] = plugin
+
+
+def _adapted(hook: Hook) -> Callable[..., Any]:
+    """Return the function itself if it takes all arguments in order, else the thinnest thing that picks them."""
+    given, wanted, function = HOOKS[hook.name], hook.arguments, hook.function
+    if wanted == given:
+        return function
+    places = tuple(given.index(name) for name in wanted)
+    match len(given), places:
+        case 1, ():
+            return lambda first: function()
+        case 2, ():
+            return lambda first, second: function()
+        case 2, (0,):
+            return lambda first, second: function(first)
+        case 2, (1,):
+            return lambda first, second: function(second)
+        case 2, (1, 0):
+            return lambda first, second: function(second, first)
+    raise AssertionError(f"no way to call {hook.name}{wanted}")

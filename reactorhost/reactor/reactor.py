@@ -1,0 +1,148 @@
+"""One turn: sleep until something is ready, call back the ready descriptors, then the timers that are due.
+
+Signals arrive as bytes on a wake-up descriptor and are called back like any descriptor; a handler does nothing.
+A callback that raises ends the loop: whoever registers plugin code guards it.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+from reactorhost.reactor.timers import Timer, Timers
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+# epoll and select turn a longer wait into an overflow; nothing waits longer than this anyway.
+_LONGEST_WAIT = 3600.0
+
+Callback = Callable[[int], object]
+"""Called with the ready events, `READ`, `WRITE` or both.
+
+It may be called once more in the turn in which its descriptor was unregistered, by a callback before it: what was
+ready is read from the kernel once a turn. Looking each one up again would cost every message for the sake of few.
+"""
+
+
+class Reactor:
+    """Descriptors, timers and signals of one process, and the loop that calls them back.
+
+    Attributes:
+        now: monotonic time in seconds, read once a turn.
+        turns: turns made so far.
+    """
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+        self.turns = 0
+        self._selector = selectors.DefaultSelector()
+        self._timers = Timers()
+        self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._running = False
+        self._signals: _SignalWatch | None = None
+
+    def register(self, descriptor: int, events: int, callback: Callback) -> None:
+        """Call `callback(ready)` whenever `descriptor` is ready for one of `events`."""
+        self._selector.register(descriptor, events, callback)
+
+    def modify(self, descriptor: int, events: int, callback: Callback) -> None:
+        """Change what a registered descriptor waits for and whom it calls."""
+        self._selector.modify(descriptor, events, callback)
+
+    def unregister(self, descriptor: int) -> None:
+        """Forget a descriptor. Call it before closing: see docs/design.md on inherited epoll entries."""
+        self._selector.unregister(descriptor)
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call back at the end of this turn, or of the next one when the end of this turn asks."""
+        self._soon.append((callback, args))
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call back once, `seconds` from now."""
+        return self._timers.add(time.monotonic() + seconds, callback, args)
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call back once, at `when` of the monotonic clock."""
+        return self._timers.add(when, callback, args)
+
+    def watch_signals(self, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
+        """Call back, from the loop, when one of these signals arrived. From the main thread only, once."""
+        self._signals = _SignalWatch(callbacks)
+        self.register(self._signals.descriptor, READ, self._signals.ready)
+
+    def run(self) -> None:
+        """Turn until `stop()`."""
+        self._running = True
+        while self._running:
+            self.turn(self._wait_seconds())
+
+    def stop(self) -> None:
+        """Let `run()` return at the end of this turn."""
+        self._running = False
+
+    def turn(self, timeout: float | None) -> None:
+        """Wait at most `timeout` seconds, then call back everything that is ready or due."""
+        ready = self._selector.select(timeout)
+        self.now = now = time.monotonic()
+        self.turns += 1
+        for key, events in ready:
+            key.data(events)
+        for timer in self._timers.pop_due(now):
+            if timer.callback is not None:
+                callback, timer.callback = timer.callback, None
+                callback(*timer.args)
+        # Only what is there now: a callback that asks for itself again must not keep descriptors waiting.
+        for _ in range(len(self._soon)):
+            callback, args = self._soon.popleft()
+            callback(*args)
+
+    def close(self) -> None:
+        """Give back the descriptors. In a forked child it closes the child's copies only."""
+        if self._signals is not None:
+            self._signals.close()
+        self._selector.close()
+
+    def _wait_seconds(self) -> float | None:
+        if self._soon:
+            return 0
+        next_at = self._timers.next_at()
+        if next_at is None:
+            return None
+        return min(max(0.0, next_at - time.monotonic()), _LONGEST_WAIT)
+
+
+class _SignalWatch:
+    """Signals as bytes on a socket pair."""
+
+    def __init__(self, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
+        self._callbacks = {int(number): callback for number, callback in callbacks.items()}
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        # A full buffer means that the loop is woken anyway; a signal lost there had 200,000 before it.
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in self._callbacks:
+            signal.signal(number, _ignore)
+        self.descriptor = self._reader.fileno()
+
+    def ready(self, events: int) -> None:
+        """Call back each kind of signal that arrived, in order of arrival, as often as it did."""
+        for number in self._reader.recv(4096):
+            if number in self._callbacks:
+                self._callbacks[number]()
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing: Python wrote the signal's number to the wake-up descriptor already."""

@@ -1,0 +1,1 @@
+"""One worker's life: boot, plugin chain, transports, drain."""

@@ -1,0 +1,128 @@
+"""The intake: accepts from this slot's listeners and from those that it holds for others.
+
+Accepting pauses while the worker is full or out of descriptors; who waits keeps its place in the kernel's queue.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reactorhost.logs import EventLog
+from reactorhost.reactor import READ, Reactor
+from reactorhost.scoreboard import Counters
+from reactorhost.worker.service import RunningService
+
+_BATCH = 64
+_RETRY_SECONDS = 0.5
+_CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listener:
+    """One listening socket that a worker borrows from a slot; `slot` is None where all slots share it."""
+
+    slot: int | None
+    service: RunningService
+    socket: socket.socket
+
+
+class Intake:
+    """Everything that a worker accepts from."""
+
+    def __init__(self, reactor: Reactor, tally: Counters, log: EventLog, most_connections: int) -> None:
+        self._reactor = reactor
+        self._tally = tally
+        self._log = log
+        self._most_connections = most_connections
+        self._listeners: list[Listener] = []
+        self._accepting = True
+        self._told = False
+
+    def add(self, listeners: Sequence[Listener]) -> None:
+        """Accept from these too."""
+        for listener in listeners:
+            self._listeners.append(listener)
+            if self._accepting:
+                self._watch(listener)
+
+    def release(self, slot: int) -> None:
+        """Leave the listeners of a slot to somebody else; what waits in their queues stays there."""
+        for listener in [listener for listener in self._listeners if listener.slot == slot]:
+            self._drop(listener)
+
+    def release_all(self) -> None:
+        """Leave every listener to somebody else."""
+        for listener in tuple(self._listeners):
+            self._drop(listener)
+
+    def drain_and_close(self) -> None:
+        """Accept everything that waits in the queues, then close them: nobody comes after us."""
+        for listener in tuple(self._listeners):
+            while self._accept(listener):
+                pass
+            self._drop(listener)
+
+    def connection_ended(self) -> None:
+        """Accept again, if there was no room."""
+        if not self._accepting:
+            self._resume()
+
+    def _watch(self, listener: Listener) -> None:
+        def ready(events: int) -> None:
+            self._accept_batch(listener)
+
+        self._reactor.register(listener.socket.fileno(), READ, ready)
+
+    def _drop(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
+        if self._accepting:
+            # Before closing: other processes hold this socket too, so epoll would go on reporting it.
+            self._reactor.unregister(listener.socket.fileno())
+        listener.socket.close()
+
+    def _accept_batch(self, listener: Listener) -> None:
+        for _ in range(_BATCH):
+            if not self._accepting or not self._accept(listener):
+                return
+            if self._tally.connections >= self._most_connections:
+                self._pause("max_connections")
+                return
+
+    def _accept(self, listener: Listener) -> bool:
+        """Accept one connection; False when none waits, or none can be taken now."""
+        try:
+            sock, peer = listener.socket.accept()
+        except BlockingIOError:
+            self._told = False
+            return False
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                self._tally.accept_pauses += 1
+                self._pause(error.strerror or "out of resources")
+                self._reactor.call_later(_RETRY_SECONDS, self._resume)
+                return False
+            # Anything else is a listener that was dropped in this very turn.
+            return error.errno in _CLIENT_GONE
+        sock.setblocking(False)
+        listener.service.accept(sock, peer)
+        return True
+
+    def _pause(self, reason: str) -> None:
+        if not self._told:
+            # Said once until a queue was seen empty again, not at every connection that comes and goes.
+            self._told = True
+            self._log.warning("accepting_paused", reason=reason, connections=self._tally.connections)
+        if self._accepting:
+            self._accepting = False
+            for listener in self._listeners:
+                self._reactor.unregister(listener.socket.fileno())
+
+    def _resume(self) -> None:
+        if not self._accepting and self._tally.connections < self._most_connections:
+            self._accepting = True
+            for listener in self._listeners:
+                self._watch(listener)

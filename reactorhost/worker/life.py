@@ -1,0 +1,311 @@
+"""A worker from boot to leaving: serves until it is told to drain, drains until nothing is left, leaves."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import os
+import resource
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from reactorhost import __version__
+from reactorhost.config.settings import Settings
+from reactorhost.connection import CloseReason, Connection
+from reactorhost.errors import ReactorhostError
+from reactorhost.jsonline import JsonLine, Message
+from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.plugins import chain, loading, options
+from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.reactor import Reactor
+from reactorhost.scoreboard import Counters, Scoreboard
+from reactorhost.worker import process
+from reactorhost.worker.intake import Intake, Listener
+from reactorhost.worker.messages import Order, Report
+from reactorhost.worker.service import RunningService
+from reactorhost.worker.timers import PluginTimers
+from reactorhost.worker.transport import StreamTransport
+from reactorhost.worker.worker import Worker
+
+_PUBLISH_SECONDS = 0.25
+_FAREWELL_SECONDS = 1.0
+_ROWS_A_TURN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BorrowedListener:
+    """A listening socket of the slot, open in master and worker; `slot` is None where all slots share it."""
+
+    slot: int | None
+    service: str
+    socket: socket.socket
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTask:
+    """What the master gives a worker on its way."""
+
+    settings: Settings
+    slot: int
+    generation: int
+    master_pid: int
+    master_line: socket.socket
+    listeners: tuple[BorrowedListener, ...]
+    scoreboard: Scoreboard
+    page: int
+    account: tuple[int, int, str] | None
+
+
+class Stage(enum.Enum):
+    """Where a worker stands in its life; it only goes forward."""
+
+    BOOTING = 1
+    SERVING = 2
+    DRAINING = 3
+    LEAVING = 4
+
+
+class WorkerLife:
+    """One worker process, seen from inside."""
+
+    def __init__(self, task: WorkerTask, log: EventLog, log_file: AppendHandler) -> None:
+        self._task = task
+        self._log = log
+        self._log_file = log_file
+        self._stage = Stage.BOOTING
+        self._tally = Counters(pid=os.getpid())
+        self._reactor = Reactor()
+        self._intake = Intake(self._reactor, self._tally, log, task.settings.max_connections)
+        self._services: dict[str, RunningService] = {}
+        self._plugins: dict[str, LoadedPlugin] = {}
+        self._leave_at: float | None = None
+        self._line = JsonLine(self._reactor, task.master_line, self)
+
+    def run(self) -> int:
+        """Live, and return the exit status."""
+        self._reactor.watch_signals({signal.SIGTERM: self._terminated, signal.SIGQUIT: self._quit})
+        process.end_when_stuck(self._task.settings.stop_timeout + _FAREWELL_SECONDS + 2)
+        try:
+            self._boot()
+        except ReactorhostError as error:
+            self._line.send({"report": Report.FAILED, **error.as_fields()})
+            return error.exit_status
+        self._publish()
+        self._reactor.call_soon(self._tell_ready)
+        self._reactor.run()
+        self._hooks.worker_stop(self._worker)
+        self._store_counters()
+        return 0
+
+    # Booting.
+
+    def _boot(self) -> None:
+        settings = self._task.settings
+        if self._task.account is not None:
+            process.drop_privileges(*self._task.account)
+        process.tie_to_parent()
+        for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
+            self._plugins[named] = self._load(named)
+        ids = itertools.count(1)
+        for service in settings.services:
+            running = RunningService(
+                service.name,
+                [self._plugins[named] for named in service.plugins],
+                self._reactor,
+                self._tally,
+                ids,
+                self._hook_failed,
+                close_timeout=settings.close_timeout,
+                idle_timeout=settings.idle_timeout,
+                max_send_buffer=settings.max_send_buffer,
+            )
+            running.on_ended = self._connection_ended
+            self._services[service.name] = running
+        self._timers = PluginTimers(self._reactor, self._worker_timer_failed)
+        services = tuple(self._services.values())
+        self._worker = Worker(self._task.slot, os.getpid(), self._task.generation, services, self._timers)
+        self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
+        self._hooks.worker_start(self._worker)
+
+    def _load(self, named: str) -> LoadedPlugin:
+        plugin = loading.load(named, __version__)
+        settings = self._task.settings
+        table = settings.plugin_tables.get(plugin.name, {})
+        options.configure(plugin, table, lambda key: settings.where(f"plugin.{plugin.name}.{key}"))
+        return plugin
+
+    def _tell_ready(self) -> None:
+        if self._stage is Stage.BOOTING:
+            plugins = [_described(plugin) for plugin in self._plugins.values()]
+            self._line.send({"report": Report.READY, "plugins": plugins})
+
+    # Orders.
+
+    def message_received(self, line: JsonLine, message: Message) -> None:
+        """Carry out an order of the master."""
+        match message["order"]:
+            case Order.SERVE:
+                self._serve()
+            case Order.ADOPT:
+                self._adopt(message["slot"], message["services"])
+            case Order.RELEASE:
+                self._intake.release(message["slot"])
+            case Order.DRAIN:
+                self._drain(message["seconds"], final=message["final"])
+            case Order.CONNECTIONS:
+                self._send_rows(message["request"], self._rows())
+            case Order.REOPEN:
+                self._reopen()
+
+    def line_closed(self, line: JsonLine) -> None:
+        """Leave: the master is gone, and with it everybody who could take the queues over."""
+        self._log.warning("master_gone", connections=self._tally.connections)
+        self._drain(self._task.settings.stop_timeout, final=True)
+
+    def _serve(self) -> None:
+        if self._stage is Stage.BOOTING:
+            self._stage = Stage.SERVING
+            self._intake.add(
+                [Listener(each.slot, self._services[each.service], each.socket) for each in self._task.listeners]
+            )
+
+    def _adopt(self, slot: int, services: Sequence[str]) -> None:
+        sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(services))]
+        if self._stage is not Stage.SERVING:
+            for sock in sockets:
+                sock.close()
+            return
+        pairs = zip(services, sockets, strict=True)
+        self._intake.add([Listener(slot, self._services[service], sock) for service, sock in pairs])
+
+    def _reopen(self) -> None:
+        try:
+            self._log_file.reopen()
+        except OSError as error:
+            self._log.error("log_not_reopened", error=error.strerror)
+
+    # Leaving.
+
+    def _terminated(self) -> None:
+        seconds = self._task.settings.stop_timeout
+        self._line.send({"report": Report.LEAVING, "seconds": seconds})
+        self._drain(seconds, final=os.getppid() != self._task.master_pid)
+
+    def _quit(self) -> None:
+        self._stop_accepting(final=False)
+        self._stage = Stage.DRAINING
+        for transport in self._transports():
+            transport.close_for(CloseReason.SHUTDOWN)
+            transport.abort()
+        self._leave_if_empty()
+
+    def _drain(self, seconds: float, *, final: bool) -> None:
+        leave_at = self._reactor.now + seconds
+        if self._leave_at is None or leave_at < self._leave_at:
+            self._leave_at = leave_at
+            self._reactor.call_at(leave_at, self._drain_deadline)
+        if self._stage in (Stage.DRAINING, Stage.LEAVING):
+            return
+        self._stop_accepting(final=final)
+        self._stage = Stage.DRAINING
+        self._log.info("worker_draining", connections=self._tally.connections, seconds=seconds)
+        for service in self._services.values():
+            service.drain()
+        self._leave_if_empty()
+
+    def _stop_accepting(self, *, final: bool) -> None:
+        if self._stage is Stage.BOOTING:
+            # It never served: what waits in the slot's queues is for whoever comes next.
+            return
+        if final:
+            self._intake.drain_and_close()
+        else:
+            self._intake.release_all()
+
+    def _drain_deadline(self) -> None:
+        if self._leave_at is not None and self._reactor.now >= self._leave_at:
+            for transport in self._transports():
+                transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
+
+    def _connection_ended(self) -> None:
+        if self._stage is Stage.DRAINING:
+            self._leave_if_empty()
+        else:
+            self._intake.connection_ended()
+
+    def _leave_if_empty(self) -> None:
+        if self._stage is Stage.DRAINING and not any(service.transports for service in self._services.values()):
+            self._stage = Stage.LEAVING
+            self._timers.cancel_all()
+            self._reactor.stop()
+
+    # What others want to know.
+
+    def _publish(self) -> None:
+        self._store_counters()
+        self._reactor.call_later(_PUBLISH_SECONDS, self._publish)
+
+    def _store_counters(self) -> None:
+        self._tally.tick = time.monotonic()
+        self._tally.rss_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        self._task.scoreboard.write(self._task.page, self._tally)
+
+    def _send_rows(self, request: int, rows: Iterator[Message]) -> None:
+        # A few a turn: listing 20,000 clients must not keep any of them waiting.
+        some = list(islice(rows, _ROWS_A_TURN))
+        last = len(some) < _ROWS_A_TURN
+        self._line.send({"report": Report.CONNECTIONS, "request": request, "rows": some, "last": last})
+        if not last:
+            self._reactor.call_soon(self._send_rows, request, rows)
+
+    def _rows(self) -> Iterator[Message]:
+        return (_row(transport, self._reactor.now) for transport in tuple(self._transports()))
+
+    def _transports(self) -> list[StreamTransport]:
+        return [transport for service in self._services.values() for transport in service.transports]
+
+    # Failures of plugins.
+
+    def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
+        self._tally.hook_errors += 1
+        peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}
+        self._log.error(
+            "hook_failed",
+            plugin=plugin,
+            hook=hook,
+            **peer,
+            error=f"{type(error).__name__}: {error}",
+            details="".join(traceback.format_exception(error)),
+        )
+
+    def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
+        self._hook_failed(plugin, hook, None, error)
+
+    def _worker_timer_failed(self, error: Exception) -> None:
+        self._hook_failed(self._hooks.blame(error), "timer", None, error)
+
+
+def _described(plugin: LoadedPlugin) -> Message:
+    identity = plugin.identity
+    return {"name": identity.name, "distribution": identity.distribution, "version": identity.version}
+
+
+def _row(transport: StreamTransport, now: float) -> Message:
+    connection = transport.connection
+    return {
+        "id": connection.id,
+        "service": connection.service,
+        "peer": str(connection.peer),
+        "age_seconds": round(connection.age, 3),
+        "idle_seconds": round(max(0.0, now - transport.active_at), 3),
+        "bytes_in": connection.bytes_in,
+        "bytes_out": connection.bytes_out,
+        "queued_bytes": connection.queued,
+        "state": transport.phase.value,
+    }

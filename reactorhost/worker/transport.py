@@ -1,0 +1,428 @@
+"""The stream transport: moves bytes between one socket and one connection.
+
+The way of a message is short on purpose: one recv, plain counters, the resolved chain, one send. Closing takes
+three steps (flush, FIN, wait for the client's end), because a socket closed over unread input answers with a reset
+that can overtake our last bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from reactorhost.address import Endpoint
+from reactorhost.connection import CloseReason, Connection
+from reactorhost.reactor import READ, WRITE
+from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.worker.timers import PluginTimer, PluginTimers
+
+if TYPE_CHECKING:
+    from reactorhost.worker.service import RunningService
+
+_SMALL_READ = 16 * 1024
+_LARGE_READ = 64 * 1024
+_HIGH_WATER = 64 * 1024
+_LOW_WATER = 16 * 1024
+_MOST_PER_SEND = 256 * 1024
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Phase(enum.Enum):
+    """How far the end of a connection has come."""
+
+    OPEN = "open"
+    FLUSHING = "flushing"
+    LINGERING = "lingering"
+    CLOSED = "closed"
+
+
+class StreamTransport:
+    """Owns the socket of one connection."""
+
+    __slots__ = (
+        "_accepted_at",
+        "_deadline",
+        "_eof_received",
+        "_eof_wanted",
+        "_idle_seconds",
+        "_interest",
+        "_local",
+        "_outgoing",
+        "_paused",
+        "_peer",
+        "_phase",
+        "_read_size",
+        "_reason",
+        "_recv",
+        "_service",
+        "_socket",
+        "_throttled",
+        "_timers",
+        "active_at",
+        "connection",
+    )
+
+    def __init__(self, service: RunningService, sock: socket.socket, peer: Any, connection_id: int) -> None:
+        now = service.reactor.now
+        self._service = service
+        self._socket = sock
+        self._recv = sock.recv
+        self._peer = peer
+        self._local: Endpoint | None = None
+        self._accepted_at = now
+        self.active_at = now
+        self._phase = Phase.OPEN
+        self._reason = CloseReason.PEER
+        self._read_size = _SMALL_READ
+        self._outgoing: bytearray | None = None
+        self._interest = 0
+        self._paused = False
+        self._throttled = False
+        self._eof_received = False
+        self._eof_wanted = False
+        self._idle_seconds = service.idle_timeout
+        # The idle timer while open, the end of all patience afterwards.
+        self._deadline: ReactorTimer | None = None
+        self._timers: PluginTimers | None = None
+        self.connection = Connection(connection_id, service.name, time.time(), self)
+
+    def open(self) -> None:
+        """Tell the plugins of the new connection, then read it."""
+        self._service.chain.connect(self.connection)
+        if self._phase is Phase.OPEN and self._deadline is None:
+            self._watch_idle()
+        self._update_interest()
+
+    # What the reactor calls.
+
+    def _readable(self, events: int) -> None:
+        try:
+            data = self._recv(self._read_size)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._end(CloseReason.PEER)
+            return
+        if not data:
+            self._peer_finished()
+            return
+        received = len(data)
+        service = self._service
+        connection = self.connection
+        connection.bytes_in += received
+        tally = service.tally
+        tally.messages += 1
+        tally.bytes_in += received
+        self.active_at = service.reactor.now
+        try:
+            service.receive(connection, data)
+        except Exception as error:  # noqa: BLE001  a plugin may raise anything
+            service.failed(service.chain.blame(error), "receive", connection, error)
+        if received == self._read_size:
+            self._read_size = _LARGE_READ
+        elif received < _SMALL_READ:
+            self._read_size = _SMALL_READ
+
+    def _ready(self, events: int) -> None:
+        if self._phase is Phase.CLOSED:
+            return
+        if events & WRITE:
+            self._flush()
+        if events & READ and self._interest & READ:
+            if self._phase is Phase.OPEN:
+                self._readable(events)
+            else:
+                self._discard()
+
+    # What a connection asks for.
+
+    def send(self, data: bytes | bytearray | memoryview) -> bool:
+        """Give bytes to the kernel, and queue what it does not take."""
+        if self._phase is not Phase.OPEN or self._eof_wanted:
+            return False
+        if type(data) is not bytes:
+            data = memoryview(data).tobytes()
+        sent = 0
+        if not self._outgoing:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._end(CloseReason.PEER)
+                return False
+            self._count_sent(sent)
+            if sent == len(data):
+                return True
+        return self._queue(data, sent)
+
+    def close(self) -> None:
+        """Flush, FIN, wait for the client's end."""
+        self.close_for(CloseReason.LOCAL)
+
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
+        """Close as `close()` does, for another reason or with another deadline than the service's."""
+        if self._phase is Phase.CLOSED:
+            return
+        if self._phase is Phase.OPEN:
+            self._phase = Phase.FLUSHING
+            self._reason = reason
+            self._cancel_timers()
+            self._throttled = False
+            if not self._outgoing:
+                self._finish_sending()
+            else:
+                self._update_interest()
+        if self._phase is not Phase.CLOSED:
+            limit = self._service.close_timeout if seconds is None else seconds
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._deadline = self._service.reactor.call_later(limit, self.abort)
+
+    def abort(self) -> None:
+        """Reset the connection now."""
+        if self._phase is Phase.CLOSED:
+            return
+        reason = CloseReason.LOCAL if self._phase is Phase.OPEN else self._reason
+        self._reset(reason)
+
+    def send_eof(self) -> None:
+        """Half-close once everything queued is sent."""
+        if self._phase is Phase.OPEN and not self._eof_wanted:
+            self._eof_wanted = True
+            if not self._outgoing:
+                self._shut_sending()
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self._paused = True
+        self._update_interest()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._paused = False
+        self._update_interest()
+
+    def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
+        """Call a plugin's function later, unless the connection ends before."""
+        if self._timers is None:
+            self._timers = PluginTimers(self._service.reactor, self._timer_failed)
+        timer = self._timers.call_later(seconds, function, args)
+        if self._phase is not Phase.OPEN:
+            timer.cancel()
+        return timer
+
+    @property
+    def peer(self) -> Endpoint:
+        """The client's end."""
+        if not isinstance(self._peer, Endpoint):
+            self._peer = _endpoint(self._peer)
+        peer: Endpoint = self._peer
+        return peer
+
+    @property
+    def local(self) -> Endpoint:
+        """Our end."""
+        if self._local is None:
+            try:
+                self._local = _endpoint(self._socket.getsockname())
+            except OSError:
+                return Endpoint("", 0)
+        return self._local
+
+    @property
+    def age(self) -> float:
+        """Seconds since the connection was accepted."""
+        return time.monotonic() - self._accepted_at
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait for the kernel."""
+        return len(self._outgoing) if self._outgoing else 0
+
+    @property
+    def phase(self) -> Phase:
+        """How far the end has come."""
+        return self._phase
+
+    @property
+    def idle_timeout(self) -> float | None:
+        """Seconds without a byte either way that end the connection."""
+        return self._idle_seconds
+
+    @idle_timeout.setter
+    def idle_timeout(self, seconds: float | None) -> None:
+        self._idle_seconds = seconds or None
+        if self._phase is Phase.OPEN:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+            self._watch_idle()
+
+    # Sending.
+
+    def _queue(self, data: bytes, start: int) -> bool:
+        if self._outgoing is None:
+            self._outgoing = bytearray()
+        if len(self._outgoing) > self._service.max_send_buffer:
+            self._reset(CloseReason.OVERFLOW)
+            return False
+        self._outgoing += memoryview(data)[start:]
+        self._throttled = len(self._outgoing) > _HIGH_WATER
+        self._update_interest()
+        return True
+
+    def _flush(self) -> None:
+        if self._outgoing:
+            try:
+                with memoryview(self._outgoing) as waiting:
+                    sent = self._socket.send(waiting[:_MOST_PER_SEND])
+            except BlockingIOError:
+                return
+            except OSError:
+                self._end(CloseReason.PEER)
+                return
+            del self._outgoing[:sent]
+            self._count_sent(sent)
+        if not self._outgoing:
+            self._outgoing = None
+            self._sent_all()
+        elif self._throttled and len(self._outgoing) <= _LOW_WATER:
+            self._throttled = False
+        self._update_interest()
+
+    def _sent_all(self) -> None:
+        self._throttled = False
+        if self._phase is Phase.FLUSHING:
+            self._finish_sending()
+        elif self._eof_received:
+            self._end(CloseReason.PEER)
+        elif self._eof_wanted:
+            self._shut_sending()
+
+    def _count_sent(self, sent: int) -> None:
+        self.connection.bytes_out += sent
+        self._service.tally.bytes_out += sent
+        self.active_at = self._service.reactor.now
+
+    def _finish_sending(self) -> None:
+        if self._eof_received:
+            self._end(self._reason)
+        elif self._shut_sending():
+            self._phase = Phase.LINGERING
+            self._paused = False
+            self._update_interest()
+
+    def _shut_sending(self) -> bool:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end(self._reason)
+            return False
+        return True
+
+    # Ending.
+
+    def _peer_finished(self) -> None:
+        self._eof_received = True
+        if not self._outgoing:
+            self._end(CloseReason.PEER)
+        else:
+            self._update_interest()
+
+    def _discard(self) -> None:
+        """Read past what a client still sends while we close, so that its last bytes from us are not reset."""
+        try:
+            data = self._recv(_LARGE_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            return
+        self._eof_received = True
+        if self._phase is Phase.LINGERING or not self._outgoing:
+            self._end(self._reason)
+        else:
+            self._update_interest()
+
+    def _reset(self, reason: CloseReason) -> None:
+        # Fails only where there is nothing left to reset.
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._end(reason)
+
+    def _end(self, reason: CloseReason) -> None:
+        if self._phase is Phase.CLOSED:
+            return
+        if self._phase is not Phase.OPEN:
+            reason = self._reason
+        if self._interest:
+            self._service.reactor.unregister(self._socket.fileno())
+            self._interest = 0
+        self._phase = Phase.CLOSED
+        self._socket.close()
+        self._outgoing = None
+        self._cancel_timers()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        # A plugin may be at work on this connection further up the stack: its close hook comes after that.
+        self._service.reactor.call_soon(self._service.ended, self, reason)
+
+    def _cancel_timers(self) -> None:
+        if self._timers is not None:
+            self._timers.cancel_all()
+
+    def _timer_failed(self, error: Exception) -> None:
+        self._service.failed(self._service.chain.blame(error), "timer", self.connection, error)
+
+    # Waiting.
+
+    def _watch_idle(self) -> None:
+        # One timer a connection, which looks at the last activity when it is due: a message touches no timer.
+        if self._idle_seconds is not None:
+            self._deadline = self._service.reactor.call_at(self.active_at + self._idle_seconds, self._idle_due)
+
+    def _idle_due(self) -> None:
+        self._deadline = None
+        if self._idle_seconds is None or self._phase is not Phase.OPEN:
+            return
+        if self._service.reactor.now - self.active_at >= self._idle_seconds:
+            self.close_for(CloseReason.IDLE)
+        else:
+            self._watch_idle()
+
+    def _update_interest(self) -> None:
+        phase = self._phase
+        if phase is Phase.CLOSED:
+            return
+        wanted = 0
+        if not (self._eof_received or self._throttled or self._paused):
+            wanted = READ
+        if self._outgoing:
+            wanted |= WRITE
+        callback = self._readable if wanted == READ and phase is Phase.OPEN else self._ready
+        reactor = self._service.reactor
+        descriptor = self._socket.fileno()
+        if not wanted:
+            if self._interest:
+                reactor.unregister(descriptor)
+        elif self._interest:
+            reactor.modify(descriptor, wanted, callback)
+        else:
+            reactor.register(descriptor, wanted, callback)
+        self._interest = wanted
+
+
+def _endpoint(address: Any) -> Endpoint:
+    """Turn what the socket module calls an address into an endpoint."""
+    if isinstance(address, tuple):
+        return Endpoint(address[0], address[1])
+    path = address.decode(errors="replace") if isinstance(address, bytes) else str(address)
+    return Endpoint(f"unix:{path}" if path else "unix", 0)

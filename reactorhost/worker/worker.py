@@ -1,0 +1,52 @@
+"""The worker, as a plugin sees it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from reactorhost.connection import Connection, Timer
+from reactorhost.worker.service import RunningService
+from reactorhost.worker.timers import PluginTimers
+
+
+class Worker:
+    """One worker process.
+
+    Attributes:
+        slot: its place, from 0.
+        pid: its process id.
+        generation: number of the reload that started it, from 1.
+        log: a logger; its lines go to the host's log.
+    """
+
+    def __init__(
+        self, slot: int, pid: int, generation: int, services: Sequence[RunningService], timers: PluginTimers
+    ) -> None:
+        self.slot = slot
+        self.pid = pid
+        self.generation = generation
+        self.log = logging.getLogger("reactorhost.plugin")
+        self._services = services
+        self._timers = timers
+
+    def __repr__(self) -> str:
+        return f"<Worker slot={self.slot} pid={self.pid} generation={self.generation}>"
+
+    @property
+    def connections(self) -> Iterator[Connection]:
+        """The connections of all services that are open now, as one pass over a copy."""
+        return iter([connection for service in self._services for connection in service.connections()])
+
+    def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
+        """Call `function(*args)` once, `seconds` from now; what it raises is logged."""
+        return self._timers.call_later(seconds, function, args)
+
+    def call_every(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
+        """Call `function(*args)` every `seconds` until cancelled; what it raises is logged and it goes on.
+
+        Raises:
+            ValueError: `seconds` is not positive.
+        """
+        return self._timers.call_every(seconds, function, args)

@@ -1,0 +1,197 @@
+"""The services of a host: those of the file, or one from flags or environment, whole and on separate addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from reactorhost.address import parse as parse_address
+from reactorhost.config.layers import GivenList
+from reactorhost.config.problems import Problems
+from reactorhost.config.services import Draft, choose, complete, in_file
+from reactorhost.config.settings import Origin, Source
+from reactorhost.config.toml_file import parse
+from reactorhost.errors import Problem
+
+FILE = Path("/etc/host.toml")
+PLUGIN_FLAG = Origin(Source.FLAG, "--plugin")
+LISTEN_FLAG = Origin(Source.FLAG, "--listen")
+PLUGINS = GivenList(("echo",), PLUGIN_FLAG)
+LISTEN = GivenList((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
+
+
+def service(name: str, listen: str | None, plugins: Sequence[str] | None = ("echo",)) -> Draft:
+    origin = Origin(Source.FILE, f"{FILE}:{name}")
+    addresses = None if listen is None else GivenList(tuple(map(parse_address, listen.split())), origin)
+    return Draft(name, origin, addresses, None if plugins is None else GivenList(tuple(plugins), origin))
+
+
+def problems_of(*drafts: Draft) -> list[Problem]:
+    problems = Problems()
+    complete(list(drafts), problems)
+    return problems.found
+
+
+def read(text: str) -> tuple[list[Draft], list[Problem]]:
+    problems = Problems()
+    return in_file(parse(text, FILE), problems), problems.found
+
+
+def test_listen_and_plugins_may_be_one_or_a_list() -> None:
+    drafts, problems = read(
+        "[service.a]\nlisten = 'tcp://*:1'\nplugins = 'echo'\n"
+        "[service.b]\nlisten = ['tcp://*:2', 'unix:///s']\nplugins = ['x', 'y']\n"
+    )
+    a, b = complete(drafts, Problems())
+    assert not problems
+    assert (a.name, a.plugins, [str(each) for each in a.listen]) == ("a", ("echo",), ["tcp://*:1"])
+    assert (b.name, b.plugins, [str(each) for each in b.listen]) == ("b", ("x", "y"), ["tcp://*:2", "unix:///s"])
+
+
+def test_a_plugin_file_is_taken_from_the_folder_of_the_toml_file() -> None:
+    drafts, _ = read("[service.a]\nlisten = 'tcp://*:1'\nplugins = ['./my.py', '/abs/x.py', 'mod:obj']\n")
+    (a,) = complete(drafts, Problems())
+    assert a.plugins == ("/etc/my.py", "/abs/x.py", "mod:obj")
+
+
+def test_every_wrong_element_is_told_with_the_line_of_its_key() -> None:
+    _, problems = read("[service.a]\nlisten = ['tpc://x:1', 'tcp://x', 5]\n\nplugins = [3, '']\n")
+    assert [problem.where for problem in problems] == ["/etc/host.toml:2"] * 3 + ["/etc/host.toml:4"] * 2
+    assert problems[0].what.startswith("service 'a': listen 'tpc://x:1' has an unknown scheme")
+    assert problems[0].hint == "did you mean 'tcp'?"
+
+
+@pytest.mark.parametrize("key", ["listen", "plugins"])
+def test_an_empty_list_is_told_once(key: str) -> None:
+    drafts, problems = read(f"[service.a]\nlisten = 'tcp://*:1'\nplugins = 'x'\n[service.b]\n{key} = []\n")
+    assert [problem.what for problem in problems] == [f"service 'b': {key} must name at least one"]
+    assert not any(key in problem.what for problem in problems_of(*drafts))
+
+
+def test_an_unknown_key_of_a_service_is_told() -> None:
+    _, problems = read("[service.a]\nlisten = 'tcp://*:1'\nplugin = 'x'\nworkers = 3\n")
+    assert [(problem.what, problem.where, problem.hint) for problem in problems] == [
+        ("unknown key 'plugin' in [service.a]", "/etc/host.toml:3", "did you mean 'plugins'?"),
+        ("unknown key 'workers' in [service.a]", "/etc/host.toml:4", "workers belongs in [host]"),
+    ]
+
+
+def test_a_service_with_a_wrong_name_is_told() -> None:
+    _, problems = read("\n[service.'a/b']\nlisten = 'tcp://*:1'\nplugins = 'x'\n")
+    assert [problem.where for problem in problems] == ["/etc/host.toml:2"]
+    assert "'a/b'" in problems[0].what
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        ("service = 3", "service must be a table of tables, not 3", 1),
+        ("[[service]]\nlisten = 'x'", "service must be a table of tables, not a list", 1),
+        ("[service]\n\nlisten = 'tcp://*:1'", "service.listen must be a table, not 'tcp://*:1'", 3),
+    ],
+)
+def test_services_that_are_no_tables_are_told(text: str, what: str, line: int) -> None:
+    drafts, (problem,) = read(text)
+    assert drafts == []
+    assert (problem.what, problem.where) == (what, f"/etc/host.toml:{line}")
+    assert problem.hint == "write [service.NAME] above it"
+
+
+def test_flags_for_both_replace_every_service() -> None:
+    (draft,) = choose([service("a", "tcp://*:1"), service("b", "tcp://*:2")], PLUGINS, LISTEN, Problems())
+    assert draft == Draft("default", PLUGIN_FLAG, LISTEN, PLUGINS)
+
+
+def test_without_flags_the_file_counts() -> None:
+    drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
+    assert choose(drafts, None, None, Problems()) == drafts
+
+
+def test_a_plugin_alone_goes_to_the_only_service() -> None:
+    (draft,) = choose([service("a", "tcp://*:1", None)], PLUGINS, None, Problems())
+    assert draft.name == "a"
+    assert draft.plugins == PLUGINS
+    assert draft.listen is not None
+    assert str(draft.listen.values[0]) == "tcp://*:1"
+
+
+def test_an_address_alone_goes_to_the_only_service() -> None:
+    (draft,) = choose([service("a", None, ["x"])], None, LISTEN, Problems())
+    assert (draft.name, draft.listen) == ("a", LISTEN)
+    assert draft.plugins is not None
+    assert draft.plugins.values == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("plugins", "listen", "flag", "other"),
+    [(PLUGINS, None, "--plugin", "--listen"), (None, LISTEN, "--listen", "--plugin")],
+    ids=["plugin", "listen"],
+)
+def test_one_alone_is_a_problem_with_several_services(
+    plugins: GivenList | None, listen: GivenList | None, flag: str, other: str
+) -> None:
+    problems = Problems()
+    drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
+    assert choose(drafts, plugins, listen, problems) == drafts
+    (problem,) = problems.found
+    assert problem.what == f"{flag} does not say which service it is for; the file has 2: a, b"
+    assert problem.where == flag
+    assert other in str(problem.hint)
+
+
+def test_a_plugin_alone_without_a_file_serves_the_default_address() -> None:
+    (draft,) = choose([], PLUGINS, None, Problems())
+    (ready,) = complete([draft], Problems())
+    assert (ready.name, ready.plugins, str(*ready.listen)) == ("default", ("echo",), "tcp://127.0.0.1:9000")
+
+
+def test_a_service_that_lacks_something_is_told_where_it_stands() -> None:
+    problems = problems_of(service("a", None, None))
+    assert [problem.what for problem in problems] == ["service 'a' has no address", "service 'a' has no plugins"]
+    assert {problem.where for problem in problems} == {"/etc/host.toml:a"}
+
+
+def test_a_plugin_named_twice_in_one_service_is_told_once() -> None:
+    (problem,) = problems_of(service("a", "tcp://*:1", ["x", "y", "x", "x"]), service("b", "tcp://*:2", ["x"]))
+    assert problem.what == "service 'a' names the plugin 'x' twice"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tcp://127.0.0.1:9000", "tcp://127.0.0.1:9000"),
+        ("tcp://*:9000", "tcp://0.0.0.0:9000"),
+        ("tcp://[::]:9000", "tcp://*:9000"),
+        ("tcp://[::1]:9000", "tcp://[0:0:0:0:0:0:0:1]:9000"),
+        ("tcp://localhost:9000", "tcp://LOCALHOST:9000"),
+        ("unix:///run/a.sock", "unix:///run/a.sock"),
+    ],
+)
+def test_two_services_on_one_address_are_told(one: str, other: str) -> None:
+    (problem,) = problems_of(service("a", one), service("b", other))
+    assert problem.what.startswith("service 'b' listens on ")
+    assert problem.what.endswith("which service 'a' has already")
+    assert problem.where == "/etc/host.toml:b"
+    assert "/etc/host.toml:a" in str(problem.hint)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tcp://127.0.0.1:0", "tcp://127.0.0.1:0"),
+        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:2"),
+        ("tcp://127.0.0.1:1", "tcp://127.0.0.2:1"),
+        ("tcp://0.0.0.0:1", "tcp://[::]:1"),
+        ("unix:///a", "unix:///b"),
+        ("tcp://[not-v6:x]:1", "tcp://[::1]:1"),
+    ],
+)
+def test_addresses_that_differ_are_fine(one: str, other: str) -> None:
+    assert problems_of(service("a", one), service("b", other)) == []
+
+
+def test_an_address_named_twice_in_one_service_is_told_once() -> None:
+    (problem,) = problems_of(service("a", "tcp://*:1 tcp://*:1"))
+    assert problem.what == "service 'a' names the address tcp://*:1 twice"

@@ -1,0 +1,93 @@
+"""The table of settings is whole: each has its places, and its default passes its own check."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS, TABLE, Origin, Setting, Settings, Source
+from reactorhost.config.values import InvalidValueError
+
+HOST = [setting for setting in TABLE if setting.table == "host"]
+
+
+def test_names_flags_and_variables_are_unique() -> None:
+    for values in (
+        [setting.name for setting in TABLE],
+        [flag for setting in TABLE for flag in (*setting.flags, setting.off_flag) if flag],
+        [setting.variable for setting in TABLE],
+    ):
+        assert len(set(values)) == len(values)
+
+
+@pytest.mark.parametrize("setting", HOST, ids=lambda setting: setting.name)
+def test_a_host_setting_is_named_alike_everywhere(setting: Setting) -> None:
+    assert setting.flag == "--" + setting.name.replace("_", "-")
+    assert setting.variable == "REACTORHOST_" + setting.name.upper()
+
+
+def test_the_table_is_the_settings() -> None:
+    fields = {each.name for each in dataclasses.fields(Settings)}
+    assert fields - {"services", "plugin_tables", "config_file", "origins"} == HOST_KEYS
+    assert set(BY_NAME) - HOST_KEYS - {"config"} == SERVICE_KEYS == {"listen", "plugins"}
+
+
+@pytest.mark.parametrize("setting", HOST, ids=lambda setting: setting.name)
+def test_a_default_keeps_to_its_own_rule(setting: Setting) -> None:
+    if setting.default is not None:
+        assert setting.kind.read(setting.default) == setting.default
+        assert setting.kind.read(setting.kind.from_text(setting.shown_default)) == setting.default
+
+
+@pytest.mark.parametrize("setting", TABLE, ids=lambda setting: setting.name)
+def test_help_is_a_sentence_on_one_line(setting: Setting) -> None:
+    assert setting.help.endswith(".")
+    assert "\n" not in setting.help
+    assert setting.shown_default
+    if setting.kind.metavar in {"DURATION", "SIZE"}:
+        assert "seconds" in setting.help or "bytes" in setting.help
+
+
+@pytest.mark.parametrize(
+    ("origin", "text"),
+    [
+        (Origin(Source.FLAG, "--workers"), "flag --workers"),
+        (Origin(Source.ENVIRONMENT, "REACTORHOST_WORKERS"), "environment REACTORHOST_WORKERS"),
+        (Origin(Source.FILE, "/a.toml:3"), "/a.toml:3"),
+        (Origin(Source.DEFAULT), "default"),
+        (Origin(Source.DEFAULT, note="auto"), "default (auto)"),
+    ],
+)
+def test_an_origin_reads_well(origin: Origin, text: str) -> None:
+    assert str(origin) == text
+
+
+LIMITS = {
+    "workers": (1, 256, 0, 257),
+    "backlog": (1, 2**31 - 1, 0, 2**31),
+    "max_connections": (1, 10_000_000, 0, 10_000_001),
+    "max_send_buffer": ("1KiB", "64GiB", 1023, (64 << 30) + 1),
+    "stop_timeout": (0, "24h", -0.1, 86400.1),
+    "boot_timeout": (0.1, "1h", 0.09, 3600.1),
+    "drain_timeout": (0, "720h", -0.1, 2592000.1),
+    "retire_delay": (0, "1h", -0.1, 3600.1),
+    "idle_timeout": (0, "720h", -0.1, 2592000.1),
+    "close_timeout": (0.01, "1h", 0.009, 3600.1),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_numbers_have_their_limits(name: str) -> None:
+    kind = BY_NAME[name].kind
+    least, most, too_little, too_much = LIMITS[name]
+    kind.read(least)
+    kind.read(most)
+    for value in (too_little, too_much):
+        with pytest.raises(InvalidValueError):
+            kind.read(value)
+
+
+def test_what_is_settled_does_not_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Origin(Source.DEFAULT).note = "x"  # type: ignore[misc]  # that is the test

@@ -1,0 +1,55 @@
+"""`config show` names every setting, its value and where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reactorhost.config.resolve import resolve
+from reactorhost.config.settings import HOST_KEYS
+from reactorhost.config.show import rows
+
+TOML = """\
+[host]
+stop_timeout = "2m"
+[service.web]
+listen = ["tcp://*:9000", "unix:///run/web.sock"]
+plugins = ["accesslog", "echo"]
+[plugin.echo]
+greeting = "hi"
+limits = [1, 2]
+since = 2024-01-01
+"""
+
+
+def shown(tmp_path: Path) -> dict[str, tuple[str, str]]:
+    file = tmp_path / "host.toml"
+    file.write_text(TOML)
+    flags = {"config": str(file), "max_send_buffer": "64KiB"}
+    settings = resolve(flags, {"REACTORHOST_NAME": "x"}, tmp_path, uid=0, cpus=lambda: 3)
+    return {row.setting: (row.value, row.origin.replace(str(file), "FILE")) for row in rows(settings)}
+
+
+def test_values_are_shown_as_they_could_be_written(tmp_path: Path) -> None:
+    found = shown(tmp_path)
+    assert found["stop_timeout"] == ("2m", "FILE:2")
+    assert found["max_send_buffer"] == ("64KiB", "flag --max-send-buffer")
+    assert found["name"] == ("x", "environment REACTORHOST_NAME")
+    assert found["run_dir"] == ("/run/reactorhost/x", "default")
+    assert found["workers"] == ("3", "default (auto)")
+    assert found["daemon"] == ("false", "default")
+    assert found["log_file"] == ("-", "default")
+    assert found["config_file"] == (str(tmp_path / "host.toml"), "flag --config")
+
+
+def test_every_setting_has_a_row(tmp_path: Path) -> None:
+    found = shown(tmp_path)
+    assert found.keys() >= HOST_KEYS
+
+
+def test_services_and_plugin_tables_are_shown(tmp_path: Path) -> None:
+    found = shown(tmp_path)
+    assert found["service.web.listen"] == ("tcp://*:9000, unix:///run/web.sock", "FILE:4")
+    assert found["service.web.plugins"] == ("accesslog, echo", "FILE:5")
+    assert found["plugin.echo.greeting"] == ("hi", "FILE:7")
+    assert found["plugin.echo.limits"] == ("[1, 2]", "FILE:8")
+    assert found["plugin.echo.since"] == ('"2024-01-01"', "FILE:9")

@@ -1,0 +1,133 @@
+"""Plugins are found by metadata alone, and a stranger's damage disturbs nobody."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from reactorhost.errors import PluginError
+from reactorhost.plugins import discovery
+from reactorhost.plugins.identity import PluginIdentity
+
+
+@pytest.fixture(autouse=True)
+def _only_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    everything = metadata.distributions
+
+    def below_tmp_path() -> list[metadata.Distribution]:
+        return [found for found in everything() if Path(str(found.locate_file(""))).is_relative_to(tmp_path)]
+
+    monkeypatch.setattr(metadata, "distributions", below_tmp_path)
+
+
+def _echo(name: str = "echo", value: str = "reactorhost_echo") -> str:
+    return f"[reactorhost]\n{name} = {value}\n"
+
+
+def test_an_installed_plugin_is_found_without_importing_it(install: Callable[..., Path]) -> None:
+    install("reactorhost-echo", _echo(), modules={"reactorhost_echo.py": "raise SystemExit"})
+    assert discovery.find("echo") == PluginIdentity("echo", "reactorhost-echo", "1.0", "reactorhost_echo")
+    assert "reactorhost_echo" not in sys.modules
+
+
+def test_installed_lists_every_plugin_of_every_distribution_by_name(install: Callable[..., Path]) -> None:
+    install("reactorhost-two", "[reactorhost]\nzebra = z\nant = a:b\n\n[console_scripts]\nrun = x:y\n")
+    install("reactorhost-echo", _echo())
+    install("stranger", "[pytest11]\nother = o\n")
+    install("silent", None)
+    assert [identity.name for identity in discovery.installed()] == ["ant", "echo", "zebra"]
+
+
+def test_an_unknown_name_suggests_the_nearest_and_lists_what_is_installed(install: Callable[..., Path]) -> None:
+    install("reactorhost-echo", _echo())
+    install("reactorhost-accesslog", _echo("accesslog", "log"))
+    with pytest.raises(PluginError) as caught:
+        discovery.find("ecko")
+    assert caught.value.what == "no plugin named 'ecko' is installed"
+    assert caught.value.hint == "did you mean 'echo'?; installed: accesslog, echo"
+    assert caught.value.exit_status == 4
+
+
+def test_an_unknown_name_near_nothing_suggests_to_install_it() -> None:
+    with pytest.raises(PluginError) as caught:
+        discovery.find("chat")
+    assert caught.value.hint == "pip install reactorhost-chat"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b; rm", "--help"])
+def test_a_name_that_cannot_be_one_is_refused_without_a_command_to_paste(name: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        discovery.find(name)
+    assert "pip" not in (caught.value.hint or "")
+
+
+def test_two_distributions_claiming_one_name_are_both_named(install: Callable[..., Path]) -> None:
+    install("reactorhost-echo", _echo())
+    install("fast-echo", _echo(), version="2.3")
+    with pytest.raises(
+        PluginError, match=r"fast-echo 2\.3 and reactorhost-echo 1\.0 both claim the plugin name 'echo'"
+    ):
+        discovery.find("echo")
+    assert len(discovery.installed()) == 2
+
+
+def test_a_distribution_found_twice_is_the_first_on_the_path(install: Callable[..., Path]) -> None:
+    install("reactorhost-echo", _echo(), version="1.0", folder="old")
+    install("Reactorhost_Echo", _echo(), version="2.0", folder="new")
+    assert discovery.find("echo").version == "2.0"
+
+
+@pytest.mark.parametrize(
+    "entry_points",
+    [
+        b"[reactorhost]\nthis is no entry\n",
+        b"\xff\xfe[reactorhost]\n",
+        b"[[[\n=",
+        b"no section\n",
+        b"[reactorhost]\n=\n",
+    ],
+)
+def test_broken_metadata_of_a_stranger_disturbs_nothing(install: Callable[..., Path], entry_points: bytes) -> None:
+    site = install("stranger", "")
+    (site / "stranger-1.0.dist-info" / "entry_points.txt").write_bytes(entry_points)
+    install("reactorhost-echo", _echo())
+    assert discovery.find("echo").distribution == "reactorhost-echo"
+
+
+def test_a_plugin_whose_distribution_lost_its_metadata_is_found_all_the_same(install: Callable[..., Path]) -> None:
+    site = install("reactorhost-echo", _echo())
+    (site / "reactorhost_echo-1.0.dist-info" / "METADATA").unlink()
+    assert discovery.find("echo").target == "reactorhost_echo"
+
+
+def test_a_file_is_named_by_its_stem(plugin_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = plugin_file("", "chat.server")
+    monkeypatch.chdir(path.parent)
+    for named in (str(path), "./chat.server.py", "chat.server.py"):
+        assert discovery.find(named) == PluginIdentity("chat.server", None, None, str(path))
+        assert discovery.name_of(named) == "chat.server"
+
+
+def test_a_file_that_is_not_there_is_told_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PluginError, match=f"there is no plugin file {tmp_path}/missing.py"):
+        discovery.find("./missing.py")
+
+
+def test_an_object_goes_by_the_whole_of_its_name() -> None:
+    named = "my.package:thing.inner"
+    assert discovery.find(named) == PluginIdentity(named, None, None, named)
+    assert discovery.split_target(named) == ("my.package", "thing.inner")
+    assert discovery.split_target("alone") == ("alone", "")
+    assert discovery.split_target("a.b : c [extra]") == ("a.b", "c")
+
+
+@pytest.mark.parametrize("named", ["module:", ":object", "a b:c", "a:b:c", "1a:b", "a:b-c", "tcp://x:1"])
+def test_what_only_looks_like_an_object_is_told_how_to_write_one(named: str) -> None:
+    with pytest.raises(PluginError, match="does not name a plugin") as caught:
+        discovery.find(named)
+    assert "module:object" in (caught.value.hint or "")

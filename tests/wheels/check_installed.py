@@ -1,0 +1,123 @@
+"""Use installed wheels as a stranger would; run by the interpreter of an environment outside the tree.
+
+Start in the background, talk, stop, uninstall the plugin, see the right error. The session `wheels` calls it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SECONDS = 60
+BIN = Path(sys.prefix) / "bin"
+
+
+def main() -> None:
+    """Walk the whole way.
+
+    Raises:
+        SystemExit: something is not as a user expects it.
+    """
+    tell_versions()
+    with tempfile.TemporaryDirectory(prefix="reactorhost-run-") as folder:
+        run_dir = Path(folder) / "run"
+        with started(run_dir, "--plugin", "echo") as address:
+            talk(address)
+        with started(run_dir, "--plugin", "accesslog", "--plugin", "echo") as address:
+            talk(address)
+        command(5, "status", "--run-dir", str(run_dir))
+        uninstall("reactorhost-echo")
+        start_without_plugin(run_dir)
+    print("wheels: installed, started, talked to, stopped, uninstalled")
+
+
+def tell_versions() -> None:
+    """Say what is tested, and that it is what was installed."""
+    import reactorhost
+
+    if not Path(reactorhost.__file__).is_relative_to(sys.prefix):
+        raise SystemExit(f"reactorhost comes from {reactorhost.__file__}, not from {sys.prefix}")
+    names = ("reactorhost", "reactorhost-echo", "click", "packaging", "pluggy", "rich")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    print(f"Python {sys.version.split()[0]}: {versions}")
+    if reactorhost.__version__ not in command(0, "--version"):
+        raise SystemExit("--version tells another version than the package's")
+
+
+@contextmanager
+def started(run_dir: Path, *plugins: str) -> Iterator[tuple[str, int]]:
+    """Run a host in the background; yield its address. At the end stop it, and expect that nothing is left."""
+    place = ("--run-dir", str(run_dir))
+    command(0, "start", "-d", *plugins, "--listen", "tcp://127.0.0.1:0", "--workers", "2", *place)
+    try:
+        listening = re.search(r"tcp://127\.0\.0\.1:(\d+)", command(0, "status", "--json", *place))
+        if not listening:
+            raise SystemExit("status --json does not tell the address")
+        address = ("127.0.0.1", int(listening[1]))
+        yield address
+    except BaseException:
+        subprocess.run([BIN / "reactorhost", "stop", "--now", *place], check=False, timeout=SECONDS)
+        raise
+    command(0, "stop", *place)
+    with socket.socket() as client:
+        if client.connect_ex(address) == 0:
+            raise SystemExit("after stop somebody still answers")
+
+
+def talk(address: tuple[str, int]) -> None:
+    """Send a megabyte, half-close, and expect every byte back."""
+    sent = bytes(range(256)) * 4096
+    with socket.create_connection(address, timeout=SECONDS) as client:
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        echoed = b"".join(iter(lambda: client.recv(65536), b""))
+    if echoed != sent:
+        raise SystemExit(f"sent {len(sent)} bytes, {len(echoed)} came back")
+
+
+def uninstall(distribution: str) -> None:
+    """Take a distribution out of this environment."""
+    subprocess.run([sys.executable, "-m", "pip", "uninstall", "--quiet", "--yes", distribution], check=True)
+
+
+def start_without_plugin(run_dir: Path) -> None:
+    """Start with a plugin that is not there: exit 4, words that help, nothing left behind."""
+    address = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir))
+    said = command(4, "start", "-d", "--plugin", "echo", *address)
+    for words in ("echo", "pip install reactorhost-echo"):
+        if words not in said:
+            raise SystemExit(f"the error does not say {words!r}: {said}")
+    if "Traceback" in said:
+        raise SystemExit(f"a traceback for a plugin that is only missing: {said}")
+    command(5, "status", "--run-dir", str(run_dir))
+    left = sorted(path.name for path in run_dir.glob("*.pid")) + sorted(path.name for path in run_dir.glob("*.sock"))
+    if left:
+        raise SystemExit(f"the run directory still has {left}")
+
+
+def command(status: int, *arguments: str) -> str:
+    """Run `reactorhost`, expect an exit status, return all that it said."""
+    done = subprocess.run(
+        [BIN / "reactorhost", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    print(f"{done.returncode} reactorhost {' '.join(arguments)}", flush=True)
+    if done.returncode != status:
+        raise SystemExit(f"expected exit status {status}, got {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
