@@ -88,7 +88,7 @@ def connect(location: Location) -> socket.socket:
 
 def not_running(location: Location) -> NotRunningError:
     """Return the error that says that no such host runs, and which one may be meant."""
-    others = running_instances(base_dir(os.environ, os.getuid()))
+    others = running_instances(base_dir(os.environ, os.geteuid()))
     hint = did_you_mean(location.name, others)
     if hint is None and others:
         hint = f"running: {', '.join(others)}; choose one with --name"

@@ -91,7 +91,7 @@ def complete_instances(ctx: click.Context, param: click.Parameter, incomplete: s
     from reactorhost.config.places import base_dir
     from reactorhost.master.rundir import running_instances
 
-    names = running_instances(base_dir(os.environ, os.getuid()))
+    names = running_instances(base_dir(os.environ, os.geteuid()))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

@@ -17,7 +17,8 @@ def connection_table(rows: Sequence[Row]) -> Table:
     """Return one row a client."""
     table = _table("SLOT>", "PID>", "ID>", "SERVICE", "PEER", "AGE>", "IDLE>", "IN>", "OUT>", "QUEUED>", "STATE")
     for row in rows:
-        table.add_row(
+        _add(
+            table,
             *(str(row[key]) for key in ("slot", "pid", "id", "service", "peer")),
             duration(row["age_seconds"]),
             duration(row["idle_seconds"]),
@@ -32,15 +33,17 @@ def connection_table(rows: Sequence[Row]) -> Table:
 def plugin_table(rows: Sequence[Row]) -> Table:
     """Return one row a plugin; why a broken one does not load stands in the last column."""
     table = _table("NAME", "VERSION", "DISTRIBUTION", "ACTIVE", "HOOKS", "ERROR")
+    table.columns[-1].style = "red"
     for row in rows:
         error = (row["error"] or "").partition("\n")[0]
-        table.add_row(
+        _add(
+            table,
             row["name"],
             row["version"] or "-",
             row["distribution"] or "-",
             "yes" if row["active"] else "-",
             ", ".join(row["hooks"]) or "-",
-            Text(error, style="red"),
+            error,
         )
     return table
 
@@ -49,8 +52,13 @@ def setting_table(rows: Iterable[Sequence[str]]) -> Table:
     """Return one row a setting."""
     table = _table("SETTING", "VALUE", "FROM")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        _add(table, *row)
     return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    # As text: rich would read the brackets of an IPv6 address as markup.
+    table.add_row(*(Text(cell) for cell in cells))
 
 
 def _table(*headings: str) -> Table:

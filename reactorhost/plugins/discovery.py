@@ -126,7 +126,8 @@ def _claims_of(distribution: Distribution) -> Iterator[PluginIdentity]:
 def _name_and_version(distribution: Distribution) -> tuple[str | None, str | None]:
     try:
         fields = distribution.metadata
-        # Asked first, for a key that is missing gives None or an error, by the version of Python.
-        return fields["Name"] if "Name" in fields else None, fields["Version"] if "Version" in fields else None
+        # By the version of Python, a key that is missing gives None, a warning or an error.
+        present = {key: fields[key] for key in ("Name", "Version") if key in fields}
     except _DAMAGED:
         return None, None
+    return present.get("Name"), present.get("Version")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reactorhost_accesslog.entry import Entry, as_json, text
@@ -39,6 +39,9 @@ def test_milliseconds_carry(ended_at: float, said: bytes) -> None:
 
 
 @given(st.text())
+@example("")
+@example("unix:a b")
+@example("unix:a\n2026-11-23T06:52:53.123Z forged")
 def test_no_peer_can_forge_a_line_or_shift_the_words(peer: str) -> None:
     line = text(dataclasses.replace(ENTRY, peer=peer))
     assert len(line.split()) == len(text(ENTRY).split())

@@ -90,6 +90,11 @@ def test_a_size_out_of_range_is_refused_in_readable_units() -> None:
         values.size(1024, 1 << 20).read("2MiB")
 
 
+@pytest.mark.parametrize(("count", "shown"), [(0, "0B"), (1023, "1023B"), (1536, "1536B"), (16 << 20, "16MiB")])
+def test_a_size_is_shown_in_the_largest_unit_that_divides_it(count: int, shown: str) -> None:
+    assert SIZE.show(count) == shown
+
+
 @given(st.integers(0, 1 << 50))
 def test_a_shown_size_reads_as_the_same(count: int) -> None:
     assert SIZE.read(SIZE.show(count)) == count

@@ -265,6 +265,11 @@ def test_code_that_is_no_hook_is_blamed_by_its_file(loaded: Make) -> None:
     assert hooks.blame(caught.value) == "b"
 
 
+def test_a_hook_that_uses_the_code_of_another_plugin_is_blamed_itself(loaded: Make) -> None:
+    plugins = [loaded("a", receive=hookimpl(_fails)), loaded("b", home=__file__, connect=_marked())]
+    assert _blamed(resolve(plugins, _never)) == "a"
+
+
 def test_nobody_is_blamed_without_a_trace_unless_there_is_only_one(loaded: Make) -> None:
     a, b = loaded("a", connect=_marked()), loaded("b", connect=_marked())
     assert resolve([a, b], _never).blame(ValueError()) == "?"

@@ -61,13 +61,16 @@ def _wrapper_body(behaviour: Behaviour, name: str, trace: Trace, taken: dict[str
         result = yield
     except BaseException as error:
         trace.append((name, "thrown", *_told(error)))
-        if behaviour.after in ("pass", "twice"):
+        if behaviour.after == "pass":
             raise
         result = "swallowed"
     else:
         trace.append((name, "sent", result))
-    if behaviour.after == "twice":
-        yield
+    if behaviour.after.startswith("twice"):
+        try:
+            yield
+        finally:
+            _act(behaviour.after.removeprefix("twice, then "), name)
     return result if behaviour.after == "pass" else _act(behaviour.after, name)
 
 
@@ -170,10 +173,10 @@ def test_receive_is_what_pluggy_would_do(behaviours: list[Behaviour]) -> None:
     assert _with_chain("receive", behaviours, _never) == _with_pluggy("receive", behaviours)
 
 
-@given(_behaviours("receive", raising=True))
-def test_a_wrapper_that_yields_twice_is_what_it_is_in_pluggy(behaviours: list[Behaviour]) -> None:
+@given(_behaviours("receive", raising=True), st.sampled_from(["twice", "twice, then raise"]))
+def test_a_wrapper_that_yields_twice_is_what_it_is_in_pluggy(behaviours: list[Behaviour], after: str) -> None:
     # Outermost: pluggy does not resume the wrappers around one that yields twice, here they see its exception.
-    twice = Behaviour("first", True, (), "none", "twice")
+    twice = Behaviour("first", True, (), "none", after)
     plain = [behaviour for behaviour in behaviours if behaviour.order != "first" or not behaviour.wraps]
     assert _with_chain("receive", [twice, *plain], _never) == _with_pluggy("receive", [twice, *plain])
 

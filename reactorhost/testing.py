@@ -1,0 +1,242 @@
+"""For tests of plugins: a real host on a free port, seen only from outside.
+
+    def test_it_echoes(live_host):
+        host = live_host("--plugin", "echo")
+        with host.connect() as client:
+            client.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+
+Put `pytest_plugins = ["reactorhost.testing"]` into the top `conftest.py` to have the fixture. Every wait has a
+deadline and none of them sleeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+DEADLINE_SECONDS = 30.0
+"""The longest that anything here waits: generous, for machines that do a lot besides."""
+
+
+class HostFailedError(Exception):
+    """The host ended before it was ready; `status` is its exit status, the text what it said."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"exit status {status}\n{text}")
+        self.status = status
+        self.text = text
+
+
+class LiveHost:
+    """A host in the foreground of a process of its own, in a run directory of its own.
+
+    Attributes:
+        run_dir: its run directory.
+        log_path: the file that its log and everything on its standard error goes to.
+    """
+
+    def __init__(self, directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.run_dir = directory / "run"
+        self.log_path = directory / "log"
+        self._arguments = arguments
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unread = b""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def start(self) -> None:
+        """Start it, and return when its workers are ready.
+
+        Raises:
+            HostFailedError: it ended before that.
+        """
+        listen = (
+            []
+            if any(word in self._arguments for word in ("--listen", "--config"))
+            else ["--listen", "tcp://127.0.0.1:0"]
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "reactorhost",
+            "start",
+            "--run-dir",
+            str(self.run_dir),
+            *listen,
+            *self._arguments,
+        ]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self._environment
+            )
+        try:
+            while not self.read_line().startswith("  stop "):
+                pass
+        except EOFError:
+            raise HostFailedError(self.wait(), self.log()) from None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The master process."""
+        if self._process is None:
+            raise AssertionError("the host was not started")
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """The master's process id."""
+        return self.process.pid
+
+    def address(self, service: str | None = None) -> tuple[str, int]:
+        """Return host and port of the first TCP address of a service, or of the first service."""
+        for each in self.status()["services"]:
+            if service in (None, each["name"]):
+                host, _, port = each["addresses"][0].removeprefix("tcp://").rpartition(":")
+                return host.strip("[]"), int(port)
+        raise AssertionError(f"no service {service!r}")
+
+    def connect(self, service: str | None = None) -> socket.socket:
+        """Return a client's socket, connected, whose calls time out."""
+        return socket.create_connection(self.address(service), timeout=DEADLINE_SECONDS)
+
+    def status(self) -> dict[str, Any]:
+        """Return the status document."""
+        return self.ask("status")["document"]  # type: ignore[no-any-return]  # JSON
+
+    def ask(self, verb: str, **fields: object) -> dict[str, Any]:
+        """Send a verb to the control socket, and return the message that ends its answer."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(DEADLINE_SECONDS)
+            sock.connect(str(self.run_dir / "control.sock"))
+            sock.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
+            with sock.makefile("rb") as lines:
+                for line in lines:
+                    message: dict[str, Any] = json.loads(line)
+                    if "status" in message:
+                        return message
+        raise EOFError(f"the host ended while it was asked for {verb!r}")
+
+    def until(
+        self, holds: Callable[[dict[str, Any]], object], what: str = "the status that was waited for"
+    ) -> dict[str, Any]:
+        """Ask for the status until `holds` of it; returns that document."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < deadline:
+            document = self.status()
+            if holds(document):
+                return document
+            # Nothing tells of every change of the status: look a little later, and no later than the deadline.
+            select.select((), (), (), 0.02)
+        raise TimeoutError(f"{what} did not come\n{json.dumps(document, indent=1)}\n{self.log()}")
+
+    def workers(self, state: str = "ready") -> list[dict[str, Any]]:
+        """Return the workers in a state, by slot."""
+        return [worker for worker in self.status()["workers"] if worker["state"] == state]
+
+    def command(self, *arguments: str, timeout: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run `reactorhost ARGUMENTS` for this host."""
+        command = [sys.executable, "-m", "reactorhost", *arguments, "--run-dir", str(self.run_dir)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=self._environment
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the master a signal."""
+        self.process.send_signal(number)
+
+    def log(self) -> str:
+        """Return what it logged so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def wait_for_log(self, text: str, count: int = 1) -> str:
+        """Wait until a text stands in the log `count` times; returns the log."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < deadline:
+            log = self.log()
+            if log.count(text) >= count:
+                return log
+            select.select((), (), (), 0.02)
+        raise TimeoutError(f"{text!r} did not come {count} times\n{self.log()}")
+
+    def read_line(self) -> str:
+        """Return the next line that the host or its workers print to standard output.
+
+        Raises:
+            EOFError: they have all closed it.
+            TimeoutError: none came in time.
+        """
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([self.process.stdout], (), (), max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError(f"no line on standard output\n{self.log()}")
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                raise EOFError
+            self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode()
+
+    def wait(self) -> int:
+        """Wait for the master's end, and return its exit status."""
+        return self.process.wait(DEADLINE_SECONDS)
+
+    def stop(self) -> int:
+        """Send INT, as Ctrl-C does, and return the exit status."""
+        self.signal(signal.SIGINT)
+        return self.wait()
+
+    def end(self) -> None:
+        """End it if it still runs, at once, with everything that it left."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGQUIT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
+    """Start hosts by `live_host("--plugin", "echo", ...)`; they end with the test."""
+    hosts: list[LiveHost] = []
+
+    def start(*arguments: str, environment: dict[str, str] | None = None) -> LiveHost:
+        host = LiveHost(tmp_path / f"host{len(hosts)}", *arguments, environment=environment)
+        hosts.append(host)
+        host.start()
+        return host
+
+    yield start
+    for host in hosts:
+        host.end()

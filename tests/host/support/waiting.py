@@ -1,0 +1,51 @@
+"""Waits with a deadline, for what no line of a host's output tells."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterable
+
+from reactorhost.testing import DEADLINE_SECONDS
+
+_LOOK_SECONDS = 0.02
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
+    """Look again and again until something holds.
+
+    Raises:
+        TimeoutError: it did not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come in {seconds:g} s")
+        select.select((), (), (), _LOOK_SECONDS)
+
+
+def all_end(pids: Iterable[int], seconds: float = DEADLINE_SECONDS) -> bool:
+    """Say whether these processes have all ended within a time from now."""
+    deadline = time.monotonic() + seconds
+    return all(_ends(pid, deadline) for pid in pids)
+
+
+def lives(pid: int) -> bool:
+    """Say whether a process runs: neither gone nor waiting to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _ends(pid: int, deadline: float) -> bool:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], (), (), max(0.0, deadline - time.monotonic()))[0])
+    finally:
+        os.close(descriptor)

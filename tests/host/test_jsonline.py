@@ -1,0 +1,171 @@
+"""Lines of JSON over a unix socket: whole objects, descriptors beside them, and an end that is told once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reactorhost.jsonline import JsonLine, Message
+from reactorhost.reactor import Reactor
+
+
+class Ear:
+    """Remembers what came."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.ends = 0
+
+    def message_received(self, line: JsonLine, message: Message) -> None:
+        self.messages.append(message)
+
+    def line_closed(self, line: JsonLine) -> None:
+        self.ends += 1
+
+
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    made = Reactor()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    for sock in (ours, theirs):
+        with contextlib.suppress(OSError):
+            sock.close()
+
+
+def turns(reactor: Reactor, count: int = 20) -> None:
+    for _ in range(count):
+        reactor.turn(0)
+
+
+def test_messages_arrive_whole_however_the_stream_is_cut(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    ear = Ear()
+    line = JsonLine(reactor, ends[0], ear)
+    for byte in b'{"a":1}\n{"b":"\\n"}\n{"c"':
+        ends[1].send(bytes([byte]))
+        reactor.turn(0)
+    assert ear.messages == [{"a": 1}, {"b": "\n"}]
+    line.close()
+
+
+def test_more_than_the_kernel_takes_waits_and_arrives(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    here, there = Ear(), Ear()
+    ours, theirs = JsonLine(reactor, ends[0], here), JsonLine(reactor, ends[1], there)
+    sent = [{"number": number, "load": "x" * 1000} for number in range(2000)]
+    for message in sent:
+        ours.send(message)
+    assert ours.queued > 0
+    while len(there.messages) < len(sent):
+        reactor.turn(0)
+    assert there.messages == sent
+    assert ours.queued == 0
+    ours.close()
+    theirs.close()
+
+
+def test_descriptors_come_with_their_message_in_order_also_behind_a_queue(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    class Taker(Ear):
+        def message_received(self, line: JsonLine, message: Message) -> None:
+            for descriptor in line.take_descriptors(message.get("count", 0)):
+                with os.fdopen(descriptor) as file:
+                    self.messages.append({"said": file.read()})
+
+    taker = Taker()
+    ours, theirs = JsonLine(reactor, ends[0], Ear()), JsonLine(reactor, ends[1], taker)
+    for number in range(40):
+        ours.send({"filler": "x" * 20_000})
+        reader, writer = os.pipe()
+        os.write(writer, str(number).encode())
+        os.close(writer)
+        ours.send({"count": 1}, [reader])
+        os.close(reader)
+    while len(taker.messages) < 40:
+        reactor.turn(0)
+    assert taker.messages == [{"said": str(number)} for number in range(40)]
+    ours.close()
+    theirs.close()
+
+
+def test_descriptors_that_nobody_takes_are_closed(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = JsonLine(reactor, ends[0], Ear()), JsonLine(reactor, ends[1], Ear())
+    reader, writer = os.pipe()
+    ours.send({}, [writer])
+    os.close(writer)
+    turns(reactor)
+    theirs.close()
+    assert os.read(reader, 1) == b"", "the last copy of the writing end is gone"
+    os.close(reader)
+    ours.close()
+
+
+@pytest.mark.parametrize("garbage", [b"no json\n", b"[1]\n", b"\xff\n", b"x" * (5 << 20)])
+def test_what_is_no_object_ends_the_line_and_is_told_once(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket], garbage: bytes
+) -> None:
+    ear = Ear()
+    JsonLine(reactor, ends[0], ear)
+    ends[1].setblocking(False)
+    while garbage and not ear.ends:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            garbage = garbage[ends[1].send(garbage) :]
+        reactor.turn(0)
+    turns(reactor)
+    assert ear.ends == 1
+    assert ear.messages == []
+
+
+def test_the_end_of_the_other_side_is_told_once_after_everything_it_said(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    ear = Ear()
+    line = JsonLine(reactor, ends[0], ear)
+    ends[1].send(b'{"last":1}\n')
+    ends[1].close()
+    line.read_rest()
+    assert (ear.messages, ear.ends) == ([{"last": 1}], 1)
+    line.send({"into": "the void"})
+    line.close()
+    assert ear.ends == 1
+
+
+def test_a_reader_that_lets_too_much_wait_is_given_up(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    ear = Ear()
+    line = JsonLine(reactor, ends[0], ear, most_queued=100_000)
+    for _ in range(1000):
+        line.send({"load": "x" * 1000})
+    assert ear.ends == 1
+    assert line.closed
+
+
+def test_a_line_may_be_closed_by_what_it_tells(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    class Closer(Ear):
+        def message_received(self, line: JsonLine, message: Message) -> None:
+            super().message_received(line, message)
+            line.close()
+
+    ear: Any = Closer()
+    JsonLine(reactor, ends[0], ear)
+    ends[1].send(json.dumps({"a": 1}).encode() + b"\n" + b'{"b":2}\n')
+    turns(reactor)
+    assert ear.messages == [{"a": 1}]
+    assert ear.ends == 0

@@ -1,0 +1,110 @@
+"""The reactor with real descriptors, signals and time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from reactorhost.reactor import READ, WRITE, Reactor, Timer
+
+
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    made = Reactor()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_a_ready_descriptor_is_called_back_with_what_it_is_ready_for(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    seen: list[int] = []
+    reactor.register(ours.fileno(), READ | WRITE, seen.append)
+    reactor.turn(0)
+    theirs.send(b"x")
+    reactor.turn(0)
+    reactor.modify(ours.fileno(), READ, seen.append)
+    reactor.turn(0)
+    reactor.unregister(ours.fileno())
+    reactor.turn(0)
+    assert seen == [WRITE, READ | WRITE, READ]
+
+
+def test_timers_are_called_in_order_and_stop_ends_the_loop(reactor: Reactor) -> None:
+    calls: list[str] = []
+    reactor.call_later(0.002, calls.append, "second")
+    reactor.call_later(0.001, calls.append, "first")
+    cancelled = reactor.call_later(0.001, calls.append, "never")
+    reactor.call_later(0.003, reactor.stop)
+    cancelled.cancel()
+    reactor.run()
+    assert calls == ["first", "second"]
+
+
+def test_a_timer_cancelled_by_one_of_the_same_turn_is_not_called(reactor: Reactor) -> None:
+    calls: list[str] = []
+    timers: list[Timer] = []
+    reactor.call_at(0.0, lambda: [timer.cancel() for timer in timers])
+    timers.append(reactor.call_at(0.0, calls.append, "cancelled"))
+    reactor.turn(0)
+    assert calls == []
+
+
+def test_what_is_asked_for_soon_comes_after_the_descriptors_and_never_starves_them(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, _ = pair
+    calls: list[str] = []
+
+    def again() -> None:
+        calls.append("soon")
+        reactor.call_soon(again)
+
+    reactor.register(ours.fileno(), WRITE, lambda events: calls.append("descriptor"))
+    reactor.call_soon(again)
+    reactor.turn(0)
+    reactor.turn(0)
+    assert calls == ["descriptor", "soon", "descriptor", "soon"]
+
+
+def test_a_loop_with_something_to_do_soon_does_not_wait(reactor: Reactor) -> None:
+    reactor.call_soon(reactor.call_soon, reactor.stop)
+    reactor.run()
+    assert reactor.turns == 2
+
+
+def test_signals_are_called_back_from_the_loop_each_as_often_as_it_came(reactor: Reactor) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    calls: list[str] = []
+    try:
+        reactor.watch_signals(
+            {signal.SIGUSR1: lambda: calls.append("usr1"), signal.SIGUSR2: lambda: calls.append("usr2")}
+        )
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+        assert calls == [], "a signal handler does nothing itself"
+        reactor.turn(5)
+        assert calls == ["usr1", "usr2", "usr1"]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_now_is_read_once_a_turn(reactor: Reactor) -> None:
+    before = reactor.now
+    assert reactor.now == before
+    reactor.turn(0)
+    assert reactor.now > before

@@ -1,0 +1,78 @@
+"""Addresses are read and written the same way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies
+
+from reactorhost.address import Address, Endpoint, parse
+from reactorhost.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("tcp://127.0.0.1:9000", Address("tcp", "127.0.0.1", 9000)),
+        ("127.0.0.1:9000", Address("tcp", "127.0.0.1", 9000)),
+        ("tcp://[::1]:9000", Address("tcp", "::1", 9000)),
+        ("tcp://localhost:0", Address("tcp", "localhost", 0)),
+        ("tcp://*:80", Address("tcp", "", 80)),
+        ("tcp://:80", Address("tcp", "", 80)),
+        ("unix:///run/x.sock", Address("unix", path="/run/x.sock")),
+        ("/run/x.sock", Address("unix", path="/run/x.sock")),
+    ],
+)
+def test_every_form_of_an_address_is_read(uri: str, address: Address) -> None:
+    assert parse(uri) == address
+    assert parse(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("", "no port"),
+        ("tcp://", "no port"),
+        ("localhost", "no port"),
+        ("tcp://localhost:", "no valid port"),
+        ("tcp://localhost:http", "no valid port"),
+        ("tcp://localhost:65536", "no valid port"),
+        ("tcp://localhost:٣", "no valid port"),
+        ("tcp://localhost:-1", "no valid port"),
+        ("tcp://::1:9000", "in brackets"),
+        ("tcp://[::1:9000", "no port"),
+        ("tcp://a b:9000", "no valid host"),
+        ("tcp://a/b:9000", "no valid host"),
+        ("tpc://localhost:9000", "did you mean 'tcp'?"),
+        ("http://localhost:9000", "unknown scheme"),
+        ("unix://relative", "not an absolute path"),
+        ("unix:///", "not an absolute path"),
+        ("unix:///" + "x" * 120, "too long"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_what_one_looks_like(uri: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(uri)
+    assert words in "\n".join(caught.value.lines())
+    assert caught.value.hint
+
+
+@given(strategies.text(max_size=40))
+def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
+    try:
+        address = parse(text)
+    except UsageError:
+        return
+    assert parse(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "text"),
+    [
+        (Endpoint("127.0.0.1", 53422), "127.0.0.1:53422"),
+        (Endpoint("::1", 5), "[::1]:5"),
+        (Endpoint("unix", 0), "unix"),
+        (Endpoint("unix:/tmp/client", 0), "unix:/tmp/client"),
+    ],
+)
+def test_an_end_is_written_as_people_write_it(endpoint: Endpoint, text: str) -> None:
+    assert str(endpoint) == text

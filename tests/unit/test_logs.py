@@ -1,0 +1,108 @@
+"""A line of the log is one line, says which process speaks, and is never in the way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies
+
+from reactorhost import logs
+from reactorhost.logs import EventLog, JsonFormatter, TextFormatter
+
+
+@pytest.fixture(autouse=True)
+def keep_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def record(message: str, **fields: object) -> logging.LogRecord:
+    made = logging.LogRecord("x", logging.INFO, "f", 1, message, None, None)
+    made.created = 1_700_000_000.0625
+    made.reactorhost_fields = fields
+    return made
+
+
+def test_text_is_time_level_event_and_fields() -> None:
+    line = TextFormatter({"worker": 7}).format(record("worker_ready", slot=1, why='said "no" twice'))
+    assert line == '2023-11-14T22:13:20.062Z info worker_ready worker=7 slot=1 why="said \\"no\\" twice"'
+
+
+def test_json_is_one_object_with_the_same_fields() -> None:
+    line = JsonFormatter({"worker": 7}).format(record("worker_ready", slot=1))
+    assert json.loads(line) == {
+        "time": "2023-11-14T22:13:20.062Z",
+        "level": "info",
+        "event": "worker_ready",
+        "worker": 7,
+        "slot": 1,
+    }
+
+
+@given(strategies.text(), strategies.text())
+def test_no_text_breaks_a_line_in_two(message: str, value: str) -> None:
+    for formatter in (TextFormatter({}), JsonFormatter({})):
+        assert len(formatter.format(record(message.replace("%", ""), field=value)).split("\n")) == 1
+
+
+def test_a_traceback_follows_indented_or_stands_in_the_object() -> None:
+    try:
+        raise ValueError("spoiled")
+    except ValueError:
+        made = record("hook_failed")
+        made.exc_info = sys.exc_info()
+    text = TextFormatter({}).format(made)
+    assert text.splitlines()[-1] == "    ValueError: spoiled"
+    assert "ValueError: spoiled" in json.loads(JsonFormatter({}).format(made))["details"]
+
+
+def test_lines_go_to_the_file_with_the_context_and_below_the_level_nothing(tmp_path: Path) -> None:
+    logs.install(tmp_path / "log", "text", "info", master=5)
+    log = EventLog(logging.getLogger("reactorhost")).bind(slot=2)
+    log.debug("not_told")
+    log.info("told")
+    logging.getLogger("reactorhost.plugin").warning("a plugin says %s", "so")
+    log.error("failed", details="line 1\nline 2")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines[:3]] == [
+        "info told master=5 slot=2",
+        "warning a plugin says so master=5",
+        "error failed master=5 slot=2",
+    ]
+    assert lines[3:] == ["    line 1", "    line 2"]
+
+
+def test_after_a_rotation_reopen_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    handler = logs.install(tmp_path / "log", "text", "info")
+    log = EventLog(logging.getLogger("reactorhost"))
+    log.info("before")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    log.info("still_old")
+    handler.reopen()
+    log.info("after")
+    assert "still_old" in (tmp_path / "log.1").read_text()
+    assert (tmp_path / "log").read_text().split()[2] == "after"
+
+
+def test_a_log_that_cannot_be_written_disturbs_nobody(tmp_path: Path) -> None:
+    logs.install(Path("/dev/full"), "text", "info")
+    EventLog(logging.getLogger("reactorhost")).info("lost")
+
+
+def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    handler = logs.install(folder / "log", "text", "info")
+    os.rename(folder, tmp_path / "moved")
+    with pytest.raises(OSError, match="No such file"):
+        handler.reopen()
+    EventLog(logging.getLogger("reactorhost")).info("kept")
+    assert "kept" in (tmp_path / "moved" / "log").read_text()
