@@ -47,12 +47,14 @@ class LiveHost:
     Attributes:
         run_dir: its run directory.
         log_path: the file that its log and everything on its standard error goes to.
+        banner: the lines that it printed when it was ready.
     """
 
     def __init__(self, directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.run_dir = directory / "run"
         self.log_path = directory / "log"
+        self.banner: list[str] = []
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,9 +94,10 @@ class LiveHost:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self._environment
             )
+        self.banner = []
         try:
-            while not self.read_line().startswith("  stop "):
-                pass
+            while not self.banner or not self.banner[-1].startswith("  stop "):
+                self.banner.append(self.read_line())
         except EOFError:
             raise HostFailedError(self.wait(), self.log()) from None
 

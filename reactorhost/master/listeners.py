@@ -63,7 +63,7 @@ class Listeners:
         self._services = services
         self.groups: list[Group] = []
         self._sockets: list[SlotSocket] = []
-        self._unix_paths: dict[Path, int] = {}
+        self._unix_paths: dict[Path, tuple[int, int]] = {}
         self._leaving: Sequence[int] = ()
         self._steered = False
 
@@ -131,15 +131,17 @@ class Listeners:
                 order.pop()
             each.socket.close()
             self._steer(each.group)
+        # The next slot of this number is to be served like any other.
+        self._leaving = [number for number in self._leaving if number != slot]
 
     def close(self) -> None:
         """Close every socket, and remove the files of unix sockets that are still ours."""
         for each in self._sockets:
             each.socket.close()
         self._sockets.clear()
-        for path, inode in self._unix_paths.items():
+        for path, mark in self._unix_paths.items():
             with contextlib.suppress(OSError):
-                if path.stat().st_ino == inode:
+                if _mark(path) == mark:
                     path.unlink()
         self._unix_paths.clear()
 
@@ -188,7 +190,7 @@ class Listeners:
         _remove_stale(path)
         group = Group(service, socket.AF_UNIX, str(path))
         sock = _bound_or_told(socket.AF_UNIX, str(path), Address("unix", path=str(path)))
-        self._unix_paths[path] = path.stat().st_ino
+        self._unix_paths[path] = _mark(path)
         self.groups.append(group)
         self._sockets.append(SlotSocket(None, group, sock))
 
@@ -313,6 +315,12 @@ def _remove_stale(path: Path) -> None:
     except OSError as error:
         raise _refusal(Address("unix", path=str(path)), error) from None
     raise AddressInUseError(f"unix://{path} is in use by another process", hint=f"see which with: ss -lxp src {path}")
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """Return what tells a file from another that took its path later."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_ctime_ns
 
 
 def _queue_depth(sock: socket.socket) -> int:

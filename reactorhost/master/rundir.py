@@ -27,7 +27,6 @@ class RunDirectory:
         self.pid_file = pid_file
         self._lock: int | None = None
         self._made: list[Path] = []
-        self._pid_file_inode: int | None = None
 
     @property
     def control_socket(self) -> Path:
@@ -54,17 +53,13 @@ class RunDirectory:
             for missing in reversed([each for each in (self.path, *self.path.parents) if not each.exists()]):
                 missing.mkdir(0o755 if os.geteuid() == 0 else 0o700)
                 self._made.append(missing)
-            facts = self.path.stat()
         except OSError as error:
             raise NotPermittedError(
                 f"cannot make the run directory {self.path}: {error.strerror}", hint="choose another with --run-dir"
             ) from None
-        if facts.st_uid not in (os.geteuid(), 0) or not stat.S_ISDIR(facts.st_mode):
-            raise NotPermittedError(f"{self.path} belongs to somebody else", hint="choose another with --run-dir")
-        if facts.st_mode & 0o022:
-            raise NotPermittedError(
-                f"{self.path} can be written to by others", hint=f"chmod go-w {self.path}, or choose another --run-dir"
-            )
+        # Who may write to the parent may put another directory in this one's place.
+        for path in (self.path.parent, self.path):
+            _check_safe(path)
 
     def take_lock(self) -> None:
         """Become the one host of this directory.
@@ -84,7 +79,7 @@ class RunDirectory:
             ReactorhostError: it cannot be written.
         """
         try:
-            self._pid_file_inode = _replace(self.pid_file, f"{os.getpid()}\n")
+            _replace(self.pid_file, f"{os.getpid()}\n")
         except OSError as error:
             raise ReactorhostError(
                 f"cannot write the pid file {self.pid_file}: {error.strerror}", hint="choose another with --pid-file"
@@ -111,7 +106,8 @@ class RunDirectory:
         if self._lock is None:
             return
         with contextlib.suppress(OSError):
-            if self._pid_file_inode is not None and self.pid_file.stat().st_ino == self._pid_file_inode:
+            # Not by its inode: the file system gives a number again at once.
+            if self.pid_file.read_text() == f"{os.getpid()}\n":
                 self.pid_file.unlink()
         for path in (self.workers_file, self.control_socket, self.lock_file):
             with contextlib.suppress(OSError):
@@ -145,6 +141,23 @@ class RunDirectory:
             os.close(descriptor)
 
 
+def _check_safe(path: Path) -> None:
+    """Make sure that nobody but us and root can change what is in a directory.
+
+    Raises:
+        NotPermittedError: somebody can.
+    """
+    facts = path.stat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotPermittedError(f"{path} is not a directory", hint="choose another with --run-dir")
+    if facts.st_uid not in (os.geteuid(), 0):
+        raise NotPermittedError(f"{path} belongs to somebody else", hint="choose another with --run-dir")
+    if facts.st_mode & 0o022 and not facts.st_mode & stat.S_ISVTX:
+        raise NotPermittedError(
+            f"{path} can be written to by others", hint=f"chmod go-w {path}, or choose another with --run-dir"
+        )
+
+
 def holder_pid(run_dir: Path) -> int | None:
     """Return the process that holds the lock of a run directory, or None when nobody does.
 
@@ -171,8 +184,8 @@ def running_instances(base: Path) -> list[str]:
     return [name for name in names if holder_pid(base / name) is not None]
 
 
-def _replace(path: Path, text: str) -> int:
-    """Write a file whole or not at all; returns its inode."""
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -183,7 +196,6 @@ def _replace(path: Path, text: str) -> int:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise
-    return path.stat().st_ino
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

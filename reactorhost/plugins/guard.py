@@ -1,6 +1,7 @@
 """The line between the host and a plugin's code: what is raised beyond it ends here.
 
-This is the one file that catches whatever a plugin raises. `sys.exit()` counts as an error of the plugin.
+Only this file, the transport (around `receive`, on the hot path) and the timers catch whatever a plugin raises.
+`sys.exit()` counts as an error of the plugin.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnEr
         try:
             return function(subject, *rest)
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - the one place for it
-            on_error(plugin, hook, subject, _as_error(raised))
+            on_error(plugin, hook, subject, as_error(raised))
             return None
 
     return call
@@ -44,7 +45,7 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
     try:
         yield
     except (Exception, SystemExit) as raised:  # noqa: BLE001 - and the other
-        error = _as_error(raised)
+        error = as_error(raised)
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
             where=tracebacks.place(error, home),
@@ -53,7 +54,8 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
         ) from error
 
 
-def _as_error(raised: Exception | SystemExit) -> Exception:
+def as_error(raised: Exception | SystemExit) -> Exception:
+    """Return what a plugin raised as an error of its own, also where it called `sys.exit()`."""
     if isinstance(raised, Exception):
         return raised
     return ExitCalledError(f"the plugin called sys.exit({raised.code!r})").with_traceback(raised.__traceback__)

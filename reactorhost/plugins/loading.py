@@ -30,10 +30,24 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     """
     identity = find(named)
     check_host(identity, host_version)
+    _make_importable(named)
     importlib.invalidate_caches()
     if names_a_file(named):
         return _checked(identity, _import_file(identity), home=identity.target)
     return _load_module(identity)
+
+
+def _make_importable(named: str) -> None:
+    """Let a one-off import what lies beside it: `module:object` from the working directory, a file from its folder."""
+    if names_a_file(named):
+        folder = os.path.dirname(os.path.abspath(named))
+    elif ":" in named:
+        folder = os.getcwd()
+    else:
+        return
+    # Last, so that nothing there hides what is installed; and not where Python was told to be safe from it.
+    if folder not in sys.path and not sys.flags.safe_path:
+        sys.path.append(folder)
 
 
 def _load_module(identity: PluginIdentity) -> LoadedPlugin:

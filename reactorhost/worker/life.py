@@ -9,7 +9,6 @@ import resource
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +20,7 @@ from reactorhost.connection import CloseReason, Connection
 from reactorhost.errors import ReactorhostError
 from reactorhost.jsonline import JsonLine, Message
 from reactorhost.logs import AppendHandler, EventLog
-from reactorhost.plugins import chain, loading, options
+from reactorhost.plugins import chain, loading, options, tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters, Scoreboard
@@ -281,7 +280,7 @@ class WorkerLife:
             hook=hook,
             **peer,
             error=f"{type(error).__name__}: {error}",
-            details="".join(traceback.format_exception(error)),
+            details=tracebacks.text(error),
         )
 
     def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
 from reactorhost.reactor import Timer as ReactorTimer
 
@@ -50,8 +51,8 @@ class PluginTimers:
         """Call a plugin's function; what it raises goes to `on_error`."""
         try:
             function(*args)
-        except Exception as error:  # noqa: BLE001  a plugin may raise anything
-            self._on_error(error)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001  a plugin may raise anything
+            self._on_error(as_error(raised))
 
 
 class PluginTimer:

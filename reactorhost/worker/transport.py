@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.connection import CloseReason, Connection
+from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor import Timer as ReactorTimer
 from reactorhost.worker.timers import PluginTimer, PluginTimers
@@ -122,8 +123,8 @@ class StreamTransport:
         self.active_at = service.reactor.now
         try:
             service.receive(connection, data)
-        except Exception as error:  # noqa: BLE001  a plugin may raise anything
-            service.failed(service.chain.blame(error), "receive", connection, error)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001  a plugin may raise anything
+            service.failed(service.chain.blame(raised), "receive", connection, as_error(raised))
         if received == self._read_size:
             self._read_size = _LARGE_READ
         elif received < _SMALL_READ:

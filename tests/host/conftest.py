@@ -10,15 +10,16 @@ import select
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import started
+from daemons import Daemon
 from reactorhost.testing import LiveHost
 
 _PATIENCE_SECONDS = 20.0
-_TOKEN = "RH_TEST_TOKEN"
 _SEVERE_LINE = re.compile(r"^\S+Z (?:error|critical) (\S+)", re.MULTILINE)
 _UNCAUGHT = re.compile(r"^Traceback \(most recent call last\)", re.MULTILINE)
 
@@ -35,6 +36,34 @@ def killed_masters() -> list[LiveHost]:
     return []
 
 
+@pytest.fixture
+def write_plugin(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that writes a plugin file, over the one before if it has the same name; returns its path."""
+
+    def write(source: str, name: str = "made") -> str:
+        path = tmp_path / f"{name}.py"
+        path.write_text(f"from reactorhost import hookimpl\n{source}")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Start hosts by `daemon("--plugin", "echo", ...)` that leave the terminal; they end with the test."""
+    daemons: list[Daemon] = []
+
+    def start(*arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None) -> Daemon:
+        host = Daemon(tmp_path / f"daemon{len(daemons)}", *arguments, environment=environment, cwd=cwd)
+        daemons.append(host)
+        host.start()
+        return host
+
+    yield start
+    for host in daemons:
+        host.end()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_left(
     expected_errors: list[str], killed_masters: list[LiveHost], monkeypatch: pytest.MonkeyPatch
@@ -43,9 +72,9 @@ def _nothing_is_left(
     hosts = _note_hosts(monkeypatch)
     token = uuid.uuid4().hex
     # Every process that a test starts has it, and so has whatever such a process starts in turn.
-    monkeypatch.setenv(_TOKEN, token)
+    monkeypatch.setenv(started.TOKEN, token)
     descriptors = _descriptors()
-    children = _children()
+    children = started.children(os.getpid())
     yield
     # The processes first: what is still alive would be blamed for the rest too.
     left = _end_all(token)
@@ -57,7 +86,7 @@ def _nothing_is_left(
     if _descriptors() != descriptors:
         gc.collect()
         problems += [f"descriptor left open: {each}" for each in sorted(_descriptors() - descriptors)]
-    problems += [f"child left: {each}" for each in sorted(_children() - children)]
+    problems += [f"child left: {each}" for each in sorted(started.children(os.getpid()) - children)]
     assert not problems, "\n".join(problems)
 
 
@@ -114,18 +143,11 @@ def _descriptors() -> set[str]:
     return found
 
 
-def _children() -> set[int]:
-    found: set[int] = set()
-    for thread in os.listdir("/proc/self/task"):
-        found.update(map(int, Path(f"/proc/self/task/{thread}/children").read_text().split()))
-    return found
-
-
 def _end_all(token: str) -> list[str]:
     """Wait for every process with the token to end; kill and return those that do not."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     left: list[str] = []
-    while running := _running(token):
+    while running := started.running(token):
         for pid, name in running.items():
             try:
                 descriptor = os.pidfd_open(pid)
@@ -139,16 +161,3 @@ def _end_all(token: str) -> list[str]:
             finally:
                 os.close(descriptor)
     return left
-
-
-def _running(token: str) -> dict[int, str]:
-    needle = f"{_TOKEN}={token}".encode()
-    found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if needle in Path(f"/proc/{pid}/environ").read_bytes():
-                found[int(pid)] = Path(f"/proc/{pid}/comm").read_text().strip()
-        except OSError:
-            # Gone already, or not ours to look at, and so nothing that a test started.
-            continue
-    return found

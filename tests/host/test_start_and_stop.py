@@ -1,16 +1,210 @@
-"""A host starts, says what it is, and stops."""
+"""A host in the foreground starts, says what it is, obeys signals, and stops."""
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
+import subprocess
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 
-from reactorhost.testing import LiveHost
+import pytest
+import started
+from clients import answers, ended
+from daemons import COMMAND
 from waiting import all_end
 
+from reactorhost import __version__
+from reactorhost.testing import LiveHost
 
-def test_interrupt_stops(live_host: Callable[..., LiveHost], expected_errors: list[str]) -> None:
+Hosts = Callable[..., LiveHost]
+
+
+def pids_of(host: LiveHost) -> list[int]:
+    return [host.pid, *(worker["pid"] for worker in host.workers())]
+
+
+# What it says.
+
+
+def test_the_banner_names_version_pid_address_plugins_workers_and_how_to_stop(live_host: Hosts) -> None:
+    host = live_host("--plugin", "accesslog", "--plugin", "echo", "--workers", "2")
+    _, port = host.address()
+    chain = " > ".join(f"{name} {metadata.version(f'reactorhost-{name}')}" for name in ("accesslog", "echo"))
+    assert host.banner == [
+        f"reactorhost {__version__} · default · pid {host.pid}",
+        f"  listening  tcp://127.0.0.1:{port}  {chain}",
+        "  workers    2 of 2 ready",
+        f"  stop       Ctrl-C, or: reactorhost stop --run-dir {host.run_dir}",
+    ]
+
+
+def test_the_command_in_the_banner_stops_the_host(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo")
+    command = host.banner[-1].partition("or: reactorhost ")[2]
+    assert subprocess.run([*COMMAND, *shlex.split(command)], check=False, capture_output=True).returncode == 0
+    assert host.wait() == 0
+
+
+def test_clients_are_served_from_the_moment_of_the_banner(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
-    pids = [w["pid"] for w in host.workers()]
+    with host.connect() as client:
+        assert answers(client)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_terminal_that_cannot_show_the_banner_does_not_end_the_host(live_host: Hosts, encoding: str) -> None:
+    host = live_host("--plugin", "echo", environment={"PYTHONIOENCODING": encoding})
+    with host.connect() as client:
+        assert answers(client)
     assert host.stop() == 0
-    assert all_end(pids, 5)
+
+
+def test_a_full_disk_under_the_banner_does_not_end_the_host(tmp_path: Path) -> None:
+    arguments = ["start", "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(tmp_path / "run")]
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process, process.stderr as log:
+        assert any("host_ready" in line for line in log)
+        process.send_signal(signal.SIGINT)
+        assert "host_stopped" in log.read()
+    assert process.returncode == 0
+
+
+# How it stops.
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_int_and_term_stop_every_process_with_exit_status_0(live_host: Hosts, number: signal.Signals) -> None:
+    host = live_host("--plugin", "echo", "--workers", "3")
+    pids = pids_of(host)
+    host.signal(number)
+    assert host.wait() == 0
+    # The master ends last: nothing is waited for here.
+    assert not [pid for pid in pids if started.lives(pid)]
+    assert not host.run_dir.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stop_waits_for_open_connections_and_a_second_signal_stops_now(
+    live_host: Hosts, number: signal.Signals
+) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600")
+    with host.connect() as client:
+        assert answers(client)
+        host.signal(number)
+        host.wait_for_log("worker_draining", 2)
+        assert answers(client)
+        assert host.status()["state"] == "stopping"
+        host.signal(number)
+        assert ended(client)
+    assert host.wait() == 0
+
+
+def test_quit_stops_now_with_connections_open(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600", "--close-timeout", "600")
+    clients = [host.connect() for _ in range(8)]
+    assert all(answers(client) for client in clients)
+    host.signal(signal.SIGQUIT)
+    assert all(ended(client) for client in clients)
+    assert host.wait() == 0
+    for client in clients:
+        client.close()
+
+
+def test_stop_is_finite_when_a_client_never_leaves(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--stop-timeout", "0.2")
+    with host.connect() as client:
+        assert answers(client)
+        assert host.stop() == 0
+        assert ended(client)
+
+
+def test_stop_is_finite_when_a_plugin_never_returns(
+    live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_killed")
+    stuck = "@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n    while True: pass\n"
+    host = live_host("--plugin", write_plugin(stuck), "--workers", "2", "--stop-timeout", "0")
+    with host.connect() as client:
+        assert answers(client)
+        host.signal(signal.SIGQUIT)
+        assert host.wait() == 0
+
+
+def test_an_interrupt_while_workers_boot_stops_with_130_and_leaves_nothing(
+    tmp_path: Path, write_plugin: Callable[..., str]
+) -> None:
+    hangs = "import sys\nprint('importing', flush=True)\nimport signal\nsignal.pause()\n"
+    run_dir = tmp_path / "run"
+    arguments = ["start", "--plugin", write_plugin(hangs), "--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir)]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "reactorhost: stopped before it was ready"
+    assert "Traceback" not in said
+    assert not run_dir.exists()
+
+
+# What else signals do.
+
+
+def test_ttin_and_ttou_add_and_take_away_a_worker(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    host.signal(signal.SIGTTIN)
+    grown = host.until(lambda status: status["workers_ready"] == 2 and status["workers_wanted"] == 2)
+    leaving = next(worker["pid"] for worker in grown["workers"] if worker["slot"] == 1)
+    host.signal(signal.SIGTTOU)
+    host.until(lambda status: [worker["slot"] for worker in status["workers"]] == [0])
+    assert all_end([leaving])
+
+
+def test_ttou_never_takes_the_last_worker(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    host.signal(signal.SIGTTOU)
+    # The signal's byte was there when the first answer was made, so the second one comes after it was acted on.
+    host.status()
+    assert host.status()["workers_wanted"] == 1
+    with host.connect() as client:
+        assert answers(client)
+
+
+def test_usr1_replaces_every_worker(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    before = pids_of(host)
+    host.signal(signal.SIGUSR1)
+    host.wait_for_log("reload_finished")
+    after = pids_of(host)
+    assert after[0] == before[0]
+    assert not set(after[1:]) & set(before[1:])
+    assert host.status()["generation"] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGPIPE])
+def test_signals_that_mean_nothing_yet_are_survived(live_host: Hosts, number: signal.Signals) -> None:
+    host = live_host("--plugin", "echo")
+    host.signal(number)
+    host.status()
+    assert host.status()["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE],
+)
+def test_a_worker_leaves_the_masters_signals_to_the_master(live_host: Hosts, number: signal.Signals) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with host.connect() as client:
+        assert answers(client)
+        (worker,) = host.workers()
+        os.kill(worker["pid"], number)
+        assert answers(client)
+    assert [each["pid"] for each in host.workers()] == [worker["pid"]]

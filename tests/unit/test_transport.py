@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -346,6 +347,23 @@ def test_an_exception_in_receive_is_told_and_closes_with_what_was_sent_before() 
     stage.receive(b"x", b"")
     assert stage.failures == [("paper", "receive", "spoiled")]
     assert bytes(stage.socket.sent) == b"before"
+    assert stage.closed == [CloseReason.ERROR]
+
+
+def test_a_plugin_that_calls_exit_ends_its_connection_and_not_the_worker() -> None:
+    def receive(connection: Connection, data: bytes) -> None:
+        sys.exit(3)
+
+    def late() -> None:
+        sys.exit(4)
+
+    stage = Stage(receive=receive)
+    stage.connection.call_later(1.0, late)
+    stage.reactor.turn(seconds=1.0)
+    assert stage.failures == [("paper", "timer", "the plugin called sys.exit(4)")]
+    stage = Stage(receive=receive)
+    stage.receive(b"x", b"")
+    assert stage.failures == [("paper", "receive", "the plugin called sys.exit(3)")]
     assert stage.closed == [CloseReason.ERROR]
 
 

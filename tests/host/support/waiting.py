@@ -31,15 +31,6 @@ def all_end(pids: Iterable[int], seconds: float = DEADLINE_SECONDS) -> bool:
     return all(_ends(pid, deadline) for pid in pids)
 
 
-def lives(pid: int) -> bool:
-    """Say whether a process runs: neither gone nor waiting to be reaped."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def _ends(pid: int, deadline: float) -> bool:
     try:
         descriptor = os.pidfd_open(pid)

@@ -1,0 +1,122 @@
+"""The run directory is safe from others, and its lock tells the truth about who runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reactorhost.errors import AlreadyRunningError, NotPermittedError
+from reactorhost.master.rundir import RunDirectory, holder_pid, running_instances
+
+
+def directory(path: Path) -> RunDirectory:
+    return RunDirectory(path, path / "master.pid")
+
+
+def locked_elsewhere(path: Path) -> subprocess.Popen[bytes]:
+    """Return a process that holds the lock of a run directory until its standard input ends."""
+    code = (
+        "import sys; from pathlib import Path; from reactorhost.master.rundir import RunDirectory\n"
+        f"run = RunDirectory(Path({str(path)!r}), Path({str(path / 'master.pid')!r}))\n"
+        "run.prepare(); run.take_lock(); print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.communicate(timeout=30)
+
+
+def test_nobody_holds_a_directory_that_does_not_exist(tmp_path: Path) -> None:
+    assert holder_pid(tmp_path / "none") is None
+    assert running_instances(tmp_path / "none") == []
+
+
+def test_the_kernel_names_the_holder_until_its_death_however_it_dies(tmp_path: Path) -> None:
+    process = locked_elsewhere(tmp_path / "one")
+    assert holder_pid(tmp_path / "one") == process.pid
+    assert running_instances(tmp_path) == ["one"]
+    process.kill()
+    end(process)
+    assert (tmp_path / "one" / "lock").exists(), "nobody cleaned up"
+    assert holder_pid(tmp_path / "one") is None
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    ours.take_lock()
+    ours.clean_up()
+
+
+def test_a_second_host_is_told_who_is_first(tmp_path: Path) -> None:
+    process = locked_elsewhere(tmp_path / "one")
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    with pytest.raises(AlreadyRunningError, match=f"pid {process.pid}"):
+        ours.take_lock()
+    ours.clean_up()
+    assert holder_pid(tmp_path / "one") == process.pid, "who does not hold the lock removes nothing"
+    end(process)
+
+
+def test_looking_never_takes_the_lock(tmp_path: Path) -> None:
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    (tmp_path / "one" / "lock").touch()
+    assert holder_pid(tmp_path / "one") is None
+    ours.take_lock()
+    ours.clean_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    ours.take_lock()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        os.read(reader, 1)
+        os._exit(0)
+    os.close(reader)
+    ours.close_lock()
+    assert holder_pid(tmp_path / "one") is None
+    os.close(writer)
+    os.waitpid(child, 0)
+
+
+def test_only_our_own_pid_file_is_removed(tmp_path: Path) -> None:
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    ours.take_lock()
+    ours.write_pid_file()
+    assert ours.pid_file.read_text() == f"{os.getpid()}\n"
+    ours.pid_file.unlink()
+    ours.pid_file.write_text("1\n")
+    ours.clean_up()
+    assert ours.pid_file.read_text() == "1\n"
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_directory_that_others_can_write_to_is_refused(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "base" / "one"
+    path.mkdir(parents=True)
+    (path, path.parent)[depth].chmod(0o777)
+    with pytest.raises(NotPermittedError, match="can be written to by others"):
+        directory(path).prepare()
+    (path, path.parent)[depth].chmod(0o1777)
+    directory(path).prepare()
+
+
+def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("")
+    with pytest.raises(NotPermittedError, match="is not a directory"):
+        directory(tmp_path / "one").prepare()
+    with pytest.raises(NotPermittedError, match="cannot make the run directory"):
+        directory(tmp_path / "one" / "two").prepare()

@@ -1,0 +1,212 @@
+"""Whatever an operator does to a host that serves, no connection is lost: not refused, not reset, not left waiting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import pytest
+
+from kernel import queues
+from load import Count, Load
+from reactorhost.testing import LiveHost
+from waiting import until
+
+Hosts = Callable[..., LiveHost]
+
+
+def assert_nothing_lost(count: Count) -> None:
+    print(count)
+    assert count.answered > 0
+    assert count.failures == {}, count
+
+
+def reload(host: LiveHost, *, by_signal: bool) -> None:
+    before = host.status()["generation"]
+    if by_signal:
+        host.signal(signal.SIGUSR1)
+    else:
+        answer = host.command("reload")
+        assert answer.returncode == 0, answer.stderr
+    host.until(lambda status: status["generation"] > before and not status["reloading"], "the end of a reload")
+
+
+def scale(host: LiveHost, workers: int) -> None:
+    assert host.ask("scale", workers=workers)["status"] == 0
+
+
+def terminate(host: LiveHost, slot: int) -> None:
+    pid = next(worker["pid"] for worker in host.workers() if worker["slot"] == slot)
+    os.kill(pid, signal.SIGTERM)
+    host.until(
+        lambda status: any(
+            worker["slot"] == slot and worker["state"] == "ready" and worker["pid"] != pid
+            for worker in status["workers"]
+        ),
+        "a worker in the place of one that was told to leave",
+    )
+
+
+def test_reloads_lose_no_connection(live_host: Hosts, soak: bool) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    reloads = 100 if soak else 20
+    with Load(host.address()) as load:
+        for number in range(reloads):
+            load.more(100)
+            reload(host, by_signal=number % 2 == 0)
+        assert_nothing_lost(load.stop())
+    assert host.status()["generation"] == 1 + reloads
+
+
+def test_reload_of_a_single_worker_loses_no_connection(live_host: Hosts, soak: bool) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with Load(host.address()) as load:
+        for number in range(50 if soak else 4):
+            load.more(100)
+            reload(host, by_signal=number % 2 == 0)
+        assert_nothing_lost(load.stop())
+
+
+def test_scaling_up_and_down_loses_no_connection(live_host: Hosts, soak: bool) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    with Load(host.address()) as load:
+        for workers in islice(cycle([4, 1, 3, 2, 5, 1]), 60 if soak else 6):
+            scale(host, workers)
+            load.more(200)
+        assert_nothing_lost(load.stop())
+    assert [slot["slot"] for slot in host.status()["slots"] if slot["state"] != "leaving"] == [0]
+
+
+def test_growing_and_shrinking_by_signal_loses_no_connection(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with Load(host.address()) as load:
+        for number, workers in ((signal.SIGTTIN, 2), (signal.SIGTTIN, 3), (signal.SIGTTOU, 2), (signal.SIGTTOU, 1)):
+            host.signal(number)
+            host.until(lambda status, workers=workers: status["workers_ready"] == status["workers_wanted"] == workers)
+            load.more(200)
+        assert_nothing_lost(load.stop())
+
+
+def test_terminating_single_workers_loses_no_connection(live_host: Hosts, soak: bool) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    with Load(host.address()) as load:
+        for slot in islice(cycle([0, 1]), 60 if soak else 6):
+            load.more(100)
+            terminate(host, slot)
+        assert_nothing_lost(load.stop())
+
+
+def test_terminating_the_only_worker_loses_no_connection(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with Load(host.address()) as load:
+        for _ in range(3):
+            load.more(100)
+            terminate(host, 0)
+        assert_nothing_lost(load.stop())
+
+
+def test_everything_at_once_loses_no_connection(live_host: Hosts, soak: bool) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--retire-delay", "0.3")
+    with Load(host.address()) as load:
+        for workers in islice(cycle([3, 1, 4, 2]), 60 if soak else 4):
+            for worker in host.workers():
+                os.kill(worker["pid"], signal.SIGTERM)
+            host.signal(signal.SIGUSR1)
+            scale(host, workers)
+            host.signal(signal.SIGUSR1)
+            load.more(200)
+            host.until(lambda status: not status["reloading"] and status["workers_ready"] == status["workers_wanted"])
+        assert_nothing_lost(load.stop())
+
+
+def test_several_services_lose_no_connection(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    addresses = ["tcp://127.0.0.1:0", f"unix://{path}"]
+    if has_ipv6():
+        addresses.append("tcp://[::1]:0")
+    config = tmp_path / "host.toml"
+    config.write_text(
+        f'[service.first]\nlisten = {addresses}\nplugins = ["echo"]\n'
+        '[service.second]\nlisten = "tcp://127.0.0.1:0"\nplugins = ["echo"]\n'
+    )
+    host = live_host("--config", str(config), "--workers", "2")
+    bound = [address for service in host.status()["services"] for address in service["addresses"]]
+    with Load(*(target(address) for address in bound)) as load:
+        reload(host, by_signal=True)
+        scale(host, 3)
+        load.more(200)
+        terminate(host, 1)
+        scale(host, 1)
+        load.more(200)
+        reload(host, by_signal=False)
+        assert_nothing_lost(load.stop())
+
+
+def test_slot_that_left_is_closed_without_losing_a_connection(live_host: Hosts, soak: bool) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1", "--retire-delay", "0.3")
+    port = host.address()[1]
+    with Load(host.address()) as load:
+        for number in range(1, 20 if soak else 4):
+            scale(host, 3)
+            load.more(100)
+            assert len(queues(port)) == 3
+            scale(host, 1)
+            log = host.wait_for_log("slot_retired", 2 * number)
+            assert "steering_refused" not in log
+            until(lambda: len(queues(port)) == 1, "the end of the listeners of slots that left")
+            load.more(100)
+        assert_nothing_lost(load.stop())
+
+
+@pytest.mark.parametrize("retired", [False, True], ids=["before it is closed", "after it was closed"])
+def test_slot_that_left_can_come_back(live_host: Hosts, retired: bool) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--retire-delay", "0.2" if retired else "60")
+    with Load(host.address()) as load:
+        scale(host, 1)
+        if retired:
+            host.wait_for_log("slot_retired")
+        load.more(100)
+        scale(host, 2)
+        fresh = next(worker["pid"] for worker in host.workers() if worker["slot"] == 1)
+        load.more(400)
+        assert_nothing_lost(load.stop())
+    host.until(
+        lambda status: any(worker["pid"] == fresh and worker["accepted"] > 50 for worker in status["workers"]),
+        "its share of the connections for the slot that came back",
+    )
+
+
+def test_new_connections_are_steered_past_a_slot_that_leaves(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "3")
+    scale(host, 2)
+    host.until(lambda status: len(status["workers"]) == 2)
+    before = sum(worker["accepted"] for worker in host.workers())
+    address = host.address()
+    for _ in range(600):
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+    document = host.until(lambda status: sum(worker["accepted"] for worker in status["workers"]) == before + 600)
+    shares = [worker["accepted"] / 600 for worker in document["workers"]]
+    # A neighbour serves what still comes to the leaving slot: without steering it would have two thirds.
+    assert max(shares) < 0.6, shares
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def target(address: str) -> tuple[str, int] | str:
+    if address.startswith("unix://"):
+        return address.removeprefix("unix://")
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    return host.strip("[]"), int(port)
