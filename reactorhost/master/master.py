@@ -34,7 +34,7 @@ from reactorhost.worker.messages import Order, Report
 
 MOST_WORKERS = 256
 _PAGES = MOST_WORKERS * 8
-_RETIRE_RETRY_SECONDS = 5.0
+_RETIRE_RETRY_SECONDS = 1.0
 _STOP_PROGRESS_SECONDS = 1.0
 
 
@@ -232,11 +232,19 @@ class Master:
             )
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
-        if not self._listeners.steered or self._listeners.queued(slot):
+        # A worker just forked may not have closed its copies yet, and the kernel's numbers count those too.
+        booting = any(member.state is WorkerState.STARTING for member in self._roster.members.values())
+        if booting or not self._listeners.steered:
+            self._roster.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
+        elif adopter is not None:
+            self._crew.order(adopter, {"order": Order.RELEASE, "slot": slot})
+        else:
+            self._close_retired(slot, now)
+
+    def _close_retired(self, slot: int, now: float) -> None:
+        if self._listeners.queued(slot):
             self._roster.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
             return
-        if adopter is not None:
-            self._crew.order(adopter, {"order": Order.RELEASE, "slot": slot})
         self._listeners.close_slot(slot)
         self._roster.retired(slot)
         self._log.info("slot_retired", slot=slot)
@@ -257,12 +265,15 @@ class Master:
     # What workers tell.
 
     def worker_reported(self, pid: int, message: Message) -> None:
-        """Pass on what a worker said of itself."""
+        """Act on what a worker said of itself."""
         match message["report"]:
             case Report.READY:
                 self._ready(pid)
             case Report.LEAVING:
                 self._roster.leaving(pid, message["seconds"], time.monotonic())
+            case Report.RELEASED:
+                if self._roster.released(message["slot"]):
+                    self._close_retired(message["slot"], time.monotonic())
             case Report.CONNECTIONS:
                 self._listings.rows(pid, message["request"], message["rows"], last=message["last"])
         self._touch()

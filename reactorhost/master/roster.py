@@ -90,7 +90,10 @@ class Exit:
 
 @dataclass(slots=True)
 class Slot:
-    """One place for a worker, whose listeners outlive every worker in it."""
+    """One place for a worker, whose listeners outlive every worker in it.
+
+    `retiring` says that the adopter was asked to close its copies: when it did, the master's are the last.
+    """
 
     number: int
     serving: bool = False
@@ -100,6 +103,7 @@ class Slot:
     adopter: int | None = None
     leaving_since: float | None = None
     retire_at: float | None = None
+    retiring: bool = False
     last_exit: str | None = None
 
 
@@ -208,8 +212,16 @@ class Roster:
 
     def retire_later(self, slot: int, when: float) -> None:
         """Try again at `when` to close a slot."""
-        if slot in self.slots:
-            self.slots[slot].retire_at = when
+        self.slots[slot].retiring = False
+        self.slots[slot].retire_at = when
+
+    def released(self, number: int) -> bool:
+        """Note that an adopter closed its copies of a slot's listeners; returns whether the slot is to be closed."""
+        slot = self.slots.get(number)
+        if slot is None or not slot.retiring:
+            return False
+        slot.retiring, slot.adopter = False, None
+        return True
 
     def retired(self, slot: int) -> None:
         """Forget a slot whose listeners are closed."""
@@ -250,7 +262,7 @@ class Roster:
             *self._replace(now),
             *self._fill(now),
             *self._let_old_ones_go(now),
-            *self._adopt(),
+            *self._adopt(now),
         ]
 
     def expire(self, now: float) -> list[Action]:
@@ -273,6 +285,7 @@ class Roster:
         for slot in self.slots.values():
             if slot.retire_at is not None and now >= slot.retire_at:
                 slot.retire_at = None
+                slot.retiring = slot.adopter is not None
                 actions.append(Retire(slot.number, slot.adopter))
         return actions
 
@@ -286,6 +299,8 @@ class Roster:
                 yield Open(number)
             elif slot.leaving_since is not None:
                 slot.leaving_since = slot.retire_at = None
+                if slot.retiring:
+                    slot.retiring, slot.adopter = False, None
                 slot.failures, slot.not_before = 0, 0.0
         for slot in list(self.slots.values()):
             if slot.number >= self.target and slot.leaving_since is None:
@@ -345,7 +360,7 @@ class Roster:
                 if member.deadline is None or member.deadline > soonest:
                     yield self._let_go(member, WorkerState.DRAINING, self.stop_timeout, now)
 
-    def _adopt(self) -> Iterator[Action]:
+    def _adopt(self, now: float) -> Iterator[Action]:
         """Give the listeners of every slot without a ready worker to a neighbour, and take them back later."""
         for slot in self.slots.values():
             if not slot.serving:
@@ -354,6 +369,10 @@ class Roster:
             adopter = None if slot.adopter is None else self.members.get(slot.adopter)
             if adopter is not None and adopter.state is not WorkerState.READY:
                 adopter = None
+            if slot.retiring and adopter is not None:
+                continue
+            if slot.retiring:
+                slot.retiring, slot.retire_at = False, now
             if has_own and adopter is not None:
                 yield Release(slot.number, adopter.pid)
                 adopter = None

@@ -155,6 +155,7 @@ class WorkerLife:
                 self._adopt(message["slot"], message["services"])
             case Order.RELEASE:
                 self._intake.release(message["slot"])
+                self._line.send({"report": Report.RELEASED, "slot": message["slot"]})
             case Order.DRAIN:
                 self._drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:

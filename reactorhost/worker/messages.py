@@ -35,5 +35,7 @@ class Report(enum.StrEnum):
     """Could not boot: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"
     """Was told by a signal to leave: `seconds` at most until it does."""
+    RELEASED = "released"
+    """Closed its copies of the listeners of `slot`."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""

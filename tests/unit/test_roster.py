@@ -216,8 +216,35 @@ def test_shrinking_lets_the_highest_leave_and_keeps_its_listeners_served() -> No
     assert stage.settle() == []
     assert stage.expire(64.0) == []
     assert stage.expire(1.0) == [Retire(2, pids[0])]
+    assert stage.settle() == [], "nobody adopts what is being given back"
+    assert stage.roster.released(2)
     stage.roster.retired(2)
     assert sorted(stage.roster.slots) == [0, 1]
+
+
+def test_a_slot_whose_adopter_ends_while_it_gives_back_is_adopted_again_and_retires_later() -> None:
+    stage = Stage(3)
+    pids = stage.running()
+    stage.roster.scale(2)
+    stage.settle()
+    stage.exit(pids[2])
+    stage.expire(65.0)
+    stage.exit(pids[0])
+    assert Adopt(2, pids[1]) in stage.settle()
+    assert not stage.roster.released(2)
+    assert Retire(2, pids[1]) in stage.expire(0.1)
+
+
+def test_a_slot_that_is_wanted_again_while_it_is_given_back_is_not_closed() -> None:
+    stage = Stage(2)
+    pids = stage.running()
+    stage.roster.scale(1)
+    stage.settle()
+    stage.exit(pids[1])
+    assert stage.expire(65.0) == [Retire(1, pids[0])]
+    stage.roster.scale(2)
+    assert Adopt(1, pids[0]) in stage.settle(), "it gave the listeners back, or will before it reads this"
+    assert not stage.roster.released(1)
 
 
 def test_growing_again_takes_back_a_slot_that_had_not_retired() -> None:
@@ -359,8 +386,19 @@ class AnyHistory(RuleBasedStateMachine):
         for action in self.stage.expire(seconds):
             if isinstance(action, Kill):
                 self.stage.exit(action.pid)
-            if isinstance(action, Retire):
+            if isinstance(action, Retire) and action.adopter is None:
                 self.stage.roster.retired(action.slot)
+
+    @rule(data=strategies.data(), empty=strategies.booleans())
+    def an_adopter_gives_back(self, data: strategies.DataObject, empty: bool) -> None:
+        retiring = [number for number, slot in self.stage.roster.slots.items() if slot.retiring]
+        if retiring:
+            number = data.draw(strategies.sampled_from(retiring))
+            assert self.stage.roster.released(number)
+            if empty:
+                self.stage.roster.retired(number)
+            else:
+                self.stage.roster.retire_later(number, self.stage.now + 1)
 
     @invariant()
     def it_rests_and_makes_sense(self) -> None:
