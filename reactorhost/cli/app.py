@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,6 +88,9 @@ def reactorhost(traceback: bool) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of few letters gets a question mark for the others: no host may end because of its banner.
+        sys.stdout.reconfigure(errors="replace")
     try:
         result = reactorhost.main(arguments, prog_name="reactorhost", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -1,0 +1,55 @@
+"""Commands as another user runs them."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+
+import click
+import click.shell_completion
+
+from reactorhost.cli import main
+from reactorhost.cli import stop as _stop
+from reactorhost.master import daemon as _daemon
+from reactorhost.master import startup as _startup
+
+NOBODY = 65534
+# Another user may not be able to read the interpreter's files: what a command imports late has to be there before.
+_IMPORTED = (_daemon, _startup, _stop)
+
+
+def run_unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `reactorhost ARGUMENTS` as a user without privileges: as nobody if we are root, else as ourselves."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _become_nobody_and_run(arguments, writer)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        text = said.read()
+    _, status = os.waitpid(child, 0)
+    return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), text, text)
+
+
+def _become_nobody_and_run(arguments: tuple[str, ...], writer: int) -> None:
+    status = 70
+    try:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        said = io.StringIO()
+        with redirect_stdout(said), redirect_stderr(said):
+            try:
+                main(list(arguments))
+            except SystemExit as ended:
+                status = int(ended.code or 0)
+        os.write(writer, said.getvalue().encode())
+    finally:
+        # Whatever happened, this process must not go on as a second pytest.
+        sys.stdout.flush()
+        os._exit(status)

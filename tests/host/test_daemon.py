@@ -1,0 +1,204 @@
+"""`start -d`: the command returns when the workers are ready, with the true exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import started
+from clients import answers
+from daemons import COMMAND, Daemon, run
+from waiting import all_end, until
+
+from reactorhost import __version__
+
+Daemons = Callable[..., Daemon]
+
+
+def test_the_command_returns_when_workers_are_ready_and_shows_the_banner(daemon: Daemons) -> None:
+    host = daemon("--plugin", "echo", "--workers", "2")
+    title, listening, workers, log, stop = host.started.stdout.splitlines()
+    assert title == f"reactorhost {__version__} · default · pid {host.pid}"
+    assert listening.startswith("  listening  tcp://127.0.0.1:")
+    assert workers == "  workers    2 of 2 ready"
+    assert log == f"  log        {host.log_path}"
+    assert stop == f"  stop       reactorhost stop --run-dir {host.run_dir}"
+    assert host.started.stderr == ""
+    with host.connect() as client:
+        assert answers(client)
+
+
+def test_a_daemon_is_in_a_session_of_its_own_and_does_not_lead_it(daemon: Daemons) -> None:
+    host = daemon("--plugin", "echo")
+    assert os.getsid(host.pid) not in (os.getsid(0), host.pid)
+    assert os.readlink(f"/proc/{host.pid}/fd/0") == "/dev/null"
+
+
+def test_what_a_daemon_and_its_plugins_print_goes_to_the_log(daemon: Daemons, write_plugin: Callable[..., str]) -> None:
+    prints = (
+        "import os, sys\n"
+        "@hookimpl\ndef receive(connection, data):\n"
+        "    print('printed', flush=True)\n    os.write(2, b'written\\n')\n    connection.send(data)\n"
+    )
+    host = daemon("--plugin", write_plugin(prints))
+    with host.connect() as client:
+        assert answers(client)
+    host.wait_for_log("printed\n")
+    host.wait_for_log("written\n")
+
+
+def test_stop_of_a_daemon_leaves_only_its_log(daemon: Daemons) -> None:
+    host = daemon("--plugin", "echo", "--workers", "2")
+    pids = [host.pid, *(worker["pid"] for worker in host.workers())]
+    assert host.command("stop").returncode == 0
+    assert not [pid for pid in pids if started.lives(pid)]
+    assert not host.run_dir.exists()
+    assert "host_stopped" in host.log()
+
+
+def test_without_a_log_file_a_daemon_logs_into_its_run_directory(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    place = ("--run-dir", str(run_dir))
+    assert run("start", "-d", "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", *place).returncode == 0
+    assert run("stop", *place).returncode == 0
+    assert os.listdir(run_dir) == ["reactorhost.log"]
+    assert "host_stopped" in (run_dir / "reactorhost.log").read_text()
+
+
+# What goes wrong at a start, in the foreground and with -d.
+
+RAISES = "@hookimpl\ndef worker_start(worker):\n    raise OSError('no database')\n"
+EXITS = "import os\nos._exit(0)\n"
+HANGS_IMPORTING = "import signal\nwhile True:\n    signal.pause()\n"
+HANGS_STARTING = f"@hookimpl\ndef worker_start(worker):\n    {HANGS_IMPORTING.replace(chr(10), chr(10) + '    ')}\n"
+SPINS = "while True:\n    pass\n"
+KILLED = "import os\nos.kill(os.getpid(), 9)\n"
+SYS_EXIT = "import sys\nsys.exit(0)\n"
+SYNTAX = "def f(:\n    pass\n"
+IMPORT = "import no_such_module_anywhere\n"
+NO_HOOK = "def receive(connection, data):\n    pass\n"
+UNKNOWN_HOOK = "@hookimpl\ndef recieve(connection, data):\n    pass\n"
+UNKNOWN_ARGUMENT = "@hookimpl\ndef receive(conection, data):\n    pass\n"
+
+BROKEN = {
+    "worker_start raises": (RAISES, 3, "no database"),
+    "exits in import": (EXITS, 3, "did not become ready: exit status 0"),
+    "hangs in import": (HANGS_IMPORTING, 3, "not ready within 0.5 s"),
+    "hangs in worker_start": (HANGS_STARTING, 3, "not ready within 0.5 s"),
+    "spins in import": (SPINS, 3, "not ready within 0.5 s"),
+    "is killed in import": (KILLED, 3, "signal 9 (SIGKILL)"),
+    "sys.exit in import": (SYS_EXIT, 4, "SystemExit"),
+    "syntax error": (SYNTAX, 4, "SyntaxError"),
+    "import error": (IMPORT, 4, "No module named 'no_such_module_anywhere'"),
+    "no hook": (NO_HOOK, 4, "@hookimpl"),
+    "unknown hook": (UNKNOWN_HOOK, 4, "did you mean 'receive'?"),
+    "unknown argument": (UNKNOWN_ARGUMENT, 4, "did you mean 'connection'?"),
+}
+SHOWS_CODE = {
+    "worker_start raises": "raise OSError('no database')",
+    "hangs in import": "made.py",
+    "hangs in worker_start": "worker_start",
+    "spins in import": "made.py",
+    "syntax error": "def f(:",
+    "import error": "import no_such_module_anywhere",
+}
+
+
+@pytest.mark.parametrize("daemon_flag", [("-d",), ()], ids=["daemon", "foreground"])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_start_with_a_broken_plugin_fails_with_the_true_status_says_why_and_leaves_nothing(
+    tmp_path: Path, write_plugin: Callable[..., str], kind: str, daemon_flag: tuple[str, ...]
+) -> None:
+    source, status, told = BROKEN[kind]
+    place = tmp_path / "place"
+    place.mkdir()
+    flags = ("--workers", "2", "--boot-timeout", "0.5", "--log-file", str(place / "log"), "--run-dir", str(place / "r"))
+    plugin = write_plugin(source)
+    ended = run("start", *daemon_flag, "--plugin", plugin, "--listen", "tcp://127.0.0.1:0", *flags)
+    assert ended.returncode == status, ended.stderr
+    assert told in ended.stderr
+    assert SHOWS_CODE.get(kind, "") in ended.stderr
+    assert ended.stdout == ""
+    # The sentence stands below the details.
+    sentence = [line for line in ended.stderr.splitlines() if line.startswith("reactorhost: ")]
+    assert len(sentence) == 1
+    assert os.listdir(place) == []
+    assert not started.of_this_test()
+
+
+@pytest.mark.parametrize("daemon_flag", [("-d",), ()], ids=["daemon", "foreground"])
+def test_an_unknown_plugin_is_told_with_what_is_installed(tmp_path: Path, daemon_flag: tuple[str, ...]) -> None:
+    ended = run("start", *daemon_flag, "--plugin", "ecoh", "--run-dir", str(tmp_path / "run"))
+    assert ended.returncode == 4
+    assert "no plugin named 'ecoh' is installed" in ended.stderr
+    assert "did you mean 'echo'?" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_log_file_that_was_there_before_outlives_a_failed_start(
+    tmp_path: Path, write_plugin: Callable[..., str]
+) -> None:
+    log = tmp_path / "host.log"
+    log.write_text("from before\n")
+    place = ("--log-file", str(log), "--run-dir", str(tmp_path / "run"))
+    ended = run("start", "-d", "--plugin", write_plugin(RAISES), "--listen", "tcp://127.0.0.1:0", *place)
+    assert ended.returncode == 3
+    assert log.read_text().startswith("from before\n")
+    assert "no database" in log.read_text()
+
+
+def test_one_worker_of_several_that_does_not_boot_is_no_failed_start(
+    daemon: Daemons, write_plugin: Callable[..., str], expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_not_booted")
+    fails_beside = "@hookimpl\ndef worker_start(worker):\n    assert worker.slot == 0\n"
+    host = daemon("--plugin", write_plugin(fails_beside), "--plugin", "echo", "--workers", "2")
+    assert "1 of 2 ready" in host.started.stdout
+    with host.connect() as client:
+        assert answers(client)
+
+
+def test_ctrl_c_while_the_command_waits_ends_the_daemon_too(tmp_path: Path, write_plugin: Callable[..., str]) -> None:
+    note, run_dir = tmp_path / "importing", tmp_path / "run"
+    hangs = f"open({str(note)!r}, 'w').close()\n{HANGS_IMPORTING}"
+    arguments = ["-d", "--plugin", write_plugin(hangs), "--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir)]
+    with subprocess.Popen(
+        [*COMMAND, "start", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as starter:
+        until(note.exists, "the import of the plugin")
+        daemons = started.of_this_test() - {starter.pid}
+        assert daemons
+        starter.send_signal(signal.SIGINT)
+        _, said = starter.communicate()
+    assert starter.returncode == 130
+    assert said.splitlines()[-1] == "reactorhost: interrupted before the host was ready"
+    assert "Traceback" not in said
+    assert all_end(daemons)
+    assert not run_dir.exists()
+
+
+def test_a_starter_that_is_killed_does_not_disturb_the_daemon(
+    tmp_path: Path, write_plugin: Callable[..., str], daemon: Daemons
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    waits = f"open({str(gate)!r}).close()\n"
+    host = Daemon(tmp_path / "daemon", "--plugin", write_plugin(waits), "--plugin", "echo")
+    places = ["--run-dir", str(host.run_dir), "--log-file", str(host.log_path), "--workers", "1"]
+    with subprocess.Popen(
+        [*COMMAND, "start", "-d", "--plugin", write_plugin(waits), "--plugin", "echo", *places]
+        + ["--listen", "tcp://127.0.0.1:0"]
+    ) as starter:
+        # Opens once the plugin is being imported.
+        with gate.open("w"):
+            starter.kill()
+    until((host.run_dir / "master.pid").exists, "the daemon")
+    host.find()
+    with host.connect() as client:
+        assert answers(client)
+    host.end()
