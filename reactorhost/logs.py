@@ -6,6 +6,7 @@ that cannot be written (disk full, terminal gone) is dropped: logging never dist
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -105,15 +106,26 @@ class AppendHandler(logging.Handler):
         self._path = path
         self._capture_output = capture_output
         self._descriptor = 2 if path is None else _open_for_append(path)
+        self._held: list[bytes] | None = None
         self._capture()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; a failing write drops it."""
         data = (self.format(record) + "\n").encode(errors="backslashreplace")
-        try:
-            os.write(self._descriptor, data)
-        except OSError:
-            return
+        if self._held is not None:
+            self._held.append(data)
+        else:
+            self._write(data)
+
+    def hold(self) -> None:
+        """Keep lines back until `let_go`, for something that people are to read first."""
+        self._held = []
+
+    def let_go(self) -> None:
+        """Write what was kept back."""
+        held, self._held = self._held, None
+        for data in held or ():
+            self._write(data)
 
     def reopen(self) -> None:
         """Open the file again, after somebody moved it away.
@@ -127,6 +139,10 @@ class AppendHandler(logging.Handler):
         os.close(self._descriptor)
         self._descriptor = fresh
         self._capture()
+
+    def _write(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, data)
 
     def _capture(self) -> None:
         if self._capture_output:

@@ -14,15 +14,14 @@ from typing import Protocol
 from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, error_from_fields
 from reactorhost.jsonline import JsonLine, Message
-from reactorhost.master import obituary, spawn
+from reactorhost.master import obituary, spawn, stacks
 from reactorhost.master.listeners import SlotSocket
+from reactorhost.master.stacks import Stack
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import TOTALS, Counters, Scoreboard
 from reactorhost.worker.boot import run_worker
 from reactorhost.worker.life import BorrowedListener, WorkerTask
 from reactorhost.worker.messages import Report
-
-_MOST_STACK_BYTES = 65536
 
 
 class CrewListener(Protocol):
@@ -51,7 +50,7 @@ class Death:
     why: str
     status: int
     counters: Counters
-    stack: str | None
+    stack: Stack | None
     failure: ReactorhostError | None
 
     def boot_error(self, slot: int, pid: int, reason: str | None) -> ReactorhostError:
@@ -59,7 +58,9 @@ class Death:
         if self.failure is not None:
             return self.failure
         what = f"the worker in slot {slot} (pid {pid}) did not become ready: {reason or self.why}"
-        return BootError(what, hint="its plugin may have ended the process; see the log", details=self.stack)
+        if self.stack is None:
+            return BootError(what, hint="its plugin may have ended the process")
+        return BootError(what, where=self.stack.where, details=self.stack.text)
 
 
 class Crew:
@@ -135,7 +136,7 @@ class Crew:
         self._scoreboard.give_back(mate.page)
         for name in TOTALS:
             setattr(self.past, name, getattr(self.past, name) + getattr(counters, name))
-        return Death(self._words(status), status, counters, _taken_stack(mate.stack_descriptor), mate.failure)
+        return Death(self._words(status), status, counters, stacks.take(mate.stack_descriptor), mate.failure)
 
     def counters(self, pid: int) -> Counters:
         """Return what a worker stored last, alive or stuck."""
@@ -183,12 +184,3 @@ class Crew:
                 words += ", by the kernel for want of memory"
             self._oom_kills = kills
         return words
-
-
-def _taken_stack(descriptor: int) -> str | None:
-    """Return the stack that faulthandler left, and close the file."""
-    try:
-        text = os.pread(descriptor, _MOST_STACK_BYTES, 0).decode(errors="replace").strip()
-    finally:
-        os.close(descriptor)
-    return text or None

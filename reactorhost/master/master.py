@@ -335,7 +335,7 @@ class Master:
             connections=counters.connections,
             rss_peak_bytes=counters.rss_peak_bytes,
             restarts=self._roster.slots[ended.member.slot].restarts,
-            details=death.stack,
+            details=None if death.stack is None else death.stack.text,
         )
 
     # Starting.
@@ -374,7 +374,7 @@ class Master:
     def _stop(self, *, at_once: bool) -> None:
         now = time.monotonic()
         if self._roster.mode is not Mode.STOPPING:
-            self._log.info("host_stopping", connections=self._reporter.connections(), at_once=at_once)
+            self._tell_stopping(at_once=at_once)
             stopping = ReactorhostError("the host is being stopped")
             self._reloads.abandon(stopping)
             self._scalings.abandon(stopping)
@@ -385,6 +385,14 @@ class Master:
             self._reactor.call_soon(self._tell_stop_progress)
         self._roster.stop(now, at_once=at_once)
         self._touch()
+
+    def _tell_stopping(self, *, at_once: bool) -> None:
+        connections = self._reporter.connections()
+        if at_once or not connections:
+            self._log.info("host_stopping", connections=connections)
+        else:
+            seconds = f"{self._settings.stop_timeout:g}"
+            self._log.info("host_stopping", connections=connections, seconds=seconds, hint="again: stops at once")
 
     def _tell_stop_progress(self) -> None:
         left = self._reporter.connections()

@@ -70,13 +70,21 @@ def _supervise(
     on_started: Callable[[StatusDocument], None],
 ) -> None:
     log_file = _open_log(settings)
+    if settings.log_file is None:
+        # The banner comes first on a terminal; of a start that fails the one sentence says it all.
+        log_file.hold()
+
+    def banner_first(document: StatusDocument) -> None:
+        on_started(document)
+        log_file.let_go()
+
     process.raise_descriptor_limit()
     process.name_process("rh-master")
     listeners = Listeners(settings.services, settings.backlog)
     try:
         _bind(listeners, rundir)
         log = EventLog(logging.getLogger("reactorhost"))
-        Master(settings, account, listeners, rundir, launch, log, log_file, on_started).run()
+        Master(settings, account, listeners, rundir, launch, log, log_file, banner_first).run()
     finally:
         listeners.close()
 

@@ -214,7 +214,7 @@ class WorkerLife:
             return
         self._stop_accepting(final=final)
         self._stage = Stage.DRAINING
-        self._log.info("worker_draining", connections=self._tally.connections, seconds=seconds)
+        self._log.info("worker_draining", connections=self._tally.connections, seconds=f"{seconds:.1f}")
         for service in self._services.values():
             service.drain()
         self._leave_if_empty()

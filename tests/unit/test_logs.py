@@ -106,3 +106,14 @@ def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
         handler.reopen()
     EventLog(logging.getLogger("reactorhost")).info("kept")
     assert "kept" in (tmp_path / "moved" / "log").read_text()
+
+
+def test_lines_can_wait_until_something_else_was_said(tmp_path: Path) -> None:
+    handler = logs.install(tmp_path / "log", "text", "info")
+    log = EventLog(logging.getLogger("reactorhost"))
+    handler.hold()
+    log.info("first")
+    assert (tmp_path / "log").read_text() == ""
+    handler.let_go()
+    log.info("second")
+    assert [line.split()[2] for line in (tmp_path / "log").read_text().splitlines()] == ["first", "second"]
