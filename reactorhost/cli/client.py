@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -42,7 +43,7 @@ def ask(
 
 def conversation(location: Location, verb: str, **fields: object) -> Iterator[Message]:
     """Yield the messages that answer a verb, until the host ends the conversation or itself."""
-    with connect(location) as sock:
+    with connect(location) as sock, contextlib.suppress(ConnectionError):
         sock.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
         with sock.makefile("rb") as lines:
             for line in lines:

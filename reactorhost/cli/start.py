@@ -41,7 +41,7 @@ def start(**flags: Any) -> None:
 
 
 def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
-    from reactorhost.master.master import Launch
+    from reactorhost.master.requests import Launch
 
     environment = {name: value for name, value in os.environ.items() if name.startswith("REACTORHOST_")}
     terminal = _terminal() if not settings.daemon else None

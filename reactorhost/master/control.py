@@ -55,6 +55,7 @@ class ControlServer:
         self._verbs = verbs
         self._log = log
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._open = False
         self._sessions: dict[JsonLine, Session] = {}
 
     def open(self) -> None:
@@ -74,11 +75,13 @@ class ControlServer:
         finally:
             os.umask(before)
         self._listener.listen(64)
+        self._open = True
         self._reactor.register(self._listener.fileno(), READ, self._accept)
 
     def close(self) -> None:
         """Stop listening and end every session."""
-        self._reactor.unregister(self._listener.fileno())
+        if self._open:
+            self._reactor.unregister(self._listener.fileno())
         self._listener.close()
         for line in tuple(self._sessions):
             line.close()

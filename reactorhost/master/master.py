@@ -10,7 +10,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from reactorhost import __version__
 from reactorhost.config.settings import Settings
@@ -18,7 +17,7 @@ from reactorhost.errors import ReactorhostError, StoppedEarlyError, UsageError
 from reactorhost.jsonline import Message
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.master import actions
-from reactorhost.master.control import ControlServer, Session
+from reactorhost.master.control import Session
 from reactorhost.master.crew import Crew, Death
 from reactorhost.master.listeners import Listeners
 from reactorhost.master.listings import Listings
@@ -38,27 +37,16 @@ _RETIRE_RETRY_SECONDS = 1.0
 _STOP_PROGRESS_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """How this host was started, for `restart` and for reading the configuration again."""
-
-    arguments: tuple[str, ...]
-    directory: str
-    environment: dict[str, str]
-    read_again: Callable[[], Settings]
-    terminal_gone: Callable[[], bool]
-
-
 class Master:
     """One host's supervising process."""
 
     def __init__(
         self,
+        reactor: Reactor,
         settings: Settings,
         account: tuple[int, int, str] | None,
         listeners: Listeners,
         rundir: RunDirectory,
-        launch: Launch,
         log: EventLog,
         log_file: AppendHandler,
         on_started: Callable[[StatusDocument], None],
@@ -67,13 +55,12 @@ class Master:
         self._account = account
         self._listeners = listeners
         self._rundir = rundir
-        self._launch = launch
         self._log = log
         self._log_file = log_file
         self._on_started = on_started
         self._started = False
         self._failure: ReactorhostError | None = None
-        self._reactor = Reactor()
+        self._reactor = reactor
         self._roster = Roster(
             settings.workers,
             settings.boot_timeout,
@@ -89,18 +76,13 @@ class Master:
         self._stop_watchers: list[Watcher] = []
         self._reasons: dict[int, str] = {}
         self._written_workers: list[tuple[int, int, int]] | None = None
+        self._close_in_children: list[Callable[[], None]] = []
         self._settling = False
         self._timer: ReactorTimer | None = None
-        verbs = {
-            "status": self._verb_status,
-            "stop": self._verb_stop,
-            "reload": self._verb_reload,
-            "scale": self._verb_scale,
-            "connections": self._verb_connections,
-            "reopen": self._verb_reopen,
-            "launch": self._verb_launch,
-        }
-        self._control = ControlServer(self._reactor, rundir.control_socket, verbs, log)
+
+    def close_in_children(self, close: Callable[[], None]) -> None:
+        """Call `close` in every forked worker, for something that is open here and not its own."""
+        self._close_in_children.append(close)
 
     def run(self) -> None:
         """Supervise until the host was stopped.
@@ -108,26 +90,9 @@ class Master:
         Raises:
             ReactorhostError: it never came up; nothing of it is left.
         """
-        self._reactor.watch_signals(
-            {
-                signal.SIGINT: self._asked_to_stop,
-                signal.SIGTERM: self._asked_to_stop,
-                signal.SIGQUIT: self._asked_to_quit,
-                signal.SIGHUP: self._hung_up,
-                signal.SIGUSR1: self._asked_to_reload,
-                signal.SIGTTIN: self._asked_to_grow,
-                signal.SIGTTOU: self._asked_to_shrink,
-                signal.SIGCHLD: self._reap,
-            }
-        )
-        for ignored in (signal.SIGUSR2, signal.SIGPIPE):
-            signal.signal(ignored, signal.SIG_IGN)
-        self._control.open()
         self._log.info("host_starting", version=__version__, workers=self._roster.target)
         self._touch()
         self._reactor.run()
-        self._control.close()
-        self._reactor.close()
         if self._failure is not None:
             raise self._failure
         self._log.info("host_stopped")
@@ -202,7 +167,8 @@ class Master:
 
         def close_inherited() -> None:
             self._reactor.close()
-            self._control.close_inherited()
+            for close in self._close_in_children:
+                close()
             self._listeners.close_inherited(sockets)
             self._rundir.close_lock()
 
@@ -289,7 +255,8 @@ class Master:
             old = [each.pid for each in self._roster.in_slot(member.slot, WorkerState.READY) if each is not member]
             self._reloads.replaced(member, old)
 
-    def _reap(self) -> None:
+    def reap(self) -> None:
+        """Bury every child that ended; strangers, as process 1 gets them, without a word."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -357,7 +324,7 @@ class Master:
         if effective < self._settings.backlog:
             self._log.info("backlog_limited", asked=self._settings.backlog, effective=effective)
         self._log.info("host_ready", workers=self._roster.ready_slots())
-        self._on_started(self._status())
+        self._on_started(self.status())
 
     def _fail_start(self, error: ReactorhostError) -> None:
         self._failure = error
@@ -365,15 +332,10 @@ class Master:
 
     # Stopping.
 
-    def _asked_to_stop(self) -> None:
-        self._stop(at_once=self._roster.mode is Mode.STOPPING)
-
-    def _asked_to_quit(self) -> None:
-        self._stop(at_once=True)
-
     def _stop(self, *, at_once: bool) -> None:
         now = time.monotonic()
-        if self._roster.mode is not Mode.STOPPING:
+        begins = self._roster.mode is not Mode.STOPPING
+        if begins:
             self._tell_stopping(at_once=at_once)
             stopping = ReactorhostError("the host is being stopped")
             self._reloads.abandon(stopping)
@@ -382,9 +344,11 @@ class Master:
             self._listeners.close()
             if self._failure is None and not self._started:
                 self._failure = StoppedEarlyError("stopped before it was ready")
-            self._reactor.call_soon(self._tell_stop_progress)
         self._roster.stop(now, at_once=at_once)
         self._touch()
+        if begins:
+            # Once the roster gave everybody a deadline to tell of.
+            self._reactor.call_soon(self._tell_stop_progress)
 
     def _tell_stopping(self, *, at_once: bool) -> None:
         connections = self._reporter.connections()
@@ -403,35 +367,65 @@ class Master:
             watcher.progress(text, connections=left, workers=len(self._roster.members), seconds=round(seconds, 1))
         self._reactor.call_later(_STOP_PROGRESS_SECONDS, self._tell_stop_progress)
 
-    # Other signals.
+    # What can be asked of it.
 
-    def _asked_to_reload(self) -> None:
-        self._reloads.ask(None)
+    def ask_reload(self, watcher: Watcher | None = None) -> None:
+        """Replace every worker; `watcher` hears how it goes.
+
+        Raises:
+            ReactorhostError: the host is being stopped.
+        """
+        self._refuse_while_stopping()
+        self._reloads.ask(watcher)
         self._touch()
 
-    def _asked_to_grow(self) -> None:
-        self._scale(self._roster.target + 1, None)
+    def ask_scale(self, workers: int, watcher: Watcher | None = None) -> None:
+        """Want so many workers; `watcher` hears when they are ready.
 
-    def _asked_to_shrink(self) -> None:
-        self._scale(self._roster.target - 1, None)
-
-    def _hung_up(self) -> None:
-        if self._launch.terminal_gone():
-            self._log.info("terminal_gone")
-            self._stop(at_once=False)
-            return
-        try:
-            fresh = self._launch.read_again()
-            _refuse_other_addresses(self._settings, fresh)
-        except ReactorhostError as error:
-            self._log.error("configuration_refused", error="; ".join(error.lines()), hint="nothing was changed")
-            return
-        self._apply(fresh)
-        self._reopen()
-        self._reloads.ask(None)
+        Raises:
+            ReactorhostError: the host is being stopped, or it cannot have so many.
+        """
+        self._refuse_while_stopping()
+        if not 1 <= workers <= MOST_WORKERS:
+            raise UsageError(f"cannot scale to {workers} workers", hint=f"give a number from 1 to {MOST_WORKERS}")
+        self._log.info("scaling", workers=workers, before=self._roster.target)
+        self._roster.scale(workers)
+        self._scalings.ask(watcher)
         self._touch()
 
-    def _apply(self, fresh: Settings) -> None:
+    def ask_stop(self, watcher: Watcher | None = None, *, at_once: bool = False) -> None:
+        """Stop; asked again while it stops, stop at once. The end of this process is what tells that it is done."""
+        if watcher is not None:
+            self._stop_watchers.append(watcher)
+        elif self._roster.mode is Mode.STOPPING:
+            at_once = True
+        self._stop(at_once=at_once)
+
+    def ask_connections(self, session: Session) -> None:
+        """List the connections of every worker that serves."""
+        serving = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
+        self._listings.ask(session, [each for each in self._roster.members.values() if each.state in serving])
+
+    @property
+    def workers(self) -> int:
+        """How many workers are wanted."""
+        return self._roster.target
+
+    @property
+    def settings(self) -> Settings:
+        """What it runs with."""
+        return self._settings
+
+    def change_settings(self, fresh: Settings) -> None:
+        """Run with other settings from now on; those of workers count from their next start.
+
+        Raises:
+            ReactorhostError: they have other addresses, which a running host cannot change. Nothing is changed.
+        """
+        addresses = [(service.name, service.listen) for service in self._settings.services]
+        if addresses != [(service.name, service.listen) for service in fresh.services]:
+            what = "services and addresses cannot change in a running host"
+            raise ReactorhostError(what, hint="use `reactorhost restart`")
         if fresh.workers != self._settings.workers:
             self._roster.scale(fresh.workers)
         self._settings = fresh
@@ -439,58 +433,10 @@ class Master:
         self._roster.stop_timeout = fresh.stop_timeout
         self._roster.drain_timeout = fresh.drain_timeout
         self._roster.retire_delay = fresh.retire_delay
-
-    # Verbs of the control socket.
-
-    def _verb_status(self, session: Session, request: Message) -> None:
-        session.done(document=self._status())
-
-    def _verb_stop(self, session: Session, request: Message) -> None:
-        # Its end is the end of this process, which the client sees as the end of the line.
-        self._stop_watchers.append(session)
-        self._stop(at_once=bool(request.get("now")))
-
-    def _verb_reload(self, session: Session, request: Message) -> None:
-        self._refuse_while_stopping()
-        self._reloads.ask(session)
         self._touch()
 
-    def _verb_scale(self, session: Session, request: Message) -> None:
-        self._refuse_while_stopping()
-        workers = request.get("workers")
-        if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= MOST_WORKERS:
-            raise UsageError(f"cannot scale to {workers!r} workers", hint=f"give a number from 1 to {MOST_WORKERS}")
-        self._scale(workers, session)
-
-    def _verb_connections(self, session: Session, request: Message) -> None:
-        serving = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
-        self._listings.ask(session, [each for each in self._roster.members.values() if each.state in serving])
-
-    def _verb_reopen(self, session: Session, request: Message) -> None:
-        self._reopen()
-        session.done()
-
-    def _verb_launch(self, session: Session, request: Message) -> None:
-        session.done(
-            arguments=self._launch.arguments,
-            directory=self._launch.directory,
-            environment=self._launch.environment,
-            daemon=self._settings.daemon,
-        )
-
-    def _refuse_while_stopping(self) -> None:
-        if self._roster.mode is Mode.STOPPING:
-            raise ReactorhostError("the host is being stopped")
-
-    def _scale(self, workers: int, watcher: Watcher | None) -> None:
-        if self._roster.mode is Mode.STOPPING or not 1 <= workers <= MOST_WORKERS:
-            return
-        self._log.info("scaling", workers=workers, before=self._roster.target)
-        self._roster.scale(workers)
-        self._scalings.ask(watcher)
-        self._touch()
-
-    def _reopen(self) -> None:
+    def reopen_logs(self) -> None:
+        """Open the log files again, in every process."""
         try:
             self._log_file.reopen()
         except OSError as error:
@@ -498,10 +444,13 @@ class Master:
         for pid in self._crew.pids():
             self._crew.order(pid, {"order": Order.REOPEN})
 
-    # Telling.
-
-    def _status(self) -> StatusDocument:
+    def status(self) -> StatusDocument:
+        """Return the status document of this moment."""
         return self._reporter.document(self._settings, time.monotonic())
+
+    def _refuse_while_stopping(self) -> None:
+        if self._roster.mode is Mode.STOPPING:
+            raise ReactorhostError("the host is being stopped")
 
     def _write_workers(self) -> None:
         rows = sorted((each.slot, each.pid, each.generation) for each in self._roster.members.values())
@@ -511,14 +460,6 @@ class Master:
                 self._rundir.write_workers(rows)
             except OSError as error:
                 self._log.error("workers_file_not_written", error=error.strerror)
-
-
-def _refuse_other_addresses(now: Settings, fresh: Settings) -> None:
-    addresses = [(service.name, service.listen) for service in now.services]
-    if addresses != [(service.name, service.listen) for service in fresh.services]:
-        raise ReactorhostError(
-            "services and addresses cannot change in a running host", hint="use `reactorhost restart`"
-        )
 
 
 def _joined(slots: Sequence[int]) -> str:

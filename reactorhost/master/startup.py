@@ -5,16 +5,20 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import NotPermittedError
 from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.master.control import ControlServer
 from reactorhost.master.listeners import AddressInUseError, Listeners
-from reactorhost.master.master import Launch, Master
+from reactorhost.master.master import Master
+from reactorhost.master.requests import Launch, Requests
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.plugins import discovery
+from reactorhost.reactor import Reactor
 from reactorhost.status import StatusDocument
 from reactorhost.worker import process
 from reactorhost.worker.boot import open_log
@@ -83,10 +87,28 @@ def _supervise(
     listeners = Listeners(settings.services, settings.backlog)
     try:
         _bind(listeners, rundir)
+        reactor = Reactor()
         log = EventLog(logging.getLogger("reactorhost"))
-        Master(settings, account, listeners, rundir, launch, log, log_file, banner_first).run()
+        master = Master(reactor, settings, account, listeners, rundir, log, log_file, banner_first)
+        _serve_requests(master, Requests(master, launch, log), reactor, rundir, log)
     finally:
         listeners.close()
+
+
+def _serve_requests(master: Master, requests: Requests, reactor: Reactor, rundir: RunDirectory, log: EventLog) -> None:
+    """Let the master run while signals and the control socket can ask something of it."""
+    control = ControlServer(reactor, rundir.control_socket, requests.verbs(), log)
+    master.close_in_children(control.close_inherited)
+    reactor.watch_signals(requests.signals())
+    # Not for us yet, and the default would end the host.
+    for ignored in (signal.SIGUSR2, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_IGN)
+    try:
+        control.open()
+        master.run()
+    finally:
+        control.close()
+        reactor.close()
 
 
 def _with_log_file(settings: Settings) -> tuple[Settings, bool]:

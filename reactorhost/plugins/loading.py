@@ -37,6 +37,17 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     return _load_module(identity)
 
 
+def load_object(plugin: object, name: str) -> LoadedPlugin:
+    """Hold a module, an object or a class that was imported already against the contract.
+
+    Raises:
+        PluginError: it breaks the contract.
+    """
+    module = plugin if isinstance(plugin, types.ModuleType) else sys.modules.get(getattr(plugin, "__module__", ""))
+    home = getattr(module, "__file__", None)
+    return _checked(PluginIdentity(name, None, None, name), plugin, home=home)
+
+
 def _make_importable(named: str) -> None:
     """Let a one-off import what lies beside it: `module:object` from the working directory, a file from its folder."""
     if names_a_file(named):

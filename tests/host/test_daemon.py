@@ -91,7 +91,7 @@ BROKEN = {
     "hangs in worker_start": (HANGS_STARTING, 3, "not ready within 0.5 s"),
     "spins in import": (SPINS, 3, "not ready within 0.5 s"),
     "is killed in import": (KILLED, 3, "signal 9 (SIGKILL)"),
-    "sys.exit in import": (SYS_EXIT, 4, "SystemExit"),
+    "sys.exit in import": (SYS_EXIT, 4, "the plugin called sys.exit(0)"),
     "syntax error": (SYNTAX, 4, "SyntaxError"),
     "import error": (IMPORT, 4, "No module named 'no_such_module_anywhere'"),
     "no hook": (NO_HOOK, 4, "@hookimpl"),
@@ -187,18 +187,17 @@ def test_a_starter_that_is_killed_does_not_disturb_the_daemon(
 ) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    waits = f"open({str(gate)!r}).close()\n"
-    host = Daemon(tmp_path / "daemon", "--plugin", write_plugin(waits), "--plugin", "echo")
-    places = ["--run-dir", str(host.run_dir), "--log-file", str(host.log_path), "--workers", "1"]
-    with subprocess.Popen(
-        [*COMMAND, "start", "-d", "--plugin", write_plugin(waits), "--plugin", "echo", *places]
-        + ["--listen", "tcp://127.0.0.1:0"]
-    ) as starter:
-        # Opens once the plugin is being imported.
+    waits = f"@hookimpl\ndef worker_start(worker):\n    open({str(gate)!r}).close()\n"
+    host = daemon("--plugin", "echo")
+    assert host.command("stop").returncode == 0
+    plugins = ("--plugin", write_plugin(waits), "--plugin", "echo")
+    places = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(host.run_dir), "--log-file", str(host.log_path))
+    with subprocess.Popen([*COMMAND, "start", "-d", "--workers", "1", *plugins, *places]) as starter:
+        # Opens when the plugin waits in its hook.
         with gate.open("w"):
             starter.kill()
+            starter.wait()
     until((host.run_dir / "master.pid").exists, "the daemon")
     host.find()
     with host.connect() as client:
         assert answers(client)
-    host.end()

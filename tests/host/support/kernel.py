@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+from itertools import count, islice
 from pathlib import Path
 
 _LISTEN = "0A"
@@ -16,6 +18,14 @@ def resident_bytes(pid: int) -> int:
 def descriptors(pid: int) -> int:
     """Return how many descriptors a process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def leave_descriptors(pid: int, more: int) -> None:
+    """Limit a process to so many descriptors besides those that it has open."""
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    free = (number for number in count() if number not in taken)
+    limit = next(islice(free, more, None))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
 
 
 def cpu_seconds(pid: int) -> float:

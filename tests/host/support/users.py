@@ -6,19 +6,18 @@ import io
 import os
 import subprocess
 import sys
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 
-import click
-import click.shell_completion
-
+import reactorhost.cli.running
+import reactorhost.cli.start
+import reactorhost.cli.stop
+import reactorhost.master.startup
 from reactorhost.cli import main
-from reactorhost.cli import stop as _stop
-from reactorhost.master import daemon as _daemon
-from reactorhost.master import startup as _startup
 
 NOBODY = 65534
 # Another user may not be able to read the interpreter's files: what a command imports late has to be there before.
-_IMPORTED = (_daemon, _startup, _stop)
+_IMPORTED = (reactorhost.cli.running, reactorhost.cli.start, reactorhost.cli.stop, reactorhost.master.startup)
 
 
 def run_unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,6 +48,9 @@ def _become_nobody_and_run(arguments: tuple[str, ...], writer: int) -> None:
             except SystemExit as ended:
                 status = int(ended.code or 0)
         os.write(writer, said.getvalue().encode())
+    except BaseException:
+        os.write(writer, traceback.format_exc().encode())
+        raise
     finally:
         # Whatever happened, this process must not go on as a second pytest.
         sys.stdout.flush()

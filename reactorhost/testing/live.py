@@ -1,14 +1,4 @@
-"""For tests of plugins: a real host on a free port, seen only from outside.
-
-    def test_it_echoes(live_host):
-        host = live_host("--plugin", "echo")
-        with host.connect() as client:
-            client.sendall(b"hello")
-            assert client.recv(5) == b"hello"
-
-Put `pytest_plugins = ["reactorhost.testing"]` into the top `conftest.py` to have the fixture. Every wait has a
-deadline and none of them sleeps.
-"""
+"""A real host for tests, on a free port, seen only from outside. Every wait has a deadline, and none sleeps."""
 
 from __future__ import annotations
 
@@ -21,12 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-import pytest
 
 DEADLINE_SECONDS = 30.0
 """The longest that anything here waits: generous, for machines that do a lot besides."""
@@ -227,19 +215,3 @@ class LiveHost:
                 self._process.wait(10)
         assert self._process.stdout is not None
         self._process.stdout.close()
-
-
-@pytest.fixture
-def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
-    """Start hosts by `live_host("--plugin", "echo", ...)`; they end with the test."""
-    hosts: list[LiveHost] = []
-
-    def start(*arguments: str, environment: dict[str, str] | None = None) -> LiveHost:
-        host = LiveHost(tmp_path / f"host{len(hosts)}", *arguments, environment=environment)
-        hosts.append(host)
-        host.start()
-        return host
-
-    yield start
-    for host in hosts:
-        host.end()

@@ -1,0 +1,67 @@
+"""For tests of plugins: a bench without sockets or processes, and a real host on a free port.
+
+    def test_it_echoes(plugin_bench):
+        client = plugin_bench(reactorhost_echo).connect()
+        client.send(b"hello")
+        assert client.received == b"hello"
+
+    def test_it_echoes_over_tcp(live_host):
+        with live_host("--plugin", "echo").connect() as client:
+            client.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+
+Put `pytest_plugins = ["reactorhost.testing"]` into the top `conftest.py` to have the fixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reactorhost.testing.bench import BenchClient, PluginBench
+from reactorhost.testing.live import DEADLINE_SECONDS, HostFailedError, LiveHost
+
+__all__ = [
+    "DEADLINE_SECONDS",
+    "BenchClient",
+    "HostFailedError",
+    "LiveHost",
+    "PluginBench",
+    "live_host",
+    "plugin_bench",
+]
+
+
+@pytest.fixture
+def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
+    """Start hosts by `live_host("--plugin", "echo", ...)`; they end with the test."""
+    hosts: list[LiveHost] = []
+
+    def start(*arguments: str, environment: dict[str, str] | None = None) -> LiveHost:
+        host = LiveHost(tmp_path / f"host{len(hosts)}", *arguments, environment=environment)
+        hosts.append(host)
+        host.start()
+        return host
+
+    yield start
+    for host in hosts:
+        host.end()
+
+
+@pytest.fixture
+def plugin_bench() -> Iterator[Callable[..., PluginBench]]:
+    """Start benches by `plugin_bench(plugin, ..., options={...})`; they stop with the test."""
+    benches: list[PluginBench] = []
+
+    def start(*plugins: object, **settings: Any) -> PluginBench:
+        bench = PluginBench(*plugins, **settings)
+        bench.start()
+        benches.append(bench)
+        return bench
+
+    yield start
+    for bench in benches:
+        bench.stop()

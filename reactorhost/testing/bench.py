@@ -1,0 +1,383 @@
+"""A bench for plugins: the real hooks, connections and timers of a worker, on sockets and a clock of paper.
+
+Nothing here opens a socket, forks or waits. Whatever a hook raises comes out of the call that led to it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+import types
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Self, cast
+
+from reactorhost import __version__
+from reactorhost.connection import CloseReason, Connection
+from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
+from reactorhost.hookspecs import hookimpl
+from reactorhost.plugins import chain, loading, options
+from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.reactor import READ, WRITE
+from reactorhost.reactor.timers import Timer, Timers
+from reactorhost.scoreboard import Counters
+from reactorhost.testing.live import HostFailedError
+from reactorhost.worker.service import RunningService
+from reactorhost.worker.timers import PluginTimers
+from reactorhost.worker.transport import Phase, StreamTransport
+from reactorhost.worker.worker import Worker
+
+_FAREWELL_SECONDS = 1.0
+# Intervals add up with rounding: what is due this much later is due now.
+_CLOCK_SLACK = 1e-6
+
+
+class BenchClient:
+    """One client of a plugin.
+
+    It answers the plugin's `connection.close()` with its own end, as most clients do, unless `ends_too` is False.
+
+    Attributes:
+        connection: what the plugin sees of it.
+        closed: the reason that the `close` hook was given, or None while the connection lives.
+    """
+
+    def __init__(self, bench: PluginBench, sock: _PaperSocket, transport: StreamTransport, *, ends_too: bool) -> None:
+        self.connection = transport.connection
+        self.closed: CloseReason | None = None
+        self._bench = bench
+        self._socket = sock
+        self._transport = transport
+        self._ends_too = ends_too
+
+    def __repr__(self) -> str:
+        return f"<BenchClient {self.connection.id} {self.closed or 'open'}>"
+
+    @property
+    def received(self) -> bytes:
+        """Everything that the plugin sent and the client has read."""
+        return bytes(self._socket.taken)
+
+    @property
+    def eof(self) -> bool:
+        """Whether the client was told that nothing more comes."""
+        return self._socket.finished
+
+    def send(self, data: bytes) -> None:
+        """Send bytes to the plugin, which has had them when this returns; not if it reads nothing more from here.
+
+        Raises:
+            ConnectionError: the connection is closed, or the client has ended.
+        """
+        self._say(data)
+
+    def end(self) -> None:
+        """Tell the plugin that nothing more comes; what it still sends is received."""
+        self._say(b"")
+
+    def reset(self) -> None:
+        """Break the connection off, as a client does that crashed."""
+        self._say(ConnectionResetError())
+
+    def pause(self) -> None:
+        """Read nothing more, so that what the plugin sends is queued."""
+        self._socket.reading = False
+
+    def resume(self) -> None:
+        """Read again, at once everything that is queued."""
+        self._socket.reading = True
+        self._bench.settle()
+
+    def answer_close(self) -> bool:
+        """End in answer to the plugin's close; returns whether there was something to do."""
+        if not self._ends_too or self._transport.phase is not Phase.LINGERING or self._socket.ended:
+            return False
+        self._socket.ended = True
+        self._socket.incoming.append(b"")
+        return True
+
+    def _say(self, item: bytes | Exception) -> None:
+        if self.closed is not None or self._socket.ended:
+            raise ConnectionError(f"{self!r} cannot send any more")
+        if isinstance(item, Exception) or not item:
+            self._socket.ended = True
+        self._socket.incoming.append(item)
+        self._bench.settle()
+
+
+class PluginBench:
+    """A worker with one service, whose plugins are modules, objects, classes or names as after `--plugin`.
+
+    `options` holds tables by the names of plugins, as `[plugin.NAME]` does; an object goes by the name of its class,
+    a module by its own, without `reactorhost_`.
+
+    Attributes:
+        worker: what `worker_start` was given, after `start()`.
+    """
+
+    worker: Worker
+
+    def __init__(
+        self,
+        *plugins: object,
+        options: Mapping[str, Mapping[str, object]] | None = None,
+        idle_timeout: float | None = None,
+        close_timeout: float = 10.0,
+        max_send_buffer: int = 16 << 20,
+    ) -> None:
+        self._named = plugins
+        self._tables = options or {}
+        self._limits: dict[str, Any] = {
+            "idle_timeout": idle_timeout,
+            "close_timeout": close_timeout,
+            "max_send_buffer": max_send_buffer,
+        }
+        self._reactor = _PaperReactor()
+        self._clients: dict[int, BenchClient] = {}
+        self._failures: list[Exception] = []
+        self._running = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Load the plugins, hand them their options, and start the worker.
+
+        Raises:
+            HostFailedError: a host would refuse to start; with its exit status and what it would say.
+            Exception: what a plugin's own code raised, its import, `options`, `configure` and `worker_start` included.
+        """
+        try:
+            self._boot()
+        except ReactorhostError as error:
+            if error.__cause__ is not None:
+                raise error.__cause__ from None
+            raise HostFailedError(error.exit_status, "\n".join(error.lines())) from None
+        self._running = True
+        self.settle()
+
+    def connect(self, peer: tuple[str, int] | None = None, *, ends_too: bool = True) -> BenchClient:
+        """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
+        assert self._running, "the bench was not started, or has stopped"
+        sock = _PaperSocket()
+        known = set(self._service.transports)
+        self._reactor.sockets[sock.fileno()] = sock
+        self._service.accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
+        (transport,) = self._service.transports - known
+        client = BenchClient(self, sock, transport, ends_too=ends_too)
+        self._clients[client.connection.id] = client
+        self.settle()
+        return client
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and call every timer that is due meanwhile in its turn."""
+        if seconds < 0:
+            raise ValueError(f"time does not go back by {-seconds!r} seconds")
+        self._let_pass(seconds)
+        self._raise_failures()
+
+    def drain(self) -> None:
+        """Call the `drain` hook for every client, as a reload or a stop does."""
+        self._service.drain()
+        self.settle()
+
+    def stop(self) -> None:
+        """Drain, close whoever is left with reason `shutdown`, and stop the worker; again, it does nothing."""
+        if not self._running:
+            return
+        self._running = False
+        self._service.drain()
+        self._turn_until_quiet()
+        for transport in tuple(self._service.transports):
+            transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
+        self._let_pass(_FAREWELL_SECONDS)
+        self._timers.cancel_all()
+        self._hooks.worker_stop(self.worker)
+        self._raise_failures()
+
+    def settle(self) -> None:
+        """Move bytes until none can be moved, then raise what a hook raised; timers wait for `advance()`."""
+        self._turn_until_quiet()
+        self._raise_failures()
+
+    def _boot(self) -> None:
+        plugins = [self._loaded(each) for each in self._named]
+        names = {plugin.name for plugin in plugins}
+        for name in self._tables.keys() - names:
+            what = f"options for {name!r}, which is none of the plugins"
+            raise ConfigError([Problem(what, hint=did_you_mean(name, names) or f"they are {', '.join(names)}")])
+        for plugin in plugins:
+            options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
+        # The last in the chain, so that it hears the reason after every plugin of the test.
+        watcher = loading.load_object(_Watcher(self._clients), "(bench)")
+        self._service = RunningService(
+            "default",
+            [*plugins, watcher],
+            cast("Any", self._reactor),
+            Counters(pid=os.getpid()),
+            itertools.count(1),
+            self._hook_failed,
+            **self._limits,
+        )
+        self._hooks = chain.resolve_worker(plugins, self._hook_failed)
+        self._timers = PluginTimers(cast("Any", self._reactor), self._timer_failed)
+        self.worker = Worker(0, os.getpid(), 1, (self._service,), self._timers)
+        self._hooks.worker_start(self.worker)
+
+    def _loaded(self, plugin: object) -> LoadedPlugin:
+        if isinstance(plugin, str):
+            return loading.load(plugin, __version__)
+        return loading.load_object(plugin, _name_of(plugin))
+
+    def _let_pass(self, seconds: float) -> None:
+        end = self._reactor.now + seconds
+        while (due := self._reactor.next_at()) is not None and due <= end + _CLOCK_SLACK:
+            self._reactor.call_due(due)
+            self._turn_until_quiet()
+        self._reactor.now = max(end, self._reactor.now)
+        self._turn_until_quiet()
+
+    def _turn_until_quiet(self) -> None:
+        moved = True
+        while moved:
+            moved = self._reactor.turn()
+            for client in self._clients.values():
+                moved = client.answer_close() or moved
+
+    def _raise_failures(self) -> None:
+        failures, self._failures = self._failures, []
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise ExceptionGroup("several hooks failed", failures)
+
+    def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
+        error.add_note(f"raised in {hook} of plugin {plugin}" + (f" for {connection!r}" if connection else ""))
+        self._failures.append(error)
+
+    def _timer_failed(self, error: Exception) -> None:
+        self._hook_failed(self._hooks.blame(error), "timer", None, error)
+
+
+class _Watcher:
+    """A plugin that notes why connections ended."""
+
+    def __init__(self, clients: Mapping[int, BenchClient]) -> None:
+        self._clients = clients
+
+    @hookimpl(trylast=True)
+    def close(self, connection: Connection, reason: CloseReason) -> None:
+        """Tell the client."""
+        self._clients[connection.id].closed = reason
+
+
+class _PaperSocket:
+    """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
+
+    _numbers = itertools.count(1_000_000)
+
+    def __init__(self) -> None:
+        self.incoming: deque[bytes | Exception] = deque()
+        self.taken = bytearray()
+        self.reading = True
+        self.finished = False
+        self.ended = False
+        self._number = next(self._numbers)
+
+    def ready(self) -> int:
+        """Return what a selector would tell of it."""
+        return (READ if self.incoming else 0) | (WRITE if self.reading else 0)
+
+    def fileno(self) -> int:
+        return self._number
+
+    def recv(self, size: int) -> bytes:
+        if not self.incoming:
+            raise BlockingIOError
+        item = self.incoming.popleft()
+        if isinstance(item, Exception):
+            raise item
+        if len(item) > size:
+            self.incoming.appendleft(item[size:])
+        return item[:size]
+
+    def send(self, data: bytes | memoryview) -> int:
+        if not self.reading:
+            raise BlockingIOError
+        self.taken += data
+        return len(data)
+
+    def shutdown(self, how: int) -> None:
+        self.finished = True
+
+    def setsockopt(self, *option: object) -> None:
+        """Take what precedes a reset."""
+
+    def getsockname(self) -> tuple[str, int]:
+        return ("127.0.0.1", 9000)
+
+    def close(self) -> None:
+        self.finished = True
+
+
+class _PaperReactor:
+    """What a transport needs of a reactor; a clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+        self.sockets: dict[int, _PaperSocket] = {}
+        self._watched: dict[int, tuple[int, Callable[[int], object]]] = {}
+        self._timers = Timers()
+        self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+
+    def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
+        self._watched[descriptor] = (events, callback)
+
+    modify = register
+
+    def unregister(self, descriptor: int) -> None:
+        del self._watched[descriptor]
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        self._soon.append((callback, args))
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
+        return self._timers.add(self.now + seconds, callback, args)
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
+        return self._timers.add(when, callback, args)
+
+    def next_at(self) -> float | None:
+        return self._timers.next_at()
+
+    def call_due(self, now: float) -> None:
+        self.now = max(self.now, now)
+        for timer in self._timers.pop_due(self.now):
+            if timer.callback is not None:
+                callback, timer.callback = timer.callback, None
+                callback(*timer.args)
+
+    def turn(self) -> bool:
+        """Call back what is ready now; returns whether anything was."""
+        ready = [
+            (callback, events & self.sockets[descriptor].ready())
+            for descriptor, (events, callback) in self._watched.items()
+            if events & self.sockets[descriptor].ready()
+        ]
+        for callback, events in ready:
+            callback(events)
+        soon, self._soon = self._soon, deque()
+        for callback, args in soon:
+            callback(*args)
+        return bool(ready or soon)
+
+
+def _name_of(plugin: object) -> str:
+    if isinstance(plugin, types.ModuleType):
+        return plugin.__name__.rpartition(".")[2].removeprefix("reactorhost_")
+    return plugin.__name__ if isinstance(plugin, type) else type(plugin).__name__

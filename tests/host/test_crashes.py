@@ -1,0 +1,299 @@
+"""Workers die in every way: only what they had accepted is lost, nobody waits long, and the host mends itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from kernel import is_stopped, queues
+from load import IN_FLIGHT, Load
+from plugin_files import ECHO, plugin_file
+from waiting import until
+
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+
+Hosts = Callable[..., LiveHost]
+
+BREAKABLE = """
+import os, signal, threading
+from pathlib import Path
+
+@hookimpl
+def worker_start(worker):
+    how = Path(__file__).with_name(f"break-{worker.slot}")
+    if how.exists():
+        match how.read_text():
+            case "exit": os._exit(9)
+            case "raise": raise RuntimeError("broken on purpose")
+            case "die": os.kill(os.getpid(), signal.SIGKILL)
+            case "hang": threading.Event().wait()
+"""
+"""Fails to boot in a slot as long as there is a file `break-SLOT` beside it, in the way that the file says."""
+
+
+def pid_of(host: LiveHost, slot: int) -> int:
+    return int(next(worker["pid"] for worker in host.workers() if worker["slot"] == slot))
+
+
+def clients(address: tuple[str, int], count: int) -> list[socket.socket]:
+    """Open connections without waiting for them."""
+    opened = []
+    for _ in range(count):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(address)
+        opened.append(client)
+    return opened
+
+
+def ended(client: socket.socket) -> bool:
+    """Wait until something comes, and say whether it was the connection's end."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+class Asking:
+    """Clients that each send a line as soon as they are connected, and wait for it to come back."""
+
+    def __init__(self, address: tuple[str, int], count: int) -> None:
+        self.waiting = dict.fromkeys(clients(address, count), False)
+        self.answered: list[socket.socket] = []
+
+    def turn(self, seconds: float) -> None:
+        """Go on with whoever is ready; an error of any of them is raised."""
+        unsent = [client for client, sent in self.waiting.items() if not sent]
+        readable, writable, _ = select.select(list(self.waiting), unsent, (), seconds)
+        for client in writable:
+            client.send(b"hello\n")
+            self.waiting[client] = True
+        for client in readable:
+            if self.waiting[client]:
+                assert client.recv(6) == b"hello\n"
+                del self.waiting[client]
+                self.answered.append(client)
+
+    def finish(self) -> None:
+        """Wait until each has its answer."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while self.waiting:
+            assert time.monotonic() < deadline, f"{len(self.waiting)} clients have no answer"
+            self.turn(0.5)
+
+    def close(self) -> None:
+        for client in (*self.waiting, *self.answered):
+            client.close()
+
+
+def test_killed_worker_loses_only_what_it_had_accepted(
+    live_host: Hosts, expected_errors: list[str], soak: bool
+) -> None:
+    expected_errors.append("worker_crashed")
+    host = live_host("--plugin", "echo", "--workers", "2")
+    kills = 60 if soak else 6
+    with Load(host.address()) as load:
+        lost = load.more(100).failed
+        assert lost == 0
+        for number in range(kills):
+            os.kill(pid_of(host, number % 2), signal.SIGKILL)
+            host.wait_for_log("worker_crashed", number + 1)
+            host.until(lambda status: status["workers_ready"] == 2 and len(status["workers"]) == 2)
+            count = load.more(100)
+            assert count.failed - lost <= IN_FLIGHT
+            lost = count.failed
+        after = load.more(500)
+        assert after.failed == lost, "connections failed without a kill"
+        count = load.stop()
+    assert set(count.failures) <= {"reset", "eof"}, count
+
+
+def test_all_workers_killed_at_once_are_all_replaced(live_host: Hosts, expected_errors: list[str]) -> None:
+    expected_errors.append("worker_crashed")
+    host = live_host("--plugin", "echo", "--workers", "4")
+    with Load(host.address()) as load:
+        load.more(100)
+        for worker in host.workers():
+            os.kill(worker["pid"], signal.SIGKILL)
+        host.wait_for_log("worker_crashed", 4)
+        host.until(lambda status: status["workers_ready"] == 4)
+        lost = load.more(100)
+        assert lost.failed <= IN_FLIGHT
+        assert set(lost.failures) <= {"reset", "eof"}
+        assert load.more(500).failed == lost.failed
+        assert load.stop().failed == lost.failed
+
+
+def test_whatever_waits_in_the_queue_of_a_killed_worker_is_answered(
+    live_host: Hosts, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    host = live_host("--plugin", "echo", "--workers", "2")
+    address = host.address()
+    victim = pid_of(host, 1)
+    os.kill(victim, signal.SIGSTOP)
+    until(lambda: is_stopped(victim), "the worker's stop")
+    asking = Asking(address, 64)
+    try:
+        while not (asking.waiting and len(asking.answered) + sum(queues(address[1])) == 64):
+            asking.turn(0.02)
+        assert len(asking.answered) > 0
+        os.kill(victim, signal.SIGKILL)
+        asking.finish()
+    finally:
+        asking.close()
+
+
+def test_full_queue_of_a_killed_worker_is_answered(live_host: Hosts, expected_errors: list[str]) -> None:
+    expected_errors.append("worker_crashed")
+    host = live_host("--plugin", "echo", "--workers", "2", "--backlog", "4")
+    address = host.address()
+    victim = pid_of(host, 0)
+    os.kill(victim, signal.SIGSTOP)
+    until(lambda: is_stopped(victim), "the worker's stop")
+    asking = Asking(address, 64)
+    try:
+        # What does not fit is not refused: those clients try again by themselves.
+        while max(queues(address[1])) < 5:
+            asking.turn(0.02)
+        os.kill(victim, signal.SIGKILL)
+        asking.finish()
+    finally:
+        asking.close()
+
+
+@pytest.mark.parametrize("how", ["exit", "raise", "die", "hang"])
+def test_nobody_waits_while_a_slot_has_no_worker(
+    live_host: Hosts, tmp_path: Path, expected_errors: list[str], how: str, soak: bool
+) -> None:
+    expected_errors += ["worker_not_booted", "worker_killed"]
+    plugin = plugin_file(tmp_path, "breakable", BREAKABLE, ECHO)
+    host = live_host("--plugin", plugin, "--workers", "2", "--boot-timeout", "2")
+    cause = tmp_path / "break-1"
+    with Load(host.address(), in_flight=8) as load:
+        load.more(50)
+        cause.write_text(how)
+        # TERM and not KILL, so that not even the connections of that moment may be lost.
+        os.kill(pid_of(host, 1), signal.SIGTERM)
+        host.wait_for_log("worker_not_booted", (5 if how != "hang" else 1) * (2 if soak else 1))
+        load.more(200)
+        status = host.status()
+        assert status["workers_ready"] == 1
+        assert status["slots"][1]["adopted_by"] == pid_of(host, 0)
+        cause.unlink()
+        document = host.until(lambda status: status["workers_ready"] == 2)
+        assert document["slots"][1]["adopted_by"] is None
+        load.more(200)
+        count = load.stop()
+    print(f"longest wait for an answer while a slot had nobody: {count.slowest_seconds} s")
+    assert count.failures == {}, count
+    assert count.slowest_seconds < 5
+    fresh = pid_of(host, 1)
+    host.until(lambda status: any(w["pid"] == fresh and w["accepted"] > 10 for w in status["workers"]))
+
+
+def test_crash_loop_slows_down_is_told_and_ends_by_itself(
+    live_host: Hosts, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors += ["worker_not_booted", "worker_crashed"]
+    plugin = plugin_file(tmp_path, "breakable", BREAKABLE, ECHO)
+    host = live_host("--plugin", plugin, "--workers", "2")
+    before = host.log().count("worker_starting")
+    cause = tmp_path / "break-0"
+    cause.write_text("exit")
+    os.kill(pid_of(host, 0), signal.SIGKILL)
+    document = host.until(
+        lambda status: status["slots"][0]["state"] == "backoff" and status["slots"][0]["restarts"] >= 5,
+        "a slot that waits before the next try",
+    )
+    assert document["slots"][0]["retry_seconds"] > 0
+    assert document["slots"][0]["last_exit"] == "exit status 9"
+    assert document["workers_ready"] == 1
+    log = host.wait_for_log("worker_starting", before + 6)
+    starts = re.findall(r"^(\S+) info worker_starting .* slot=0 ", log, re.MULTILINE)
+    times = [datetime.fromisoformat(moment) for moment in starts[1:]]
+    waits = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
+    # At once, then 0.1 s doubling, each spread by a quarter; a busy machine can only make it longer.
+    assert all(wait >= 0.075 * 2**number - 0.002 for number, wait in enumerate(waits)), waits
+    cause.unlink()
+    host.until(lambda status: status["workers_ready"] == 2)
+    assert host.process.poll() is None
+
+
+def test_host_whose_every_worker_crashes_answers_who_waited(
+    live_host: Hosts, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors += ["worker_not_booted", "worker_crashed"]
+    plugin = plugin_file(tmp_path, "breakable", BREAKABLE, ECHO)
+    host = live_host("--plugin", plugin, "--workers", "2")
+    address = host.address()
+    for slot in (0, 1):
+        (tmp_path / f"break-{slot}").write_text("raise")
+    for worker in host.workers():
+        os.kill(worker["pid"], signal.SIGKILL)
+    host.wait_for_log("worker_not_booted", 4)
+    asking = Asking(address, 16)
+    try:
+        until(lambda: sum(queues(address[1])) == 16, "a queue of everybody who came")
+        assert host.status()["workers_ready"] == 0
+        for slot in (0, 1):
+            (tmp_path / f"break-{slot}").unlink()
+        asking.finish()
+    finally:
+        asking.close()
+
+
+def test_connections_of_other_workers_outlive_a_crash(live_host: Hosts, expected_errors: list[str]) -> None:
+    expected_errors.append("worker_crashed")
+    host = live_host("--plugin", "echo", "--workers", "2")
+    asking = Asking(host.address(), 40)
+    try:
+        asking.finish()
+        rows = json.loads(host.command("connections", "--json").stdout)["connections"]
+        victim = pid_of(host, 0)
+        theirs = {row["peer"] for row in rows if row["pid"] == victim}
+        assert 0 < len(theirs) < 40
+        os.kill(victim, signal.SIGKILL)
+        for client in asking.answered:
+            client.settimeout(DEADLINE_SECONDS)
+            if "{}:{}".format(*client.getsockname()) in theirs:
+                assert ended(client)
+            else:
+                client.sendall(b"again")
+                assert client.recv(5) == b"again"
+    finally:
+        asking.close()
+
+
+def test_segmentation_fault_is_logged_with_signal_and_line_of_the_plugin(
+    live_host: Hosts, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    plugin = plugin_file(
+        tmp_path,
+        "crasher",
+        """
+        import ctypes
+
+        @hookimpl
+        def receive(connection, data):
+            ctypes.string_at(0)
+        """,
+    )
+    host = live_host("--plugin", plugin, "--workers", "1")
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert ended(client)
+    log = host.wait_for_log("worker_crashed")
+    assert "signal 11 (SIGSEGV)" in log
+    assert re.search(r'^ +File ".*crasher\.py", line \d+ in receive', log, re.MULTILINE)
+    host.until(lambda status: status["workers_ready"] == 1)

@@ -1,0 +1,241 @@
+"""`reactorhost stop`: waits for the real end, shows what it waits for, and tells the truth in its exit status."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import started
+from clients import answers, ended
+from daemons import COMMAND, run
+from users import NOBODY, run_unprivileged
+
+from reactorhost.testing import LiveHost
+
+Hosts = Callable[..., LiveHost]
+
+
+def following(host: LiveHost, *arguments: str) -> subprocess.Popen[str]:
+    """Start `reactorhost stop`, with its output to be read as it comes."""
+    command = [*COMMAND, "stop", *arguments, "--run-dir", str(host.run_dir)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_it_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600")
+    pids = [host.pid, *(worker["pid"] for worker in host.workers())]
+    with host.connect() as client:
+        assert answers(client)
+        host.until(lambda status: status["totals"]["connections"] == 1)
+        with following(host) as stop:
+            told = re.fullmatch(r"waiting: 1 connections open on (\d) workers, at most (\d+) s left\n", first_line(stop))
+            assert told
+            assert int(told[1]) in (1, 2)
+            assert 550 < int(told[2]) <= 604
+            # It is not told to hurry by anybody who only watches.
+            assert answers(client)
+            client.close()
+            rest, _ = stop.communicate()
+    assert stop.returncode == 0
+    assert rest.splitlines()[-1] == "default stopped"
+    assert not [pid for pid in pids if started.lives(pid)]
+    assert not host.run_dir.exists()
+
+
+def test_it_shows_how_the_time_runs(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--stop-timeout", "600")
+    with host.connect() as client:
+        assert answers(client)
+        with following(host) as stop:
+            seconds = [int(first_line(stop).split()[-3]) for _ in range(3)]
+            assert seconds[0] > seconds[1] > seconds[2]
+            client.close()
+            stop.communicate()
+
+
+def test_now_closes_every_connection_at_once(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600", "--close-timeout", "600")
+    with host.connect() as client:
+        assert answers(client)
+        assert host.command("stop", "--now").returncode == 0
+        assert ended(client)
+    assert host.wait() == 0
+
+
+def test_now_hurries_a_stop_that_waits(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--stop-timeout", "600")
+    with host.connect() as client:
+        assert answers(client)
+        with following(host) as first:
+            assert first_line(first).startswith("waiting:")
+            assert host.command("stop", "--now").returncode == 0
+            first.communicate()
+        assert first.returncode == 0
+        assert ended(client)
+
+
+def test_two_stops_at_once_both_see_the_end(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--stop-timeout", "600")
+    with host.connect() as client:
+        assert answers(client)
+        with following(host) as first, following(host) as second:
+            assert first_line(first).startswith("waiting:")
+            assert first_line(second).startswith("waiting:")
+            assert answers(client)
+            client.close()
+            assert (first.wait(), second.wait()) == (0, 0)
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_stop(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--stop-timeout", "600")
+    with host.connect() as client:
+        assert answers(client)
+        with following(host) as stop:
+            assert first_line(stop).startswith("waiting:")
+            stop.send_signal(signal.SIGINT)
+            _, said = stop.communicate()
+        assert stop.returncode == 130
+        assert "Traceback" not in said
+        assert host.status()["state"] == "stopping"
+        assert answers(client)
+    assert host.wait() == 0
+
+
+def test_a_master_that_does_not_answer_is_told_and_stopped_by_a_signal(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo")
+    host.signal(signal.SIGSTOP)
+    with following(host) as stop:
+        assert stop.stderr is not None
+        assert f"the master (pid {host.pid}) does not answer, sending it a signal" in stop.stderr.readline()
+        host.signal(signal.SIGCONT)
+        stop.communicate()
+    assert stop.returncode == 0
+    assert host.wait() == 0
+
+
+# Nobody to stop.
+
+
+def test_a_host_that_does_not_run_is_told_with_exit_status_5(tmp_path: Path) -> None:
+    ended = run("stop", "--run-dir", str(tmp_path / "run"))
+    assert ended.returncode == 5
+    assert ended.stderr.startswith("reactorhost: no host named 'default' is running\n")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Start a host that is found by its name alone; return the name, of no other host, and the environment."""
+    name = f"t-{uuid.uuid4().hex[:12]}"
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    arguments = ("--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--log-file", str(tmp_path / "log"))
+    assert run("start", "-d", "--name", name, *arguments, environment=environment).returncode == 0
+    yield name, environment
+    run("stop", "--now", "--name", name, environment=environment)
+
+
+def test_an_instance_is_found_by_its_name(instance: tuple[str, dict[str, str]]) -> None:
+    name, environment = instance
+    stopped = run("stop", "--name", name, environment=environment)
+    assert (stopped.returncode, stopped.stdout.splitlines()[-1]) == (0, f"{name} stopped")
+    assert run("stop", "--name", name, environment=environment).returncode == 5
+
+
+@pytest.mark.parametrize("command", [["stop"], ["status"], ["reload"], ["scale", "2"], ["connections"], ["reopen"]])
+def test_a_name_that_is_nearly_right_gets_a_question(
+    instance: tuple[str, dict[str, str]], command: list[str]
+) -> None:
+    name, environment = instance
+    missed = run(*command, "--name", name[:-1], environment=environment)
+    assert missed.returncode == 5
+    assert missed.stderr == (
+        f"reactorhost: no host named {name[:-1]!r} is running\n  hint: did you mean {name!r}?\n"
+    )
+
+
+def test_a_name_that_is_far_off_gets_the_list(instance: tuple[str, dict[str, str]]) -> None:
+    name, environment = instance
+    missed = run("status", "--name", "QQQ", environment=environment)
+    assert missed.returncode == 5
+    assert name in missed.stderr.partition("hint: running:")[2]
+
+
+def test_a_master_that_was_killed_is_not_running_and_nothing_stale_blocks_a_start(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    host.signal(signal.SIGKILL)
+    host.process.wait()
+    stale = {"master.pid", "workers.pid", "lock", "control.sock"}
+    assert stale <= set(os.listdir(host.run_dir))
+    for command in ("stop", "status", "reload"):
+        assert host.command(command).returncode == 5
+    host.process.stdout.close()  # type: ignore[union-attr]  # a pipe, by LiveHost
+    host.start()
+    assert (host.run_dir / "master.pid").read_text() == f"{host.pid}\n"
+    assert host.stop() == 0
+
+
+def test_a_stale_pid_file_never_gets_a_stranger_signalled(live_host: Hosts) -> None:
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        host = live_host("--plugin", "echo")
+        host.signal(signal.SIGKILL)
+        host.process.wait()
+        (host.run_dir / "master.pid").write_text(f"{stranger.pid}\n")
+        (host.run_dir / "workers.pid").write_text(f"0 {stranger.pid} 1\n")
+        assert host.command("stop").returncode == 5
+        assert host.command("stop", "--now").returncode == 5
+        host.process.stdout.close()  # type: ignore[union-attr]  # a pipe, by LiveHost
+        host.start()
+        assert host.command("stop").returncode == 0
+        assert started.lives(stranger.pid)
+        stranger.kill()
+
+
+# Somebody else's.
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """Return a directory that every user can look into."""
+    path = Path(tempfile.mkdtemp(prefix="rh-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("command", [["stop"], ["stop", "--now"]])
+def test_a_host_of_somebody_else_is_not_stopped_with_exit_status_7(open_directory: Path, command: list[str]) -> None:
+    with LiveHost(open_directory / "host", "--plugin", "echo") as host:
+        if os.geteuid() != 0:
+            # Who cannot become another user sees what another one sees: a socket that is not for him.
+            (host.run_dir / "control.sock").chmod(0)
+        refused = run_unprivileged(*command, "--run-dir", str(host.run_dir))
+        assert refused.returncode == 7
+        assert "belongs to somebody else" in refused.stderr
+        assert host.status()["state"] == "running" if os.geteuid() == 0 else started.lives(host.pid)
+        assert host.stop() == 0
+
+
+def test_a_socket_that_lost_its_mode_still_checks_who_speaks(open_directory: Path) -> None:
+    with LiveHost(open_directory / "host", "--plugin", "echo") as host:
+        (host.run_dir / "control.sock").chmod(0o777)
+        answer = run_unprivileged("reload", "--run-dir", str(host.run_dir))
+        if os.geteuid() == 0:
+            assert answer.returncode == 1
+            host.wait_for_log(f"uid={NOBODY}")
+            assert "control_refused" in host.log()
+        else:
+            assert answer.returncode == 0
+        assert host.status()["generation"] == (1 if os.geteuid() == 0 else 2)
