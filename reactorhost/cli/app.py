@@ -73,16 +73,24 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, "-V", "--version", prog_name="reactorhost", message="%(prog)s %(version)s")
-@click.option("--traceback", is_flag=True, help="Show the traceback of a failure.")
-def reactorhost(traceback: bool) -> None:
+@click.option("--traceback", is_flag=True, expose_value=False, help="Show the traceback of a failure.")
+@click.pass_context
+def reactorhost(context: click.Context) -> None:
     r"""Host any TCP protocol: a master forks workers, plugins handle the bytes.
 
     \b
     Try it:  reactorhost start --plugin echo
              nc 127.0.0.1 9000
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -93,9 +101,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stdout.reconfigure(errors="replace")
     try:
         result = reactorhost.main(arguments, prog_name="reactorhost", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show(sys.stdout)
-        sys.exit(0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

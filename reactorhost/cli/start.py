@@ -23,6 +23,7 @@ def start(**flags: Any) -> None:
     In the foreground a banner follows once the workers are ready, then the log on standard error; Ctrl-C stops it.
     With -d the command returns once the workers are ready, or says why they are not.
     """
+    _fill_standard_descriptors()
     settings = settings_from(flags)
     launch_directory = Path.cwd()
 
@@ -38,6 +39,15 @@ def start(**flags: Any) -> None:
 
     document = start_daemon(lambda started: run_host(settings, launch, started))
     _show_banner(document)
+
+
+def _fill_standard_descriptors() -> None:
+    """Open what a careless starter closed: sockets and pipes must not get the numbers that output goes to."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -81,7 +82,9 @@ def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
         _signal_and_wait(pid, pidfd, at_once=at_once)
         return
     with sock:
-        sock.sendall(b'{"verb":"stop","now":true}\n' if at_once else b'{"verb":"stop"}\n')
+        # A host that ends at this very moment is seen by its process's end.
+        with contextlib.suppress(ConnectionError):
+            sock.sendall(b'{"verb":"stop","now":true}\n' if at_once else b'{"verb":"stop"}\n')
         if not _follow(sock, pidfd):
             click.echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
             _signal_and_wait(pid, pidfd, at_once=at_once)
@@ -100,7 +103,10 @@ def _follow(sock: socket.socket, pidfd: int) -> bool:
             return True
         if not ready:
             return False
-        data = sock.recv(65536)
+        try:
+            data = sock.recv(65536)
+        except ConnectionError:
+            data = b""
         if not data:
             reading.remove(sock)
         *lines, pending = (pending + data).split(b"\n")

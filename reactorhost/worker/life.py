@@ -177,7 +177,11 @@ class WorkerLife:
 
     def _adopt(self, slot: int, services: Sequence[str]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(services))]
-        if self._stage is not Stage.SERVING:
+        short = len(sockets) < len(services)
+        if short:
+            # The kernel drops what finds no free descriptor. Whoever waits there waits for a worker of its own.
+            self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
+        if short or self._stage is not Stage.SERVING:
             for sock in sockets:
                 sock.close()
             return

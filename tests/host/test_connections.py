@@ -315,6 +315,7 @@ def test_worker_out_of_descriptors_can_still_be_asked_to_serve_for_a_neighbour(
         leave_descriptors(first, 0)
         (tmp_path / "broken").touch()
         os.kill(second, signal.SIGKILL)
+        host.wait_for_log("adoption_failed")
         host.wait_for_log("worker_not_booted", 3)
         (tmp_path / "broken").unlink()
         host.until(lambda status: status["workers_ready"] == 2)

@@ -141,9 +141,7 @@ def test_an_interrupt_while_workers_boot_stops_with_130_and_leaves_nothing(
     hangs = "import sys\nprint('importing', flush=True)\nimport signal\nsignal.pause()\n"
     run_dir = tmp_path / "run"
     arguments = ["start", "--plugin", write_plugin(hangs), "--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir)]
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)

@@ -41,7 +41,9 @@ def test_it_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host: 
         assert answers(client)
         host.until(lambda status: status["totals"]["connections"] == 1)
         with following(host) as stop:
-            told = re.fullmatch(r"waiting: 1 connections open on (\d) workers, at most (\d+) s left\n", first_line(stop))
+            told = re.fullmatch(
+                r"waiting: 1 connections open on (\d) workers, at most (\d+) s left\n", first_line(stop)
+            )
             assert told
             assert int(told[1]) in (1, 2)
             assert 550 < int(told[2]) <= 604
@@ -155,15 +157,11 @@ def test_an_instance_is_found_by_its_name(instance: tuple[str, dict[str, str]]) 
 
 
 @pytest.mark.parametrize("command", [["stop"], ["status"], ["reload"], ["scale", "2"], ["connections"], ["reopen"]])
-def test_a_name_that_is_nearly_right_gets_a_question(
-    instance: tuple[str, dict[str, str]], command: list[str]
-) -> None:
+def test_a_name_that_is_nearly_right_gets_a_question(instance: tuple[str, dict[str, str]], command: list[str]) -> None:
     name, environment = instance
     missed = run(*command, "--name", name[:-1], environment=environment)
     assert missed.returncode == 5
-    assert missed.stderr == (
-        f"reactorhost: no host named {name[:-1]!r} is running\n  hint: did you mean {name!r}?\n"
-    )
+    assert missed.stderr == (f"reactorhost: no host named {name[:-1]!r} is running\n  hint: did you mean {name!r}?\n")
 
 
 def test_a_name_that_is_far_off_gets_the_list(instance: tuple[str, dict[str, str]]) -> None:

@@ -24,14 +24,14 @@ def _only_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(metadata, "distributions", below_tmp_path)
 
 
-def _echo(name: str = "echo", value: str = "reactorhost_echo") -> str:
+def _echo(name: str = "echo", value: str = "made_echo") -> str:
     return f"[reactorhost]\n{name} = {value}\n"
 
 
 def test_an_installed_plugin_is_found_without_importing_it(install: Callable[..., Path]) -> None:
-    install("reactorhost-echo", _echo(), modules={"reactorhost_echo.py": "raise SystemExit"})
-    assert discovery.find("echo") == PluginIdentity("echo", "reactorhost-echo", "1.0", "reactorhost_echo")
-    assert "reactorhost_echo" not in sys.modules
+    install("reactorhost-echo", _echo(), modules={"made_echo.py": "raise SystemExit"})
+    assert discovery.find("echo") == PluginIdentity("echo", "reactorhost-echo", "1.0", "made_echo")
+    assert "made_echo" not in sys.modules
 
 
 def test_installed_lists_every_plugin_of_every_distribution_by_name(install: Callable[..., Path]) -> None:
@@ -100,8 +100,8 @@ def test_broken_metadata_of_a_stranger_disturbs_nothing(install: Callable[..., P
 
 def test_a_plugin_whose_distribution_lost_its_metadata_is_found_all_the_same(install: Callable[..., Path]) -> None:
     site = install("reactorhost-echo", _echo())
-    (site / "reactorhost_echo-1.0.dist-info" / "METADATA").unlink()
-    assert discovery.find("echo").target == "reactorhost_echo"
+    (site / "made_echo-1.0.dist-info" / "METADATA").unlink()
+    assert discovery.find("echo").target == "made_echo"
 
 
 def test_a_file_is_named_by_its_stem(plugin_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
