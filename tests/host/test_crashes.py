@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from clients import ended
 from kernel import is_stopped, queues
 from load import IN_FLIGHT, Load
 from plugin_files import ECHO, plugin_file
@@ -53,14 +54,6 @@ def clients(address: tuple[str, int], count: int) -> list[socket.socket]:
         client.connect_ex(address)
         opened.append(client)
     return opened
-
-
-def ended(client: socket.socket) -> bool:
-    """Wait until something comes, and say whether it was the connection's end."""
-    try:
-        return client.recv(1) == b""
-    except ConnectionResetError:
-        return True
 
 
 class Asking:

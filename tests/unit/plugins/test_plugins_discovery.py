@@ -100,7 +100,7 @@ def test_broken_metadata_of_a_stranger_disturbs_nothing(install: Callable[..., P
 
 def test_a_plugin_whose_distribution_lost_its_metadata_is_found_all_the_same(install: Callable[..., Path]) -> None:
     site = install("reactorhost-echo", _echo())
-    (site / "made_echo-1.0.dist-info" / "METADATA").unlink()
+    (site / "reactorhost_echo-1.0.dist-info" / "METADATA").unlink()
     assert discovery.find("echo").target == "made_echo"
 
 

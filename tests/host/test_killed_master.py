@@ -1,0 +1,148 @@
+"""kill -9 of the master: workers finish what they have and leave, and the next start comes up at once."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+
+import pytest
+import started
+from clients import answers, ended
+from daemons import Daemon
+from waiting import all_end
+
+from reactorhost.testing import LiveHost
+
+Hosts = Callable[..., LiveHost]
+
+SOON_SECONDS = 10.0
+"""What is promised is 2 s; a loaded machine gets more, and every timeout in these tests is far from both."""
+
+
+def kill(host: LiveHost) -> list[int]:
+    """Kill the master; return the process ids of its workers."""
+    workers = [worker["pid"] for worker in host.status()["workers"]]
+    host.signal(signal.SIGKILL)
+    host.process.wait()
+    assert host.process.stdout is not None
+    host.process.stdout.close()
+    return workers
+
+
+def test_workers_without_connections_leave(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
+    host = live_host("--plugin", "echo", "--workers", "4", "--stop-timeout", "600")
+    killed_masters.append(host)
+    assert all_end(kill(host), SOON_SECONDS)
+    assert host.log().count("master_gone") == 4
+
+
+def test_open_connections_are_served_until_they_end(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600")
+    killed_masters.append(host)
+    with host.connect() as client:
+        assert answers(client)
+        workers = kill(host)
+        host.wait_for_log("master_gone", 2)
+        assert answers(client)
+        serving = [pid for pid in workers if started.lives(pid)]
+        assert serving
+    assert all_end(workers, SOON_SECONDS)
+
+
+def test_open_connections_are_closed_after_stop_timeout(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "0.2")
+    killed_masters.append(host)
+    with host.connect() as client:
+        assert answers(client)
+        workers = kill(host)
+        assert ended(client)
+    assert all_end(workers, SOON_SECONDS)
+
+
+def test_workers_that_drain_after_a_reload_leave_too(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1", "--stop-timeout", "600")
+    killed_masters.append(host)
+    with host.connect() as client:
+        assert answers(client)
+        assert host.command("reload").returncode == 0
+        workers = kill(host)
+        assert len(workers) == 2
+        assert answers(client)
+    assert all_end(workers, SOON_SECONDS)
+
+
+STUCK = {
+    "in a loop": "while True: pass",
+    "in a sleep": "import time; time.sleep(600)",
+    "in a read": "import os; os.read(os.pipe()[0], 1)",
+}
+
+
+@pytest.mark.parametrize("where", STUCK)
+def test_a_worker_that_is_stuck_leaves_too(
+    live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost], where: str
+) -> None:
+    stuck = f"@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n    {STUCK[where]}\n"
+    host = live_host("--plugin", write_plugin(stuck), "--workers", "1", "--stop-timeout", "0")
+    killed_masters.append(host)
+    with host.connect() as client:
+        assert answers(client)
+        assert all_end(kill(host), SOON_SECONDS)
+        assert ended(client)
+
+
+def test_a_worker_that_boots_leaves_too(
+    live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost]
+) -> None:
+    waits = (
+        "import signal\n@hookimpl\ndef worker_start(worker):\n"
+        "    if worker.generation > 1:\n        print('waits', flush=True)\n        while True: signal.pause()\n"
+    )
+    host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "1", "--stop-timeout", "0")
+    killed_masters.append(host)
+    host.signal(signal.SIGUSR1)
+    assert host.read_line() == "waits"
+    workers = kill(host)
+    assert len(workers) == 2
+    assert all_end(workers, SOON_SECONDS)
+
+
+def test_a_start_comes_up_at_once_on_the_same_port(live_host: Hosts) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    host = live_host("--plugin", "echo", "--workers", "4", "--listen", f"tcp://127.0.0.1:{port}")
+    workers = kill(host)
+    host.start()
+    with host.connect() as client:
+        assert answers(client)
+    assert all_end(workers)
+
+
+def test_a_start_comes_up_beside_workers_that_still_serve_their_connections(live_host: Hosts) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    host = live_host(
+        "--plugin", "echo", "--workers", "2", "--listen", f"tcp://127.0.0.1:{port}", "--stop-timeout", "600"
+    )
+    with host.connect() as old:
+        assert answers(old)
+        workers = kill(host)
+        host.start()
+        with host.connect() as new:
+            assert answers(new)
+            assert answers(old)
+        assert not set(workers) & {worker["pid"] for worker in host.workers()}
+    assert all_end(workers)
+
+
+def test_a_daemon_comes_up_again_too(daemon: Callable[..., Daemon]) -> None:
+    host = daemon("--plugin", "echo", "--workers", "2")
+    workers = [worker["pid"] for worker in host.workers()]
+    host.signal(signal.SIGKILL)
+    host.wait()
+    host.start()
+    with host.connect() as client:
+        assert answers(client)
+    assert all_end(workers, SOON_SECONDS)
+    assert host.command("stop").returncode == 0

@@ -1,0 +1,280 @@
+"""Reload: new code in every worker, or every old worker serving on and the reason told."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import started
+from clients import answers, read_exactly
+from daemons import COMMAND, run
+from gates import Gate
+
+from reactorhost.testing import LiveHost
+
+Hosts = Callable[..., LiveHost]
+Write = Callable[..., str]
+
+
+def pids_of(host: LiveHost) -> list[int]:
+    return [worker["pid"] for worker in host.workers()]
+
+
+def says(word: str) -> str:
+    return f"@hookimpl\ndef receive(connection, data):\n    connection.send(b'{word}')\n"
+
+
+def asked(host: LiveHost, count: int = 3) -> bytes:
+    with host.connect() as client:
+        client.sendall(b"?")
+        return read_exactly(client, count)
+
+
+def following(host: LiveHost, command: str = "reload") -> subprocess.Popen[str]:
+    """Start a command, with its output to be read as it comes."""
+    return subprocess.Popen(
+        [*COMMAND, command, "--run-dir", str(host.run_dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+# Reloads that work.
+
+
+def test_each_slot_is_told_as_it_is_replaced(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "3")
+    before = pids_of(host)
+    reloaded = host.command("reload")
+    after = pids_of(host)
+    assert reloaded.returncode == 0
+    assert reloaded.stdout.splitlines() == [
+        *(f"slot {slot}: pid {before[slot]} -> {after[slot]} ready ({slot + 1} of 3)" for slot in range(3)),
+        "reloaded: 3 workers, generation 2",
+    ]
+    assert host.status()["generation"] == 2
+    assert {worker["generation"] for worker in host.workers()} == {2}
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["without .pyc", "with .pyc"])
+def test_new_code_of_the_plugin_serves_from_then_on(live_host: Hosts, write_plugin: Write, cached: bool) -> None:
+    # Equally long, and written within the same second: a .pyc of the old one would pass for one of the new.
+    environment = {"PYTHONDONTWRITEBYTECODE": "" if cached else "1"}
+    host = live_host("--plugin", write_plugin(says("old")), environment=environment)
+    assert asked(host) == b"old"
+    write_plugin(says("new"))
+    assert asked(host) == b"old"
+    assert host.command("reload").returncode == 0
+    assert asked(host) == b"new"
+
+
+def test_a_module_that_the_plugin_imports_is_new_too(live_host: Hosts, tmp_path: Path, write_plugin: Write) -> None:
+    (tmp_path / "answers_of_plugin.py").write_text("WORD = b'old'\n")
+    source = (
+        "import answers_of_plugin\n@hookimpl\ndef receive(connection, data):\n"
+        "    connection.send(answers_of_plugin.WORD)\n"
+    )
+    host = live_host("--plugin", write_plugin(source), environment={"PYTHONPATH": str(tmp_path)})
+    assert asked(host) == b"old"
+    (tmp_path / "answers_of_plugin.py").write_text("WORD = b'newer'\n")
+    assert host.command("reload").returncode == 0
+    assert asked(host, 5) == b"newer"
+
+
+def test_ten_reloads_in_a_row_leave_one_worker_a_slot(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    for generation in range(2, 12):
+        assert host.command("reload").stdout.splitlines()[-1] == f"reloaded: 2 workers, generation {generation}"
+    host.until(lambda status: len(status["workers"]) == 2)
+    assert started.of_this_test() == {host.pid, *pids_of(host)}
+
+
+def test_a_reload_that_is_asked_for_while_one_runs_comes_after_it(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
+    host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "2")
+    gate.shut()
+    with following(host) as first:
+        host.wait_for_log("reload_started")
+        with following(host) as second, following(host) as third:
+            assert first_line(second) == first_line(third) == "waiting for the reload that is running\n"
+            assert host.status()["reloading"] is True
+            gate.open()
+            assert [each.communicate()[0].splitlines()[-1] for each in (first, second, third)] == [
+                "reloaded: 2 workers, generation 2",
+                "reloaded: 2 workers, generation 3",
+                "reloaded: 2 workers, generation 3",
+            ]
+    assert [each.returncode for each in (first, second, third)] == [0, 0, 0]
+
+
+def test_a_client_that_vanishes_does_not_disturb_its_reload(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
+    host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "2")
+    gate.shut()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(host.run_dir / "control.sock"))
+        client.sendall(b'{"verb": "reload"}\n')
+        host.wait_for_log("reload_started")
+    with following(host) as other:
+        assert first_line(other).startswith("waiting")
+        other.kill()
+    gate.open()
+    host.wait_for_log("reload_finished", 2)
+    assert host.status()["generation"] == 3
+    assert asked(host, 1) == b"?"
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_reload(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
+    host = live_host("--plugin", write_plugin(waits), "--plugin", "echo")
+    gate.shut()
+    with following(host) as reload:
+        host.wait_for_log("reload_started")
+        reload.send_signal(signal.SIGINT)
+        _, said = reload.communicate()
+    assert (reload.returncode, said) == (130, "")
+    gate.open()
+    host.wait_for_log("reload_finished")
+
+
+def test_a_reload_that_a_stop_overtakes_fails_and_says_so(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
+    host = live_host("--plugin", write_plugin(waits), "--plugin", "echo")
+    gate.shut()
+    with following(host) as reload:
+        host.wait_for_log("reload_started")
+        assert host.stop() == 0
+        _, said = reload.communicate()
+    assert (reload.returncode, said) == (1, "reactorhost: the host is being stopped\n")
+
+
+def test_a_worker_that_crashed_meanwhile_does_not_keep_a_reload_from_its_end(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    gate = Gate(tmp_path)
+    waits = f"@hookimpl\ndef worker_start(worker):\n    if worker.slot == 0: {gate.code}\n"
+    host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "2")
+    before = pids_of(host)
+    gate.shut()
+    with following(host) as reload:
+        host.wait_for_log("reload_started")
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        host.wait_for_log("worker_crashed", 2)
+        gate.open()
+        reload.communicate()
+    assert reload.returncode == 0
+    host.until(lambda status: status["workers_ready"] == 2 and len(status["workers"]) == 2)
+    assert {worker["generation"] for worker in host.workers()} == {2}
+
+
+# Reloads to broken code.
+
+HANGS = "import signal\nwhile True:\n    signal.pause()\n"
+BROKEN = {
+    "syntax error": ("def f(:\n", 4, "SyntaxError", "def f(:"),
+    "import error": ("import no_such_module_anywhere\n", 4, "No module named", "import no_such_module_anywhere"),
+    "exception in import": ("1 / 0\n", 4, "division by zero", "1 / 0"),
+    "worker_start raises": (
+        "@hookimpl\ndef worker_start(worker):\n    raise OSError('no database')\n",
+        3,
+        "no database",
+        "raise OSError('no database')",
+    ),
+    "hangs in import": (HANGS, 3, "not ready within 0.5 s", "made.py"),
+    "exits in import": ("import os\nos._exit(0)\n", 3, "exit status 0", ""),
+    "no hook any more": ("receive = None\n", 4, "@hookimpl", ""),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_code_leaves_every_old_worker_serving_and_says_why_until_it_is_repaired(
+    live_host: Hosts, write_plugin: Write, expected_errors: list[str], kind: str
+) -> None:
+    expected_errors += ["worker_not_booted", "reload_failed", "worker_killed"]
+    source, status, told, code = BROKEN[kind]
+    host = live_host("--plugin", write_plugin(says("old")), "--workers", "2", "--boot-timeout", "0.5")
+    before = pids_of(host)
+    with host.connect() as client:
+        client.sendall(b"?")
+        assert read_exactly(client, 3) == b"old"
+        write_plugin(source)
+        failed = host.command("reload")
+        assert failed.returncode == status, failed.stderr
+        assert told in failed.stderr
+        assert code in failed.stderr
+        assert failed.stderr.splitlines()[-1].startswith(("reactorhost: ", "  where: ", "  hint: "))
+        client.sendall(b"?")
+        assert read_exactly(client, 3) == b"old"
+    assert pids_of(host) == before
+    assert (host.status()["generation"], host.status()["reloading"]) == (1, False)
+    assert asked(host) == b"old"
+    write_plugin(says("new"))
+    assert host.command("reload").returncode == 0
+    assert asked(host) == b"new"
+    assert not set(before) & set(pids_of(host))
+
+
+def test_a_signal_to_reload_to_broken_code_is_told_in_the_log(
+    live_host: Hosts, write_plugin: Write, expected_errors: list[str]
+) -> None:
+    expected_errors += ["worker_not_booted", "reload_failed"]
+    host = live_host("--plugin", write_plugin(says("old")), "--workers", "2")
+    before = pids_of(host)
+    write_plugin("1 / 0\n")
+    host.signal(signal.SIGUSR1)
+    log = host.wait_for_log("reload_failed")
+    assert "ZeroDivisionError" in log
+    assert re.search(r"\n    .*1 / 0", log)
+    assert pids_of(host) == before
+
+
+def test_code_that_breaks_behind_the_canary_keeps_the_rest_of_the_old_workers(
+    live_host: Hosts, write_plugin: Write, expected_errors: list[str]
+) -> None:
+    expected_errors += ["worker_not_booted", "reload_failed"]
+    host = live_host("--plugin", write_plugin(says("old")), "--workers", "3")
+    before = pids_of(host)
+    write_plugin(says("new") + "@hookimpl\ndef worker_start(worker):\n    assert worker.slot == 0\n")
+    failed = host.command("reload")
+    assert failed.returncode == 3
+    assert failed.stdout.startswith("slot 0: ")
+    assert pids_of(host)[1:] == before[1:]
+    assert host.status()["workers_ready"] == 3
+
+
+def test_a_reload_of_a_host_that_does_not_run_is_told(tmp_path: Path) -> None:
+    assert run("reload", "--run-dir", str(tmp_path / "run")).returncode == 5
+
+
+def test_a_connection_stays_with_the_old_worker_that_drains(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with host.connect() as client:
+        assert answers(client)
+        (old,) = pids_of(host)
+        assert host.command("reload").returncode == 0
+        states = {worker["pid"]: worker["state"] for worker in host.status()["workers"]}
+        assert states.pop(old) == "draining"
+        assert list(states.values()) == ["ready"]
+        assert answers(client)
+    host.until(lambda status: [worker["pid"] for worker in status["workers"]] != [old] and len(status["workers"]) == 1)
