@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field, fields
 
-PAGE_BYTES = 4096
+from reactorhost.histogram import BUCKETS
+
+PAGE_BYTES = 16384
+MOST_PLUGINS = 14
+"""Plugins of one worker that have figures of their own; those named later are counted in the worker's only."""
 
 
 @dataclass(slots=True)
@@ -21,34 +26,59 @@ class Counters:
     Attributes:
         pid: process that wrote the page; 0 while nobody did.
         tick: monotonic seconds of the last write: the age of the loop's last turn.
-        active_at: monotonic seconds of the turn that last received something.
         connections: open now.
         accepted: connections accepted.
+        refused: connections that a plugin ended in its `connect` hook.
         messages: calls of `receive`.
         bytes_in: bytes received.
         bytes_out: bytes that the kernel took.
         hook_errors: exceptions in hooks.
-        accept_pauses: times that accepting paused for want of descriptors.
+        accept_pauses: times that accepting paused for want of descriptors or room.
         rss_peak_bytes: largest resident memory so far.
+        cpu_seconds: processor time used so far, user and system.
+        lag_max_seconds: longest turn of the loop in about the last second.
     """
 
     pid: int = 0
     tick: float = 0.0
-    active_at: float = 0.0
     connections: int = 0
     accepted: int = 0
+    refused: int = 0
     messages: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
     hook_errors: int = 0
     accept_pauses: int = 0
     rss_peak_bytes: int = 0
+    cpu_seconds: float = 0.0
+    lag_max_seconds: float = 0.0
 
 
-_LAYOUT = struct.Struct("".join("d" if field.type == "float" else "q" for field in fields(Counters)))
+@dataclass(slots=True)
+class Timings:
+    """Sampled calls: of `receive` as a whole on a worker's page, and of each plugin's hooks.
 
-TOTALS = ("accepted", "messages", "bytes_in", "bytes_out", "hook_errors")
+    Attributes:
+        calls: calls of `receive` that were timed.
+        nanoseconds: time in all timed hooks, without that of other plugins inside.
+        errors: exceptions, every one and not only sampled ones.
+        receive: timed calls of `receive` by duration.
+    """
+
+    calls: int = 0
+    nanoseconds: int = 0
+    errors: int = 0
+    receive: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+
+
+TOTALS = ("accepted", "refused", "messages", "bytes_in", "bytes_out", "hook_errors")
 """The counters that only grow, which a host keeps adding up after a worker ended."""
+
+_COUNTERS = struct.Struct("".join("d" if each.type == "float" else "q" for each in fields(Counters)))
+_TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
+_TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
+
+assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= PAGE_BYTES  # noqa: S101  arithmetic of this file
 
 
 class Scoreboard:
@@ -65,7 +95,7 @@ class Scoreboard:
             IndexError: more workers live than the board has pages.
         """
         page = self._free.pop()
-        self.write(page, Counters())
+        self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         return page
 
     def give_back(self, page: int) -> None:
@@ -74,8 +104,23 @@ class Scoreboard:
 
     def write(self, page: int, counters: Counters) -> None:
         """Store a worker's counters on its page."""
-        _LAYOUT.pack_into(self._memory, page * PAGE_BYTES, *astuple(counters))
+        _COUNTERS.pack_into(self._memory, page * PAGE_BYTES, *astuple(counters))
 
     def read(self, page: int) -> Counters:
         """Return what the page's worker stored last."""
-        return Counters(*_LAYOUT.unpack_from(self._memory, page * PAGE_BYTES))
+        return Counters(*_COUNTERS.unpack_from(self._memory, page * PAGE_BYTES))
+
+    def write_timings(self, page: int, timings: Sequence[Timings]) -> None:
+        """Store the worker's timings and those of its plugins, in this order."""
+        for position, each in enumerate(timings[: 1 + MOST_PLUGINS]):
+            at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
+            _TIMINGS.pack_into(self._memory, at, each.calls, each.nanoseconds, each.errors, *each.receive)
+
+    def read_timings(self, page: int, plugins: int) -> list[Timings]:
+        """Return the worker's timings and those of its first `plugins` plugins."""
+        found: list[Timings] = []
+        for position in range(1 + min(plugins, MOST_PLUGINS)):
+            at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
+            calls, nanoseconds, errors, *receive = _TIMINGS.unpack_from(self._memory, at)
+            found.append(Timings(calls, nanoseconds, errors, receive))
+        return found

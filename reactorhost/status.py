@@ -1,4 +1,8 @@
-"""The status document: what the master tells of a host, the same to `status`, `top`, and any program that asks."""
+"""The status document: what the master tells of a host, the same to `status`, `top`, and any program that asks.
+
+Seconds and bytes are plain numbers; a rate is over the last second; None means unknown, never zero. Latencies are of
+sampled calls of `receive` (see docs/reference/status.md), over the last five seconds.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +28,49 @@ class ServiceStatus(TypedDict):
 
 
 class Totals(TypedDict):
-    """Sums over all workers, those that ended included; `connections` are open now."""
+    """Sums since the start; of a host those of workers that ended are included. `connections` are open now."""
 
     connections: int
     accepted: int
+    refused: int
+    """Connections that a plugin ended in its `connect` hook."""
     messages: int
+    """Calls of `receive`."""
     bytes_in: int
     bytes_out: int
     hook_errors: int
+
+
+class Rates(TypedDict):
+    """Totals per second."""
+
+    accepted: float
+    refused: float
+    messages: float
+    bytes_in: float
+    bytes_out: float
+    hook_errors: float
+
+
+class Latency(TypedDict):
+    """Seconds that `receive` took; None without a sample."""
+
+    p50_seconds: float | None
+    p99_seconds: float | None
+    p999_seconds: float | None
+    max_seconds: float | None
+
+
+class MasterStatus(TypedDict):
+    """The master process."""
+
+    pid: int
+    cpu_percent: float | None
+    rss_bytes: int | None
+    pss_bytes: int | None
+    lag_max_seconds: float
+    """Longest turn of its loop in the last second."""
+    descriptors: int | None
 
 
 class WorkerStatus(Totals):
@@ -41,7 +80,7 @@ class WorkerStatus(Totals):
     pid: int
     generation: int
     state: str
-    """starting, ready, draining or stopping."""
+    """starting, ready, draining, stopping or stuck."""
     uptime_seconds: float
     state_seconds: float
     """Time in this state."""
@@ -49,9 +88,21 @@ class WorkerStatus(Totals):
     """Time until the master loses patience with this state."""
     tick_age_seconds: float | None
     """Age of the worker's last sign of life."""
+    lag_max_seconds: float | None
+    """Longest turn of its loop in the last second."""
+    cpu_percent: float | None
+    """Of one processor."""
     rss_bytes: int | None
+    pss_bytes: int | None
+    """Resident memory with shared pages divided among their users, at most five seconds old."""
+    restarts: int
+    """Unexpected ends of workers of its slot."""
+    last_exit: str | None
+    """How the last worker of its slot that ended unexpectedly did."""
     adopted_slots: list[int]
     """Other slots whose listeners it serves."""
+    rates: Rates
+    latency: Latency
 
 
 class SlotStatus(TypedDict):
@@ -59,14 +110,70 @@ class SlotStatus(TypedDict):
 
     slot: int
     state: str
-    """ready, starting, backoff (waits before the next try), or leaving (no worker wanted, listeners still served)."""
+    """ready, starting, stuck, backoff (waits before the next try), or leaving (no worker wanted, still served)."""
     restarts: int
-    """Unexpected ends of its workers."""
     retry_seconds: float | None
     """Time until the next try, in back-off."""
     adopted_by: int | None
     """Process id of the neighbour that serves its listeners."""
     last_exit: str | None
+
+
+class ListenerStatus(TypedDict):
+    """One listening socket; `slot` is None where all slots share it."""
+
+    service: str
+    address: str
+    slot: int | None
+    depth: int | None
+    """Connections that wait to be accepted."""
+    limit: int | None
+    """The most that can wait."""
+    dropped: int | None
+    """Connections that the kernel turned away because the queue was full, or could not make."""
+
+
+class PluginFigures(TypedDict):
+    """What one plugin does, over all workers; the sampled figures are scaled to all calls."""
+
+    name: str
+    distribution: str | None
+    version: str | None
+    services: list[str]
+    connect_per_second: float
+    receive_per_second: float
+    close_per_second: float
+    latency: Latency
+    time_share: float | None
+    """Its part of the time spent in plugins, 0 to 1; None without a sample."""
+    errors: int
+    errors_per_second: float
+    last_error: str | None
+    last_error_age_seconds: float | None
+
+
+class EventStatus(TypedDict):
+    """Something that happened; the newest come last."""
+
+    time: float
+    """Unix time in seconds."""
+    level: str
+    event: str
+    fields: dict[str, str | int | float | None]
+
+
+class History(TypedDict):
+    """Up to five minutes of the host, a sample a second, the newest last; all lists have one length."""
+
+    end: float
+    """Unix time in seconds of the newest sample."""
+    interval_seconds: float
+    connections: list[int]
+    accepted: list[float]
+    messages: list[float]
+    bytes_in: list[float]
+    bytes_out: list[float]
+    hook_errors: list[float]
 
 
 class StatusDocument(TypedDict):
@@ -76,6 +183,8 @@ class StatusDocument(TypedDict):
     version: str
     name: str
     pid: int
+    time: float
+    """Unix time in seconds of the document."""
     state: str
     """starting, running or stopping."""
     generation: int
@@ -89,10 +198,20 @@ class StatusDocument(TypedDict):
     config_file: str | None
     backlog: int
     """Connections that each listening socket queues at most, as the kernel gave it."""
+    max_connections: int
+    """Open connections that all wanted workers together may have."""
     workers_wanted: int
     workers_ready: int
     reloading: bool
     services: list[ServiceStatus]
     totals: Totals
+    rates: Rates
+    latency: Latency
+    master: MasterStatus
     slots: list[SlotStatus]
     workers: list[WorkerStatus]
+    listeners: list[ListenerStatus]
+    plugins: list[PluginFigures]
+    events: list[EventStatus]
+    history: History | None
+    """Only when the question asked for it: `{"verb": "status", "history": true}`."""

@@ -62,18 +62,32 @@ class WorkerHooks:
         return self._blame.name(error)
 
 
-def resolve(plugins: Sequence[LoadedPlugin], on_error: Callable[[str, str, Connection, Exception], object]) -> Chain:
+Around = Callable[[str, str, onion.Call], onion.Call]
+"""Called with a plugin's name, a hook's, and the call of it; returns what is called in its place."""
+
+
+def _as_it_is(plugin: str, hook: str, call: onion.Call) -> onion.Call:
+    return call
+
+
+def resolve(
+    plugins: Sequence[LoadedPlugin],
+    on_error: Callable[[str, str, Connection, Exception], object],
+    around: Around = _as_it_is,
+) -> Chain:
     """Return the chain of a service, its plugins in the order in which they were named.
+
+    `around` is put around the hooks of each plugin, around a wrapper together with all that it wraps.
 
     Raises:
         PluginError: one plugin breaks the contract, or two have one name.
     """
     registry = Registry(plugins)
     return Chain(
-        connect=_every_guarded(registry.implementations("connect"), on_error),
-        receive=_receive(registry.implementations("receive")),
-        close=_every_guarded(registry.implementations("close"), on_error),
-        drain=_every_guarded(registry.implementations("drain"), on_error),
+        connect=_every_guarded(registry.implementations("connect"), on_error, around),
+        receive=_receive(registry.implementations("receive"), around),
+        close=_every_guarded(registry.implementations("close"), on_error, around),
+        drain=_every_guarded(registry.implementations("drain"), on_error, around),
         has_drain=bool(registry.implementations("drain")),
         _blame=blame_among(registry),
     )
@@ -105,10 +119,10 @@ def resolve_worker(
     )
 
 
-def _receive(implementations: Sequence[Implementation]) -> Callable[[Connection, bytes], object]:
+def _receive(implementations: Sequence[Implementation], around: Around) -> Callable[[Connection, bytes], object]:
     if not implementations:
         return lambda connection, data: None
-    return _wrapped(implementations, _first_result)
+    return _wrapped(implementations, _first_result, around)
 
 
 def _first_result(calls: Sequence[onion.Call]) -> onion.Call:
@@ -116,18 +130,26 @@ def _first_result(calls: Sequence[onion.Call]) -> onion.Call:
 
 
 def _wrapped(
-    implementations: Sequence[Implementation], combined: Callable[[Sequence[onion.Call]], onion.Call]
+    implementations: Sequence[Implementation],
+    combined: Callable[[Sequence[onion.Call]], onion.Call],
+    around: Around = _as_it_is,
 ) -> onion.Call:
-    call = combined([found.call for found in implementations if not found.hook.wraps])
+    call = combined([_put(around, found, found.call) for found in implementations if not found.hook.wraps])
     for found in reversed(implementations):
         if found.hook.wraps:
-            call = onion.wrapped(found.call, call)
+            call = _put(around, found, onion.wrapped(found.call, call))
     return call
 
 
-def _every_guarded(implementations: Sequence[Implementation], on_error: OnError) -> onion.Call:
+def _put(around: Around, found: Implementation, call: onion.Call) -> onion.Call:
+    return around(found.plugin.name, found.hook.name, call)
+
+
+def _every_guarded(
+    implementations: Sequence[Implementation], on_error: OnError, around: Around = _as_it_is
+) -> onion.Call:
     calls = [
-        guarded(found.plugin.name, found.hook.name, found.call, on_error)
+        guarded(found.plugin.name, found.hook.name, _put(around, found, found.call), on_error)
         for found in implementations
         if not found.hook.wraps
     ]
@@ -135,7 +157,7 @@ def _every_guarded(implementations: Sequence[Implementation], on_error: OnError)
     call = calls[0] if len(implementations) == len(calls) == 1 else onion.every_result(calls)
     for found in reversed(implementations):
         if found.hook.wraps:
-            call = _guarded_wrapper(found, call, on_error)
+            call = _put(around, found, _guarded_wrapper(found, call, on_error))
     return call
 
 

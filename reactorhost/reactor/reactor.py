@@ -37,11 +37,13 @@ class Reactor:
     Attributes:
         now: monotonic time in seconds, read once a turn.
         turns: turns made so far.
+        longest_turn: seconds that the callbacks of one turn took, the most since somebody set it to 0.
     """
 
     def __init__(self) -> None:
         self.now = time.monotonic()
         self.turns = 0
+        self.longest_turn = 0.0
         self._selector = selectors.DefaultSelector()
         self._timers = Timers()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
@@ -80,6 +82,7 @@ class Reactor:
     def run(self) -> None:
         """Turn until `stop()`."""
         self._running = True
+        self.now = time.monotonic()
         while self._running:
             self.turn(self._wait_seconds())
 
@@ -110,12 +113,15 @@ class Reactor:
         self._selector.close()
 
     def _wait_seconds(self) -> float | None:
+        now = time.monotonic()
+        if now - self.now > self.longest_turn:
+            self.longest_turn = now - self.now
         if self._soon:
             return 0
         next_at = self._timers.next_at()
         if next_at is None:
             return None
-        return min(max(0.0, next_at - time.monotonic()), _LONGEST_WAIT)
+        return min(max(0.0, next_at - now), _LONGEST_WAIT)
 
 
 class _SignalWatch:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import enum
 import itertools
 import os
-import resource
 import signal
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,8 +21,9 @@ from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins import chain, loading, options, tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
-from reactorhost.scoreboard import Counters, Scoreboard
+from reactorhost.scoreboard import Scoreboard
 from reactorhost.worker import process
+from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.service import RunningService
@@ -32,9 +31,9 @@ from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import StreamTransport
 from reactorhost.worker.worker import Worker
 
-_PUBLISH_SECONDS = 0.25
 _FAREWELL_SECONDS = 1.0
 _ROWS_A_TURN = 200
+_SECONDS_BETWEEN_TOLD_ERRORS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,10 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._stage = Stage.BOOTING
-        self._tally = Counters(pid=os.getpid())
         self._reactor = Reactor()
+        self._figures = Figures(self._reactor, task.scoreboard, task.page, self._set_timed)
+        self._tally = self._figures.tally
+        self._told_errors: dict[str, float] = {}
         self._intake = Intake(self._reactor, self._tally, log, task.settings.max_connections)
         self._services: dict[str, RunningService] = {}
         self._plugins: dict[str, LoadedPlugin] = {}
@@ -95,11 +96,11 @@ class WorkerLife:
         except ReactorhostError as error:
             self._line.send({"report": Report.FAILED, **error.as_fields()})
             return error.exit_status
-        self._publish()
+        self._figures.start([plugin.name for plugin in self._plugins.values()])
         self._reactor.call_soon(self._tell_ready)
         self._reactor.run()
         self._hooks.worker_stop(self._worker)
-        self._store_counters()
+        self._figures.store()
         return 0
 
     # Booting.
@@ -120,6 +121,7 @@ class WorkerLife:
                 self._tally,
                 ids,
                 self._hook_failed,
+                self._figures.stopwatch,
                 close_timeout=settings.close_timeout,
                 idle_timeout=settings.idle_timeout,
                 max_send_buffer=settings.max_send_buffer,
@@ -251,14 +253,9 @@ class WorkerLife:
 
     # What others want to know.
 
-    def _publish(self) -> None:
-        self._store_counters()
-        self._reactor.call_later(_PUBLISH_SECONDS, self._publish)
-
-    def _store_counters(self) -> None:
-        self._tally.tick = time.monotonic()
-        self._tally.rss_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        self._task.scoreboard.write(self._task.page, self._tally)
+    def _set_timed(self, timed: bool) -> None:
+        for service in self._services.values():
+            service.set_timed(timed)
 
     def _send_rows(self, request: int, rows: Iterator[Message]) -> None:
         # A few a turn: listing 20,000 clients must not keep any of them waiting.
@@ -278,6 +275,8 @@ class WorkerLife:
 
     def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         self._tally.hook_errors += 1
+        self._figures.stopwatch.failed(plugin)
+        self._tell_error(plugin, f"{type(error).__name__}: {error}")
         peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}
         self._log.error(
             "hook_failed",
@@ -287,6 +286,15 @@ class WorkerLife:
             error=f"{type(error).__name__}: {error}",
             details=tracebacks.text(error),
         )
+
+    def _tell_error(self, plugin: str, error: str) -> None:
+        # The newest is enough, and a plugin that fails at every message must not flood the master.
+        if (
+            self._reactor.now - self._told_errors.get(plugin, -_SECONDS_BETWEEN_TOLD_ERRORS)
+            >= _SECONDS_BETWEEN_TOLD_ERRORS
+        ):
+            self._told_errors[plugin] = self._reactor.now
+            self._line.send({"report": Report.HOOK_FAILED, "plugin": plugin, "error": error[:500]})
 
     def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
         self._hook_failed(plugin, hook, None, error)

@@ -37,5 +37,7 @@ class Report(enum.StrEnum):
     """Was told by a signal to leave: `seconds` at most until it does."""
     RELEASED = "released"
     """Closed its copies of the listeners of `slot`."""
+    HOOK_FAILED = "hook_failed"
+    """A hook raised: `plugin`, `error`; at most once a second for each plugin."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""

@@ -12,7 +12,8 @@ from reactorhost.plugins.chain import resolve
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
-from reactorhost.worker.transport import StreamTransport
+from reactorhost.worker.stopwatch import Stopwatch
+from reactorhost.worker.transport import Phase, StreamTransport
 
 
 class HookFailure(Protocol):
@@ -26,7 +27,7 @@ class RunningService:
     """One service of one worker.
 
     Attributes:
-        receive: the resolved receive chain; with one handler it is the plugin's own function.
+        receive: the resolved receive chain; with one handler it is the plugin's own function, but in timed turns.
         tally: the worker's counters, plain attributes that every message adds to.
         close_timeout: seconds for the flush and the client's answer when a connection is closed.
         idle_timeout: seconds without traffic that end a connection, or None.
@@ -41,13 +42,16 @@ class RunningService:
         tally: Counters,
         ids: itertools.count[int],
         failed: HookFailure,
+        stopwatch: Stopwatch,
         *,
         close_timeout: float,
         idle_timeout: float | None,
         max_send_buffer: int,
     ) -> None:
         self.name = name
-        self.chain = resolve(plugins, self.failed)
+        self._plain = self.chain = resolve(plugins, self.failed)
+        self._timed = resolve(plugins, self.failed, stopwatch.around)
+        self._timed_receive = stopwatch.around_receive(self._timed.receive)
         self.receive = self.chain.receive
         self.reactor = reactor
         self.tally = tally
@@ -59,6 +63,11 @@ class RunningService:
         self._ids = ids
         self._failed = failed
 
+    def set_timed(self, timed: bool) -> None:
+        """Call the hooks with a stopwatch from now on, or without."""
+        self.chain = self._timed if timed else self._plain
+        self.receive = self._timed_receive if timed else self._plain.receive
+
     def accept(self, sock: socket.socket, peer: Any) -> None:
         """Take over a socket that was just accepted."""
         transport = StreamTransport(self, sock, peer, next(self._ids))
@@ -66,6 +75,8 @@ class RunningService:
         self.tally.accepted += 1
         self.tally.connections += 1
         transport.open()
+        if transport.phase is not Phase.OPEN:
+            self.tally.refused += 1
 
     def failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
         """Tell of an exception in a plugin's code, and close the connection that it came over."""
