@@ -161,11 +161,21 @@ def install(
         OSError: the file cannot be opened.
     """
     handler = AppendHandler(path, capture_output=capture_output)
-    handler.setFormatter(TextFormatter(context) if log_format == "text" else JsonFormatter(context))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
+    return inherit(log_format, level, **context)
+
+
+def inherit(log_format: LogFormat, level: str, **context: object) -> AppendHandler:
+    """Go on with the log that is installed, with another `context`: what a forked process does.
+
+    It opens nothing: the parent's descriptor is good also when the file could not be opened again.
+    """
+    root = logging.getLogger()
+    handler = next(handler for handler in root.handlers if isinstance(handler, AppendHandler))
+    handler.setFormatter(TextFormatter(context) if log_format == "text" else JsonFormatter(context))
     root.setLevel(level.upper())
     return handler
 

@@ -6,6 +6,7 @@ nothing more. Nothing here waits: the reactor does.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -34,6 +35,7 @@ from reactorhost.worker.messages import Order, Report
 MOST_WORKERS = 256
 _PAGES = MOST_WORKERS * 8
 _RETIRE_RETRY_SECONDS = 1.0
+_FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog")
 _STOP_PROGRESS_SECONDS = 1.0
 
 
@@ -428,7 +430,9 @@ class Master:
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         if fresh.workers != self._settings.workers:
             self._roster.scale(fresh.workers)
-        self._settings = fresh
+        # What a process has for its whole life stays as it is, in the status too.
+        kept = {name: getattr(self._settings, name) for name in _FIXED_SETTINGS}
+        self._settings = dataclasses.replace(fresh, **kept)
         self._roster.boot_timeout = fresh.boot_timeout
         self._roster.stop_timeout = fresh.stop_timeout
         self._roster.drain_timeout = fresh.drain_timeout
@@ -436,13 +440,19 @@ class Master:
         self._touch()
 
     def reopen_logs(self) -> None:
-        """Open the log files again, in every process."""
+        """Open the log files again, in every process.
+
+        Raises:
+            ReactorhostError: the master's cannot be opened; the old one stays in use.
+        """
+        for pid in self._crew.pids():
+            self._crew.order(pid, {"order": Order.REOPEN})
         try:
             self._log_file.reopen()
         except OSError as error:
             self._log.error("log_not_reopened", error=error.strerror)
-        for pid in self._crew.pids():
-            self._crew.order(pid, {"order": Order.REOPEN})
+            what = f"cannot open {self._settings.log_file} again: {error.strerror}"
+            raise ReactorhostError(what, hint="the old file stays in use") from None
 
     def status(self) -> StatusDocument:
         """Return the status document of this moment."""

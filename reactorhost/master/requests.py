@@ -80,7 +80,9 @@ class Requests:
             told = "; ".join(error.lines())
             self.log.error("configuration_refused", error=told, hint="nothing was changed")  # noqa: TRY400  no logger
             return
-        self.master.reopen_logs()
+        with contextlib.suppress(ReactorhostError):
+            # The log tells of it, where it still can.
+            self.master.reopen_logs()
         self._reload()
 
     def _scale(self, session: Session, request: Message) -> None:

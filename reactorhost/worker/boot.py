@@ -37,7 +37,8 @@ def run_worker(task: WorkerTask, stack_descriptor: int) -> int:
     process.reset_signals()
     process.name_process(f"rh-worker-{task.slot}")
     process.dump_stacks_on_death(stack_descriptor)
-    log_file = open_log(task.settings, worker=os.getpid(), slot=task.slot)
+    settings = task.settings
+    log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=task.slot)
     return WorkerLife(task, EventLog(logging.getLogger("reactorhost")), log_file).run()
 
 

@@ -340,7 +340,7 @@ class StreamTransport:
     def _discard(self) -> None:
         """Read past what a client still sends while we close, so that its last bytes from us are not reset."""
         try:
-            data = self._recv(_LARGE_READ)
+            data = self._socket.recv(_LARGE_READ)
         except BlockingIOError:
             return
         except OSError:
@@ -408,6 +408,8 @@ class StreamTransport:
             wanted = READ
         if self._outgoing:
             wanted |= WRITE
+        # A turn may still call back for bytes that were ready before another connection paused or closed this one.
+        self._recv = self._socket.recv if wanted & READ and phase is Phase.OPEN else _nothing
         callback = self._readable if wanted == READ and phase is Phase.OPEN else self._ready
         reactor = self._service.reactor
         descriptor = self._socket.fileno()
@@ -419,6 +421,11 @@ class StreamTransport:
         else:
             reactor.register(descriptor, wanted, callback)
         self._interest = wanted
+
+
+def _nothing(size: int) -> bytes:
+    """Receive in place of a socket whose bytes are not wanted now."""
+    raise BlockingIOError
 
 
 def _endpoint(address: Any) -> Endpoint:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from clients import answers, read_exactly
+from daemons import Daemon
 from terminals import on_a_terminal
 from waiting import all_end, until
 
@@ -116,6 +117,24 @@ def test_log_files_are_opened_again(live_host: Hosts, tmp_path: Path) -> None:
     host.signal(signal.SIGHUP)
     until(lambda: log.exists() and "reload_finished" in log.read_text(), "a line in the new file")
     assert "reload_finished" not in (tmp_path / "host.log.1").read_text()
+
+
+def test_what_a_process_has_for_life_stays_as_it_was(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    config = tmp_path / "host.toml"
+    service = '[service.echo]\nlisten = "tcp://127.0.0.1:0"\nplugins = "echo"\n'
+    config.write_text(f'[host]\nname = "first"\nbacklog = 50\nmax_connections = 10\n{service}')
+    host = daemon("--config", str(config))
+    before = host.status()
+    other = tmp_path / "other"
+    config.write_text(f'[host]\nname = "second"\nbacklog = 60\npid_file = "{other}"\nmax_connections = 1\n{service}')
+    host.signal(signal.SIGHUP)
+    host.wait_for_log("reload_finished")
+    after = host.status()
+    for fixed in ("name", "daemon", "run_dir", "pid_file", "log_file", "backlog"):
+        assert after[fixed] == before[fixed], fixed
+    assert not other.exists()
+    assert host.command("reopen").returncode == 0
+    assert host.command("stop").returncode == 0
 
 
 def test_with_its_terminal_still_there_a_hangup_only_reads_again(tmp_path: Path) -> None:

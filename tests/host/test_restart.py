@@ -1,0 +1,110 @@
+"""`reactorhost restart`: the same settings again, wherever it is called from."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from clients import answers, read_exactly
+from daemons import COMMAND, Daemon, run
+from waiting import all_end
+
+from reactorhost.testing import LiveHost
+
+Daemons = Callable[..., Daemon]
+
+SHOUTS = """
+from reactorhost import hookimpl
+
+@hookimpl
+def receive(connection, data):
+    connection.send(data.upper())
+"""
+CONFIG = """
+[host]
+name = "shouting"
+workers = 2
+stop_timeout = "7s"
+[service.shouting]
+listen = "tcp://127.0.0.1:0"
+plugins = ["./shout.py"]
+"""
+
+
+def test_a_daemon_comes_back_with_the_same_settings(daemon: Daemons, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "shout.py").write_text(SHOUTS)
+    (home / "host.toml").write_text(CONFIG)
+    environment = {"REACTORHOST_LOG_LEVEL": "debug", "REACTORHOST_MAX_CONNECTIONS": "77"}
+    host = daemon("--config", "host.toml", "--backlog", "123", environment=environment, cwd=home)
+    first = host.status()
+    pids = [host.pid, *(worker["pid"] for worker in host.workers())]
+    # From another folder, in another environment.
+    restarted = run(
+        "restart", "--run-dir", str(host.run_dir), environment={"REACTORHOST_WORKERS": "1"}, cwd=tmp_path / "daemon0"
+    )
+    assert restarted.returncode == 0, restarted.stderr
+    assert "stopped, starting it again" in restarted.stdout
+    assert "  workers    2 of 2 ready" in restarted.stdout
+    assert all_end(pids, 0.0)
+    host.find()
+    second = host.status()
+    assert host.pid not in pids
+    for same in ("name", "backlog", "workers_wanted", "run_dir", "pid_file", "log_file", "config_file", "daemon"):
+        assert second[same] == first[same], same
+    environ = Path(f"/proc/{host.pid}/environ").read_bytes().split(b"\0")
+    assert b"REACTORHOST_MAX_CONNECTIONS=77" in environ
+    assert not [each for each in environ if each.startswith(b"REACTORHOST_WORKERS=")]
+    assert Path(f"/proc/{host.pid}/cwd").resolve() == home
+    with host.connect() as client:
+        client.sendall(b"hello")
+        assert read_exactly(client, 5) == b"HELLO"
+
+
+def test_open_connections_may_finish_first(daemon: Daemons) -> None:
+    host = daemon("--plugin", "echo", "--stop-timeout", "600")
+    command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
+    with host.connect() as client:
+        assert answers(client)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as restart:
+            assert restart.stdout is not None
+            assert restart.stdout.readline().startswith("waiting: ")
+            assert answers(client)
+            client.close()
+            assert "ready" in restart.communicate()[0]
+    assert restart.returncode == 0
+    host.find()
+
+
+def test_a_host_of_the_foreground_comes_to_the_terminal_of_the_restart(live_host: Callable[..., LiveHost]) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as restart:
+        assert restart.stdout is not None
+        lines = iter(restart.stdout.readline, "")
+        assert any(line.startswith("  stop ") for line in lines)
+        assert host.wait() == 0
+        assert host.status()["pid"] == restart.pid
+        with host.connect() as client:
+            assert answers(client)
+        restart.send_signal(signal.SIGINT)
+    assert restart.returncode == 0
+
+
+def test_its_exit_status_is_that_of_the_start(
+    daemon: Daemons, write_plugin: Callable[..., str], expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_not_booted")
+    host = daemon("--plugin", write_plugin("@hookimpl\ndef receive(connection, data): ...\n"))
+    write_plugin("1 / 0\n")
+    restarted = host.command("restart")
+    assert restarted.returncode == 4
+    assert "ZeroDivisionError" in restarted.stderr
+    assert host.command("status").returncode == 5
+
+
+def test_a_host_that_does_not_run_is_not_restarted(tmp_path: Path) -> None:
+    assert run("restart", "--run-dir", str(tmp_path / "run")).returncode == 5

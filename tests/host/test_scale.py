@@ -1,0 +1,123 @@
+"""`reactorhost scale N` waits until N workers are ready, and loses nobody."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from clients import answers
+from daemons import COMMAND, run
+from gates import Gate
+from waiting import all_end
+
+from reactorhost.testing import LiveHost
+
+Hosts = Callable[..., LiveHost]
+
+
+def test_growing_returns_when_all_are_ready(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    (first,) = host.workers()
+    scaled = host.command("scale", "4")
+    assert scaled.returncode == 0
+    assert scaled.stdout.splitlines()[-1] == "scaled: 4 workers ready"
+    workers = host.workers()
+    assert [worker["slot"] for worker in workers] == [0, 1, 2, 3]
+    assert workers[0]["pid"] == first["pid"]
+    assert host.status()["workers_wanted"] == 4
+
+
+def test_shrinking_lets_the_highest_leave_and_their_connections_go_on(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "4")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(host.connect()) for _ in range(32)]
+        assert all(answers(client) for client in clients)
+        host.until(lambda status: status["totals"]["connections"] == 32)
+        leaving = [each for each in host.workers() if each["slot"] > 0]
+        draining = sum(1 for each in leaving if each["connections"])
+        assert draining > 0
+        scaled = host.command("scale", "1")
+        assert scaled.returncode == 0
+        assert scaled.stdout.splitlines()[-1].startswith("scaled: 1 workers ready, ")
+        assert len(host.workers()) == 1
+        assert all(answers(client) for client in clients)
+        # New ones are served although most slots have nobody.
+        for _ in range(32):
+            with host.connect() as client:
+                assert answers(client)
+    assert all_end(worker["pid"] for worker in leaving)
+
+
+def test_growing_again_takes_the_slots_back(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "3")
+    for count in ("1", "3", "2", "4"):
+        assert host.command("scale", count).returncode == 0
+        assert [worker["slot"] for worker in host.workers()] == list(range(int(count)))
+        with host.connect() as client:
+            assert answers(client)
+
+
+def test_scaling_to_the_same_number_changes_nothing(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2")
+    before = [worker["pid"] for worker in host.workers()]
+    assert host.command("scale", "2").stdout == "2 of 2 workers ready\nscaled: 2 workers ready\n"
+    assert [worker["pid"] for worker in host.workers()] == before
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "257", "many", "1.5"])
+def test_a_number_that_cannot_be_is_refused(live_host: Hosts, count: str) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    refused = run("scale", "--run-dir", str(host.run_dir), "--", count)
+    assert refused.returncode == 2
+    assert "Invalid value for 'WORKERS'" in refused.stderr
+    # Whoever speaks to the control socket without the command is held to the same.
+    for wrong in (0, 257, "2", True, None, 1.5):
+        assert host.ask("scale", workers=wrong)["status"] == 2
+    assert host.status()["workers_wanted"] == 1
+
+
+def test_a_slot_that_does_not_get_a_worker_is_told_with_its_traceback(
+    live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_not_booted")
+    cause = tmp_path / "cause"
+    cause.touch()
+    source = (
+        "import os\n@hookimpl\ndef worker_start(worker):\n"
+        f"    assert worker.slot == 0 or not os.path.exists({str(cause)!r}), 'no room'\n"
+    )
+    host = live_host("--plugin", write_plugin(source), "--plugin", "echo", "--workers", "1")
+    scaled = host.command("scale", "2")
+    assert scaled.returncode == 3
+    assert "slot 1 is not ready" in scaled.stderr
+    assert "no room" in scaled.stderr
+    assert "Traceback" in scaled.stderr
+    assert host.status()["workers_ready"] == 1
+    for _ in range(8):
+        with host.connect() as client:
+            assert answers(client)
+    # It goes on trying, and succeeds once it can.
+    cause.unlink()
+    host.until(lambda status: status["workers_ready"] == 2)
+
+
+def test_a_scaling_that_another_one_replaces_is_told(
+    live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    waits = f"@hookimpl\ndef worker_start(worker):\n    if worker.slot == 1: {gate.code}\n"
+    host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "1")
+    gate.shut()
+    command = [*COMMAND, "scale", "2", "--run-dir", str(host.run_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "1 of 2 workers ready\n"
+        second = subprocess.Popen([*COMMAND, "scale", "3", "--run-dir", str(host.run_dir)], stdout=subprocess.DEVNULL)
+        _, said = first.communicate()
+        assert (first.returncode, said) == (1, "reactorhost: another scaling came in between\n")
+        gate.open()
+        assert second.wait() == 0
+    assert host.status()["workers_ready"] == 3

@@ -1,0 +1,366 @@
+"""The pages of docs/ and the README, held to the code: what can be named there is named, and what is shown works."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import re
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+import pytest
+
+import reactorhost
+from reactorhost import CloseReason, Connection, Worker, errors, hookspecs, status
+from reactorhost.cli.app import COMMANDS
+from reactorhost.config.settings import TABLE, Setting
+from reactorhost.hookspecs import PROJECT, Option
+from reactorhost.master.requests import Requests
+from reactorhost.plugins.contract import HOOKS
+from reactorhost.plugins.loading import load_object
+from reactorhost.testing import BenchClient, LiveHost, PluginBench
+from reactorhost.worker.transport import Phase
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md")))
+SOURCES = Path(reactorhost.__file__).parent
+
+# A code span or block may hold what looks like a link or a heading.
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def headings(name: str) -> list[str]:
+    return _HEADING.findall(re.sub(r"```.*?```", "", page(name), flags=re.DOTALL))
+
+
+def rows(name: str) -> dict[str, str]:
+    """Return the rows of a page's tables by the names in the first cell, each a code span."""
+    found = {}
+    for line in page(name).splitlines():
+        if line.startswith("| `"):
+            first = line.split("|")[1]
+            found |= dict.fromkeys(re.findall(r"`([^`]+)`", first), line)
+    return found
+
+
+def section(name: str, heading: str) -> str:
+    """Return what stands under a heading, up to the next one."""
+    return page(name).partition(f"# {heading}\n")[2].partition("\n#")[0]
+
+
+# Links and examples.
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    text = _CODE.sub("", path.read_text(encoding="utf-8"))
+    for link in _LINK.findall(text):
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target), f"{link} has no such heading"
+
+
+def anchors(path: Path) -> set[str]:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(text)}
+
+
+def test_every_page_of_the_reference_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        reached.add(path)
+        links = [link.partition("#")[0] for link in _LINK.findall(_CODE.sub("", path.read_text(encoding="utf-8")))]
+        targets = {(path.parent / link).resolve() for link in links if link.endswith(".md") and "://" not in link}
+        waiting += targets - reached - set(waiting)
+    assert set(REFERENCE.glob("*.md")) <= reached
+
+
+class Example(NamedTuple):
+    path: Path
+    line: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}"
+
+
+def examples() -> Iterator[Example]:
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            yield Example(path, text.count("\n", 0, match.start()) + 2, match[1])
+
+
+EXAMPLES = list(examples())
+
+
+def module_of(example: Example) -> types.ModuleType:
+    # Padded, so that a traceback names the line of the page.
+    code = compile("\n" * (example.line - 1) + example.code, str(example.path), "exec")
+    module = types.ModuleType("example")
+    exec(code, vars(module))
+    return module
+
+
+def plugins_in(module: types.ModuleType) -> list[object]:
+    """Return what of a module is marked: the module itself, and its classes."""
+
+    def marked(holder: object) -> bool:
+        return any(hasattr(value, f"{PROJECT}_impl") for value in vars(holder).values())
+
+    classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == "example"]
+    return [*filter(marked, (module,)), *filter(marked, classes)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_every_python_example_runs_and_every_plugin_in_one_keeps_to_the_contract(example: Example) -> None:
+    module = module_of(example)
+    plugins = plugins_in(module)
+    for plugin in plugins:
+        load_object(plugin, "example")
+    assert plugins or "hookimpl" not in example.code
+
+
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if "def test_" in each.code], ids=str)
+def test_every_test_in_an_example_passes(example: Example, request: pytest.FixtureRequest) -> None:
+    for name, test in inspect.getmembers(module_of(example), inspect.isfunction):
+        if name.startswith("test_"):
+            test(**{fixture: request.getfixturevalue(fixture) for fixture in inspect.signature(test).parameters})
+
+
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if "hookimpl" in each.code], ids=str)
+def test_every_plugin_in_an_example_serves_a_client(example: Example) -> None:
+    for plugin in plugins_in(module_of(example)):
+        with PluginBench(plugin) as bench:
+            bench.connect().send(b"hello")
+            bench.advance(1.0)
+
+
+# plugins.md
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_has_a_heading_with_its_exact_signature(hook: str) -> None:
+    arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
+    assert f"`{hook}({arguments})`" in headings("plugins.md")
+
+
+def members(kind: type, *, inherited: bool = False) -> list[str]:
+    """Return the public names of a class: methods, properties, and the attributes that its docstring lists."""
+    described = re.findall(r"^ +(\w+): ", (kind.__doc__ or "").partition("Attributes:")[2], re.MULTILINE)
+    return [*described, *(name for name in vars(kind) if not name.startswith("_") and name not in described)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in (Connection, Worker) for name in members(kind)],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_member_of_connection_and_worker_is_described(kind: type, name: str) -> None:
+    member = inspect.getattr_static(kind, name, None)
+    part = page("plugins.md").partition(f"\n## {kind.__name__}\n")[2].partition("\n## ")[0]
+    if inspect.isfunction(member):
+        assert f"\n### `{name}({written_arguments(member)})`\n" in part
+    else:
+        assert f"| `{name}` |" in part
+
+
+def written_arguments(function: types.FunctionType) -> str:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return ", ".join("*args" if each.kind is each.VAR_POSITIONAL else each.name for each in parameters)
+
+
+@pytest.mark.parametrize("kind", [PluginBench, BenchClient, LiveHost])
+def test_every_member_of_the_test_fixtures_is_described(kind: type) -> None:
+    # By the documentation as a whole: what starts and ends them is the fixtures' business.
+    part = page("plugins.md").partition("\n## Testing\n")[2]
+    for name in members(kind):
+        if name not in ("start", "end", "answer_close") or kind is BenchClient and name == "end":
+            assert re.search(rf"`{name}[(`]", part), name
+
+
+@pytest.mark.parametrize("reason", CloseReason)
+def test_every_close_reason_is_described(reason: CloseReason) -> None:
+    assert f"| `CloseReason.{reason.name}` | `{reason}` |" in page("plugins.md")
+
+
+def test_the_declaration_of_an_option_is_described() -> None:
+    assert set(inspect.signature(Option).parameters) <= rows("plugins.md").keys()
+    for kind in hookspecs.OPTION_TYPES:
+        assert f"`{kind.__name__}`" in section("plugins.md", "Option")
+
+
+def refusals() -> Iterator[str]:
+    """Yield the fixed words of what the code says when it refuses a plugin."""
+    for path in sorted((SOURCES / "plugins").glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and called(node) in ("PluginError", "loading", "_refuse"):
+                place = 1 if called(node) == "loading" else 0
+                yield from fixed_words(node.args[place])
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "what" and path.name != "options.py":
+                yield from fixed_words(node.value)
+
+
+def called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
+
+
+def fixed_words(node: ast.expr) -> Iterator[str]:
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    for part in parts:
+        if isinstance(part, ast.Constant) and len(str(part.value).strip(" :'")) > 3:
+            yield str(part.value).strip(" :'")
+
+
+@pytest.mark.parametrize("words", sorted(set(refusals())))
+def test_every_refusal_of_a_plugin_is_quoted(words: str) -> None:
+    assert words in page("plugins.md")
+
+
+# settings.md
+
+
+@pytest.mark.parametrize("setting", TABLE, ids=lambda setting: setting.name)
+def test_every_setting_is_described_with_flags_variable_and_default(setting: Setting) -> None:
+    cells = [cell.strip() for cell in rows("settings.md")[setting.name].split(" | ")]
+    flags = [*setting.flags, *([setting.off_flag] if setting.off_flag else [])]
+    assert cells[1:4] == [
+        ", ".join(f"`{flag}`" for flag in flags),
+        f"`{setting.variable}`",
+        f"`{setting.shown_default}`",
+    ]
+
+
+def test_no_setting_is_described_that_does_not_exist() -> None:
+    described = {name for name, line in rows("settings.md").items() if "`REACTORHOST_" in line}
+    assert described == {setting.name for setting in TABLE}
+
+
+@pytest.mark.parametrize("setting", [each for each in TABLE if each.kind.choices], ids=lambda setting: setting.name)
+def test_every_choice_of_a_setting_is_described(setting: Setting) -> None:
+    for choice in setting.kind.choices:
+        assert f"`{choice}`" in rows("settings.md")[setting.name]
+
+
+# status.md
+
+
+SHAPES: Mapping[str, Any] = {
+    "The host": status.StatusDocument,
+    "A service": status.ServiceStatus,
+    "Totals": status.Totals,
+    "A slot": status.SlotStatus,
+    "A worker": status.WorkerStatus,
+}
+
+
+@pytest.mark.parametrize("heading", SHAPES)
+def test_every_field_of_the_status_document_is_described_in_its_place(heading: str) -> None:
+    part = section("status.md", heading)
+    for field in SHAPES[heading].__annotations__:
+        assert f"`{field}`" in part
+
+
+def test_every_shape_of_the_status_document_has_its_fields_described() -> None:
+    shapes = {kind for kind in vars(status).values() if isinstance(kind, type) and hasattr(kind, "__total__")}
+    assert shapes == {TypedDict, status.PluginStatus, *SHAPES.values()} - {TypedDict}
+    for field in status.PluginStatus.__annotations__:
+        assert f"| `{field}` |" in section("status.md", "A service")
+
+
+def test_the_schema_is_the_one_described() -> None:
+    assert f"this is schema {status.SCHEMA}." in page("status.md")
+
+
+def test_every_verb_is_described() -> None:
+    # The verbs are known without what they act on: nothing is called.
+    verbs = Requests(master=None, launch=None, log=None).verbs()  # type: ignore[arg-type]
+    assert set(verbs) == set(re.findall(r"^\| `(\w+)` \|", section("status.md", "Verbs"), re.MULTILINE))
+
+
+def test_every_state_of_a_connection_is_described() -> None:
+    for phase in Phase:
+        assert phase is Phase.CLOSED or f"`{phase.value}`" in section("status.md", "Other documents")
+
+
+# operations.md
+
+
+def test_every_exit_status_is_described() -> None:
+    described = set(re.findall(r"^\| (\d+) \|", section("operations.md", "Exit statuses"), re.MULTILINE))
+    kinds = [errors.ReactorhostError, *errors.ReactorhostError.__subclasses__()]
+    assert described == {"0", *(str(kind.exit_status) for kind in kinds)}
+
+
+class Event(NamedTuple):
+    name: str
+    level: str
+    fields: frozenset[str]
+
+
+def events() -> Iterator[Event]:
+    """Yield every `log.LEVEL("event", field=...)` of the host."""
+    for path in sorted(SOURCES.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _LEVELS):
+                continue
+            assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}: an event has a fixed name"
+            fields = frozenset(word.arg for word in node.keywords if word.arg) - {"details"}
+            yield Event(str(node.args[0].value), node.func.attr, fields)
+
+
+EVENTS = list(events())
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+def test_every_event_of_the_log_is_described_with_level_and_fields(event: Event) -> None:
+    cells = [cell.strip() for cell in rows("operations.md")[event.name].split(" | ")]
+    assert cells[1] == event.level
+    assert event.fields <= set(re.findall(r"`(\w+)`", cells[2]))
+
+
+def test_no_event_is_described_that_is_not_logged() -> None:
+    described = set(re.findall(r"^\| `(\w+)` \|", section("operations.md", "Events"), re.MULTILINE))
+    assert described == {event.name for event in EVENTS}
+
+
+def test_every_command_has_a_heading() -> None:
+    commands = {
+        heading.strip("`").partition(" ")[0] for heading in headings("operations.md") if heading.startswith("`")
+    }
+    assert commands == set(COMMANDS)
+
+
+def test_every_signal_of_the_master_is_described() -> None:
+    signals = Requests(master=_Anything(), launch=None, log=None).signals()  # type: ignore[arg-type]
+    described = set(itertools.chain(*(re.findall(r"`([A-Z0-9]+)`", line.split("|")[1]) for line in signal_lines())))
+    assert {number.name.removeprefix("SIG") for number in signals} - {"CHLD"} <= described
+
+
+def signal_lines() -> list[str]:
+    return [line for line in section("operations.md", "Signals").splitlines() if line.startswith("| `")]
+
+
+class _Anything:
+    """Has every attribute, as the master of requests that nobody makes."""
+
+    def __getattr__(self, name: str) -> None:
+        return None
