@@ -44,7 +44,7 @@ def percentile(counts: Sequence[int], part: float) -> float | None:
             last = number
             if seen >= wanted:
                 break
-    return middle_seconds(last)
+    return round(middle_seconds(last), 9)
 
 
 def difference(newer: Sequence[int], older: Sequence[int]) -> list[int]:

@@ -78,7 +78,7 @@ _COUNTERS = struct.Struct("".join("d" if each.type == "float" else "q" for each 
 _TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
-assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= PAGE_BYTES  # noqa: S101  arithmetic of this file
+assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= PAGE_BYTES
 
 
 class Scoreboard:

@@ -78,6 +78,7 @@ class Settings:
     drain_timeout: float
     retire_delay: float
     idle_timeout: float | None
+    stall_timeout: float | None
     close_timeout: float
     config_file: Path | None
     origins: Mapping[str, Origin]
@@ -228,6 +229,12 @@ TABLE: tuple[Setting, ...] = (
         values.duration(0, 30 * _DAY, zero_is_none=True),
         None,
         "Silence after which a connection is closed, 0: never: seconds, or 500ms, 2m, 1h.",
+    ),
+    _host(
+        "stall_timeout",
+        values.duration(0, _DAY, zero_is_none=True),
+        30.0,
+        "Time after which a worker whose loop does not turn is replaced, 0: never: seconds, or 500ms, 2m.",
     ),
     _host(
         "close_timeout",

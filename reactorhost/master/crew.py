@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,9 +17,10 @@ from reactorhost.errors import BootError, ReactorhostError, error_from_fields
 from reactorhost.jsonline import JsonLine, Message
 from reactorhost.master import obituary, spawn, stacks
 from reactorhost.master.listeners import SlotSocket
+from reactorhost.master.sampling import Sample
 from reactorhost.master.stacks import Stack
 from reactorhost.reactor import Reactor
-from reactorhost.scoreboard import TOTALS, Counters, Scoreboard
+from reactorhost.scoreboard import Counters, Scoreboard
 from reactorhost.worker.boot import run_worker
 from reactorhost.worker.life import BorrowedListener, WorkerTask
 from reactorhost.worker.messages import Report
@@ -45,11 +47,11 @@ class Mate:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """What is known of a worker that ended: in words, its last counters, its stack, and the failure that it told."""
+    """What is known of a worker that ended: in words, its last figures, its stack, and the failure that it told."""
 
     why: str
     status: int
-    counters: Counters
+    last: Sample
     stack: Stack | None
     failure: ReactorhostError | None
 
@@ -72,7 +74,6 @@ class Crew:
         self._listener = listener
         self._mates: dict[int, Mate] = {}
         self._oom_kills = obituary.out_of_memory_kills()
-        self.past = Counters()
 
     def fork(
         self,
@@ -132,15 +133,17 @@ class Crew:
         mate.line.read_rest()
         del self._mates[pid]
         mate.line.close()
-        counters = self._scoreboard.read(mate.page)
+        last = self._sample(mate, time.monotonic())
         self._scoreboard.give_back(mate.page)
-        for name in TOTALS:
-            setattr(self.past, name, getattr(self.past, name) + getattr(counters, name))
-        return Death(self._words(status), status, counters, stacks.take(mate.stack_descriptor), mate.failure)
+        return Death(self._words(status), status, last, stacks.take(mate.stack_descriptor), mate.failure)
 
     def counters(self, pid: int) -> Counters:
         """Return what a worker stored last, alive or stuck."""
         return self._scoreboard.read(self._mates[pid].page)
+
+    def samples(self, now: float) -> dict[int, Sample]:
+        """Return what every worker stored last."""
+        return {pid: self._sample(mate, now) for pid, mate in self._mates.items()}
 
     def plugins(self) -> dict[str, Message]:
         """Return what the newest worker that is ready said of each plugin, by name."""
@@ -175,6 +178,11 @@ class Crew:
 
     def line_closed(self, line: JsonLine) -> None:
         """Wait for the end of the process: it is what tells the rest."""
+
+    def _sample(self, mate: Mate, now: float) -> Sample:
+        names = tuple(plugin["name"] for plugin in mate.plugins)
+        timings = self._scoreboard.read_timings(mate.page, len(names))
+        return Sample(now, self._scoreboard.read(mate.page), timings, names)
 
     def _words(self, status: int) -> str:
         words = obituary.decode(status)

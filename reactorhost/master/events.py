@@ -27,6 +27,11 @@ class EventRing(EventLog):
     def _tell(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
         super()._tell(level, event, fields, details)
         if level >= logging.INFO:
-            plain = {key: value if isinstance(value, int | float) else str(value) for key, value in fields.items()}
-            name = logging.getLevelName(level).lower()
-            self._events.append({"time": time.time(), "level": name, "event": event, "fields": {**plain}})
+            self.remember(logging.getLevelName(level).lower(), event, **fields)
+
+    def remember(self, level: str, event: str, **fields: object) -> None:
+        """Remember something that another process has put into the log."""
+        plain: dict[str, str | int | float | None] = {
+            key: value if isinstance(value, int | float) else str(value) for key, value in fields.items()
+        }
+        self._events.append({"time": time.time(), "level": level, "event": event, "fields": plain})

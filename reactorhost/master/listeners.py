@@ -10,6 +10,7 @@ import contextlib
 import errno
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,13 @@ from reactorhost.address import Address
 from reactorhost.config.settings import Service
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.master import steering
+from reactorhost.status import ListenerStatus
 
 _PORT_TRIES = 16
 _TCP_INFO_BYTES = 32
 _TCP_INFO_UNACKED = 24
+_SO_MEMINFO = 55
+_SK_MEMINFO_BYTES = 36
 
 
 @dataclass(slots=True, eq=False)
@@ -115,9 +119,13 @@ class Listeners:
         """Whether the slots that leave get no new connections."""
         return self._steered
 
+    def facts(self) -> list[ListenerStatus]:
+        """Return every socket that listens, with its queue as the kernel sees it."""
+        return [_facts(each) for group in self.groups for each in group.order]
+
     def queued(self, slot: int) -> int:
         """Return how many connections wait to be accepted in a slot's own queues."""
-        return sum(_queue_depth(each.socket) for each in self.owned_by(slot) if each.listening)
+        return sum(_queue(each.socket)[0] for each in self.owned_by(slot) if each.listening)
 
     def close_slot(self, slot: int) -> None:
         """Close a slot's own sockets; whatever still waits there is reset."""
@@ -323,8 +331,33 @@ def _mark(path: Path) -> tuple[int, int]:
     return facts.st_ino, facts.st_ctime_ns
 
 
-def _queue_depth(sock: socket.socket) -> int:
-    # Of a listener, tcpi_unacked is the length of the accept queue.
+def _facts(each: SlotSocket) -> ListenerStatus:
+    group = each.group
+    facts: ListenerStatus = {
+        "service": group.service,
+        "address": str(group),
+        "slot": each.slot,
+        "depth": None,
+        "limit": None,
+        "dropped": None,
+    }
+    if group.family != socket.AF_UNIX:
+        facts["depth"], facts["limit"] = _queue(each.socket)
+        facts["dropped"] = _dropped(each.socket)
+    return facts
+
+
+def _queue(sock: socket.socket) -> tuple[int, int]:
+    """Return length and limit of an accept queue: of a listener, tcpi_unacked and tcpi_sacked."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-    depth: int = struct.unpack_from("I", info, _TCP_INFO_UNACKED)[0]
-    return depth
+    depth, limit = struct.unpack_from("II", info, _TCP_INFO_UNACKED)
+    return depth, limit
+
+
+def _dropped(sock: socket.socket) -> int | None:
+    """Return how many connections the kernel turned away; it says so since 4.11."""
+    try:
+        info = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _SK_MEMINFO_BYTES)
+    except OSError:
+        return None
+    return int.from_bytes(info[-4:], sys.byteorder) if len(info) == _SK_MEMINFO_BYTES else None

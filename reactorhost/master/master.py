@@ -16,16 +16,19 @@ from reactorhost import __version__
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError, UsageError
 from reactorhost.jsonline import Message
-from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.logs import AppendHandler
 from reactorhost.master import actions
 from reactorhost.master.control import Session
 from reactorhost.master.crew import Crew, Death
+from reactorhost.master.events import EventRing
 from reactorhost.master.listeners import Listeners
 from reactorhost.master.listings import Listings
-from reactorhost.master.operations import Reloads, Scalings, Watcher
+from reactorhost.master.monitor import Monitor
+from reactorhost.master.operations import Recycles, Reloads, Scalings, Watcher
 from reactorhost.master.report import Reporter
 from reactorhost.master.roster import Exit, ExitKind, Mode, Roster, WorkerState
 from reactorhost.master.rundir import RunDirectory
+from reactorhost.master.sampling import INTERVAL_SECONDS
 from reactorhost.reactor import Reactor
 from reactorhost.reactor import Timer as ReactorTimer
 from reactorhost.scoreboard import Scoreboard
@@ -49,7 +52,7 @@ class Master:
         account: tuple[int, int, str] | None,
         listeners: Listeners,
         rundir: RunDirectory,
-        log: EventLog,
+        log: EventRing,
         log_file: AppendHandler,
         on_started: Callable[[StatusDocument], None],
     ) -> None:
@@ -71,9 +74,13 @@ class Master:
             settings.retire_delay,
         )
         self._crew = Crew(self._reactor, Scoreboard(_PAGES), self)
-        self._reporter = Reporter(self._roster, self._crew, listeners, time.time(), time.monotonic())
+        self._monitor = Monitor(self._reactor, self._crew)
+        self._reporter = Reporter(
+            self._roster, self._crew, self._monitor, listeners, log, time.time(), time.monotonic()
+        )
         self._reloads = Reloads(self._roster)
         self._scalings = Scalings(self._roster)
+        self._recycles = Recycles(self._roster)
         self._listings = Listings(self._reactor, self._crew)
         self._stop_watchers: list[Watcher] = []
         self._reasons: dict[int, str] = {}
@@ -94,6 +101,7 @@ class Master:
         """
         self._log.info("host_starting", version=__version__, workers=self._roster.target)
         self._touch()
+        self._look()
         self._reactor.run()
         if self._failure is not None:
             raise self._failure
@@ -138,7 +146,7 @@ class Master:
             case actions.Spawn(slot, generation):
                 self._spawn(slot, generation, now)
             case actions.Drain(pid, seconds, final):
-                self._crew.order(pid, {"order": Order.DRAIN, "seconds": seconds, "final": final})
+                self._drain(pid, seconds, final=final)
             case actions.LeaveNow(pid):
                 self._crew.signal(pid, signal.SIGQUIT)
             case actions.Abort(pid, why):
@@ -183,6 +191,13 @@ class Master:
             return
         self._roster.forked(mate.pid, slot, generation, mate.page, now)
         self._log.info("worker_starting", slot=slot, pid=mate.pid, generation=generation)
+
+    def _drain(self, pid: int, seconds: float, *, final: bool) -> None:
+        member = self._roster.members[pid]
+        connections = self._crew.counters(pid).connections
+        told = {"slot": member.slot, "pid": pid, "generation": member.generation, "connections": connections}
+        self._log.info("worker_draining", **told, seconds=round(seconds, 1))
+        self._crew.order(pid, {"order": Order.DRAIN, "seconds": seconds, "final": final})
 
     def _end(self, pid: int, number: signal.Signals, why: str) -> None:
         member = self._roster.members[pid]
@@ -230,6 +245,15 @@ class Master:
             self._act(action, now)
         self._touch()
 
+    def _look(self) -> None:
+        """Look at every worker once a second."""
+        now = time.monotonic()
+        self._monitor.look(now)
+        for pid, seconds in self._monitor.stalled(self._settings.stall_timeout or 0.0, now):
+            self._roster.stalled(pid, seconds, now)
+            self._touch()
+        self._reactor.call_later(INTERVAL_SECONDS, self._look)
+
     # What workers tell.
 
     def worker_reported(self, pid: int, message: Message) -> None:
@@ -239,12 +263,20 @@ class Master:
                 self._ready(pid)
             case Report.LEAVING:
                 self._roster.leaving(pid, message["seconds"], time.monotonic())
+            case Report.HOOK_FAILED:
+                self._hook_failed(pid, message["plugin"], message["error"])
             case Report.RELEASED:
                 if self._roster.released(message["slot"]):
                     self._close_retired(message["slot"], time.monotonic())
             case Report.CONNECTIONS:
                 self._listings.rows(pid, message["request"], message["rows"], last=message["last"])
         self._touch()
+
+    def _hook_failed(self, pid: int, plugin: str, error: str) -> None:
+        member = self._roster.members.get(pid)
+        if member is not None:
+            self._monitor.hook_failed(plugin, error, time.monotonic())
+            self._log.remember("error", "hook_failed", slot=member.slot, pid=pid, plugin=plugin, error=error)
 
     def _ready(self, pid: int) -> None:
         member = self._roster.ready(pid, time.monotonic())
@@ -253,6 +285,7 @@ class Master:
         self._listeners.listen(member.slot)
         self._crew.order(pid, {"order": Order.SERVE})
         self._log.info("worker_ready", slot=member.slot, pid=pid, generation=member.generation)
+        self._recycles.ready(member)
         if self._reloads.running:
             old = [each.pid for each in self._roster.in_slot(member.slot, WorkerState.READY) if each is not member]
             self._reloads.replaced(member, old)
@@ -273,6 +306,8 @@ class Master:
 
     def _mourn(self, pid: int, death: Death) -> None:
         self._listings.gone(pid)
+        self._recycles.gone(pid)
+        self._monitor.ended(pid, death)
         reason = self._reasons.pop(pid, None)
         ended = self._roster.exited(pid, death.why, time.monotonic())
         if ended is None:
@@ -292,9 +327,10 @@ class Master:
             self._fail_start(error)
         else:
             self._scalings.slot_failed(ended.member.slot, error)
+            self._recycles.slot_failed(ended.member.slot, error)
 
     def _tell_crash(self, ended: Exit, death: Death) -> None:
-        counters = death.counters
+        counters = death.last.counters
         self._log.error(
             "worker_crashed",
             slot=ended.member.slot,
@@ -342,6 +378,7 @@ class Master:
             stopping = ReactorhostError("the host is being stopped")
             self._reloads.abandon(stopping)
             self._scalings.abandon(stopping)
+            self._recycles.abandon(stopping)
             # Before the workers: each closes its own copies right after it saw its queues empty, and is the last.
             self._listeners.close()
             if self._failure is None and not self._started:
@@ -393,6 +430,17 @@ class Master:
         self._log.info("scaling", workers=workers, before=self._roster.target)
         self._roster.scale(workers)
         self._scalings.ask(watcher)
+        self._touch()
+
+    def ask_recycle(self, pid: int, watcher: Watcher) -> None:
+        """Replace one worker; the old one drains when the new one is ready.
+
+        Raises:
+            ReactorhostError: it is no worker that serves, or the host is being stopped.
+        """
+        self._refuse_while_stopping()
+        self._recycles.ask(pid, watcher)
+        self._log.info("recycling", pid=pid)
         self._touch()
 
     def ask_stop(self, watcher: Watcher | None = None, *, at_once: bool = False) -> None:
@@ -454,9 +502,9 @@ class Master:
             what = f"cannot open {self._settings.log_file} again: {error.strerror}"
             raise ReactorhostError(what, hint="the old file stays in use") from None
 
-    def status(self) -> StatusDocument:
-        """Return the status document of this moment."""
-        return self._reporter.document(self._settings, time.monotonic())
+    def status(self, *, history: bool = False) -> StatusDocument:
+        """Return the status document of this moment, with the last minutes if they are asked for."""
+        return self._reporter.document(self._settings, time.monotonic(), history=history)
 
     def _refuse_while_stopping(self) -> None:
         if self._roster.mode is Mode.STOPPING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from reactorhost.errors import BootError, ReactorhostError
+from reactorhost.errors import BootError, ReactorhostError, UsageError
 from reactorhost.master.roster import Member, Mode, Roster
 
 
@@ -81,6 +81,53 @@ class Reloads:
             self.running = self.wanted = False
             for watcher in (*self.watchers, *self.waiting):
                 watcher.failed(error)
+
+
+@dataclass(slots=True)
+class Recycles:
+    """Workers that are being replaced one by one, by slot, and who waits for each."""
+
+    roster: Roster
+    watchers: dict[int, tuple[int, Watcher]] = field(default_factory=dict)
+
+    def ask(self, pid: int, watcher: Watcher) -> None:
+        """Replace a worker.
+
+        Raises:
+            UsageError: it is no worker that serves.
+        """
+        if not self.roster.recycle(pid):
+            ready = ", ".join(str(each.pid) for each in self.roster.members.values() if each.state == "ready")
+            raise UsageError(f"pid {pid} is no worker that serves", hint=f"workers: {ready or 'none'}")
+        slot = self.roster.members[pid].slot
+        if slot in self.watchers:
+            self.watchers[slot][1].failed(ReactorhostError("it is being replaced already"))
+        self.watchers[slot] = (pid, watcher)
+
+    def ready(self, member: Member) -> None:
+        """Tell that the replacement is ready."""
+        old, watcher = self.watchers.pop(member.slot, (0, None))
+        if watcher is not None:
+            watcher.done(slot=member.slot, old=old, new=member.pid)
+
+    def slot_failed(self, slot: int, error: ReactorhostError) -> None:
+        """Tell that the replacement did not become ready; the old worker serves on."""
+        if slot in self.watchers:
+            self.watchers.pop(slot)[1].failed(error)
+
+    def gone(self, pid: int) -> None:
+        """Note that a process ended: one that was to be replaced is replaced as after any crash."""
+        for slot, (old, watcher) in list(self.watchers.items()):
+            if old == pid:
+                del self.watchers[slot]
+                self.roster.recycling.discard(slot)
+                watcher.failed(ReactorhostError(f"pid {pid} ended before its replacement was ready"))
+
+    def abandon(self, error: ReactorhostError) -> None:
+        """Tell everybody who waits that nothing will come of it."""
+        for _, watcher in self.watchers.values():
+            watcher.failed(error)
+        self.watchers = {}
 
 
 @dataclass(slots=True)

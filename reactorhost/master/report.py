@@ -1,21 +1,33 @@
-"""Build the status document from the roster, the crew's counters and the listeners."""
+"""Build the status document from the roster, the monitor and the listeners."""
 
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from reactorhost import __version__
 from reactorhost.config.settings import Settings
+from reactorhost.master import processes
 from reactorhost.master.crew import Crew
+from reactorhost.master.events import EventRing
 from reactorhost.master.listeners import Listeners
+from reactorhost.master.monitor import Monitor
 from reactorhost.master.roster import Member, Roster, Slot, WorkerState
+from reactorhost.master.sampling import latency
 from reactorhost.plugins import discovery
-from reactorhost.scoreboard import Counters
-from reactorhost.status import SCHEMA, PluginStatus, ServiceStatus, SlotStatus, StatusDocument, Totals, WorkerStatus
-
-_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+from reactorhost.status import (
+    SCHEMA,
+    MasterStatus,
+    PluginFigures,
+    PluginStatus,
+    Rates,
+    ServiceStatus,
+    SlotStatus,
+    StatusDocument,
+    Totals,
+    WorkerStatus,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +36,22 @@ class Reporter:
 
     roster: Roster
     crew: Crew
+    monitor: Monitor
     listeners: Listeners
+    log: EventRing
     started_at: float
     started_monotonic: float
 
-    def document(self, settings: Settings, now: float) -> StatusDocument:
+    def document(self, settings: Settings, now: float, *, history: bool = False) -> StatusDocument:
         """Return the host as it is; `now` is monotonic."""
-        workers = [self._worker(member, now) for member in self._members()]
+        samples = self.monitor.samples
+        rates = samples.rates()
         return {
             "schema": SCHEMA,
             "version": __version__,
             "name": settings.name,
             "pid": os.getpid(),
+            "time": time.time(),
             "state": self.roster.mode.value,
             "generation": self.roster.generation,
             "started_at": self.started_at,
@@ -46,13 +62,21 @@ class Reporter:
             "log_file": None if settings.log_file is None else str(settings.log_file),
             "config_file": None if settings.config_file is None else str(settings.config_file),
             "backlog": self.listeners.effective_backlog(),
+            "max_connections": settings.max_connections * self.roster.target,
             "workers_wanted": self.roster.target,
             "workers_ready": self.roster.ready_slots(),
             "reloading": self.roster.reload is not None,
             "services": self._services(settings),
-            "totals": self._totals(workers),
+            "totals": self._totals(),
+            "rates": rates,
+            "latency": samples.latency(),
+            "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(self.roster.slots.items())],
-            "workers": workers,
+            "workers": [self._worker(member, now) for member in self._members()],
+            "listeners": self.listeners.facts(),
+            "plugins": self._plugins(settings, rates, now),
+            "events": self.log.events(),
+            "history": samples.history() if history else None,
         }
 
     def connections(self) -> int:
@@ -79,19 +103,34 @@ class Reporter:
             services.append({"name": service.name, "addresses": addresses, "plugins": plugins})
         return services
 
-    def _totals(self, workers: list[WorkerStatus]) -> Totals:
-        past = self.crew.past
+    def _totals(self) -> Totals:
+        living = [self.crew.counters(pid) for pid in self.crew.pids()]
+        totals = self.monitor.samples.totals(living)
         return {
-            "connections": sum(worker["connections"] for worker in workers),
-            "accepted": past.accepted + sum(worker["accepted"] for worker in workers),
-            "messages": past.messages + sum(worker["messages"] for worker in workers),
-            "bytes_in": past.bytes_in + sum(worker["bytes_in"] for worker in workers),
-            "bytes_out": past.bytes_out + sum(worker["bytes_out"] for worker in workers),
-            "hook_errors": past.hook_errors + sum(worker["hook_errors"] for worker in workers),
+            "connections": sum(each.connections for each in living),
+            "accepted": totals["accepted"],
+            "refused": totals["refused"],
+            "messages": totals["messages"],
+            "bytes_in": totals["bytes_in"],
+            "bytes_out": totals["bytes_out"],
+            "hook_errors": totals["hook_errors"],
+        }
+
+    def _master(self, now: float) -> MasterStatus:
+        pid = os.getpid()
+        return {
+            "pid": pid,
+            "cpu_percent": self.monitor.cpu_percent,
+            "rss_bytes": processes.resident_bytes(pid),
+            "pss_bytes": self.monitor.memory.read(pid, now),
+            "lag_max_seconds": round(self.monitor.lag_max_seconds, 6),
+            "descriptors": processes.open_descriptors(),
         }
 
     def _worker(self, member: Member, now: float) -> WorkerStatus:
         counters = self.crew.counters(member.pid)
+        slot = self.roster.slots.get(member.slot)
+        alive = counters.tick > 0
         return {
             "slot": member.slot,
             "pid": member.pid,
@@ -100,11 +139,19 @@ class Reporter:
             "uptime_seconds": round(now - member.started_at, 3),
             "state_seconds": round(now - member.since, 3),
             "deadline_seconds": None if member.deadline is None else round(max(0.0, member.deadline - now), 3),
-            "tick_age_seconds": _age(counters, now),
-            "rss_bytes": _resident_bytes(member.pid),
-            "adopted_slots": [slot.number for slot in self.roster.slots.values() if slot.adopter == member.pid],
+            "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if alive else None,
+            "lag_max_seconds": round(counters.lag_max_seconds, 6) if alive else None,
+            "cpu_percent": self.monitor.samples.cpu_percent(member.pid),
+            "rss_bytes": processes.resident_bytes(member.pid),
+            "pss_bytes": self.monitor.memory.read(member.pid, now),
+            "restarts": slot.restarts if slot else 0,
+            "last_exit": slot.last_exit if slot else None,
+            "adopted_slots": [each.number for each in self.roster.slots.values() if each.adopter == member.pid],
+            "rates": self.monitor.samples.worker_rates(member.pid),
+            "latency": self.monitor.samples.worker_latency(member.pid),
             "connections": counters.connections,
             "accepted": counters.accepted,
+            "refused": counters.refused,
             "messages": counters.messages,
             "bytes_in": counters.bytes_in,
             "bytes_out": counters.bytes_out,
@@ -131,13 +178,41 @@ class Reporter:
             return "starting"
         return "backoff"
 
+    def _plugins(self, settings: Settings, rates: Rates, now: float) -> list[PluginFigures]:
+        loaded = self.crew.plugins()
+        samples = self.monitor.samples
+        sums, timed = samples.plugin_sums(), samples.timed_messages()
+        errors, errors_before = samples.plugin_errors(), samples.plugin_errors(ago=1)
+        all_nanoseconds = sum(each.nanoseconds for each in sums.values())
+        figures: list[PluginFigures] = []
+        for name, services in self._users(settings).items():
+            plugin = loaded.get(name, {})
+            hooks = plugin.get("hooks", ())
+            own = sums.get(name)
+            last = self.monitor.errors.get(name)
+            figures.append(
+                {
+                    "name": name,
+                    "distribution": plugin.get("distribution"),
+                    "version": plugin.get("version"),
+                    "services": services,
+                    "connect_per_second": rates["accepted"] if "connect" in hooks else 0.0,
+                    "receive_per_second": round(rates["messages"] * own.calls / timed, 1) if own and timed else 0.0,
+                    "close_per_second": samples.closed_rate() if "close" in hooks else 0.0,
+                    "latency": latency(own.receive if own else ()),
+                    "time_share": own.nanoseconds / all_nanoseconds if own and all_nanoseconds else None,
+                    "errors": errors.get(name, 0),
+                    "errors_per_second": float(max(0, errors.get(name, 0) - errors_before.get(name, 0))),
+                    "last_error": last.text if last else None,
+                    "last_error_age_seconds": round(now - last.at, 1) if last else None,
+                }
+            )
+        return figures
 
-def _age(counters: Counters, now: float) -> float | None:
-    return round(max(0.0, now - counters.tick), 3) if counters.tick else None
-
-
-def _resident_bytes(pid: int) -> int | None:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_SIZE
-    except (OSError, ValueError, IndexError):
-        return None
+    def _users(self, settings: Settings) -> dict[str, list[str]]:
+        """Return the plugins in the order of their first use, and the services that use each."""
+        users: dict[str, list[str]] = {}
+        for service in settings.services:
+            for named in service.plugins:
+                users.setdefault(discovery.name_of(named), []).append(service.name)
+        return users

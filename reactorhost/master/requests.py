@@ -50,7 +50,8 @@ class Requests:
     def verbs(self) -> Mapping[str, Verb]:
         """Return what each verb of the control socket asks for."""
         return {
-            "status": lambda session, request: session.done(document=self.master.status()),
+            "status": self._status,
+            "recycle": self._recycle,
             "stop": lambda session, request: self.master.ask_stop(session, at_once=bool(request.get("now"))),
             "reload": lambda session, request: self.master.ask_reload(session),
             "scale": self._scale,
@@ -84,6 +85,15 @@ class Requests:
             # The log tells of it, where it still can.
             self.master.reopen_logs()
         self._reload()
+
+    def _status(self, session: Session, request: Message) -> None:
+        session.done(document=self.master.status(history=bool(request.get("history"))))
+
+    def _recycle(self, session: Session, request: Message) -> None:
+        pid = request.get("pid")
+        if not isinstance(pid, int) or isinstance(pid, bool):
+            raise UsageError(f"cannot recycle {pid!r}", hint="give the process id of a worker")
+        self.master.ask_recycle(pid, session)
 
     def _scale(self, session: Session, request: Message) -> None:
         workers = request.get("workers")

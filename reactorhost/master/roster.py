@@ -41,6 +41,7 @@ class WorkerState(enum.StrEnum):
     READY = "ready"
     DRAINING = "draining"
     STOPPING = "stopping"
+    STUCK = "stuck"
 
 
 class Mode(enum.Enum):
@@ -63,8 +64,8 @@ class ExitKind(enum.Enum):
 class Member:
     """One worker process.
 
-    `deadline` is when patience with its present state ends; `aborted` says that it was asked for its stack,
-    `hurried` that it was told to leave at once.
+    `deadline` is when patience with its present state ends, `reason` what is to be said then; `aborted` says that it
+    was asked for its stack, `hurried` that it was told to leave at once.
     """
 
     pid: int
@@ -77,6 +78,7 @@ class Member:
     deadline: float | None
     aborted: bool = False
     hurried: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class Roster:
     slots: dict[int, Slot] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     reload: Reload | None = None
+    recycling: set[int] = field(default_factory=set)
     _stop_at: float | None = None
     _hurry: bool = False
 
@@ -164,6 +167,7 @@ class Roster:
         self.generation = max(self.generation, member.generation)
         if self.mode is Mode.STARTING:
             self.mode = Mode.RUNNING
+        self.recycling.discard(member.slot)
         if self.reload is not None and self._is_replacement(member):
             self.reload.slot = None
             self.reload.replaced += 1
@@ -174,6 +178,21 @@ class Roster:
         member = self.members.get(pid)
         if member is not None and member.state is WorkerState.READY:
             self._let_go(member, WorkerState.DRAINING, seconds, now)
+
+    def stalled(self, pid: int, seconds: float, now: float) -> None:
+        """Note that the loop of a worker has not turned for so long: it is ended, and somebody else serves at once."""
+        member = self.members.get(pid)
+        if member is not None and member.state in (WorkerState.READY, WorkerState.DRAINING):
+            member.state, member.since, member.deadline = WorkerState.STUCK, now, now
+            member.reason = f"its loop did not turn for {seconds:.1f} s (stall_timeout)"
+
+    def recycle(self, pid: int) -> bool:
+        """Replace one worker, which drains once the new one is ready; False when it is none that serves."""
+        member = self.members.get(pid)
+        if member is None or member.state is not WorkerState.READY or member.slot not in self._active():
+            return False
+        self.recycling.add(member.slot)
+        return True
 
     def exited(self, pid: int, why: str, now: float) -> Exit | None:
         """Note that a process ended; returns what that means, or None for a stranger."""
@@ -188,6 +207,9 @@ class Roster:
         if self._is_replacement(member):
             self.reload = None
             return Exit(member, kind, failed_reload=True)
+        if member.slot in self.recycling and kind is ExitKind.NOT_BOOTED:
+            self.recycling.discard(member.slot)
+            return Exit(member, kind, failed_reload=False)
         slot.restarts += 1
         if kind is ExitKind.CRASHED and now - member.since >= _STEADY_SECONDS:
             slot.failures = 0
@@ -275,10 +297,11 @@ class Roster:
         for member in self.members.values():
             if member.deadline is None or now < member.deadline:
                 continue
-            if member.state is WorkerState.STARTING and not member.aborted:
+            if member.state in (WorkerState.STARTING, WorkerState.STUCK) and not member.aborted:
                 member.aborted = True
                 member.deadline = now + _ABORT_SECONDS
-                actions.append(Abort(member.pid, f"not ready within {self.boot_timeout:g} s (boot_timeout)"))
+                late = f"not ready within {self.boot_timeout:g} s (boot_timeout)"
+                actions.append(Abort(member.pid, member.reason or late))
             else:
                 member.deadline = now + _KILL_AFTER_SECONDS
                 actions.append(Kill(member.pid, f"still {member.state} after its deadline"))
@@ -312,6 +335,7 @@ class Roster:
     def _send_away(self, slot: Slot, now: float) -> Iterator[Action]:
         """Let a slot's worker go; listeners that ever served are kept until they are certainly empty."""
         slot.leaving_since = now
+        self.recycling.discard(slot.number)
         if self.reload is not None and self.reload.slot == slot.number:
             self.reload.slot = None
         for member in self.in_slot(slot.number, WorkerState.STARTING):
@@ -347,7 +371,8 @@ class Roster:
                 return
             if self.reload is not None and self.reload.slot == number:
                 continue
-            if now >= slot.not_before and not self.in_slot(number, WorkerState.STARTING, WorkerState.READY):
+            wanted = (WorkerState.STARTING,) if number in self.recycling else (WorkerState.STARTING, WorkerState.READY)
+            if now >= slot.not_before and not self.in_slot(number, *wanted):
                 yield Spawn(number, self.generation)
 
     def _let_old_ones_go(self, now: float) -> Iterator[Action]:

@@ -91,9 +91,18 @@ class Samples:
         before, after = self._points[-2], self._points[-1]
         return _rates(before.totals, after.totals, after.at - before.at)
 
+    def closed_rate(self) -> float:
+        """Return the connections per second that ended over the last interval."""
+        if len(self._points) < 2:
+            return 0.0
+        before, after = self._points[-2], self._points[-1]
+        opened = after.totals["accepted"] - before.totals["accepted"]
+        closed = opened - (after.connections - before.connections)
+        return round(max(0, closed) / (after.at - before.at), 1)
+
     def worker_rates(self, pid: int) -> Rates:
         """Return a worker's counters per second over the last interval."""
-        samples = self._workers.get(pid, ())
+        samples = self._workers.get(pid, deque())
         if len(samples) < 2:
             return _rates({}, {}, 0.0)
         before, after = samples[-2], samples[-1]
@@ -102,7 +111,7 @@ class Samples:
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
-        samples = self._workers.get(pid, ())
+        samples = self._workers.get(pid, deque())
         if len(samples) < 2:
             return None
         before, after = samples[-2], samples[-1]

@@ -13,6 +13,7 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import NotPermittedError
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.master.control import ControlServer
+from reactorhost.master.events import EventRing
 from reactorhost.master.listeners import AddressInUseError, Listeners
 from reactorhost.master.master import Master
 from reactorhost.master.requests import Launch, Requests
@@ -88,7 +89,7 @@ def _supervise(
     try:
         _bind(listeners, rundir)
         reactor = Reactor()
-        log = EventLog(logging.getLogger("reactorhost"))
+        log = EventRing(logging.getLogger("reactorhost"))
         master = Master(reactor, settings, account, listeners, rundir, log, log_file, banner_first)
         _serve_requests(master, Requests(master, launch, log), reactor, rundir, log)
     finally:

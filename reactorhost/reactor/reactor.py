@@ -114,7 +114,7 @@ class Reactor:
 
     def _wait_seconds(self) -> float | None:
         now = time.monotonic()
-        if now - self.now > self.longest_turn:
+        if now - self.now > self.longest_turn:  # noqa: PLR1730  cheaper than max(), and made every turn
             self.longest_turn = now - self.now
         if self._soon:
             return 0

@@ -305,7 +305,12 @@ class WorkerLife:
 
 def _described(plugin: LoadedPlugin) -> Message:
     identity = plugin.identity
-    return {"name": identity.name, "distribution": identity.distribution, "version": identity.version}
+    return {
+        "name": identity.name,
+        "distribution": identity.distribution,
+        "version": identity.version,
+        "hooks": plugin.hooks,
+    }
 
 
 def _row(transport: StreamTransport, now: float) -> Message:
