@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "reload": LazyCommand("reactorhost.cli.running:reload", "Replace every worker; new plugin code, nothing lost."),
     "scale": LazyCommand("reactorhost.cli.running:scale", "Change the number of workers."),
     "status": LazyCommand("reactorhost.cli.status:status", "Show master and workers."),
+    "top": LazyCommand("reactorhost.cli.top:top", "Watch master and workers, moving."),
     "connections": LazyCommand("reactorhost.cli.connections:connections", "Show every client."),
     "plugins": LazyCommand("reactorhost.cli.plugins:plugins", "Show the plugins that are installed."),
     "check": LazyCommand("reactorhost.cli.check:check", "Check settings and plugins as start would."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
@@ -23,7 +24,9 @@ def status(as_json: bool, **flags: Any) -> None:
         click.echo(json.dumps(document, indent=2))
         return
 
-    from reactorhost.dashboard.screen import show
-    from reactorhost.dashboard.tree import tree
+    from reactorhost.dashboard.page import brief
+    from reactorhost.dashboard.screen import print_lines, speaks_utf8
+    from reactorhost.dashboard.view import View
 
-    show(tree(document))
+    view = View(ascii=not speaks_utf8(os.environ))
+    print_lines(lambda width: brief(document, view, width))

@@ -57,9 +57,10 @@ def _crashed(fields: Fields) -> str:
 
 
 def _hook_failed(fields: Fields) -> str:
-    peer = f" for {fields['peer']}" if fields.get("peer") else ""
     where = f"{_worker(fields)}: " if "slot" in fields else ""
-    return f"{where}plugin {fields['plugin']}, {fields['hook']}{peer}: {fields['error']}"
+    hook = f", {fields['hook']}" if fields.get("hook") else ""
+    peer = f" for {fields['peer']}" if fields.get("peer") else ""
+    return f"{where}plugin {fields['plugin']}{hook}{peer}: {fields['error']}"
 
 
 _WORDS: Mapping[str, Callable[[Fields], str]] = {

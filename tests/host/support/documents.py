@@ -1,0 +1,256 @@
+"""Status documents as a host of any size would tell them, for what draws them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from reactorhost.status import (
+    EventStatus,
+    History,
+    Latency,
+    ListenerStatus,
+    PluginFigures,
+    Rates,
+    SlotStatus,
+    StatusDocument,
+    WorkerStatus,
+)
+
+NOON = 1_795_435_477.0
+"""The moment of every document that is not told another."""
+
+LATENCY: Latency = {"p50_seconds": 11e-6, "p99_seconds": 119e-6, "p999_seconds": 1.2e-3, "max_seconds": 4.1e-3}
+UNKNOWN_LATENCY: Latency = {"p50_seconds": None, "p99_seconds": None, "p999_seconds": None, "max_seconds": None}
+
+
+def rates(scale: float = 1.0) -> Rates:
+    return {
+        "accepted": 38.0 * scale,
+        "refused": 0.0,
+        "messages": 23_600.0 * scale,
+        "bytes_in": 5_450_000.0 * scale,
+        "bytes_out": 5_240_000.0 * scale,
+        "hook_errors": 0.0,
+    }
+
+
+def worker(slot: int, pid: int, state: str = "ready", **fields: object) -> WorkerStatus:
+    made: dict[str, Any] = {
+        "slot": slot,
+        "pid": pid,
+        "generation": 7,
+        "state": state,
+        "uptime_seconds": 270_000.0 - slot,
+        "state_seconds": 269_999.0,
+        "deadline_seconds": None,
+        "tick_age_seconds": 0.1,
+        "lag_max_seconds": 140e-6 + slot * 11e-6,
+        "cpu_percent": 71.0 + slot % 7,
+        "rss_bytes": 44_500_000 + slot * 100_000,
+        "pss_bytes": 8_000_000 + slot * 10_000,
+        "restarts": 0,
+        "last_exit": None,
+        "adopted_slots": [],
+        "connections": 1550 + slot,
+        "accepted": 400_000,
+        "refused": 0,
+        "messages": 5_000_000,
+        "bytes_in": 2 << 30,
+        "bytes_out": 2 << 30,
+        "hook_errors": 0,
+        "rates": rates(1 + slot / 100),
+        "latency": LATENCY,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
+
+
+def slot(number: int, state: str = "ready", **fields: object) -> SlotStatus:
+    made: dict[str, Any] = {
+        "slot": number,
+        "state": state,
+        "restarts": 0,
+        "retry_seconds": None,
+        "adopted_by": None,
+        "last_exit": None,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
+
+
+def listener(number: int | None, **fields: object) -> ListenerStatus:
+    made: dict[str, Any] = {
+        "service": "default",
+        "address": "tcp://0.0.0.0:9000",
+        "slot": number,
+        "depth": 0,
+        "limit": 1024,
+        "dropped": 0,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
+
+
+def plugin(name: str, version: str | None, **fields: object) -> PluginFigures:
+    made: dict[str, Any] = {
+        "name": name,
+        "distribution": f"reactorhost-{name}",
+        "version": version,
+        "services": ["default"],
+        "connect_per_second": 236.0,
+        "receive_per_second": 148_000.0,
+        "close_per_second": 231.0,
+        "latency": LATENCY,
+        "time_share": 0.5,
+        "errors": 0,
+        "errors_per_second": 0.0,
+        "last_error": None,
+        "last_error_age_seconds": None,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
+
+
+def event(seconds_ago: float, name: str, level: str = "info", **fields: object) -> EventStatus:
+    return {"time": NOON - seconds_ago, "level": level, "event": name, "fields": fields}  # type: ignore[typeddict-item]
+
+
+def history(samples: int = 300, end: float = NOON) -> History:
+    wave = [
+        140_000 * (1.2 + math.sin(second / 17) + 0.2 * math.sin(second / 3)) / 2.2
+        for second in range(int(end) - samples + 1, int(end) + 1)
+    ]
+    return {
+        "end": end,
+        "interval_seconds": 1.0,
+        "connections": [9638] * samples,
+        "accepted": [236.0] * samples,
+        "messages": wave,
+        "bytes_in": [value * 230 for value in wave],
+        "bytes_out": [value * 230 for value in wave],
+        "hook_errors": [0.0] * samples,
+    }
+
+
+def document(count: int = 8, /, **fields: object) -> StatusDocument:
+    """Return a host whose workers all serve; `fields` replace those of the document."""
+    everybody = [worker(number, 4243 + number) for number in range(count)]
+    made: dict[str, Any] = {
+        "schema": 1,
+        "version": "0.1.0",
+        "name": "default",
+        "pid": 4242,
+        "time": NOON,
+        "state": "running",
+        "generation": 7,
+        "started_at": NOON - 273_600,
+        "uptime_seconds": 273_600.0,
+        "daemon": True,
+        "run_dir": "/run/reactorhost/default",
+        "pid_file": "/run/reactorhost/default/master.pid",
+        "log_file": None,
+        "config_file": None,
+        "backlog": 1024,
+        "max_connections": 65_536,
+        "workers_wanted": count,
+        "workers_ready": count,
+        "reloading": False,
+        "services": [
+            {
+                "name": "default",
+                "addresses": ["tcp://0.0.0.0:9000"],
+                "plugins": [
+                    {"name": "accesslog", "distribution": "reactorhost-accesslog", "version": "0.2.1"},
+                    {"name": "echo", "distribution": "reactorhost-echo", "version": "0.1.0"},
+                ],
+            }
+        ],
+        "totals": {
+            "connections": sum(each["connections"] for each in everybody),
+            "accepted": 3_000_000,
+            "refused": 12,
+            "messages": 40_000_000,
+            "bytes_in": 16 << 30,
+            "bytes_out": 16 << 30,
+            "hook_errors": 3,
+        },
+        "rates": rates(6.27),
+        "latency": LATENCY,
+        "master": {
+            "pid": 4242,
+            "cpu_percent": 1.6,
+            "rss_bytes": 24_800_000,
+            "pss_bytes": 9_000_000,
+            "lag_max_seconds": 90e-6,
+            "descriptors": 31,
+        },
+        "slots": [slot(number) for number in range(count)],
+        "workers": everybody,
+        "listeners": [listener(number) for number in range(count)],
+        "plugins": [
+            plugin("accesslog", "0.2.1", time_share=0.14),
+            plugin(
+                "echo",
+                "0.1.0",
+                time_share=0.86,
+                errors=3,
+                last_error="ValueError: no such room",
+                last_error_age_seconds=7860.0,
+            ),
+        ],
+        "events": [
+            event(400.0, "reload_started", generation=7),
+            event(390.0, "reload_finished", generation=7),
+        ],
+        "history": None,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
+
+
+def troubled(**fields: object) -> StatusDocument:
+    """Return a host of eight slots with a worker that drains, one that starts, one stuck, and a slot in back-off."""
+    made = document(8)
+    workers = made["workers"]
+    workers[2].update({"state": "stuck", "lag_max_seconds": None, "tick_age_seconds": 31.0, "cpu_percent": 100.0})
+    workers[5].update({"state": "draining", "generation": 6, "connections": 315, "deadline_seconds": 3000.0})
+    workers[5]["rates"] = rates(0.19)
+    starting = worker(
+        5,
+        4311,
+        "starting",
+        uptime_seconds=1.2,
+        connections=0,
+        rates=rates(0.0),
+        latency=UNKNOWN_LATENCY,
+        restarts=3,
+        pss_bytes=None,
+        tick_age_seconds=None,
+        lag_max_seconds=None,
+    )
+    workers[6:7] = [starting]
+    made["slots"][6] = slot(
+        6, "backoff", restarts=3, retry_seconds=4.0, adopted_by=4243, last_exit="signal 11 (SIGSEGV)"
+    )
+    made["workers_ready"] = 6
+    made["listeners"][3]["depth"] = 400
+    made["rates"]["hook_errors"] = 2.0
+    made["events"] += [
+        event(
+            6.0,
+            "worker_crashed",
+            "error",
+            slot=6,
+            pid=4249,
+            how="signal 11 (SIGSEGV)",
+            last_turn="0.1s ago",
+            connections=1547,
+            rss_peak_bytes=48_000_000,
+            restarts=3,
+        ),
+        event(2.0, "worker_starting", slot=5, pid=4311, generation=7),
+        event(1.0, "worker_draining", slot=5, pid=4248, generation=6, connections=308, seconds=3600.0),
+    ]
+    made.update(fields)  # type: ignore[typeddict-item]  # a test's own fields
+    return made
