@@ -362,8 +362,7 @@ class Master:
 
     def _tell_stop_progress(self) -> None:
         left = self._reporter.connections()
-        deadlines = [each.deadline for each in self._roster.members.values() if each.deadline is not None]
-        seconds = max(0.0, max(deadlines, default=0.0) - time.monotonic())
+        seconds = self._roster.seconds_to_stop(time.monotonic())
         for watcher in self._stop_watchers:
             text = f"{left} connections open on {len(self._roster.members)} workers, at most {seconds:.0f} s left"
             watcher.progress(text, connections=left, workers=len(self._roster.members), seconds=round(seconds, 1))

@@ -25,6 +25,7 @@ from reactorhost.plugins.discovery import find, installed
 from reactorhost.plugins.identity import PluginIdentity, PluginReport
 from reactorhost.plugins.loading import load
 
+_GRACE_SECONDS = 1.0
 _MOST_DETAILS = 32_000
 """Characters of a traceback that are told; with the rest of the line they fit the pipe's 64 KiB."""
 
@@ -60,7 +61,7 @@ def _inspect_each(
     reports = []
     try:
         for named, identity in plugins:
-            children.append(_start(named, identity, host_version))
+            children.append(_start(named, identity, host_version, timeout_seconds))
         deadline = time.monotonic() + timeout_seconds
         reports = [_report(child, deadline, timeout_seconds) for child in children]
     finally:
@@ -69,10 +70,12 @@ def _inspect_each(
     return reports
 
 
-def _start(named: str, identity: PluginIdentity, host_version: str) -> _Child:
+def _start(named: str, identity: PluginIdentity, host_version: str, timeout_seconds: float) -> _Child:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
+        # Should this process be ended before it can end its child.
+        signal.setitimer(signal.ITIMER_REAL, timeout_seconds + _GRACE_SECONDS)
         _try_to_load(named, identity, host_version, writer)
     os.close(writer)
     return _Child(identity, pid, os.pidfd_open(pid), reader)

@@ -33,7 +33,7 @@ def place(error: BaseException, home: str | None) -> str | None:
     innermost = innermost_at_home = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
-        if _leads_to_plugins(file):
+        if _leads_to_plugins(file) or file.startswith("<frozen "):
             continue
         innermost = f"{file}:{line}"
         if home is not None and lies_in(home, file):

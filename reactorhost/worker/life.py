@@ -35,6 +35,8 @@ from reactorhost.worker.worker import Worker
 _PUBLISH_SECONDS = 0.25
 _FAREWELL_SECONDS = 1.0
 _ROWS_A_TURN = 200
+_MOST_ERROR_WORDS = 500
+_MOST_DETAILS = 32_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class WorkerLife:
         """Live, and return the exit status."""
         self._reactor.watch_signals({signal.SIGTERM: self._terminated, signal.SIGQUIT: self._quit})
         process.end_when_stuck(self._task.settings.stop_timeout + _FAREWELL_SECONDS + 2)
+        os.register_at_fork(after_in_child=self._close_in_fork)
         try:
             self._boot()
         except ReactorhostError as error:
@@ -101,6 +104,13 @@ class WorkerLife:
         self._hooks.worker_stop(self._worker)
         self._store_counters()
         return 0
+
+    def _close_in_fork(self) -> None:
+        # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
+        self._line.close_inherited()
+        self._intake.close_inherited()
+        for each in self._task.listeners:
+            each.socket.close()
 
     # Booting.
 
@@ -120,6 +130,7 @@ class WorkerLife:
                 self._tally,
                 ids,
                 self._hook_failed,
+                self._log,
                 close_timeout=settings.close_timeout,
                 idle_timeout=settings.idle_timeout,
                 max_send_buffer=settings.max_send_buffer,
@@ -284,8 +295,8 @@ class WorkerLife:
             plugin=plugin,
             hook=hook,
             **peer,
-            error=f"{type(error).__name__}: {error}",
-            details=tracebacks.text(error),
+            error=f"{type(error).__name__}: {error}"[:_MOST_ERROR_WORDS],
+            details=tracebacks.text(error)[-_MOST_DETAILS:],
         )
 
     def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import logging
 import socket
 import sys
 from collections import deque
@@ -14,6 +16,7 @@ from hypothesis import given, strategies
 
 from reactorhost.connection import CloseReason, Connection
 from reactorhost.hookspecs import hookimpl
+from reactorhost.logs import EventLog
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor.timers import Timer, Timers
@@ -131,7 +134,7 @@ class Stage:
             self.closed.append(reason)
 
         namespace = type("Plugin", (), {})()
-        implemented = {"close": close, **{name: hookimpl(hook) for name, hook in hooks.items()}}
+        implemented = {"close": close} | {name: hookimpl(hook) for name, hook in hooks.items()}
         for name, hook in implemented.items():
             setattr(namespace, name, hook)
         plugin = LoadedPlugin(PluginIdentity("paper", None, None, "paper"), namespace, tuple(implemented), None)
@@ -142,6 +145,7 @@ class Stage:
             self.tally,
             itertools.count(1),
             lambda plugin, hook, connection, error: self.failures.append((plugin, hook, str(error))),
+            EventLog(logging.getLogger("reactorhost")),
             close_timeout=10.0,
             idle_timeout=idle_timeout,
             max_send_buffer=max_send_buffer,
@@ -348,6 +352,22 @@ def test_an_exception_in_receive_is_told_and_closes_with_what_was_sent_before() 
     assert stage.failures == [("paper", "receive", "spoiled")]
     assert bytes(stage.socket.sent) == b"before"
     assert stage.closed == [CloseReason.ERROR]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize("hook", ["connect", "receive", "close", "timer"])
+def test_no_kind_of_interrupt_gets_past_the_host(kind: type[BaseException], hook: str) -> None:
+    def raise_it(*arguments: object) -> None:
+        raise kind
+
+    stage = Stage(**({hook: lambda connection: raise_it()} if hook in ("connect", "receive") else {}))
+    if hook == "close":
+        stage = Stage(close=lambda connection: raise_it())
+    if hook == "timer":
+        stage.connection.call_later(0.0, raise_it)
+        stage.reactor.turn()
+    stage.receive(b"x", b"")
+    assert [(name, error) for _, name, error in stage.failures] == [(hook, f"the plugin raised {kind.__name__}")]
 
 
 def test_a_plugin_that_calls_exit_ends_its_connection_and_not_the_worker() -> None:
