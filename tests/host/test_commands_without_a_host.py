@@ -254,7 +254,9 @@ def test_help_lists_every_command_and_each_has_help_of_its_own() -> None:
         assert shown.stdout.startswith("Usage: reactorhost " + command)
 
 
-@pytest.mark.parametrize("command", ["stop", "restart", "reload", "status", "scale", "connections", "plugins", "reopen"])
+@pytest.mark.parametrize(
+    "command", ["stop", "restart", "reload", "status", "scale", "connections", "plugins", "reopen"]
+)
 def test_commands_to_a_running_host_take_its_name_and_its_directory(command: str) -> None:
     shown = run(command, "--help").stdout
     assert "--name" in shown
