@@ -300,7 +300,7 @@ class Master:
             slot=ended.member.slot,
             pid=ended.member.pid,
             how=death.why,
-            last_turn=f"{max(0.0, time.monotonic() - counters.tick):.1f}s ago" if counters.tick else "none",
+            last_turn_seconds_ago=round(max(0.0, time.monotonic() - counters.tick), 1) if counters.tick else None,
             connections=counters.connections,
             rss_peak_bytes=counters.rss_peak_bytes,
             restarts=self._roster.slots[ended.member.slot].restarts,
@@ -357,7 +357,7 @@ class Master:
         if at_once or not connections:
             self._log.info("host_stopping", connections=connections)
         else:
-            seconds = f"{self._settings.stop_timeout:g}"
+            seconds = self._settings.stop_timeout
             self._log.info("host_stopping", connections=connections, seconds=seconds, hint="again: stops at once")
 
     def _tell_stop_progress(self) -> None:
@@ -431,6 +431,9 @@ class Master:
             self._roster.scale(fresh.workers)
         # What a process has for its whole life stays as it is, in the status too.
         kept = {name: getattr(self._settings, name) for name in _FIXED_SETTINGS}
+        waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
+        if waiting:
+            self._log.warning("settings_wait_for_restart", settings=",".join(waiting))
         self._settings = dataclasses.replace(fresh, **kept)
         self._roster.boot_timeout = fresh.boot_timeout
         self._roster.stop_timeout = fresh.stop_timeout

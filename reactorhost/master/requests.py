@@ -77,7 +77,7 @@ class Requests:
         try:
             self.master.change_settings(self.launch.read_again())
         except ReactorhostError as error:
-            told = "; ".join(error.lines())
+            told = "; ".join(line.strip() for line in error.lines())
             self.log.error("configuration_refused", error=told, hint="nothing was changed")  # noqa: TRY400  no logger
             return
         with contextlib.suppress(ReactorhostError):

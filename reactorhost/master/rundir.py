@@ -100,7 +100,7 @@ class RunDirectory:
             pids = [int(line.split()[1]) for line in self.workers_file.read_text().splitlines()]
         except (OSError, ValueError, IndexError):
             return False
-        return any(Path(f"/proc/{pid}").exists() for pid in pids)
+        return any(_lives(pid) for pid in pids)
 
     def clean_up(self) -> None:
         """Remove everything that is ours; the lock is given up last, and the directories only if they are empty."""
@@ -185,14 +185,23 @@ def running_instances(base: Path) -> list[str]:
     return [name for name in names if holder_pid(base / name) is not None]
 
 
+def _lives(pid: int) -> bool:
+    """Tell whether a process runs, and does not only wait to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
 def _replace(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     if path.exists() and not path.is_file():
         # root could put a file in the place of /dev/null.
         raise FileExistsError(errno.EEXIST, "it exists and is no file")
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    # Always the same name: what a master left that was killed right here, the next one takes away.
+    fresh = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
         os.rename(fresh, path)

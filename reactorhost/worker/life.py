@@ -213,6 +213,7 @@ class WorkerLife:
         self._drain(seconds, final=os.getppid() != self._task.master_pid)
 
     def _quit(self) -> None:
+        self._line.send({"report": Report.LEAVING, "seconds": 0})
         self._stop_accepting(final=False)
         self._stage = Stage.DRAINING
         for transport in self._transports():
@@ -229,7 +230,7 @@ class WorkerLife:
             return
         self._stop_accepting(final=final)
         self._stage = Stage.DRAINING
-        self._log.info("worker_draining", connections=self._tally.connections, seconds=f"{seconds:.1f}")
+        self._log.info("worker_draining", connections=self._tally.connections, seconds=round(seconds, 1))
         for service in self._services.values():
             service.drain()
         self._leave_if_empty()

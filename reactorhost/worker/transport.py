@@ -240,7 +240,7 @@ class StreamTransport:
     @property
     def age(self) -> float:
         """Seconds since the connection was accepted."""
-        return time.monotonic() - self._accepted_at
+        return self._service.reactor.now - self._accepted_at
 
     @property
     def queued(self) -> int:

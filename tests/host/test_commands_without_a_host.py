@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from clients import answers
 from daemons import COMMAND, run
-
 from reactorhost import __version__
 from reactorhost.testing import LiveHost
 
@@ -148,9 +148,16 @@ def test_check_holds_a_plugins_table_against_its_options(tmp_path: Path) -> None
     assert "did you mean 'format'?" in checked.stderr
 
 
-def test_check_and_start_say_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "plugins = 'echo'\n[host]\nworkres = 2\n",
+        "plugins = ['accesslog', 'echo']\n[plugin.accesslog]\nformat = 'yaml'\n",
+    ],
+)
+def test_check_and_start_say_the_same(tmp_path: Path, rest: str) -> None:
     config = tmp_path / "host.toml"
-    config.write_text("[host]\nworkres = 2\n[service.a]\nlisten = 'tcp://127.0.0.1:0'\nplugins = 'echo'\n")
+    config.write_text(f"[service.a]\nlisten = 'tcp://127.0.0.1:0'\n{rest}")
     checked = run("check", "--config", str(config))
     started = run("start", "--config", str(config), "--run-dir", str(tmp_path / "run"))
     assert (checked.returncode, checked.stderr) == (started.returncode, started.stderr)

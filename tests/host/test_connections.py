@@ -165,6 +165,37 @@ def test_half_close_gets_a_large_answer_that_nobody_reads_yet(live_host: Hosts, 
     assert told(host) == {"event": "close", "id": 1, "reason": "peer", "read": 1, "sent": 8 * MIB}
 
 
+def test_half_close_gets_the_little_that_does_not_fit_into_the_kernel(live_host: Hosts, tmp_path: Path) -> None:
+    plugin = plugin_file(
+        tmp_path,
+        "full",
+        """
+        answered = 0
+
+        @hookimpl
+        def receive(connection, data):
+            global answered
+            if data == b"fill":
+                while not connection.queued:
+                    connection.send(bytes(4096))
+                    answered += 4096
+                tell("filled", bytes=answered)
+            else:
+                connection.send(data)
+        """,
+    )
+    host = live_host("--plugin", plugin, "--workers", "1")
+    with host.connect() as client, host.connect() as other:
+        client.sendall(b"fill")
+        filled = told(host)["bytes"]
+        client.shutdown(socket.SHUT_WR)
+        # The end has been seen for certain when somebody else was served twice after it.
+        for _ in range(2):
+            other.sendall(b"x")
+            assert other.recv(1) == b"x"
+        assert len(everything(client)) == filled
+
+
 def test_reset_in_the_middle_ends_that_connection_alone(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "witness", WITNESS, ECHO), "--workers", "1")
     pid = worker_pid(host)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
-from clients import answers, ended
-from waiting import until
 
+from clients import answers, ended
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from waiting import until
 
 Hosts = Callable[..., LiveHost]
 

@@ -139,9 +139,9 @@ def test_whatever_waits_in_the_queue_of_a_killed_worker_is_answered(
     until(lambda: is_stopped(victim), "the worker's stop")
     asking = Asking(address, 64)
     try:
-        while not (asking.waiting and len(asking.answered) + sum(queues(address[1])) == 64):
+        # The other worker has answered its own, and the rest is where the stopped one would find it.
+        while not (asking.answered and asking.waiting and len(asking.answered) + sum(queues(address[1])) == 64):
             asking.turn(0.02)
-        assert len(asking.answered) > 0
         os.kill(victim, signal.SIGKILL)
         asking.finish()
     finally:

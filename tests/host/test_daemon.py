@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import started
 from clients import answers
 from daemons import COMMAND, Daemon, run
-from waiting import all_end, until
-
 from reactorhost import __version__
+from waiting import all_end, until
 
 Daemons = Callable[..., Daemon]
 
@@ -192,11 +192,11 @@ def test_a_starter_that_is_killed_does_not_disturb_the_daemon(
     assert host.command("stop").returncode == 0
     plugins = ("--plugin", write_plugin(waits), "--plugin", "echo")
     places = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(host.run_dir), "--log-file", str(host.log_path))
-    with subprocess.Popen([*COMMAND, "start", "-d", "--workers", "1", *plugins, *places]) as starter:
-        # Opens when the plugin waits in its hook.
-        with gate.open("w"):
-            starter.kill()
-            starter.wait()
+    command = [*COMMAND, "start", "-d", "--workers", "1", *plugins, *places]
+    # The gate opens when the plugin waits in its hook.
+    with subprocess.Popen(command) as starter, gate.open("w"):
+        starter.kill()
+        starter.wait()
     until((host.run_dir / "master.pid").exists, "the daemon")
     host.find()
     with host.connect() as client:

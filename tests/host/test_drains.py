@@ -95,13 +95,14 @@ def test_stop_answers_whoever_waits_in_the_queues(live_host: Hosts) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     until(lambda: all(is_stopped(pid) for pid in pids), "the workers' stop")
+    host.signal(signal.SIGTERM)
+    # The order to leave has been given before anybody comes: it will be the first thing that they see.
+    host.until(lambda status: all(worker["state"] == "stopping" for worker in status["workers"]))
     clients = [socket.create_connection(address, timeout=DEADLINE_SECONDS) for _ in range(20)]
     try:
         for client in clients:
             client.sendall(b"hello")
         until(lambda: sum(queues(address[1])) == 20, "everybody in a queue")
-        host.signal(signal.SIGTERM)
-        host.wait_for_log("host_stopping")
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
         for client in clients:

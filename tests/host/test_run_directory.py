@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.errors import AlreadyRunningError, NotPermittedError
+from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError
 from reactorhost.master.rundir import RunDirectory, holder_pid, running_instances
 
 
@@ -118,5 +118,5 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("")
     with pytest.raises(NotPermittedError, match="is not a directory"):
         directory(tmp_path / "one").prepare()
-    with pytest.raises(NotPermittedError, match="cannot make the run directory"):
+    with pytest.raises(ReactorhostError, match="cannot make the run directory"):
         directory(tmp_path / "one" / "two").prepare()

@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from clients import answers, read_exactly
 from daemons import COMMAND, run
-
 from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
 
 Hosts = Callable[..., LiveHost]

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 import started
 from clients import answers, ended
 from daemons import COMMAND, run
-from users import NOBODY, run_unprivileged
-
 from reactorhost.testing import LiveHost
+from users import NOBODY, run_unprivileged
 
 Hosts = Callable[..., LiveHost]
 
