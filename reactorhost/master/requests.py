@@ -50,6 +50,7 @@ class Requests:
     def verbs(self) -> Mapping[str, Verb]:
         """Return what each verb of the control socket asks for."""
         return {
+            "ping": lambda session, request: session.done(),
             "status": lambda session, request: session.done(document=self.master.status()),
             "stop": lambda session, request: self.master.ask_stop(session, at_once=bool(request.get("now"))),
             "reload": lambda session, request: self.master.ask_reload(session),

@@ -68,10 +68,16 @@ class RunDirectory:
         Raises:
             AlreadyRunningError: another process is.
         """
+        if self.lock_file.exists() and not self._made:
+            # A host that could not clean up left it all behind, so it falls to us.
+            self._made.append(self.path)
         try:
             self._lock = self._locked()
         except OSError as error:
             raise error_of_system(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+        if self.pid_file.parent == self.path:
+            # Whose it was is gone, or we had no lock.
+            self.pid_file.unlink(missing_ok=True)
 
     def write_pid_file(self) -> None:
         """Write the master's process id.

@@ -51,6 +51,7 @@ def test_the_kernel_names_the_holder_until_its_death_however_it_dies(tmp_path: P
     ours.prepare()
     ours.take_lock()
     ours.clean_up()
+    assert not (tmp_path / "one").exists(), "what the dead one could not remove falls to the next"
 
 
 def test_a_second_host_is_told_who_is_first(tmp_path: Path) -> None:
