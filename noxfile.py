@@ -64,6 +64,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Run the tests under load for minutes: hundreds of reloads and kills, a gigabyte, 5,000 idle clients."""
+    install(session, "test")
+    files = [f"tests/host/test_{name}.py" for name in ("zero_loss", "crashes", "connections")]
+    session.run("pytest", *files, "--soak", "--timeout", "1800", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Measure what the tests reach, in every process that they start."""
     install(session, "test", "coverage")

@@ -8,9 +8,14 @@ plugin's.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+_MOST_WORDS = 4000
+_MOST_DETAILS = 32_000
+"""Characters that are told to another process; of a traceback its end."""
 
 
 class ReactorhostError(Exception):
@@ -37,10 +42,10 @@ class ReactorhostError(Exception):
         """Return the error as values that another process can make it from again: see `error_from_fields`."""
         return {
             "status": self.exit_status,
-            "what": self.what,
+            "what": self.what[:_MOST_WORDS],
             "where": self.where,
             "hint": self.hint,
-            "details": self.details,
+            "details": self.details and self.details[-_MOST_DETAILS:],
         }
 
 
@@ -118,7 +123,13 @@ class ConfigError(ReactorhostError):
 
     def as_fields(self) -> dict[str, object]:
         """Return the error as one text: its problems need not be told apart any more."""
-        return {**super().as_fields(), "what": "\n".join(self.lines())}
+        return {**super().as_fields(), "what": "\n".join(self.lines())[:_MOST_WORDS]}
+
+
+def error_of_system(error: OSError, what: str, *, hint: str) -> ReactorhostError:
+    """Return the error for a system call that failed: its own kind where the user may not do it."""
+    kind = NotPermittedError if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ReactorhostError
+    return kind(f"{what}: {error.strerror}", hint=hint)
 
 
 def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:

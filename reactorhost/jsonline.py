@@ -182,7 +182,8 @@ def _object(line: bytes | bytearray) -> Message | None:
     """Return the object that a line holds, or None when it holds none."""
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
+        # RecursionError: some thousand brackets in each other.
         return None
     return message if isinstance(message, dict) else None
 

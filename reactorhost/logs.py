@@ -127,6 +127,10 @@ class AppendHandler(logging.Handler):
         for data in held or ():
             self._write(data)
 
+    def forget_held(self) -> None:
+        """Keep nothing back any more, and drop what was: in a forked process, whose parent writes those lines."""
+        self._held = None
+
     def reopen(self) -> None:
         """Open the file again, after somebody moved it away.
 
@@ -175,6 +179,7 @@ def inherit(log_format: LogFormat, level: str, **context: object) -> AppendHandl
     """
     root = logging.getLogger()
     handler = next(handler for handler in root.handlers if isinstance(handler, AppendHandler))
+    handler.forget_held()
     handler.setFormatter(TextFormatter(context) if log_format == "text" else JsonFormatter(context))
     root.setLevel(level.upper())
     return handler

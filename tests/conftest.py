@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 pytest_plugins = ["reactorhost.testing"]
@@ -16,3 +18,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Tell whether the long form was asked for."""
     return bool(request.config.getoption("--soak"))
+
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Report something measured, to be read below the results of the long form."""
+
+    def report(text: str) -> None:
+        request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {text}")
+
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was measured."""
+    if config.getoption("--soak"):
+        terminalreporter.section("figures")
+        for text in config.stash.get(_FIGURES, []):
+            terminalreporter.line(text)

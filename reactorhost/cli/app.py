@@ -84,12 +84,12 @@ class LazyGroup(click.Group):
 @click.option("--traceback", is_flag=True, expose_value=False, help="Show the traceback of a failure.")
 @click.pass_context
 def reactorhost(context: click.Context) -> None:
-    r"""Host any TCP protocol: a master forks workers, plugins handle the bytes.
+    """Host any TCP protocol: a master forks workers, plugins handle the bytes.
 
     \b
     Try it:  reactorhost start --plugin echo
              nc 127.0.0.1 9000
-    """
+    """  # noqa: D301  click reads the character \b
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

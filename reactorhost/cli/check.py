@@ -64,19 +64,17 @@ def _check_plugins(settings: Settings) -> None:
     """
     from reactorhost.plugins import discovery
     from reactorhost.plugins.inspection import inspect
-    from reactorhost.plugins.options import fill
 
     problems: list[Problem] = []
     for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
         discovery.find(named)
-        report = inspect(named, settings.boot_timeout, __version__)
+        name = discovery.name_of(named)
+        table = settings.plugin_tables.get(name, {})
+        report = inspect(named, settings.boot_timeout, __version__, table, partial(_where, settings, name))
+        if report.status == PluginError.exit_status:
+            raise PluginError("\n".join(report.error or ()), details=report.details)
         if report.error is not None:
-            raise PluginError("\n".join(report.error), details=report.details)
-        name = report.identity.name
-        try:
-            fill(name, report.options, settings.plugin_tables.get(name, {}), partial(_where, settings, name))
-        except ConfigError as error:
-            problems += error.problems
+            problems.append(Problem("\n".join(report.error)))
     if problems:
         raise ConfigError(problems)
 

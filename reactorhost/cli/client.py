@@ -22,6 +22,8 @@ from reactorhost.master.rundir import holder_pid, running_instances
 
 Message = dict[str, Any]
 
+_SILENCE_SECONDS = 5.0
+
 
 def ask(
     location: Location, verb: str, progress: Callable[[Message], object] | None = None, **fields: object
@@ -44,11 +46,31 @@ def ask(
 def conversation(location: Location, verb: str, **fields: object) -> Iterator[Message]:
     """Yield the messages that answer a verb, until the host ends the conversation or itself."""
     with connect(location) as sock, contextlib.suppress(ConnectionError):
+        _make_sure_that_it_answers(sock, location)
         sock.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
         with sock.makefile("rb") as lines:
             for line in lines:
                 message: Message = json.loads(line)
                 yield message
+
+
+def _make_sure_that_it_answers(sock: socket.socket, location: Location) -> None:
+    """Ask for nothing, so that a master that stands still is told from an answer that takes its time.
+
+    Raises:
+        ReactorhostError: it does not answer.
+    """
+    sock.settimeout(_SILENCE_SECONDS)
+    try:
+        sock.sendall(b'{"verb":"ping"}\n')
+        sock.recv(4096)
+    except TimeoutError:
+        what = f"the master of {location.name!r} (pid {running_pid(location)}) does not answer"
+        raise ReactorhostError(what, hint="it may be stopped (kill -CONT) or overloaded; see its log") from None
+    except ConnectionError:
+        # It ends right now: what is asked next meets that too.
+        return
+    sock.settimeout(None)
 
 
 def running_pid(location: Location) -> int:

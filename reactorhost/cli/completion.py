@@ -11,13 +11,13 @@ from reactorhost.cli.app import reactorhost
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the completion script of a shell.
+    """Print the completion script of a shell.
 
     \b
     bash:  reactorhost completion bash > ~/.local/share/bash-completion/completions/reactorhost
     zsh:   reactorhost completion zsh > "${fpath[1]}/_reactorhost"
     fish:  reactorhost completion fish > ~/.config/fish/completions/reactorhost.fish
-    """
+    """  # noqa: D301  click reads the character \b
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(reactorhost, {}, "reactorhost", "_REACTORHOST_COMPLETE")

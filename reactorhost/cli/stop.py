@@ -120,6 +120,8 @@ def _follow(sock: socket.socket, pidfd: int) -> bool:
 def _signal_and_wait(pid: int, pidfd: int, *, at_once: bool) -> None:
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGQUIT if at_once else signal.SIGTERM)
+        # One that was stopped takes the signal only when it goes on.
+        signal.pidfd_send_signal(pidfd, signal.SIGCONT)
     except ProcessLookupError:
         return
     except PermissionError:

@@ -12,6 +12,8 @@ from reactorhost.errors import ConfigError, Problem
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
+_MOST_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class TomlFile:
@@ -36,10 +38,14 @@ def read(path: Path) -> TomlFile:
         ConfigError: it cannot be read, or is not TOML; with the line.
     """
     try:
-        content = path.read_bytes()
+        # One byte more than may be, of whatever it is: a device would never end.
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         what = f"the configuration file cannot be read: {error.strerror}"
         raise ConfigError([Problem(what, str(path))]) from None
+    if len(content) > _MOST_BYTES:
+        raise ConfigError([Problem("the configuration file is longer than 1 MiB", str(path))])
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

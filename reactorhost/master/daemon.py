@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields
@@ -82,6 +83,7 @@ def _live(run: Callable[[Callable[[StatusDocument], None]], None], starter: Star
 
 def _wait(messages: Any) -> StatusDocument:
     pid = 0
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         for line in messages:
             message = json.loads(line)
@@ -95,4 +97,11 @@ def _wait(messages: Any) -> StatusDocument:
         if pid:
             os.kill(pid, signal.SIGTERM)
         raise StoppedEarlyError("interrupted before the host was ready") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     raise BootError("the host ended before it was ready", hint="start it without -d to see why")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Take TERM as Ctrl-C: a starter that is told to end must not leave a host behind that nobody waits for."""
+    raise KeyboardInterrupt

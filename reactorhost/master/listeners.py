@@ -233,9 +233,11 @@ def _resolved(address: Address) -> Iterator[tuple[socket.AddressFamily, tuple[An
         return
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: a label that is empty or too long never gets as far as the resolver.
+        reason = error.strerror if isinstance(error, OSError) else "no host can have that name"
         raise ReactorhostError(
-            f"{address} cannot be resolved: {error.strerror}", hint="give an address of this machine"
+            f"{address} cannot be resolved: {reason}", hint="give an address of this machine"
         ) from None
     families = {family: sockaddr for family, _, _, _, sockaddr in reversed(found)}
     for family in sorted(families):

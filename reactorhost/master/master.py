@@ -336,7 +336,7 @@ class Master:
             slot=ended.member.slot,
             pid=ended.member.pid,
             how=death.why,
-            last_turn=f"{max(0.0, time.monotonic() - counters.tick):.1f}s ago" if counters.tick else "none",
+            last_turn_seconds_ago=round(max(0.0, time.monotonic() - counters.tick), 1) if counters.tick else None,
             connections=counters.connections,
             rss_peak_bytes=counters.rss_peak_bytes,
             restarts=self._roster.slots[ended.member.slot].restarts,
@@ -394,13 +394,12 @@ class Master:
         if at_once or not connections:
             self._log.info("host_stopping", connections=connections)
         else:
-            seconds = f"{self._settings.stop_timeout:g}"
+            seconds = self._settings.stop_timeout
             self._log.info("host_stopping", connections=connections, seconds=seconds, hint="again: stops at once")
 
     def _tell_stop_progress(self) -> None:
         left = self._reporter.connections()
-        deadlines = [each.deadline for each in self._roster.members.values() if each.deadline is not None]
-        seconds = max(0.0, max(deadlines, default=0.0) - time.monotonic())
+        seconds = self._roster.seconds_to_stop(time.monotonic())
         for watcher in self._stop_watchers:
             text = f"{left} connections open on {len(self._roster.members)} workers, at most {seconds:.0f} s left"
             watcher.progress(text, connections=left, workers=len(self._roster.members), seconds=round(seconds, 1))
@@ -480,6 +479,9 @@ class Master:
             self._roster.scale(fresh.workers)
         # What a process has for its whole life stays as it is, in the status too.
         kept = {name: getattr(self._settings, name) for name in _FIXED_SETTINGS}
+        waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
+        if waiting:
+            self._log.warning("settings_wait_for_restart", settings=",".join(waiting))
         self._settings = dataclasses.replace(fresh, **kept)
         self._roster.boot_timeout = fresh.boot_timeout
         self._roster.stop_timeout = fresh.stop_timeout

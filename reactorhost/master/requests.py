@@ -50,6 +50,7 @@ class Requests:
     def verbs(self) -> Mapping[str, Verb]:
         """Return what each verb of the control socket asks for."""
         return {
+            "ping": lambda session, request: session.done(),
             "status": self._status,
             "recycle": self._recycle,
             "stop": lambda session, request: self.master.ask_stop(session, at_once=bool(request.get("now"))),
@@ -78,7 +79,7 @@ class Requests:
         try:
             self.master.change_settings(self.launch.read_again())
         except ReactorhostError as error:
-            told = "; ".join(error.lines())
+            told = "; ".join(line.strip() for line in error.lines())
             self.log.error("configuration_refused", error=told, hint="nothing was changed")  # noqa: TRY400  no logger
             return
         with contextlib.suppress(ReactorhostError):

@@ -269,6 +269,10 @@ class Roster:
         """Say whether nothing is left to stop."""
         return self.mode is Mode.STOPPING and not self.members
 
+    def seconds_to_stop(self, now: float) -> float:
+        """Return how long a stop still waits for connections to end."""
+        return 0.0 if self._stop_at is None or self._hurry else max(0.0, self._stop_at - now)
+
     def next_at(self, now: float) -> float | None:
         """Return when something is due that no event will tell, or None."""
         return min(self._deadlines(now), default=None)

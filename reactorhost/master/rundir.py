@@ -7,6 +7,7 @@ holds it, so a process id that went to a stranger is never taken for ours, and a
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -14,7 +15,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError
+from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_of_system
 
 _FLOCK = struct.Struct("@hhllii")
 
@@ -47,15 +48,15 @@ class RunDirectory:
         """Make the directory, or check that it is ours and nobody else may write to it.
 
         Raises:
-            NotPermittedError: it is somebody else's, open to others, or cannot be made.
+            ReactorhostError: it is somebody else's, open to others, or cannot be made.
         """
         try:
             for missing in reversed([each for each in (self.path, *self.path.parents) if not each.exists()]):
                 missing.mkdir(0o755 if os.geteuid() == 0 else 0o700)
                 self._made.append(missing)
         except OSError as error:
-            raise NotPermittedError(
-                f"cannot make the run directory {self.path}: {error.strerror}", hint="choose another with --run-dir"
+            raise error_of_system(
+                error, f"cannot make the run directory {self.path}", hint="choose another with --run-dir"
             ) from None
         # Who may write to the parent may put another directory in this one's place.
         for path in (self.path.parent, self.path):
@@ -67,10 +68,16 @@ class RunDirectory:
         Raises:
             AlreadyRunningError: another process is.
         """
+        if self.lock_file.exists() and not self._made:
+            # A host that could not clean up left it all behind, so it falls to us.
+            self._made.append(self.path)
         try:
             self._lock = self._locked()
         except OSError as error:
-            raise NotPermittedError(f"cannot write {self.lock_file}: {error.strerror}") from None
+            raise error_of_system(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+        if self.pid_file.parent == self.path:
+            # Whose it was is gone, or we had no lock.
+            self.pid_file.unlink(missing_ok=True)
 
     def write_pid_file(self) -> None:
         """Write the master's process id.
@@ -81,8 +88,8 @@ class RunDirectory:
         try:
             _replace(self.pid_file, f"{os.getpid()}\n")
         except OSError as error:
-            raise ReactorhostError(
-                f"cannot write the pid file {self.pid_file}: {error.strerror}", hint="choose another with --pid-file"
+            raise error_of_system(
+                error, f"cannot write the pid file {self.pid_file}", hint="choose another with --pid-file"
             ) from None
 
     def write_workers(self, rows: Iterable[tuple[int, int, int]]) -> None:
@@ -99,7 +106,7 @@ class RunDirectory:
             pids = [int(line.split()[1]) for line in self.workers_file.read_text().splitlines()]
         except (OSError, ValueError, IndexError):
             return False
-        return any(Path(f"/proc/{pid}").exists() for pid in pids)
+        return any(_lives(pid) for pid in pids)
 
     def clean_up(self) -> None:
         """Remove everything that is ours; the lock is given up last, and the directories only if they are empty."""
@@ -107,7 +114,7 @@ class RunDirectory:
             return
         with contextlib.suppress(OSError):
             # Not by its inode: the file system gives a number again at once.
-            if self.pid_file.read_text() == f"{os.getpid()}\n":
+            if self.pid_file.is_file() and self.pid_file.read_text() == f"{os.getpid()}\n":
                 self.pid_file.unlink()
         for path in (self.workers_file, self.control_socket, self.lock_file):
             with contextlib.suppress(OSError):
@@ -184,11 +191,23 @@ def running_instances(base: Path) -> list[str]:
     return [name for name in names if holder_pid(base / name) is not None]
 
 
+def _lives(pid: int) -> bool:
+    """Tell whether a process runs, and does not only wait to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
 def _replace(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.exists() and not path.is_file():
+        # root could put a file in the place of /dev/null.
+        raise FileExistsError(errno.EEXIST, "it exists and is no file")
+    # Always the same name: what a master left that was killed right here, the next one takes away.
+    fresh = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
         os.rename(fresh, path)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from reactorhost.config.settings import Settings
-from reactorhost.errors import NotPermittedError
+from reactorhost.errors import error_of_system
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.master.control import ControlServer
 from reactorhost.master.events import EventRing
@@ -123,8 +123,8 @@ def _open_log(settings: Settings) -> AppendHandler:
     try:
         return open_log(settings, master=os.getpid())
     except OSError as error:
-        raise NotPermittedError(
-            f"cannot open the log file {settings.log_file}: {error.strerror}", hint="choose another with --log-file"
+        raise error_of_system(
+            error, f"cannot open the log file {settings.log_file}", hint="choose another with --log-file"
         ) from None
 
 

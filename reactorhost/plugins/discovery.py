@@ -38,6 +38,8 @@ def find(named: str) -> PluginIdentity:
     """
     if names_a_file(named):
         return _of_file(named)
+    if "/" in named and "://" not in named:
+        raise PluginError(f"{named!r} is no plugin", hint="a plugin in a file is named by a path that ends in .py")
     if ":" in named:
         return _of_object(named)
     known = installed()

@@ -19,7 +19,7 @@ OnError = Callable[[str, str, Any, Exception], object]
 
 
 class ExitCalledError(Exception):
-    """A plugin called `sys.exit()`, which is not its business."""
+    """A plugin wanted to end the process, by `sys.exit()` or an interrupt, which is not its business."""
 
 
 def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnError) -> Callable[..., Any]:
@@ -28,7 +28,7 @@ def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnEr
     def call(subject: Any, *rest: Any) -> Any:
         try:
             return function(subject, *rest)
-        except (Exception, SystemExit) as raised:  # noqa: BLE001 - the one place for it
+        except BaseException as raised:  # noqa: BLE001 - the one place for it; an interrupt is the plugin's own too
             on_error(plugin, hook, subject, as_error(raised))
             return None
 
@@ -44,7 +44,7 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
     """
     try:
         yield
-    except (Exception, SystemExit) as raised:  # noqa: BLE001 - and the other
+    except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - and the other
         error = as_error(raised)
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
@@ -54,11 +54,12 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
         ) from error
 
 
-def as_error(raised: Exception | SystemExit) -> Exception:
-    """Return what a plugin raised as an error of its own, also where it called `sys.exit()`."""
+def as_error(raised: BaseException) -> Exception:
+    """Return what a plugin raised as an error of its own, also where it would end the process."""
     if isinstance(raised, Exception):
         return raised
-    return ExitCalledError(f"the plugin called sys.exit({raised.code!r})").with_traceback(raised.__traceback__)
+    what = f"called sys.exit({raised.code!r})" if isinstance(raised, SystemExit) else f"raised {type(raised).__name__}"
+    return ExitCalledError(f"the plugin {what}").with_traceback(raised.__traceback__)
 
 
 def _hint(error: BaseException) -> str | None:

@@ -49,7 +49,10 @@ class LoadedPlugin:
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """What trying to load a plugin showed; `error` holds what, where and hint when it cannot be loaded."""
+    """What trying to load a plugin showed.
+
+    `error` holds what, where and hint when it cannot be used, and `status` the exit status that this means.
+    """
 
     identity: PluginIdentity
     hooks: tuple[str, ...] = ()
@@ -57,3 +60,4 @@ class PluginReport:
     file: str | None = None
     error: tuple[str, ...] | None = None
     details: str | None = None
+    status: int = 0

@@ -14,9 +14,10 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, NoReturn
 
 from reactorhost.errors import PluginError, ReactorhostError
@@ -24,23 +25,35 @@ from reactorhost.hookspecs import OPTION_TYPES, Option
 from reactorhost.plugins.discovery import find, installed
 from reactorhost.plugins.identity import PluginIdentity, PluginReport
 from reactorhost.plugins.loading import load
+from reactorhost.plugins.options import WhereOf, configure
 
+Table = Mapping[str, object]
+Look = Callable[[str, PluginIdentity], PluginReport]
+
+_GRACE_SECONDS = 1.0
 _MOST_DETAILS = 32_000
 """Characters of a traceback that are told; with the rest of the line they fit the pipe's 64 KiB."""
 
 
-def inspect(named: str, timeout_seconds: float, host_version: str) -> PluginReport:
-    """Try to load one plugin, and tell what came of it."""
+def _nowhere(key: str) -> str | None:
+    return None
+
+
+def inspect(
+    named: str, timeout_seconds: float, host_version: str, table: Table | None = None, where_of: WhereOf = _nowhere
+) -> PluginReport:
+    """Try to load one plugin, configure it if there is a table of its options, and tell what came of it."""
     try:
         identity = find(named)
     except PluginError as error:
         return _refused(PluginIdentity(named, None, None, named), error)
-    return _inspect_each([(named, identity)], timeout_seconds, host_version)[0]
+    return _inspect_each([(named, identity)], timeout_seconds, partial(_loaded, host_version, table, where_of))[0]
 
 
 def inspect_all(timeout_seconds: float, host_version: str) -> list[PluginReport]:
     """Try to load every installed plugin, all at the same time."""
-    return _inspect_each(((identity.name, identity) for identity in installed()), timeout_seconds, host_version)
+    plugins = [(identity.name, identity) for identity in installed()]
+    return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version, None, _nowhere))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +67,13 @@ class _Child:
 
 
 def _inspect_each(
-    plugins: Iterable[tuple[str, PluginIdentity]], timeout_seconds: float, host_version: str
+    plugins: Iterable[tuple[str, PluginIdentity]], timeout_seconds: float, look: Look
 ) -> list[PluginReport]:
     children: list[_Child] = []
     reports = []
     try:
         for named, identity in plugins:
-            children.append(_start(named, identity, host_version))
+            children.append(_start(named, identity, look, timeout_seconds))
         deadline = time.monotonic() + timeout_seconds
         reports = [_report(child, deadline, timeout_seconds) for child in children]
     finally:
@@ -69,20 +82,22 @@ def _inspect_each(
     return reports
 
 
-def _start(named: str, identity: PluginIdentity, host_version: str) -> _Child:
+def _start(named: str, identity: PluginIdentity, look: Look, timeout_seconds: float) -> _Child:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _try_to_load(named, identity, host_version, writer)
+        # Should this process be ended before it can end its child.
+        signal.setitimer(signal.ITIMER_REAL, timeout_seconds + _GRACE_SECONDS)
+        _try_to_load(named, identity, look, writer)
     os.close(writer)
     return _Child(identity, pid, os.pidfd_open(pid), reader)
 
 
-def _try_to_load(named: str, identity: PluginIdentity, host_version: str, writer: int) -> NoReturn:
+def _try_to_load(named: str, identity: PluginIdentity, look: Look, writer: int) -> NoReturn:
     try:
         os.setsid()
         _fall_silent()
-        line = json.dumps(_as_json(_loaded(named, identity, host_version))).encode() + b"\n"
+        line = json.dumps(_as_json(look(named, identity))).encode() + b"\n"
         while line:
             line = line[os.write(writer, line) :]
     finally:
@@ -99,9 +114,13 @@ def _fall_silent() -> None:
     sys.stdin = sys.stdout = sys.stderr = os.fdopen(nowhere, "r+", buffering=1, closefd=False)
 
 
-def _loaded(named: str, identity: PluginIdentity, host_version: str) -> PluginReport:
+def _loaded(
+    host_version: str, table: Table | None, where_of: WhereOf, named: str, identity: PluginIdentity
+) -> PluginReport:
     try:
         plugin = load(named, host_version)
+        if table is not None:
+            configure(plugin, table, where_of)
     except ReactorhostError as error:
         return _refused(identity, error)
     return PluginReport(identity, plugin.hooks, plugin.options, plugin.file)
@@ -109,7 +128,7 @@ def _loaded(named: str, identity: PluginIdentity, host_version: str) -> PluginRe
 
 def _refused(identity: PluginIdentity, error: ReactorhostError) -> PluginReport:
     details = error.details[-_MOST_DETAILS:] if error.details else None
-    return PluginReport(identity, error=tuple(error.lines()), details=details)
+    return PluginReport(identity, error=tuple(error.lines()), details=details, status=error.exit_status)
 
 
 def _report(child: _Child, deadline: float, timeout_seconds: float) -> PluginReport:
@@ -119,7 +138,8 @@ def _report(child: _Child, deadline: float, timeout_seconds: float) -> PluginRep
         status = _end(child)
     if line.endswith(b"\n"):
         return _from_json(child.identity, json.loads(line))
-    return PluginReport(child.identity, error=(f"plugin {child.identity} {_fate(status, timeout_seconds)}",))
+    fate = f"plugin {child.identity} {_fate(status, timeout_seconds)}"
+    return PluginReport(child.identity, error=(fate,), status=PluginError.exit_status)
 
 
 def _read_line(child: _Child, deadline: float) -> bytes:
@@ -185,4 +205,5 @@ def _from_json(identity: PluginIdentity, fields: dict[str, Any]) -> PluginReport
         file=fields["file"],
         error=tuple(fields["error"]) if fields["error"] is not None else None,
         details=fields["details"],
+        status=fields["status"],
     )

@@ -7,14 +7,20 @@ import traceback
 
 import pluggy
 
-_HOST_FOLDERS = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, pluggy.__file__))
+import reactorhost
+
+_HOST_FOLDERS = tuple(
+    os.path.dirname(os.path.abspath(file)) + os.sep for file in (reactorhost.__file__, pluggy.__file__)
+)
 
 
 def headline(error: BaseException) -> str:
     """Return the exception in one line, as `KeyError: 'port'`."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
-    return next(_summary(error).format_exception_only()).splitlines()[0].removesuffix(": ")
+    line = next(_summary(error).format_exception_only()).splitlines()[0].removesuffix(": ")
+    # The host's own name for what the plugin did says nothing to anybody.
+    return line.partition(": ")[2] if type(error).__module__.startswith("reactorhost.plugins.") else line
 
 
 def text(error: BaseException) -> str:
@@ -33,7 +39,7 @@ def place(error: BaseException, home: str | None) -> str | None:
     innermost = innermost_at_home = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
-        if _leads_to_plugins(file):
+        if _leads_to_plugins(file) or file.startswith("<frozen "):
             continue
         innermost = f"{file}:{line}"
         if home is not None and lies_in(home, file):

@@ -6,24 +6,24 @@ Nothing here opens a socket, forks or waits. Whatever a hook raises comes out of
 from __future__ import annotations
 
 import itertools
+import logging
 import os
-import time
 import types
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self, cast
 
 from reactorhost import __version__
 from reactorhost.connection import CloseReason, Connection
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.hookspecs import hookimpl
+from reactorhost.logs import EventLog
 from reactorhost.plugins import chain, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.reactor import READ, WRITE
-from reactorhost.reactor.timers import Timer, Timers
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.live import HostFailedError
+from reactorhost.testing.paper import PaperReactor, PaperSocket
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import Phase, StreamTransport
 from reactorhost.worker.worker import Worker
@@ -43,7 +43,7 @@ class BenchClient:
         closed: the reason that the `close` hook was given, or None while the connection lives.
     """
 
-    def __init__(self, bench: PluginBench, sock: _PaperSocket, transport: StreamTransport, *, ends_too: bool) -> None:
+    def __init__(self, bench: PluginBench, sock: PaperSocket, transport: StreamTransport, *, ends_too: bool) -> None:
         self.connection = transport.connection
         self.closed: CloseReason | None = None
         self._bench = bench
@@ -91,7 +91,7 @@ class BenchClient:
 
     def answer_close(self) -> bool:
         """End in answer to the plugin's close; returns whether there was something to do."""
-        if not self._ends_too or self._transport.phase is not Phase.LINGERING or self._socket.ended:
+        if not self._ends_too or self._transport.phase is not Phase.LINGERING:
             return False
         self._socket.ended = True
         self._socket.incoming.append(b"")
@@ -133,7 +133,7 @@ class PluginBench:
             "close_timeout": close_timeout,
             "max_send_buffer": max_send_buffer,
         }
-        self._reactor = _PaperReactor()
+        self._reactor = PaperReactor()
         self._clients: dict[int, BenchClient] = {}
         self._failures: list[Exception] = []
         self._running = False
@@ -164,7 +164,7 @@ class PluginBench:
     def connect(self, peer: tuple[str, int] | None = None, *, ends_too: bool = True) -> BenchClient:
         """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
         assert self._running, "the bench was not started, or has stopped"
-        sock = _PaperSocket()
+        sock = PaperSocket()
         known = set(self._service.transports)
         self._reactor.sockets[sock.fileno()] = sock
         self._service.accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
@@ -213,7 +213,6 @@ class PluginBench:
             raise ConfigError([Problem(what, hint=did_you_mean(name, names) or f"they are {', '.join(names)}")])
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
-        # The last in the chain, so that it hears the reason after every plugin of the test.
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
         self._service = RunningService(
             "default",
@@ -222,6 +221,8 @@ class PluginBench:
             Counters(pid=os.getpid()),
             itertools.count(1),
             self._hook_failed,
+            Stopwatch(cast("Any", self._reactor), lambda timed: None),
+            EventLog(logging.getLogger("reactorhost")),
             **self._limits,
         )
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
@@ -270,111 +271,10 @@ class _Watcher:
     def __init__(self, clients: Mapping[int, BenchClient]) -> None:
         self._clients = clients
 
-    @hookimpl(trylast=True)
+    @hookimpl
     def close(self, connection: Connection, reason: CloseReason) -> None:
         """Tell the client."""
         self._clients[connection.id].closed = reason
-
-
-class _PaperSocket:
-    """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
-
-    _numbers = itertools.count(1_000_000)
-
-    def __init__(self) -> None:
-        self.incoming: deque[bytes | Exception] = deque()
-        self.taken = bytearray()
-        self.reading = True
-        self.finished = False
-        self.ended = False
-        self._number = next(self._numbers)
-
-    def ready(self) -> int:
-        """Return what a selector would tell of it."""
-        return (READ if self.incoming else 0) | (WRITE if self.reading else 0)
-
-    def fileno(self) -> int:
-        return self._number
-
-    def recv(self, size: int) -> bytes:
-        if not self.incoming:
-            raise BlockingIOError
-        item = self.incoming.popleft()
-        if isinstance(item, Exception):
-            raise item
-        if len(item) > size:
-            self.incoming.appendleft(item[size:])
-        return item[:size]
-
-    def send(self, data: bytes | memoryview) -> int:
-        if not self.reading:
-            raise BlockingIOError
-        self.taken += data
-        return len(data)
-
-    def shutdown(self, how: int) -> None:
-        self.finished = True
-
-    def setsockopt(self, *option: object) -> None:
-        """Take what precedes a reset."""
-
-    def getsockname(self) -> tuple[str, int]:
-        return ("127.0.0.1", 9000)
-
-    def close(self) -> None:
-        self.finished = True
-
-
-class _PaperReactor:
-    """What a transport needs of a reactor; a clock that stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-        self.sockets: dict[int, _PaperSocket] = {}
-        self._watched: dict[int, tuple[int, Callable[[int], object]]] = {}
-        self._timers = Timers()
-        self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-
-    def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
-        self._watched[descriptor] = (events, callback)
-
-    modify = register
-
-    def unregister(self, descriptor: int) -> None:
-        del self._watched[descriptor]
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
-        self._soon.append((callback, args))
-
-    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
-        return self._timers.add(self.now + seconds, callback, args)
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
-        return self._timers.add(when, callback, args)
-
-    def next_at(self) -> float | None:
-        return self._timers.next_at()
-
-    def call_due(self, now: float) -> None:
-        self.now = max(self.now, now)
-        for timer in self._timers.pop_due(self.now):
-            if timer.callback is not None:
-                callback, timer.callback = timer.callback, None
-                callback(*timer.args)
-
-    def turn(self) -> bool:
-        """Call back what is ready now; returns whether anything was."""
-        ready = [
-            (callback, events & self.sockets[descriptor].ready())
-            for descriptor, (events, callback) in self._watched.items()
-            if events & self.sockets[descriptor].ready()
-        ]
-        for callback, events in ready:
-            callback(events)
-        soon, self._soon = self._soon, deque()
-        for callback, args in soon:
-            callback(*args)
-        return bool(ready or soon)
 
 
 def _name_of(plugin: object) -> str:

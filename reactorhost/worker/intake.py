@@ -66,6 +66,11 @@ class Intake:
                 pass
             self._drop(listener)
 
+    def close_inherited(self) -> None:
+        """Close the copies of a process that a plugin forked, which is not the worker."""
+        for listener in self._listeners:
+            listener.socket.close()
+
     def connection_ended(self) -> None:
         """Accept again, if there was no room."""
         if not self._accepting:

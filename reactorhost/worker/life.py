@@ -34,6 +34,8 @@ from reactorhost.worker.worker import Worker
 _FAREWELL_SECONDS = 1.0
 _ROWS_A_TURN = 200
 _SECONDS_BETWEEN_TOLD_ERRORS = 1.0
+_MOST_ERROR_WORDS = 500
+_MOST_DETAILS = 32_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class WorkerLife:
         """Live, and return the exit status."""
         self._reactor.watch_signals({signal.SIGTERM: self._terminated, signal.SIGQUIT: self._quit})
         process.end_when_stuck(self._task.settings.stop_timeout + _FAREWELL_SECONDS + 2)
+        os.register_at_fork(after_in_child=self._close_in_fork)
         try:
             self._boot()
         except ReactorhostError as error:
@@ -102,6 +105,13 @@ class WorkerLife:
         self._hooks.worker_stop(self._worker)
         self._figures.store()
         return 0
+
+    def _close_in_fork(self) -> None:
+        # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
+        self._line.close_inherited()
+        self._intake.close_inherited()
+        for each in self._task.listeners:
+            each.socket.close()
 
     # Booting.
 
@@ -122,6 +132,7 @@ class WorkerLife:
                 ids,
                 self._hook_failed,
                 self._figures.stopwatch,
+                self._log,
                 close_timeout=settings.close_timeout,
                 idle_timeout=settings.idle_timeout,
                 max_send_buffer=settings.max_send_buffer,
@@ -204,6 +215,7 @@ class WorkerLife:
         self._drain(seconds, final=os.getppid() != self._task.master_pid)
 
     def _quit(self) -> None:
+        self._line.send({"report": Report.LEAVING, "seconds": 0})
         self._stop_accepting(final=False)
         self._stage = Stage.DRAINING
         for transport in self._transports():
@@ -220,7 +232,7 @@ class WorkerLife:
             return
         self._stop_accepting(final=final)
         self._stage = Stage.DRAINING
-        self._log.info("worker_draining", connections=self._tally.connections, seconds=f"{seconds:.1f}")
+        self._log.info("worker_draining", connections=self._tally.connections, seconds=round(seconds, 1))
         for service in self._services.values():
             service.drain()
         self._leave_if_empty()
@@ -283,8 +295,8 @@ class WorkerLife:
             plugin=plugin,
             hook=hook,
             **peer,
-            error=f"{type(error).__name__}: {error}",
-            details=tracebacks.text(error),
+            error=f"{type(error).__name__}: {error}"[:_MOST_ERROR_WORDS],
+            details=tracebacks.text(error)[-_MOST_DETAILS:],
         )
 
     def _tell_error(self, plugin: str, error: str) -> None:
@@ -294,7 +306,7 @@ class WorkerLife:
             >= _SECONDS_BETWEEN_TOLD_ERRORS
         ):
             self._told_errors[plugin] = self._reactor.now
-            self._line.send({"report": Report.HOOK_FAILED, "plugin": plugin, "error": error[:500]})
+            self._line.send({"report": Report.HOOK_FAILED, "plugin": plugin, "error": error[:_MOST_ERROR_WORDS]})
 
     def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
         self._hook_failed(plugin, hook, None, error)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from reactorhost.connection import CloseReason, Connection, transport_of
+from reactorhost.logs import EventLog
 from reactorhost.plugins.chain import resolve
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
@@ -43,6 +44,7 @@ class RunningService:
         ids: itertools.count[int],
         failed: HookFailure,
         stopwatch: Stopwatch,
+        log: EventLog,
         *,
         close_timeout: float,
         idle_timeout: float | None,
@@ -62,6 +64,7 @@ class RunningService:
         self.on_ended: Callable[[], object] | None = None
         self._ids = ids
         self._failed = failed
+        self._log = log
 
     def set_timed(self, timed: bool) -> None:
         """Call the hooks with a stopwatch from now on, or without."""
@@ -90,6 +93,17 @@ class RunningService:
         self.tally.connections -= 1
         if self.on_ended is not None:
             self.on_ended()
+
+    def overflowed(self, connection: Connection) -> None:
+        """Tell of a client that is closed because it does not read what it is sent."""
+        self._log.warning(
+            "send_buffer_overflow",
+            service=self.name,
+            peer=connection.peer,
+            connection=connection.id,
+            queued_bytes=connection.queued,
+            max_send_buffer=self.max_send_buffer,
+        )
 
     def drain(self) -> None:
         """Tell every connection that the worker goes away."""

@@ -51,7 +51,7 @@ class PluginTimers:
         """Call a plugin's function; what it raises goes to `on_error`."""
         try:
             function(*args)
-        except (Exception, SystemExit) as raised:  # noqa: BLE001  a plugin may raise anything
+        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._on_error(as_error(raised))
 
 

@@ -73,7 +73,7 @@ class StreamTransport:
         now = service.reactor.now
         self._service = service
         self._socket = sock
-        self._recv = sock.recv
+        self._recv: Callable[[int], bytes] = sock.recv
         self._peer = peer
         self._local: Endpoint | None = None
         self._accepted_at = now
@@ -123,7 +123,7 @@ class StreamTransport:
         self.active_at = service.reactor.now
         try:
             service.receive(connection, data)
-        except (Exception, SystemExit) as raised:  # noqa: BLE001  a plugin may raise anything
+        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             service.failed(service.chain.blame(raised), "receive", connection, as_error(raised))
         if received == self._read_size:
             self._read_size = _LARGE_READ
@@ -240,7 +240,7 @@ class StreamTransport:
     @property
     def age(self) -> float:
         """Seconds since the connection was accepted."""
-        return time.monotonic() - self._accepted_at
+        return self._service.reactor.now - self._accepted_at
 
     @property
     def queued(self) -> int:
@@ -272,6 +272,7 @@ class StreamTransport:
         if self._outgoing is None:
             self._outgoing = bytearray()
         if len(self._outgoing) > self._service.max_send_buffer:
+            self._service.overflowed(self.connection)
             self._reset(CloseReason.OVERFLOW)
             return False
         self._outgoing += memoryview(data)[start:]

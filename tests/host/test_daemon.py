@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import started
 from clients import answers
 from daemons import COMMAND, Daemon, run
-from waiting import all_end, until
-
 from reactorhost import __version__
+from waiting import all_end, until
 
 Daemons = Callable[..., Daemon]
 
@@ -163,7 +163,10 @@ def test_one_worker_of_several_that_does_not_boot_is_no_failed_start(
         assert answers(client)
 
 
-def test_ctrl_c_while_the_command_waits_ends_the_daemon_too(tmp_path: Path, write_plugin: Callable[..., str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_the_command_while_it_waits_ends_the_daemon_too(
+    tmp_path: Path, write_plugin: Callable[..., str], number: signal.Signals
+) -> None:
     note, run_dir = tmp_path / "importing", tmp_path / "run"
     hangs = f"open({str(note)!r}, 'w').close()\n{HANGS_IMPORTING}"
     arguments = ["-d", "--plugin", write_plugin(hangs), "--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir)]
@@ -173,7 +176,7 @@ def test_ctrl_c_while_the_command_waits_ends_the_daemon_too(tmp_path: Path, writ
         until(note.exists, "the import of the plugin")
         daemons = started.of_this_test() - {starter.pid}
         assert daemons
-        starter.send_signal(signal.SIGINT)
+        starter.send_signal(number)
         _, said = starter.communicate()
     assert starter.returncode == 130
     assert said.splitlines()[-1] == "reactorhost: interrupted before the host was ready"
@@ -192,11 +195,11 @@ def test_a_starter_that_is_killed_does_not_disturb_the_daemon(
     assert host.command("stop").returncode == 0
     plugins = ("--plugin", write_plugin(waits), "--plugin", "echo")
     places = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(host.run_dir), "--log-file", str(host.log_path))
-    with subprocess.Popen([*COMMAND, "start", "-d", "--workers", "1", *plugins, *places]) as starter:
-        # Opens when the plugin waits in its hook.
-        with gate.open("w"):
-            starter.kill()
-            starter.wait()
+    command = [*COMMAND, "start", "-d", "--workers", "1", *plugins, *places]
+    # The gate opens when the plugin waits in its hook.
+    with subprocess.Popen(command) as starter, gate.open("w"):
+        starter.kill()
+        starter.wait()
     until((host.run_dir / "master.pid").exists, "the daemon")
     host.find()
     with host.connect() as client:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from clients import answers, read_exactly
 from daemons import Daemon
+from reactorhost.testing import LiveHost
 from terminals import on_a_terminal
 from waiting import all_end, until
-
-from reactorhost.testing import LiveHost
 
 Hosts = Callable[..., LiveHost]
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from clients import ended
 from plugin_files import ECHO, WITNESS, plugin_file, told, told_until
-
 from reactorhost.testing import LiveHost
 
 Hosts = Callable[..., LiveHost]

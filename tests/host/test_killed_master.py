@@ -7,12 +7,12 @@ import socket
 from collections.abc import Callable
 
 import pytest
+
 import started
 from clients import answers, ended
 from daemons import Daemon
-from waiting import all_end
-
 from reactorhost.testing import LiveHost
+from waiting import all_end
 
 Hosts = Callable[..., LiveHost]
 

@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 import started
 from clients import answers, ended
 from daemons import run
+from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
 from terminals import CTRL_C, on_a_terminal
 from waiting import all_end, until
-
-from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
 
 Hosts = Callable[..., LiveHost]
 

@@ -57,7 +57,12 @@ def test_timers_are_called_in_order_and_stop_ends_the_loop(reactor: Reactor) -> 
 def test_a_timer_cancelled_by_one_of_the_same_turn_is_not_called(reactor: Reactor) -> None:
     calls: list[str] = []
     timers: list[Timer] = []
-    reactor.call_at(0.0, lambda: [timer.cancel() for timer in timers])
+
+    def cancel_all() -> None:
+        for timer in timers:
+            timer.cancel()
+
+    reactor.call_at(0.0, cancel_all)
     timers.append(reactor.call_at(0.0, calls.append, "cancelled"))
     reactor.turn(0)
     assert calls == []

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import started
 from clients import answers, read_exactly
 from daemons import COMMAND, run
 from gates import Gate
-
 from reactorhost.testing import LiveHost
 
 Hosts = Callable[..., LiveHost]

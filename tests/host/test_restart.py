@@ -9,9 +9,8 @@ from pathlib import Path
 
 from clients import answers, read_exactly
 from daemons import COMMAND, Daemon, run
-from waiting import all_end
-
 from reactorhost.testing import LiveHost
+from waiting import all_end
 
 Daemons = Callable[..., Daemon]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.errors import AlreadyRunningError, NotPermittedError
+from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError
 from reactorhost.master.rundir import RunDirectory, holder_pid, running_instances
 
 
@@ -51,6 +51,7 @@ def test_the_kernel_names_the_holder_until_its_death_however_it_dies(tmp_path: P
     ours.prepare()
     ours.take_lock()
     ours.clean_up()
+    assert not (tmp_path / "one").exists(), "what the dead one could not remove falls to the next"
 
 
 def test_a_second_host_is_told_who_is_first(tmp_path: Path) -> None:
@@ -118,5 +119,5 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("")
     with pytest.raises(NotPermittedError, match="is not a directory"):
         directory(tmp_path / "one").prepare()
-    with pytest.raises(NotPermittedError, match="cannot make the run directory"):
+    with pytest.raises(ReactorhostError, match="cannot make the run directory"):
         directory(tmp_path / "one" / "two").prepare()

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from clients import answers
 from daemons import COMMAND, run
 from gates import Gate
-from waiting import all_end
-
 from reactorhost.testing import LiveHost
+from waiting import all_end
 
 Hosts = Callable[..., LiveHost]
 

@@ -11,13 +11,13 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
 import started
 from clients import answers, ended
 from daemons import COMMAND
-from waiting import all_end
-
 from reactorhost import __version__
 from reactorhost.testing import LiveHost
+from waiting import all_end
 
 Hosts = Callable[..., LiveHost]
 

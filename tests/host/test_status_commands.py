@@ -12,8 +12,6 @@ from typing import Any, is_typeddict
 
 from clients import answers
 from daemons import run
-from waiting import all_end, until
-
 from reactorhost import __version__
 from reactorhost.status import (
     SCHEMA,
@@ -25,6 +23,7 @@ from reactorhost.status import (
     WorkerStatus,
 )
 from reactorhost.testing import LiveHost
+from waiting import all_end, until
 
 Hosts = Callable[..., LiveHost]
 
@@ -176,7 +175,7 @@ def test_connections_shows_a_row_for_each_client(live_host: Hosts) -> None:
         assert row["service"] == "default"
     assert for_people.returncode == 0
     heading, *lines = for_people.stdout.splitlines()
-    assert heading.split() == "SLOT PID ID SERVICE PEER AGE IDLE IN OUT QUEUED STATE".split()
+    assert " ".join(heading.split()) == "SLOT PID ID SERVICE PEER AGE IDLE IN OUT QUEUED STATE"
     assert sorted(line.split()[4] for line in lines) == sorted(peers)
 
 

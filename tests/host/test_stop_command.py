@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 import started
 from clients import answers, ended
 from daemons import COMMAND, run
-from users import NOBODY, run_unprivileged
-
 from reactorhost.testing import LiveHost
+from users import NOBODY, run_unprivileged
 
 Hosts = Callable[..., LiveHost]
 
@@ -122,10 +122,18 @@ def test_a_master_that_does_not_answer_is_told_and_stopped_by_a_signal(live_host
     with following(host) as stop:
         assert stop.stderr is not None
         assert f"the master (pid {host.pid}) does not answer, sending it a signal" in stop.stderr.readline()
-        host.signal(signal.SIGCONT)
         stop.communicate()
     assert stop.returncode == 0
     assert host.wait() == 0
+
+
+def test_other_commands_say_that_the_master_does_not_answer(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo")
+    host.signal(signal.SIGSTOP)
+    shown = host.command("status")
+    host.signal(signal.SIGCONT)
+    assert shown.returncode == 1
+    assert f"the master of 'default' (pid {host.pid}) does not answer" in shown.stderr
 
 
 # Nobody to stop.

@@ -167,7 +167,7 @@ def test_a_narrow_terminal_loses_nothing_of_a_table() -> None:
 
 def test_markup_in_values_is_shown_as_it_is() -> None:
     assert "[red]x" in text_of(setting_table([("log_file", "[red]x", "default")]))
-    row = {
+    row: dict[str, object] = {
         "name": "[b]n",
         "version": None,
         "distribution": None,

@@ -128,6 +128,14 @@ def test_options_are_filled_from_tables_by_plugin(plugin_bench: Start) -> None:
     assert plugin_bench(Greeter, options={"Greeter": {"greeting": "hi"}}).connect().received == b"hi"
 
 
+def test_a_module_goes_by_its_name_without_the_prefix(plugin_bench: Start) -> None:
+    told: list[object] = []
+    module = of(options=lambda: [Option("size", int)], configure=lambda config: told.append(config["size"]))
+    module.__name__ = "reactorhost_made"
+    plugin_bench(module, options={"made": {"size": 5}})
+    assert told == [5]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -192,6 +200,10 @@ def test_timers_are_called_when_time_passes_as_often_as_they_are_due(plugin_benc
     assert ticks == ["every"] * 3 + ["later"] + ["every"] * 7
     with pytest.raises(ValueError, match="time does not go back"):
         bench.advance(-1)
+    bench.stop()
+    ticked = len(ticks)
+    bench.advance(1.0)
+    assert len(ticks) == ticked
 
 
 def test_what_a_timer_raises_is_the_tests(plugin_bench: Start) -> None:
@@ -283,12 +295,16 @@ def test_a_reset_is_the_clients_end(plugin_bench: Start) -> None:
 
 def test_a_client_that_is_gone_cannot_send(plugin_bench: Start) -> None:
     bench = plugin_bench(reactorhost_echo)
-    ended, refused = bench.connect(), bench.connect()
+    ended, waiting, refused = bench.connect(), bench.connect(), bench.connect()
     ended.end()
+    waiting.pause()
+    waiting.send(b"x")
+    waiting.end()
+    assert waiting.closed is None
     refused.connection.abort()
     bench.settle()
     assert refused.closed is CloseReason.LOCAL
-    for client in (ended, refused):
+    for client in (ended, waiting, refused):
         with pytest.raises(ConnectionError):
             client.send(b"x")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import logging
 import socket
 import sys
 from collections import deque
@@ -14,11 +16,13 @@ from hypothesis import given, strategies
 
 from reactorhost.connection import CloseReason, Connection
 from reactorhost.hookspecs import hookimpl
+from reactorhost.logs import EventLog
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor.timers import Timer, Timers
 from reactorhost.scoreboard import Counters
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.transport import Phase
 
 RESET = ConnectionResetError()
@@ -131,7 +135,7 @@ class Stage:
             self.closed.append(reason)
 
         namespace = type("Plugin", (), {})()
-        implemented = {"close": close, **{name: hookimpl(hook) for name, hook in hooks.items()}}
+        implemented = {"close": close} | {name: hookimpl(hook) for name, hook in hooks.items()}
         for name, hook in implemented.items():
             setattr(namespace, name, hook)
         plugin = LoadedPlugin(PluginIdentity("paper", None, None, "paper"), namespace, tuple(implemented), None)
@@ -142,6 +146,8 @@ class Stage:
             self.tally,
             itertools.count(1),
             lambda plugin, hook, connection, error: self.failures.append((plugin, hook, str(error))),
+            Stopwatch(self.reactor, lambda timed: None),  # type: ignore[arg-type]  # likewise
+            EventLog(logging.getLogger("reactorhost")),
             close_timeout=10.0,
             idle_timeout=idle_timeout,
             max_send_buffer=max_send_buffer,
@@ -350,6 +356,21 @@ def test_an_exception_in_receive_is_told_and_closes_with_what_was_sent_before() 
     assert stage.closed == [CloseReason.ERROR]
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize("hook", ["connect", "receive", "close", "timer"])
+def test_no_kind_of_interrupt_gets_past_the_host(kind: type[BaseException], hook: str) -> None:
+    def raise_it(*arguments: object) -> None:
+        raise kind
+
+    hooks: dict[str, Any] = {} if hook == "timer" else {hook: lambda connection: raise_it()}
+    stage = Stage(**hooks)
+    if hook == "timer":
+        stage.connection.call_later(0.0, raise_it)
+        stage.reactor.turn()
+    stage.receive(b"x", b"")
+    assert [(name, error) for _, name, error in stage.failures] == [(hook, f"the plugin raised {kind.__name__}")]
+
+
 def test_a_plugin_that_calls_exit_ends_its_connection_and_not_the_worker() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         sys.exit(3)
@@ -405,7 +426,7 @@ def test_the_idle_timeout_of_one_connection_can_be_changed() -> None:
     stage = Stage(idle_timeout=10.0)
     stage.connection.idle_timeout = None
     stage.reactor.turn(seconds=100.0)
-    assert stage.transport.phase is Phase.OPEN
+    assert stage.closed == []
     stage.connection.idle_timeout = 5.0
     assert stage.connection.idle_timeout == 5.0
     stage.reactor.turn(seconds=5.1)

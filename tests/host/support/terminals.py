@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from daemons import COMMAND
-
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 CTRL_C = b"\x03"
@@ -40,7 +39,7 @@ class TerminalHost(LiveHost):
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=_take_terminal,  # noqa: PLW1509  no test has a thread
             env=self._environment,
         )
         os.close(theirs)

@@ -93,3 +93,8 @@ def test_any_text_is_either_read_or_told(text: str) -> None:
         assert {path[0] for path in file.lines} == keys
     assert all((problem.where or "").startswith(f"{FILE}") for problem in told)
     assert not (told and keys)
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="longer than 1 MiB"):
+        read(Path("/dev/zero"))

@@ -61,7 +61,8 @@ def test_a_slot_without_a_worker_says_what_becomes_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("drain", 1), ("STUCK", 1), ("slot 5", 2), ("gen 6", 1), ("SIGSEGV", 1), ("424", 7), ("none", 0)]
+    ("text", "count"),
+    [("drain", 1), ("STUCK", 1), ("slot 5", 2), ("gen 6", 1), ("SIGSEGV", 1), ("424", 7), ("none", 0)],
 )
 def test_the_filter_looks_at_pid_state_slot_generation_and_words(text: str, count: int) -> None:
     assert len(below(troubled(), View(filter=text))) == count

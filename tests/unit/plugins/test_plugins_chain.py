@@ -177,12 +177,15 @@ def test_a_wrapper_that_fails_keeps_no_plugin_from_the_close(loaded: Make, wrapp
     assert [(plugin, hook) for plugin, hook, *_ in errors] == [("failing", "close")]
 
 
-def test_an_interrupt_is_no_ones_error(loaded: Make) -> None:
+def test_an_interrupt_is_the_error_of_the_plugin_that_raised_it(loaded: Make) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        resolve([loaded("a", connect=hookimpl(interrupt))], _never).connect(CONNECTION)
+    errors: list[tuple[Any, ...]] = []
+    resolve([loaded("a", connect=hookimpl(interrupt))], lambda *error: errors.append(error)).connect(CONNECTION)
+    assert [(plugin, hook, str(error)) for plugin, hook, _, error in errors] == [
+        ("a", "connect", "the plugin raised KeyboardInterrupt")
+    ]
 
 
 def _blamed(chain: Chain) -> str:

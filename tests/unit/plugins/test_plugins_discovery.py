@@ -131,3 +131,10 @@ def test_what_only_looks_like_an_object_is_told_how_to_write_one(named: str) -> 
     with pytest.raises(PluginError, match="does not name a plugin") as caught:
         discovery.find(named)
     assert "module:object" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("named", ["./", "/bin/ls", "./handler"])
+def test_a_path_that_is_no_python_file_is_told_so(named: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        discovery.find(named)
+    assert caught.value.hint == "a plugin in a file is named by a path that ends in .py"

@@ -1,0 +1,327 @@
+"""Commands that need no running host: `plugins`, `check`, `config show`, `completion`, help, and words spelt wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients import answers
+from daemons import COMMAND, run
+from reactorhost import __version__
+from reactorhost.testing import LiveHost
+
+Hosts = Callable[..., LiveHost]
+
+GOOD = "from reactorhost import hookimpl\n@hookimpl\ndef receive(connection, data): ...\n"
+DISTRIBUTIONS = {
+    "fine": GOOD,
+    "broken": "import no_such_module_anywhere\n",
+    "exits": "import os\nos._exit(0)\n",
+    "crashes": "import ctypes\nctypes.string_at(0)\n",
+    "breaches": "from reactorhost import hookimpl\n@hookimpl\ndef recieve(connection, data): ...\n",
+}
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """Install some plugins, most of them bad, and return the environment that sees them."""
+    site = tmp_path / "site"
+    for name, source in DISTRIBUTIONS.items():
+        facts = site / f"reactorhost_x{name}-1.5.dist-info"
+        facts.mkdir(parents=True)
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: reactorhost-x{name}\nVersion: 1.5\n")
+        (facts / "entry_points.txt").write_text(f"[reactorhost]\nx{name} = reactorhost_x{name}\n")
+        (site / f"reactorhost_x{name}.py").write_text(source)
+    return {"PYTHONPATH": str(site)}
+
+
+# plugins
+
+
+def rows(shown: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    document = json.loads(shown.stdout)
+    assert document["schema"] == 1
+    return {row["name"]: row for row in document["plugins"]}
+
+
+def test_plugins_lists_all_and_never_dies_of_a_bad_one(installed: dict[str, str], tmp_path: Path) -> None:
+    shown = run("plugins", "--json", "--run-dir", str(tmp_path / "run"), environment=installed)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    found = rows(shown)
+    assert {"accesslog", "echo", *(f"x{name}" for name in DISTRIBUTIONS)} <= set(found)
+    assert found["xfine"] == {
+        "name": "xfine",
+        "distribution": "reactorhost-xfine",
+        "version": "1.5",
+        "file": str(tmp_path / "site" / "reactorhost_xfine.py"),
+        "hooks": ["receive"],
+        "active": False,
+        "error": None,
+    }
+    errors = {name: found[f"x{name}"]["error"] for name in DISTRIBUTIONS}
+    assert "No module named 'no_such_module_anywhere'" in errors["broken"]
+    assert "exit status 0" in errors["exits"]
+    assert "SIGSEGV" in errors["crashes"]
+    assert "did you mean 'receive'?" in errors["breaches"]
+    assert all(found[f"x{name}"]["version"] == "1.5" for name in DISTRIBUTIONS)
+
+
+def test_plugins_for_people_has_a_line_for_each(installed: dict[str, str], tmp_path: Path) -> None:
+    shown = run("plugins", "--run-dir", str(tmp_path / "run"), environment=installed)
+    assert shown.returncode == 0
+    heading, *lines = shown.stdout.splitlines()
+    assert heading.split() == ["NAME", "VERSION", "DISTRIBUTION", "ACTIVE", "HOOKS", "ERROR"]
+    named = {line.split()[0]: line for line in lines}
+    assert named["xfine"].split()[1:5] == ["1.5", "reactorhost-xfine", "-", "receive"]
+    assert "No module named" in named["xbroken"]
+
+
+def test_plugins_says_which_are_active_in_a_running_host(live_host: Hosts, installed: dict[str, str]) -> None:
+    host = live_host("--plugin", "xfine", "--plugin", "echo", environment=installed)
+    found = rows(host.command("plugins", "--json"))
+    assert {name for name, row in found.items() if row["active"]} == {"xfine", "echo"}
+
+
+def test_a_broken_plugin_that_nobody_named_disturbs_nothing(live_host: Hosts, installed: dict[str, str]) -> None:
+    host = live_host("--plugin", "echo", environment=installed)
+    with host.connect() as client:
+        assert answers(client)
+
+
+# check
+
+
+def test_check_finds_nothing_wrong_and_binds_nothing(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo")
+    address = "tcp://{}:{}".format(*host.address())
+    checked = run("check", "--plugin", "echo", "--listen", address, "--run-dir", str(host.run_dir))
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "ok\n", "")
+
+
+def test_check_tells_every_problem_of_a_file_with_its_line(tmp_path: Path) -> None:
+    config = tmp_path / "host.toml"
+    config.write_text(
+        "[host]\nworkres = 2\nstop_timeout = true\n\n[service.a]\nlisten = 'tcp://nowhere'\nplugins = 'echo'\n"
+        "\n[service.b]\nplugins = 'echo'\n[serivce.c]\n"
+    )
+    checked = run("check", "--config", str(config))
+    assert checked.returncode == 1
+    told = checked.stderr
+    for line in (2, 3, 6, 9, 11):
+        assert f"where: {config}:{line}\n" in told, (line, told)
+    assert "did you mean 'workers'?" in told
+    assert "did you mean 'service'?" in told
+    assert "Traceback" not in told
+
+
+def test_check_tells_a_syntax_error_with_its_line(tmp_path: Path) -> None:
+    config = tmp_path / "host.toml"
+    config.write_text("[host]\nworkers = = 2\n")
+    checked = run("check", "--config", str(config))
+    assert checked.returncode == 1
+    assert f"{config}:2" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+@pytest.mark.parametrize("plugin", ["xbroken", "xexits", "xcrashes", "xbreaches", "xfin"])
+def test_check_tells_a_plugin_that_cannot_be_loaded(installed: dict[str, str], plugin: str) -> None:
+    checked = run("check", "--plugin", "echo", "--plugin", plugin, environment=installed)
+    assert (checked.returncode, checked.stdout) == (4, "")
+    assert plugin in checked.stderr
+
+
+def test_check_holds_a_plugins_table_against_its_options(tmp_path: Path) -> None:
+    config = tmp_path / "host.toml"
+    service = "[service.a]\nlisten = 'tcp://127.0.0.1:0'\nplugins = ['accesslog', 'echo']\n"
+    config.write_text(f"{service}[plugin.accesslog]\nfomrat = 'json'\n")
+    checked = run("check", "--config", str(config))
+    assert checked.returncode == 1
+    assert f"where: {config}:5\n" in checked.stderr
+    assert "did you mean 'format'?" in checked.stderr
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "plugins = 'echo'\n[host]\nworkres = 2\n",
+        "plugins = ['accesslog', 'echo']\n[plugin.accesslog]\nformat = 'yaml'\n",
+    ],
+)
+def test_check_and_start_say_the_same(tmp_path: Path, rest: str) -> None:
+    config = tmp_path / "host.toml"
+    config.write_text(f"[service.a]\nlisten = 'tcp://127.0.0.1:0'\n{rest}")
+    checked = run("check", "--config", str(config))
+    started = run("start", "--config", str(config), "--run-dir", str(tmp_path / "run"))
+    assert (checked.returncode, checked.stderr) == (started.returncode, started.stderr)
+    assert os.listdir(tmp_path) == ["host.toml"]
+
+
+# config show
+
+
+def test_config_show_tells_every_setting_and_where_it_came_from(tmp_path: Path) -> None:
+    config = tmp_path / "host.toml"
+    config.write_text(
+        "[host]\nworkers = 2\nbacklog = 7\nmax_connections = 9\n"
+        "[service.a]\nlisten = 'tcp://127.0.0.1:1'\nplugins = ['accesslog', 'echo']\n"
+        "[plugin.accesslog]\nformat = 'json'\n"
+    )
+    environment = {"REACTORHOST_WORKERS": "3", "REACTORHOST_BACKLOG": "8"}
+    shown = run("config", "show", "--config", str(config), "--workers", "4", environment=environment)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    heading, *lines = shown.stdout.splitlines()
+    assert heading.split() == ["SETTING", "VALUE", "FROM"]
+    table = {name: (value, origin) for name, value, origin in (re.split(r" {2,}", line.strip()) for line in lines)}
+    assert table["workers"] == ("4", "flag --workers")
+    assert table["backlog"] == ("8", "environment REACTORHOST_BACKLOG")
+    assert table["max_connections"] == ("9", f"{config}:4")
+    assert table["boot_timeout"][1] == "default"
+    assert table["service.a.listen"] == ("tcp://127.0.0.1:1", f"{config}:6")
+    assert table["service.a.plugins"] == ("accesslog, echo", f"{config}:7")
+    assert table["plugin.accesslog.format"] == ("json", f"{config}:9")
+
+
+# Words that are wrong.
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "question"),
+    [
+        (["strat"], 2, "Did you mean 'start'?"),
+        (["reloda"], 2, "Did you mean 'reload'?"),
+        (["start", "--plugn", "echo"], 2, "--plugin"),
+        (["start", "--plugin", "echo", "--worker", "2"], 2, "--workers"),
+        (["stop", "--nwo"], 2, "--now"),
+        (["config", "shwo"], 2, "Did you mean 'show'?"),
+        (["start", "--plugin", "ehco"], 4, "did you mean 'echo'?"),
+        (["check", "--plugin", "acceslog"], 4, "did you mean 'accesslog'?"),
+        (["check", "--plugin", "echo", "--listen", "tpc://:1"], 2, "did you mean 'tcp'?"),
+        (["check", "--plugin", "echo", "--log-level", "waring"], 2, "warning"),
+        (["completion", "bahs"], 2, "bash"),
+    ],
+)
+def test_a_word_that_is_wrong_gets_a_question(tmp_path: Path, words: list[str], status: int, question: str) -> None:
+    ended = run(*words, cwd=tmp_path)
+    assert ended.returncode == status, ended.stderr
+    # Click has quotes around it since 8.2, and the choices of a flag are a list.
+    assert question in ended.stderr
+    assert re.search("[Dd]id you mean|is not one of", ended.stderr)
+    assert "Traceback" not in ended.stderr
+
+
+def test_without_a_plugin_start_says_how_to_name_one(tmp_path: Path) -> None:
+    ended = run("start", "--run-dir", str(tmp_path / "run"))
+    assert ended.returncode == 2
+    assert "no plugin is named" in ended.stderr
+    assert "--plugin" in ended.stderr
+    assert "echo" in ended.stderr
+
+
+@pytest.mark.parametrize("place", [["--traceback", "stop"], ["stop", "--traceback"]])
+def test_a_traceback_is_shown_only_when_asked_for(tmp_path: Path, place: list[str]) -> None:
+    where = ("--run-dir", str(tmp_path / "run"))
+    assert "Traceback" not in run("stop", *where).stderr
+    asked = run(*place, *where)
+    assert "Traceback" in asked.stderr
+    assert asked.stderr.splitlines()[-2].startswith("reactorhost: ")
+
+
+# Light commands.
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["-h"], ["-V"], []])
+def test_help_and_version_import_nothing_heavy_and_no_plugin(installed: dict[str, str], words: list[str]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "reactorhost", *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **installed})
+    assert ended.returncode == 0
+    assert ("start" in ended.stdout) if words not in (["--version"], ["-V"]) else (__version__ in ended.stdout)
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if "|" in line}
+    assert "reactorhost.cli.app" in imported
+    heavy = {"rich", "asyncio", "pluggy", "importlib.metadata", "tomllib", "selectors", "reactorhost.master"}
+    assert not imported & heavy
+    assert not {name for name in imported if name.startswith(("reactorhost_", "reactorhost.plugins"))}
+
+
+def test_help_lists_every_command_and_each_has_help_of_its_own() -> None:
+    listing = run("--help").stdout.partition("Commands:")[2]
+    commands = [line.split()[0] for line in listing.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert {"start", "stop", "restart", "reload", "status", "scale", "connections", "plugins"} <= set(commands)
+    assert {"check", "config", "reopen", "completion"} <= set(commands)
+    for command in commands:
+        shown = run(command, "--help")
+        assert shown.returncode == 0
+        assert shown.stdout.startswith("Usage: reactorhost " + command)
+
+
+@pytest.mark.parametrize(
+    "command", ["stop", "restart", "reload", "status", "scale", "connections", "plugins", "reopen"]
+)
+def test_commands_to_a_running_host_take_its_name_and_its_directory(command: str) -> None:
+    shown = run(command, "--help").stdout
+    assert "--name" in shown
+    assert "--run-dir" in shown
+
+
+# completion
+
+
+@pytest.mark.parametrize(
+    ("shell", "pieces"),
+    [
+        ("bash", ["_REACTORHOST_COMPLETE=bash_complete", "complete -o nosort -F"]),
+        ("zsh", ["_REACTORHOST_COMPLETE=zsh_complete", "#compdef reactorhost", "compdef "]),
+        ("fish", ["_REACTORHOST_COMPLETE=fish_complete", "complete --no-files --command reactorhost"]),
+    ],
+)
+def test_completion_prints_the_script_of_a_shell(shell: str, pieces: list[str]) -> None:
+    # Without a shell on the path: the one who asks may be somewhere else than the one who completes.
+    ended = run("completion", shell, environment={"PATH": "/nonexistent"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for piece in pieces:
+        assert piece in ended.stdout
+
+
+def completed(words: str, environment: dict[str, str], shell: str = "bash") -> list[str]:
+    position = str(len(words.split(" ")) - 1)
+    asked = {"_REACTORHOST_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": position}
+    ended = run(environment={**environment, **asked})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return [line.partition(",")[2] for line in ended.stdout.splitlines()]
+
+
+def test_names_of_plugins_are_completed_from_metadata(installed: dict[str, str]) -> None:
+    assert completed("reactorhost start --plugin ec", installed) == ["echo"]
+    # Not one of these could be imported, and none is.
+    assert completed("reactorhost start --plugin x", installed) == sorted(f"x{name}" for name in DISTRIBUTIONS)
+    assert completed("reactorhost check --plugin xf", installed) == ["xfine"]
+
+
+def test_commands_and_flags_are_completed() -> None:
+    assert completed("reactorhost re", {}) == ["restart", "reload", "reopen"]
+    assert completed("reactorhost stop --n", {}) == ["--now", "--name"]
+    assert completed("reactorhost start --log-format ", {}) == ["text", "json"]
+
+
+def test_a_real_bash_completes_plugins(installed: dict[str, str], tmp_path: Path) -> None:
+    program = tmp_path / "reactorhost"
+    program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+    script = (
+        f'eval "$({program} completion bash)"; COMP_WORDS=(reactorhost start --plugin xb); COMP_CWORD=3; '
+        f'_reactorhost_completion {program} xb --plugin; echo "${{COMPREPLY[@]}}"'
+    )
+    try:
+        ended = subprocess.run(
+            ["bash", "-c", script], capture_output=True, text=True, check=False, env={**os.environ, **installed}
+        )
+    except FileNotFoundError:
+        pytest.skip("there is no bash here")
+    assert ended.stdout.split() == ["xbreaches", "xbroken"], ended.stderr

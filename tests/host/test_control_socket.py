@@ -1,0 +1,158 @@
+"""The control socket: whatever is said to it, the host serves on and others are answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from clients import answers, ended
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from waiting import until
+
+Hosts = Callable[..., LiveHost]
+
+
+def speak(host: LiveHost) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(DEADLINE_SECONDS)
+    try:
+        client.connect(str(host.run_dir / "control.sock"))
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def unanswered(client: socket.socket, data: bytes) -> bool:
+    """Send something, and say whether the connection is ended without an answer."""
+    try:
+        client.sendall(data)
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    return ended(client)
+
+
+NO_REQUESTS = {
+    "no json": b"hello\n",
+    "half an object": b'{"verb": "status"\n',
+    "a list": b'["status"]\n',
+    "a number": b"1\n",
+    "no text": b"\xff\xfe\x00\n",
+    "deeply nested": b"[" * 100_000 + b"\n",
+    "an empty line": b"\n",
+    "a line without end": b"x" * (5 << 20),
+    "a request for a web page": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a large number": b'{"verb": ' + b"9" * 10_000 + b"}\n",
+}
+
+
+@pytest.mark.parametrize("what", NO_REQUESTS)
+def test_what_is_no_request_ends_that_client_only(live_host: Hosts, what: str) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with speak(host) as other, speak(host) as client:
+        assert unanswered(client, NO_REQUESTS[what])
+        other.sendall(b'{"verb": "status"}\n')
+        with other.makefile("rb") as lines:
+            assert json.loads(lines.readline())["document"]["state"] == "running"
+    with host.connect() as served:
+        assert answers(served)
+
+
+@pytest.mark.parametrize(
+    ("request_text", "what", "hint"),
+    [
+        ('{"verb": "statsu"}', "there is no verb 'statsu'", "did you mean 'status'?"),
+        ('{"verb": "zzz"}', "there is no verb 'zzz'", "verbs: "),
+        ('{"verb": ["status"]}', "there is no verb", "did you mean 'status'?"),
+        ('{"verb": "\\ud800"}', "there is no verb", "verbs: "),
+        ("{}", "there is no verb 'None'", "verbs: "),
+    ],
+)
+def test_a_verb_that_is_wrong_gets_a_question_and_exit_status_2(
+    live_host: Hosts, request_text: str, what: str, hint: str
+) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with speak(host) as client, client.makefile("rb") as lines:
+        client.sendall(request_text.encode() + b"\n")
+        answer = json.loads(lines.readline())
+        assert answer["status"] == 2
+        assert answer["what"].startswith(what)
+        assert hint in answer["hint"]
+        # The conversation goes on.
+        client.sendall(b'{"verb": "status"}\n')
+        assert json.loads(lines.readline())["status"] == 0
+
+
+def test_requests_may_come_in_pieces_and_several_at_once(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with speak(host) as client, client.makefile("rb") as lines:
+        for piece in (b'{"ve', b'rb": "sta', b'tus"}\n{"verb": "launch"}\n{"verb"', b': "status"}\n'):
+            client.sendall(piece)
+        first, second, third = (json.loads(lines.readline()) for _ in range(3))
+    assert "document" in first
+    assert "arguments" in second
+    assert "document" in third
+
+
+def test_a_client_that_never_reads_keeps_nobody_waiting(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with speak(host) as silent:
+        silent.sendall(b'{"verb": "status"}\n' * 2000)
+        assert host.status()["state"] == "running"
+        with host.connect() as served:
+            assert answers(served)
+        assert host.command("reload").returncode == 0
+        # It may still have all of it.
+        with silent.makefile("rb") as lines:
+            assert all(json.loads(lines.readline())["status"] == 0 for _ in range(2000))
+
+
+def test_a_client_that_never_reads_does_not_keep_a_host_from_stopping(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with speak(host) as silent:
+        silent.sendall(b'{"verb": "status"}\n' * 2000)
+        assert host.stop() == 0
+
+
+def test_clients_that_come_and_go_leave_no_descriptor(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    host.status()
+
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{host.pid}/fd"))
+
+    before = descriptors()
+    for _ in range(5):
+        for _ in range(10):
+            with speak(host) as vanishing:
+                vanishing.sendall(b'{"verb": "connections"}\n{"verb": "sta')
+        # Answered in turn, so that the queue never fills up.
+        host.status()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(speak(host)) for _ in range(20)]
+        for client in clients:
+            client.sendall(b"garbage\n")
+        assert all(ended(client) for client in clients)
+    until(lambda: descriptors() <= before, "the end of every descriptor")
+
+
+def test_a_worker_holds_no_descriptor_of_a_control_client(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    with speak(host) as client:
+        client.sendall(b'{"verb": "status"}\n')
+        assert client.recv(1)
+        assert host.command("reload").returncode == 0
+        host.until(lambda status: len(status["workers"]) == 1)
+        (new,) = host.workers()
+        # Forked while a client was connected: of the master's sockets it has one, the listener.
+        assert len(sockets_of(new["pid"]) & sockets_of(host.pid)) == 1
+
+
+def sockets_of(pid: int) -> set[str]:
+    paths = {os.readlink(f"/proc/{pid}/fd/{descriptor}") for descriptor in os.listdir(f"/proc/{pid}/fd")}
+    return {path for path in paths if path.startswith("socket:")}

@@ -1,0 +1,57 @@
+"""What a plugin forks holds nothing of the host open."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reactorhost.testing import HostFailedError, LiveHost
+
+FORKS = """
+import os, signal
+from pathlib import Path
+from reactorhost import hookimpl
+
+def fork(name):
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    (Path(__file__).parent / name).write_text(str(pid))
+
+fork("at_import")
+
+@hookimpl
+def receive(connection, data):
+    fork("in_receive")
+    connection.send(data)
+"""
+
+
+def test_children_of_a_plugin_do_not_keep_the_address(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(FORKS)
+    host = live_host("--plugin", str(tmp_path / "forks.py"), "--workers", "1")
+    address = host.address()
+    try:
+        with host.connect() as client:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        assert host.stop() == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=5)
+    finally:
+        for name in ("at_import", "in_receive"):
+            os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
+
+
+def test_a_very_long_reason_still_arrives_with_its_place(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text("raise ValueError('x' * 5_000_000)")
+    with pytest.raises(HostFailedError) as caught:
+        live_host("--plugin", str(tmp_path / "long.py"))
+    assert caught.value.status == 4
+    assert f"where: {tmp_path / 'long.py'}:1" in caught.value.text
+    assert len(caught.value.text) < 100_000
