@@ -8,7 +8,7 @@ from reactorhost.dashboard.events import sentence
 from reactorhost.dashboard.figures import UNKNOWN, amount, duration, number, percent, rate, span
 from reactorhost.dashboard.grid import Cell, Field, grid
 from reactorhost.dashboard.header import clock
-from reactorhost.dashboard.line import Line, cut, line
+from reactorhost.dashboard.line import Line, Piece, cut, line
 from reactorhost.dashboard.rows import current
 from reactorhost.dashboard.snapshot import ConnectionRow, Snapshot
 from reactorhost.dashboard.view import View
@@ -72,7 +72,11 @@ def connections_page(snapshot: Snapshot, view: View, width: int, height: int) ->
 
 def plugins_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
     """Return what every plugin does, and every listening socket."""
-    found = [*hook_chain(snapshot.body, width), (), *listeners(snapshot.body["listeners"], width)]
+    failed = [plugin for plugin in snapshot.body["plugins"] if plugin["last_error"] is not None]
+    found = hook_chain(snapshot.body, width)
+    # In whole: beside the figures there is hardly room for the beginning.
+    found += [cut(line(f"{plugin['name']}: ", _last_error(plugin)), width) for plugin in failed]
+    found += [(), *listeners(snapshot.body["listeners"], width)]
     start = max(0, min(view.scroll, len(found) - height))
     return found[start:]
 
@@ -208,9 +212,9 @@ def _plugin(at: int, plugin: PluginFigures, *, several: bool) -> list[Cell]:
     ]
 
 
-def _last_error(plugin: PluginFigures) -> Cell:
+def _last_error(plugin: PluginFigures) -> Piece:
     if plugin["last_error"] is None:
-        return UNKNOWN
+        return UNKNOWN, "dim"
     age = plugin["last_error_age_seconds"]
     when = "" if age is None else f", {duration(age)} ago"
     # After an hour it is history.

@@ -193,11 +193,21 @@ class Master:
         self._log.info("worker_starting", slot=slot, pid=mate.pid, generation=generation)
 
     def _drain(self, pid: int, seconds: float, *, final: bool) -> None:
-        member = self._roster.members[pid]
-        connections = self._crew.counters(pid).connections
-        told = {"slot": member.slot, "pid": pid, "generation": member.generation, "connections": connections}
-        self._log.info("worker_draining", **told, seconds=round(seconds, 1))
+        self._remember_draining(pid, seconds)
         self._crew.order(pid, {"order": Order.DRAIN, "seconds": seconds, "final": final})
+
+    def _remember_draining(self, pid: int, seconds: float) -> None:
+        # The worker puts it into the log itself, and knows better how many connections it has by then.
+        member = self._roster.members[pid]
+        self._log.remember(
+            "info",
+            "worker_draining",
+            slot=member.slot,
+            pid=pid,
+            generation=member.generation,
+            connections=self._crew.counters(pid).connections,
+            seconds=round(seconds, 1),
+        )
 
     def _end(self, pid: int, number: signal.Signals, why: str) -> None:
         member = self._roster.members[pid]
@@ -262,6 +272,7 @@ class Master:
             case Report.READY:
                 self._ready(pid)
             case Report.LEAVING:
+                self._remember_draining(pid, message["seconds"])
                 self._roster.leaving(pid, message["seconds"], time.monotonic())
             case Report.HOOK_FAILED:
                 self._hook_failed(pid, message["plugin"], message["error"])

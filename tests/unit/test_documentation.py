@@ -269,6 +269,13 @@ SHAPES: Mapping[str, Any] = {
     "Totals": status.Totals,
     "A slot": status.SlotStatus,
     "A worker": status.WorkerStatus,
+    "Rates": status.Rates,
+    "Latency": status.Latency,
+    "The master": status.MasterStatus,
+    "A listener": status.ListenerStatus,
+    "The figures of a plugin": status.PluginFigures,
+    "An event": status.EventStatus,
+    "History": status.History,
 }
 
 

@@ -1,0 +1,219 @@
+"""The status document tells what happens, of living, stuck and dead workers, to any number of readers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+
+PLUGIN = """
+import time
+from reactorhost import hookimpl
+
+@hookimpl
+def connect(connection):
+    pass
+
+@hookimpl
+def receive(connection, data):
+    if data == b"raise":
+        raise ValueError("spoiled")
+    if data == b"slow":
+        time.sleep(0.05)
+    if data == b"stuck":
+        time.sleep(1000)
+    connection.send(data)
+"""
+GUARD = """
+from reactorhost import hookimpl
+
+@hookimpl
+def connect(connection):
+    connection.abort()
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> str:
+    (tmp_path / "made.py").write_text(PLUGIN)
+    return str(tmp_path / "made.py")
+
+
+def ask(host: LiveHost, data: bytes) -> bytes:
+    with host.connect() as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        return client.recv(100)
+
+
+def of_plugin(document: dict[str, Any], name: str = "made") -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in document["plugins"] if each["name"] == name)
+    return found
+
+
+def test_messages_bytes_and_latency_are_told(live_host: Callable[..., LiveHost], plugin: str) -> None:
+    host = live_host("--plugin", plugin, "--workers", "2")
+    for _ in range(20):
+        assert ask(host, b"x" * 50) == b"x" * 50
+    totals = host.until(lambda found: found["totals"]["messages"] == 20)["totals"]
+    assert (totals["accepted"], totals["bytes_in"], totals["bytes_out"]) == (20, 1000, 1000)
+
+    def seen_slow(found: dict[str, Any]) -> bool:
+        # Not every call is timed.
+        ask(host, b"slow")
+        return (found["latency"]["max_seconds"] or 0) > 0.04
+
+    document = host.until(seen_slow)
+    assert max(each["lag_max_seconds"] for each in document["workers"]) >= 0 < document["master"]["descriptors"]
+    assert all(each["rss_bytes"] > each["pss_bytes"] > 0 for each in document["workers"])
+
+
+def test_rates_and_history_show_what_was_going_on(live_host: Callable[..., LiveHost], plugin: str) -> None:
+    host = live_host("--plugin", plugin)
+
+    def busy(found: dict[str, Any]) -> bool:
+        ask(host, b"x")
+        return bool(found["rates"]["messages"] and of_plugin(found)["receive_per_second"])
+
+    document = host.until(busy)
+    assert document["history"] is None
+    assert of_plugin(document)["connect_per_second"] == document["rates"]["accepted"] > 0
+    assert of_plugin(document)["time_share"] == 1.0
+    history = host.ask("status", history=True)["document"]["history"]
+    assert sum(history["messages"]) > 0
+    assert len({len(values) for values in history.values() if isinstance(values, list)}) == 1
+
+
+def test_errors_are_told_with_plugin_text_and_age(
+    live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
+) -> None:
+    expected_errors.append("hook_failed")
+    host = live_host("--plugin", "accesslog", "--plugin", plugin)
+    assert ask(host, b"raise") == b""
+    document = host.until(lambda found: of_plugin(found)["errors"] == 1)
+    made = of_plugin(document)
+    assert made["last_error"] == "ValueError: spoiled"
+    assert 0 <= made["last_error_age_seconds"] < DEADLINE_SECONDS
+    assert of_plugin(document, "accesslog")["errors"] == 0
+    assert document["totals"]["hook_errors"] == 1
+    event = next(each for each in document["events"] if each["event"] == "hook_failed")
+    assert (event["level"], event["fields"]["plugin"]) == ("error", "made")
+
+
+def test_a_client_that_a_plugin_turns_away_is_counted_as_refused(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    (tmp_path / "guard.py").write_text(GUARD)
+    host = live_host("--plugin", str(tmp_path / "guard.py"), "--plugin", "echo")
+    with pytest.raises(ConnectionResetError), host.connect() as client:
+        client.recv(1)
+    host.until(lambda found: found["totals"]["refused"] == 1)
+
+
+def test_the_totals_outlive_the_worker_that_counted_them(
+    live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    host = live_host("--plugin", plugin, "--workers", "1")
+    assert ask(host, b"x") == b"x"
+    (worker,) = host.until(lambda found: found["totals"]["messages"] == 1)["workers"]
+    os.kill(worker["pid"], signal.SIGKILL)
+    document = host.until(
+        lambda found: found["workers_ready"] == 1 and found["workers"][0]["pid"] != worker["pid"], "a new worker"
+    )
+    assert document["totals"]["messages"] == 1
+    assert document["workers"][0]["messages"] == 0
+    assert (document["workers"][0]["restarts"], document["workers"][0]["last_exit"]) == (1, "signal 9 (SIGKILL)")
+
+
+def test_a_queue_that_nobody_empties_is_seen_filling(live_host: Callable[..., LiveHost], plugin: str) -> None:
+    host = live_host("--plugin", plugin, "--workers", "1", "--backlog", "16")
+    (worker,) = host.workers()
+    os.kill(worker["pid"], signal.SIGSTOP)
+    clients = [host.connect() for _ in range(5)]
+    document = host.until(lambda found: found["listeners"][0]["depth"] == 5, "a queue of five")
+    assert document["listeners"][0]["limit"] == 16
+    assert document["listeners"][0]["slot"] == 0
+    os.kill(worker["pid"], signal.SIGCONT)
+    host.until(lambda found: found["listeners"][0]["depth"] == 0 and found["totals"]["connections"] == 5)
+    for client in clients:
+        client.close()
+
+
+def test_a_worker_whose_loop_stands_still_is_replaced_and_the_log_says_where(
+    live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
+) -> None:
+    expected_errors += ["worker_killed", "worker_crashed"]
+    host = live_host("--plugin", plugin, "--workers", "2", "--stall-timeout", "2s")
+    with host.connect() as victim:
+        victim.sendall(b"stuck")
+        for _ in range(10):
+            # Also those that the kernel gives to the stuck worker's queue are answered, before it is killed or after.
+            assert ask(host, b"x") == b"x"
+        assert victim.recv(1) == b"" if not _was_reset(victim) else True
+    host.until(lambda found: found["workers_ready"] == 2)
+    log = host.log()
+    assert "stall_timeout" in log
+    assert f'File "{plugin}", line 16 in receive' in log
+
+
+def _was_reset(client: socket.socket) -> bool:
+    try:
+        client.recv(1, socket.MSG_PEEK)
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def test_readers_that_are_many_slow_or_gone_disturb_nothing(live_host: Callable[..., LiveHost], plugin: str) -> None:
+    host = live_host("--plugin", plugin)
+    path = str(host.run_dir / "control.sock")
+    readers = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(8)]
+    for number, reader in enumerate(readers):
+        reader.connect(path)
+        reader.sendall(b'{"verb":"status","history":true}\n' * 40)
+        if number % 2:
+            reader.close()
+    assert ask(host, b"x") == b"x"
+    with readers[0].makefile("rb") as lines:
+        assert json.loads(lines.readline())["document"]["schema"] == 1
+    for reader in readers:
+        reader.close()
+    assert host.status()["state"] == "running"
+
+
+def test_one_worker_can_be_recycled(live_host: Callable[..., LiveHost], plugin: str) -> None:
+    host = live_host("--plugin", plugin, "--workers", "2")
+    first, second = (each["pid"] for each in host.workers())
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        ended = host.ask("recycle", pid=first)
+        assert (ended["status"], ended["slot"], ended["old"]) == (0, 0, first)
+        client.sendall(b"y")
+        assert client.recv(1) == b"y", "whoever has the connection goes on with it"
+    document = host.until(lambda found: first not in [each["pid"] for each in found["workers"]])
+    assert {each["pid"] for each in document["workers"]} == {ended["new"], second}
+    assert document["slots"][0]["restarts"] == 0
+    assert host.ask("recycle", pid=first)["status"] == 2
+    assert host.ask("recycle", pid="x")["status"] == 2
+
+
+def test_a_recycling_to_broken_code_leaves_the_old_worker(
+    live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_not_booted")
+    host = live_host("--plugin", plugin, "--workers", "1")
+    (worker,) = host.workers()
+    Path(plugin).write_text("import nothing_of_that_name")
+    assert host.ask("recycle", pid=worker["pid"])["status"] == 4
+    assert [each["pid"] for each in host.workers()] == [worker["pid"]]
+    assert ask(host, b"x") == b"x"
