@@ -141,3 +141,11 @@ def bench(session: nox.Session) -> None:
     results.mkdir(exist_ok=True)
     session.run("python", "tests/benchmarks/help_time.py", "--json", str(results / "help_time.json"))
     session.run("python", "tests/benchmarks/echo_cpu.py", "--json", str(results / "echo_cpu.json"), *session.posargs)
+    session.run("python", "tests/benchmarks/top_cost.py", "--json", str(results / "top_cost.json"))
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Make the pictures of `top` in docs/images from a real host under load."""
+    install(session)
+    session.run("python", "tests/benchmarks/top_pictures.py", str(ROOT / "docs" / "images"), *session.posargs)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reactorhost.cli import client
 from reactorhost.cli.app import traceback_option
 from reactorhost.cli.settings_options import host_options, location_from
+
+if TYPE_CHECKING:
+    from reactorhost.dashboard.progress import ProgressView
 
 
 @click.command()
@@ -19,7 +22,7 @@ def reload(**flags: Any) -> None:
 
     The first replacement is the canary: if it does not become ready, every old worker serves on, and this says why.
     """
-    ended = client.ask(location_from(flags), "reload", _show)
+    ended = _ask_and_show(flags, "reload", "reloading")
     click.echo(f"reloaded: {ended['replaced']} workers, generation {ended['generation']}")
 
 
@@ -32,7 +35,7 @@ def scale(workers: int, **flags: Any) -> None:
 
     Workers that leave go on with the connections they have.
     """
-    ended = client.ask(location_from(flags), "scale", _show, workers=workers)
+    ended = _ask_and_show(flags, "scale", "scaling", workers=workers)
     draining = f", {ended['draining']} draining" if ended["draining"] else ""
     click.echo(f"scaled: {ended['workers']} workers ready{draining}")
 
@@ -46,5 +49,13 @@ def reopen(**flags: Any) -> None:
     click.echo("log files reopened")
 
 
-def _show(message: client.Message) -> None:
-    click.echo(message["progress"])
+def _ask_and_show(flags: dict[str, Any], verb: str, title: str, **fields: object) -> client.Message:
+    from reactorhost.dashboard.progress import ProgressView
+
+    location = location_from(flags)
+    with ProgressView(title) as view:
+        return client.ask(location, verb, lambda message: _show(view, message), **fields)
+
+
+def _show(view: ProgressView, message: client.Message) -> None:
+    view.show(message["progress"], message.get("done"), message.get("total"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -92,29 +93,30 @@ def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
 
 def _follow(sock: socket.socket, pidfd: int) -> bool:
     """Show progress until the process is gone; False when nothing is heard of it for long."""
-    import json
+    from reactorhost.dashboard.progress import ProgressView
 
     reading: list[Any] = [pidfd, sock]
     pending = b""
-    last: str | None = None
-    while True:
-        ready, _, _ = select.select(reading, (), (), _SILENCE_SECONDS)
-        if pidfd in ready:
-            return True
-        if not ready:
-            return False
-        try:
-            data = sock.recv(65536)
-        except ConnectionError:
-            data = b""
-        if not data:
-            reading.remove(sock)
-        *lines, pending = (pending + data).split(b"\n")
-        for line in lines:
-            text = json.loads(line).get("progress")
-            if text and text != last:
-                click.echo(f"waiting: {text}")
-                last = text
+    most = 0
+    with ProgressView("stopping", lead="waiting: ") as view:
+        while True:
+            ready, _, _ = select.select(reading, (), (), _SILENCE_SECONDS)
+            if pidfd in ready:
+                return True
+            if not ready:
+                return False
+            try:
+                data = sock.recv(65536)
+            except ConnectionError:
+                data = b""
+            if not data:
+                reading.remove(sock)
+            *lines, pending = (pending + data).split(b"\n")
+            for message in map(json.loads, lines):
+                if message.get("progress"):
+                    left = message["connections"]
+                    most = max(most, left)
+                    view.show(message["progress"], most - left, most)
 
 
 def _signal_and_wait(pid: int, pidfd: int, *, at_once: bool) -> None:

@@ -26,8 +26,9 @@ def sentence(event: EventStatus) -> str:
 
 def _worker(fields: Fields) -> str:
     slot, pid = fields.get("slot"), fields.get("pid")
-    name = "a worker" if slot is None else f"worker {slot}"
-    return name if pid is None else f"{name} (pid {pid})"
+    if slot is None:
+        return "a worker" if pid is None else f"worker with pid {pid}"
+    return f"worker {slot}" if pid is None else f"worker {slot} (pid {pid})"
 
 
 def _open(fields: Fields) -> str:
@@ -56,6 +57,11 @@ def _crashed(fields: Fields) -> str:
     return f"{_worker(fields)} crashed: {fields['how']}{lost}{peak}; restart {fields['restarts']}"
 
 
+def _not_booted(fields: Fields) -> str:
+    # The error names the worker once more.
+    return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
+
+
 def _hook_failed(fields: Fields) -> str:
     where = f"{_worker(fields)}: " if "slot" in fields else ""
     hook = f", {fields['hook']}" if fields.get("hook") else ""
@@ -76,7 +82,7 @@ _WORDS: Mapping[str, Callable[[Fields], str]] = {
     "worker_exited": lambda f: f"{_worker(f)} left: {f['how']}",
     "worker_crashed": _crashed,
     "worker_killed": lambda f: f"{_worker(f)} gets {f['signal']}: {f['reason']}",
-    "worker_not_booted": lambda f: f"{_worker(f)} did not start: {f['error']}",
+    "worker_not_booted": _not_booted,
     "worker_not_forked": lambda f: f"no worker for slot {f['slot']}: {f['error']}",
     "reload_started": lambda f: f"reload to generation {f['generation']} began",
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
@@ -92,6 +98,7 @@ _WORDS: Mapping[str, Callable[[Fields], str]] = {
     "master_gone": lambda f: f"{_worker(f)} lost its master, {_open(f)}",
     "control_refused": lambda f: f"control socket: refused pid {f['pid']} of user {f['uid']}",
     "configuration_refused": lambda f: f"configuration refused, nothing changed: {f['error']}",
+    "settings_wait_for_restart": lambda f: f"settings that need a restart changed: {f['settings']}",
     "log_not_reopened": lambda f: f"the log file cannot be opened again: {f['error']}",
     "workers_file_not_written": lambda f: f"workers.pid cannot be written: {f['error']}",
 }

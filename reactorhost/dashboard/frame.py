@@ -41,8 +41,6 @@ def render(snapshot: Snapshot, view: View, size: Size) -> Frame:
 def waiting(text: str, view: View, size: Size) -> Frame:
     """Return the frame that is shown before anything is known."""
     lines = [cut(line((text, "dim")), size.columns), *[EMPTY] * (size.rows - 1)]
-    if size.rows > 1:
-        lines[-1] = foot(None, view, size.columns)
     return tuple(in_ascii(each) for each in lines) if view.ascii else tuple(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reactorhost.dashboard.line import Line, Piece, clean, cut, fitted
+from reactorhost.dashboard.line import Line, Piece, aligned, clean, cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,4 @@ def _drawn(fields: Sequence[Field], shown: list[int], cells: Sequence[Cell], wid
 
 
 def _aligned(text: str, field: Field, *, is_last: bool) -> str:
-    if is_last and field.left:
-        return text
-    text = fitted(text, field.width)
-    return text.ljust(field.width) if field.left else text.rjust(field.width)
+    return text if is_last and field.left else aligned(text, field.width, left=field.left)

@@ -15,14 +15,14 @@ from reactorhost.status import ListenerStatus, StatusDocument
 _LABEL = 14
 _NARROWEST_SPARKLINE = 20
 _SILENT_SECONDS = 3
+_CLOCK_FROM_WIDTH = 30
 
 
 def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
     """Return the header, cut to `height` lines."""
     document = snapshot.document
-    title = spread(
-        _title(document, width - width_of(_clock(snapshot, view, width)) - 2), _clock(snapshot, view, width), width
-    )
+    now = _clock(snapshot, view, width)
+    title = spread(_title(document, width - width_of(now) - 2), now, width)
     if height < 3:
         return [title][:height]
     upper = [("peak ", rate(snapshot.peak), 5, ""), *_connections(document), *_queue(document)]
@@ -88,6 +88,8 @@ def _clock(snapshot: Snapshot, view: View, width: int) -> Line:
     if link.silent_seconds >= _SILENT_SECONDS:
         return line((f"no answer for {link.silent_seconds} s", "bold yellow"))
     pieces: list[Piece] = [("PAUSED", "bold yellow"), (" ", "")] if view.paused else []
+    if width < _CLOCK_FROM_WIDTH:
+        return line(*pieces[:1])
     pieces.append((now, ""))
     if width >= 100:
         pieces.append((" " + (clean(link.source) or f"every {view.interval_seconds:g}s"), "dim"))

@@ -44,6 +44,13 @@ def fitted(text: str, width: int) -> str:
     return set_cell_size(text, width - 1) + "…" if width > 0 else ""
 
 
+def aligned(text: str, width: int, *, left: bool) -> str:
+    """Return a text that fills a number of cells, cut if it is longer."""
+    text = fitted(text, width)
+    gap = " " * (width - _cells(text))
+    return text + gap if left else gap + text
+
+
 def cut(pieces: Line, width: int) -> Line:
     """Return a line cut to a number of cells; an ellipsis shows that something is missing."""
     if width_of(pieces) <= width:

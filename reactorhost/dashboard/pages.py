@@ -64,7 +64,7 @@ def connections_page(snapshot: Snapshot, view: View, width: int, height: int) ->
         return [line(f"{head}: ", ("did not answer in time", "yellow"))]
     rows = [row for row in told.rows if view.filter.casefold() in str(row["peer"]).casefold()]
     of_all = f" of {number(len(told.rows))}" if view.filter else ""
-    title = line(f"{head}: {number(len(rows))}{of_all} connections")
+    title = line(f"{head}: {number(len(rows))}{of_all} connection{'' if len(told.rows) == 1 else 's'}")
     start = min(view.scroll, max(0, len(rows) - (height - 2)))
     some = rows[start : start + max(height - 2, 0)]
     return [title, *grid(_CONNECTION_FIELDS, [_connection(row) for row in some], width)]

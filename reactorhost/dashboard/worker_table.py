@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reactorhost.dashboard.columns import Column, chosen, fitting
 from reactorhost.dashboard.figures import UNKNOWN
-from reactorhost.dashboard.line import Line, Piece, clean, cut, line, padded, with_style
+from reactorhost.dashboard.line import Line, Piece, aligned, clean, cut, line, padded, with_style
 from reactorhost.dashboard.rows import Kind, Row, below, current, master, total
 from reactorhost.dashboard.snapshot import Snapshot
 from reactorhost.dashboard.view import View
@@ -117,7 +117,7 @@ def _cell(row: Row, column: Column, guide: str) -> list[Piece]:
     if column.name == "pid":
         return _process(row, column, guide)
     if column.name == "state":
-        return [(row.state.ljust(column.width)[: column.width], STATE_STYLES.get(row.state, ""))]
+        return [(aligned(clean(row.state), column.width, left=True), STATE_STYLES.get(row.state, ""))]
     if row.kind is Kind.TOTAL and column.name in ("slot", "gen", "up"):
         return [(" " * column.width, "")]
     value = row.values.get(column.name)
@@ -134,7 +134,7 @@ def _process(row: Row, column: Column, guide: str) -> list[Piece]:
 
 
 def _style(row: Row, column: Column, value: float | None, text: str) -> str:
-    if text in (UNKNOWN, "0"):
+    if text == UNKNOWN or (text == "0" and column.name != "slot"):
         return "dim"
     # Of the sum of all processors nothing can be told.
     if value is not None and not (row.kind is Kind.TOTAL and column.name == "cpu"):

@@ -56,7 +56,8 @@ class Reloads:
         old = ", ".join(str(pid) for pid in old_pids) or "none"
         count = self.roster.reload.replaced if self.roster.reload else self.total
         for watcher in self.watchers:
-            watcher.progress(f"slot {member.slot}: pid {old} -> {member.pid} ready ({count} of {self.total})")
+            text = f"slot {member.slot}: pid {old} -> {member.pid} ready ({count} of {self.total})"
+            watcher.progress(text, done=count, total=self.total)
 
     def finish_if_done(self) -> bool:
         """End the reload when every slot was replaced; returns whether it did."""
@@ -154,7 +155,7 @@ class Scalings:
         if ready != self.told:
             self.told = ready
             for watcher in self.watchers:
-                watcher.progress(f"{ready} of {self.roster.target} workers ready")
+                watcher.progress(f"{ready} of {self.roster.target} workers ready", done=ready, total=self.roster.target)
         if self.roster.scaled():
             for watcher in self.watchers:
                 watcher.done(workers=self.roster.target, draining=draining)

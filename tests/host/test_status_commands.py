@@ -93,12 +93,16 @@ def test_status_for_people_is_a_tree_of_master_and_workers(live_host: Hosts) -> 
     host = live_host("--plugin", "echo", "--workers", "2")
     shown = host.command("status")
     assert shown.returncode == 0
-    head, service, *workers = shown.stdout.splitlines()
+    head, service, figures, _, headings, total, master, *workers = shown.stdout.splitlines()
     assert head.startswith(f"default  reactorhost {__version__}  pid {host.pid}  running")
     assert "2/2 ready" in head
-    assert f"tcp://127.0.0.1:{host.address()[1]}  echo" in service
+    assert service == f"tcp://127.0.0.1:{host.address()[1]}  echo {__version__}"
+    assert figures.startswith("0 of ")
+    assert headings.split()[:4] == ["PID", "SLOT▼", "GEN", "STATE"]
+    assert total.split()[0] == "total"
+    assert master.split()[:4] == [str(host.pid), "-", "1", "master"]
     for line, worker in zip(workers, host.workers(), strict=True):
-        assert f"worker {worker['slot']}  pid {worker['pid']}  ready" in line
+        assert line.split()[1:5] == [str(worker["pid"]), str(worker["slot"]), "1", "ready"]
 
 
 def test_a_worker_that_drains_shows_as_such(live_host: Hosts) -> None:

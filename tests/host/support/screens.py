@@ -59,7 +59,7 @@ class ScreenProgram:
             stdout=self._theirs,
             stderr=self._theirs,
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=_take_terminal,  # noqa: PLW1509  no test has a thread
             env=self._environment,
         )
         return self

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
-from documents import event
 
 import reactorhost.master
+from documents import event
 from reactorhost.dashboard.events import _WORDS, sentence
 
 
@@ -48,7 +49,7 @@ from reactorhost.dashboard.events import _WORDS, sentence
         ),
     ],
 )
-def test_what_happened_reads_as_a_sentence(name: str, fields: dict[str, object], words: str) -> None:
+def test_what_happened_reads_as_a_sentence(name: str, fields: dict[str, Any], words: str) -> None:
     assert sentence(event(0.0, name, **fields)) == words
 
 

@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from documents import NOON, document, event, history, listener, plugin, troubled, worker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from documents import NOON, document, event, history, listener, plugin, troubled, worker
 from reactorhost.dashboard.frame import Frame, render, waiting
 from reactorhost.dashboard.line import width_of
 from reactorhost.dashboard.snapshot import Connections, Link, Snapshot, following
 from reactorhost.dashboard.view import Ask, Overlay, Page, Size, View
 from reactorhost.status import StatusDocument
 
+LARGE = Size(120, 40)
 RECORDED = Path(__file__).parent / "frames"
 CONNECTION = {
     "id": 17,
@@ -180,7 +181,7 @@ def test_a_frame_of_nothing_yet_fills_any_screen(view: View, size: Size) -> None
 # Single facts.
 
 
-def rows_of(snapshot: Snapshot, view: View | None = None, size: Size = Size(120, 40)) -> list[str]:
+def rows_of(snapshot: Snapshot, view: View | None = None, size: Size = LARGE) -> list[str]:
     return as_plain(render(snapshot, view or View(), size)).splitlines()
 
 

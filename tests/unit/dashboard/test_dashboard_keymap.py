@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from documents import document, event, troubled
 from hypothesis import given
 from hypothesis import strategies as st
 
+from documents import document, event, troubled
 from reactorhost.dashboard.keymap import press
 from reactorhost.dashboard.rows import current
 from reactorhost.dashboard.snapshot import Connections, Snapshot, following

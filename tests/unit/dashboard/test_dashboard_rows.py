@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from documents import document, slot, troubled, worker
 
+from documents import document, slot, troubled, worker
 from reactorhost.dashboard.columns import ALL, chosen, fitting
 from reactorhost.dashboard.rows import Kind, below, master, total
 from reactorhost.dashboard.view import View
