@@ -184,7 +184,7 @@ def test_nobody_waits_while_a_slot_has_no_worker(
         cause.write_text(how)
         # TERM and not KILL, so that not even the connections of that moment may be lost.
         os.kill(pid_of(host, 1), signal.SIGTERM)
-        host.wait_for_log("worker_not_booted", (5 if how != "hang" else 1) * (2 if soak else 1))
+        host.wait_for_log("worker_not_booted", 1 if how == "hang" else 8 if soak else 5)
         load.more(200)
         status = host.status()
         assert status["workers_ready"] == 1

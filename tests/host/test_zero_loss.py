@@ -17,17 +17,17 @@ from reactorhost.testing import LiveHost
 from waiting import until
 
 Hosts = Callable[..., LiveHost]
-Verdict = Callable[[Count], None]
+Verdict = Callable[[LiveHost, Count], None]
 
 
 @pytest.fixture
 def nothing_lost(figure: Callable[[str], None]) -> Verdict:
     """Hold a load to not one failure, and report how much it was."""
 
-    def hold(count: Count) -> None:
+    def hold(host: LiveHost, count: Count) -> None:
         figure(f"{count.answered} connections answered in {count.seconds:.1f} s, failures {count.failures}")
         assert count.answered > 0
-        assert count.failures == {}, count
+        assert count.failures == {}, f"{count}\n{host.log()}"
 
     return hold
 
@@ -65,7 +65,7 @@ def test_reloads_lose_no_connection(live_host: Hosts, soak: bool, nothing_lost: 
         for number in range(reloads):
             load.more(100)
             reload(host, by_signal=number % 2 == 0)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
     assert host.status()["generation"] == 1 + reloads
 
 
@@ -75,7 +75,7 @@ def test_reload_of_a_single_worker_loses_no_connection(live_host: Hosts, soak: b
         for number in range(50 if soak else 4):
             load.more(100)
             reload(host, by_signal=number % 2 == 0)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
 
 
 def test_scaling_up_and_down_loses_no_connection(live_host: Hosts, soak: bool, nothing_lost: Verdict) -> None:
@@ -84,7 +84,7 @@ def test_scaling_up_and_down_loses_no_connection(live_host: Hosts, soak: bool, n
         for workers in islice(cycle([4, 1, 3, 2, 5, 1]), 60 if soak else 6):
             scale(host, workers)
             load.more(200)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
     assert [slot["slot"] for slot in host.status()["slots"] if slot["state"] != "leaving"] == [0]
 
 
@@ -96,7 +96,7 @@ def test_growing_and_shrinking_by_signal_loses_no_connection(live_host: Hosts, n
             host.wait_for_log(f"scaling master={host.pid} workers={workers} ")
             host.until(lambda status: status["workers_ready"] == status["workers_wanted"])
             load.more(200)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
 
 
 def test_terminating_single_workers_loses_no_connection(live_host: Hosts, soak: bool, nothing_lost: Verdict) -> None:
@@ -105,7 +105,7 @@ def test_terminating_single_workers_loses_no_connection(live_host: Hosts, soak: 
         for slot in islice(cycle([0, 1]), 60 if soak else 6):
             load.more(100)
             terminate(host, slot)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
 
 
 def test_terminating_the_only_worker_loses_no_connection(live_host: Hosts, nothing_lost: Verdict) -> None:
@@ -114,7 +114,7 @@ def test_terminating_the_only_worker_loses_no_connection(live_host: Hosts, nothi
         for _ in range(3):
             load.more(100)
             terminate(host, 0)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
 
 
 def test_everything_at_once_loses_no_connection(live_host: Hosts, soak: bool, nothing_lost: Verdict) -> None:
@@ -128,7 +128,7 @@ def test_everything_at_once_loses_no_connection(live_host: Hosts, soak: bool, no
             host.signal(signal.SIGUSR1)
             load.more(200)
             host.until(lambda status: not status["reloading"] and status["workers_ready"] == status["workers_wanted"])
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
 
 
 def test_several_services_lose_no_connection(live_host: Hosts, tmp_path: Path, nothing_lost: Verdict) -> None:
@@ -151,7 +151,7 @@ def test_several_services_lose_no_connection(live_host: Hosts, tmp_path: Path, n
         scale(host, 1)
         load.more(200)
         reload(host, by_signal=False)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
 
 
 def test_slot_that_left_is_closed_without_losing_a_connection(
@@ -169,7 +169,7 @@ def test_slot_that_left_is_closed_without_losing_a_connection(
             assert "steering_refused" not in log
             until(lambda: len(queues(port)) == 1, "the end of the listeners of slots that left")
             load.more(100)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
 
 
 @pytest.mark.parametrize("retired", [False, True], ids=["before it is closed", "after it was closed"])
@@ -183,7 +183,7 @@ def test_slot_that_left_can_come_back(live_host: Hosts, retired: bool, nothing_l
         scale(host, 2)
         fresh = next(worker["pid"] for worker in host.workers() if worker["slot"] == 1)
         load.more(400)
-        nothing_lost(load.stop())
+        nothing_lost(host, load.stop())
     host.until(
         lambda status: any(worker["pid"] == fresh and worker["accepted"] > 50 for worker in status["workers"]),
         "its share of the connections for the slot that came back",
