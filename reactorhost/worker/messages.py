@@ -36,6 +36,6 @@ class Report(enum.StrEnum):
     LEAVING = "leaving"
     """Was told by a signal to leave: `seconds` at most until it does."""
     RELEASED = "released"
-    """Closed its copies of the listeners of `slot`."""
+    """Closed its copies of the listeners of `slot`: was told to, or drains."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""

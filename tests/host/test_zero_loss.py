@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import pytest
 
 from kernel import queues
 from load import Count, Load
+from plugin_files import plugin_file
 from reactorhost.testing import LiveHost
 from waiting import until
 
@@ -188,6 +190,78 @@ def test_slot_that_left_can_come_back(live_host: Hosts, retired: bool, nothing_l
         lambda status: any(worker["pid"] == fresh and worker["accepted"] > 50 for worker in status["workers"]),
         "its share of the connections for the slot that came back",
     )
+
+
+STUCK = """
+from pathlib import Path
+
+slot = None
+
+def wait_for_release():
+    with open(Path(__file__).with_name("release")):
+        pass
+
+@hookimpl
+def worker_start(worker):
+    global slot
+    slot = worker.slot
+    if Path(__file__).with_name("boot-waits").exists() and slot == 1:
+        wait_for_release()
+
+@hookimpl
+def receive(connection, data):
+    if data == b"which?":
+        connection.send(b"%d" % slot)
+    elif data == b"wait":
+        wait_for_release()
+    else:
+        connection.send(data)
+"""
+
+
+@pytest.mark.parametrize("stuck", ["in its boot", "in a hook"])
+def test_slot_is_not_closed_while_a_stuck_worker_holds_it(
+    live_host: Hosts, tmp_path: Path, nothing_lost: Verdict, stuck: str, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_killed")
+    plugin = plugin_file(tmp_path, "stuck", STUCK)
+    release = tmp_path / "release"
+    os.mkfifo(release)
+    host = live_host("--plugin", plugin, "--workers", "2", "--retire-delay", "0.2")
+    second = next(worker["pid"] for worker in host.workers() if worker["slot"] == 1)
+    clients = [host.connect()]
+    try:
+        if stuck == "in its boot":
+            (tmp_path / "boot-waits").touch()
+            os.kill(second, signal.SIGTERM)
+            host.until(lambda status: any(worker["state"] == "starting" for worker in status["workers"]))
+        else:
+            while not asked(clients[-1], b"which?") == b"1":
+                clients.append(host.connect())
+            clients[-1].sendall(b"wait")
+        with Load(host.address(), in_flight=8) as load:
+            scale(host, 1)
+            load.more(200)
+            host.until(lambda status: not any(slot["adopted_by"] is None and slot["slot"] for slot in status["slots"]))
+            load.more(2000)
+            unblock(release)
+            host.wait_for_log("slot_retired")
+            load.more(200)
+            nothing_lost(host, load.stop())
+    finally:
+        for client in clients:
+            client.close()
+
+
+def asked(client: socket.socket, question: bytes) -> bytes:
+    client.sendall(question)
+    return client.recv(100)
+
+
+def unblock(fifo: Path) -> None:
+    """Let whoever waits to open a pipe for reading go on; it may have been killed meanwhile."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
 
 
 def test_new_connections_are_steered_past_a_slot_that_leaves(live_host: Hosts) -> None:
