@@ -129,7 +129,7 @@ class ConfigError(ReactorhostError):
 def error_of_system(error: OSError, what: str, *, hint: str) -> ReactorhostError:
     """Return the error for a system call that failed: its own kind where the user may not do it."""
     kind = NotPermittedError if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ReactorhostError
-    return kind(f"{what}: {error.strerror}", hint=hint)
+    return kind(f"{what}: {error.strerror or error}", hint=hint)
 
 
 def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:

@@ -6,6 +6,7 @@ its configuration again finds the same files as its start did.
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,10 +18,12 @@ from reactorhost.config.cpus import available_cpus
 from reactorhost.config.layers import Given, Layers
 from reactorhost.config.places import PID_FILE, default_run_dir
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Origin, Service, Settings
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Origin, Service, Settings, Source
 from reactorhost.config.toml_file import TomlFile, read
 from reactorhost.errors import ConfigError, Problem, UsageError
 
+_PREFIX = "REACTORHOST_"
+_NEAR = 0.8
 _PLACE = ("name", "run_dir", "pid_file")
 
 
@@ -53,6 +56,7 @@ def resolve(
         UsageError: all is well but for a plugin, which nothing names.
     """
     layers = Layers(flags, environ, cwd, Problems())
+    _tell_misspelt_variables(environ, layers.problems)
     config = layers.one(BY_NAME["config"])
     file = _read(config, layers)
     host = _place({name: layers.one(BY_NAME[name]) for name in BY_NAME if name in HOST_KEYS}, environ, uid)
@@ -104,6 +108,18 @@ class _Chosen:
     origins: dict[str, Origin]
     names_plugin: bool
     """False if neither a flag, nor the environment, nor a service of the file was to name plugins."""
+
+
+def _tell_misspelt_variables(environ: Mapping[str, str], problems: Problems) -> None:
+    """Tell of variables that are nearly one of ours; others may be somebody else's, as those of Kubernetes are."""
+    known = {setting.variable for setting in BY_NAME.values()}
+    short = [variable.removeprefix(_PREFIX) for variable in known]
+    for variable in sorted(environ.keys() - known):
+        if variable.startswith(_PREFIX):
+            near = difflib.get_close_matches(variable.removeprefix(_PREFIX), short, n=1, cutoff=_NEAR)
+            if near:
+                where = Origin(Source.ENVIRONMENT, variable)
+                problems.add(f"there is no setting {variable}", where, f"did you mean '{_PREFIX}{near[0]}'?")
 
 
 def _read(config: Given, layers: Layers) -> TomlFile | None:

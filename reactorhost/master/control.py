@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from reactorhost.errors import NotPermittedError, ReactorhostError, UsageError, did_you_mean
+from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_of_system
 from reactorhost.jsonline import JsonLine, Message
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
@@ -69,9 +69,8 @@ class ControlServer:
         try:
             self._listener.bind(str(self._path))
         except OSError as error:
-            raise NotPermittedError(
-                f"cannot make {self._path}: {error.strerror}", hint="use a shorter --run-dir"
-            ) from None
+            # Python itself refuses a path that is too long, with words and without a number.
+            raise error_of_system(error, f"cannot make {self._path}", hint="use another, shorter --run-dir") from None
         finally:
             os.umask(before)
         self._listener.listen(64)

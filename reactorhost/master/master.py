@@ -225,9 +225,7 @@ class Master:
             )
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
-        # A worker just forked may not have closed its copies yet, and the kernel's numbers count those too.
-        booting = any(member.state is WorkerState.STARTING for member in self._roster.members.values())
-        if booting or not self._listeners.steered:
+        if not self._listeners.steered:
             self._roster.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
         elif adopter is not None:
             self._crew.order(adopter, {"order": Order.RELEASE, "slot": slot})
@@ -277,7 +275,7 @@ class Master:
             case Report.HOOK_FAILED:
                 self._hook_failed(pid, message["plugin"], message["error"])
             case Report.RELEASED:
-                if self._roster.released(message["slot"]):
+                if self._roster.released(message["slot"], pid, time.monotonic()):
                     self._close_retired(message["slot"], time.monotonic())
             case Report.CONNECTIONS:
                 self._listings.rows(pid, message["request"], message["rows"], last=message["last"])

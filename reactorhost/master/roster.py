@@ -32,6 +32,7 @@ _STEADY_SECONDS = 30.0
 _ABORT_SECONDS = 2.0
 _KILL_AFTER_SECONDS = 3.0
 _MOST_DRAINING_IN_A_SLOT = 4
+_RETIRE_RETRY_SECONDS = 1.0
 
 
 class WorkerState(enum.StrEnum):
@@ -94,7 +95,8 @@ class Exit:
 class Slot:
     """One place for a worker, whose listeners outlive every worker in it.
 
-    `retiring` says that the adopter was asked to close its copies: when it did, the master's are the last.
+    `holders` are the workers that may have copies of its listeners. `retiring` says that the adopter was asked to
+    close its own: when it did, the master's are the last.
     """
 
     number: int
@@ -107,6 +109,7 @@ class Slot:
     retire_at: float | None = None
     retiring: bool = False
     last_exit: str | None = None
+    holders: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -147,6 +150,7 @@ class Roster:
 
     def forked(self, pid: int, slot: int, generation: int, page: int, now: float) -> None:
         """Note that a worker was forked for a slot."""
+        self.slots[slot].holders.add(pid)
         self.members[pid] = Member(pid, slot, generation, page, now, WorkerState.STARTING, now, now + self.boot_timeout)
 
     def fork_failed(self, slot: int, now: float) -> bool:
@@ -199,6 +203,8 @@ class Roster:
         member = self.members.pop(pid, None)
         if member is None:
             return None
+        for each in self.slots.values():
+            each.holders.discard(pid)
         if member.state in (WorkerState.DRAINING, WorkerState.STOPPING):
             return Exit(member, ExitKind.EXPECTED, failed_reload=False)
         kind = ExitKind.NOT_BOOTED if member.state is WorkerState.STARTING else ExitKind.CRASHED
@@ -237,12 +243,18 @@ class Roster:
         self.slots[slot].retiring = False
         self.slots[slot].retire_at = when
 
-    def released(self, number: int) -> bool:
-        """Note that an adopter closed its copies of a slot's listeners; returns whether the slot is to be closed."""
+    def released(self, number: int, pid: int, now: float) -> bool:
+        """Note that a worker closed its copies of a slot's listeners; returns whether the slot is to be closed."""
         slot = self.slots.get(number)
-        if slot is None or not slot.retiring:
+        if slot is None:
+            return False
+        slot.holders.discard(pid)
+        if not slot.retiring or slot.adopter != pid:
             return False
         slot.retiring, slot.adopter = False, None
+        if self._held(slot):
+            slot.retire_at = now + _RETIRE_RETRY_SECONDS
+            return False
         return True
 
     def retired(self, slot: int) -> None:
@@ -311,6 +323,9 @@ class Roster:
                 actions.append(Kill(member.pid, f"still {member.state} after its deadline"))
         for slot in self.slots.values():
             if slot.retire_at is not None and now >= slot.retire_at:
+                if self._held(slot):
+                    slot.retire_at = now + _RETIRE_RETRY_SECONDS
+                    continue
                 slot.retire_at = None
                 slot.retiring = slot.adopter is not None
                 actions.append(Retire(slot.number, slot.adopter))
@@ -408,6 +423,7 @@ class Roster:
             elif not has_own and adopter is None:
                 adopter = self._neighbour(slot.number)
                 if adopter is not None:
+                    slot.holders.add(adopter.pid)
                     yield Adopt(slot.number, adopter.pid)
             slot.adopter = None if adopter is None else adopter.pid
 
@@ -439,6 +455,15 @@ class Roster:
         doublings = min(slot.failures - 2, 20)
         delay = min(_FIRST_BACKOFF_SECONDS * 2**doublings, _LONGEST_BACKOFF_SECONDS)
         slot.not_before = now + delay * self.jitter.uniform(0.75, 1.25)
+
+    def _held(self, slot: Slot) -> bool:
+        """Say whether anybody but its adopter may still have copies of a slot's listeners.
+
+        While one has, the kernel counts them among the sockets of the group and lets clients come there. A worker
+        that boots may not have closed yet what it inherited of other slots.
+        """
+        booting = (WorkerState.STARTING, WorkerState.STOPPING)
+        return any(member.state in booting for member in self.members.values()) or not slot.holders <= {slot.adopter}
 
     def _is_replacement(self, member: Member) -> bool:
         reload = self.reload

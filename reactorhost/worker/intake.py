@@ -54,10 +54,12 @@ class Intake:
         for listener in [listener for listener in self._listeners if listener.slot == slot]:
             self._drop(listener)
 
-    def release_all(self) -> None:
-        """Leave every listener to somebody else."""
-        for listener in tuple(self._listeners):
+    def release_all(self) -> set[int]:
+        """Leave every listener to somebody else; returns the slots that they are of."""
+        released = tuple(self._listeners)
+        for listener in released:
             self._drop(listener)
+        return {listener.slot for listener in released if listener.slot is not None}
 
     def drain_and_close(self) -> None:
         """Accept everything that waits in the queues, then close them: nobody comes after us."""

@@ -168,7 +168,7 @@ class WorkerLife:
                 self._adopt(message["slot"], message["services"])
             case Order.RELEASE:
                 self._intake.release(message["slot"])
-                self._line.send({"report": Report.RELEASED, "slot": message["slot"]})
+                self._tell_released(message["slot"])
             case Order.DRAIN:
                 self._drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:
@@ -197,6 +197,7 @@ class WorkerLife:
         if short or self._stage is not Stage.SERVING:
             for sock in sockets:
                 sock.close()
+            self._tell_released(slot)
             return
         pairs = zip(services, sockets, strict=True)
         self._intake.add([Listener(slot, self._services[service], sock) for service, sock in pairs])
@@ -244,7 +245,11 @@ class WorkerLife:
         if final:
             self._intake.drain_and_close()
         else:
-            self._intake.release_all()
+            for slot in self._intake.release_all():
+                self._tell_released(slot)
+
+    def _tell_released(self, slot: int) -> None:
+        self._line.send({"report": Report.RELEASED, "slot": slot})
 
     def _drain_deadline(self) -> None:
         if self._leave_at is not None and self._reactor.now >= self._leave_at:

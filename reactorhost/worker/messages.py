@@ -36,7 +36,7 @@ class Report(enum.StrEnum):
     LEAVING = "leaving"
     """Was told by a signal to leave: `seconds` at most until it does."""
     RELEASED = "released"
-    """Closed its copies of the listeners of `slot`."""
+    """Closed its copies of the listeners of `slot`: was told to, or drains."""
     HOOK_FAILED = "hook_failed"
     """A hook raised: `plugin`, `error`; at most once a second for each plugin."""
     CONNECTIONS = "connections"

@@ -108,7 +108,7 @@ def _files_of(host: LiveHost) -> list[str]:
     # Only the one who made the directory removes it: not who was started after one that was killed.
     heir = host.log_path.exists() and host.log().count(" host_starting ") > 1
     if not left and host.run_dir.exists() and (not heir or os.listdir(host.run_dir)):
-        left = [host.run_dir]
+        left = [host.run_dir, *host.run_dir.iterdir()]
     return [f"file left: {path}" for path in left]
 
 

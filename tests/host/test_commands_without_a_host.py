@@ -325,3 +325,13 @@ def test_a_real_bash_completes_plugins(installed: dict[str, str], tmp_path: Path
     except FileNotFoundError:
         pytest.skip("there is no bash here")
     assert ended.stdout.split() == ["xbreaches", "xbroken"], ended.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["plugins"], ["config", "show"], ["completion", "bash"]])
+def test_an_output_that_takes_no_more_is_told(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "reactorhost: cannot write the output: No space left on device\n"

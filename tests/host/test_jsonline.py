@@ -116,7 +116,7 @@ def test_descriptors_that_nobody_takes_are_closed(reactor: Reactor, ends: tuple[
     ours.close()
 
 
-@pytest.mark.parametrize("garbage", [b"no json\n", b"[1]\n", b"\xff\n", b"x" * (5 << 20)])
+@pytest.mark.parametrize("garbage", [b"no json\n", b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\n", b"x" * (5 << 20)])
 def test_what_is_no_object_ends_the_line_and_is_told_once(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket], garbage: bytes
 ) -> None:

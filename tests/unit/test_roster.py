@@ -217,9 +217,27 @@ def test_shrinking_lets_the_highest_leave_and_keeps_its_listeners_served() -> No
     assert stage.expire(64.0) == []
     assert stage.expire(1.0) == [Retire(2, pids[0])]
     assert stage.settle() == [], "nobody adopts what is being given back"
-    assert stage.roster.released(2)
+    assert stage.roster.released(2, pids[0], stage.now)
     stage.roster.retired(2)
     assert sorted(stage.roster.slots) == [0, 1]
+
+
+def test_a_slot_does_not_retire_while_anybody_else_may_hold_its_listeners() -> None:
+    stage = Stage(3)
+    pids = stage.running()
+    stage.roster.scale(2)
+    stage.settle()
+    assert stage.expire(65.0) == [], "its own worker drains, and has not said that it closed them"
+    assert not stage.roster.released(2, pids[2], stage.now)
+    assert Retire(2, pids[0]) in stage.expire(1.0)
+    stage.exit(pids[1])
+    stage.settle()
+    assert not stage.roster.released(2, pids[0], stage.now), "who boots may not have closed what it inherited"
+    assert Adopt(2, pids[0]) in stage.settle()
+    assert stage.expire(1.0) == []
+    stage.ready(1)
+    assert stage.expire(1.0) == [Retire(2, pids[0])]
+    assert stage.roster.released(2, pids[0], stage.now)
 
 
 def test_a_slot_whose_adopter_ends_while_it_gives_back_is_adopted_again_and_retires_later() -> None:
@@ -231,7 +249,8 @@ def test_a_slot_whose_adopter_ends_while_it_gives_back_is_adopted_again_and_reti
     stage.expire(65.0)
     stage.exit(pids[0])
     assert Adopt(2, pids[1]) in stage.settle()
-    assert not stage.roster.released(2)
+    assert not stage.roster.released(2, pids[0], stage.now)
+    stage.ready(0)
     assert Retire(2, pids[1]) in stage.expire(0.1)
 
 
@@ -244,7 +263,7 @@ def test_a_slot_that_is_wanted_again_while_it_is_given_back_is_not_closed() -> N
     assert stage.expire(65.0) == [Retire(1, pids[0])]
     stage.roster.scale(2)
     assert Adopt(1, pids[0]) in stage.settle(), "it gave the listeners back, or will before it reads this"
-    assert not stage.roster.released(1)
+    assert not stage.roster.released(1, pids[0], stage.now)
 
 
 def test_growing_again_takes_back_a_slot_that_had_not_retired() -> None:
@@ -394,7 +413,10 @@ class AnyHistory(RuleBasedStateMachine):
         retiring = [number for number, slot in self.stage.roster.slots.items() if slot.retiring]
         if retiring:
             number = data.draw(strategies.sampled_from(retiring))
-            assert self.stage.roster.released(number)
+            adopter = self.stage.roster.slots[number].adopter
+            assert adopter is not None
+            if not self.stage.roster.released(number, adopter, self.stage.now):
+                return
             if empty:
                 self.stage.roster.retired(number)
             else:

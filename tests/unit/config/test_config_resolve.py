@@ -412,3 +412,19 @@ def test_a_wrong_name_of_an_instance_is_a_wrong_call() -> None:
         locate({"name": "../x"}, {}, CWD, uid=0)
     assert isinstance(caught.value.problems[0], Problem)
     assert caught.value.problems[0].where == "--name"
+
+
+def test_a_misspelt_variable_is_told_and_those_of_others_are_not(tmp_path: Path) -> None:
+    others = {
+        "REACTORHOST_PORT": "tcp://10.0.0.1:80",
+        "REACTORHOST_SERVICE_HOST": "10.0.0.1",
+        "REACTORHOST_COMPLETE": "",
+    }
+    resolve({"plugins": ["echo"]}, others, tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        resolve({"plugins": ["echo"]}, {**others, "REACTORHOST_WORKRES": "2", "REACTORHOST_PLUGIN": "x"}, tmp_path)
+    told = "\n".join(caught.value.lines())
+    assert "where: REACTORHOST_WORKRES" in told
+    assert "did you mean 'REACTORHOST_WORKERS'?" in told
+    assert "did you mean 'REACTORHOST_PLUGINS'?" in told
+    assert len(caught.value.problems) == 2

@@ -105,7 +105,7 @@ def test_whole_numbers_in_range_are_read_from_both(number: int) -> None:
     assert WHOLE.read(number) == from_text(WHOLE, f" {number} ") == WORKERS.read(number) == number
 
 
-@pytest.mark.parametrize("kind", [WHOLE, WORKERS], ids=repr)
+@pytest.mark.parametrize("kind", [WHOLE, WORKERS], ids=["whole", "workers"])
 @pytest.mark.parametrize("written", [0, 257, -1, True, False, 4.0, "4", "four", [4], None], ids=repr)
 def test_what_is_no_whole_number_in_range_is_refused(kind: Kind, written: object) -> None:
     with pytest.raises(InvalidValueError, match="must be a whole number from 1 to 256"):
