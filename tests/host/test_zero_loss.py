@@ -236,7 +236,7 @@ def test_slot_is_not_closed_while_a_stuck_worker_holds_it(
             os.kill(second, signal.SIGTERM)
             host.until(lambda status: any(worker["state"] == "starting" for worker in status["workers"]))
         else:
-            while not asked(clients[-1], b"which?") == b"1":
+            while asked(clients[-1], b"which?") != b"1":
                 clients.append(host.connect())
             clients[-1].sendall(b"wait")
         with Load(host.address(), in_flight=8) as load:
