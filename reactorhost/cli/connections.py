@@ -28,10 +28,9 @@ def connections(as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "connections": rows, "unanswered": unanswered}, indent=2))
     else:
-        from reactorhost.dashboard.screen import show
-        from reactorhost.dashboard.tables import connection_table
+        from reactorhost.dashboard.tables import connection_lines
 
-        show(connection_table(rows))
+        click.echo("\n".join(connection_lines(rows)))
     for worker in unanswered:
         click.echo(f"worker {worker['slot']} (pid {worker['pid']}) did not answer in time", err=True)
     if unanswered:

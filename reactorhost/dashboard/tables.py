@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -12,22 +12,35 @@ from reactorhost.dashboard.figures import duration, size
 
 Row = dict[str, Any]
 
+_CONNECTION_HEADINGS = ("SLOT", "PID", "ID", "SERVICE", "PEER", "AGE", "IDLE", "IN", "OUT", "QUEUED", "STATE")
+_WORDS = ("SERVICE", "PEER", "STATE")
 
-def connection_table(rows: Sequence[Row]) -> Table:
-    """Return one row a client."""
-    table = _table("SLOT>", "PID>", "ID>", "SERVICE", "PEER", "AGE>", "IDLE>", "IN>", "OUT>", "QUEUED>", "STATE")
-    for row in rows:
-        _add(
-            table,
-            *(str(row[key]) for key in ("slot", "pid", "id", "service", "peer")),
-            duration(row["age_seconds"]),
-            duration(row["idle_seconds"]),
-            size(row["bytes_in"]),
-            size(row["bytes_out"]),
-            size(row["queued_bytes"]),
-            row["state"],
+
+def connection_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a heading and a line for each client.
+
+    Plain text and not a table of rich, which takes seconds for a thousand rows; there may be tens of thousands.
+    """
+    cells = [_CONNECTION_HEADINGS, *(_connection_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (
+            cell.ljust(width) if heading in _WORDS else cell.rjust(width)
+            for heading, cell, width in zip(_CONNECTION_HEADINGS, line, widths, strict=True)
         )
-    return table
+        yield "  ".join(padded).rstrip()
+
+
+def _connection_cells(row: Row) -> tuple[str, ...]:
+    return (
+        *(str(row[key]) for key in ("slot", "pid", "id", "service", "peer")),
+        duration(row["age_seconds"]),
+        duration(row["idle_seconds"]),
+        size(row["bytes_in"]),
+        size(row["bytes_out"]),
+        size(row["queued_bytes"]),
+        row["state"],
+    )
 
 
 def plugin_table(rows: Sequence[Row]) -> Table:

@@ -201,7 +201,8 @@ def test_reload_recycle_and_scale_after_a_yes(live_host: Hosts) -> None:
         screen.type("Ry")
         screen.until_text("reload: done, 2 workers replaced, generation 2")
         pid = host.workers()[0]["pid"]
-        screen.until_text(f"├─ {pid}")
+        # Until the old worker is gone it stands above its successor.
+        screen.until(lambda seen: row_of([*seen, "├─"], "├─").startswith(f"├─ {pid} "), "the new one in the first row")
         screen.type("jjK")
         screen.until_text(f"replace worker 0 (pid {pid}), 0 connections open? y/n")
         screen.type("y")

@@ -11,7 +11,7 @@ from reactorhost.dashboard.banner import banner
 from reactorhost.dashboard.line import Line
 from reactorhost.dashboard.page import brief, full
 from reactorhost.dashboard.screen import speaks_utf8
-from reactorhost.dashboard.tables import connection_table, plugin_table, setting_table
+from reactorhost.dashboard.tables import connection_lines, plugin_table, setting_table
 from reactorhost.dashboard.view import View
 
 
@@ -74,7 +74,7 @@ def test_once_has_plugins_listeners_and_events_too() -> None:
     assert "\n".join(plain(full(troubled(), View(ascii=True), 120))).isascii()
 
 
-def test_a_narrow_terminal_loses_nothing_of_a_table() -> None:
+def test_clients_stand_in_columns() -> None:
     row = {
         "slot": 0,
         "pid": 4243,
@@ -88,11 +88,17 @@ def test_a_narrow_terminal_loses_nothing_of_a_table() -> None:
         "queued_bytes": 0,
         "state": "open",
     }
-    wide = text_of(connection_table([row]))
+    lines = list(connection_lines([row, {**row, "id": 12345, "peer": "[::1]:5"}]))
     shown = ["0", "4243", "17", "default", "127.0.0.1:53422", "3.0s", "0.5s", "10", "2.0K", "0", "open"]
-    assert wide.split()[11:] == shown
-    narrow = "".join(text_of(connection_table([row]), width=60).split())
-    assert "…" not in narrow
+    assert lines[1].split() == shown
+    assert [line.index(word) + len(word) for line, word in zip(lines, ("   ID", "   17", "12345"), strict=True)] == [
+        17
+    ] * 3
+    assert [line.index(word) for line, word in zip(lines, ("PEER", "127", "[::1]"), strict=True)] == [28] * 3
+
+
+def test_a_list_of_nobody_is_its_heading() -> None:
+    assert list(connection_lines([])) == ["SLOT  PID  ID  SERVICE  PEER  AGE  IDLE  IN  OUT  QUEUED  STATE"]
 
 
 def test_markup_in_values_is_shown_as_it_is() -> None:
