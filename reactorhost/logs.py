@@ -10,6 +10,8 @@ import contextlib
 import json
 import logging
 import os
+import select
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -146,7 +148,10 @@ class AppendHandler(logging.Handler):
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, data)
+            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                os.write(self._descriptor, data)
+            else:
+                _write_as_far_as_it_takes(self._descriptor, data)
 
     def _capture(self) -> None:
         if self._capture_output:
@@ -183,6 +188,20 @@ def inherit(log_format: LogFormat, level: str, **context: object) -> AppendHandl
     handler.setFormatter(TextFormatter(context) if log_format == "text" else JsonFormatter(context))
     root.setLevel(level.upper())
     return handler
+
+
+def _write_as_far_as_it_takes(descriptor: int, data: bytes) -> None:
+    """Write to a pipe or a terminal what can be written without waiting: who reads may have stopped to.
+
+    A pipe that is ready has room for at least a page. The descriptor itself must stay as it is, for it is shared with
+    processes that are not ours.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    for start in range(0, len(data), select.PIPE_BUF):
+        if not poll.poll(0):
+            return
+        os.write(descriptor, data[start : start + select.PIPE_BUF])
 
 
 def _open_for_append(path: Path) -> int:

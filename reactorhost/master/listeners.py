@@ -146,6 +146,7 @@ class Listeners:
         """Close every socket, and remove the files of unix sockets that are still ours."""
         for each in self._sockets:
             each.socket.close()
+            each.group.order.clear()
         self._sockets.clear()
         for path, mark in self._unix_paths.items():
             with contextlib.suppress(OSError):

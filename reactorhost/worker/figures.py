@@ -33,6 +33,7 @@ class Figures:
         self._scoreboard = scoreboard
         self._page = page
         self._lags: deque[float] = deque(maxlen=_PUBLICATIONS_A_SECOND)
+        self._calls = 0
         self._stored_timings: tuple[int, int] | None = None
 
     def start(self, plugins: Sequence[str]) -> None:
@@ -52,11 +53,15 @@ class Figures:
         self.tally.lag_max_seconds = max(self._lags)
         self._scoreboard.write(self._page, self.tally)
         # Packing a histogram for each plugin costs more than the counters: only when something was timed.
-        mark = (self.stopwatch.turns, self.tally.hook_errors)
+        mark = (self.stopwatch.calls, self.tally.hook_errors)
         if mark != self._stored_timings:
             self._stored_timings = mark
             self._scoreboard.write_timings(self._page, self.stopwatch.timings())
 
     def _publish(self) -> None:
         self.store()
+        # Each connection calls connect and close too.
+        calls = self.tally.messages + 2 * self.tally.accepted
+        self.stopwatch.adjust((calls - self._calls) / _PUBLISH_SECONDS)
+        self._calls = calls
         self._reactor.call_later(_PUBLISH_SECONDS, self._publish)

@@ -1,7 +1,8 @@
-"""The stopwatch: times the hooks of a turn now and then, each plugin's own time without that of others inside.
+"""The stopwatch: times hooks, each plugin's own time without that of others inside.
 
-A turn is timed at most every 20 ms: at its end the plain calls are put back, so that all other turns pay nothing. The
-next turn in which a hook is called is the next that is timed, however rare they are.
+Under little load every call is timed. Above some calls a second only those in short windows are, opened and closed by
+the clock and never by what comes: a window that opened at a call would favour those that come first, as `connect`
+comes before `receive`. Outside the windows the plain calls are in place and pay nothing.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from time import perf_counter_ns
 
 from reactorhost.histogram import bucket
 from reactorhost.plugins.onion import Call
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, Timer
 from reactorhost.scoreboard import Timings
 
-_REST_SECONDS = 0.02
+_TIMED_CALLS_A_SECOND = 2000
+_WINDOW_SECONDS = 0.001
 
 
 class Stopwatch:
-    """Timings of a worker and of its plugins; `turns` counts the turns that were timed.
+    """Timings of a worker and of its plugins; `calls` counts what was timed.
 
-    `set_timed` is called with True when the timed calls are wanted, and with False at the end of a turn that used
-    them.
+    `set_timed` is called with True when the timed calls are wanted, and with False when the plain ones are.
     """
 
     def __init__(self, reactor: Reactor, set_timed: Callable[[bool], object]) -> None:
@@ -30,14 +31,21 @@ class Stopwatch:
         self._plugins: dict[str, Timings] = {}
         self._running: list[int] = []
         self._resumed_at = 0
-        self._used = False
+        self._pause_seconds = 0.0
+        self._flip: Timer | None = None
         self.whole = Timings()
-        self.turns = 0
+        self.calls = 0
 
     def start(self, plugins: Sequence[str]) -> None:
-        """Keep timings for these plugins, and time the first turn that calls a hook."""
+        """Keep timings for these plugins, and time every call until `adjust` knows better."""
         self._plugins = {name: Timings() for name in plugins}
         self._set_timed(True)
+
+    def adjust(self, calls_a_second: float) -> None:
+        """Time all calls, or only some when there are many."""
+        self._pause_seconds = _WINDOW_SECONDS * max(0.0, calls_a_second / _TIMED_CALLS_A_SECOND - 1)
+        if self._pause_seconds and self._flip is None:
+            self._close_window()
 
     def timings(self) -> list[Timings]:
         """Return the timings of the worker, then of each plugin."""
@@ -87,15 +95,15 @@ class Stopwatch:
             timings.nanoseconds += own
             if received:
                 _count_receive(timings, own)
-        if not self._used:
-            self._used = True
-            self._reactor.call_soon(self._rest)
+        self.calls += 1
 
-    def _rest(self) -> None:
-        self._used = False
-        self.turns += 1
+    def _close_window(self) -> None:
         self._set_timed(False)
-        self._reactor.call_later(_REST_SECONDS, self._set_timed, True)
+        self._flip = self._reactor.call_later(self._pause_seconds, self._open_window)
+
+    def _open_window(self) -> None:
+        self._set_timed(True)
+        self._flip = self._reactor.call_later(_WINDOW_SECONDS, self._close_window) if self._pause_seconds else None
 
 
 def _count_receive(timings: Timings, nanoseconds: int) -> None:

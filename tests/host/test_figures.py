@@ -66,12 +66,8 @@ def test_messages_bytes_and_latency_are_told(live_host: Callable[..., LiveHost],
     totals = host.until(lambda found: found["totals"]["messages"] == 20)["totals"]
     assert (totals["accepted"], totals["bytes_in"], totals["bytes_out"]) == (20, 1000, 1000)
 
-    def seen_slow(found: dict[str, Any]) -> bool:
-        # Not every call is timed.
-        ask(host, b"slow")
-        return (found["latency"]["max_seconds"] or 0) > 0.04
-
-    document = host.until(seen_slow)
+    assert ask(host, b"slow") == b"slow"
+    document = host.until(lambda found: (found["latency"]["max_seconds"] or 0) > 0.04)
     assert max(each["lag_max_seconds"] for each in document["workers"]) >= 0 < document["master"]["descriptors"]
     assert all(each["rss_bytes"] > each["pss_bytes"] > 0 for each in document["workers"])
 
@@ -217,3 +213,14 @@ def test_a_recycling_to_broken_code_leaves_the_old_worker(
     assert host.ask("recycle", pid=worker["pid"])["status"] == 4
     assert [each["pid"] for each in host.workers()] == [worker["pid"]]
     assert ask(host, b"x") == b"x"
+
+
+def test_the_status_is_told_while_the_host_stops(live_host: Callable[..., LiveHost], plugin: str) -> None:
+    host = live_host("--plugin", plugin, "--stop-timeout", "20s")
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+        host.signal(signal.SIGTERM)
+        document = host.until(lambda found: found["state"] == "stopping")
+        assert document["listeners"] == []
+    assert host.wait() == 0

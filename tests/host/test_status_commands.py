@@ -70,7 +70,15 @@ def test_status_in_json_is_the_whole_documented_document(live_host: Hosts) -> No
     }
     assert {key: document[key] for key in expected} == expected
     assert [each["name"] for each in document["services"][0]["plugins"]] == ["accesslog", "echo"]
-    totals = {"connections": 1, "accepted": 1, "messages": 1, "bytes_in": 12, "bytes_out": 12, "hook_errors": 0}
+    totals = {
+        "connections": 1,
+        "accepted": 1,
+        "refused": 0,
+        "messages": 1,
+        "bytes_in": 12,
+        "bytes_out": 12,
+        "hook_errors": 0,
+    }
     assert document["totals"] == totals
 
 

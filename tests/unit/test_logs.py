@@ -117,3 +117,17 @@ def test_lines_can_wait_until_something_else_was_said(tmp_path: Path) -> None:
     handler.let_go()
     log.info("second")
     assert [line.split()[2] for line in (tmp_path / "log").read_text().splitlines()] == ["first", "second"]
+
+
+def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    try:
+        handler = logs.install(None, "text", "info")
+        monkeypatch.setattr(handler, "_descriptor", writer)
+        log = EventLog(logging.getLogger("reactorhost"))
+        for _ in range(300):
+            log.error("flood", details="x" * 1000)
+        assert os.read(reader, 10_000).startswith(b"2")
+    finally:
+        os.close(reader)
+        os.close(writer)

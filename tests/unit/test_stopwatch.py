@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -17,14 +15,18 @@ class PaperReactor:
     """Remembers what was asked for."""
 
     def __init__(self) -> None:
-        self.soon: deque[Callable[[], object]] = deque()
-        self.later: list[tuple[float, Callable[..., object], tuple[Any, ...]]] = []
+        self.later: list[tuple[float, Callable[[], object]]] = []
+        self.waited: list[float] = []
 
-    def call_soon(self, callback: Callable[[], object]) -> None:
-        self.soon.append(callback)
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
+        self.later.append((seconds, callback))
+        return callback
 
-    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
-        self.later.append((seconds, callback, args))
+    def go_on(self) -> None:
+        """Let the time pass that is waited for."""
+        seconds, callback = self.later.pop()
+        self.waited.append(seconds)
+        callback()
 
 
 @pytest.fixture
@@ -42,27 +44,44 @@ def made(wanted: list[bool], *plugins: str) -> tuple[Stopwatch, PaperReactor]:
     return watch, reactor
 
 
-def test_a_turn_is_timed_then_none_until_a_rest_is_over() -> None:
+def test_under_little_load_every_call_is_timed() -> None:
     wanted: list[bool] = []
     watch, reactor = made(wanted, "echo")
     call = watch.around("echo", "receive", lambda: None)
-    call()
-    call()
+    for _ in range(5):
+        call()
+    watch.adjust(2000.0)
     assert wanted == [True]
-    assert len(reactor.soon) == 1, "one end for all calls of the turn"
-    reactor.soon.popleft()()
-    assert wanted == [True, False]
-    ((seconds, callback, args),) = reactor.later
-    assert seconds == pytest.approx(0.02)
-    callback(*args)
-    assert wanted == [True, False, True]
-    assert watch.turns == 1
-
-
-def test_nothing_is_asked_of_the_reactor_while_nothing_comes() -> None:
-    _, reactor = made([], "echo")
-    assert not reactor.soon
     assert not reactor.later
+    assert watch.calls == 5
+
+
+def test_under_load_windows_open_and_close_by_the_clock() -> None:
+    wanted: list[bool] = []
+    watch, reactor = made(wanted, "echo")
+    watch.adjust(20_000.0)
+    assert wanted == [True, False]
+    reactor.go_on()
+    assert wanted == [True, False, True]
+    reactor.go_on()
+    assert wanted == [True, False, True, False]
+    assert reactor.waited == [pytest.approx(0.009), pytest.approx(0.001)], (
+        "a tenth of the time for a tenth of the calls"
+    )
+    watch.adjust(4000.0)
+    assert len(reactor.later) == 1, "one clock, however often it is adjusted"
+
+
+def test_when_the_load_is_gone_everything_is_timed_again() -> None:
+    wanted: list[bool] = []
+    watch, reactor = made(wanted, "echo")
+    watch.adjust(20_000.0)
+    watch.adjust(10.0)
+    reactor.go_on()
+    assert wanted[-1] is True
+    assert not reactor.later
+    watch.adjust(20_000.0)
+    assert wanted[-1] is False
 
 
 def test_time_inside_another_plugin_is_that_plugins(clock: list[int]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -59,6 +60,8 @@ class LineFile:
         self._follow()
         if self._descriptor is None:
             raise OSError(errno.EBADF, "the log is closed")
+        if self.path == "-" and not _takes_more(self._descriptor):
+            raise OSError(errno.EAGAIN, "nobody reads standard output")
         # After a line that was cut short (a disk that filled up) the next one begins on a line of its own.
         whole = b"\n" + line if self._torn else line
         taken = os.write(self._descriptor, whole)
@@ -95,3 +98,10 @@ class LineFile:
             return os.path.samestat(os.stat(self.path), os.fstat(descriptor))
         except OSError:
             return False
+
+
+def _takes_more(descriptor: int) -> bool:
+    """Tell whether a line can be written without waiting; the descriptor is shared, so its own mode must stay."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))

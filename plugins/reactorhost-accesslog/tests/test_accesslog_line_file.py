@@ -106,3 +106,20 @@ def test_closing_twice_closes_nobody_elses_descriptor(path: Path, clock: Clock) 
 def test_a_closed_file_refuses_lines(path: Path, clock: Clock) -> None:
     with pytest.raises(OSError, match="closed"):
         LineFile(str(path), clock).write(b"line\n")
+
+
+def test_a_standard_output_that_nobody_reads_is_an_error_and_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    try:
+        file = LineFile("-")
+        file.open()
+        monkeypatch.setattr(file, "_descriptor", writer)
+        os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)))
+        with pytest.raises(OSError, match="nobody reads"):
+            file.write(b"lost\n")
+        os.read(reader, 1 << 20)
+        file.write(b"again\n")
+        assert os.read(reader, 100) == b"again\n"
+    finally:
+        os.close(reader)
+        os.close(writer)
