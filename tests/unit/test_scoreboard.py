@@ -10,7 +10,7 @@ from reactorhost.scoreboard import MOST_PLUGINS, TOTALS, Counters, Scoreboard, T
 def test_every_field_comes_back_as_it_was_stored() -> None:
     board = Scoreboard(2)
     page = board.take_page()
-    stored = Counters(7, 1.5, *range(10, 19), cpu_seconds=2.5, lag_max_seconds=3.5)
+    stored = Counters(pid=7, tick=1.5, connections=10, messages=11, bytes_out=12, cpu_seconds=2.5, lag_max_seconds=3.5)
     board.write(page, stored)
     assert board.read(page) == stored
 
