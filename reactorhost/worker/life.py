@@ -92,7 +92,7 @@ class WorkerLife:
     def run(self) -> int:
         """Live, and return the exit status."""
         self._reactor.watch_signals({signal.SIGTERM: self._terminated, signal.SIGQUIT: self._quit})
-        process.end_when_stuck(self._task.settings.stop_timeout + _FAREWELL_SECONDS + 2)
+        process.end_when_stuck(self._longest_farewell(), self._task.master_pid)
         os.register_at_fork(after_in_child=self._close_in_fork)
         try:
             self._boot()
@@ -212,8 +212,12 @@ class WorkerLife:
 
     def _terminated(self) -> None:
         seconds = self._task.settings.stop_timeout
+        process.put_off_alarm(self._longest_farewell())
         self._line.send({"report": Report.LEAVING, "seconds": seconds})
         self._drain(seconds, final=os.getppid() != self._task.master_pid)
+
+    def _longest_farewell(self) -> float:
+        return self._task.settings.stop_timeout + _FAREWELL_SECONDS + 2
 
     def _quit(self) -> None:
         self._line.send({"report": Report.LEAVING, "seconds": 0})

@@ -14,6 +14,8 @@ from types import FrameType
 
 from reactorhost.errors import NotPermittedError, UsageError
 
+_ORPHAN_SECONDS = 1.5
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_NO_NEW_PRIVS = 38
@@ -41,17 +43,23 @@ def reset_signals(ignored: Iterable[signal.Signals] = _IGNORED) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def end_when_stuck(seconds: float) -> None:
+def end_when_stuck(seconds: float, master_pid: int) -> None:
     """Let TERM also set an alarm that ends the process in C after `seconds`, should its loop never turn again.
 
     The one signal handler that does something: a worker stuck in a plugin reads neither orders nor the end of its
-    master, and nobody else is left to end it then. Call it after TERM was given to the reactor.
+    master, and nobody else is left to end it then. Without a master it is soon, because the next host waits for the
+    addresses; a loop that does turn puts the alarm off. Call it after TERM was given to the reactor.
     """
 
     def arm(number: int, frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        put_off_alarm(seconds if os.getppid() == master_pid else _ORPHAN_SECONDS)
 
     signal.signal(signal.SIGTERM, arm)
+
+
+def put_off_alarm(seconds: float) -> None:
+    """Let the alarm end the process in `seconds`, whatever was set before."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def tie_to_parent() -> None:

@@ -84,12 +84,26 @@ def test_a_worker_that_is_stuck_leaves_too(
     live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost], where: str
 ) -> None:
     stuck = f"@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n    {STUCK[where]}\n"
-    host = live_host("--plugin", write_plugin(stuck), "--workers", "1", "--stop-timeout", "0")
+    host = live_host("--plugin", write_plugin(stuck), "--workers", "1", "--stop-timeout", "600")
     killed_masters.append(host)
     with host.connect() as client:
         assert answers(client)
-        assert all_end(kill(host), SOON_SECONDS)
+        assert all_end(kill(host), SOON_SECONDS), "however long it may take to stop"
         assert ended(client)
+
+
+def test_a_worker_whose_loop_turns_keeps_its_connections_for_the_whole_stop_timeout(
+    live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost]
+) -> None:
+    late = "@hookimpl\ndef receive(connection, data):\n    connection.call_later(3, connection.send, data)\n"
+    host = live_host("--plugin", write_plugin(late), "--workers", "1", "--stop-timeout", "600")
+    killed_masters.append(host)
+    with host.connect() as client:
+        client.sendall(b"x")
+        host.until(lambda found: found["totals"]["messages"] == 1)
+        workers = kill(host)
+        assert client.recv(1) == b"x"
+    assert all_end(workers, SOON_SECONDS)
 
 
 def test_a_worker_that_boots_leaves_too(
