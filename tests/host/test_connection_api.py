@@ -639,3 +639,20 @@ def test_connection_may_be_sent_to_by_another(host_with: Hosts) -> None:
         assert [told(host)["event"] for _ in range(2)] == ["connect"] * 2
         one.sendall(b"to all")
         assert one.recv(10) == two.recv(10) == b"to all"
+
+
+def test_an_answer_that_takes_time_reaches_a_client_that_half_closed_when_it_was_paused_meanwhile(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    (tmp_path / "later.py").write_text(
+        "from reactorhost import hookimpl\n"
+        "def answer(connection, data):\n    connection.send(data)\n    connection.resume()\n"
+        "@hookimpl\ndef receive(connection, data):\n"
+        "    connection.pause()\n    connection.call_later(0.2, answer, connection, data)\n"
+    )
+    host = live_host("--plugin", str(tmp_path / "later.py"))
+    with host.connect() as client:
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100) == b"question"
+        assert client.recv(100) == b""
