@@ -546,7 +546,7 @@ def test_a_reader_that_does_not_read_and_one_that_vanishes_do_not_disturb_the_ho
             vanishing.sendall(question * 20)
         assert answers(client)
         screen.until_text(KEY_LINE, "1/1 ready")
-        assert host.status()["totals"]["connections"] == 1
+        host.until(lambda found: found["totals"]["connections"] == 1)
         assert select.select([slow], (), (), DEADLINE_SECONDS)[0]
 
 
