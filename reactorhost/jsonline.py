@@ -48,7 +48,6 @@ class JsonLine:
         self._incoming = bytearray()
         self._descriptors: deque[int] = deque()
         self._outgoing: deque[tuple[bytes, Sequence[int]]] = deque()
-        self._closing = False
         self.closed = False
         self.queued = 0
         reactor.register(sock.fileno(), READ, self._ready)
@@ -69,12 +68,6 @@ class JsonLine:
     def take_descriptors(self, count: int) -> list[int]:
         """Return the `count` oldest descriptors that came in, now the caller's to close."""
         return [self._descriptors.popleft() for _ in range(min(count, len(self._descriptors)))]
-
-    def close_when_sent(self) -> None:
-        """Close as soon as everything is sent, without telling the receiver."""
-        self._closing = True
-        if not self._outgoing:
-            self.close()
 
     def close(self) -> None:
         """Close now, without telling the receiver; closing again does nothing."""
@@ -162,9 +155,6 @@ class JsonLine:
             self._outgoing.popleft()
             if sent < len(data):
                 self._outgoing.appendleft((data[sent:], ()))
-        if self._closing and not self._outgoing:
-            self.close()
-            return
         self._reactor.modify(self._socket.fileno(), READ | WRITE if self._outgoing else READ, self._ready)
 
     def _drop_outgoing(self) -> None:

@@ -56,8 +56,8 @@ class Monitor:
         """
         if not limit or now - self.samples.regular_since < limit:
             return []
-        ages = [(pid, now - self.crew.counters(pid).tick) for pid in self.crew.pids() if self.crew.counters(pid).tick]
-        return [(pid, age) for pid, age in ages if age >= limit]
+        ticks = ((pid, self.crew.counters(pid).tick) for pid in self.crew.pids())
+        return [(pid, now - tick) for pid, tick in ticks if tick and now - tick >= limit]
 
     def hook_failed(self, plugin: str, error: str, now: float) -> None:
         """Remember the newest exception of a plugin."""
