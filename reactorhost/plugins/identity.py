@@ -31,7 +31,7 @@ class LoadedPlugin:
     """A plugin that was imported and keeps to the contract.
 
     `object` is what pluggy registers, `hooks` are the names of the hooks it implements, `file` is its module's file.
-    `home` is the folder or file that all its code lives in.
+    `home` is the folder or file that all its code lives in, `awaits` says whether any of its hooks is async.
     """
 
     identity: PluginIdentity
@@ -40,6 +40,7 @@ class LoadedPlugin:
     file: str | None
     options: tuple[Option, ...] = ()
     home: str | None = None
+    awaits: bool = False
 
     @property
     def name(self) -> str:

@@ -17,12 +17,12 @@ from reactorhost.connection import CloseReason, Connection
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.hookspecs import hookimpl
 from reactorhost.logs import EventLog
-from reactorhost.plugins import chain, loading, options
+from reactorhost.plugins import chain, framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperReactor, PaperSocket
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import Phase, StreamTransport
@@ -128,11 +128,7 @@ class PluginBench:
     ) -> None:
         self._named = plugins
         self._tables = options or {}
-        self._limits: dict[str, Any] = {
-            "idle_timeout": idle_timeout,
-            "close_timeout": close_timeout,
-            "max_send_buffer": max_send_buffer,
-        }
+        self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
         self._reactor = PaperReactor()
         self._clients: dict[int, BenchClient] = {}
         self._failures: list[Exception] = []
@@ -165,9 +161,10 @@ class PluginBench:
         """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
         assert self._running, "the bench was not started, or has stopped"
         sock = PaperSocket()
-        known = set(self._service.transports)
         self._reactor.sockets[sock.fileno()] = sock
-        self._service.accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
+        known = set(self._service.transports)
+        accept = self._service.acceptor("tcp")
+        accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
         (transport,) = self._service.transports - known
         client = BenchClient(self, sock, transport, ends_too=ends_too)
         self._clients[client.connection.id] = client
@@ -214,17 +211,17 @@ class PluginBench:
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
-        self._service = RunningService(
-            "default",
-            [*plugins, watcher],
-            cast("Any", self._reactor),
+        reactor = cast("Any", self._reactor)
+        surroundings = Surroundings(
+            reactor,
             Counters(pid=os.getpid()),
             itertools.count(1),
             self._hook_failed,
-            Stopwatch(cast("Any", self._reactor), lambda timed: None),
+            Stopwatch(reactor, lambda timed: None),
             EventLog(logging.getLogger("reactorhost")),
-            **self._limits,
         )
+        new_framing = framings.of_plugins("default", plugins)
+        self._service = RunningService("default", [*plugins, watcher], surroundings, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
         self._timers = PluginTimers(cast("Any", self._reactor), self._timer_failed)
         self.worker = Worker(0, os.getpid(), 1, (self._service,), self._timers)
