@@ -17,7 +17,8 @@ SCHEMES = ("tcp", "tls", "udp", "unix")
 class Address:
     """One place to listen: a host and port of TCP, of TLS over TCP or of UDP, or the path of a unix socket.
 
-    `scheme` is one of `SCHEMES`. `host` is empty for every interface, both of IPv4 and IPv6. Port 0 asks the kernel for a free one.
+    `scheme` is one of `SCHEMES`. `host` is empty for every interface, both of IPv4 and IPv6. Port 0 asks the kernel
+    for a free one.
     """
 
     scheme: str
@@ -56,7 +57,8 @@ def parse(uri: str) -> Address:
     if scheme not in SCHEMES:
         hint = did_you_mean(scheme, SCHEMES)
         raise UsageError(
-            f"{uri!r} has an unknown scheme {scheme!r}", hint=hint or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH"
+            f"{uri!r} has an unknown scheme {scheme!r}",
+            hint=hint or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH",
         )
     return _unix(uri, rest) if scheme == "unix" else _internet(scheme, uri, rest)
 

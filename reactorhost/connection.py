@@ -110,7 +110,9 @@ class Connection:
 
     __slots__ = ("_state", "_transport", "bytes_in", "bytes_out", "id", "opened_at", "service", "tls")
 
-    def __init__(self, id: int, service: str, opened_at: float, transport: Transport, tls: TlsFacts | None = None) -> None:
+    def __init__(
+        self, id: int, service: str, opened_at: float, transport: Transport, tls: TlsFacts | None = None
+    ) -> None:
         self.id = id
         self.service = service
         self.opened_at = opened_at
@@ -157,9 +159,9 @@ class Connection:
 
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def tell(open: bool) -> None:
+        def tell(is_open: bool) -> None:
             if not done.done():
-                done.set_result(open)
+                done.set_result(is_open)
 
         self._transport.when_drained(tell)
         return await done

@@ -71,9 +71,7 @@ def in_file(file: TomlFile, problems: Problems) -> list[Draft]:
         checked(f"the service's name {name!r}", NAME, name, origin, file.path.parent, problems)
         file_tables.note_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
         read = {
-            setting.name: _read(file, name, setting, table[setting.name], problems)
-            for setting in (*SERVICE_SETTINGS, *OVERRIDES)
-            if setting.name in table
+            key: _read(file, name, BY_NAME[key], raw, problems) for key, raw in table.items() if key in SERVICE_KEYS
         }
         drafts.append(Draft(name, origin, {key: given for key, given in read.items() if given is not None}))
     return drafts
@@ -193,7 +191,9 @@ def _check_transport(draft: Draft, problems: Problems) -> None:
             problems.add(f"{name} has {key} and no certificate, so it speaks no TLS", draft.place(key))
     if draft.value("client_certificates") != "none" and draft.value("client_ca") is None:
         hint = "give it client_ca, the PEM file of who signs them"
-        problems.add(f"{name} asks for clients' certificates and trusts nobody", draft.place("client_certificates"), hint)
+        problems.add(
+            f"{name} asks for clients' certificates and trusts nobody", draft.place("client_certificates"), hint
+        )
     if draft.values("proxy_from") and "udp" in schemes:
         what = f"{name} listens with UDP, which has no PROXY header"
         problems.add(what, draft.place("proxy_from"), "give the UDP address a service of its own")

@@ -25,8 +25,8 @@ def rows(settings: Settings) -> Iterator[Row]:
             yield _row(settings, setting.name, setting.kind.show(getattr(settings, setting.name)))
     yield _row(settings, "config_file", str(settings.config_file or "-"))
     for service in settings.services:
-        for key, value in _shown(service).items():
-            yield _row(settings, f"service.{service.name}.{key}", value)
+        for key, shown in _shown(service).items():
+            yield _row(settings, f"service.{service.name}.{key}", shown)
     for name, table in settings.plugin_tables.items():
         for key, value in table.items():
             yield _row(settings, f"plugin.{name}.{key}", _written(value))
@@ -41,7 +41,8 @@ def _shown(service: Service) -> dict[str, str]:
     shown: dict[str, str] = {"listen": ", ".join(map(str, service.listen)), "plugins": ", ".join(service.plugins)}
     if service.tls is not None:
         tls = service.tls
-        shown["certificate"], shown["key"] = ", ".join(map(str, tls.certificates)), ", ".join(map(str, tls.keys))
+        shown["certificate"] = ", ".join(map(str, tls.certificates))
+        shown["key"] = ", ".join(map(str, tls.keys))
         shown["client_ca"] = str(tls.client_ca or "-")
         shown["client_certificates"] = tls.client_certificates
         shown["alpn"] = ", ".join(tls.alpn) or "-"

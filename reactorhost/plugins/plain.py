@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from reactorhost.plugins import onion
-from reactorhost.plugins.guard import OnError, guarded_ends
-from reactorhost.plugins.guard import guarded as guarded
-from reactorhost.plugins.onion import wrapped as wrapped
+from reactorhost.plugins.guard import OnError, guarded, guarded_ends
+from reactorhost.plugins.onion import every_result, wrapped
+
+__all__ = ["every_result", "first_result", "guarded", "guarded_wrapper", "wrapped"]
 
 Call = Callable[..., Any]
 
@@ -16,11 +17,6 @@ Call = Callable[..., Any]
 def first_result(calls: Sequence[Call]) -> Call:
     """Return a callable that makes the calls in turn, until one returns something; a single one is that itself."""
     return calls[0] if len(calls) == 1 else onion.first_result(calls)
-
-
-def every_result(calls: Sequence[Call]) -> Call:
-    """Return a callable that makes all the calls and returns what they returned, without the Nones."""
-    return onion.every_result(calls)
 
 
 def guarded_wrapper(plugin: str, hook: str, wrapper: Call, inner: Call, on_error: OnError) -> Call:

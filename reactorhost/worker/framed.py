@@ -121,4 +121,3 @@ def _with_feed(framing: Any) -> Framing:
         raise TypeError(f"a framing needs a method feed(data), which {framing!r} has not")
     checked: Framing = framing
     return checked
-

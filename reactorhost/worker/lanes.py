@@ -67,7 +67,9 @@ class Lanes:
         before that, for as long as `patience_seconds`.
         """
         lane = self._lane(connection)
-        lane.end(patience_seconds if reason is CloseReason.LOCAL else 0.0, functools.partial(self._stubborn, connection))
+        lane.end(
+            patience_seconds if reason is CloseReason.LOCAL else 0.0, functools.partial(self._stubborn, connection)
+        )
 
         def forget() -> None:
             del self._lanes[connection]

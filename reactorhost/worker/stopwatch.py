@@ -58,7 +58,7 @@ class Stopwatch:
             self._plugins[plugin].errors += 1
 
     def around(self, plugin: str, hook: str, call: Call) -> Call:
-        """Return `call` with the plugin's own time taken; of a coroutine function all the time until it has finished."""
+        """Return `call` with the plugin's own time taken; of a coroutine function all the time until its end."""
         if inspect.iscoroutinefunction(call):
             return self._around_awaited(plugin, hook, call)
 
