@@ -8,7 +8,7 @@ first exception, here every plugin is called, so that each sees `close` exactly 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from reactorhost.connection import CloseReason, Connection
@@ -44,21 +44,25 @@ class Chain:
         return self._blame.name(error)
 
 
+WorkerOf = Callable[[str], Any]
+"""Returns the worker as the plugin of a name sees it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerHooks:
-    """The hooks of one worker process, over the plugins of all its services.
+    """The hooks of one worker process, over the plugins of all its services; each plugin is given its own worker.
 
     Attributes:
         worker_start: call the hook in order; raises BootError, with plugin and traceback, for the first that fails.
         worker_stop: call the hook in every plugin; what is raised goes to `on_error`, with None for a connection.
     """
 
-    worker_start: Callable[[Any], object]
-    worker_stop: Callable[[Any], object]
+    worker_start: Callable[[WorkerOf], object]
+    worker_stop: Callable[[WorkerOf], object]
     _blame: Blame
 
     def blame(self, error: BaseException) -> str:
-        """Return the name of the plugin whose code raised, in a timer for instance, or `?`."""
+        """Return the name of the plugin whose code raised, or `?`."""
         return self._blame.name(error)
 
 
@@ -102,7 +106,8 @@ def resolve_worker(
         PluginError: one plugin breaks the contract, or two have one name.
     """
     registry = Registry(list({id(plugin.object): plugin for plugin in plugins}.values()))
-    starts = registry.implementations("worker_start")
+    starts = [_with_own_worker(found) for found in registry.implementations("worker_start")]
+    stops = [_with_own_worker(found) for found in registry.implementations("worker_stop")]
     blame = blame_among(registry)
 
     def refuse_boot(_plugin: str, hook: str, _worker: object, error: Exception) -> NoReturn:
@@ -114,9 +119,14 @@ def resolve_worker(
     start = _wrapped(starts, onion.every_result)
     return WorkerHooks(
         worker_start=guarded("?", "worker_start", start, refuse_boot),
-        worker_stop=_every_guarded(registry.implementations("worker_stop"), tell),
+        worker_stop=_every_guarded(stops, tell),
         _blame=blame,
     )
+
+
+def _with_own_worker(found: Implementation) -> Implementation:
+    call, name = found.call, found.plugin.name
+    return replace(found, call=lambda worker_of: call(worker_of(name)))
 
 
 def _receive(implementations: Sequence[Implementation], around: Around) -> Callable[[Connection, bytes], object]:

@@ -27,9 +27,8 @@ from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.service import RunningService
-from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import StreamTransport
-from reactorhost.worker.worker import Worker
+from reactorhost.worker.views import Views
 
 _FAREWELL_SECONDS = 1.0
 _ROWS_A_TURN = 200
@@ -102,7 +101,7 @@ class WorkerLife:
         self._figures.start([plugin.name for plugin in self._plugins.values()])
         self._reactor.call_soon(self._tell_ready)
         self._reactor.run()
-        self._hooks.worker_stop(self._worker)
+        self._hooks.worker_stop(self._views.of)
         self._figures.store()
         return 0
 
@@ -139,11 +138,10 @@ class WorkerLife:
             )
             running.on_ended = self._connection_ended
             self._services[service.name] = running
-        self._timers = PluginTimers(self._reactor, self._worker_timer_failed)
         services = tuple(self._services.values())
-        self._worker = Worker(self._task.slot, os.getpid(), self._task.generation, services, self._timers)
+        self._views = Views(self._task.slot, self._task.generation, services, self._reactor, self._hook_failed)
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
-        self._hooks.worker_start(self._worker)
+        self._hooks.worker_start(self._views.of)
 
     def _load(self, named: str) -> LoadedPlugin:
         plugin = loading.load(named, __version__)
@@ -269,7 +267,7 @@ class WorkerLife:
     def _leave_if_empty(self) -> None:
         if self._stage is Stage.DRAINING and not any(service.transports for service in self._services.values()):
             self._stage = Stage.LEAVING
-            self._timers.cancel_all()
+            self._views.cancel_timers()
             self._reactor.stop()
 
     # What others want to know.
@@ -319,9 +317,6 @@ class WorkerLife:
 
     def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
         self._hook_failed(plugin, hook, None, error)
-
-    def _worker_timer_failed(self, error: Exception) -> None:
-        self._hook_failed(self._hooks.blame(error), "timer", None, error)
 
 
 def _described(plugin: LoadedPlugin) -> Message:
