@@ -8,7 +8,7 @@ first exception, here every plugin is called, so that each sees `close` exactly 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
 from reactorhost.connection import CloseReason, Connection
@@ -46,9 +46,13 @@ class Chain:
         return self._blame.name(error)
 
 
+WorkerOf = Callable[[str], Any]
+"""Returns the worker as the plugin of a name sees it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerHooks:
-    """The hooks of one worker process, over the plugins of all its services.
+    """The hooks of one worker process, over the plugins of all its services; each plugin is given its own worker.
 
     Attributes:
         worker_start: call the hook in order; raises BootError, with plugin and traceback, for the first that fails.
@@ -56,13 +60,13 @@ class WorkerHooks:
         awaits: whether both are coroutine functions, because a hook is.
     """
 
-    worker_start: Callable[[Any], Any]
-    worker_stop: Callable[[Any], Any]
+    worker_start: Callable[[WorkerOf], Any]
+    worker_stop: Callable[[WorkerOf], Any]
     awaits: bool
     _blame: Blame
 
     def blame(self, error: BaseException) -> str:
-        """Return the name of the plugin whose code raised, in a timer for instance, or `?`."""
+        """Return the name of the plugin whose code raised, or `?`."""
         return self._blame.name(error)
 
 
@@ -112,7 +116,8 @@ def resolve_worker(
         PluginError: one plugin breaks the contract, or two have one name.
     """
     registry = Registry(list({id(plugin.object): plugin for plugin in plugins}.values()))
-    starts, stops = registry.implementations("worker_start"), registry.implementations("worker_stop")
+    starts = [_with_own_worker(found) for found in registry.implementations("worker_start")]
+    stops = [_with_own_worker(found) for found in registry.implementations("worker_stop")]
     calls = _calls_for((*starts, *stops))
     composed = _Composition(calls, _as_it_is)
     blame = blame_among(registry)
@@ -130,6 +135,17 @@ def resolve_worker(
         awaits=calls is not plain,
         _blame=blame,
     )
+
+
+def _with_own_worker(found: Implementation) -> Implementation:
+    call, name = found.call, found.plugin.name
+    if not found.hook.awaits:
+        return replace(found, call=lambda worker_of: call(worker_of(name)))
+
+    async def awaited(worker_of: WorkerOf) -> Any:
+        return await call(worker_of(name))
+
+    return replace(found, call=awaited)
 
 
 class Calls(Protocol):

@@ -24,8 +24,8 @@ from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperReactor, PaperSocket
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
-from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import Phase, StreamTransport
+from reactorhost.worker.views import Views
 from reactorhost.worker.worker import Worker
 
 _FAREWELL_SECONDS = 1.0
@@ -113,7 +113,7 @@ class PluginBench:
     a module by its own, without `reactorhost_`.
 
     Attributes:
-        worker: what `worker_start` was given, after `start()`.
+        worker: what `worker_start` of the first plugin was given, after `start()`.
     """
 
     worker: Worker
@@ -193,8 +193,8 @@ class PluginBench:
         for transport in tuple(self._service.transports):
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
         self._let_pass(_FAREWELL_SECONDS)
-        self._timers.cancel_all()
-        self._hooks.worker_stop(self.worker)
+        self._views.cancel_timers()
+        self._hooks.worker_stop(self._views.of)
         self._raise_failures()
 
     def settle(self) -> None:
@@ -223,9 +223,9 @@ class PluginBench:
         new_framing = framings.of_plugins("default", plugins)
         self._service = RunningService("default", [*plugins, watcher], surroundings, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
-        self._timers = PluginTimers(cast("Any", self._reactor), self._timer_failed)
-        self.worker = Worker(0, os.getpid(), 1, (self._service,), self._timers)
-        self._hooks.worker_start(self.worker)
+        self._views = Views(0, 1, (self._service,), cast("Any", self._reactor), self._hook_failed)
+        self.worker = self._views.of(plugins[0].name if plugins else "(bench)")
+        self._hooks.worker_start(self._views.of)
 
     def _loaded(self, plugin: object) -> LoadedPlugin:
         if isinstance(plugin, str):
@@ -257,9 +257,6 @@ class PluginBench:
     def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         error.add_note(f"raised in {hook} of plugin {plugin}" + (f" for {connection!r}" if connection else ""))
         self._failures.append(error)
-
-    def _timer_failed(self, error: Exception) -> None:
-        self._hook_failed(self._hooks.blame(error), "timer", None, error)
 
 
 class _Watcher:

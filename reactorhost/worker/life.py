@@ -28,9 +28,8 @@ from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.service import Limits, RunningService, Surroundings
-from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import StreamTransport
-from reactorhost.worker.worker import Worker
+from reactorhost.worker.views import Views
 
 if TYPE_CHECKING:
     from reactorhost.worker.guest import Guest
@@ -154,9 +153,8 @@ class WorkerLife:
         )
         for service in settings.services:
             self._services[service.name] = self._running(service, surroundings)
-        self._timers = PluginTimers(self._reactor, self._worker_timer_failed)
         services = tuple(self._services.values())
-        self._worker = Worker(self._task.slot, os.getpid(), self._task.generation, services, self._timers)
+        self._views = Views(self._task.slot, self._task.generation, services, self._reactor, self._hook_failed)
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
         self._call(self._hooks.worker_start)
 
@@ -186,9 +184,9 @@ class WorkerLife:
         running.on_ended = self._connection_ended
         return running
 
-    def _call(self, hook: Callable[[Worker], Any]) -> None:
+    def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
         """Call a hook of the worker, and wait for it when it awaits something."""
-        returned = hook(self._worker)
+        returned = hook(self._views.of)
         if self._hooks.awaits:
             assert self._guest is not None
             self._guest.complete(returned)
@@ -322,7 +320,7 @@ class WorkerLife:
     def _leave_if_empty(self) -> None:
         if self._stage is Stage.DRAINING and not any(service.transports for service in self._services.values()):
             self._stage = Stage.LEAVING
-            self._timers.cancel_all()
+            self._views.cancel_timers()
             self._reactor.stop()
 
     # What others want to know.
@@ -377,9 +375,6 @@ class WorkerLife:
 
     def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
         self._hook_failed(plugin, hook, None, error)
-
-    def _worker_timer_failed(self, error: Exception) -> None:
-        self._hook_failed(self._hooks.blame(error), "timer", None, error)
 
 
 def _described(plugin: LoadedPlugin) -> Message:

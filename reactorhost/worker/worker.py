@@ -1,4 +1,4 @@
-"""The worker, as a plugin sees it."""
+"""The worker, as one plugin sees it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from reactorhost.worker.timers import PluginTimers
 
 
 class Worker:
-    """One worker process.
+    """One worker process; each plugin has a `Worker` of its own, so that what it starts is known to be its own.
 
     Attributes:
+        plugin: name of the plugin that it was given to.
         slot: its place, from 0.
         pid: its process id.
         generation: number of the reload that started it, from 1.
@@ -22,8 +23,15 @@ class Worker:
     """
 
     def __init__(
-        self, slot: int, pid: int, generation: int, services: Sequence[RunningService], timers: PluginTimers
+        self,
+        plugin: str,
+        slot: int,
+        pid: int,
+        generation: int,
+        services: Sequence[RunningService],
+        timers: PluginTimers,
     ) -> None:
+        self.plugin = plugin
         self.slot = slot
         self.pid = pid
         self.generation = generation
@@ -32,7 +40,7 @@ class Worker:
         self._timers = timers
 
     def __repr__(self) -> str:
-        return f"<Worker slot={self.slot} pid={self.pid} generation={self.generation}>"
+        return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
 
     @property
     def connections(self) -> Iterator[Connection]:

@@ -226,6 +226,28 @@ def test_what_a_timer_raises_is_the_tests(plugin_bench: Start) -> None:
     assert raised.value.__notes__ == ["raised in timer of plugin made"]
 
 
+def test_a_timer_of_the_worker_is_that_of_the_plugin_that_set_it(plugin_bench: Start) -> None:
+    class Named:
+        @hookimpl
+        def worker_start(self, worker: Worker) -> None:
+            self.worker = worker
+
+        @hookimpl
+        def worker_stop(self, worker: Worker) -> None:
+            assert worker is self.worker
+
+    class Other(Named):
+        pass
+
+    bench = plugin_bench(named := Named(), other := Other())
+    assert (bench.worker, bench.worker.plugin, other.worker.plugin) == (named.worker, "Named", "Other")
+    # Nothing of a plugin is on the traceback.
+    other.worker.call_later(1.0, int, "no number")
+    with pytest.raises(ValueError, match="no number") as raised:
+        bench.advance(1.0)
+    assert raised.value.__notes__ == ["raised in timer of plugin Other"]
+
+
 def test_a_client_answers_a_close_unless_it_is_told_not_to(plugin_bench: Start) -> None:
     def receive(connection: Connection) -> None:
         connection.send(b"bye")

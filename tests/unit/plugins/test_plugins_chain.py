@@ -298,8 +298,23 @@ def test_worker_start_calls_each_plugin_once_in_order(loaded: Make) -> None:
     calls: list[object] = []
     a = loaded("a", worker_start=hookimpl(lambda worker: calls.append(("a", worker))))
     b = loaded("b", worker_start=hookimpl(lambda: calls.append("b")))
-    resolve_worker([a, b, a], _never).worker_start(5)
-    assert calls == [("a", 5), "b"]
+    resolve_worker([a, b, a], _never).worker_start(len)
+    assert calls == [("a", 1), "b"]
+
+
+def test_each_plugin_is_given_its_own_worker_inside_a_wrapper_too(loaded: Make) -> None:
+    calls: list[tuple[str, str]] = []
+
+    def around(worker: str) -> Iterator[None]:
+        calls.append(("around", worker))
+        yield
+
+    wrapper = loaded("outer", worker_start=hookimpl(wrapper=True)(around), worker_stop=hookimpl(wrapper=True)(around))
+    plain = hookimpl(lambda worker: calls.append(("plain", worker)))
+    hooks = resolve_worker([loaded("inner", worker_start=plain, worker_stop=plain), wrapper], _never)
+    hooks.worker_start(str)
+    hooks.worker_stop(str)
+    assert calls == [("around", "outer"), ("plain", "inner")] * 2
 
 
 def _start_fails() -> None:
@@ -320,7 +335,7 @@ def test_worker_start_that_raises_fails_the_boot(loaded: Make, wrapped: bool) ->
     if wrapped:
         plugins.append(loaded("a", worker_start=around))
     with pytest.raises(BootError, match="plugin b failed in worker_start: OSError: no database") as caught:
-        resolve_worker(plugins, _never).worker_start(None)
+        resolve_worker(plugins, _never).worker_start(str)
     assert caught.value.where == f"{__file__}:{_start_fails.__code__.co_firstlineno + 1}"
     assert 'raise OSError("no database")' in (caught.value.details or "")
     assert calls == []
@@ -331,7 +346,7 @@ def test_worker_start_that_exits_fails_the_boot(loaded: Make) -> None:
         sys.exit("DATABASE_URL is not set")
 
     with pytest.raises(BootError, match="DATABASE_URL is not set"):
-        resolve_worker([loaded("a", worker_start=hookimpl(leave))], _never).worker_start(None)
+        resolve_worker([loaded("a", worker_start=hookimpl(leave))], _never).worker_start(str)
 
 
 def test_worker_stop_calls_every_plugin_whatever_the_others_raise(loaded: Make) -> None:
@@ -343,6 +358,6 @@ def test_worker_stop_calls_every_plugin_whatever_the_others_raise(loaded: Make) 
 
     a = loaded("a", worker_stop=hookimpl(_start_fails))
     b = loaded("b", worker_stop=hookimpl(stop))
-    resolve_worker([a, b], errors).worker_stop("worker")
-    assert calls == ["worker"]
+    resolve_worker([a, b], errors).worker_stop(str)
+    assert calls == ["b"]
     assert errors == [("a", "worker_stop", None, OSError)]
