@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """The transport whose bytes are framed."""
+    """The transport whose bytes are framed; `takes_input` says whether the plugins want another message now."""
 
     connection: Connection
 
-    @property
-    def takes_input(self) -> bool:
-        """Whether the plugins want another message now."""
+    takes_input: bool
 
     def read_raw(self) -> None:
         """Go on without a framing."""
+
+    def read_on(self) -> None:
+        """Go on reading, if nothing is against it."""
 
 
 class FramedInput:
@@ -41,7 +42,8 @@ class FramedInput:
     def __init__(self, source: Source, service: RunningService, framing: Framing) -> None:
         self._source = source
         self._service = service
-        self._messages: Iterator[bytes] = iter(())
+        # What the framing was fed and has not given yet.
+        self._messages: Iterator[bytes] | None = None
         self._going_on = False
         self._fed_something = False
         self.framing: Framing | None = _with_feed(framing)
@@ -60,11 +62,14 @@ class FramedInput:
         self._messages = self._fed(rest)
         self.go_on_soon()
 
-    def go_on_soon(self) -> None:
-        """Call the service for what waits, once whoever is at work has finished."""
+    def go_on_soon(self) -> bool:
+        """Call the service for what waits once whoever is at work has finished; False when nothing waits."""
+        if self._messages is None:
+            return False
         if not self._going_on:
             self._going_on = True
             self._service.reactor.call_soon(self._go_on)
+        return True
 
     def _go_on(self) -> None:
         self._going_on = False
@@ -73,6 +78,8 @@ class FramedInput:
             self._deliver(connection)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._service.receive_failed(connection, raised)
+        if self._messages is None:
+            self._source.read_on()
 
     def _fed(self, data: bytes) -> Iterator[bytes]:
         if self.framing is None:
@@ -84,9 +91,7 @@ class FramedInput:
         service, source = self._service, self._source
         count = 0
         try:
-            messages = None
-            while messages is not self._messages and source.takes_input:
-                messages = self._messages
+            while source.takes_input and (messages := self._messages) is not None:
                 for message in messages:
                     count += 1
                     service.receive(connection, message)
@@ -101,7 +106,7 @@ class FramedInput:
 
     def _rest(self) -> bytes:
         if self.framing is None:
-            return b"".join(self._messages)
+            return b"".join(self._messages or ())
         take: Callable[[], bytes] | None = getattr(self.framing, "rest", None)
         if take is not None:
             return bytes(take())
@@ -111,7 +116,7 @@ class FramedInput:
         return b""
 
     def _exhausted(self) -> None:
-        self._messages = iter(())
+        self._messages = None
         if self.framing is None:
             self._source.read_raw()
 

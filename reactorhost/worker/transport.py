@@ -84,6 +84,7 @@ class StreamTransport:
         "_waiters",
         "active_at",
         "connection",
+        "takes_input",
     )
 
     def __init__(
@@ -112,6 +113,8 @@ class StreamTransport:
         self._paused = False
         self._throttled = False
         self._held = False
+        # Whether the plugins want what the client sends now.
+        self.takes_input = True
         self._busy = False
         self._waiters: list[Callable[[bool], object]] | None = None
         self._eof_received = False
@@ -262,11 +265,6 @@ class StreamTransport:
 
     # What works for this client between turns.
 
-    @property
-    def takes_input(self) -> bool:
-        """Whether the plugins want what the client sends now."""
-        return self._recv is not _nothing
-
     def hold(self, held: bool) -> None:
         """Read nothing more while much waits to be worked on."""
         self._held = held
@@ -281,6 +279,10 @@ class StreamTransport:
     def read_raw(self) -> None:
         """Give the bytes to the service as they come."""
         self._receiver = self._service
+
+    def read_on(self) -> None:
+        """Read again after what was held back has been given."""
+        self._update_interest()
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
@@ -449,6 +451,7 @@ class StreamTransport:
             self._interest = 0
         self._phase = Phase.CLOSED
         self._recv = _nothing
+        self.takes_input = False
         self._socket.close()
         self._outgoing = None
         self._tell_waiters()
@@ -488,7 +491,9 @@ class StreamTransport:
         if phase is Phase.CLOSED:
             return
         wanted = 0
-        if not (self._eof_received or self._throttled or self._paused or self._held):
+        reads = not (self._throttled or self._paused or self._held)
+        self.takes_input = reads and phase is Phase.OPEN
+        if reads and not self._eof_received and not (self.takes_input and self._has_pending()):
             wanted = READ
         if self._outgoing:
             wanted |= WRITE
@@ -505,8 +510,10 @@ class StreamTransport:
         else:
             reactor.register(descriptor, wanted, callback)
         self._interest = wanted
-        if wanted & READ and isinstance(self._receiver, FramedInput):
-            self._receiver.go_on_soon()
+
+    def _has_pending(self) -> bool:
+        """Tell whether messages wait that come before what can be read; they are given soon."""
+        return isinstance(self._receiver, FramedInput) and self._receiver.go_on_soon()
 
 
 def _nothing(size: int) -> bytes:
