@@ -201,7 +201,7 @@ def taken(framing: Built, pieces: list[bytes]) -> tuple[list[bytes], str | None]
 
 
 @every_framing
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=strategies.data())
 def test_any_split_of_a_stream_gives_the_same_messages_and_the_same_error(
     case: Case, data: strategies.DataObject
@@ -213,7 +213,7 @@ def test_any_split_of_a_stream_gives_the_same_messages_and_the_same_error(
 
 
 @every_framing
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=strategies.data())
 def test_the_rest_after_any_number_of_messages_is_what_was_not_given(case: Case, data: strategies.DataObject) -> None:
     stream = drawn_stream(data, case)
@@ -237,7 +237,7 @@ def test_the_rest_after_any_number_of_messages_is_what_was_not_given(case: Case,
 
 
 @every_framing
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=strategies.data())
 def test_what_is_held_is_bounded_by_the_maximum_and_the_last_piece(case: Case, data: strategies.DataObject) -> None:
     stream = drawn_stream(data, case)
@@ -248,7 +248,7 @@ def test_what_is_held_is_bounded_by_the_maximum_and_the_last_piece(case: Case, d
 
 
 @every_framing
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=strategies.data())
 def test_what_was_framed_comes_out_again(case: Case, data: strategies.DataObject) -> None:
     framing = case.make()
@@ -270,7 +270,7 @@ def test_what_was_framed_comes_out_again(case: Case, data: strategies.DataObject
 
 
 @every_framing
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=strategies.data())
 def test_every_message_that_came_can_be_framed_again(case: Case, data: strategies.DataObject) -> None:
     framing = case.make()
