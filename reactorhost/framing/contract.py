@@ -22,7 +22,7 @@ class Framing(Protocol):
     `feed` is all that a framing needs. The host uses three more methods where they are there:
 
     - `rest() -> bytes` takes out the bytes that were not given as messages yet, also after an iterator was dropped half
-      way. Without it they are lost when the connection changes its framing.
+      way. Without it a connection cannot change from it to another framing.
     - `frame(message) -> bytes` returns the message as it goes on the wire, or raises a ValueError that says why it
       cannot. Without it `connection.send_message` cannot be used.
     - `fresh() -> Framing` returns one with the same parameters that holds no bytes. Without it the host makes a deep
@@ -32,7 +32,8 @@ class Framing(Protocol):
     def feed(self, data: bytes) -> Iterable[bytes]:
         """Take bytes as they came and give the messages that are whole now, one when it is asked for.
 
-        The host does not call it again before it has taken every message, or lets go of those that are left.
+        The host does not call it again before it has taken every message, or let go of those that are left. There may
+        be no bytes at all.
 
         Raises:
             FramingError: the peer broke the framing; by the iterator, after the messages that came before.

@@ -39,8 +39,8 @@ class Lines:
             b"\n",
             max_size,
             f"a line of more than {max_size} bytes",
-            # One more than the message: a carriage return, or less than it: the newline.
-            most_tail=max_size - 1 if keep_ends else max_size + 1,
+            # What is too much may be a carriage return.
+            most_tail=max_size if keep_ends else max_size + 1,
             size_of=_size_with_newline if keep_ends else _size_without_return,
         )
 

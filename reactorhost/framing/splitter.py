@@ -97,7 +97,8 @@ class Splitter:
         data = bytes(self.tail)
         pieces = data.split(self._delimiter, most)
         self.tail = pieces.pop()
-        if len(data) > self._max_size:
+        # Most are short enough by their length alone, which is told in C.
+        if pieces and len(max(pieces, key=len)) + len(self._delimiter) > self._max_size:
             for number, piece in enumerate(pieces):
                 if self._size_of(piece) > self._max_size:
                     self.tail = self._delimiter.join([*pieces[number:], self.tail])
