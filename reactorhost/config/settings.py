@@ -227,6 +227,17 @@ TABLE: tuple[Setting, ...] = (
         table=None,
         default_text="none",
     ),
+    Setting(
+        "set",
+        values.OPTION_TEXT,
+        (),
+        "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
+        ("--set",),
+        "REACTORHOST_SET",
+        table=None,
+        many=True,
+        default_text="none",
+    ),
     _host("workers", values.worker_count(MAX_WORKERS), "auto", "Worker processes; auto: one for each usable CPU."),
     _host("name", values.NAME, "default", "Name of this instance, for running several beside each other."),
     Setting(
