@@ -135,10 +135,13 @@ def _of_file(path: str) -> str:
 def _content(path: str) -> bytes:
     # A pipe with nobody at its other end would keep the worker from booting.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _file_error(path, "is not a regular file")
-        return file.read(_MOST_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(_MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _file_error(path: str, state: str) -> WrongValueError:
