@@ -60,11 +60,12 @@ class Option:
         if self.type not in OPTION_TYPES:
             known = ", ".join(kind.__name__ for kind in OPTION_TYPES)
             raise TypeError(f"option {self.name!r} has an unknown type {self.type!r}; the types are {known}")
-        # A text would be a sequence of letters.
-        wrong = isinstance(self.choices, str) or not all(self._of_type(self._chosen(each)) for each in self.choices)
-        if wrong:
-            kind = OPTION_TYPES[self.type]
-            raise TypeError(f"option {self.name!r} has choices {self.choices!r}, of which one is not {kind}")
+        # A text is one choice and not its letters.
+        choices = (self.choices,) if isinstance(self.choices, str) else tuple(self.choices)
+        object.__setattr__(self, "choices", choices)
+        for choice in choices:
+            if not self._of_type([choice] if self.type is list else choice):
+                raise TypeError(f"option {self.name!r} has choice {choice!r}, which is not {OPTION_TYPES[self.type]}")
         if not (self.default is None or isinstance(self.default, EllipsisType) or self.accepts(self.default)):
             raise TypeError(f"option {self.name!r} has default {self.default!r}, which is not {self.kind}")
 
@@ -93,9 +94,6 @@ class Option:
         if self.type is float:
             return isinstance(value, int | float) and not isinstance(value, bool)
         return isinstance(value, self.type) and (self.type is bool or not isinstance(value, bool))
-
-    def _chosen(self, choice: object) -> object:
-        return [choice] if self.type is list else choice
 
 
 @hookspec

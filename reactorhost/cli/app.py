@@ -54,10 +54,7 @@ class LazyGroup(click.Group):
         """Import one command, of the host's own or else of a plugin."""
         lazy = COMMANDS.get(cmd_name)
         if lazy is None:
-            from reactorhost.cli.plugin_commands import plugin_group
-
-            # Completion imports no plugin.
-            return None if ctx.resilient_parsing else plugin_group(cmd_name)
+            return _of_plugin(ctx, cmd_name)
         module, _, name = lazy.home.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
@@ -79,6 +76,16 @@ class LazyGroup(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
+
+
+def _of_plugin(context: click.Context, named: str) -> click.Group:
+    if context.resilient_parsing:
+        # Completion imports no plugin, and knows no command of one.
+        return click.Group(named)
+
+    from reactorhost.cli.plugin_commands import plugin_group
+
+    return plugin_group(named)
 
 
 @click.group(

@@ -195,7 +195,6 @@ def test_choices_of_numbers_are_no_booleans() -> None:
 @pytest.mark.parametrize(
     "declared",
     [
-        {"choices": "text"},
         {"type": int, "choices": ("1",)},
         {"type": list, "choices": (["a"],)},
         {"default": "c", "choices": ("a", "b")},
