@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,11 +107,18 @@ def _option_row(option: Option) -> dict[str, Any]:
         "name": option.name,
         "type": option.type.__name__,
         "required": option.required,
-        "default": None if option.required or option.secret else option.default,
+        "default": _default(option),
         "help": option.help,
         "choices": list(option.choices),
         "secret": option.secret,
     }
+
+
+def _default(option: Option) -> object:
+    if option.required or option.secret:
+        return None
+    # JSON has no word for a number without end.
+    return str(option.default) if option.default in (math.inf, -math.inf) else option.default
 
 
 def _active(flags: dict[str, Any]) -> set[str]:

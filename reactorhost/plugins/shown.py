@@ -35,7 +35,7 @@ def _shown(value: object, option: Option | None) -> str:
         return str(value)
     if option is None or option.secret:
         return _HIDDEN
-    return value.text if isinstance(value, Text) else _written(value)
+    return _written(value.text if isinstance(value, Text) else value)
 
 
 def _default(option: Option) -> str:
@@ -45,5 +45,7 @@ def _default(option: Option) -> str:
 
 
 def _written(value: object) -> str:
-    """Return a value of TOML as text, with dates as they are."""
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    """Return a value of TOML as text, with dates as they are, and what would move a terminal escaped."""
+    if isinstance(value, str) and value.isprintable():
+        return value
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -16,6 +16,7 @@ plugins = ["echo", "chat"]
 greeting = "hi"
 limits = ["a", "b"]
 since = 2024-01-01
+bell = "\\u0007"
 key = "hunter2"
 token = { env = "TOKEN" }
 unknown = "hunter2"
@@ -26,6 +27,7 @@ OPTIONS = (
     Option("greeting"),
     Option("limits", list),
     Option("since"),
+    Option("bell"),
     Option("key", secret=True),
     Option("token", secret=True),
     Option("pin", secret=True, default="1234"),
@@ -46,11 +48,12 @@ def test_a_value_is_shown_if_its_plugin_declares_it_and_does_not_call_it_secret(
         ("plugin.echo.greeting", "hello", "flag --set"),
         ("plugin.echo.limits", '["a", "b"]', "FILE:6"),
         ("plugin.echo.since", '"2024-01-01"', "FILE:7"),
-        ("plugin.echo.key", "***", "FILE:8"),
-        ("plugin.echo.token", '{ env = "TOKEN" }', "FILE:9"),
-        ("plugin.echo.unknown", "***", "FILE:10"),
+        ("plugin.echo.bell", '"\\u0007"', "FILE:8"),
+        ("plugin.echo.key", "***", "FILE:9"),
+        ("plugin.echo.token", '{ env = "TOKEN" }', "FILE:10"),
+        ("plugin.echo.unknown", "***", "FILE:11"),
         ("plugin.echo.pin", "***", "default"),
         ("plugin.echo.rate", "-", "default"),
         ("plugin.echo.loud", "true", "default"),
-        ("plugin.chat.word", "***", "FILE:12"),
+        ("plugin.chat.word", "***", "FILE:13"),
     ]
