@@ -162,7 +162,6 @@ def test_a_command_that_is_a_coroutine_function_is_told(chat: str) -> None:
         (["leave", "click"], 1, "Error: not today\n"),
         (["usr"], 2, "No such command 'usr'."),
         (["user"], 2, "Missing argument 'NAME'."),
-        ([], 2, "Commands:"),
     ],
 )
 def test_a_command_ends_as_click_says(chat: str, words: list[str], status: int, told: str) -> None:
