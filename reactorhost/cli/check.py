@@ -94,7 +94,7 @@ def _check_plugins(settings: Settings) -> None:
         discovery.find(named)
         name = discovery.name_of(named)
         table = settings.plugin_tables.get(name, {})
-        report = inspect(named, settings.boot_timeout, __version__, table, partial(_where, settings, name))
+        report = inspect(named, settings.boot_timeout, __version__, table, partial(settings.where_option, name))
         if report.status == PluginError.exit_status:
             raise PluginError("\n".join(report.error or ()), details=report.details)
         if report.error is not None:
@@ -102,7 +102,3 @@ def _check_plugins(settings: Settings) -> None:
             flag_to_blame = flag_to_blame or report.status == FlagError.exit_status
     if problems:
         raise (FlagError if flag_to_blame else ConfigError)(problems)
-
-
-def _where(settings: Settings, plugin: str, key: str) -> str | None:
-    return settings.where(f"plugin.{plugin}.{key}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,7 @@ def _remember_options(plugin: LoadedPlugin) -> Callable[..., None]:
     def read(flags: dict[str, Any]) -> Mapping[str, object]:
         settings = resolve(flags, os.environ, Path.cwd(), needs_plugin=False, also_named=(plugin.name,))
         table = settings.plugin_tables.get(plugin.name, {})
-        return options.fill(
-            plugin.name, plugin.options, table, lambda key: settings.where(f"plugin.{plugin.name}.{key}")
-        )
+        return options.fill(plugin.name, plugin.options, table, partial(settings.where_option, plugin.name))
 
     @click.pass_context
     def remember(context: click.Context, /, **flags: Any) -> None:

@@ -81,6 +81,10 @@ class Settings:
         origin = self.origins.get(key)
         return origin.where or None if origin else None
 
+    def where_option(self, plugin: str, key: str) -> str | None:
+        """Return the place of an option of a plugin, or of the plugin's table when the option is not given."""
+        return self.where(f"plugin.{plugin}.{key}") or self.where(f"plugin.{plugin}")
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -165,7 +165,9 @@ def test_a_value_may_be_the_name_of_a_variable_or_of_a_file(tmp_path: Path) -> N
         "c": FromFile(Path("/run/c")),
         "d": FromEnvironment("D"),
     }
-    assert found.where("plugin.echo.a") == f"{path}:5"
+    assert found.where_option("echo", "a") == f"{path}:5"
+    assert found.where_option("echo", "missing") == f"{path}:4"
+    assert found.where_option("other", "missing") is None
     assert str(FromEnvironment("A_B")) == '{ env = "A_B" }'
     assert str(FromFile(Path("/run/c"))) == '{ file = "/run/c" }'
 
