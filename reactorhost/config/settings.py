@@ -81,6 +81,10 @@ class Settings:
         origin = self.origins.get(key)
         return origin.where or None if origin else None
 
+    def where_option(self, plugin: str, key: str) -> str | None:
+        """Return the place of an option of a plugin, or of the plugin's table when the option is not given."""
+        return self.where(f"plugin.{plugin}.{key}") or self.where(f"plugin.{plugin}")
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -225,6 +229,17 @@ TABLE: tuple[Setting, ...] = (
         ("--config",),
         "REACTORHOST_CONFIG",
         table=None,
+        default_text="none",
+    ),
+    Setting(
+        "set",
+        values.OPTION_TEXT,
+        (),
+        "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
+        ("--set",),
+        "REACTORHOST_SET",
+        table=None,
+        many=True,
         default_text="none",
     ),
     _host("workers", values.worker_count(MAX_WORKERS), "auto", "Worker processes; auto: one for each usable CPU."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ class Row(NamedTuple):
 
 
 def rows(settings: Settings) -> Iterator[Row]:
-    """Yield every setting, then every service, then every key of the plugins' tables."""
+    """Yield every setting, then every service."""
     for setting in TABLE:
         if setting.name in HOST_KEYS:
             yield _row(settings, setting.name, setting.kind.show(getattr(settings, setting.name)))
@@ -27,9 +26,6 @@ def rows(settings: Settings) -> Iterator[Row]:
     for service in settings.services:
         for key, shown in _shown(service).items():
             yield _row(settings, f"service.{service.name}.{key}", shown)
-    for name, table in settings.plugin_tables.items():
-        for key, value in table.items():
-            yield _row(settings, f"plugin.{name}.{key}", _written(value))
 
 
 def _row(settings: Settings, key: str, value: str) -> Row:
@@ -50,8 +46,3 @@ def _shown(service: Service) -> dict[str, str]:
     for key in ("framing", "handshake_timeout", "idle_timeout", "unix_mode", "unix_owner"):
         shown[key] = BY_NAME[key].kind.show(getattr(service, key))
     return shown
-
-
-def _written(value: object) -> str:
-    """Return a value of TOML as text, with dates as they are."""
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

@@ -53,6 +53,7 @@ class PluginReport:
     """What trying to load a plugin showed.
 
     `error` holds what, where and hint when it cannot be used, and `status` the exit status that this means.
+    `description` and `commands` (name and help) are there only when they were asked for.
     """
 
     identity: PluginIdentity
@@ -62,3 +63,5 @@ class PluginReport:
     error: tuple[str, ...] | None = None
     details: str | None = None
     status: int = 0
+    description: str | None = None
+    commands: tuple[tuple[str, str], ...] = ()

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -195,7 +196,7 @@ class WorkerLife:
         plugin = loading.load(named, __version__)
         settings = self._task.settings
         table = settings.plugin_tables.get(plugin.name, {})
-        options.configure(plugin, table, lambda key: settings.where(f"plugin.{plugin.name}.{key}"))
+        options.configure(plugin, table, partial(settings.where_option, plugin.name))
         return plugin
 
     def _tell_ready(self) -> None:

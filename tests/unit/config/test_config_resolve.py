@@ -212,10 +212,10 @@ def test_what_flags_replace_needs_not_be_complete(write: Write) -> None:
 
 
 def test_plugin_tables_are_kept_as_they_are(write: Write) -> None:
-    path = write(SERVICE.replace("'echo'", "['echo', './my.py', 'm:o']") + "[plugin.echo]\na.b = [1]\n[plugin.my]\n"
+    path = write(SERVICE.replace("'echo'", "['echo', './my.py', 'm:o']") + "[plugin.echo]\na = [[1]]\n[plugin.my]\n"
                  "[plugin.'m:o']\nx = 1\n")  # fmt: skip
     found = of_file(path)
-    assert found.plugin_tables == {"echo": {"a": {"b": [1]}}, "my": {}, "m:o": {"x": 1}}
+    assert found.plugin_tables == {"echo": {"a": [[1]]}, "my": {}, "m:o": {"x": 1}}
     assert found.where("plugin.echo.a") == f"{path}:5"
     assert found.where("plugin.my") == f"{path}:6"
 
