@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from reactorhost.connection import Connection as Connection
     from reactorhost.hookspecs import Option as Option
     from reactorhost.hookspecs import hookimpl as hookimpl
+    from reactorhost.worker.threads import ThreadQueueFullError as ThreadQueueFullError
     from reactorhost.worker.worker import Worker as Worker
 
 __version__ = "0.1.0"
 
-__all__ = ["CloseReason", "Connection", "Option", "Worker", "__version__", "hookimpl"]
+__all__ = ["CloseReason", "Connection", "Option", "ThreadQueueFullError", "Worker", "__version__", "hookimpl"]
 
 _HOMES = {
     "CloseReason": "reactorhost.connection",
     "Connection": "reactorhost.connection",
     "Option": "reactorhost.hookspecs",
+    "ThreadQueueFullError": "reactorhost.worker.threads",
     "Worker": "reactorhost.worker.worker",
     "hookimpl": "reactorhost.hookspecs",
 }

@@ -80,6 +80,8 @@ class Settings:
     idle_timeout: float | None
     stall_timeout: float | None
     close_timeout: float
+    threads: int
+    thread_queue: int
     config_file: Path | None
     origins: Mapping[str, Origin]
     """By setting; also `service.NAME.listen`, `service.NAME.plugins`, `plugin.NAME` and `plugin.NAME.KEY`."""
@@ -241,6 +243,13 @@ TABLE: tuple[Setting, ...] = (
         values.duration(0.01, 3600),
         10.0,
         "Longest time to send the rest to a connection that is being closed: seconds, or 500ms, 2m.",
+    ),
+    _host("threads", values.whole(1, 1024), 4, "Threads of each worker for plugins that block; made when needed."),
+    _host(
+        "thread_queue",
+        values.whole(1, 10_000_000),
+        1000,
+        "Calls that may wait for one of these threads, for each worker; one more is refused.",
     ),
 )
 

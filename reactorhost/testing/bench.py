@@ -1,6 +1,7 @@
 """A bench for plugins: the real hooks, connections and timers of a worker, on sockets and a clock of paper.
 
-Nothing here opens a socket, forks or waits. Whatever a hook raises comes out of the call that led to it.
+Nothing here opens a socket or forks. Whatever a hook raises comes out of the call that led to it. What a plugin runs
+in a thread does run in one, and is waited for.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import threading
 import types
 from collections.abc import Mapping
 from typing import Any, Self, cast
@@ -24,6 +26,7 @@ from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperReactor, PaperSocket
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.stopwatch import Stopwatch
+from reactorhost.worker.threads import Threads
 from reactorhost.worker.transport import Phase, StreamTransport
 from reactorhost.worker.views import Views
 from reactorhost.worker.worker import Worker
@@ -31,6 +34,8 @@ from reactorhost.worker.worker import Worker
 _FAREWELL_SECONDS = 1.0
 # Intervals add up with rounding: what is due this much later is due now.
 _CLOCK_SLACK = 1e-6
+_THREAD_SECONDS = 10.0
+_THREAD_QUEUE = 1000
 
 
 class BenchClient:
@@ -136,6 +141,9 @@ class PluginBench:
         self._reactor = PaperReactor()
         self._clients: dict[int, BenchClient] = {}
         self._failures: list[Exception] = []
+        self._thread_done = threading.Event()
+        # One thread, so that the order of what it does is the same each time.
+        self._threads = Threads(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self._running = False
 
     def __enter__(self) -> Self:
@@ -197,11 +205,19 @@ class PluginBench:
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
         self._let_pass(_FAREWELL_SECONDS)
         self._views.cancel_timers()
+        self._threads.close(lambda: None)
         self._hooks.worker_stop(self._views.of)
+        self._threads.join()
         self._raise_failures()
 
     def settle(self) -> None:
-        """Move bytes until none can be moved, then raise what a hook raised; timers wait for `advance()`."""
+        """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
+
+        Timers wait for `advance()`.
+
+        Raises:
+            TimeoutError: a function does not return to `run_in_thread`.
+        """
         self._turn_until_quiet()
         self._raise_failures()
 
@@ -226,7 +242,7 @@ class PluginBench:
             **self._limits,
         )
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
-        self._views = Views(0, 1, (self._service,), cast("Any", self._reactor), self._hook_failed)
+        self._views = Views(0, 1, (self._service,), cast("Any", self._reactor), self._threads, self._hook_failed)
         self.worker = self._views.of(plugins[0].name if plugins else "(bench)")
         self._hooks.worker_start(self._views.of)
 
@@ -244,6 +260,16 @@ class PluginBench:
         self._turn_until_quiet()
 
     def _turn_until_quiet(self) -> None:
+        self._turn_while_moved()
+        while self._threads.busy:
+            if not self._thread_done.wait(_THREAD_SECONDS):
+                names = ", ".join(self._threads.running())
+                raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
+            self._thread_done.clear()
+            self._threads.deliver()
+            self._turn_while_moved()
+
+    def _turn_while_moved(self) -> None:
         moved = True
         while moved:
             moved = self._reactor.turn()

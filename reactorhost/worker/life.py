@@ -20,13 +20,14 @@ from reactorhost.jsonline import JsonLine, Message
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins import chain, loading, options, tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, WakeUp
 from reactorhost.scoreboard import Scoreboard
 from reactorhost.worker import process
 from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.threads import Threads
 from reactorhost.worker.transport import StreamTransport
 from reactorhost.worker.views import Views
 
@@ -35,6 +36,7 @@ _ROWS_A_TURN = 200
 _SECONDS_BETWEEN_TOLD_ERRORS = 1.0
 _MOST_ERROR_WORDS = 500
 _MOST_DETAILS = 32_000
+_MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,11 @@ class WorkerLife:
         self._services: dict[str, RunningService] = {}
         self._plugins: dict[str, LoadedPlugin] = {}
         self._leave_at: float | None = None
+        self._wake_up = WakeUp(self._reactor, self._deliver)
+        self._threads = Threads(
+            task.settings.threads, task.settings.thread_queue, self._hook_failed, self._wake_up.wake
+        )
+        self._cancelled_tasks: list[str] = []
         self._line = JsonLine(self._reactor, task.master_line, self)
 
     def run(self) -> int:
@@ -101,6 +108,7 @@ class WorkerLife:
         self._figures.start([plugin.name for plugin in self._plugins.values()])
         self._reactor.call_soon(self._tell_ready)
         self._reactor.run()
+        self._tell_abandoned()
         self._hooks.worker_stop(self._views.of)
         self._figures.store()
         return 0
@@ -109,6 +117,7 @@ class WorkerLife:
         # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
         self._line.close_inherited()
         self._intake.close_inherited()
+        self._wake_up.close_inherited()
         for each in self._task.listeners:
             each.socket.close()
 
@@ -139,7 +148,9 @@ class WorkerLife:
             running.on_ended = self._connection_ended
             self._services[service.name] = running
         services = tuple(self._services.values())
-        self._views = Views(self._task.slot, self._task.generation, services, self._reactor, self._hook_failed)
+        self._views = Views(
+            self._task.slot, self._task.generation, services, self._reactor, self._threads, self._hook_failed
+        )
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
         self._hooks.worker_start(self._views.of)
 
@@ -224,7 +235,7 @@ class WorkerLife:
         for transport in self._transports():
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
-        self._leave_if_empty()
+        self._leave_if_empty(thread_seconds=0)
 
     def _drain(self, seconds: float, *, final: bool) -> None:
         leave_at = self._reactor.now + seconds
@@ -264,11 +275,23 @@ class WorkerLife:
         else:
             self._intake.connection_ended()
 
-    def _leave_if_empty(self) -> None:
+    def _leave_if_empty(self, thread_seconds: float = _FAREWELL_SECONDS) -> None:
         if self._stage is Stage.DRAINING and not any(service.transports for service in self._services.values()):
             self._stage = Stage.LEAVING
             self._views.cancel_timers()
-            self._reactor.stop()
+            self._reactor.call_later(thread_seconds, self._reactor.stop)
+            self._cancelled_tasks += self._threads.close(self._reactor.stop)
+
+    def _deliver(self) -> None:
+        self._threads.deliver()
+
+    def _tell_abandoned(self) -> None:
+        running = self._threads.running()
+        if names := running + self._cancelled_tasks:
+            some = ", ".join(list(dict.fromkeys(names))[:_MOST_NAMES])
+            self._log.warning(
+                "threads_abandoned", running=len(running), cancelled=len(self._cancelled_tasks), functions=some
+            )
 
     # What others want to know.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from reactorhost.connection import Connection, Timer
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.threads import Threads, ThreadTask
 from reactorhost.worker.timers import PluginTimers
+
+T = TypeVar("T")
 
 
 class Worker:
@@ -30,6 +33,7 @@ class Worker:
         generation: int,
         services: Sequence[RunningService],
         timers: PluginTimers,
+        threads: Threads,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -38,6 +42,7 @@ class Worker:
         self.log = logging.getLogger("reactorhost.plugin")
         self._services = services
         self._timers = timers
+        self._threads = threads
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -58,3 +63,21 @@ class Worker:
             ValueError: `seconds` is not positive.
         """
         return self._timers.call_every(seconds, function, args)
+
+    def run_in_thread(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        then: Callable[[T], object] | None = None,
+        otherwise: Callable[[Exception], object] | None = None,
+    ) -> ThreadTask[T]:
+        """Call `function(*args)`, which may block, in a thread; then, on the loop again, `then` with what it returned.
+
+        What it raised goes to `otherwise`, or else to whoever awaits the task, or else to the log. The task has
+        `cancel()`, and an async hook may await it.
+
+        Raises:
+            TypeError: one of the three is no plain function.
+            ThreadQueueFullError: too many functions wait for a thread already.
+        """
+        return self._threads.run(self.plugin, function, args, then, otherwise)
