@@ -82,6 +82,7 @@ class Settings:
     close_timeout: float
     threads: int
     thread_queue: int
+    slow_hook: float | None
     config_file: Path | None
     origins: Mapping[str, Origin]
     """By setting; also `service.NAME.listen`, `service.NAME.plugins`, `plugin.NAME` and `plugin.NAME.KEY`."""
@@ -250,6 +251,12 @@ TABLE: tuple[Setting, ...] = (
         values.whole(1, 10_000_000),
         1000,
         "Calls that may wait for one of these threads, for each worker; one more is refused.",
+    ),
+    _host(
+        "slow_hook",
+        values.duration(0, 3600, zero_is_none=True),
+        0.1,
+        "Time that a hook may hold the loop before the log warns, 0: never warn: seconds, or 500ms, 2m.",
     ),
 )
 

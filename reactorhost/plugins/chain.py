@@ -55,15 +55,12 @@ class WorkerHooks:
     Attributes:
         worker_start: call the hook in order; raises BootError, with plugin and traceback, for the first that fails.
         worker_stop: call the hook in every plugin; what is raised goes to `on_error`, with None for a connection.
+        blame: tells all plugins of the worker apart.
     """
 
     worker_start: Callable[[WorkerOf], object]
     worker_stop: Callable[[WorkerOf], object]
-    _blame: Blame
-
-    def blame(self, error: BaseException) -> str:
-        """Return the name of the plugin whose code raised, or `?`."""
-        return self._blame.name(error)
+    blame: Blame
 
 
 Around = Callable[[str, str, onion.Call], onion.Call]
@@ -120,7 +117,7 @@ def resolve_worker(
     return WorkerHooks(
         worker_start=guarded("?", "worker_start", start, refuse_boot),
         worker_stop=_every_guarded(stops, tell),
-        _blame=blame,
+        blame=blame,
     )
 
 

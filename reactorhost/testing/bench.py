@@ -205,7 +205,6 @@ class PluginBench:
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
         self._let_pass(_FAREWELL_SECONDS)
         self._views.cancel_timers()
-        self._threads.close(lambda: None)
         self._hooks.worker_stop(self._views.of)
         self._threads.join()
         self._raise_failures()

@@ -28,8 +28,10 @@ from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.threads import Threads
+from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import StreamTransport
 from reactorhost.worker.views import Views
+from reactorhost.worker.watchdog import Watchdog
 
 _FAREWELL_SECONDS = 1.0
 _ROWS_A_TURN = 200
@@ -37,6 +39,8 @@ _SECONDS_BETWEEN_TOLD_ERRORS = 1.0
 _MOST_ERROR_WORDS = 500
 _MOST_DETAILS = 32_000
 _MOST_NAMES = 10
+_CALLERS = {PluginTimers.call.__code__: "timer", Threads.call.__code__: "then"}
+"""What of the host calls plugins back, and what stands for the hook in the log then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,6 @@ class WorkerLife:
         self._threads = Threads(
             task.settings.threads, task.settings.thread_queue, self._hook_failed, self._wake_up.wake
         )
-        self._cancelled_tasks: list[str] = []
         self._line = JsonLine(self._reactor, task.master_line, self)
 
     def run(self) -> int:
@@ -107,11 +110,27 @@ class WorkerLife:
             return error.exit_status
         self._figures.start([plugin.name for plugin in self._plugins.values()])
         self._reactor.call_soon(self._tell_ready)
+        watchdog = self._start_watchdog()
         self._reactor.run()
-        self._tell_abandoned()
+        if watchdog is not None:
+            watchdog.stop()
         self._hooks.worker_stop(self._views.of)
+        self._tell_abandoned()
         self._figures.store()
         return 0
+
+    def _start_watchdog(self) -> Watchdog | None:
+        limit = self._task.settings.slow_hook
+        if limit is None:
+            return None
+        watchdog = Watchdog(limit, self._progress, lambda frame: self._hooks.blame.standing(frame, _CALLERS), self._log)
+        watchdog.start()
+        return watchdog
+
+    def _progress(self) -> int:
+        # A turn in which many clients are served in their turn is no slow hook, however long it takes.
+        tally = self._tally
+        return self._reactor.turns + tally.messages + 2 * tally.accepted - tally.connections
 
     def _close_in_fork(self) -> None:
         # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
@@ -280,18 +299,16 @@ class WorkerLife:
             self._stage = Stage.LEAVING
             self._views.cancel_timers()
             self._reactor.call_later(thread_seconds, self._reactor.stop)
-            self._cancelled_tasks += self._threads.close(self._reactor.stop)
+            self._threads.finish(self._reactor.stop)
 
     def _deliver(self) -> None:
         self._threads.deliver()
 
     def _tell_abandoned(self) -> None:
-        running = self._threads.running()
-        if names := running + self._cancelled_tasks:
-            some = ", ".join(list(dict.fromkeys(names))[:_MOST_NAMES])
-            self._log.warning(
-                "threads_abandoned", running=len(running), cancelled=len(self._cancelled_tasks), functions=some
-            )
+        running, cancelled = self._threads.running(), self._threads.cancelled()
+        if running or cancelled:
+            names = ", ".join(list(dict.fromkeys(running + cancelled))[:_MOST_NAMES])
+            self._log.warning("threads_abandoned", running=len(running), cancelled=len(cancelled), functions=names)
 
     # What others want to know.
 
@@ -326,8 +343,13 @@ class WorkerLife:
             hook=hook,
             **peer,
             error=f"{type(error).__name__}: {error}"[:_MOST_ERROR_WORDS],
+            where=self._place(plugin, error) or "?",
             details=tracebacks.text(error)[-_MOST_DETAILS:],
         )
+
+    def _place(self, plugin: str, error: Exception) -> str | None:
+        home = next((each.home for each in self._plugins.values() if each.name == plugin), None)
+        return tracebacks.place(error, home)
 
     def _tell_error(self, plugin: str, error: str) -> None:
         # The newest is enough, and a plugin that fails at every message must not flood the master.

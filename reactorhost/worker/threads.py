@@ -107,15 +107,14 @@ class ThreadTask(Generic[T]):
         if self._untold and self._error is not None:
             self._threads.tell_later(self.plugin, self._error)
 
-    def run(self) -> None:
-        """Call the function; in a thread."""
-        try:
-            self._result = self._function(*self._args)
-        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            error = as_error(raised)
-            # Without this frame, which holds the task, which holds the exception.
-            trace = raised.__traceback__
-            self._error = error.with_traceback(trace.tb_next if trace else None)
+    def call(self) -> tuple[Callable[..., T], tuple[Any, ...]]:
+        """Return what a thread is to call, and with what."""
+        return self._function, self._args
+
+    def keep(self, result: T | None, error: Exception | None) -> None:
+        """Keep what came of it until the loop tells; in a thread."""
+        self._result = result
+        self._error = error
 
     def settle(self) -> None:
         """Tell what came of it; on the loop."""
@@ -175,9 +174,9 @@ class Threads:
         self._waiting: OrderedDict[ThreadTask[Any], None] = OrderedDict()
         self._running: set[ThreadTask[Any]] = set()
         self._tickets: set[object] = set()
+        self._cancelled: list[str] = []
         self._finished: deque[ThreadTask[Any] | tuple[str, Exception]] = deque()
         self._on_idle: Callable[[], object] | None = None
-        self._closed = False
 
     @property
     def busy(self) -> bool:
@@ -197,14 +196,12 @@ class Threads:
         Raises:
             TypeError: one of the three is no plain function.
             ThreadQueueFullError: too many wait already.
-            RuntimeError: the worker leaves, or the system has no room for a thread.
+            RuntimeError: the system has no room for another thread.
         """
         _refuse_what_no_thread_calls("run_in_thread", function)
         for name, callback in (("then", then), ("otherwise", otherwise)):
             if callback is not None:
                 _refuse_what_no_thread_calls(name, callback)
-        if self._closed:
-            raise RuntimeError("the worker leaves, and starts nothing in a thread any more")
         task = ThreadTask(self, plugin, function, args, then, otherwise)
         ticket = None
         with self._lock:
@@ -237,20 +234,22 @@ class Threads:
         elif self._on_idle is not None and not self.busy:
             self._on_idle()
 
-    def close(self, on_idle: Callable[[], object]) -> list[str]:
-        """Start nothing any more, and cancel what waits; returns the names of it. Calls back once nothing runs."""
-        self._closed = True
-        waiting = list(self._waiting)
-        for task in waiting:
+    def finish(self, on_idle: Callable[[], object]) -> None:
+        """Cancel what waits, and call back once nothing runs, which may be now."""
+        for task in self._all_waiting():
             task.cancel()
+            self._cancelled.append(task.name)
         self._on_idle = on_idle
         self.deliver()
-        return [task.name for task in waiting]
 
     def running(self) -> list[str]:
         """Return the names of the functions that run now."""
         with self._lock:
             return [task.name for task in self._running]
+
+    def cancelled(self) -> list[str]:
+        """Return the names of the functions that `finish` cancelled, and of those that wait now."""
+        return [*self._cancelled, *(task.name for task in self._all_waiting())]
 
     def join(self) -> None:
         """Let the threads end, and wait until they have."""
@@ -273,6 +272,10 @@ class Threads:
         self._finished.append((plugin, error))
         self._wake()
 
+    def _all_waiting(self) -> list[ThreadTask[Any]]:
+        with self._lock:
+            return list(self._waiting)
+
     def _start(self, task: ThreadTask[Any], ticket: object) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -290,7 +293,7 @@ class Threads:
     def _work(self, ticket: object) -> None:
         """Run what waits until nothing does; in a thread."""
         while (task := self._next(ticket)) is not None:
-            task.run()
+            task.keep(*_outcome(*task.call()))
             # In this order: at every moment it is seen as running or as done.
             self._finished.append(task)
             with self._lock:
@@ -306,6 +309,14 @@ class Threads:
             task, _ = self._waiting.popitem(last=False)
             self._running.add(task)
             return task
+
+
+def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> tuple[T | None, Exception | None]:
+    # A frame of its own: an exception holds it, and must not hold the task, which holds the exception.
+    try:
+        return function(*args), None
+    except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
+        return None, as_error(raised)
 
 
 def _refuse_what_no_thread_calls(name: str, function: object) -> None:
