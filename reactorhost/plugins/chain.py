@@ -55,11 +55,13 @@ class WorkerHooks:
     Attributes:
         worker_start: call the hook in order; raises BootError, with plugin and traceback, for the first that fails.
         worker_stop: call the hook in every plugin; what is raised goes to `on_error`, with None for a connection.
+        stats: the hook of each plugin that has it.
         blame: tells all plugins of the worker apart.
     """
 
     worker_start: Callable[[WorkerOf], object]
     worker_stop: Callable[[WorkerOf], object]
+    stats: Sequence[Implementation]
     blame: Blame
 
 
@@ -117,6 +119,7 @@ def resolve_worker(
     return WorkerHooks(
         worker_start=guarded("?", "worker_start", start, refuse_boot),
         worker_stop=_every_guarded(stops, tell),
+        stats=registry.implementations("stats"),
         blame=blame,
     )
 

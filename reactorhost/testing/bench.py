@@ -24,6 +24,7 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperReactor, PaperSocket
+from reactorhost.worker.numbers import Numbers, Values
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.threads import Threads
@@ -145,6 +146,7 @@ class PluginBench:
         # One thread, so that the order of what it does is the same each time.
         self._threads = Threads(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self._running = False
+        self._minutes = itertools.count(1)
 
     def __enter__(self) -> Self:
         self.start()
@@ -188,6 +190,18 @@ class PluginBench:
             raise ValueError(f"time does not go back by {-seconds!r} seconds")
         self._let_pass(seconds)
         self._raise_failures()
+
+    def stats(self, plugin: str | None = None) -> Values:
+        """Return the numbers of a plugin, or of the first: its counters, and what its `stats` returns now.
+
+        Raises:
+            ValueError: `stats` returned something else than names and numbers.
+        """
+        name = plugin or self.worker.plugin
+        # Each time as if a minute had passed, so that everything is told.
+        gauged = self._numbers.gauged(next(self._minutes) * 60.0)
+        self._raise_failures()
+        return {**gauged.get(name, {}), **self._numbers.counted().get(name, {})}
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
@@ -241,7 +255,10 @@ class PluginBench:
             **self._limits,
         )
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
-        self._views = Views(0, 1, (self._service,), cast("Any", self._reactor), self._threads, self._hook_failed)
+        self._numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
+        self._views = Views(
+            0, 1, (self._service,), cast("Any", self._reactor), self._threads, self._numbers, self._hook_failed
+        )
         self.worker = self._views.of(plugins[0].name if plugins else "(bench)")
         self._hooks.worker_start(self._views.of)
 
@@ -285,6 +302,9 @@ class PluginBench:
     def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         error.add_note(f"raised in {hook} of plugin {plugin}" + (f" for {connection!r}" if connection else ""))
         self._failures.append(error)
+
+    def _stats_refused(self, plugin: str, reason: str) -> None:
+        self._hook_failed(plugin, "stats", None, ValueError(reason))
 
 
 class _Watcher:

@@ -23,9 +23,11 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp
 from reactorhost.scoreboard import Scoreboard
 from reactorhost.worker import process
+from reactorhost.worker.bulletin import Bulletin
 from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
+from reactorhost.worker.numbers import Numbers
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
@@ -92,6 +94,7 @@ class WorkerLife:
         self._services: dict[str, RunningService] = {}
         self._plugins: dict[str, LoadedPlugin] = {}
         self._leave_at: float | None = None
+        self._thread_seconds = _FAREWELL_SECONDS
         self._wake_up = WakeUp(self._reactor, self._deliver)
         self._threads = Threads(
             task.settings.threads, task.settings.thread_queue, self._hook_failed, self._wake_up.wake
@@ -109,6 +112,7 @@ class WorkerLife:
             self._line.send({"report": Report.FAILED, **error.as_fields()})
             return error.exit_status
         self._figures.start([plugin.name for plugin in self._plugins.values()])
+        self._bulletin.start()
         self._reactor.call_soon(self._tell_ready)
         watchdog = self._start_watchdog()
         self._reactor.run()
@@ -116,6 +120,7 @@ class WorkerLife:
             watchdog.stop()
         self._hooks.worker_stop(self._views.of)
         self._tell_abandoned()
+        self._bulletin.tell_last()
         self._figures.store()
         return 0
 
@@ -166,12 +171,23 @@ class WorkerLife:
             )
             running.on_ended = self._connection_ended
             self._services[service.name] = running
-        services = tuple(self._services.values())
-        self._views = Views(
-            self._task.slot, self._task.generation, services, self._reactor, self._threads, self._hook_failed
-        )
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
+        self._start_views()
         self._hooks.worker_start(self._views.of)
+
+    def _start_views(self) -> None:
+        numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
+        services = tuple(self._services.values())
+        self._bulletin = Bulletin(self._reactor, numbers, self._line.send)
+        self._views = Views(
+            self._task.slot,
+            self._task.generation,
+            services,
+            self._reactor,
+            self._threads,
+            numbers,
+            self._hook_failed,
+        )
 
     def _load(self, named: str) -> LoadedPlugin:
         plugin = loading.load(named, __version__)
@@ -251,10 +267,11 @@ class WorkerLife:
         self._line.send({"report": Report.LEAVING, "seconds": 0})
         self._stop_accepting(final=False)
         self._stage = Stage.DRAINING
+        self._thread_seconds = 0.0
         for transport in self._transports():
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
-        self._leave_if_empty(thread_seconds=0)
+        self._leave_if_empty()
 
     def _drain(self, seconds: float, *, final: bool) -> None:
         leave_at = self._reactor.now + seconds
@@ -294,11 +311,11 @@ class WorkerLife:
         else:
             self._intake.connection_ended()
 
-    def _leave_if_empty(self, thread_seconds: float = _FAREWELL_SECONDS) -> None:
+    def _leave_if_empty(self) -> None:
         if self._stage is Stage.DRAINING and not any(service.transports for service in self._services.values()):
             self._stage = Stage.LEAVING
             self._views.cancel_timers()
-            self._reactor.call_later(thread_seconds, self._reactor.stop)
+            self._reactor.call_later(self._thread_seconds, self._reactor.stop)
             self._threads.finish(self._reactor.stop)
 
     def _deliver(self) -> None:
@@ -346,6 +363,9 @@ class WorkerLife:
             where=self._place(plugin, error) or "?",
             details=tracebacks.text(error)[-_MOST_DETAILS:],
         )
+
+    def _stats_refused(self, plugin: str, reason: str) -> None:
+        self._log.warning("stats_refused", plugin=plugin, reason=reason)
 
     def _place(self, plugin: str, error: Exception) -> str | None:
         home = next((each.home for each in self._plugins.values() if each.name == plugin), None)

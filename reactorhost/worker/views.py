@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from reactorhost.reactor import Reactor
+from reactorhost.worker.numbers import Numbers
 from reactorhost.worker.service import HookFailure, RunningService
 from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
@@ -23,6 +24,7 @@ class Views:
         services: Sequence[RunningService],
         reactor: Reactor,
         threads: Threads,
+        numbers: Numbers,
         failed: HookFailure,
     ) -> None:
         self._slot = slot
@@ -30,6 +32,7 @@ class Views:
         self._services = services
         self._reactor = reactor
         self._threads = threads
+        self._numbers = numbers
         self._failed = failed
         self._workers: dict[str, Worker] = {}
         self._timers: dict[str, PluginTimers] = {}
@@ -40,7 +43,7 @@ class Views:
         if worker is None:
             timers = self._timers[plugin] = PluginTimers(self._reactor, partial(self._failed, plugin, "timer", None))
             worker = self._workers[plugin] = Worker(
-                plugin, self._slot, os.getpid(), self._generation, self._services, timers, self._threads
+                plugin, self._slot, os.getpid(), self._generation, self._services, timers, self._threads, self._numbers
             )
         return worker
 

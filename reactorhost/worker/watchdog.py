@@ -9,6 +9,7 @@ It cannot look while C code holds the interpreter's lock; that is told when the 
 from __future__ import annotations
 
 import os
+import selectors
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ from reactorhost.plugins.blame import Standing
 _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0
 _MOST_PLACES = 200
+_WAITS = selectors.DefaultSelector.select.__code__
 
 Locate = Callable[[FrameType], Standing | None]
 """Returns where in a plugin's code a stack stands, or None when it stands in none."""
@@ -111,7 +113,8 @@ class Watchdog:
         self._log = log
         self._watched = threading.get_ident()
         self._vigil = Vigil(limit_seconds, self)
-        self._stop = threading.Event()
+        # Held by whoever wants it to look; what it waits for, and is never given, is the lock.
+        self._on = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wanted = False
         self._forks = 0
@@ -146,25 +149,26 @@ class Watchdog:
         )
 
     def _run(self) -> None:
-        self._stop.clear()
+        self._on.acquire()
         self._thread = threading.Thread(target=self._watch, name="reactorhost-watchdog", daemon=True)
         self._thread.start()
 
     def _end(self) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._stop.set()
+            self._on.release()
             thread.join()
 
     def _watch(self) -> None:
         # Two looks within the limit: a third then finds what began between the first two.
-        while not self._stop.wait(self._limit_seconds / 2):
+        while not self._on.acquire(timeout=self._limit_seconds / 2):
             self._vigil.look(self._progress(), time.monotonic(), self._stand_of_loop)
+        self._on.release()
 
     def _stand_of_loop(self) -> Standing | None:
         # The frames must be let go before anything is written: what a frame held to the last would end in this thread.
         frame = sys._current_frames().get(self._watched)  # noqa: SLF001  there is no other way to another's stack
-        return None if frame is None else self._locate(frame)
+        return None if frame is None or frame.f_code is _WAITS else self._locate(frame)
 
     # A plugin's own child has no use for the thread, and CPython warns when a process with threads forks.
 

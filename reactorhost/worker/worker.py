@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from reactorhost.connection import Connection, Timer
+from reactorhost.worker.numbers import Counter, Numbers
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.threads import Threads, ThreadTask
 from reactorhost.worker.timers import PluginTimers
@@ -34,6 +35,7 @@ class Worker:
         services: Sequence[RunningService],
         timers: PluginTimers,
         threads: Threads,
+        numbers: Numbers,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -43,6 +45,7 @@ class Worker:
         self._services = services
         self._timers = timers
         self._threads = threads
+        self._numbers = numbers
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -81,3 +84,11 @@ class Worker:
             ThreadQueueFullError: too many functions wait for a thread already.
         """
         return self._threads.run(self.plugin, function, args, then, otherwise)
+
+    def counter(self, name: str) -> Counter:
+        """Return the plugin's counter of this name, from 0 at first; it is shown by `status` and `top`.
+
+        Raises:
+            ValueError: it is no name for a number, or the plugin has too many.
+        """
+        return self._numbers.counter(self.plugin, name)

@@ -47,6 +47,7 @@ def test_the_hooks_are_those_of_the_contract() -> None:
         "worker_stop": ("worker",),
         "options": (),
         "configure": ("config",),
+        "stats": (),
     }
 
 
