@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reactorhost.framing import Lines as Lines
     from reactorhost.hookspecs import Option as Option
     from reactorhost.hookspecs import hookimpl as hookimpl
+    from reactorhost.worker.threads import ThreadQueueFullError as ThreadQueueFullError
     from reactorhost.worker.worker import Worker as Worker
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "LengthPrefixed",
     "Lines",
     "Option",
+    "ThreadQueueFullError",
     "Worker",
     "__version__",
     "hookimpl",
@@ -52,6 +54,7 @@ _HOMES = {
     "LengthPrefixed": "reactorhost.framing",
     "Lines": "reactorhost.framing",
     "Option": "reactorhost.hookspecs",
+    "ThreadQueueFullError": "reactorhost.worker.threads",
     "Worker": "reactorhost.worker.worker",
     "hookimpl": "reactorhost.hookspecs",
 }

@@ -261,3 +261,18 @@ def commands(cli: click.Group) -> None:
     Returns:
         Nothing; what is returned is ignored.
     """
+
+
+@hookspec
+def stats() -> Mapping[str, float]:
+    """Tell the plugin's own numbers of this moment, such as the size of a cache or of a pool.
+
+    Called once a second in each worker, from its loop: return what is at hand, and do not wait for anything. They are
+    added up over all workers, and shown by `status` and `top`. What only grows is better a `worker.counter()`.
+
+    An exception is logged, once a minute, and counted.
+
+    Returns:
+        Whole or decimal numbers by name.
+    """
+    return {}

@@ -150,6 +150,8 @@ class PluginFigures(TypedDict):
     errors_per_second: float
     last_error: str | None
     last_error_age_seconds: float | None
+    stats: dict[str, int | float]
+    """Its own numbers by name: counters since the start, those of workers that ended too, and sums of gauges."""
 
 
 class EventStatus(TypedDict):

@@ -72,6 +72,9 @@ class Settings:
     event_loop: str
     peer_timeout: float | None
     close_timeout: float
+    threads: int
+    thread_queue: int
+    slow_hook: float | None
     config_file: Path | None
     origins: Mapping[str, Origin]
     """By setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
@@ -337,6 +340,19 @@ TABLE: tuple[Setting, ...] = (
         values.duration(0.01, 3600),
         10.0,
         "Longest time to send the rest to a connection that is being closed: seconds, or 500ms, 2m.",
+    ),
+    _host("threads", values.whole(1, 1024), 4, "Threads of each worker for plugins that block; made when needed."),
+    _host(
+        "thread_queue",
+        values.whole(1, 10_000_000),
+        1000,
+        "Calls that may wait for one of these threads, for each worker; one more is refused.",
+    ),
+    _host(
+        "slow_hook",
+        values.duration(0, 3600, zero_is_none=True),
+        0.1,
+        "Time that a hook may hold the loop before the log warns, 0: never warn: seconds, or 500ms, 2m.",
     ),
 )
 

@@ -56,6 +56,15 @@ def number(count: float | None) -> str:
     return f"{count:,.0f}" if abs(count) < 1_000_000 else rate(count)
 
 
+def exact(value: float) -> str:
+    """Return a plugin's own number in whole: `1,234,567`, `0.25`, `1e+20`."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value and not 0.001 <= abs(value) < 1e15:
+        return f"{value:.3g}"
+    return f"{value:,.3f}".rstrip("0").rstrip(".")
+
+
 def percent(value: float | None) -> str:
     """Return a percentage without its sign."""
     return UNKNOWN if value is None else f"{value:.0f}"

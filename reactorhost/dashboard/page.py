@@ -5,7 +5,7 @@ from __future__ import annotations
 from reactorhost.dashboard.banner import chain
 from reactorhost.dashboard.figures import amount, duration, number, rate
 from reactorhost.dashboard.line import EMPTY, Line, in_ascii, line
-from reactorhost.dashboard.pages import event_line, hook_chain, listeners
+from reactorhost.dashboard.pages import event_line, hook_chain, listeners, own_numbers
 from reactorhost.dashboard.snapshot import following
 from reactorhost.dashboard.view import View
 from reactorhost.dashboard.worker_table import needed_height, worker_table
@@ -19,7 +19,7 @@ def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return who and how, the tree, and the last things that went wrong within the hour."""
     recent = [event for event in document["events"] if event["level"] not in ("debug", "info")][-_TROUBLES:]
     recent = [event for event in recent if document["time"] - event["time"] < 3600]
-    lines = [*_head(document), EMPTY, *_tree(document, view, width)]
+    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_own_numbers(document, width)]
     if recent:
         lines += [EMPTY, *(event_line(event, width) for event in recent)]
     return _shown(lines, view)
@@ -29,7 +29,7 @@ def full(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the same with plugins, listening sockets and the last events."""
     lines = [*_head(document), EMPTY, *_tree(document, view, width)]
     if document["plugins"]:
-        lines += [EMPTY, *hook_chain(document, width)]
+        lines += [EMPTY, *hook_chain(document, width), *_own_numbers(document, width)]
     if document["listeners"]:
         lines += [EMPTY, *listeners(document["listeners"], width)]
     if document["events"]:
@@ -41,6 +41,11 @@ def full(document: StatusDocument, view: View, width: int) -> list[Line]:
 def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
     snapshot = following(None, document)
     return worker_table(snapshot, view, width, needed_height(snapshot, view))
+
+
+def _own_numbers(document: StatusDocument, width: int) -> list[Line]:
+    numbers = own_numbers(document["plugins"], width)
+    return [EMPTY, *numbers] if numbers else []
 
 
 def _shown(lines: list[Line], view: View) -> list[Line]:

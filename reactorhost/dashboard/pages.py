@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reactorhost.dashboard.events import sentence
-from reactorhost.dashboard.figures import UNKNOWN, amount, duration, number, percent, rate, span
+from reactorhost.dashboard.figures import UNKNOWN, amount, duration, exact, number, percent, rate, span
 from reactorhost.dashboard.grid import Cell, Field, grid
 from reactorhost.dashboard.header import clock
-from reactorhost.dashboard.line import Line, Piece, cut, line
+from reactorhost.dashboard.line import Line, Piece, cut, line, width_of
 from reactorhost.dashboard.rows import current
 from reactorhost.dashboard.snapshot import ConnectionRow, Snapshot
 from reactorhost.dashboard.view import View
@@ -76,6 +76,8 @@ def plugins_page(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     found = hook_chain(snapshot.body, width)
     # In whole: beside the figures there is hardly room for the beginning.
     found += [cut(line(f"{plugin['name']}: ", _last_error(plugin)), width) for plugin in failed]
+    if numbers := own_numbers(snapshot.body["plugins"], width):
+        found += [(), *numbers]
     found += [(), *listeners(snapshot.body["listeners"], width)]
     start = max(0, min(view.scroll, len(found) - height))
     return found[start:]
@@ -86,6 +88,26 @@ def hook_chain(document: StatusDocument, width: int) -> list[Line]:
     several = len(document["services"]) > 1
     rows = [_plugin(at, plugin, several=several) for at, plugin in enumerate(document["plugins"], 1)]
     return grid(_PLUGIN_FIELDS, rows, width)
+
+
+def own_numbers(plugins: Sequence[PluginFigures], width: int) -> list[Line]:
+    """Return a heading and the numbers of every plugin that has some, on as many lines as they need."""
+    having = [plugin for plugin in plugins if plugin.get("stats")]
+    if not having:
+        return []
+    return [line(("NUMBERS", "dim")), *(each for plugin in having for each in _numbers_of(plugin, width))]
+
+
+def _numbers_of(plugin: PluginFigures, width: int) -> list[Line]:
+    found: list[Line] = []
+    current_line = line(f"{plugin['name']}:")
+    for name, value in plugin["stats"].items():
+        added = line("  ", (name, "dim"), f" {exact(value)}")
+        if width_of(current_line) + width_of(added) > width:
+            found.append(current_line)
+            current_line = ()
+        current_line += added
+    return [cut(each, width) for each in (*found, current_line)]
 
 
 def listeners(sockets: Sequence[ListenerStatus], width: int) -> list[Line]:

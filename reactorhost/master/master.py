@@ -275,6 +275,8 @@ class Master:
                 self._roster.leaving(pid, message["seconds"], time.monotonic())
             case Report.HOOK_FAILED:
                 self._hook_failed(pid, message["plugin"], message["error"])
+            case Report.STATS:
+                self._monitor.numbers.told(pid, message)
             case Report.RELEASED:
                 if self._roster.released(message["slot"], pid, time.monotonic()):
                     self._close_retired(message["slot"], time.monotonic())

@@ -6,6 +6,7 @@ import resource
 from dataclasses import dataclass, field
 
 from reactorhost.master.crew import Crew, Death
+from reactorhost.master.numbers import PluginNumbers
 from reactorhost.master.processes import ProportionalMemory
 from reactorhost.master.sampling import Samples
 from reactorhost.reactor import Reactor
@@ -27,6 +28,7 @@ class Monitor:
         lag_max_seconds: longest turn of the master's own loop in the last second.
         cpu_percent: the master's processor time in the last second, or None before there are two looks.
         errors: the newest exception of each plugin.
+        numbers: the plugins' own numbers.
     """
 
     reactor: Reactor
@@ -34,6 +36,7 @@ class Monitor:
     samples: Samples = field(default_factory=Samples)
     memory: ProportionalMemory = field(default_factory=ProportionalMemory)
     errors: dict[str, LastError] = field(default_factory=dict)
+    numbers: PluginNumbers = field(default_factory=PluginNumbers)
     lag_max_seconds: float = 0.0
     cpu_percent: float | None = None
     _cpu: tuple[float, float] | None = None
@@ -67,3 +70,4 @@ class Monitor:
         """Add up what a worker did that ended."""
         self.samples.ended(death.last)
         self.memory.forget(pid)
+        self.numbers.ended(pid)

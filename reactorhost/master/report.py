@@ -205,6 +205,7 @@ class Reporter:
                     "errors_per_second": float(max(0, errors.get(name, 0) - errors_before.get(name, 0))),
                     "last_error": last.text if last else None,
                     "last_error_age_seconds": round(now - last.at, 1) if last else None,
+                    "stats": self.monitor.numbers.of(name),
                 }
             )
         return figures

@@ -58,16 +58,15 @@ class WorkerHooks:
         worker_start: call the hook in order; raises BootError, with plugin and traceback, for the first that fails.
         worker_stop: call the hook in every plugin; what is raised goes to `on_error`, with None for a connection.
         awaits: whether both are coroutine functions, because a hook is.
+        stats: the hook of each plugin that has it.
+        blame: tells all plugins of the worker apart.
     """
 
     worker_start: Callable[[WorkerOf], Any]
     worker_stop: Callable[[WorkerOf], Any]
     awaits: bool
-    _blame: Blame
-
-    def blame(self, error: BaseException) -> str:
-        """Return the name of the plugin whose code raised, or `?`."""
-        return self._blame.name(error)
+    stats: Sequence[Implementation]
+    blame: Blame
 
 
 Around = Callable[[str, str, onion.Call], onion.Call]
@@ -133,7 +132,8 @@ def resolve_worker(
         worker_start=calls.guarded("?", "worker_start", start, refuse_boot),
         worker_stop=composed.every_guarded(stops, tell),
         awaits=calls is not plain,
-        _blame=blame,
+        stats=registry.implementations("stats"),
+        blame=blame,
     )
 
 

@@ -159,6 +159,8 @@ class _Check:
         yields = inspect.isgeneratorfunction(function)
         if options["wrapper"] and not yields:
             self._refuse(f"hook {self.name!r} has wrapper=True but does not yield", "yield once, where the others run")
+        if options["wrapper"] and self.name == "stats":
+            self._refuse(f"hook {self.name!r} cannot be a wrapper", "return the plugin's own numbers")
         if yields and not options["wrapper"]:
             self._refuse(f"hook {self.name!r} yields, so calling it does nothing", "use wrapper=True, or do not yield")
 

@@ -27,7 +27,7 @@ def text(error: BaseException) -> str:
     """Return the traceback without the frames of the host and of the import system that lead to the plugin."""
     summary = _summary(error)
     summary.stack = traceback.StackSummary.from_list(
-        frame for frame in summary.stack if not _leads_to_plugins(frame.filename)
+        frame for frame in summary.stack if not leads_to_plugins(frame.filename)
     )
     return "".join(summary.format())
 
@@ -39,7 +39,7 @@ def place(error: BaseException, home: str | None) -> str | None:
     innermost = innermost_at_home = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
-        if _leads_to_plugins(file) or file.startswith("<frozen "):
+        if leads_to_plugins(file) or file.startswith("<frozen "):
             continue
         innermost = f"{file}:{line}"
         if home is not None and lies_in(home, file):
@@ -52,9 +52,10 @@ def lies_in(home: str, file: str) -> bool:
     return file == home or file.startswith(home + os.sep)
 
 
+def leads_to_plugins(file: str) -> bool:
+    """Tell whether a file is the host's, or of what imports plugins for it."""
+    return file.startswith(("<frozen importlib", *_HOST_FOLDERS)) or file.endswith("/importlib/__init__.py")
+
+
 def _summary(error: BaseException) -> traceback.TracebackException:
     return traceback.TracebackException.from_exception(error)
-
-
-def _leads_to_plugins(file: str) -> bool:
-    return file.startswith(("<frozen importlib", *_HOST_FOLDERS)) or file.endswith("/importlib/__init__.py")

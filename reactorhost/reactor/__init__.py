@@ -2,5 +2,6 @@
 
 from reactorhost.reactor.reactor import READ, WRITE, Reactor
 from reactorhost.reactor.timers import Timer
+from reactorhost.reactor.wakeup import WakeUp
 
-__all__ = ["READ", "WRITE", "Reactor", "Timer"]
+__all__ = ["READ", "WRITE", "Reactor", "Timer", "WakeUp"]

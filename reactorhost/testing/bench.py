@@ -1,6 +1,7 @@
 """A bench for plugins: the real hooks, connections and timers of a worker, on sockets and a clock of paper.
 
-Nothing here opens a socket, forks or waits. Whatever a hook raises comes out of the call that led to it.
+Nothing here opens a socket or forks. Whatever a hook raises comes out of the call that led to it. What a plugin runs
+in a thread does run in one, and is waited for.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import functools
 import itertools
 import logging
 import os
+import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -23,8 +25,10 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperReactor, PaperSocket
+from reactorhost.worker.numbers import Numbers, Values
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
+from reactorhost.worker.threads import Threads
 from reactorhost.worker.transport import Phase, StreamTransport
 from reactorhost.worker.views import Views
 from reactorhost.worker.worker import Worker
@@ -38,6 +42,8 @@ Result = TypeVar("Result")
 _FAREWELL_SECONDS = 1.0
 # Intervals add up with rounding: what is due this much later is due now.
 _CLOCK_SLACK = 1e-6
+_THREAD_SECONDS = 10.0
+_THREAD_QUEUE = 1000
 
 
 class BenchClient:
@@ -139,9 +145,13 @@ class PluginBench:
         self._reactor = PaperReactor()
         self._clients: dict[int, BenchClient] = {}
         self._failures: list[Exception] = []
+        self._thread_done = threading.Event()
+        # One thread, so that the order of what it does is the same each time.
+        self._threads = Threads(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self._running = False
         # Only with async hooks.
         self._loop: PaperLoop | None = None
+        self._minutes = itertools.count(1)
 
     def __enter__(self) -> Self:
         self.start()
@@ -192,6 +202,18 @@ class PluginBench:
         self._let_pass(seconds)
         self._raise_failures()
 
+    def stats(self, plugin: str | None = None) -> Values:
+        """Return the numbers of a plugin, or of the first: its counters, and what its `stats` returns now.
+
+        Raises:
+            ValueError: `stats` returned something else than names and numbers.
+        """
+        name = plugin or self.worker.plugin
+        # Each time as if a minute had passed, so that everything is told.
+        gauged = self._numbers.gauged(next(self._minutes) * 60.0)
+        self._raise_failures()
+        return {**gauged.get(name, {}), **self._numbers.counted().get(name, {})}
+
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
         self._within(self._service.drain)
@@ -210,6 +232,7 @@ class PluginBench:
         self._call(self._hooks.worker_stop)
         if self._loop is not None:
             self._loop.end()
+        self._threads.join()
         self._raise_failures()
 
     def _close_all(self) -> None:
@@ -217,7 +240,13 @@ class PluginBench:
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
 
     def settle(self) -> None:
-        """Move bytes until none can be moved, then raise what a hook raised; timers wait for `advance()`."""
+        """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
+
+        Timers wait for `advance()`.
+
+        Raises:
+            TimeoutError: a function does not return to `run_in_thread`.
+        """
         self._turn_until_quiet()
         self._raise_failures()
 
@@ -243,7 +272,10 @@ class PluginBench:
         new_framing = framings.of_plugins("default", plugins)
         self._service = RunningService("default", [*plugins, watcher], surroundings, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
-        self._views = Views(0, 1, (self._service,), cast("Any", self._reactor), self._hook_failed)
+        self._numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
+        self._views = Views(
+            0, 1, (self._service,), cast("Any", self._reactor), self._threads, self._numbers, self._hook_failed
+        )
         self.worker = self._views.of(plugins[0].name if plugins else "(bench)")
         self._call(self._hooks.worker_start)
 
@@ -288,6 +320,16 @@ class PluginBench:
         return min((each for each in times if each is not None), default=None)
 
     def _turn_until_quiet(self) -> None:
+        self._turn_while_moved()
+        while self._threads.busy:
+            if not self._thread_done.wait(_THREAD_SECONDS):
+                names = ", ".join(self._threads.running())
+                raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
+            self._thread_done.clear()
+            self._within(self._threads.deliver)
+            self._turn_while_moved()
+
+    def _turn_while_moved(self) -> None:
         if self._loop is not None:
             self._loop.settle()
             return
@@ -311,6 +353,9 @@ class PluginBench:
     def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         error.add_note(f"raised in {hook} of plugin {plugin}" + (f" for {connection!r}" if connection else ""))
         self._failures.append(error)
+
+    def _stats_refused(self, plugin: str, reason: str) -> None:
+        self._hook_failed(plugin, "stats", None, ValueError(reason))
 
 
 class _Watcher:

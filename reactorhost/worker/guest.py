@@ -42,6 +42,8 @@ class Guest:
         self._turning = False
         self._alarm: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
+        self._ticks = 0
+        self._tick_asked = False
 
     def complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Run the loop until a coroutine has finished; the reactor stands still meanwhile."""
@@ -56,6 +58,17 @@ class Guest:
         self._arrange()
         self._loop.run_forever()
         self._loop.remove_reader(self._reactor.fileno())
+
+    def progress(self) -> int:
+        """Return a number that grows while the loop goes round; for another thread, which must ask repeatedly."""
+        if not self._tick_asked:
+            self._tick_asked = True
+            self._loop.call_soon_threadsafe(self._tick)
+        return self._ticks
+
+    def _tick(self) -> None:
+        self._tick_asked = False
+        self._ticks += 1
 
     def close(self) -> list[str]:
         """Cancel what still runs and close the loop; returns the names of tasks that would not end."""

@@ -22,15 +22,20 @@ from reactorhost.jsonline import JsonLine, Message
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins import chain, framings, loading, options, tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, WakeUp
 from reactorhost.scoreboard import Scoreboard
 from reactorhost.worker import process
+from reactorhost.worker.bulletin import Bulletin
 from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
+from reactorhost.worker.numbers import Numbers
 from reactorhost.worker.service import Limits, RunningService, Surroundings
+from reactorhost.worker.threads import Threads
+from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import StreamTransport
 from reactorhost.worker.views import Views
+from reactorhost.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from reactorhost.worker.guest import Guest
@@ -41,6 +46,9 @@ _ROWS_A_TURN = 200
 _SECONDS_BETWEEN_TOLD_ERRORS = 1.0
 _MOST_ERROR_WORDS = 500
 _MOST_DETAILS = 32_000
+_MOST_NAMES = 10
+_CALLERS = {PluginTimers.call.__code__: "timer", Threads.call.__code__: "then"}
+"""What of the host calls plugins back, and what stands for the hook in the log then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,11 @@ class WorkerLife:
         self._lanes: Lanes | None = None
         self._plugins: dict[str, LoadedPlugin] = {}
         self._leave_at: float | None = None
+        self._thread_seconds = _FAREWELL_SECONDS
+        self._wake_up = WakeUp(self._reactor, self._deliver)
+        self._threads = Threads(
+            task.settings.threads, task.settings.thread_queue, self._hook_failed, self._wake_up.wake
+        )
         self._line = JsonLine(self._reactor, task.master_line, self)
 
     def run(self) -> int:
@@ -109,12 +122,18 @@ class WorkerLife:
             self._line.send({"report": Report.FAILED, **error.as_fields()})
             return error.exit_status
         self._figures.start([plugin.name for plugin in self._plugins.values()])
+        self._bulletin.start()
         self._reactor.call_soon(self._tell_ready)
+        watchdog = self._start_watchdog()
         if self._guest is None:
             self._reactor.run()
         else:
             self._guest.run()
+        if watchdog is not None:
+            watchdog.stop()
         self._call(self._hooks.worker_stop)
+        self._tell_abandoned()
+        self._bulletin.tell_last()
         if self._guest is not None:
             self._leave_loop(self._guest)
         self._figures.store()
@@ -125,10 +144,25 @@ class WorkerLife:
         if stubborn:
             self._log.warning("tasks_left_behind", count=len(stubborn), tasks=",".join(stubborn))
 
+    def _start_watchdog(self) -> Watchdog | None:
+        limit = self._task.settings.slow_hook
+        if limit is None:
+            return None
+        watchdog = Watchdog(limit, self._progress, lambda frame: self._hooks.blame.standing(frame, _CALLERS), self._log)
+        watchdog.start()
+        return watchdog
+
+    def _progress(self) -> int:
+        # A turn in which many clients are served in their turn is no slow hook, however long it takes.
+        tally = self._tally
+        loops = 0 if self._guest is None else self._guest.progress()
+        return self._reactor.turns + tally.messages + 2 * tally.accepted - tally.connections + loops
+
     def _close_in_fork(self) -> None:
         # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
         self._line.close_inherited()
         self._intake.close_inherited()
+        self._wake_up.close_inherited()
         for each in self._task.listeners:
             each.socket.close()
 
@@ -154,9 +188,8 @@ class WorkerLife:
         )
         for service in settings.services:
             self._services[service.name] = self._running(service, surroundings)
-        services = tuple(self._services.values())
-        self._views = Views(self._task.slot, self._task.generation, services, self._reactor, self._hook_failed)
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
+        self._start_views()
         self._call(self._hooks.worker_start)
 
     def _become_guest(self) -> None:
@@ -191,6 +224,20 @@ class WorkerLife:
         if self._hooks.awaits:
             assert self._guest is not None
             self._guest.complete(returned)
+
+    def _start_views(self) -> None:
+        numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
+        services = tuple(self._services.values())
+        self._bulletin = Bulletin(self._reactor, numbers, self._line.send)
+        self._views = Views(
+            self._task.slot,
+            self._task.generation,
+            services,
+            self._reactor,
+            self._threads,
+            numbers,
+            self._hook_failed,
+        )
 
     def _load(self, named: str) -> LoadedPlugin:
         plugin = loading.load(named, __version__)
@@ -273,6 +320,7 @@ class WorkerLife:
         self._line.send({"report": Report.LEAVING, "seconds": 0})
         self._stop_accepting(final=False)
         self._stage = Stage.DRAINING
+        self._thread_seconds = 0.0
         for transport in self._transports():
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
@@ -322,7 +370,17 @@ class WorkerLife:
         if self._stage is Stage.DRAINING and not any(service.transports for service in self._services.values()):
             self._stage = Stage.LEAVING
             self._views.cancel_timers()
-            self._reactor.stop()
+            self._reactor.call_later(self._thread_seconds, self._reactor.stop)
+            self._threads.finish(self._reactor.stop)
+
+    def _deliver(self) -> None:
+        self._threads.deliver()
+
+    def _tell_abandoned(self) -> None:
+        running, cancelled = self._threads.running(), self._threads.cancelled()
+        if running or cancelled:
+            names = ", ".join(list(dict.fromkeys(running + cancelled))[:_MOST_NAMES])
+            self._log.warning("threads_abandoned", running=len(running), cancelled=len(cancelled), functions=names)
 
     # What others want to know.
 
@@ -357,6 +415,7 @@ class WorkerLife:
             hook=hook,
             **peer,
             error=f"{type(error).__name__}: {error}"[:_MOST_ERROR_WORDS],
+            where=self._place(plugin, error) or "?",
             details=tracebacks.text(error)[-_MOST_DETAILS:],
         )
 
@@ -364,6 +423,13 @@ class WorkerLife:
         self._log.warning(
             "hook_left_behind", service=connection.service, peer=connection.peer, connection=connection.id
         )
+
+    def _stats_refused(self, plugin: str, reason: str) -> None:
+        self._log.warning("stats_refused", plugin=plugin, reason=reason)
+
+    def _place(self, plugin: str, error: Exception) -> str | None:
+        home = next((each.home for each in self._plugins.values() if each.name == plugin), None)
+        return tracebacks.place(error, home)
 
     def _tell_error(self, plugin: str, error: str) -> None:
         # The newest is enough, and a plugin that fails at every message must not flood the master.

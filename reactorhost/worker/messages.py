@@ -39,5 +39,7 @@ class Report(enum.StrEnum):
     """Closed its copies of the listeners of `slot`: was told to, or drains."""
     HOOK_FAILED = "hook_failed"
     """A hook raised: `plugin`, `error`; at most once a second for each plugin."""
+    STATS = "stats"
+    """Numbers of plugins that changed: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""

@@ -77,8 +77,11 @@ def name_process(name: str) -> None:
 
 
 def dump_stacks_on_death(descriptor: int) -> None:
-    """Write the Python stack to `descriptor` on SEGV, FPE, ABRT, BUS and ILL, for the master to log."""
-    faulthandler.enable(descriptor)
+    """Write the Python stack to `descriptor` on SEGV, FPE, ABRT, BUS and ILL, for the master to log.
+
+    Of the thread at fault only; ABRT, which the master sends, goes to the main thread while that lives.
+    """
+    faulthandler.enable(descriptor, all_threads=False)
 
 
 def raise_descriptor_limit() -> None:

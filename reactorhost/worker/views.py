@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from reactorhost.reactor import Reactor
+from reactorhost.worker.numbers import Numbers
 from reactorhost.worker.service import HookFailure, RunningService
+from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.worker import Worker
 
@@ -16,12 +18,21 @@ class Views:
     """The `Worker` of every plugin, made when it is first asked for; `failed` hears of what raises in their timers."""
 
     def __init__(
-        self, slot: int, generation: int, services: Sequence[RunningService], reactor: Reactor, failed: HookFailure
+        self,
+        slot: int,
+        generation: int,
+        services: Sequence[RunningService],
+        reactor: Reactor,
+        threads: Threads,
+        numbers: Numbers,
+        failed: HookFailure,
     ) -> None:
         self._slot = slot
         self._generation = generation
         self._services = services
         self._reactor = reactor
+        self._threads = threads
+        self._numbers = numbers
         self._failed = failed
         self._workers: dict[str, Worker] = {}
         self._timers: dict[str, PluginTimers] = {}
@@ -31,8 +42,9 @@ class Views:
         worker = self._workers.get(plugin)
         if worker is None:
             timers = self._timers[plugin] = PluginTimers(self._reactor, partial(self._failed, plugin, "timer", None))
-            worker = Worker(plugin, self._slot, os.getpid(), self._generation, self._services, timers)
-            self._workers[plugin] = worker
+            worker = self._workers[plugin] = Worker(
+                plugin, self._slot, os.getpid(), self._generation, self._services, timers, self._threads, self._numbers
+            )
         return worker
 
     def cancel_timers(self) -> None:

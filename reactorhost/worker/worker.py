@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from reactorhost.connection import Connection, Timer
+from reactorhost.worker.numbers import Counter, Numbers
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.threads import Threads, ThreadTask
 from reactorhost.worker.timers import PluginTimers
+
+T = TypeVar("T")
 
 
 class Worker:
@@ -30,6 +34,8 @@ class Worker:
         generation: int,
         services: Sequence[RunningService],
         timers: PluginTimers,
+        threads: Threads,
+        numbers: Numbers,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -38,6 +44,8 @@ class Worker:
         self.log = logging.getLogger("reactorhost.plugin")
         self._services = services
         self._timers = timers
+        self._threads = threads
+        self._numbers = numbers
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -58,3 +66,29 @@ class Worker:
             ValueError: `seconds` is not positive.
         """
         return self._timers.call_every(seconds, function, args)
+
+    def run_in_thread(
+        self,
+        function: Callable[..., T],
+        *args: Any,
+        then: Callable[[T], object] | None = None,
+        otherwise: Callable[[Exception], object] | None = None,
+    ) -> ThreadTask[T]:
+        """Call `function(*args)`, which may block, in a thread; then, on the loop again, `then` with what it returned.
+
+        What it raised goes to `otherwise`, or else to whoever awaits the task, or else to the log. The task has
+        `cancel()`, and an async hook may await it.
+
+        Raises:
+            TypeError: one of the three is no plain function.
+            ThreadQueueFullError: too many functions wait for a thread already.
+        """
+        return self._threads.run(self.plugin, function, args, then, otherwise)
+
+    def counter(self, name: str) -> Counter:
+        """Return the plugin's counter of this name, from 0 at first; it is shown by `status` and `top`.
+
+        Raises:
+            ValueError: it is no name for a number, or the plugin has too many.
+        """
+        return self._numbers.counter(self.plugin, name)

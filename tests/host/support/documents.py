@@ -107,6 +107,7 @@ def plugin(name: str, version: str | None, **fields: object) -> PluginFigures:
         "errors_per_second": 0.0,
         "last_error": None,
         "last_error_age_seconds": None,
+        "stats": {},
     }
     made.update(fields)
     return made  # type: ignore[return-value]  # every field is there

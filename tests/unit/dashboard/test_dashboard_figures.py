@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.dashboard.figures import amount, duration, number, percent, rate, size, span, uptime
+from reactorhost.dashboard.figures import amount, duration, exact, number, percent, rate, size, span, uptime
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,14 @@ def test_uptimes_always_show_two_units(seconds: float | None, text: str) -> None
 )
 def test_rates_are_short(count: float | None, text: str) -> None:
     assert rate(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (1_234_567, "1,234,567"), (0.0, "0"), (0.25, "0.25"), (1e20, "1e+20"), (3e-7, "3e-07"), (-12.0, "-12")],
+)
+def test_a_plugins_own_numbers_are_told_in_whole(value: float, text: str) -> None:
+    assert exact(value) == text
 
 
 def test_bytes_go_by_1024_and_counts_by_1000() -> None:

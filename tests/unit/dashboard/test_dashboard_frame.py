@@ -51,6 +51,18 @@ def many() -> Snapshot:
     return following(None, document(64, history=history()))
 
 
+def with_numbers() -> Snapshot:
+    made = document(2, history=history())
+    made["plugins"][1]["stats"] = {
+        "cache.hits": 1_234_567,
+        "cache.misses": 89,
+        "cache.size": 1000,
+        "queue.longest_seconds": 0.25,
+        "rooms": 12,
+    }
+    return following(None, made)
+
+
 def lost() -> Snapshot:
     return replace(calm(), link=Link(lost_seconds=3))
 
@@ -68,6 +80,8 @@ SCENES: dict[str, tuple[Snapshot, View, Size]] = {
     "filtered-80x24": (trouble(), View(filter="drain"), Size(80, 24)),
     "connections-100x20": (listed(), View(page=Page.CONNECTIONS, selected=4243), Size(100, 20)),
     "plugins-100x24": (trouble(), View(page=Page.PLUGINS), Size(100, 24)),
+    "numbers-100x16": (with_numbers(), View(page=Page.PLUGINS), Size(100, 16)),
+    "numbers-44x20": (with_numbers(), View(page=Page.PLUGINS), Size(44, 20)),
     "events-80x12": (trouble(), View(page=Page.EVENTS), Size(80, 12)),
     "worker-80x24": (trouble(), View(page=Page.WORKER, selected=4248), Size(80, 24)),
     "master-80x24": (trouble(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
@@ -113,6 +127,7 @@ def documents(draw: st.DrawFn) -> StatusDocument:
     made["history"] = draw(st.sampled_from([None, history(), history(1), history(0)]))
     made["listeners"] += [listener(None, depth=draw(st.none() | st.just(9)), limit=draw(st.sampled_from([None, 0, 9])))]
     made["plugins"] += [plugin(draw(WORDS), draw(st.none() | WORDS), last_error=draw(st.none() | WORDS), errors=1)]
+    made["plugins"][-1]["stats"] = draw(st.dictionaries(WORDS, st.integers() | st.floats(), max_size=5))
     made["events"] += [event(1.0, draw(WORDS), draw(WORDS), pid=draw(PIDS), words=draw(WORDS))]
     if made["workers"]:
         made["workers"][0] = worker(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -265,7 +266,7 @@ def test_code_that_is_no_hook_is_blamed_by_its_file(loaded: Make) -> None:
     hooks = resolve_worker(plugins, _never)
     with pytest.raises(ZeroDivisionError) as caught:
         _divide()
-    assert hooks.blame(caught.value) == "b"
+    assert hooks.blame.name(caught.value) == "b"
 
 
 def test_a_hook_that_uses_the_code_of_another_plugin_is_blamed_itself(loaded: Make) -> None:
@@ -361,3 +362,43 @@ def test_worker_stop_calls_every_plugin_whatever_the_others_raise(loaded: Make) 
     resolve_worker([a, b], errors).worker_stop(str)
     assert calls == ["b"]
     assert errors == [("a", "worker_stop", None, OSError)]
+
+
+def _stands(chain_or_blame: Any, frame: FrameType) -> tuple[str, str | None, str] | None:
+    standing = chain_or_blame.standing(frame, {_called_back.__code__: "timer"})
+    return None if standing is None else (standing.plugin, standing.hook, standing.where)
+
+
+def _called_back(function: Callable[[], FrameType]) -> FrameType:
+    return function()
+
+
+def _here() -> FrameType:
+    return sys._getframe()
+
+
+def _hook() -> FrameType:
+    return _here()
+
+
+def test_a_stack_stands_in_the_innermost_hook_on_it(loaded: Make) -> None:
+    a, b = loaded("a", connect=hookimpl(_hook)), loaded("b", home=__file__, connect=_marked())
+    blame = resolve_worker([a, b], _never).blame
+    assert _stands(blame, _hook()) == ("a", "connect", f"{__file__}:{_here.__code__.co_firstlineno + 1}")
+
+
+def test_a_stack_without_a_hook_stands_in_the_plugin_of_its_innermost_file(loaded: Make) -> None:
+    plugins = [loaded("a", home="/nowhere", connect=_marked()), loaded("b", home=__file__, connect=_marked())]
+    blame = resolve_worker(plugins, _never).blame
+    where = f"{__file__}:{_here.__code__.co_firstlineno + 1}"
+    assert _stands(blame, _here()) == ("b", None, where)
+    assert _stands(blame, _called_back(_here)) == ("b", "timer", where)
+
+
+def test_a_stack_of_foreign_code_is_nobodys_unless_the_host_called_it_back(loaded: Make) -> None:
+    a, b = loaded("a", connect=_marked()), loaded("b", connect=_marked())
+    two, one = resolve_worker([a, b], _never).blame, resolve_worker([a], _never).blame
+    assert _stands(two, _here()) is _stands(one, _here()) is None
+    where = f"{__file__}:{_here.__code__.co_firstlineno + 1}"
+    assert _stands(two, _called_back(_here)) == ("?", "timer", where)
+    assert _stands(one, _called_back(_here)) == ("a", "timer", where)

@@ -48,6 +48,7 @@ def test_the_hooks_are_those_of_the_contract() -> None:
         "options": (),
         "configure": ("config",),
         "commands": ("cli",),
+        "stats": (),
     }
 
 

@@ -1,0 +1,113 @@
+"""What a watchdog says of looks at a loop: what holds it, while it does, and not too often."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings, strategies
+
+from reactorhost.plugins.blame import Standing
+from reactorhost.worker.watchdog import Vigil
+
+HERE = Standing("made", "receive", "made.py:3")
+THERE = Standing("other", None, "other.py:9")
+STEP = 1 / 16
+
+
+class Looks:
+    """Looks at a loop twice within the limit of 1/8 s, as the thread does, and what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[object, ...]] = []
+        self.told: list[float] = []
+        self.progress = 0
+        self.now = 1024.0
+        self.vigil = Vigil(STEP * 2, self)
+
+    def holds(self, standing: Standing, seconds: float, suppressed: int) -> None:
+        self.said.append((standing.plugin, seconds, suppressed))
+        self.told.append(self.now)
+
+    def held(self, standing: Standing, seconds: float) -> None:
+        self.said.append((standing.plugin, seconds))
+
+    def idle(self, seconds: float = 10.0) -> None:
+        self.stand(None, seconds)
+
+    def stand(self, standing: Standing | None, seconds: float) -> None:
+        """Let the loop turn once, then stand so long, and look meanwhile."""
+        self.progress += 1
+        for _ in range(round(seconds / STEP) + 1):
+            self.vigil.look(self.progress, self.now, lambda: standing)
+            self.now += STEP
+
+
+def test_a_loop_that_waits_for_clients_is_nothing_to_tell_of() -> None:
+    looks = Looks()
+    looks.idle()
+    assert looks.said == []
+
+
+def test_what_holds_the_loop_is_told_once_while_it_does_and_once_when_it_ended() -> None:
+    looks = Looks()
+    looks.stand(HERE, 0.5)
+    assert looks.said == [("made", 0.125, 0)]
+    looks.idle()
+    assert looks.said == [("made", 0.125, 0), ("made", 0.5625)]
+
+
+def test_what_begins_after_a_long_wait_is_told() -> None:
+    looks = Looks()
+    looks.idle()
+    looks.progress -= 1  # the very turn that waited
+    looks.stand(HERE, 0.25)
+    assert [said[0] for said in looks.said] == ["made"]
+
+
+def test_what_returns_in_time_is_not_told() -> None:
+    looks = Looks()
+    for _ in range(20):
+        looks.stand(HERE, STEP)
+    assert looks.said == []
+
+
+def test_at_most_a_line_a_second_and_what_still_holds_then_is_told_later() -> None:
+    looks = Looks()
+    looks.stand(HERE, 0.25)
+    looks.stand(THERE, 5.0)
+    assert looks.said == [("made", 0.125, 0), ("made", 0.3125), ("other", 0.8125, 0)]
+
+
+def test_one_place_is_told_once_a_minute_with_how_often_it_was_not() -> None:
+    looks = Looks()
+    for _ in range(4):
+        looks.stand(HERE, 0.25)
+        looks.idle()
+    assert looks.said == [("made", 0.125, 0), ("made", 0.3125)]
+    looks.idle(60.0)
+    looks.stand(HERE, 0.25)
+    assert looks.said[2:] == [("made", 0.125, 3)]
+
+
+def test_one_that_never_returns_is_told_though_its_place_was_told_before() -> None:
+    looks = Looks()
+    looks.stand(HERE, 0.25)
+    looks.stand(HERE, 90.0)
+    assert [said[0] for said in looks.said] == ["made"] * 3
+    assert looks.said[2][2] == 0
+
+
+def test_places_do_not_pile_up() -> None:
+    looks = Looks()
+    for number in range(500):
+        looks.stand(Standing("made", None, f"made.py:{number}"), 0.25)
+    assert len(looks.vigil._places) == 200
+
+
+@settings(max_examples=30)
+@given(strategies.lists(strategies.tuples(strategies.integers(0, 5), strategies.sampled_from([0.0, 0.25, 2.0]))))
+def test_no_second_has_two_lines(plan: list[tuple[int, float]]) -> None:
+    looks = Looks()
+    for number, seconds in plan:
+        looks.stand(Standing("made", None, f"made.py:{number}"), seconds)
+    assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(looks.told))
