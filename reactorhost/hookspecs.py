@@ -118,7 +118,8 @@ def receive(connection: Connection, data: bytes) -> object:
     """Take what a client sent.
 
     Called with the bytes as they came off the socket: a message may be split over several calls, and several may come
-    in one, and never with no bytes. With a framing it is called with one whole message. Never called after `close`.
+    in one, and never with no bytes. With a framing it is called with one whole message, which may be empty. Never
+    called after `close`.
 
     An exception closes the connection with reason `error`.
 
@@ -128,22 +129,6 @@ def receive(connection: Connection, data: bytes) -> object:
 
     Returns:
         None to let the next plugin have the data too, anything else when the data is consumed.
-    """
-
-
-@hookspec(firstresult=True)
-def framing(service: str) -> object:
-    """Say how the bytes of a service's clients become messages.
-
-    Called once for each service that has the plugin, when a worker boots. `receive` is then called with whole
-    messages. The framing in the operator's configuration wins over the plugin's. An exception fails the boot.
-
-    Args:
-        service: name of the service.
-
-    Returns:
-        A framing that serves as a pattern, such as `Lines()`, or a callable without arguments that makes one for each
-        connection; None to let the next plugin say.
     """
 
 
@@ -213,6 +198,22 @@ def worker_stop(worker: Worker) -> None:
 
     Returns:
         Nothing; what is returned is ignored.
+    """
+
+
+@hookspec(firstresult=True)
+def framing(service: str) -> object:
+    """Say how the bytes of a service's clients become messages.
+
+    Called once for each service that has the plugin, when a worker boots. `receive` is then called with whole
+    messages. The framing in the operator's configuration wins over the plugin's. An exception fails the boot.
+
+    Args:
+        service: name of the service.
+
+    Returns:
+        A framing that serves as a pattern, such as `Lines()`, or a callable without arguments that makes one for each
+        connection; None to let the next plugin say.
     """
 
 

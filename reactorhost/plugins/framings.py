@@ -25,7 +25,7 @@ def written(service: str, framing: str | Mapping[str, object], where: str | None
     try:
         return maker(framing_named(framing))
     except ValueError as error:
-        raise ConfigError([Problem(f"service {service!r}: framing {error}", where)]) from None
+        raise ConfigError([Problem(f"service {service!r}: {error}", where)]) from None
 
 
 def of_plugins(service: str, plugins: Sequence[LoadedPlugin]) -> NewFraming | None:

@@ -59,8 +59,12 @@ class FramedInput:
         """Let another framing have what this one was not asked for yet; None: let the service have it as it is."""
         rest = self._rest()
         self.framing = None if framing is None else _with_feed(framing)
-        self._messages = self._fed(rest)
-        self.go_on_soon()
+        self._fed_something = False
+        if rest:
+            self._messages = self._fed(rest)
+            self.go_on_soon()
+        else:
+            self._exhausted()
 
     def go_on_soon(self) -> bool:
         """Call the service for what waits once whoever is at work has finished; False when nothing waits."""
@@ -83,7 +87,7 @@ class FramedInput:
 
     def _fed(self, data: bytes) -> Iterator[bytes]:
         if self.framing is None:
-            return iter((data,) if data else ())
+            return iter((data,))
         self._fed_something = True
         return iter(self.framing.feed(data))
 
