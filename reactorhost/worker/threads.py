@@ -6,6 +6,7 @@ the loop: `run`, `cancel`, `deliver` and whatever a plugin is called with.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import threading
@@ -77,7 +78,10 @@ class ThreadTask(Generic[T]):
     @property
     def name(self) -> str:
         """Return the name of the function."""
-        return str(getattr(self._function, "__qualname__", None) or repr(self._function))
+        function: Any = self._function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return str(getattr(function, "__qualname__", type(function).__qualname__))
 
     def cancel(self) -> None:
         """Do not run it if it still waits; if it runs or has run, drop what comes of it."""

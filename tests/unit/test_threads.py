@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import pytest
@@ -218,6 +219,20 @@ def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Lo
     release.set()
     loop.turn()
     assert seen == ["idle"]
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (fail, "fail"),
+        ([].append, "list.append"),
+        (partial(partial(fail, ValueError("x" * 10_000))), "fail"),
+        (Loop(), "Loop"),
+    ],
+)
+def test_a_task_goes_by_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
+    task: ThreadTask[Any] = ThreadTask(loop.threads, "made", function, (), None, None)
+    assert (task.name, repr(task)) == (name, f"<ThreadTask {name}>")
 
 
 def test_at_the_end_without_anything_to_do_it_is_idle_at_once(loop: Loop) -> None:
