@@ -317,6 +317,19 @@ def test_a_task_can_be_awaited_for_its_result_more_than_once() -> None:
     in_asyncio(test)
 
 
+def test_a_task_can_be_awaited_where_no_reactor_turns() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        loop.threads._wake = lambda: None
+        assert await loop.run(int, "7") == 7
+        began = threading.Event()
+        early = loop.run(began.set)
+        assert began.wait(DEADLINE_SECONDS)
+        loop.threads.join()
+        await early
+
+    in_asyncio(test)
+
+
 def test_an_exception_that_is_awaited_is_raised_there_and_not_told() -> None:
     async def test(loop: AsyncLoop) -> None:
         with pytest.raises(ValueError, match="spoiled"):
