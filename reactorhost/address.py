@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 from reactorhost.errors import UsageError, did_you_mean
 
-SCHEMES = ("tcp", "unix")
+SCHEMES = ("tcp", "tls", "udp", "unix")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One place to listen: a TCP host and port, or the path of a unix socket.
+    """One place to listen: a host and port of TCP, of TLS over TCP or of UDP, or the path of a unix socket.
 
-    `host` is empty for every interface, both of IPv4 and IPv6. Port 0 asks the kernel for a free one.
+    `scheme` is one of `SCHEMES`. `host` is empty for every interface, both of IPv4 and IPv6. Port 0 asks the kernel
+    for a free one.
     """
 
     scheme: str
@@ -45,7 +46,7 @@ class Endpoint(NamedTuple):
 
 
 def parse(uri: str) -> Address:
-    """Read `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT` or `unix:///PATH`.
+    """Read `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT`, the same with `tls` or `udp`, or `unix:///PATH`.
 
     Raises:
         UsageError: it is not an address; the message says what one looks like.
@@ -56,9 +57,10 @@ def parse(uri: str) -> Address:
     if scheme not in SCHEMES:
         hint = did_you_mean(scheme, SCHEMES)
         raise UsageError(
-            f"{uri!r} has an unknown scheme {scheme!r}", hint=hint or "use tcp://HOST:PORT or unix:///PATH"
+            f"{uri!r} has an unknown scheme {scheme!r}",
+            hint=hint or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH",
         )
-    return _unix(uri, rest) if scheme == "unix" else _tcp(uri, rest)
+    return _unix(uri, rest) if scheme == "unix" else _internet(scheme, uri, rest)
 
 
 def _unix(uri: str, path: str) -> Address:
@@ -69,16 +71,16 @@ def _unix(uri: str, path: str) -> Address:
     return Address("unix", path=path)
 
 
-def _tcp(uri: str, rest: str) -> Address:
+def _internet(scheme: str, uri: str, rest: str) -> Address:
     host, separator, port = rest.rpartition(":")
     if not separator or host.endswith(":") or host.count("[") != host.count("]"):
-        raise UsageError(f"{uri!r} has no port", hint="a TCP address is tcp://HOST:PORT, and IPv6 is tcp://[::1]:9000")
+        raise UsageError(f"{uri!r} has no port", hint=f"write {scheme}://HOST:PORT, and IPv6 as {scheme}://[::1]:9000")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise UsageError(f"{uri!r} is ambiguous", hint="write an IPv6 address in brackets: tcp://[::1]:9000")
+        raise UsageError(f"{uri!r} is ambiguous", hint=f"write an IPv6 address in brackets: {scheme}://[::1]:9000")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise UsageError(f"{uri!r} has no valid port", hint="a port is a number from 0 to 65535")
     if any(character.isspace() or character in "/[]@" for character in host):
-        raise UsageError(f"{uri!r} has no valid host", hint="a TCP address is tcp://HOST:PORT")
-    return Address("tcp", "" if host == "*" else host, int(port))
+        raise UsageError(f"{uri!r} has no valid host", hint=f"write {scheme}://HOST:PORT")
+    return Address(scheme, "" if host == "*" else host, int(port))

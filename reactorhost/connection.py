@@ -6,11 +6,13 @@ Nothing here makes a system call: what a plugin asks for goes to the transport, 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
+from reactorhost.framing import Framing
 
 
 class CloseReason(enum.Enum):
@@ -33,6 +35,25 @@ class CloseReason(enum.Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What is known of a TLS session.
+
+    Attributes:
+        version: of the protocol, as `TLSv1.3`.
+        cipher: name of the cipher suite.
+        alpn: protocol agreed on by ALPN, or None.
+        server_name: host name that the client asked for, or None.
+        certificate: the client's certificate as `ssl.SSLSocket.getpeercert()` gives it, or None.
+    """
+
+    version: str
+    cipher: str
+    alpn: str | None
+    server_name: str | None
+    certificate: Mapping[str, Any] | None
 
 
 class Timer(Protocol):
@@ -59,6 +80,11 @@ class Transport(Protocol):
     def idle_timeout(self, seconds: float | None) -> None: ...
 
     def send(self, data: bytes | bytearray | memoryview) -> bool: ...
+    @property
+    def framing(self) -> Framing | None: ...
+    @framing.setter
+    def framing(self, framing: Framing | None) -> None: ...
+    def when_drained(self, tell: Callable[[bool], object]) -> None: ...
     def close(self) -> None: ...
     def close_for(self, reason: CloseReason, seconds: float | None = None) -> None: ...
     def abort(self) -> None: ...
@@ -66,6 +92,8 @@ class Transport(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer: ...
+    def hold(self, held: bool) -> None: ...
+    def set_busy(self, busy: bool) -> None: ...
 
 
 class Connection:
@@ -82,13 +110,15 @@ class Connection:
 
     __slots__ = ("_state", "_transport", "bytes_in", "bytes_out", "id", "opened_at", "service", "tls")
 
-    def __init__(self, id: int, service: str, opened_at: float, transport: Transport) -> None:
+    def __init__(
+        self, id: int, service: str, opened_at: float, transport: Transport, tls: TlsFacts | None = None
+    ) -> None:
         self.id = id
         self.service = service
         self.opened_at = opened_at
         self.bytes_in = 0
         self.bytes_out = 0
-        self.tls: None = None
+        self.tls = tls
         self._transport = transport
         self._state: SimpleNamespace | None = None
 
@@ -105,6 +135,36 @@ class Connection:
             TypeError: `data` is not bytes-like.
         """
         return self._transport.send(data)
+
+    def send_message(self, message: bytes | bytearray | memoryview) -> bool:
+        """Send one message as the connection's framing writes it; otherwise as `send`.
+
+        Raises:
+            TypeError: the connection has no framing, or one without a method `frame`.
+            ValueError: the framing cannot carry the message.
+        """
+        framing = self._transport.framing
+        frame: Callable[[Any], bytes] | None = getattr(framing, "frame", None)
+        if frame is None:
+            what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
+            raise TypeError(f"send_message needs a framing that can write, and this connection has {what}")
+        return self._transport.send(frame(message))
+
+    async def drained(self) -> bool:
+        """Wait until few of the bytes that were sent still wait for the kernel; False when the connection is over.
+
+        For async hooks only.
+        """
+        import asyncio
+
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def tell(is_open: bool) -> None:
+            if not done.done():
+                done.set_result(is_open)
+
+        self._transport.when_drained(tell)
+        return await done
 
     def close(self) -> None:
         """Send what is queued, then end the connection; within `close_timeout`, whatever the client does."""
@@ -129,6 +189,15 @@ class Connection:
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call `function(*args)` once, `seconds` from now, unless the connection ends before."""
         return self._transport.call_later(seconds, function, *args)
+
+    @property
+    def framing(self) -> Framing | None:
+        """What makes messages out of the bytes, or None; what it has not given yet goes to the next that is set."""
+        return self._transport.framing
+
+    @framing.setter
+    def framing(self, framing: Framing | None) -> None:
+        self._transport.framing = framing
 
     @property
     def idle_timeout(self) -> float | None:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    import click
+
     from reactorhost.connection import CloseReason, Connection
     from reactorhost.worker.worker import Worker
 
@@ -41,20 +43,29 @@ class Option:
 
     `type` is `bool`, `int`, `float`, `str` or `list` (of texts). Without a `default` the key must be given; a default
     of None means that the plugin does without. `help` is one line for the operator, with the unit of a number.
+    `choices` are the only values there are, of a list the only items. A `secret` is shown nowhere.
 
     Raises:
-        TypeError: the type is none of these, or the default is not of the type.
+        TypeError: the type is none of these, or the default or a choice is not of the type.
     """
 
     name: str
     type: type = str
     default: object = ...
     help: str = ""
+    choices: Sequence[object] = ()
+    secret: bool = False
 
     def __post_init__(self) -> None:
         if self.type not in OPTION_TYPES:
             known = ", ".join(kind.__name__ for kind in OPTION_TYPES)
             raise TypeError(f"option {self.name!r} has an unknown type {self.type!r}; the types are {known}")
+        # A text is one choice and not its letters.
+        choices = (self.choices,) if isinstance(self.choices, str) else tuple(self.choices)
+        object.__setattr__(self, "choices", choices)
+        for choice in choices:
+            if not self._of_type([choice] if self.type is list else choice):
+                raise TypeError(f"option {self.name!r} has choice {choice!r}, which is not {OPTION_TYPES[self.type]}")
         if not (self.default is None or isinstance(self.default, EllipsisType) or self.accepts(self.default)):
             raise TypeError(f"option {self.name!r} has default {self.default!r}, which is not {self.kind}")
 
@@ -65,11 +76,19 @@ class Option:
 
     @property
     def kind(self) -> str:
-        """Return what a value of the type is, in words."""
-        return OPTION_TYPES[self.type]
+        """Return what a value is, in words."""
+        if not self.choices:
+            return OPTION_TYPES[self.type]
+        return f"{'a list of' if self.type is list else 'one of'} {', '.join(map(str, self.choices))}"
 
     def accepts(self, value: object) -> bool:
-        """Tell whether a value is of the type; a whole number is a number, true and false are neither."""
+        """Tell whether a value is of the type and among the choices; a whole number is a number, a boolean is none."""
+        if not self._of_type(value):
+            return False
+        values = value if isinstance(value, list) else [value]
+        return not self.choices or all(each in self.choices for each in values)
+
+    def _of_type(self, value: object) -> bool:
         if self.type is list:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         if self.type is float:
@@ -99,13 +118,14 @@ def receive(connection: Connection, data: bytes) -> object:
     """Take what a client sent.
 
     Called with the bytes as they came off the socket: a message may be split over several calls, and several may come
-    in one. Never called with no bytes, and never after `close`.
+    in one, and never with no bytes. With a framing it is called with one whole message, which may be empty. Never
+    called after `close`.
 
     An exception closes the connection with reason `error`.
 
     Args:
         connection: the client.
-        data: the bytes, at least one.
+        data: the bytes, or the message.
 
     Returns:
         None to let the next plugin have the data too, anything else when the data is consumed.
@@ -181,6 +201,22 @@ def worker_stop(worker: Worker) -> None:
     """
 
 
+@hookspec(firstresult=True)
+def framing(service: str) -> object:
+    """Say how the bytes of a service's clients become messages.
+
+    Called once for each service that has the plugin, when a worker boots. `receive` is then called with whole
+    messages. The framing in the operator's configuration wins over the plugin's. An exception fails the boot.
+
+    Args:
+        service: name of the service.
+
+    Returns:
+        A framing that serves as a pattern, such as `Lines()`, or a callable without arguments that makes one for each
+        connection; None to let the next plugin say.
+    """
+
+
 @hookspec
 def options() -> Sequence[Option]:
     """Declare the keys of the plugin's `[plugin.NAME]` table.
@@ -204,6 +240,24 @@ def configure(config: Mapping[str, object]) -> None:
 
     Args:
         config: every declared option by name, with its default where the operator gave none; read-only.
+
+    Returns:
+        Nothing; what is returned is ignored.
+    """
+
+
+@hookspec
+def commands(cli: click.Group) -> None:
+    """Bring commands of the plugin's own, for `reactorhost NAME COMMAND`.
+
+    Called in the process of the command line, only there, and only when the operator names the plugin. Neither
+    `configure` nor `worker_start` is called before. The object of the commands' context (`click.pass_obj`) is what
+    `configure` gets in a worker, read when a command first looks at it.
+
+    An exception means that the plugin could not be loaded.
+
+    Args:
+        cli: a click group with the plugin's name, to add commands and groups to.
 
     Returns:
         Nothing; what is returned is ignored.

@@ -51,10 +51,10 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command, of the host's own or else of a plugin."""
         lazy = COMMANDS.get(cmd_name)
         if lazy is None:
-            return None
+            return _of_plugin(ctx, cmd_name)
         module, _, name = lazy.home.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
@@ -65,14 +65,27 @@ class LazyGroup(click.Group):
         """Find a command, or say which one was meant."""
         name = args[0]
         if not ctx.resilient_parsing and name not in COMMANDS and not name.startswith("-"):
-            hint = did_you_mean(name, COMMANDS)
-            ctx.fail(f"No such command {name!r}." + (f" {hint[0].upper()}{hint[1:]}" if hint else ""))
+            from reactorhost.cli.plugin_commands import may_bring_commands, plugin_names
+
+            if not may_bring_commands(name):
+                hint = did_you_mean(name, {*COMMANDS, *plugin_names()})
+                ctx.fail(f"No such command {name!r}." + (f" {hint[0].upper()}{hint[1:]}" if hint else ""))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
+
+
+def _of_plugin(context: click.Context, named: str) -> click.Group:
+    if context.resilient_parsing:
+        # Completion imports no plugin, and knows no command of one.
+        return click.Group(named)
+
+    from reactorhost.cli.plugin_commands import plugin_group
+
+    return plugin_group(named)
 
 
 @click.group(
@@ -86,6 +99,8 @@ class LazyGroup(click.Group):
 @click.pass_context
 def reactorhost(context: click.Context) -> None:
     """Host any TCP protocol: a master forks workers, plugins handle the bytes.
+
+    Plugins may bring commands of their own: reactorhost PLUGIN --help
 
     \b
     Try it:  reactorhost start --plugin echo

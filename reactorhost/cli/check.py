@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reactorhost import __version__
 from reactorhost.cli.app import traceback_option
 from reactorhost.cli.settings_options import settings_from, start_options
+from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
+
+if TYPE_CHECKING:
+    from reactorhost.hookspecs import Option
+
+_LOAD_SECONDS = 10.0
 
 
 @click.command()
@@ -22,7 +28,7 @@ from reactorhost.errors import ConfigError, PluginError, Problem
 def check(**flags: Any) -> None:
     """Check settings and plugins as start would, without binding an address.
 
-    Exit status: 0 all is well, 1 a setting is wrong, 4 a plugin cannot be loaded.
+    Exit status: 0 all is well, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
     """
     settings = settings_from(flags)
     _check_account(settings)
@@ -39,14 +45,31 @@ def config() -> None:
 @start_options
 @traceback_option
 def show(**flags: Any) -> None:
-    """Show every setting, its value, and where it came from: flag, environment, file or default."""
+    """Show every setting, its value, and where it came from: flag, environment, file or default.
+
+    Plugins are loaded in processes of their own, to know their options. What they call secret is not shown, and of
+    one that does not load nothing but the keys.
+    """
     from reactorhost.config import resolve
     from reactorhost.config.show import rows
     from reactorhost.dashboard.screen import show as show_on_screen
     from reactorhost.dashboard.tables import setting_table
+    from reactorhost.plugins import shown
 
     settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
-    show_on_screen(setting_table(list(rows(settings))))
+    show_on_screen(setting_table([*rows(settings), *shown.rows(settings, _declared(settings))]))
+
+
+def _declared(settings: Settings) -> dict[str, tuple[Option, ...]]:
+    """Return the options of the plugins that can be loaded, by the names of their tables."""
+    from reactorhost.plugins.inspection import inspect_named
+
+    reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
+    return {report.identity.name: report.options for report in reports}
+
+
+def _named(settings: Settings) -> list[str]:
+    return list(dict.fromkeys(named for service in settings.services for named in service.plugins))
 
 
 def _check_account(settings: Settings) -> None:
@@ -66,18 +89,16 @@ def _check_plugins(settings: Settings) -> None:
     from reactorhost.plugins.inspection import inspect
 
     problems: list[Problem] = []
-    for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
+    flag_to_blame = False
+    for named in _named(settings):
         discovery.find(named)
         name = discovery.name_of(named)
         table = settings.plugin_tables.get(name, {})
-        report = inspect(named, settings.boot_timeout, __version__, table, partial(_where, settings, name))
+        report = inspect(named, settings.boot_timeout, __version__, table, partial(settings.where_option, name))
         if report.status == PluginError.exit_status:
             raise PluginError("\n".join(report.error or ()), details=report.details)
         if report.error is not None:
             problems.append(Problem("\n".join(report.error)))
+            flag_to_blame = flag_to_blame or report.status == FlagError.exit_status
     if problems:
-        raise ConfigError(problems)
-
-
-def _where(settings: Settings, plugin: str, key: str) -> str | None:
-    return settings.where(f"plugin.{plugin}.{key}")
+        raise (FlagError if flag_to_blame else ConfigError)(problems)

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reactorhost import __version__
 from reactorhost.cli import client
-from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
-from reactorhost.errors import ReactorhostError
+from reactorhost.cli.app import COMMANDS, traceback_option
+from reactorhost.cli.settings_options import complete_plugins, host_options, location_from
+from reactorhost.errors import PluginError, ReactorhostError
+
+if TYPE_CHECKING:
+    from reactorhost.hookspecs import Option
 
 _LOAD_SECONDS = 10.0
 
 
 @click.command()
+@click.argument("named", metavar="[NAME]", required=False, shell_complete=complete_plugins)
 @click.option("--json", "as_json", is_flag=True, help="Print one object with a row for each plugin.")
 @host_options
 @traceback_option
-def plugins(as_json: bool, **flags: Any) -> None:
+def plugins(named: str | None, as_json: bool, **flags: Any) -> None:
     """Show every installed plugin: what it is, whether it loads, and whether a running host uses it.
+
+    With NAME (an installed plugin, module:object or ./file.py) show all of one: options, commands, and an example of
+    its table.
 
     Each is loaded in a process of its own, so that a broken one disturbs nothing.
     """
+    active = _active(flags)
+    if named is None:
+        _show_all(active, as_json=as_json)
+    else:
+        _show_one(named, active, as_json=as_json)
+
+
+def _show_all(active: set[str], *, as_json: bool) -> None:
     from reactorhost.plugins.inspection import inspect_all
 
-    active = _active(flags)
     rows = [
         {
             "name": report.identity.name,
@@ -49,6 +64,61 @@ def plugins(as_json: bool, **flags: Any) -> None:
         from reactorhost.dashboard.tables import plugin_table
 
         show(plugin_table(rows))
+
+
+def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
+    """Show one plugin.
+
+    Raises:
+        PluginError: it is not there, or cannot be loaded; what is known of it is shown before.
+    """
+    from reactorhost.dashboard.plugin_page import lines
+    from reactorhost.plugins.inspection import describe
+    from reactorhost.plugins.sample import sample
+
+    report = describe(named, _LOAD_SECONDS, __version__)
+    error = None if report.error is None else "\n".join(report.error)
+    table = tuple(sample(report.identity.name, report.options))
+    row = {
+        "name": report.identity.name,
+        "named": named,
+        "distribution": report.identity.distribution,
+        "version": report.identity.version,
+        "target": report.identity.target,
+        "file": report.file,
+        "description": report.description,
+        "hooks": list(report.hooks),
+        "options": [_option_row(option) for option in report.options],
+        "commands": [{"name": name, "help": text} for name, text in report.commands],
+        "shadowed": named in COMMANDS,
+        "active": report.identity.name in active,
+        "error": error,
+    }
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "plugin": row, "sample": "\n".join(table)}, indent=2))
+    else:
+        click.echo("\n".join(lines(row, table)))
+    if error is not None:
+        raise PluginError(error, details=report.details)
+
+
+def _option_row(option: Option) -> dict[str, Any]:
+    return {
+        "name": option.name,
+        "type": option.type.__name__,
+        "required": option.required,
+        "default": _default(option),
+        "help": option.help,
+        "choices": list(option.choices),
+        "secret": option.secret,
+    }
+
+
+def _default(option: Option) -> object:
+    if option.required or option.secret:
+        return None
+    # JSON has no word for a number without end.
+    return str(option.default) if option.default in (math.inf, -math.inf) else option.default
 
 
 def _active(flags: dict[str, Any]) -> set[str]:

@@ -17,6 +17,7 @@ from reactorhost.errors import UsageError
 Decorated = Callable[..., Any]
 
 _OF_A_RUNNING_HOST = ("name", "run_dir")
+_OF_PLUGINS = ("config", "set")
 
 
 def start_options(command: Decorated) -> Decorated:
@@ -27,6 +28,11 @@ def start_options(command: Decorated) -> Decorated:
 def host_options(command: Decorated) -> Decorated:
     """Add the options that say which running host is meant."""
     return _with(command, (BY_NAME[name] for name in _OF_A_RUNNING_HOST))
+
+
+def plugin_options(command: Decorated) -> Decorated:
+    """Add the options that give values to the options of plugins."""
+    return _with(command, (BY_NAME[name] for name in _OF_PLUGINS))
 
 
 def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Settings:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reactorhost.config import file_tables, plugin_tables, services
+from reactorhost.config import file_tables, plugin_tables, plugin_texts, services
 from reactorhost.config.cpus import available_cpus
 from reactorhost.config.layers import Given, Layers
 from reactorhost.config.places import PID_FILE, default_run_dir
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Origin, Service, Settings, Source
+from reactorhost.config.service import Service
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Origin, Settings, Source
 from reactorhost.config.toml_file import TomlFile, read
 from reactorhost.errors import ConfigError, Problem, UsageError
 
@@ -45,11 +46,13 @@ def resolve(
     installed: Iterable[str] = (),
     cpus: Callable[[], int] = available_cpus,
     needs_plugin: bool = True,
+    also_named: Iterable[str] = (),
 ) -> Settings:
     """Return what a host is to run with.
 
     `flags` goes by the names of settings; None and an empty sequence are as if not given, and text is read as from
-    the environment. `installed` is looked at only when no plugin is named anywhere.
+    the environment. `installed` is looked at only when no plugin is named anywhere. Plugins in `also_named` may
+    have options, besides those that a service names.
 
     Raises:
         ConfigError: something is wrong; holds every problem found. Its exit status is 2 if a flag is to blame.
@@ -61,7 +64,8 @@ def resolve(
     file = _read(config, layers)
     host = _place({name: layers.one(BY_NAME[name]) for name in BY_NAME if name in HOST_KEYS}, environ, uid)
     host["workers"] = _counted(host["workers"], cpus)
-    chosen = _choose(file, layers)
+    idle_timeout: Any = host["idle_timeout"].value
+    chosen = _choose(file, layers, idle_timeout, also_named)
     if needs_plugin and not chosen.names_plugin and (file or config.value is None):
         _tell_no_plugin(installed, layers.problems)
     if layers.problems.found:
@@ -153,17 +157,19 @@ def _counted(workers: Given, cpus: Callable[[], int]) -> Given:
     return Given(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
 
 
-def _choose(file: TomlFile | None, layers: Layers) -> _Chosen:
+def _choose(file: TomlFile | None, layers: Layers, idle_timeout: float | None, also_named: Iterable[str]) -> _Chosen:
     problems = layers.problems
     in_file = services.in_file(file, problems) if file else []
-    plugins, listen = layers.many(BY_NAME["plugins"]), layers.many(BY_NAME["listen"])
-    drafts = services.choose(in_file, plugins, listen, problems)
+    given = services.outside(layers)
+    drafts = services.choose(in_file, given, problems)
     # A plugin that only a service of the file names may have a table, also when flags replace that service.
-    named = services.plugin_names([*in_file, *drafts])
+    named = services.plugin_names([*in_file, *drafts]).union(also_named)
     tables = plugin_tables.in_file(file, named, problems) if file else {}
-    origins = services.origins(drafts) | (plugin_tables.origins(file, tables) if file else {})
-    ready = services.complete(drafts, problems)
-    return _Chosen(ready, tables, origins, names_plugin=bool(in_file) or plugins is not None)
+    texts = plugin_texts.given(layers, services.plugin_names(drafts).union(also_named))
+    tables = plugin_tables.with_texts(tables, texts)
+    origins = services.origins(drafts) | plugin_tables.origins(file, tables)
+    ready = services.complete(drafts, idle_timeout, problems)
+    return _Chosen(ready, tables, origins, names_plugin=bool(in_file) or "plugins" in given)
 
 
 def _tell_no_plugin(installed: Iterable[str], problems: Problems) -> None:

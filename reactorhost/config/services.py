@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from reactorhost import address
 from reactorhost.address import Address
 from reactorhost.config import file_tables
-from reactorhost.config.layers import GivenList, checked, checked_list
+from reactorhost.config.layers import Given, GivenList, Layers, checked, checked_list
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import BY_NAME, DEFAULT_ADDRESS, DEFAULT_SERVICE, SERVICE_KEYS, Origin, Service, Source
+from reactorhost.config.service import Service, Tls
+from reactorhost.config.settings import (
+    BY_NAME,
+    DEFAULT_ADDRESS,
+    DEFAULT_SERVICE,
+    OVERRIDES,
+    SERVICE_KEYS,
+    SERVICE_SETTINGS,
+    Origin,
+    Setting,
+    Source,
+)
 from reactorhost.config.toml_file import TomlFile
 from reactorhost.config.values import NAME
 
@@ -19,12 +31,36 @@ _DEFAULT = Origin(Source.DEFAULT)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A service that may still lack something, and where it was written."""
+    """A service that may still lack something, and where it was written; `given` goes by the names of settings."""
 
     name: str
     origin: Origin
-    listen: GivenList | None = None
-    plugins: GivenList | None = None
+    given: Mapping[str, Given | GivenList]
+
+    @property
+    def listen(self) -> tuple[Address, ...]:
+        """Return its addresses."""
+        return tuple(value for value in self.values("listen") if isinstance(value, Address))
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Return its plugins."""
+        return tuple(str(value) for value in self.values("plugins"))
+
+    def values(self, key: str) -> tuple[Any, ...]:
+        """Return what a setting that takes many was given."""
+        given = self.given.get(key)
+        return given.values if isinstance(given, GivenList) else ()
+
+    def value(self, key: str) -> Any:
+        """Return what a setting was given, or its default."""
+        given = self.given.get(key)
+        return given.value if isinstance(given, Given) else BY_NAME[key].default
+
+    def place(self, key: str) -> Origin:
+        """Return where a setting was given, or else the service."""
+        given = self.given.get(key)
+        return given.origin if given else self.origin
 
 
 def in_file(file: TomlFile, problems: Problems) -> list[Draft]:
@@ -34,90 +70,155 @@ def in_file(file: TomlFile, problems: Problems) -> list[Draft]:
         origin = file.origin("service", name)
         checked(f"the service's name {name!r}", NAME, name, origin, file.path.parent, problems)
         file_tables.note_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
-        lists = {key: _list(file, name, key, table[key], problems) for key in ("listen", "plugins") if key in table}
-        drafts.append(Draft(name, origin, **lists))
+        read = {
+            key: _read(file, name, BY_NAME[key], raw, problems) for key, raw in table.items() if key in SERVICE_KEYS
+        }
+        drafts.append(Draft(name, origin, {key: given for key, given in read.items() if given is not None}))
     return drafts
 
 
-def _list(file: TomlFile, name: str, key: str, raw: object, problems: Problems) -> GivenList:
-    origin = file.origin("service", name, key)
-    return checked_list(f"service {name!r}: {key}", BY_NAME[key].kind, raw, origin, file.path.parent, problems)
+def _read(file: TomlFile, name: str, setting: Setting, raw: object, problems: Problems) -> Given | GivenList | None:
+    read = checked_list if setting.many else checked
+    origin = file.origin("service", name, setting.name)
+    return read(f"service {name!r}: {setting.name}", setting.kind, raw, origin, file.path.parent, problems)
 
 
-def choose(drafts: list[Draft], plugins: GivenList | None, listen: GivenList | None, problems: Problems) -> list[Draft]:
-    """Lay what flags or environment name over the services of the file.
+def outside(layers: Layers) -> dict[str, Given | GivenList]:
+    """Return what flags and environment give to a service."""
+    found: dict[str, Given | GivenList] = {}
+    for setting in SERVICE_SETTINGS:
+        if layers.outside(setting) is not None:
+            given = layers.many(setting) if setting.many else layers.one(setting)
+            found |= {setting.name: given} if given is not None else {}
+    return found
 
-    Both together replace them all. One alone goes to the only service there is, and is a problem if there are
-    several.
+
+def choose(drafts: list[Draft], given: Mapping[str, Given | GivenList], problems: Problems) -> list[Draft]:
+    """Lay what flags or environment give over the services of the file.
+
+    Plugins and addresses together replace them all. Anything else goes to the only service there is, and is a
+    problem if there are several.
     """
-    if plugins and listen:
-        return [Draft(DEFAULT_SERVICE, plugins.origin, listen, plugins)]
-    alone = plugins or listen
-    if alone is None:
+    if given.keys() >= {"plugins", "listen"}:
+        return [Draft(DEFAULT_SERVICE, given["plugins"].origin, given)]
+    if not given:
         return drafts
+    first = next(iter(given))
+    origin = given[first].origin
     if len(drafts) > 1:
         names = ", ".join(draft.name for draft in drafts)
-        other = BY_NAME["listen" if plugins else "plugins"].flag
-        what = f"{alone.origin.where} does not say which service it is for; the file has {len(drafts)}: {names}"
-        problems.add(what, alone.origin, f"give {other} as well to serve this instead of the file's services")
+        what = f"{origin.where} does not say which service it is for; the file has {len(drafts)}: {names}"
+        problems.add(what, origin, _how_to_say(first))
         return drafts
-    draft = drafts[0] if drafts else _default_draft(alone.origin)
-    return [replace(draft, plugins=plugins) if plugins else replace(draft, listen=listen)]
+    draft = drafts[0] if drafts else _default_draft(origin)
+    return [replace(draft, given={**draft.given, **given})]
+
+
+def _how_to_say(key: str) -> str:
+    if key in {"plugins", "listen"}:
+        other = BY_NAME["listen" if key == "plugins" else "plugins"].flag
+        return f"give {other} as well to serve this instead of the file's services"
+    return f"write {key} under [service.NAME] in the file"
 
 
 def _default_draft(origin: Origin) -> Draft:
-    return Draft(
-        DEFAULT_SERVICE, origin, GivenList((address.parse(DEFAULT_ADDRESS),), _DEFAULT), GivenList((), _DEFAULT)
-    )
+    address_given = GivenList((address.parse(DEFAULT_ADDRESS),), _DEFAULT)
+    return Draft(DEFAULT_SERVICE, origin, {"listen": address_given, "plugins": GivenList((), _DEFAULT)})
 
 
-def complete(drafts: list[Draft], problems: Problems) -> tuple[Service, ...]:
-    """Return the services, and note what they lack, name twice, or take from each other."""
+def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems) -> tuple[Service, ...]:
+    """Return the services, and note what they lack, name twice, or take from each other.
+
+    `idle_timeout` is the host's, for services without one of their own.
+    """
     for draft in drafts:
         _check_complete(draft, problems)
         _check_plugins(draft, problems)
+        _check_transport(draft, problems)
     _check_addresses(drafts, problems)
-    return tuple(Service(draft.name, _addresses(draft), _plugins(draft)) for draft in drafts)
+    return tuple(
+        Service(
+            draft.name,
+            draft.listen,
+            draft.plugins,
+            idle_timeout=draft.value("idle_timeout") if "idle_timeout" in draft.given else idle_timeout,
+            handshake_timeout=draft.value("handshake_timeout"),
+            framing=draft.value("framing"),
+            tls=_tls(draft),
+            proxy_from=draft.values("proxy_from"),
+            unix_mode=draft.value("unix_mode"),
+            unix_owner=draft.value("unix_owner"),
+        )
+        for draft in drafts
+    )
 
 
 def origins(drafts: Iterable[Draft]) -> dict[str, Origin]:
-    """Return where each service's addresses and plugins were given."""
+    """Return where each service's settings were given."""
     return {
-        f"service.{draft.name}.{key}": given.origin if given else _DEFAULT
+        f"service.{draft.name}.{setting.name}": draft.given[setting.name].origin
+        if setting.name in draft.given
+        else _DEFAULT
         for draft in drafts
-        for key, given in (("listen", draft.listen), ("plugins", draft.plugins))
+        for setting in (*SERVICE_SETTINGS, *OVERRIDES)
     }
 
 
-def _addresses(draft: Draft) -> tuple[Address, ...]:
-    values = draft.listen.values if draft.listen else ()
-    return tuple(value for value in values if isinstance(value, Address))
+def _tls(draft: Draft) -> Tls | None:
+    if not draft.values("certificate"):
+        return None
+    client_ca = draft.value("client_ca")
+    wanted = draft.value("client_certificates")
+    if client_ca is not None and "client_certificates" not in draft.given:
+        wanted = "required"
+    return Tls(draft.values("certificate"), draft.values("key"), client_ca, wanted, draft.values("alpn"))
 
 
-def _plugins(draft: Draft) -> tuple[str, ...]:
-    values = draft.plugins.values if draft.plugins else ()
-    return tuple(str(value) for value in values)
+def _check_transport(draft: Draft, problems: Problems) -> None:
+    """Note what does not fit together in how clients are spoken to."""
+    name, certificates, keys = f"service {draft.name!r}", draft.values("certificate"), draft.values("key")
+    schemes = {each.scheme for each in draft.listen}
+    if "tls" in schemes and not certificates:
+        hint = "give it certificate and key, each a PEM file"
+        problems.add(f"{name} listens with TLS and has no certificate", draft.place("listen"), hint)
+    if len(certificates) != len(keys):
+        what = f"{name} has {len(certificates)} certificates and {len(keys)} keys"
+        problems.add(what, draft.place("certificate" if certificates else "key"), "give a key for each certificate")
+    if certificates and not schemes & {"tcp", "tls"}:
+        problems.add(f"{name} has a certificate and no TCP address", draft.place("certificate"))
+    for key in ("client_ca", "client_certificates", "alpn"):
+        if key in draft.given and not certificates:
+            problems.add(f"{name} has {key} and no certificate, so it speaks no TLS", draft.place(key))
+    if draft.value("client_certificates") != "none" and draft.value("client_ca") is None:
+        hint = "give it client_ca, the PEM file of who signs them"
+        problems.add(
+            f"{name} asks for clients' certificates and trusts nobody", draft.place("client_certificates"), hint
+        )
+    if draft.values("proxy_from") and "udp" in schemes:
+        what = f"{name} listens with UDP, which has no PROXY header"
+        problems.add(what, draft.place("proxy_from"), "give the UDP address a service of its own")
+    if "framing" in draft.given and schemes == {"udp"}:
+        problems.add(f"{name} has only datagrams, which are messages already", draft.place("framing"))
 
 
 def _check_complete(draft: Draft, problems: Problems) -> None:
-    if draft.listen is None:
+    if "listen" not in draft.given:
         problems.add(f"service {draft.name!r} has no address", draft.origin, f'add listen = "{DEFAULT_ADDRESS}" to it')
-    if draft.plugins is None:
+    if "plugins" not in draft.given:
         problems.add(f"service {draft.name!r} has no plugins", draft.origin, 'add plugins = ["NAME"] to it')
 
 
 def _check_plugins(draft: Draft, problems: Problems) -> None:
-    names = _plugins(draft)
+    names = draft.plugins
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        assert draft.plugins is not None
-        problems.add(f"service {draft.name!r} names the plugin {name!r} twice", draft.plugins.origin)
+        problems.add(f"service {draft.name!r} names the plugin {name!r} twice", draft.place("plugins"))
 
 
 def _check_addresses(drafts: list[Draft], problems: Problems) -> None:
     # SO_REUSEPORT lets two services bind one address without an error and share out the clients between them.
     taken: dict[tuple[str, int | str], Draft] = {}
     for draft in drafts:
-        for each in _addresses(draft):
+        for each in draft.listen:
             others = [taken[place] for place in _places(each) if place in taken]
             if others:
                 _note_taken(each, draft, others[0], problems)
@@ -125,27 +226,28 @@ def _check_addresses(drafts: list[Draft], problems: Problems) -> None:
 
 
 def _note_taken(taken: Address, draft: Draft, other: Draft, problems: Problems) -> None:
-    assert draft.listen is not None
-    assert other.listen is not None
+    origin = draft.place("listen")
     if other is draft:
-        problems.add(f"service {draft.name!r} names the address {taken} twice", draft.listen.origin)
+        problems.add(f"service {draft.name!r} names the address {taken} twice", origin)
         return
     what = f"service {draft.name!r} listens on {taken}, which service {other.name!r} has already"
-    place = f" (that is in {other.listen.origin.where})" if other.listen.origin.where else ""
-    problems.add(what, draft.listen.origin, f"give each service an address of its own{place}")
+    where = other.place("listen").where
+    problems.add(what, origin, f"give each service an address of its own{f' (that is in {where})' if where else ''}")
 
 
 def _places(listen: Address) -> Iterator[tuple[str, int | str]]:
     """Yield the sockets that an address stands for, in one spelling; none when the kernel chooses the port."""
+    # TCP and TLS share the ports of the kernel; UDP has its own.
+    protocol = "udp " if listen.scheme == "udp" else ""
     if listen.scheme == "unix":
         yield "unix", listen.path
     elif listen.port == 0:
         return
     elif not listen.host:
-        yield "0.0.0.0", listen.port
-        yield "::", listen.port
+        yield f"{protocol}0.0.0.0", listen.port
+        yield f"{protocol}::", listen.port
     else:
-        yield _one_spelling(listen.host), listen.port
+        yield f"{protocol}{_one_spelling(listen.host)}", listen.port
 
 
 def _one_spelling(host: str) -> str:
@@ -161,4 +263,4 @@ def _one_spelling(host: str) -> str:
 
 def plugin_names(drafts: Iterable[Draft]) -> set[str]:
     """Return every plugin that a service names."""
-    return {name for draft in drafts for name in _plugins(draft)}
+    return {name for draft in drafts for name in draft.plugins}

@@ -12,8 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from reactorhost.address import Address
-from reactorhost.config import values
+from reactorhost.config import service_values, values
+from reactorhost.config.service import Service
 from reactorhost.config.values import Kind
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
@@ -45,16 +45,6 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """Addresses that share one ordered plugin chain."""
-
-    name: str
-    listen: tuple[Address, ...]
-    plugins: tuple[str, ...]
-    """As named: `echo`, `module:object`, `/absolute/path/file.py`."""
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What one host runs with, complete and checked; times are seconds, sizes bytes."""
 
@@ -79,18 +69,24 @@ class Settings:
     retire_delay: float
     idle_timeout: float | None
     stall_timeout: float | None
+    event_loop: str
+    peer_timeout: float | None
     close_timeout: float
     threads: int
     thread_queue: int
     slow_hook: float | None
     config_file: Path | None
     origins: Mapping[str, Origin]
-    """By setting; also `service.NAME.listen`, `service.NAME.plugins`, `plugin.NAME` and `plugin.NAME.KEY`."""
+    """By setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
 
     def where(self, key: str) -> str | None:
         """Return `FILE:LINE`, the flag or the variable that set `key` of `origins`, or None."""
         origin = self.origins.get(key)
         return origin.where or None if origin else None
+
+    def where_option(self, plugin: str, key: str) -> str | None:
+        """Return the place of an option of a plugin, or of the plugin's table when the option is not given."""
+        return self.where(f"plugin.{plugin}.{key}") or self.where(f"plugin.{plugin}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +117,11 @@ class Setting:
         return self.default_text or self.kind.show(self.default)
 
 
+def _service(name: str, kind: Kind, default: object, text: str, *, many: bool = False, shown: str = "") -> Setting:
+    flag, variable = f"--{name.replace('_', '-')}", f"REACTORHOST_{name.upper()}"
+    return Setting(name, kind, default, text, (flag,), variable, "service.NAME", many, default_text=shown)
+
+
 def _host(name: str, kind: Kind, default: object, text: str, *, shown: str = "") -> Setting:
     flags = (f"--{name.replace('_', '-')}",)
     return Setting(name, kind, default, text, flags, f"REACTORHOST_{name.upper()}", default_text=shown)
@@ -144,12 +145,84 @@ TABLE: tuple[Setting, ...] = (
         "listen",
         values.ADDRESS,
         (),
-        "Address to serve: tcp://HOST:PORT, tcp://[V6]:PORT or unix:///PATH. May be repeated.",
+        "Address to serve: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:///PATH. May be repeated.",
         ("--listen",),
         "REACTORHOST_LISTEN",
         table="service.NAME",
         many=True,
         default_text=DEFAULT_ADDRESS,
+    ),
+    _service(
+        "framing",
+        service_values.FRAMING,
+        None,
+        "Messages out of the bytes: lines; in the file also a table. In place of the plugin's own.",
+        shown="the plugin's own, or none",
+    ),
+    _service(
+        "certificate",
+        values.PATH,
+        (),
+        "PEM file of a certificate and its chain, for TLS. May be repeated: clients choose by name.",
+        many=True,
+        shown="none",
+    ),
+    _service(
+        "key",
+        values.PATH,
+        (),
+        "PEM file of a certificate's private key; one for each certificate.",
+        many=True,
+        shown="none",
+    ),
+    _service(
+        "client_ca",
+        values.PATH,
+        None,
+        "PEM file of the authorities that sign clients' certificates.",
+        shown="none",
+    ),
+    _service(
+        "client_certificates",
+        values.choice("none", "optional", "required"),
+        "none",
+        "Whether clients show a certificate of their own.",
+        shown="required with --client-ca, else none",
+    ),
+    _service(
+        "alpn",
+        service_values.PROTOCOL,
+        (),
+        "Protocol offered by ALPN, the one liked best first. May be repeated.",
+        many=True,
+        shown="none",
+    ),
+    _service(
+        "proxy_from",
+        service_values.NETWORK,
+        (),
+        "Network of proxies that send a PROXY header; then nobody else may connect. May be repeated.",
+        many=True,
+        shown="none",
+    ),
+    _service(
+        "handshake_timeout",
+        values.duration(0.1, 3600),
+        10.0,
+        "Longest time for a TLS handshake and a PROXY header: seconds, or 500ms, 2m.",
+    ),
+    _service(
+        "unix_mode",
+        service_values.MODE,
+        None,
+        "Mode of the files of unix sockets, octal.",
+        shown="what the umask leaves of 0777",
+    ),
+    _service(
+        "unix_owner",
+        service_values.OWNER,
+        None,
+        "Owner of the files of unix sockets: USER, USER:GROUP or :GROUP; -: whoever starts the host.",
     ),
     Setting(
         "config",
@@ -159,6 +232,17 @@ TABLE: tuple[Setting, ...] = (
         ("--config",),
         "REACTORHOST_CONFIG",
         table=None,
+        default_text="none",
+    ),
+    Setting(
+        "set",
+        values.OPTION_TEXT,
+        (),
+        "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
+        ("--set",),
+        "REACTORHOST_SET",
+        table=None,
+        many=True,
         default_text="none",
     ),
     _host("workers", values.worker_count(MAX_WORKERS), "auto", "Worker processes; auto: one for each usable CPU."),
@@ -240,6 +324,18 @@ TABLE: tuple[Setting, ...] = (
         "Time after which a worker whose loop does not turn is replaced, 0: never: seconds, or 500ms, 2m.",
     ),
     _host(
+        "event_loop",
+        values.choice("asyncio", "uvloop"),
+        "asyncio",
+        "Loop of workers whose plugins have async hooks; uvloop has to be installed.",
+    ),
+    _host(
+        "peer_timeout",
+        values.duration(0, 86400, zero_is_none=True),
+        120.0,
+        "Time without a sign of life of a client's machine after which it is given up, 0: the kernel's: seconds.",
+    ),
+    _host(
         "close_timeout",
         values.duration(0.01, 3600),
         10.0,
@@ -262,4 +358,7 @@ TABLE: tuple[Setting, ...] = (
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
 HOST_KEYS: frozenset[str] = frozenset(setting.name for setting in TABLE if setting.table == "host")
-SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in TABLE if setting.table == "service.NAME")
+SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == "service.NAME")
+OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"],)
+"""Settings of the host that a service may have for itself."""
+SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_SETTINGS, *OVERRIDES))

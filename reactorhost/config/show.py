@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reactorhost.config.settings import HOST_KEYS, TABLE, Settings
+from reactorhost.config.service import Service
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, TABLE, Settings
 
 
 class Row(NamedTuple):
@@ -18,23 +18,31 @@ class Row(NamedTuple):
 
 
 def rows(settings: Settings) -> Iterator[Row]:
-    """Yield every setting, then every service, then every key of the plugins' tables."""
+    """Yield every setting, then every service."""
     for setting in TABLE:
         if setting.name in HOST_KEYS:
             yield _row(settings, setting.name, setting.kind.show(getattr(settings, setting.name)))
     yield _row(settings, "config_file", str(settings.config_file or "-"))
     for service in settings.services:
-        yield _row(settings, f"service.{service.name}.listen", ", ".join(map(str, service.listen)))
-        yield _row(settings, f"service.{service.name}.plugins", ", ".join(service.plugins))
-    for name, table in settings.plugin_tables.items():
-        for key, value in table.items():
-            yield _row(settings, f"plugin.{name}.{key}", _written(value))
+        for key, shown in _shown(service).items():
+            yield _row(settings, f"service.{service.name}.{key}", shown)
 
 
 def _row(settings: Settings, key: str, value: str) -> Row:
     return Row(key, value, str(settings.origins[key]))
 
 
-def _written(value: object) -> str:
-    """Return a value of TOML as text, with dates as they are."""
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+def _shown(service: Service) -> dict[str, str]:
+    """Return a service's settings; of those that have to do with TLS none when it speaks none."""
+    shown: dict[str, str] = {"listen": ", ".join(map(str, service.listen)), "plugins": ", ".join(service.plugins)}
+    if service.tls is not None:
+        tls = service.tls
+        shown["certificate"] = ", ".join(map(str, tls.certificates))
+        shown["key"] = ", ".join(map(str, tls.keys))
+        shown["client_ca"] = str(tls.client_ca or "-")
+        shown["client_certificates"] = tls.client_certificates
+        shown["alpn"] = ", ".join(tls.alpn) or "-"
+    shown["proxy_from"] = ", ".join(service.proxy_from) or "-"
+    for key in ("framing", "handshake_timeout", "idle_timeout", "unix_mode", "unix_owner"):
+        shown[key] = BY_NAME[key].kind.show(getattr(service, key))
+    return shown

@@ -171,6 +171,7 @@ LOG_PATH = Kind("PATH", _read_log_path, show=lambda value: "-" if value is None 
 ACCOUNT = Kind("NAME", _read_account, show=lambda value: "-" if value is None else str(value))
 ADDRESS = Kind("URI", _read_address)
 PLUGIN = Kind("NAME", _read_plugin)
+OPTION_TEXT = Kind("NAME.KEY=VALUE", str)
 
 
 def _seconds(value: object) -> float:

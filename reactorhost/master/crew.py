@@ -92,7 +92,9 @@ class Crew:
         stack_descriptor = os.memfd_create(f"stack-{slot}")
         ours, theirs = socket.socketpair()
         page = self._scoreboard.take_page()
-        borrowed = tuple(BorrowedListener(each.slot, each.group.service, each.socket) for each in sockets)
+        borrowed = tuple(
+            BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets
+        )
         task = WorkerTask(settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, account)
 
         def close_ours() -> None:

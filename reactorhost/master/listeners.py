@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from reactorhost.address import Address
-from reactorhost.config.settings import Service
+from reactorhost.config.service import Service
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.master import steering
 from reactorhost.status import ListenerStatus
@@ -43,10 +43,12 @@ class SlotSocket:
 class Group:
     """All sockets of one bound address: the kernel spreads new connections over those that listen.
 
+    `scheme` is how clients are spoken to: `tls` also where `tcp` is written and the service has a certificate.
     `order` is the kernel's own: sockets join at listen(), and closing one moves the last into its place.
     """
 
     service: str
+    scheme: str
     family: socket.AddressFamily
     sockaddr: tuple[str, int] | tuple[str, int, int, int] | str
     order: list[SlotSocket] = field(default_factory=list)
@@ -56,7 +58,7 @@ class Group:
         if isinstance(self.sockaddr, str):
             return f"unix://{self.sockaddr}"
         host, port = self.sockaddr[:2]
-        return str(Address("tcp", host, port))
+        return str(Address(self.scheme, host, port))
 
 
 class Listeners:
@@ -80,9 +82,9 @@ class Listeners:
         for service in self._services:
             for address in service.listen:
                 if address.scheme == "unix":
-                    self._bind_unix(service.name, Path(address.path))
+                    self._bind_unix(service, Path(address.path))
                 else:
-                    self._bind_tcp(service.name, address)
+                    self._bind_tcp(service, address)
 
     def open_slot(self, slot: int) -> None:
         """Bind the sockets of a slot, without listening: no client comes there yet."""
@@ -170,7 +172,8 @@ class Listeners:
 
     # Binding.
 
-    def _bind_tcp(self, service: str, address: Address) -> None:
+    def _bind_tcp(self, service: Service, address: Address) -> None:
+        scheme = "tls" if service.speaks_tls(address) else address.scheme
         port = address.port
         for attempt in range(_PORT_TRIES):
             bound: list[SlotSocket] = []
@@ -181,7 +184,7 @@ class Listeners:
                         _probe(family, wanted, address)
                     sock = _bound_or_told(family, wanted, address)
                     port = sock.getsockname()[1]
-                    group = Group(service, family, sock.getsockname())
+                    group = Group(service.name, scheme, family, sock.getsockname())
                     bound.append(SlotSocket(0, group, sock))
             except ReactorhostError:
                 for each in bound:
@@ -195,9 +198,9 @@ class Listeners:
             self._sockets += bound
             return
 
-    def _bind_unix(self, service: str, path: Path) -> None:
+    def _bind_unix(self, service: Service, path: Path) -> None:
         _remove_stale(path)
-        group = Group(service, socket.AF_UNIX, str(path))
+        group = Group(service.name, "unix", socket.AF_UNIX, str(path))
         sock = _bound_or_told(socket.AF_UNIX, str(path), Address("unix", path=str(path)))
         self._unix_paths[path] = _mark(path)
         self.groups.append(group)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from reactorhost import __version__
+from reactorhost.address import Address
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError, UsageError
 from reactorhost.jsonline import Message
@@ -21,7 +22,7 @@ from reactorhost.master import actions
 from reactorhost.master.control import Session
 from reactorhost.master.crew import Crew, Death
 from reactorhost.master.events import EventRing
-from reactorhost.master.listeners import Listeners
+from reactorhost.master.listeners import Listeners, SlotSocket
 from reactorhost.master.listings import Listings
 from reactorhost.master.monitor import Monitor
 from reactorhost.master.operations import Recycles, Reloads, Scalings, Watcher
@@ -220,7 +221,7 @@ class Master:
         if sockets:
             self._crew.order(
                 pid,
-                {"order": Order.ADOPT, "slot": slot, "services": [each.group.service for each in sockets]},
+                {"order": Order.ADOPT, "slot": slot, "listeners": [_described(each) for each in sockets]},
                 [each.socket.fileno() for each in sockets],
             )
 
@@ -482,8 +483,7 @@ class Master:
         Raises:
             ReactorhostError: they have other addresses, which a running host cannot change. Nothing is changed.
         """
-        addresses = [(service.name, service.listen) for service in self._settings.services]
-        if addresses != [(service.name, service.listen) for service in fresh.services]:
+        if _spoken(self._settings) != _spoken(fresh):
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         if fresh.workers != self._settings.workers:
@@ -535,3 +535,12 @@ class Master:
 
 def _joined(slots: Sequence[int]) -> str:
     return ",".join(str(slot) for slot in slots)
+
+
+def _described(each: SlotSocket) -> dict[str, str]:
+    return {"service": each.group.service, "scheme": each.group.scheme}
+
+
+def _spoken(settings: Settings) -> list[tuple[str, Address, bool]]:
+    """Return every service's addresses, and whether TLS is spoken there."""
+    return [(each.name, address, each.speaks_tls(address)) for each in settings.services for address in each.listen]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from reactorhost.config import plugin_tables
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.jsonline import Message
@@ -110,6 +112,11 @@ class Requests:
         session.done(
             arguments=self.launch.arguments,
             directory=self.launch.directory,
-            environment=self.launch.environment,
+            environment=self.launch.environment | self._secrets(),
             daemon=self.master.settings.daemon,
         )
+
+    def _secrets(self) -> dict[str, str]:
+        """Return the variables that plugins take values from: who restarts the host may not have them."""
+        names = plugin_tables.variables(self.master.settings.plugin_tables)
+        return {name: os.environ[name] for name in names if name in os.environ}

@@ -7,15 +7,15 @@ first exception, here every plugin is called, so that each sees `close` exactly 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from reactorhost.connection import CloseReason, Connection
 from reactorhost.errors import BootError
-from reactorhost.plugins import onion, tracebacks
+from reactorhost.plugins import onion, plain, tracebacks
 from reactorhost.plugins.blame import Blame, blame_among
-from reactorhost.plugins.guard import OnError, guarded
+from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Implementation, Registry
 
@@ -30,13 +30,15 @@ class Chain:
         close: as `connect`.
         drain: as `connect`.
         has_drain: whether any plugin has the hook.
+        awaits: whether the four are coroutine functions, because a hook is.
     """
 
-    connect: Callable[[Connection], object]
-    receive: Callable[[Connection, bytes], object]
-    close: Callable[[Connection, CloseReason], object]
-    drain: Callable[[Connection], object]
+    connect: Callable[[Connection], Any]
+    receive: Callable[[Connection, bytes], Any]
+    close: Callable[[Connection, CloseReason], Any]
+    drain: Callable[[Connection], Any]
     has_drain: bool
+    awaits: bool
     _blame: Blame
 
     def blame(self, error: BaseException) -> str:
@@ -55,12 +57,14 @@ class WorkerHooks:
     Attributes:
         worker_start: call the hook in order; raises BootError, with plugin and traceback, for the first that fails.
         worker_stop: call the hook in every plugin; what is raised goes to `on_error`, with None for a connection.
+        awaits: whether both are coroutine functions, because a hook is.
         stats: the hook of each plugin that has it.
         blame: tells all plugins of the worker apart.
     """
 
-    worker_start: Callable[[WorkerOf], object]
-    worker_stop: Callable[[WorkerOf], object]
+    worker_start: Callable[[WorkerOf], Any]
+    worker_stop: Callable[[WorkerOf], Any]
+    awaits: bool
     stats: Sequence[Implementation]
     blame: Blame
 
@@ -86,12 +90,18 @@ def resolve(
         PluginError: one plugin breaks the contract, or two have one name.
     """
     registry = Registry(plugins)
+    connect, receive, close, drain = (
+        registry.implementations(hook) for hook in ("connect", "receive", "close", "drain")
+    )
+    calls = _calls_for((*connect, *receive, *close, *drain))
+    composed = _Composition(calls, around)
     return Chain(
-        connect=_every_guarded(registry.implementations("connect"), on_error, around),
-        receive=_receive(registry.implementations("receive"), around),
-        close=_every_guarded(registry.implementations("close"), on_error, around),
-        drain=_every_guarded(registry.implementations("drain"), on_error, around),
-        has_drain=bool(registry.implementations("drain")),
+        connect=composed.every_guarded(connect, on_error),
+        receive=composed.wrapped(receive, calls.first_result),
+        close=composed.every_guarded(close, on_error),
+        drain=composed.every_guarded(drain, on_error),
+        has_drain=bool(drain),
+        awaits=calls is not plain,
         _blame=blame_among(registry),
     )
 
@@ -107,6 +117,8 @@ def resolve_worker(
     registry = Registry(list({id(plugin.object): plugin for plugin in plugins}.values()))
     starts = [_with_own_worker(found) for found in registry.implementations("worker_start")]
     stops = [_with_own_worker(found) for found in registry.implementations("worker_stop")]
+    calls = _calls_for((*starts, *stops))
+    composed = _Composition(calls, _as_it_is)
     blame = blame_among(registry)
 
     def refuse_boot(_plugin: str, hook: str, _worker: object, error: Exception) -> NoReturn:
@@ -115,10 +127,11 @@ def resolve_worker(
     def tell(plugin: str, hook: str, _worker: object, error: Exception) -> None:
         on_error(plugin, hook, None, error)
 
-    start = _wrapped(starts, onion.every_result)
+    start = composed.wrapped(starts, calls.every_result)
     return WorkerHooks(
-        worker_start=guarded("?", "worker_start", start, refuse_boot),
-        worker_stop=_every_guarded(stops, tell),
+        worker_start=calls.guarded("?", "worker_start", start, refuse_boot),
+        worker_stop=composed.every_guarded(stops, tell),
+        awaits=calls is not plain,
         stats=registry.implementations("stats"),
         blame=blame,
     )
@@ -126,70 +139,70 @@ def resolve_worker(
 
 def _with_own_worker(found: Implementation) -> Implementation:
     call, name = found.call, found.plugin.name
-    return replace(found, call=lambda worker_of: call(worker_of(name)))
+    if not found.hook.awaits:
+        return replace(found, call=lambda worker_of: call(worker_of(name)))
+
+    async def awaited(worker_of: WorkerOf) -> Any:
+        return await call(worker_of(name))
+
+    return replace(found, call=awaited)
 
 
-def _receive(implementations: Sequence[Implementation], around: Around) -> Callable[[Connection, bytes], object]:
-    if not implementations:
-        return lambda connection, data: None
-    return _wrapped(implementations, _first_result, around)
+class Calls(Protocol):
+    """The ways to combine hooks: `plugins.plain`, or `plugins.awaiting` when some are async."""
+
+    def first_result(self, calls: Sequence[onion.Call], /) -> onion.Call: ...
+    def every_result(self, calls: Sequence[onion.Call], /) -> onion.Call: ...
+    def wrapped(self, wrapper: onion.Call, inner: onion.Call, /) -> onion.Call: ...
+    def guarded(self, plugin: str, hook: str, function: onion.Call, on_error: OnError, /) -> onion.Call: ...
+    def guarded_wrapper(
+        self, plugin: str, hook: str, wrapper: onion.Call, inner: onion.Call, on_error: OnError, /
+    ) -> onion.Call: ...
 
 
-def _first_result(calls: Sequence[onion.Call]) -> onion.Call:
-    return calls[0] if len(calls) == 1 else onion.first_result(calls)
+def _calls_for(implementations: Iterable[Implementation]) -> Calls:
+    if not any(found.hook.awaits for found in implementations):
+        return plain
+    # Only here: a worker without async hooks does not pay for asyncio.
+    from reactorhost.plugins import awaiting
+
+    return awaiting
 
 
-def _wrapped(
-    implementations: Sequence[Implementation],
-    combined: Callable[[Sequence[onion.Call]], onion.Call],
-    around: Around = _as_it_is,
-) -> onion.Call:
-    call = combined([_put(around, found, found.call) for found in implementations if not found.hook.wraps])
-    for found in reversed(implementations):
-        if found.hook.wraps:
-            call = _put(around, found, onion.wrapped(found.call, call))
-    return call
+@dataclass(frozen=True, slots=True)
+class _Composition:
+    """The hooks of several plugins as one callable each."""
 
+    calls: Calls
+    around: Around
 
-def _put(around: Around, found: Implementation, call: onion.Call) -> onion.Call:
-    return around(found.plugin.name, found.hook.name, call)
+    def wrapped(
+        self, implementations: Sequence[Implementation], combined: Callable[[Sequence[onion.Call]], onion.Call]
+    ) -> onion.Call:
+        """Return a callable of all of one hook; what is raised comes out of it."""
+        call = combined([self._put(found, found.call) for found in implementations if not found.hook.wraps])
+        for found in reversed(implementations):
+            if found.hook.wraps:
+                call = self._put(found, self.calls.wrapped(found.call, call))
+        return call
 
+    def every_guarded(self, implementations: Sequence[Implementation], on_error: OnError) -> onion.Call:
+        """Return a callable of all of one hook that reaches every plugin; what one raises goes to `on_error`."""
+        calls = [
+            self.calls.guarded(found.plugin.name, found.hook.name, self._put(found, found.call), on_error)
+            for found in implementations
+            if not found.hook.wraps
+        ]
+        # With one plugin, which is common, nothing stands between the guard and the caller.
+        call = calls[0] if len(implementations) == len(calls) == 1 else self.calls.every_result(calls)
+        for found in reversed(implementations):
+            if found.hook.wraps:
+                around_all = self.calls.guarded_wrapper(found.plugin.name, found.hook.name, found.call, call, on_error)
+                call = self._put(found, around_all)
+        return call
 
-def _every_guarded(
-    implementations: Sequence[Implementation], on_error: OnError, around: Around = _as_it_is
-) -> onion.Call:
-    calls = [
-        guarded(found.plugin.name, found.hook.name, _put(around, found, found.call), on_error)
-        for found in implementations
-        if not found.hook.wraps
-    ]
-    # With one plugin, which is common, nothing stands between the guard and the caller.
-    call = calls[0] if len(implementations) == len(calls) == 1 else onion.every_result(calls)
-    for found in reversed(implementations):
-        if found.hook.wraps:
-            call = _put(around, found, _guarded_wrapper(found, call, on_error))
-    return call
-
-
-def _guarded_wrapper(found: Implementation, inner: onion.Call, on_error: OnError) -> onion.Call:
-    def started(*arguments: Any) -> onion.Wrapper:
-        return onion.start(found.call, *arguments)
-
-    def finished(_subject: Any, generator: onion.Wrapper, result: Any) -> tuple[Any]:
-        return (onion.finish(generator, result),)
-
-    start = guarded(found.plugin.name, found.hook.name, started, on_error)
-    finish = guarded(found.plugin.name, found.hook.name, finished, on_error)
-
-    def call(subject: Any, *rest: Any) -> Any:
-        generator = start(subject, *rest)
-        result = inner(subject, *rest)
-        if generator is None:
-            return result
-        outcome = finish(subject, generator, result)
-        return result if outcome is None else outcome[0]
-
-    return call
+    def _put(self, found: Implementation, call: onion.Call) -> onion.Call:
+        return self.around(found.plugin.name, found.hook.name, call)
 
 
 def _boot_error(plugin: LoadedPlugin | None, hook: str, error: Exception) -> BootError:

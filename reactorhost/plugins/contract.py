@@ -32,6 +32,10 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 """The hooks and the names of their arguments, in the order of the contract."""
 
 
+ASYNC_HOOKS = frozenset({"connect", "receive", "close", "drain", "worker_start", "worker_stop"})
+"""The hooks that may be coroutine functions: they are called from a worker's loop."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Hook:
     """One hook function of a plugin, bound; `arguments` are the names of what it wants, in its own order."""
@@ -45,6 +49,11 @@ class Hook:
     def wraps(self) -> bool:
         """Tell whether it is a generator around the others."""
         return self.options["wrapper"]
+
+    @property
+    def awaits(self) -> bool:
+        """Tell whether it is a coroutine function."""
+        return inspect.iscoroutinefunction(self.function)
 
 
 def scan(identity: PluginIdentity, plugin: object) -> tuple[Hook, ...]:
@@ -140,9 +149,11 @@ class _Check:
 
     def _check_kind(self, options: HookimplOpts) -> None:
         function = self.function
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            hint = "async hooks are not supported by this version of reactorhost"
-            self._refuse(f"hook {self.name!r} is async", hint)
+        if inspect.iscoroutinefunction(function) and self.name not in ASYNC_HOOKS:
+            self._refuse(f"hook {self.name!r} is async, and is called outside of any loop", "write a plain function")
+        if inspect.isasyncgenfunction(function) or (options["wrapper"] and inspect.iscoroutinefunction(function)):
+            hint = "a wrapper is a plain generator; what it wraps may be async"
+            self._refuse(f"hook {self.name!r} is an async generator or wrapper", hint)
         if options["hookwrapper"]:
             self._refuse(f"hook {self.name!r} is a hookwrapper of the old style", "use wrapper=True")
         yields = inspect.isgeneratorfunction(function)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reactorhost.errors import PluginError
-from reactorhost.plugins import tracebacks
+from reactorhost.plugins import onion, tracebacks
 from reactorhost.plugins.identity import PluginIdentity
 
 OnError = Callable[[str, str, Any, Exception], object]
@@ -33,6 +33,24 @@ def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnEr
             return None
 
     return call
+
+
+def guarded_ends(
+    plugin: str, hook: str, wrapper: Callable[..., Any], on_error: OnError
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the two halves of a wrapper, each guarded.
+
+    The first runs it up to its yield and returns the generator, or None when that failed. The second is called with
+    the hook's first argument, the generator and the result, and returns a tuple of the wrapper's own, or None.
+    """
+
+    def started(*arguments: Any) -> onion.Wrapper:
+        return onion.start(wrapper, *arguments)
+
+    def finished(_subject: Any, generator: onion.Wrapper, result: Any) -> tuple[Any]:
+        return (onion.finish(generator, result),)
+
+    return guarded(plugin, hook, started, on_error), guarded(plugin, hook, finished, on_error)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class LoadedPlugin:
     """A plugin that was imported and keeps to the contract.
 
     `object` is what pluggy registers, `hooks` are the names of the hooks it implements, `file` is its module's file.
-    `home` is the folder or file that all its code lives in.
+    `home` is the folder or file that all its code lives in, `awaits` says whether any of its hooks is async.
     """
 
     identity: PluginIdentity
@@ -40,6 +40,7 @@ class LoadedPlugin:
     file: str | None
     options: tuple[Option, ...] = ()
     home: str | None = None
+    awaits: bool = False
 
     @property
     def name(self) -> str:
@@ -52,6 +53,7 @@ class PluginReport:
     """What trying to load a plugin showed.
 
     `error` holds what, where and hint when it cannot be used, and `status` the exit status that this means.
+    `description` and `commands` (name and help) are there only when they were asked for.
     """
 
     identity: PluginIdentity
@@ -61,3 +63,5 @@ class PluginReport:
     error: tuple[str, ...] | None = None
     details: str | None = None
     status: int = 0
+    description: str | None = None
+    commands: tuple[tuple[str, str], ...] = ()

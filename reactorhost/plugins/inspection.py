@@ -20,8 +20,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, NoReturn
 
+import click
+
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.hookspecs import OPTION_TYPES, Option
+from reactorhost.plugins import commands
+from reactorhost.plugins.description import description
 from reactorhost.plugins.discovery import find, installed
 from reactorhost.plugins.identity import PluginIdentity, PluginReport
 from reactorhost.plugins.loading import load
@@ -54,6 +58,24 @@ def inspect_all(timeout_seconds: float, host_version: str) -> list[PluginReport]
     """Try to load every installed plugin, all at the same time."""
     plugins = [(identity.name, identity) for identity in installed()]
     return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version, None, _nowhere))
+
+
+def inspect_named(names: Iterable[str], timeout_seconds: float, host_version: str) -> list[PluginReport]:
+    """Try to load several plugins at the same time; those that are not there are left out."""
+    plugins = []
+    for named in names:
+        with suppress(PluginError):
+            plugins.append((named, find(named)))
+    return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version, None, _nowhere))
+
+
+def describe(named: str, timeout_seconds: float, host_version: str) -> PluginReport:
+    """Try to load one plugin, and tell all that it says of itself.
+
+    Raises:
+        PluginError: nothing has this name, or several distributions claim it.
+    """
+    return _inspect_each([(named, find(named))], timeout_seconds, partial(_described, host_version))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +148,21 @@ def _loaded(
     return PluginReport(identity, plugin.hooks, plugin.options, plugin.file)
 
 
+def _described(host_version: str, named: str, identity: PluginIdentity) -> PluginReport:
+    try:
+        plugin = load(named, host_version)
+    except ReactorhostError as error:
+        return _refused(identity, error)
+    report = PluginReport(identity, plugin.hooks, plugin.options, plugin.file, description=description(plugin))
+    group = click.Group(identity.name)
+    try:
+        commands.add_to(group, plugin)
+    except ReactorhostError as error:
+        refused = _refused(identity, error)
+        return replace(report, error=refused.error, details=refused.details, status=refused.status)
+    return replace(report, commands=commands.listed(group))
+
+
 def _refused(identity: PluginIdentity, error: ReactorhostError) -> PluginReport:
     details = error.details[-_MOST_DETAILS:] if error.details else None
     return PluginReport(identity, error=tuple(error.lines()), details=details, status=error.exit_status)
@@ -189,7 +226,13 @@ def _fate(status: int | None, timeout_seconds: float) -> str:
 def _as_json(report: PluginReport) -> dict[str, Any]:
     fields = asdict(replace(report, options=()))
     fields["options"] = [
-        {"name": option.name, "type": option.type.__name__, "help": option.help}
+        {
+            "name": option.name,
+            "type": option.type.__name__,
+            "help": option.help,
+            "choices": list(option.choices),
+            "secret": option.secret,
+        }
         | ({} if option.required else {"default": option.default})
         for option in report.options
     ]
@@ -206,4 +249,6 @@ def _from_json(identity: PluginIdentity, fields: dict[str, Any]) -> PluginReport
         error=tuple(fields["error"]) if fields["error"] is not None else None,
         details=fields["details"],
         status=fields["status"],
+        description=fields["description"],
+        commands=tuple((name, text) for name, text in fields["commands"]),
     )

@@ -78,9 +78,11 @@ def _checked(identity: PluginIdentity, plugin: object, *, home: str | None, file
     if isinstance(plugin, type):
         with loading(identity, f"could not make a {plugin.__name__}", home):
             plugin = plugin()
-    found = {hook.name for hook in scan(identity, plugin)}
+    scanned = scan(identity, plugin)
+    found = {hook.name for hook in scanned}
     hooks = tuple(name for name in HOOKS if name in found)
-    loaded = LoadedPlugin(identity, plugin, hooks, file or home, home=home)
+    awaits = any(hook.awaits for hook in scanned)
+    loaded = LoadedPlugin(identity, plugin, hooks, file or home, home=home, awaits=awaits)
     return dataclasses.replace(loaded, options=declared(loaded)) if "options" in found else loaded
 
 

@@ -52,7 +52,7 @@ def wrapped(wrapper: Call, inner: Call) -> Call:
         try:
             result = inner(*arguments)
         except BaseException as error:  # noqa: BLE001 - the wrapper has it, and decides
-            return _finish_with_error(generator, error)
+            return finish_with_error(generator, error)
         return finish(generator, result)
 
     return call
@@ -77,7 +77,8 @@ def finish(generator: Wrapper, result: Any) -> Any:
     raise _second_yield(generator)
 
 
-def _finish_with_error(generator: Wrapper, error: BaseException) -> Any:
+def finish_with_error(generator: Wrapper, error: BaseException) -> Any:
+    """Throw an exception into a wrapper, and return what it makes of it."""
     try:
         generator.throw(error)
     except StopIteration as stop:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from reactorhost.errors import ConfigError, PluginError, Problem, did_you_mean
+from reactorhost.config.plugin_values import Text
+from reactorhost.config.problems import Problems
+from reactorhost.config.settings import Origin, Source
+from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.hookspecs import Option
+from reactorhost.plugins import option_values
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.option_values import WrongValueError
 from reactorhost.plugins.registry import Registry
 
 WhereOf = Callable[[str], str | None]
@@ -55,37 +60,40 @@ def fill(name: str, options: Sequence[Option], table: Mapping[str, object], wher
         ConfigError: with every problem there is: unknown keys, wrong types, required keys that are missing.
     """
     known = {option.name: option for option in options}
-    problems = [_unknown(name, key, known, where_of) for key in table if key not in known]
+    problems = Problems()
+    for key in (key for key in table if key not in known):
+        what, hint = _unknown(name, key, known)
+        problems.add(what, _origin(table, key, where_of), hint)
     values = {}
     for option in options:
-        value = table.get(option.name, option.default)
-        if value is ...:
-            what = f"plugin {name} needs {option.name!r}"
-            problems.append(Problem(what, where_of(option.name), _write(name, option)))
-        elif option.name in table and not option.accepts(value):
-            what = f"{option.name!r} of plugin {name} is {value!r}, which is not {option.kind}"
-            problems.append(Problem(what, where_of(option.name), option.help or None))
+        origin = _origin(table, option.name, where_of)
+        if option.name not in table and option.required:
+            problems.add(f"plugin {name} needs {option.name!r}", origin, _write(name, option))
+        elif option.name not in table:
+            values[option.name] = option_values.default(option)
         else:
-            values[option.name] = _own(option, value)
-    if problems:
-        raise ConfigError(problems)
+            try:
+                values[option.name] = option_values.read(option, table[option.name])
+            except WrongValueError as error:
+                problems.add(f"{option.name!r} of plugin {name} {error}", origin, error.hint)
+    if problems.found:
+        raise problems.error()
     return values
 
 
-def _unknown(name: str, key: str, known: Mapping[str, Option], where_of: WhereOf) -> Problem:
+def _origin(table: Mapping[str, object], key: str, where_of: WhereOf) -> Origin:
+    given = table.get(key)
+    return given.origin if isinstance(given, Text) else Origin(Source.FILE, where_of(key) or "")
+
+
+def _unknown(name: str, key: str, known: Mapping[str, Option]) -> tuple[str, str | None]:
     if not known:
-        return Problem(f"plugin {name} has no options, so {key!r} means nothing", where_of(key))
+        return f"plugin {name} has no options, so {key!r} means nothing", None
     hint = did_you_mean(key, known) or f"its options are {', '.join(known)}"
-    return Problem(f"plugin {name} has no option {key!r}", where_of(key), hint)
+    return f"plugin {name} has no option {key!r}", hint
 
 
 def _write(name: str, option: Option) -> str:
     described = f" ({option.help})" if option.help else ""
-    return f"write {option.name} = {option.kind} under [plugin.{name}]{described}"
-
-
-def _own(option: Option, value: object) -> object:
-    # A list is copied: the declared default, or the configuration, must not change when the plugin changes its own.
-    if isinstance(value, list):
-        return list(value)
-    return float(value) if option.type is float and isinstance(value, int) else value
+    value = '{ env = "NAME" }' if option.secret else option.kind
+    return f"write {option.name} = {value} under [plugin.{name}]{described}"

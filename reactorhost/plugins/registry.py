@@ -97,6 +97,18 @@ def _adapted(hook: Hook) -> Callable[..., Any]:
     given, wanted, function = HOOKS[hook.name], hook.arguments, hook.function
     if wanted == given:
         return function
+    picked = _picked(hook)
+    if not hook.awaits:
+        return picked
+
+    async def awaited(*arguments: Any) -> Any:
+        return await picked(*arguments)
+
+    return awaited
+
+
+def _picked(hook: Hook) -> Callable[..., Any]:
+    given, wanted, function = HOOKS[hook.name], hook.arguments, hook.function
     places = tuple(given.index(name) for name in wanted)
     match len(given), places:
         case 1, ():

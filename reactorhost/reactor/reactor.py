@@ -38,6 +38,7 @@ class Reactor:
         now: monotonic time in seconds, read once a turn.
         turns: turns made so far.
         longest_turn: seconds that the callbacks of one turn took, the most since somebody set it to 0.
+        running: whether it is to go on.
     """
 
     def __init__(self) -> None:
@@ -47,8 +48,9 @@ class Reactor:
         self._selector = selectors.DefaultSelector()
         self._timers = Timers()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self._running = False
+        self.running = False
         self._signals: _SignalWatch | None = None
+        self._rearrange: Callable[[], object] = _nothing_to_do
 
     def register(self, descriptor: int, events: int, callback: Callback) -> None:
         """Call `callback(ready)` whenever `descriptor` is ready for one of `events`."""
@@ -65,30 +67,47 @@ class Reactor:
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call back at the end of this turn, or of the next one when the end of this turn asks."""
         self._soon.append((callback, args))
+        self._rearrange()
 
     def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call back once, `seconds` from now."""
-        return self._timers.add(time.monotonic() + seconds, callback, args)
+        return self.call_at(time.monotonic() + seconds, callback, *args)
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call back once, at `when` of the monotonic clock."""
-        return self._timers.add(when, callback, args)
+        timer = self._timers.add(when, callback, args)
+        self._rearrange()
+        return timer
 
     def watch_signals(self, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
         """Call back, from the loop, when one of these signals arrived. From the main thread only, once."""
         self._signals = _SignalWatch(callbacks)
         self.register(self._signals.descriptor, READ, self._signals.ready)
 
+    def claim_signals(self) -> None:
+        """Have signals written to our own descriptor again, after another loop took that for itself."""
+        if self._signals is not None:
+            self._signals.claim()
+
     def run(self) -> None:
         """Turn until `stop()`."""
-        self._running = True
+        self.begin(_nothing_to_do)
+        while self.running:
+            now = time.monotonic()
+            if now - self.now > self.longest_turn:  # noqa: PLR1730  cheaper than max(), and made every turn
+                self.longest_turn = now - self.now
+            self.turn(self.wait_seconds(now))
+
+    def begin(self, rearrange: Callable[[], object]) -> None:
+        """Let somebody else than `run()` make the turns, who hears by `rearrange()` of every call that is added."""
+        self._rearrange = rearrange
+        self.running = True
         self.now = time.monotonic()
-        while self._running:
-            self.turn(self._wait_seconds())
 
     def stop(self) -> None:
         """Let `run()` return at the end of this turn."""
-        self._running = False
+        self.running = False
+        self.call_soon(_nothing_to_do)
 
     def turn(self, timeout: float | None) -> None:
         """Wait at most `timeout` seconds, then call back everything that is ready or due."""
@@ -106,22 +125,24 @@ class Reactor:
             callback, args = self._soon.popleft()
             callback(*args)
 
-    def close(self) -> None:
-        """Give back the descriptors. In a forked child it closes the child's copies only."""
-        if self._signals is not None:
-            self._signals.close()
-        self._selector.close()
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when one of the registered ones is ready."""
+        return self._selector.fileno()
 
-    def _wait_seconds(self) -> float | None:
-        now = time.monotonic()
-        if now - self.now > self.longest_turn:  # noqa: PLR1730  cheaper than max(), and made every turn
-            self.longest_turn = now - self.now
+    def wait_seconds(self, now: float) -> float | None:
+        """Return how long a turn that begins now may wait: until the next call that is due, None without one."""
         if self._soon:
             return 0
         next_at = self._timers.next_at()
         if next_at is None:
             return None
         return min(max(0.0, next_at - now), _LONGEST_WAIT)
+
+    def close(self) -> None:
+        """Give back the descriptors. In a forked child it closes the child's copies only."""
+        if self._signals is not None:
+            self._signals.close()
+        self._selector.close()
 
 
 class _SignalWatch:
@@ -132,11 +153,14 @@ class _SignalWatch:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        # A full buffer means that the loop is woken anyway; a signal lost there had 200,000 before it.
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self.claim()
         for number in self._callbacks:
             signal.signal(number, _ignore)
         self.descriptor = self._reader.fileno()
+
+    def claim(self) -> None:
+        # A full buffer means that the loop is woken anyway; a signal lost there had 200,000 before it.
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
     def ready(self, events: int) -> None:
         """Call back each kind of signal that arrived, in order of arrival, as often as it did."""
@@ -148,6 +172,10 @@ class _SignalWatch:
         signal.set_wakeup_fd(-1)
         self._reader.close()
         self._writer.close()
+
+
+def _nothing_to_do() -> None:
+    """Do nothing: `run()` looks for itself at what was added."""
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

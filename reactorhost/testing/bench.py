@@ -6,31 +6,38 @@ in a thread does run in one, and is waited for.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
 import threading
 import types
-from collections.abc import Mapping
-from typing import Any, Self, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from reactorhost import __version__
 from reactorhost.connection import CloseReason, Connection
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.hookspecs import hookimpl
 from reactorhost.logs import EventLog
-from reactorhost.plugins import chain, loading, options
+from reactorhost.plugins import chain, framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperReactor, PaperSocket
 from reactorhost.worker.numbers import Numbers, Values
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.threads import Threads
 from reactorhost.worker.transport import Phase, StreamTransport
 from reactorhost.worker.views import Views
 from reactorhost.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from reactorhost.testing.paper_loop import PaperLoop
+    from reactorhost.worker.lanes import Lanes
+
+Result = TypeVar("Result")
 
 _FAREWELL_SECONDS = 1.0
 # Intervals add up with rounding: what is due this much later is due now.
@@ -134,11 +141,7 @@ class PluginBench:
     ) -> None:
         self._named = plugins
         self._tables = options or {}
-        self._limits: dict[str, Any] = {
-            "idle_timeout": idle_timeout,
-            "close_timeout": close_timeout,
-            "max_send_buffer": max_send_buffer,
-        }
+        self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
         self._reactor = PaperReactor()
         self._clients: dict[int, BenchClient] = {}
         self._failures: list[Exception] = []
@@ -146,6 +149,8 @@ class PluginBench:
         # One thread, so that the order of what it does is the same each time.
         self._threads = Threads(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self._running = False
+        # Only with async hooks.
+        self._loop: PaperLoop | None = None
         self._minutes = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -175,12 +180,18 @@ class PluginBench:
         """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
         assert self._running, "the bench was not started, or has stopped"
         sock = PaperSocket()
-        known = set(self._service.transports)
         self._reactor.sockets[sock.fileno()] = sock
-        self._service.accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
-        (transport,) = self._service.transports - known
-        client = BenchClient(self, sock, transport, ends_too=ends_too)
-        self._clients[client.connection.id] = client
+
+        def accepted() -> BenchClient:
+            known = set(self._service.transports)
+            accept = self._service.acceptor("tcp")
+            accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
+            (transport,) = self._service.transports - known
+            client = BenchClient(self, sock, transport, ends_too=ends_too)
+            self._clients[client.connection.id] = client
+            return client
+
+        client = self._within(accepted)
         self.settle()
         return client
 
@@ -205,7 +216,7 @@ class PluginBench:
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
-        self._service.drain()
+        self._within(self._service.drain)
         self.settle()
 
     def stop(self) -> None:
@@ -213,15 +224,20 @@ class PluginBench:
         if not self._running:
             return
         self._running = False
-        self._service.drain()
+        self._within(self._service.drain)
         self._turn_until_quiet()
-        for transport in tuple(self._service.transports):
-            transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
+        self._within(self._close_all)
         self._let_pass(_FAREWELL_SECONDS)
         self._views.cancel_timers()
-        self._hooks.worker_stop(self._views.of)
+        self._call(self._hooks.worker_stop)
+        if self._loop is not None:
+            self._loop.end()
         self._threads.join()
         self._raise_failures()
+
+    def _close_all(self) -> None:
+        for transport in tuple(self._service.transports):
+            transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
 
     def settle(self) -> None:
         """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
@@ -243,24 +259,48 @@ class PluginBench:
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
-        self._service = RunningService(
-            "default",
-            [*plugins, watcher],
-            cast("Any", self._reactor),
+        reactor = cast("Any", self._reactor)
+        surroundings = Surroundings(
+            reactor,
             Counters(pid=os.getpid()),
             itertools.count(1),
             self._hook_failed,
-            Stopwatch(cast("Any", self._reactor), lambda timed: None),
+            Stopwatch(reactor, lambda timed: None),
             EventLog(logging.getLogger("reactorhost")),
-            **self._limits,
+            self._lanes(plugins),
         )
+        new_framing = framings.of_plugins("default", plugins)
+        self._service = RunningService("default", [*plugins, watcher], surroundings, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
         self._numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
         self._views = Views(
             0, 1, (self._service,), cast("Any", self._reactor), self._threads, self._numbers, self._hook_failed
         )
         self.worker = self._views.of(plugins[0].name if plugins else "(bench)")
-        self._hooks.worker_start(self._views.of)
+        self._call(self._hooks.worker_start)
+
+    def _lanes(self, plugins: Sequence[LoadedPlugin]) -> Lanes | None:
+        """Make what async hooks run in, if there are any."""
+        if not any(plugin.awaits for plugin in plugins):
+            return None
+        from reactorhost.testing.paper_loop import PaperLoop
+        from reactorhost.worker.lanes import Lanes
+
+        self._loop = PaperLoop(self._turn, lambda: self._reactor.now)
+        return Lanes(self._left_behind)
+
+    def _left_behind(self, connection: Connection) -> None:
+        self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
+
+    def _within(self, call: Callable[[], Result]) -> Result:
+        """Call something that may start async hooks."""
+        return call() if self._loop is None else self._loop.call(call)
+
+    def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
+        returned = hook(self._views.of)
+        if self._hooks.awaits:
+            assert self._loop is not None
+            self._loop.complete(returned)
 
     def _loaded(self, plugin: object) -> LoadedPlugin:
         if isinstance(plugin, str):
@@ -269,11 +309,15 @@ class PluginBench:
 
     def _let_pass(self, seconds: float) -> None:
         end = self._reactor.now + seconds
-        while (due := self._reactor.next_at()) is not None and due <= end + _CLOCK_SLACK:
-            self._reactor.call_due(due)
+        while (due := self._next_at()) is not None and due <= end + _CLOCK_SLACK:
+            self._within(functools.partial(self._reactor.call_due, due))
             self._turn_until_quiet()
         self._reactor.now = max(end, self._reactor.now)
         self._turn_until_quiet()
+
+    def _next_at(self) -> float | None:
+        times = (self._reactor.next_at(), None if self._loop is None else self._loop.next_at())
+        return min((each for each in times if each is not None), default=None)
 
     def _turn_until_quiet(self) -> None:
         self._turn_while_moved()
@@ -282,15 +326,22 @@ class PluginBench:
                 names = ", ".join(self._threads.running())
                 raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
             self._thread_done.clear()
-            self._threads.deliver()
+            self._within(self._threads.deliver)
             self._turn_while_moved()
 
     def _turn_while_moved(self) -> None:
-        moved = True
-        while moved:
-            moved = self._reactor.turn()
-            for client in self._clients.values():
-                moved = client.answer_close() or moved
+        if self._loop is not None:
+            self._loop.settle()
+            return
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """Move bytes once; returns whether there were any, or anything else to do."""
+        moved = self._reactor.turn()
+        for client in self._clients.values():
+            moved = client.answer_close() or moved
+        return moved
 
     def _raise_failures(self) -> None:
         failures, self._failures = self._failures, []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
 from reactorhost.scoreboard import Counters
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import Accept
 
 _BATCH = 64
 _RETRY_SECONDS = 0.5
@@ -23,11 +23,14 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listener:
-    """One listening socket that a worker borrows from a slot; `slot` is None where all slots share it."""
+    """One listening socket that a worker borrows from a slot; `slot` is None where all slots share it.
+
+    `accept` is handed each accepted socket with the peer's address.
+    """
 
     slot: int | None
-    service: RunningService
     socket: socket.socket
+    accept: Accept
 
 
 class Intake:
@@ -115,7 +118,7 @@ class Intake:
             # Anything else is a listener that was dropped in this very turn.
             return error.errno in _CLIENT_GONE
         sock.setblocking(False)
-        listener.service.accept(sock, peer)
+        listener.accept(sock, peer)
         return True
 
     def _pause(self, reason: str) -> None:

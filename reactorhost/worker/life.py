@@ -7,18 +7,20 @@ import itertools
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reactorhost import __version__
+from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.connection import CloseReason, Connection
 from reactorhost.errors import ReactorhostError
 from reactorhost.jsonline import JsonLine, Message
 from reactorhost.logs import AppendHandler, EventLog
-from reactorhost.plugins import chain, loading, options, tracebacks
+from reactorhost.plugins import chain, framings, loading, options, tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp
 from reactorhost.scoreboard import Scoreboard
@@ -28,12 +30,16 @@ from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.numbers import Numbers
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.transport import StreamTransport
 from reactorhost.worker.views import Views
 from reactorhost.worker.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from reactorhost.worker.guest import Guest
+    from reactorhost.worker.lanes import Lanes
 
 _FAREWELL_SECONDS = 1.0
 _ROWS_A_TURN = 200
@@ -51,6 +57,7 @@ class BorrowedListener:
 
     slot: int | None
     service: str
+    scheme: str
     socket: socket.socket
 
 
@@ -92,6 +99,9 @@ class WorkerLife:
         self._told_errors: dict[str, float] = {}
         self._intake = Intake(self._reactor, self._tally, log, task.settings.max_connections)
         self._services: dict[str, RunningService] = {}
+        # Both only in a worker with async hooks.
+        self._guest: Guest | None = None
+        self._lanes: Lanes | None = None
         self._plugins: dict[str, LoadedPlugin] = {}
         self._leave_at: float | None = None
         self._thread_seconds = _FAREWELL_SECONDS
@@ -115,14 +125,24 @@ class WorkerLife:
         self._bulletin.start()
         self._reactor.call_soon(self._tell_ready)
         watchdog = self._start_watchdog()
-        self._reactor.run()
+        if self._guest is None:
+            self._reactor.run()
+        else:
+            self._guest.run()
         if watchdog is not None:
             watchdog.stop()
-        self._hooks.worker_stop(self._views.of)
+        self._call(self._hooks.worker_stop)
         self._tell_abandoned()
         self._bulletin.tell_last()
+        if self._guest is not None:
+            self._leave_loop(self._guest)
         self._figures.store()
         return 0
+
+    def _leave_loop(self, guest: Guest) -> None:
+        stubborn = guest.close()
+        if stubborn:
+            self._log.warning("tasks_left_behind", count=len(stubborn), tasks=",".join(stubborn))
 
     def _start_watchdog(self) -> Watchdog | None:
         limit = self._task.settings.slow_hook
@@ -135,7 +155,8 @@ class WorkerLife:
     def _progress(self) -> int:
         # A turn in which many clients are served in their turn is no slow hook, however long it takes.
         tally = self._tally
-        return self._reactor.turns + tally.messages + 2 * tally.accepted - tally.connections
+        loops = 0 if self._guest is None else self._guest.progress()
+        return self._reactor.turns + tally.messages + 2 * tally.accepted - tally.connections + loops
 
     def _close_in_fork(self) -> None:
         # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
@@ -154,26 +175,55 @@ class WorkerLife:
         process.tie_to_parent()
         for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
             self._plugins[named] = self._load(named)
-        ids = itertools.count(1)
+        if any(plugin.awaits for plugin in self._plugins.values()):
+            self._become_guest()
+        surroundings = Surroundings(
+            self._reactor,
+            self._tally,
+            itertools.count(1),
+            self._hook_failed,
+            self._figures.stopwatch,
+            self._log,
+            self._lanes,
+        )
         for service in settings.services:
-            running = RunningService(
-                service.name,
-                [self._plugins[named] for named in service.plugins],
-                self._reactor,
-                self._tally,
-                ids,
-                self._hook_failed,
-                self._figures.stopwatch,
-                self._log,
-                close_timeout=settings.close_timeout,
-                idle_timeout=settings.idle_timeout,
-                max_send_buffer=settings.max_send_buffer,
-            )
-            running.on_ended = self._connection_ended
-            self._services[service.name] = running
+            self._services[service.name] = self._running(service, surroundings)
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
         self._start_views()
-        self._hooks.worker_start(self._views.of)
+        self._call(self._hooks.worker_start)
+
+    def _become_guest(self) -> None:
+        """Let a loop of asyncio drive the reactor, because a hook awaits something."""
+        from reactorhost.worker.guest import Guest, new_loop
+        from reactorhost.worker.lanes import Lanes
+
+        self._guest = Guest(self._reactor, new_loop(self._task.settings.event_loop))
+        self._lanes = Lanes(self._hook_left_behind)
+
+    def _running(self, service: Service, surroundings: Surroundings) -> RunningService:
+        settings = self._task.settings
+        plugins = [self._plugins[named] for named in service.plugins]
+        limits = Limits(
+            close_timeout=settings.close_timeout,
+            idle_timeout=service.idle_timeout,
+            max_send_buffer=settings.max_send_buffer,
+            handshake_timeout=service.handshake_timeout,
+        )
+        if service.framing is None:
+            new_framing = framings.of_plugins(service.name, plugins)
+        else:
+            where = settings.where(f"service.{service.name}.framing")
+            new_framing = framings.written(service.name, service.framing, where)
+        running = RunningService(service.name, plugins, surroundings, limits, new_framing)
+        running.on_ended = self._connection_ended
+        return running
+
+    def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
+        """Call a hook of the worker, and wait for it when it awaits something."""
+        returned = hook(self._views.of)
+        if self._hooks.awaits:
+            assert self._guest is not None
+            self._guest.complete(returned)
 
     def _start_views(self) -> None:
         numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
@@ -193,7 +243,7 @@ class WorkerLife:
         plugin = loading.load(named, __version__)
         settings = self._task.settings
         table = settings.plugin_tables.get(plugin.name, {})
-        options.configure(plugin, table, lambda key: settings.where(f"plugin.{plugin.name}.{key}"))
+        options.configure(plugin, table, partial(settings.where_option, plugin.name))
         return plugin
 
     def _tell_ready(self) -> None:
@@ -209,7 +259,7 @@ class WorkerLife:
             case Order.SERVE:
                 self._serve()
             case Order.ADOPT:
-                self._adopt(message["slot"], message["services"])
+                self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
                 self._intake.release(message["slot"])
                 self._tell_released(message["slot"])
@@ -229,12 +279,15 @@ class WorkerLife:
         if self._stage is Stage.BOOTING:
             self._stage = Stage.SERVING
             self._intake.add(
-                [Listener(each.slot, self._services[each.service], each.socket) for each in self._task.listeners]
+                [self._listener(each.slot, each.service, each.scheme, each.socket) for each in self._task.listeners]
             )
 
-    def _adopt(self, slot: int, services: Sequence[str]) -> None:
-        sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(services))]
-        short = len(sockets) < len(services)
+    def _listener(self, slot: int | None, service: str, scheme: str, sock: socket.socket) -> Listener:
+        return Listener(slot, sock, self._services[service].acceptor(scheme))
+
+    def _adopt(self, slot: int, listeners: Sequence[Message]) -> None:
+        sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
+        short = len(sockets) < len(listeners)
         if short:
             # The kernel drops what finds no free descriptor. Whoever waits there waits for a worker of its own.
             self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
@@ -243,8 +296,8 @@ class WorkerLife:
                 sock.close()
             self._tell_released(slot)
             return
-        pairs = zip(services, sockets, strict=True)
-        self._intake.add([Listener(slot, self._services[service], sock) for service, sock in pairs])
+        pairs = zip(listeners, sockets, strict=True)
+        self._intake.add([self._listener(slot, each["service"], each["scheme"], sock) for each, sock in pairs])
 
     def _reopen(self) -> None:
         try:
@@ -304,6 +357,8 @@ class WorkerLife:
         if self._leave_at is not None and self._reactor.now >= self._leave_at:
             for transport in self._transports():
                 transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
+            if self._lanes is not None:
+                self._lanes.hurry()
 
     def _connection_ended(self) -> None:
         if self._stage is Stage.DRAINING:
@@ -362,6 +417,11 @@ class WorkerLife:
             error=f"{type(error).__name__}: {error}"[:_MOST_ERROR_WORDS],
             where=self._place(plugin, error) or "?",
             details=tracebacks.text(error)[-_MOST_DETAILS:],
+        )
+
+    def _hook_left_behind(self, connection: Connection) -> None:
+        self._log.warning(
+            "hook_left_behind", service=connection.service, peer=connection.peer, connection=connection.id
         )
 
     def _stats_refused(self, plugin: str, reason: str) -> None:

@@ -14,7 +14,7 @@ class Order(enum.StrEnum):
     SERVE = "serve"
     """Accept from the listeners borrowed at the fork."""
     ADOPT = "adopt"
-    """Accept for another slot too: `slot`, `services` (a name for each descriptor that comes along)."""
+    """Accept for another slot too: `slot`, `listeners` (`service` and `scheme` of each descriptor that comes along)."""
     RELEASE = "release"
     """Leave the listeners of `slot` to others."""
     DRAIN = "drain"

@@ -5,16 +5,22 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
-from reactorhost.connection import CloseReason, Connection, transport_of
+from reactorhost.connection import CloseReason, Connection, TlsFacts, transport_of
+from reactorhost.framing import Framing, FramingError
 from reactorhost.logs import EventLog
-from reactorhost.plugins.chain import resolve
+from reactorhost.plugins.chain import Chain, resolve
+from reactorhost.plugins.guard import as_error
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
 from reactorhost.worker.stopwatch import Stopwatch
-from reactorhost.worker.transport import Phase, StreamTransport
+from reactorhost.worker.transport import Phase, StreamSocket, StreamTransport
+
+if TYPE_CHECKING:
+    from reactorhost.worker.lanes import Lanes
 
 
 class HookFailure(Protocol):
@@ -24,71 +30,148 @@ class HookFailure(Protocol):
         """Tell the log."""
 
 
+Accept = Callable[[socket.socket, Any], None]
+"""Takes over an accepted socket; called with the peer's address as the socket module has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a service's connections are held to.
+
+    Attributes:
+        close_timeout: seconds for the flush and the client's answer when a connection is closed.
+        idle_timeout: seconds without traffic that end a connection, or None.
+        max_send_buffer: bytes that may wait for a client that does not read.
+        handshake_timeout: seconds for everything that comes before `connect`.
+    """
+
+    close_timeout: float = 10.0
+    idle_timeout: float | None = None
+    max_send_buffer: int = 16 << 20
+    handshake_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all services of a worker share.
+
+    Attributes:
+        tally: the worker's counters, plain attributes that every message adds to.
+        ids: numbers for connections.
+        failed: hears of every exception in a plugin's code.
+        lanes: run the hooks of services that have async ones; None in a worker without any.
+    """
+
+    reactor: Reactor
+    tally: Counters
+    ids: itertools.count[int]
+    failed: HookFailure
+    stopwatch: Stopwatch
+    log: EventLog
+    lanes: Lanes | None = None
+
+
 class RunningService:
     """One service of one worker.
 
     Attributes:
         receive: the resolved receive chain; with one handler it is the plugin's own function, but in timed turns.
-        tally: the worker's counters, plain attributes that every message adds to.
-        close_timeout: seconds for the flush and the client's answer when a connection is closed.
-        idle_timeout: seconds without traffic that end a connection, or None.
-        max_send_buffer: bytes that may wait for a client that does not read.
+        tally: the worker's counters.
+        limits: what its connections are held to.
+        new_framing: makes the framing of each connection, if it is to have one from its start.
+        tls: the certificates, if it speaks TLS anywhere.
     """
 
     def __init__(
         self,
         name: str,
         plugins: Sequence[LoadedPlugin],
-        reactor: Reactor,
-        tally: Counters,
-        ids: itertools.count[int],
-        failed: HookFailure,
-        stopwatch: Stopwatch,
-        log: EventLog,
-        *,
-        close_timeout: float,
-        idle_timeout: float | None,
-        max_send_buffer: int,
+        surroundings: Surroundings,
+        limits: Limits,
+        new_framing: Callable[[], Framing] | None = None,
     ) -> None:
         self.name = name
-        self._plain = self.chain = resolve(plugins, self.failed)
-        self._timed = resolve(plugins, self.failed, stopwatch.around)
-        self._timed_receive = stopwatch.around_receive(self._timed.receive)
+        self.limits = limits
+        self.new_framing = new_framing
+        self.reactor = surroundings.reactor
+        self.tally = surroundings.tally
+        self._surroundings = surroundings
+        stopwatch = surroundings.stopwatch
+        self._lanes: Lanes | None = None
+        self._plain = self.chain = self._adapted(resolve(plugins, self.failed))
+        timed = resolve(plugins, self.failed, stopwatch.around)
+        self._timed = self._adapted(replace(timed, receive=stopwatch.around_receive(timed.receive)))
         self.receive = self.chain.receive
-        self.reactor = reactor
-        self.tally = tally
-        self.close_timeout = close_timeout
-        self.idle_timeout = idle_timeout
-        self.max_send_buffer = max_send_buffer
         self.transports: set[StreamTransport] = set()
         self.on_ended: Callable[[], object] | None = None
-        self._ids = ids
-        self._failed = failed
-        self._log = log
+
+    def _adapted(self, chain: Chain) -> Chain:
+        """Let a chain whose hooks are coroutine functions run in lanes; a plain one is called as it is."""
+        if not chain.awaits:
+            return chain
+        self._lanes = self._surroundings.lanes
+        assert self._lanes is not None, "a worker whose plugins await has lanes"
+        return self._lanes.adapted(chain, self._hook_raised)
 
     def set_timed(self, timed: bool) -> None:
         """Call the hooks with a stopwatch from now on, or without."""
         self.chain = self._timed if timed else self._plain
-        self.receive = self._timed_receive if timed else self._plain.receive
+        self.receive = self.chain.receive
 
-    def accept(self, sock: socket.socket, peer: Any) -> None:
-        """Take over a socket that was just accepted."""
-        transport = StreamTransport(self, sock, peer, next(self._ids))
-        self.transports.add(transport)
+    def acceptor(self, scheme: str) -> Accept:
+        """Return what takes over the sockets accepted at an address of this scheme."""
+        return self._accept
+
+    def _accept(self, sock: socket.socket, peer: Any) -> None:
         self.tally.accepted += 1
         self.tally.connections += 1
+        self.begin(sock, peer)
+
+    def begin(self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None) -> StreamTransport:
+        """Serve a client from its `connect` on."""
+        transport = StreamTransport(self, sock, peer, next(self._surroundings.ids), tls)
+        self.transports.add(transport)
+        if self.new_framing is not None:
+            transport.framing = self.new_framing()
         transport.open()
         if transport.phase is not Phase.OPEN:
             self.tally.refused += 1
+        return transport
 
     def failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
         """Tell of an exception in a plugin's code, and close the connection that it came over."""
-        self._failed(plugin, hook, connection, error)
+        self._surroundings.failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
+
+    def receive_failed(self, connection: Connection, raised: BaseException) -> None:
+        """Do the same for what came out of the receive chain."""
+        self._hook_raised("receive", connection, raised)
+
+    def _hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
+        self.failed(self.chain.blame(raised), hook, connection, as_error(raised))
+
+    def framing_broken(self, connection: Connection, error: FramingError) -> None:
+        """Tell of a client that broke the framing, and close its connection."""
+        self._surroundings.log.warning(
+            "framing_broken", service=self.name, peer=connection.peer, connection=connection.id, reason=str(error)
+        )
+        transport_of(connection).close_for(CloseReason.FRAMING)
 
     def ended(self, transport: StreamTransport, reason: CloseReason) -> None:
         """Call the close hooks of a connection whose socket is closed, and forget it."""
-        self.chain.close(transport.connection, reason)
+        if self._lanes is None:
+            self.chain.close(transport.connection, reason)
+            self._forget(transport)
+        else:
+            self._lanes.finish(
+                transport.connection,
+                reason,
+                self.chain.close,
+                lambda: self._forget(transport),
+                self.limits.close_timeout,
+            )
+
+    def _forget(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
         self.tally.connections -= 1
         if self.on_ended is not None:
@@ -96,13 +179,13 @@ class RunningService:
 
     def overflowed(self, connection: Connection) -> None:
         """Tell of a client that is closed because it does not read what it is sent."""
-        self._log.warning(
+        self._surroundings.log.warning(
             "send_buffer_overflow",
             service=self.name,
             peer=connection.peer,
             connection=connection.id,
             queued_bytes=connection.queued,
-            max_send_buffer=self.max_send_buffer,
+            max_send_buffer=self.limits.max_send_buffer,
         )
 
     def drain(self) -> None:

@@ -7,6 +7,7 @@ comes before `receive`. Outside the windows the plain calls are in place and pay
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 
@@ -57,7 +58,9 @@ class Stopwatch:
             self._plugins[plugin].errors += 1
 
     def around(self, plugin: str, hook: str, call: Call) -> Call:
-        """Return `call` with the plugin's own time taken."""
+        """Return `call` with the plugin's own time taken; of a coroutine function all the time until its end."""
+        if inspect.iscoroutinefunction(call):
+            return self._around_awaited(plugin, hook, call)
 
         def timed(*arguments: object) -> object:
             self._enter()
@@ -68,13 +71,35 @@ class Stopwatch:
 
         return timed
 
+    def _around_awaited(self, plugin: str, hook: str, call: Call) -> Call:
+        async def timed(*arguments: object) -> object:
+            began = perf_counter_ns()
+            try:
+                return await call(*arguments)
+            finally:
+                self._count(self._plugins.get(plugin), perf_counter_ns() - began, received=hook == "receive")
+
+        return timed
+
     def around_receive(self, call: Call) -> Call:
         """Return a whole chain's `receive` with all its time taken."""
+        if inspect.iscoroutinefunction(call):
+            return self._whole_awaited(call)
 
         def timed(*arguments: object) -> object:
             began = perf_counter_ns()
             try:
                 return call(*arguments)
+            finally:
+                _count_receive(self.whole, perf_counter_ns() - began)
+
+        return timed
+
+    def _whole_awaited(self, call: Call) -> Call:
+        async def timed(*arguments: object) -> object:
+            began = perf_counter_ns()
+            try:
+                return await call(*arguments)
             finally:
                 _count_receive(self.whole, perf_counter_ns() - began)
 
@@ -91,10 +116,13 @@ class Stopwatch:
         now = perf_counter_ns()
         own = self._running.pop() + now - self._resumed_at
         self._resumed_at = now
+        self._count(timings, own, received=received)
+
+    def _count(self, timings: Timings | None, nanoseconds: int, *, received: bool) -> None:
         if timings is not None:
-            timings.nanoseconds += own
+            timings.nanoseconds += nanoseconds
             if received:
-                _count_receive(timings, own)
+                _count_receive(timings, nanoseconds)
         self.calls += 1
 
     def _close_window(self) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
 from reactorhost.reactor import Timer as ReactorTimer
+
+if TYPE_CHECKING:
+    from asyncio import Task
 
 
 class PluginTimers:
@@ -16,12 +20,14 @@ class PluginTimers:
     `on_error` hears of every exception that a timer's function raises.
     """
 
-    __slots__ = ("_on_error", "_reactor", "_timers")
+    __slots__ = ("_on_error", "_reactor", "_tasks", "_timers")
 
     def __init__(self, reactor: Reactor, on_error: Callable[[Exception], object]) -> None:
         self._reactor = reactor
         self._on_error = on_error
         self._timers: set[PluginTimer] = set()
+        # What async functions among them still do.
+        self._tasks: set[Task[Any]] = set()
 
     def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> PluginTimer:
         """Call `function(*args)` once."""
@@ -34,9 +40,11 @@ class PluginTimers:
         return PluginTimer(self, seconds, seconds, function, args)
 
     def cancel_all(self) -> None:
-        """Forget every timer."""
+        """Forget every timer, and cancel what one still awaits."""
         for timer in tuple(self._timers):
             timer.cancel()
+        for task in tuple(self._tasks):
+            task.cancel()
 
     def start(self, timer: PluginTimer, seconds: float) -> ReactorTimer:
         """Let the reactor call `timer` in `seconds`, and keep it until then."""
@@ -47,11 +55,32 @@ class PluginTimers:
         """Stop keeping a timer that was called or cancelled."""
         self._timers.discard(timer)
 
-    def call(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
-        """Call a plugin's function; what it raises goes to `on_error`."""
+    def call(self, function: Callable[..., object], args: tuple[Any, ...]) -> Task[Any] | None:
+        """Call a plugin's function; what it raises goes to `on_error`. Returns what an async one still does."""
         try:
-            function(*args)
+            returned = function(*args)
+            return self._followed(returned) if inspect.iscoroutine(returned) else None
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
+            self._on_error(as_error(raised))
+            return None
+
+    def _followed(self, coroutine: Coroutine[Any, Any, object]) -> Task[Any]:
+        import asyncio
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            coroutine.close()
+            raise TypeError("an async function needs a worker with async hooks, and this one has none") from None
+        task = loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: Task[Any]) -> None:
+        self._tasks.discard(task)
+        raised = None if task.cancelled() else task.exception()
+        if raised is not None:
             self._on_error(as_error(raised))
 
 
@@ -83,7 +112,14 @@ class PluginTimer:
 
     def run(self) -> None:
         """Make the call, and wait for the next one if there is one."""
-        self._owner.forget(self)
-        self._owner.call(self._function, self._args)
+        if self._interval_seconds is None:
+            self._owner.forget(self)
+        task = self._owner.call(self._function, self._args)
+        if task is None:
+            self._again()
+        else:
+            task.add_done_callback(self._again)
+
+    def _again(self, task: Task[Any] | None = None) -> None:
         if self._interval_seconds is not None and not self._cancelled:
             self._timer = self._owner.start(self, self._interval_seconds)

@@ -13,13 +13,14 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Endpoint
-from reactorhost.connection import CloseReason, Connection
-from reactorhost.plugins.guard import as_error
+from reactorhost.connection import CloseReason, Connection, TlsFacts
+from reactorhost.framing import Framing
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.worker.framed import FramedInput
 from reactorhost.worker.timers import PluginTimer, PluginTimers
 
 if TYPE_CHECKING:
@@ -43,14 +44,28 @@ class Phase(enum.Enum):
     CLOSED = "closed"
 
 
+class StreamSocket(Protocol):
+    """What a transport needs of a socket; one that speaks TLS has it too."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes | memoryview, /) -> int: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
+    def getsockname(self) -> Any: ...
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
 class StreamTransport:
     """Owns the socket of one connection."""
 
     __slots__ = (
         "_accepted_at",
+        "_busy",
         "_deadline",
         "_eof_received",
         "_eof_wanted",
+        "_held",
         "_idle_seconds",
         "_interest",
         "_local",
@@ -60,18 +75,30 @@ class StreamTransport:
         "_phase",
         "_read_size",
         "_reason",
+        "_receiver",
         "_recv",
         "_service",
         "_socket",
         "_throttled",
         "_timers",
+        "_waiters",
         "active_at",
         "connection",
+        "takes_input",
     )
 
-    def __init__(self, service: RunningService, sock: socket.socket, peer: Any, connection_id: int) -> None:
+    def __init__(
+        self,
+        service: RunningService,
+        sock: StreamSocket,
+        peer: Any,
+        connection_id: int,
+        tls: TlsFacts | None = None,
+    ) -> None:
         now = service.reactor.now
         self._service = service
+        # The service itself, or what makes messages for it out of the bytes.
+        self._receiver: RunningService | FramedInput = service
         self._socket = sock
         self._recv: Callable[[int], bytes] = sock.recv
         self._peer = peer
@@ -85,13 +112,18 @@ class StreamTransport:
         self._interest = 0
         self._paused = False
         self._throttled = False
+        self._held = False
+        # Whether the plugins want what the client sends now.
+        self.takes_input = True
+        self._busy = False
+        self._waiters: list[Callable[[bool], object]] | None = None
         self._eof_received = False
         self._eof_wanted = False
-        self._idle_seconds = service.idle_timeout
+        self._idle_seconds = service.limits.idle_timeout
         # The idle timer while open, the end of all patience afterwards.
         self._deadline: ReactorTimer | None = None
         self._timers: PluginTimers | None = None
-        self.connection = Connection(connection_id, service.name, time.time(), self)
+        self.connection = Connection(connection_id, service.name, time.time(), self, tls)
 
     def open(self) -> None:
         """Tell the plugins of the new connection, then read it."""
@@ -122,9 +154,9 @@ class StreamTransport:
         tally.bytes_in += received
         self.active_at = service.reactor.now
         try:
-            service.receive(connection, data)
+            self._receiver.receive(connection, data)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            service.failed(service.chain.blame(raised), "receive", connection, as_error(raised))
+            service.receive_failed(connection, raised)
         if received == self._read_size:
             self._read_size = _LARGE_READ
         elif received < _SMALL_READ:
@@ -181,7 +213,7 @@ class StreamTransport:
             else:
                 self._update_interest()
         if self._phase is not Phase.CLOSED:
-            limit = self._service.close_timeout if seconds is None else seconds
+            limit = self._service.limits.close_timeout if seconds is None else seconds
             if self._deadline is not None:
                 self._deadline.cancel()
             self._deadline = self._service.reactor.call_later(limit, self.abort)
@@ -208,6 +240,48 @@ class StreamTransport:
     def resume(self) -> None:
         """Read again."""
         self._paused = False
+        self._update_interest()
+
+    @property
+    def framing(self) -> Framing | None:
+        """What makes messages out of the bytes."""
+        return self._receiver.framing if isinstance(self._receiver, FramedInput) else None
+
+    @framing.setter
+    def framing(self, framing: Framing | None) -> None:
+        if isinstance(self._receiver, FramedInput):
+            self._receiver.change(framing)
+        elif framing is not None:
+            self._receiver = FramedInput(self, self._service, framing)
+
+    def when_drained(self, tell: Callable[[bool], object]) -> None:
+        """Call `tell(True)` when few bytes are queued, at once if they are, or `tell(False)` when all is over."""
+        if self._phase is Phase.CLOSED or self.queued <= _LOW_WATER:
+            tell(self._phase is not Phase.CLOSED)
+        elif self._waiters is None:
+            self._waiters = [tell]
+        else:
+            self._waiters.append(tell)
+
+    # What works for this client between turns.
+
+    def hold(self, held: bool) -> None:
+        """Read nothing more while much waits to be worked on."""
+        self._held = held
+        self._update_interest()
+
+    def set_busy(self, busy: bool) -> None:
+        """Keep a client that sent its end as long as an answer is made, and one that is silent as long as that."""
+        self._busy = busy
+        if not busy and self._eof_received and self._phase is Phase.OPEN and not self._outgoing:
+            self._end(CloseReason.PEER)
+
+    def read_raw(self) -> None:
+        """Give the bytes to the service as they come."""
+        self._receiver = self._service
+
+    def read_on(self) -> None:
+        """Read again after what was held back has been given."""
         self._update_interest()
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
@@ -271,7 +345,7 @@ class StreamTransport:
     def _queue(self, data: bytes, start: int) -> bool:
         if self._outgoing is None:
             self._outgoing = bytearray()
-        if len(self._outgoing) > self._service.max_send_buffer:
+        if len(self._outgoing) > self._service.limits.max_send_buffer:
             self._service.overflowed(self.connection)
             self._reset(CloseReason.OVERFLOW)
             return False
@@ -295,18 +369,25 @@ class StreamTransport:
         if not self._outgoing:
             self._outgoing = None
             self._sent_all()
-        elif self._throttled and len(self._outgoing) <= _LOW_WATER:
+        elif len(self._outgoing) <= _LOW_WATER:
             self._throttled = False
+            self._tell_waiters()
         self._update_interest()
 
     def _sent_all(self) -> None:
         self._throttled = False
+        self._tell_waiters()
         if self._phase is Phase.FLUSHING:
             self._finish_sending()
-        elif self._eof_received:
+        elif self._eof_received and not self._busy:
             self._end(CloseReason.PEER)
         elif self._eof_wanted:
             self._shut_sending()
+
+    def _tell_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for tell in waiters or ():
+            tell(self._phase is not Phase.CLOSED)
 
     def _count_sent(self, sent: int) -> None:
         self.connection.bytes_out += sent
@@ -333,7 +414,7 @@ class StreamTransport:
 
     def _peer_finished(self) -> None:
         self._eof_received = True
-        if not self._outgoing:
+        if not (self._outgoing or self._busy):
             self._end(CloseReason.PEER)
         else:
             self._update_interest()
@@ -369,8 +450,11 @@ class StreamTransport:
             self._service.reactor.unregister(self._socket.fileno())
             self._interest = 0
         self._phase = Phase.CLOSED
+        self._recv = _nothing
+        self.takes_input = False
         self._socket.close()
         self._outgoing = None
+        self._tell_waiters()
         self._cancel_timers()
         if self._deadline is not None:
             self._deadline.cancel()
@@ -395,6 +479,8 @@ class StreamTransport:
         self._deadline = None
         if self._idle_seconds is None or self._phase is not Phase.OPEN:
             return
+        if self._busy:
+            self.active_at = self._service.reactor.now
         if self._service.reactor.now - self.active_at >= self._idle_seconds:
             self.close_for(CloseReason.IDLE)
         else:
@@ -405,7 +491,9 @@ class StreamTransport:
         if phase is Phase.CLOSED:
             return
         wanted = 0
-        if not (self._eof_received or self._throttled or self._paused):
+        reads = not (self._throttled or self._paused or self._held)
+        self.takes_input = reads and phase is Phase.OPEN
+        if reads and not self._eof_received and not (self.takes_input and self._has_pending()):
             wanted = READ
         if self._outgoing:
             wanted |= WRITE
@@ -422,6 +510,10 @@ class StreamTransport:
         else:
             reactor.register(descriptor, wanted, callback)
         self._interest = wanted
+
+    def _has_pending(self) -> bool:
+        """Tell whether messages wait that come before what can be read; they are given soon."""
+        return isinstance(self._receiver, FramedInput) and self._receiver.go_on_soon()
 
 
 def _nothing(size: int) -> bytes:

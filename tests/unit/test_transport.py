@@ -21,7 +21,7 @@ from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor.timers import Timer, Timers
 from reactorhost.scoreboard import Counters
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.transport import Phase
 
@@ -139,20 +139,17 @@ class Stage:
         for name, hook in implemented.items():
             setattr(namespace, name, hook)
         plugin = LoadedPlugin(PluginIdentity("paper", None, None, "paper"), namespace, tuple(implemented), None)
-        self.service = RunningService(
-            "default",
-            [plugin],
+        surroundings = Surroundings(
             self.reactor,  # type: ignore[arg-type]  # what a transport needs of one
             self.tally,
             itertools.count(1),
             lambda plugin, hook, connection, error: self.failures.append((plugin, hook, str(error))),
             Stopwatch(self.reactor, lambda timed: None),  # type: ignore[arg-type]  # likewise
             EventLog(logging.getLogger("reactorhost")),
-            close_timeout=10.0,
-            idle_timeout=idle_timeout,
-            max_send_buffer=max_send_buffer,
         )
-        self.service.accept(self.socket, ("127.0.0.1", 5000))  # type: ignore[arg-type]  # likewise
+        limits = Limits(close_timeout=10.0, idle_timeout=idle_timeout, max_send_buffer=max_send_buffer)
+        self.service = RunningService("default", [plugin], surroundings, limits)
+        self.service.acceptor("tcp")(self.socket, ("127.0.0.1", 5000))  # type: ignore[arg-type]  # likewise
         (self.transport,) = self.service.transports
         self.connection = self.transport.connection
 

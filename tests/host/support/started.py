@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def children(pid: int) -> set[int]:
     """Return the process ids of a process's children, those included that wait to be reaped."""
     found: set[int] = set()
     for thread in os.listdir(f"/proc/{pid}/task"):
-        found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split()))
+        # A thread may end between the two looks.
+        with contextlib.suppress(FileNotFoundError):
+            found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split()))
     return found
 
 

@@ -103,6 +103,7 @@ GOOD = {
     "log_format": "json", "log_level": "debug", "user": "u", "group": "g", "backlog": "7", "max_connections": "8",
     "max_send_buffer": "64KiB", "stop_timeout": "2m", "boot_timeout": "500ms", "drain_timeout": "2h",
     "retire_delay": "3", "idle_timeout": "4s", "stall_timeout": "6s", "close_timeout": "5s",
+    "event_loop": "uvloop", "peer_timeout": "7m",
     "threads": "2", "thread_queue": "9", "slow_hook": "50ms",
 }  # fmt: skip
 
@@ -212,10 +213,10 @@ def test_what_flags_replace_needs_not_be_complete(write: Write) -> None:
 
 
 def test_plugin_tables_are_kept_as_they_are(write: Write) -> None:
-    path = write(SERVICE.replace("'echo'", "['echo', './my.py', 'm:o']") + "[plugin.echo]\na.b = [1]\n[plugin.my]\n"
+    path = write(SERVICE.replace("'echo'", "['echo', './my.py', 'm:o']") + "[plugin.echo]\na = [[1]]\n[plugin.my]\n"
                  "[plugin.'m:o']\nx = 1\n")  # fmt: skip
     found = of_file(path)
-    assert found.plugin_tables == {"echo": {"a": {"b": [1]}}, "my": {}, "m:o": {"x": 1}}
+    assert found.plugin_tables == {"echo": {"a": [[1]]}, "my": {}, "m:o": {"x": 1}}
     assert found.where("plugin.echo.a") == f"{path}:5"
     assert found.where("plugin.my") == f"{path}:6"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reactorhost.address import parse as parse_address
-from reactorhost.config.layers import GivenList
+from reactorhost.config.layers import Given, GivenList
 from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft, choose, complete, in_file
 from reactorhost.config.settings import Origin, Source
@@ -25,12 +25,17 @@ LISTEN = GivenList((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
 def service(name: str, listen: str | None, plugins: Sequence[str] | None = ("echo",)) -> Draft:
     origin = Origin(Source.FILE, f"{FILE}:{name}")
     addresses = None if listen is None else GivenList(tuple(map(parse_address, listen.split())), origin)
-    return Draft(name, origin, addresses, None if plugins is None else GivenList(tuple(plugins), origin))
+    chain = None if plugins is None else GivenList(tuple(plugins), origin)
+    return Draft(name, origin, given(addresses, chain))
+
+
+def given(listen: GivenList | None, plugins: GivenList | None) -> dict[str, Given | GivenList]:
+    return {key: values for key, values in (("listen", listen), ("plugins", plugins)) if values is not None}
 
 
 def problems_of(*drafts: Draft) -> list[Problem]:
     problems = Problems()
-    complete(list(drafts), problems)
+    complete(list(drafts), None, problems)
     return problems.found
 
 
@@ -44,7 +49,7 @@ def test_listen_and_plugins_may_be_one_or_a_list() -> None:
         "[service.a]\nlisten = 'tcp://*:1'\nplugins = 'echo'\n"
         "[service.b]\nlisten = ['tcp://*:2', 'unix:///s']\nplugins = ['x', 'y']\n"
     )
-    a, b = complete(drafts, Problems())
+    a, b = complete(drafts, None, Problems())
     assert not problems
     assert (a.name, a.plugins, [str(each) for each in a.listen]) == ("a", ("echo",), ["tcp://*:1"])
     assert (b.name, b.plugins, [str(each) for each in b.listen]) == ("b", ("x", "y"), ["tcp://*:2", "unix:///s"])
@@ -52,7 +57,7 @@ def test_listen_and_plugins_may_be_one_or_a_list() -> None:
 
 def test_a_plugin_file_is_taken_from_the_folder_of_the_toml_file() -> None:
     drafts, _ = read("[service.a]\nlisten = 'tcp://*:1'\nplugins = ['./my.py', '/abs/x.py', 'mod:obj']\n")
-    (a,) = complete(drafts, Problems())
+    (a,) = complete(drafts, None, Problems())
     assert a.plugins == ("/etc/my.py", "/abs/x.py", "mod:obj")
 
 
@@ -100,28 +105,26 @@ def test_services_that_are_no_tables_are_told(text: str, what: str, line: int) -
 
 
 def test_flags_for_both_replace_every_service() -> None:
-    (draft,) = choose([service("a", "tcp://*:1"), service("b", "tcp://*:2")], PLUGINS, LISTEN, Problems())
-    assert draft == Draft("default", PLUGIN_FLAG, LISTEN, PLUGINS)
+    (draft,) = choose([service("a", "tcp://*:1"), service("b", "tcp://*:2")], given(LISTEN, PLUGINS), Problems())
+    assert draft == Draft("default", PLUGIN_FLAG, given(LISTEN, PLUGINS))
 
 
 def test_without_flags_the_file_counts() -> None:
     drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
-    assert choose(drafts, None, None, Problems()) == drafts
+    assert choose(drafts, given(None, None), Problems()) == drafts
 
 
 def test_a_plugin_alone_goes_to_the_only_service() -> None:
-    (draft,) = choose([service("a", "tcp://*:1", None)], PLUGINS, None, Problems())
+    (draft,) = choose([service("a", "tcp://*:1", None)], given(None, PLUGINS), Problems())
     assert draft.name == "a"
-    assert draft.plugins == PLUGINS
-    assert draft.listen is not None
-    assert str(draft.listen.values[0]) == "tcp://*:1"
+    assert draft.plugins == PLUGINS.values
+    assert str(draft.listen[0]) == "tcp://*:1"
 
 
 def test_an_address_alone_goes_to_the_only_service() -> None:
-    (draft,) = choose([service("a", None, ["x"])], None, LISTEN, Problems())
-    assert (draft.name, draft.listen) == ("a", LISTEN)
-    assert draft.plugins is not None
-    assert draft.plugins.values == ("x",)
+    (draft,) = choose([service("a", None, ["x"])], given(LISTEN, None), Problems())
+    assert (draft.name, draft.listen) == ("a", LISTEN.values)
+    assert draft.plugins == ("x",)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_one_alone_is_a_problem_with_several_services(
 ) -> None:
     problems = Problems()
     drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
-    assert choose(drafts, plugins, listen, problems) == drafts
+    assert choose(drafts, given(listen, plugins), problems) == drafts
     (problem,) = problems.found
     assert problem.what == f"{flag} does not say which service it is for; the file has 2: a, b"
     assert problem.where == flag
@@ -142,8 +145,8 @@ def test_one_alone_is_a_problem_with_several_services(
 
 
 def test_a_plugin_alone_without_a_file_serves_the_default_address() -> None:
-    (draft,) = choose([], PLUGINS, None, Problems())
-    (ready,) = complete([draft], Problems())
+    (draft,) = choose([], given(None, PLUGINS), Problems())
+    (ready,) = complete([draft], None, Problems())
     assert (ready.name, ready.plugins, str(*ready.listen)) == ("default", ("echo",), "tcp://127.0.0.1:9000")
 
 

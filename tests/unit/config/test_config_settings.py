@@ -6,9 +6,11 @@ import dataclasses
 
 import pytest
 
+from reactorhost.config.service import Service, Tls
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS, TABLE, Origin, Setting, Settings, Source
 from reactorhost.config.values import InvalidValueError
 
+_FIELDS = {"certificate": "certificates", "key": "keys"}
 HOST = [setting for setting in TABLE if setting.table == "host"]
 
 
@@ -30,7 +32,11 @@ def test_a_host_setting_is_named_alike_everywhere(setting: Setting) -> None:
 def test_the_table_is_the_settings() -> None:
     fields = {each.name for each in dataclasses.fields(Settings)}
     assert fields - {"services", "plugin_tables", "config_file", "origins"} == HOST_KEYS
-    assert set(BY_NAME) - HOST_KEYS - {"config"} == SERVICE_KEYS == {"listen", "plugins"}
+    fields_of_services = {each.name for each in dataclasses.fields(Service)} | {
+        each.name for each in dataclasses.fields(Tls)
+    }
+    assert {_FIELDS.get(name, name) for name in SERVICE_KEYS} == fields_of_services - {"name", "tls"}
+    assert set(BY_NAME) - HOST_KEYS - {"config", "set"} == SERVICE_KEYS - {"idle_timeout"}
 
 
 @pytest.mark.parametrize("setting", HOST, ids=lambda setting: setting.name)

@@ -45,8 +45,10 @@ def test_the_hooks_are_those_of_the_contract() -> None:
         "drain": ("connection",),
         "worker_start": ("worker",),
         "worker_stop": ("worker",),
+        "framing": ("service",),
         "options": (),
         "configure": ("config",),
+        "commands": ("cli",),
         "stats": (),
     }
 
@@ -141,7 +143,7 @@ def test_an_unknown_hook_is_refused_where_it_stands() -> None:
 def test_an_unknown_hook_near_nothing_lists_the_hooks() -> None:
     error = _refusal(_module(zzz=hookimpl(lambda: None)))
     assert error.hint is not None
-    assert "connect, receive, close" in error.hint
+    assert "connect, receive, close, drain" in error.hint
 
 
 def test_an_unknown_hook_that_is_optional_is_ignored() -> None:
@@ -281,13 +283,34 @@ def test_a_generator_that_is_no_wrapper_is_refused() -> None:
     assert error.hint == "use wrapper=True, or do not yield"
 
 
-def test_async_hooks_are_refused_for_now() -> None:
-    @hookimpl
-    async def receive(data: object) -> None: ...
+def test_hooks_that_a_loop_calls_may_be_async() -> None:
+    async def hook() -> None: ...
 
-    @hookimpl
-    async def close() -> Any:
+    names = ("connect", "receive", "close", "drain", "worker_start", "worker_stop")
+    hooks = scan(IDENTITY, _module(**{name: hookimpl(hook, specname=name) for name in names}))
+    assert {found.name for found in hooks if found.awaits} == set(names)
+
+
+@pytest.mark.parametrize("name", ["options", "configure", "framing", "stats", "commands"])
+def test_hooks_outside_of_any_loop_may_not_be_async(name: str) -> None:
+    async def hook() -> None: ...
+
+    error = _refusal(_module(**{name: hookimpl(hook)}))
+    assert f"hook {name!r} is async, and is called outside of any loop" in error.what
+    assert error.hint == "write a plain function"
+
+
+def test_async_generators_and_async_wrappers_are_refused() -> None:
+    async def generates() -> Any:
         yield
 
-    for module in (_module(receive=receive), _module(close=close)):
-        assert _refusal(module).hint == "async hooks are not supported by this version of reactorhost"
+    async def wraps() -> None: ...
+
+    for module in (
+        _module(close=hookimpl(generates)),
+        _module(close=hookimpl(generates, wrapper=True)),
+        _module(close=hookimpl(wraps, wrapper=True)),
+    ):
+        error = _refusal(module)
+        assert "is an async generator or wrapper" in error.what
+        assert error.hint == "a wrapper is a plain generator; what it wraps may be async"

@@ -65,7 +65,8 @@ def test_a_value_of_another_type_is_refused_at_its_place(option: Option, value: 
         fill("echo", OPTIONS, table, _where)
     else:
         ((what, where, *_),) = _problems(table)
-        assert what == f"{option.name!r} of plugin echo is {value!r}, which is not {option.kind}"
+        shown = repr(value) if len(repr(value)) <= 200 else f"{repr(value)[:200]}..."
+        assert what == f"{option.name!r} of plugin echo is {shown}, which is not {option.kind}"
         assert where == f"  where: {_where(option.name)}"
 
 

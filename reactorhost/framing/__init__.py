@@ -1,0 +1,24 @@
+"""Messages out of a byte stream.
+
+Nothing here makes a system call or knows of connections: bytes go in as they came, whole messages come out.
+"""
+
+from __future__ import annotations
+
+from reactorhost.framing.contract import DEFAULT_MAX_SIZE, Framing, FramingError
+from reactorhost.framing.delimited import Delimited
+from reactorhost.framing.fixed import Fixed
+from reactorhost.framing.length_prefixed import LengthPrefixed
+from reactorhost.framing.lines import Lines
+from reactorhost.framing.named import framing_named
+
+__all__ = [
+    "DEFAULT_MAX_SIZE",
+    "Delimited",
+    "Fixed",
+    "Framing",
+    "FramingError",
+    "LengthPrefixed",
+    "Lines",
+    "framing_named",
+]

@@ -1,0 +1,39 @@
+"""Ask a plugin for its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from reactorhost.errors import PluginError
+from reactorhost.plugins.guard import loading
+from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.registry import Registry
+
+_MOST_CHARACTERS = 200
+
+
+def add_to(group: click.Group, plugin: LoadedPlugin) -> None:
+    """Let a plugin add its commands to a group.
+
+    Raises:
+        PluginError: its hook raised, or added something else than commands.
+    """
+    registry = Registry([plugin])
+    with loading(plugin.identity, "failed in commands", plugin.home):
+        registry.call("commands", cli=group)
+    added: Iterable[object] = group.commands.values()
+    for command in added:
+        if not isinstance(command, click.Command):
+            what = f"plugin {plugin.identity}: commands added {command!r}"
+            raise PluginError(what, where=plugin.file, hint="add what @click.command() makes")
+
+
+def listed(group: click.Group) -> tuple[tuple[str, str], ...]:
+    """Return name and help of each command that is not hidden."""
+    return tuple(
+        (name, command.get_short_help_str(_MOST_CHARACTERS))
+        for name, command in sorted(group.commands.items())
+        if not command.hidden
+    )

@@ -1,0 +1,94 @@
+"""An asyncio loop of paper: async hooks run on it as on a real one, on the bench's clock and without waiting.
+
+Whenever the loop would wait, the bench moves its bytes; when there are none to move, the loop stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class PaperLoop(asyncio.SelectorEventLoop):
+    """A loop that never waits; `turn` moves bytes and returns whether there were any, `now` is the time."""
+
+    def __init__(self, turn: Callable[[], bool], now: Callable[[], float]) -> None:
+        self._turn = turn
+        self._now = now
+        self._handles: list[asyncio.TimerHandle] = []
+        super().__init__(_PaperSelector(self._idle))
+
+    def time(self) -> float:
+        """Return the bench's time."""
+        return self._now()
+
+    def call_at(  # type: ignore[override]  # the original ties the callback's type to its arguments
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back at a time of the bench."""
+        handle = super().call_at(when, callback, *args, context=context)
+        self._handles.append(handle)
+        return handle
+
+    def next_at(self) -> float | None:
+        """Return when the soonest call is due, None without one."""
+        self._handles = [handle for handle in self._handles if not handle.cancelled() and handle.when() > self.time()]
+        return min((handle.when() for handle in self._handles), default=None)
+
+    def end(self) -> None:
+        """Cancel what still runs, and close."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        self.run_forever()
+        self.close()
+
+    def settle(self) -> None:
+        """Run until nothing moves; what waits for a later time goes on waiting."""
+        self.run_forever()
+
+    def call(self, function: Callable[[], Result]) -> Result:
+        """Call a function inside the loop, and run until nothing moves."""
+
+        async def within() -> Result:
+            return function()
+
+        return self.complete(within())
+
+    def complete(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        """Run until nothing moves, and return what a coroutine has returned by then.
+
+        Raises:
+            TimeoutError: it still waits for something.
+        """
+        task = self.create_task(coroutine)
+        self.run_forever()
+        if not task.done():
+            task.cancel()
+            self.run_forever()
+            raise TimeoutError("a hook of the worker waits for something that does not come on a bench")
+        return task.result()
+
+    def _idle(self) -> None:
+        if not self._turn():
+            self.stop()
+
+
+class _PaperSelector(selectors.SelectSelector):
+    """Looks at real descriptors, such as that which threads wake the loop by, and tells when there is nothing to do."""
+
+    def __init__(self, idle: Callable[[], object]) -> None:
+        super().__init__()
+        self._idle = idle
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready now."""
+        ready = super().select(0)
+        # The loop asks for no wait while calls of its own are due.
+        if not ready and timeout != 0:
+            self._idle()
+        return ready

@@ -1,0 +1,132 @@
+"""Framed input: hands a service whole messages in place of bytes as they came.
+
+The framing is asked for one message after the other, so that a plugin which pauses, closes or changes the framing in
+the middle of a batch is obeyed at once; what the framing still holds waits there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reactorhost.framing import Framing, FramingError
+
+if TYPE_CHECKING:
+    from reactorhost.connection import Connection
+    from reactorhost.worker.service import RunningService
+
+
+class Source(Protocol):
+    """The transport whose bytes are framed; `takes_input` says whether the plugins want another message now."""
+
+    connection: Connection
+
+    takes_input: bool
+
+    def read_raw(self) -> None:
+        """Go on without a framing."""
+
+    def read_on(self) -> None:
+        """Go on reading, if nothing is against it."""
+
+
+class FramedInput:
+    """What stands between a transport and its service when the connection has a framing.
+
+    Attributes:
+        framing: makes the messages; None once the connection goes on without one and the last bytes are on their way.
+    """
+
+    __slots__ = ("_fed_something", "_going_on", "_messages", "_service", "_source", "framing")
+
+    def __init__(self, source: Source, service: RunningService, framing: Framing) -> None:
+        self._source = source
+        self._service = service
+        # What the framing was fed and has not given yet.
+        self._messages: Iterator[bytes] | None = None
+        self._going_on = False
+        self._fed_something = False
+        self.framing: Framing | None = _with_feed(framing)
+
+    def receive(self, connection: Connection, data: bytes) -> None:
+        """Take bytes, and call the service for each message that they complete."""
+        # What was counted is a piece of the stream.
+        self._service.tally.messages -= 1
+        self._messages = self._fed(data)
+        self._deliver(connection)
+
+    def change(self, framing: Framing | None) -> None:
+        """Let another framing have what this one was not asked for yet; None: let the service have it as it is."""
+        rest = self._rest()
+        self.framing = None if framing is None else _with_feed(framing)
+        self._fed_something = False
+        if rest:
+            self._messages = self._fed(rest)
+            self.go_on_soon()
+        else:
+            self._exhausted()
+
+    def go_on_soon(self) -> bool:
+        """Call the service for what waits once whoever is at work has finished; False when nothing waits."""
+        if self._messages is None:
+            return False
+        if not self._going_on:
+            self._going_on = True
+            self._service.reactor.call_soon(self._go_on)
+        return True
+
+    def _go_on(self) -> None:
+        self._going_on = False
+        connection = self._source.connection
+        try:
+            self._deliver(connection)
+        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
+            self._service.receive_failed(connection, raised)
+        if self._messages is None:
+            self._source.read_on()
+
+    def _fed(self, data: bytes) -> Iterator[bytes]:
+        if self.framing is None:
+            return iter((data,))
+        self._fed_something = True
+        return iter(self.framing.feed(data))
+
+    def _deliver(self, connection: Connection) -> None:
+        service, source = self._service, self._source
+        count = 0
+        try:
+            while source.takes_input and (messages := self._messages) is not None:
+                for message in messages:
+                    count += 1
+                    service.receive(connection, message)
+                    if self._messages is not messages or not source.takes_input:
+                        break
+                else:
+                    self._exhausted()
+        except FramingError as error:
+            service.framing_broken(connection, error)
+        finally:
+            service.tally.messages += count
+
+    def _rest(self) -> bytes:
+        if self.framing is None:
+            return b"".join(self._messages or ())
+        take: Callable[[], bytes] | None = getattr(self.framing, "rest", None)
+        if take is not None:
+            return bytes(take())
+        if self._fed_something:
+            name = type(self.framing).__name__
+            raise TypeError(f"a {name} has no rest(), so the bytes that it holds cannot go to another framing")
+        return b""
+
+    def _exhausted(self) -> None:
+        self._messages = None
+        if self.framing is None:
+            self._source.read_raw()
+
+
+def _with_feed(framing: Any) -> Framing:
+    if not callable(getattr(framing, "feed", None)):
+        raise TypeError(f"a framing needs a method feed(data), which {framing!r} has not")
+    checked: Framing = framing
+    return checked

@@ -1,0 +1,111 @@
+"""Guest: lets an asyncio loop drive the reactor, so that both run in one thread and one wait.
+
+The reactor's own descriptor is registered with the loop, and one wake-up handles everything that is ready. The loop
+may be asyncio's or uvloop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from reactorhost.errors import ReactorhostError
+from reactorhost.reactor import Reactor
+
+_FAREWELL_SECONDS = 1.0
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """Return an event loop, `asyncio` or `uvloop`.
+
+    Raises:
+        ReactorhostError: uvloop is not installed.
+    """
+    if kind == "asyncio":
+        return asyncio.new_event_loop()
+    try:
+        import uvloop
+    except ImportError:
+        raise ReactorhostError("uvloop is not installed", hint="pip install 'reactorhost[uvloop]'") from None
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class Guest:
+    """A reactor that turns when a loop of asyncio lets it."""
+
+    def __init__(self, reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
+        self._reactor = reactor
+        self._loop = loop
+        self._turning = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._ticks = 0
+        self._tick_asked = False
+
+    def complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run the loop until a coroutine has finished; the reactor stands still meanwhile."""
+        self._loop.run_until_complete(coroutine)
+
+    def run(self) -> None:
+        """Turn until the reactor is stopped."""
+        self._reactor.begin(self._arrange)
+        self._loop.add_reader(self._reactor.fileno(), self._turn)
+        # uvloop takes the wake-up descriptor of signals for itself when it begins to run.
+        self._loop.call_soon(self._reactor.claim_signals)
+        self._arrange()
+        self._loop.run_forever()
+        self._loop.remove_reader(self._reactor.fileno())
+
+    def progress(self) -> int:
+        """Return a number that grows while the loop goes round; for another thread, which must ask repeatedly."""
+        if not self._tick_asked:
+            self._tick_asked = True
+            self._loop.call_soon_threadsafe(self._tick)
+        return self._ticks
+
+    def _tick(self) -> None:
+        self._tick_asked = False
+        self._ticks += 1
+
+    def close(self) -> list[str]:
+        """Cancel what still runs and close the loop; returns the names of tasks that would not end."""
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        stubborn: set[asyncio.Task[Any]] = set()
+        if left:
+            _, stubborn = self._loop.run_until_complete(asyncio.wait(left, timeout=_FAREWELL_SECONDS))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        return [task.get_name() for task in stubborn]
+
+    def _turn(self) -> None:
+        self._turning = True
+        self._reactor.turn(0)
+        self._turning = False
+        reactor = self._reactor
+        reactor.longest_turn = max(reactor.longest_turn, time.monotonic() - reactor.now)
+        if self._reactor.running:
+            self._arrange()
+        else:
+            self._loop.stop()
+
+    def _arrange(self) -> None:
+        """See to it that the loop lets the reactor turn when its next call is due."""
+        if self._turning:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        seconds = self._reactor.wait_seconds(time.monotonic())
+        if seconds == 0:
+            if self._soon is None:
+                self._soon = self._loop.call_soon(self._turn_soon)
+        elif seconds is not None:
+            self._alarm = self._loop.call_later(seconds, self._turn)
+
+    def _turn_soon(self) -> None:
+        self._soon = None
+        self._turn()

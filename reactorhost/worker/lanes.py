@@ -1,0 +1,232 @@
+"""Lanes: run the hooks of each connection one after the other, those that await something too.
+
+This is the one place where a coroutine function becomes a plain callable. A hook that finishes without waiting costs
+no turn of the loop where Python starts tasks eagerly (3.12). What comes meanwhile queues up, and past a bound the
+client is not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import sys
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from reactorhost.connection import CloseReason, Connection, transport_of
+from reactorhost.plugins.awaiting import was_cancelled
+from reactorhost.plugins.chain import Chain
+
+_HIGH_WATER = 64 * 1024
+_LOW_WATER = 16 * 1024
+_MOST_WAITING = 256
+_GRACE_SECONDS = 1.0
+
+Hook = Callable[..., Coroutine[Any, Any, object]]
+Failed = Callable[[str, Connection, BaseException], object]
+"""Called with the hook's name, the connection and what was raised."""
+
+
+class Lanes:
+    """The lanes of a worker's connections.
+
+    `stubborn` hears of a connection whose hook did not end when it was cancelled; it is left behind then.
+    """
+
+    def __init__(self, stubborn: Callable[[Connection], object]) -> None:
+        self._stubborn = stubborn
+        self._lanes: dict[Connection, Lane] = {}
+
+    def adapted(self, chain: Chain, failed: Failed) -> Chain:
+        """Return a chain whose hooks return at once, and run in their connection's lane."""
+
+        def laned(name: str, hook: Hook) -> Callable[..., None]:
+            return functools.partial(self._put, functools.partial(_run, hook, name, failed))
+
+        return dataclasses.replace(
+            chain,
+            connect=laned("connect", chain.connect),
+            receive=laned("receive", chain.receive),
+            close=laned("close", chain.close),
+            drain=laned("drain", chain.drain),
+        )
+
+    def finish(
+        self,
+        connection: Connection,
+        reason: CloseReason,
+        close: Callable[[Connection, CloseReason], object],
+        then: Callable[[], object],
+        patience_seconds: float,
+    ) -> None:
+        """Run the `close` hooks of a connection that is gone, after what still runs for it, then call `then`.
+
+        What waits is dropped. What runs is cancelled; when the plugin itself has closed the connection it may finish
+        before that, for as long as `patience_seconds`.
+        """
+        lane = self._lane(connection)
+        lane.end(
+            patience_seconds if reason is CloseReason.LOCAL else 0.0, functools.partial(self._stubborn, connection)
+        )
+
+        def forget() -> None:
+            del self._lanes[connection]
+            then()
+
+        close(connection, reason)
+        lane.when_empty(forget)
+
+    def hurry(self) -> None:
+        """Cancel whatever still runs for connections that are gone."""
+        for lane in tuple(self._lanes.values()):
+            lane.hurry()
+
+    def _put(self, hook: Hook, connection: Connection, *rest: Any) -> None:
+        self._lane(connection).put(hook, rest)
+
+    def _lane(self, connection: Connection) -> Lane:
+        lane = self._lanes.get(connection)
+        if lane is None:
+            lane = self._lanes[connection] = Lane(connection)
+        return lane
+
+
+class Lane:
+    """The calls of one connection: one runs, the others wait."""
+
+    __slots__ = (
+        "_cancelled",
+        "_connection",
+        "_ended",
+        "_give_up",
+        "_held",
+        "_on_empty",
+        "_patience",
+        "_run_number",
+        "_running",
+        "_task",
+        "_waiting",
+        "_waiting_bytes",
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: deque[tuple[Hook, tuple[Any, ...]]] = deque()
+        self._waiting_bytes = 0
+        self._held = False
+        self._running = False
+        # Counts up when a call is left behind, so that it finds out when it ends after all.
+        self._run_number = 0
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
+        self._ended = False
+        self._patience: asyncio.TimerHandle | None = None
+        self._give_up: Callable[[], object] | None = None
+        self._on_empty: Callable[[], object] | None = None
+
+    def put(self, hook: Hook, rest: tuple[Any, ...]) -> None:
+        """Call the hook when its turn comes, at once if nothing runs."""
+        self._waiting.append((hook, rest))
+        self._waiting_bytes += _size(rest)
+        if not self._running:
+            self._start()
+        elif not self._held and (self._waiting_bytes > _HIGH_WATER or len(self._waiting) > _MOST_WAITING):
+            self._held = True
+            transport_of(self._connection).hold(True)
+
+    def end(self, patience_seconds: float, give_up: Callable[[], object]) -> None:
+        """Drop what waits, and cancel what runs, at once or when patience is at an end."""
+        self._ended = True
+        self._waiting.clear()
+        self._give_up = give_up
+        if self._running:
+            self._patience = asyncio.get_running_loop().call_later(patience_seconds, self._cancel)
+
+    def hurry(self) -> None:
+        """Have no more patience."""
+        if self._ended and self._running and not self._cancelled:
+            self._cancel()
+
+    def when_empty(self, tell: Callable[[], object]) -> None:
+        """Call `tell` once everything that was put here has run."""
+        self._on_empty = tell
+        if not self._running:
+            tell()
+
+    def _start(self) -> None:
+        self._running = True
+        transport_of(self._connection).set_busy(True)
+        task = _eager(self._work(self._run_number))
+        if self._running and not task.done():
+            self._task = task
+
+    async def _work(self, number: int) -> None:
+        while self._waiting:
+            hook, rest = self._waiting.popleft()
+            self._waiting_bytes -= _size(rest)
+            if self._held and self._waiting_bytes <= _LOW_WATER:
+                self._held = False
+                transport_of(self._connection).hold(False)
+            await hook(self._connection, *rest)
+            if number != self._run_number:
+                return
+            if self._cancelled:
+                self._forgive()
+        self._running = False
+        self._task = None
+        transport_of(self._connection).set_busy(False)
+        if self._on_empty is not None:
+            self._on_empty()
+
+    def _forgive(self) -> None:
+        """Let the next call run as if nobody had been cancelled."""
+        self._cancelled = False
+        if self._patience is not None:
+            self._patience.cancel()
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+
+    def _cancel(self) -> None:
+        if not self._running or self._task is None:
+            return
+        if self._patience is not None:
+            self._patience.cancel()
+        self._cancelled = True
+        self._task.cancel()
+        self._patience = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._leave_behind)
+
+    def _leave_behind(self) -> None:
+        """Go on without a call that does not end; what it still does is its own affair."""
+        if self._running and self._cancelled:
+            self._cancelled = False
+            self._run_number += 1
+            assert self._give_up is not None
+            self._give_up()
+            self._start()
+
+
+async def _run(hook: Hook, name: str, failed: Failed, connection: Connection, *rest: Any) -> None:
+    """Call a hook; what it raises goes to `failed`, but for the end that a cancelled one has."""
+    try:
+        await hook(connection, *rest)
+    except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
+        if not (isinstance(raised, asyncio.CancelledError) and was_cancelled()):
+            failed(name, connection, raised)
+
+
+def _size(rest: tuple[Any, ...]) -> int:
+    return len(rest[0]) if rest and isinstance(rest[0], bytes) else 0
+
+
+if sys.version_info >= (3, 12):
+
+    def _eager(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+
+else:
+
+    def _eager(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work)

@@ -1,0 +1,116 @@
+"""The guide's page on framings: a real host serves every example, and what goes wrong is said as written there."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clients import ended, read_exactly
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "guide" / "framing.md"
+EXAMPLES = sorted((DOCS / "examples").glob("framing_*.py"))
+
+Serving = Callable[..., LiveHost]
+
+
+@pytest.fixture
+def serving(live_host: Callable[..., LiveHost]) -> Serving:
+    """Start a host of one worker with an example of the page."""
+    return lambda name, *settings: live_host("--plugin", str(DOCS / "examples" / name), "--workers", "1", *settings)
+
+
+def exchanged(client: socket.socket, pieces: list[bytes], answer: bytes) -> None:
+    """Send pieces, and read the answer, which is only whole after the last."""
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for piece in pieces:
+        client.sendall(piece)
+    assert read_exactly(client, len(answer)) == answer
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_file_stands_in_the_page(path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert path.read_text(encoding="utf-8") in blocks
+    assert sum("hookimpl" in block for block in blocks) == len(EXAMPLES)
+
+
+def test_lines_are_whole_however_they_come_and_one_that_is_too_long_closes(serving: Serving) -> None:
+    host = serving("framing_lines.py")
+    nc = subprocess.run(
+        ["nc", "-N", *map(str, host.address())],
+        input=b"hello\r\ntwo\nnot a line",
+        capture_output=True,
+        timeout=DEADLINE_SECONDS,
+        check=True,
+    )
+    assert nc.stdout == b"HELLO\nTWO\n"
+    with host.connect() as client:
+        exchanged(client, [b"f", b"i", b"rst\r", b"\nsecond\nthi", b"rd\n"], b"FIRST\nSECOND\nTHIRD\n")
+        client.sendall(b"last\n" + b"x" * 8194)
+        assert read_exactly(client, 5) == b"LAST\n"
+        assert ended(client)
+    line = host.wait_for_log("framing_broken")
+    assert re.search(
+        r" warning framing_broken .*service=default peer=127\.0\.0\.1:\d+ connection=2 "
+        r'reason="a line of more than 8192 bytes"',
+        line,
+    )
+
+
+def test_lines_become_binary_in_the_middle_of_what_came(serving: Serving) -> None:
+    host = serving("framing_upgrade.py")
+    with host.connect() as client:
+        exchanged(client, [b"Ada\r\nBINARY\r\n\0\3abc\0", b"\2de"], b"hello Ada\r\nOK\r\n\0\3cba\0\2ed")
+        client.sendall(b"\x20\0")
+        assert ended(client)
+    assert 'reason="a length of 8192 where at most 4096 is allowed"' in host.wait_for_log("framing_broken")
+
+
+def test_header_before_the_length_is_part_of_the_message(serving: Serving) -> None:
+    host = serving("framing_header.py")
+    with host.connect() as client:
+        exchanged(client, [b"\1\0\5hi\1", b"\0\3"], b"\2\0\5hi\2\0\3")
+        client.sendall(b"\1\0\2")
+        assert ended(client)
+    assert 'reason="a length of 2 where at least 3 is needed"' in host.wait_for_log("framing_broken")
+
+
+def test_framing_of_ones_own(serving: Serving) -> None:
+    host = serving("framing_own.py")
+    with host.connect() as client, host.connect() as other:
+        client.sendall(b"\0\0")
+        exchanged(other, [b"\0\0\1x"], b"\0\0\1x")
+        exchanged(client, [b"\3a", b"bc\0\0\0"], b"\0\0\3abc\0\0\0")
+        client.sendall(b"\1\0\1")
+        assert ended(client)
+        exchanged(other, [b"\0\0\1y"], b"\0\0\1y")
+    assert 'reason="a length of 65537 where at most 65536 is allowed"' in host.wait_for_log("framing_broken")
+
+
+def test_operator_chooses_the_framing_and_wins_over_the_plugin(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    config = tmp_path / "host.toml"
+    examples = DOCS / "examples"
+    config.write_text(
+        "[host]\nworkers = 1\n"
+        f'[service.feed]\nlisten = "tcp://127.0.0.1:0"\nplugins = ["{examples}/framing_by_operator.py"]\n'
+        'framing = { kind = "delimited", delimiter = "\\r\\n\\r\\n", max_size = "1KiB" }\n'
+        f'[service.cells]\nlisten = "tcp://127.0.0.1:0"\nplugins = ["{examples}/framing_lines.py"]\n'
+        'framing = { kind = "fixed", size = 4 }\n'
+    )
+    host = live_host("--config", str(config))
+    with host.connect("feed") as client:
+        exchanged(client, [b"a\r\n\r", b"\nbcd\r\n\r\n"], b"1 bytes\n3 bytes\n")
+        client.sendall(b"x" * 1028)
+        assert ended(client)
+    assert 'reason="a message of more than 1024 bytes"' in host.wait_for_log("framing_broken")
+    with host.connect("cells") as client:
+        exchanged(client, [b"abc\n", b"de"], b"ABC\n")

@@ -1,0 +1,386 @@
+"""Async hooks: their order, what waits meanwhile, and what cancels them; on a bench, whose clock stands still."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reactorhost import CloseReason, Connection, Worker, hookimpl
+from reactorhost.testing import PluginBench
+
+Bench = Callable[..., PluginBench]
+
+
+class Slow:
+    """Answers every message a second later, and notes what happens."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    @hookimpl
+    async def connect(self, connection: Connection) -> None:
+        await asyncio.sleep(1)
+        self.seen.append("connect")
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        self.seen.append(data)
+        await asyncio.sleep(1)
+        connection.send(data.upper())
+
+    @hookimpl
+    async def close(self, connection: Connection, reason: CloseReason) -> None:
+        await asyncio.sleep(1)
+        self.seen.append(reason)
+
+
+def test_hooks_of_one_connection_run_one_after_the_other(plugin_bench: Bench) -> None:
+    plugin = Slow()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"a")
+    client.send(b"b")
+    assert plugin.seen == []
+    bench.advance(1)
+    assert plugin.seen == ["connect", b"a"]
+    assert client.received == b""
+    bench.advance(1)
+    assert plugin.seen == ["connect", b"a", b"b"]
+    assert client.received == b"A"
+    bench.advance(1)
+    assert client.received == b"AB"
+
+
+def test_connections_do_not_wait_for_each_other(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Slow())
+    clients = [bench.connect() for _ in range(3)]
+    for client in clients:
+        client.send(b"x")
+    bench.advance(2)
+    assert [client.received for client in clients] == [b"X"] * 3
+
+
+def test_a_client_that_sent_its_end_still_gets_its_answer(plugin_bench: Bench) -> None:
+    plugin = Slow()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"a")
+    client.end()
+    bench.advance(2)
+    assert client.received == b"A"
+    bench.advance(1)
+    assert plugin.seen == ["connect", b"a", CloseReason.PEER]
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_hook_whose_client_is_gone_is_cancelled(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Waiting:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+        @hookimpl
+        def close(self, connection: Connection, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Waiting())
+    client = bench.connect()
+    client.send(b"x")
+    client.send(b"never handed over")
+    client.reset()
+    assert seen == ["cancelled", CloseReason.PEER]
+
+
+def test_a_hook_that_closed_its_connection_may_finish(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Saves:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.close()
+            await asyncio.sleep(3)
+            seen.append("saved")
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Saves(), close_timeout=5)
+    bench.connect().send(b"x")
+    bench.advance(4)
+    assert seen == ["saved", CloseReason.LOCAL]
+
+
+def test_its_patience_ends_with_close_timeout(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Dawdles:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.abort()
+            await asyncio.sleep(30)
+            seen.append("never")
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Dawdles(), close_timeout=5)
+    bench.connect().send(b"x")
+    bench.advance(4.9)
+    assert seen == []
+    bench.advance(0.2)
+    assert seen == [CloseReason.LOCAL]
+
+
+def test_a_hook_that_does_not_let_itself_be_cancelled_is_left_behind(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Stubborn:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            while True:
+                try:
+                    return await asyncio.sleep(3)
+                except asyncio.CancelledError:
+                    seen.append("no")
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Stubborn())
+    client = bench.connect()
+    client.send(b"x")
+    client.reset()
+    assert seen == ["no"]
+    with pytest.raises(TimeoutError, match="did not end when it was cancelled"):
+        bench.advance(1.1)
+    assert seen == ["no", CloseReason.PEER]
+    bench.advance(10)
+    assert seen == ["no", CloseReason.PEER]
+
+
+def test_close_reaches_every_plugin_when_connect_is_cancelled(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class First:
+        @hookimpl
+        async def connect(self, connection: Connection) -> None:
+            await asyncio.get_running_loop().create_future()
+
+        @hookimpl
+        def close(self, reason: CloseReason) -> None:
+            seen.append(("first", reason))
+
+    class Second:
+        @hookimpl
+        def connect(self) -> None:
+            seen.append("connect")
+
+        @hookimpl
+        async def close(self, reason: CloseReason) -> None:
+            seen.append(("second", reason))
+
+    client = plugin_bench(First(), Second()).connect()
+    client.reset()
+    assert seen == ["connect", ("first", CloseReason.PEER), ("second", CloseReason.PEER)]
+
+
+@pytest.mark.parametrize("failing", ["connect", "receive", "drain"])
+def test_an_exception_closes_the_connection(plugin_bench: Bench, failing: str) -> None:
+    async def fail(self: object, connection: Connection) -> None:
+        await asyncio.sleep(0)
+        raise ValueError("out of an async hook")
+
+    plugin = type("Failing", (), {failing: hookimpl(fail)})()
+    bench = plugin_bench(plugin)
+    with pytest.raises(ValueError, match="out of an async hook"):  # noqa: PT012  each hook at its own time
+        client = bench.connect()
+        client.send(b"x")
+        bench.drain()
+    (only,) = bench._clients.values()
+    assert only.closed is CloseReason.ERROR
+
+
+def test_what_was_cancelled_by_others_is_an_error_of_the_plugin(plugin_bench: Bench) -> None:
+    class AwaitsTheDead:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            future = asyncio.get_running_loop().create_future()
+            future.cancel()
+            await future
+
+    client = plugin_bench(AwaitsTheDead()).connect()
+    with pytest.raises(Exception, match="CancelledError"):
+        client.send(b"x")
+    assert client.closed is CloseReason.ERROR
+
+
+def test_plain_and_async_plugins_share_a_chain_in_order(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Plain:
+        @hookimpl
+        def receive(self, data: bytes) -> object:
+            seen.append("plain")
+            return True if data == b"mine" else None
+
+    class Async:
+        @hookimpl(tryfirst=True)
+        async def receive(self, data: bytes) -> object:
+            await asyncio.sleep(0)
+            seen.append("async")
+            return True if data == b"first" else None
+
+    class Around:
+        @hookimpl(wrapper=True)
+        def receive(self) -> Any:
+            seen.append("before")
+            result = yield
+            seen.append(f"after {result}")
+            return result
+
+    client = plugin_bench(Plain(), Async(), Around()).connect()
+    client.send(b"first")
+    client.send(b"mine")
+    assert seen == ["before", "async", "after True", "before", "async", "plain", "after True"]
+
+
+def test_what_waits_for_a_hook_is_bounded(plugin_bench: Bench) -> None:
+    plugin = Slow()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    for _ in range(20):
+        client.send(bytes(16 * 1024))
+    waiting = len(client._socket.incoming)
+    assert waiting > 10, "the client is not read any more"
+    bench.advance(30)
+    assert len(client.received) == 20 * 16 * 1024
+
+
+def test_a_silent_client_is_not_idle_while_its_answer_is_made(plugin_bench: Bench) -> None:
+    class Thinks:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(10)
+            connection.send(data)
+
+    bench = plugin_bench(Thinks(), idle_timeout=3)
+    client = bench.connect()
+    client.send(b"x")
+    bench.advance(10)
+    assert client.received == b"x"
+    bench.advance(3.1)
+    assert client.closed is CloseReason.IDLE
+
+
+def test_drained_waits_until_the_client_has_read(plugin_bench: Bench) -> None:
+    seen: list[bool] = []
+
+    class Sends:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.send(bytes(1 << 20))
+            seen.append(await connection.drained())
+
+    bench = plugin_bench(Sends())
+    client, other = bench.connect(), bench.connect()
+    for each in (client, other):
+        each.pause()
+        each.send(b"x")
+    assert seen == []
+    client.resume()
+    assert seen == [True]
+    other.connection.abort()
+    bench.settle()
+    assert seen == [True, False]
+
+
+def test_timers_may_be_async_and_end_with_their_connection(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Ticks:
+        async def tick(self, name: str) -> None:
+            await asyncio.sleep(1)
+            seen.append(name)
+
+        @hookimpl
+        async def worker_start(self, worker: Worker) -> None:
+            worker.call_later(1, self.tick, "worker")
+
+        @hookimpl
+        async def connect(self, connection: Connection) -> None:
+            connection.call_later(2, self.tick, str(connection.id))
+
+    bench = plugin_bench(Ticks())
+    first, second = bench.connect(), bench.connect()
+    bench.advance(2.5)
+    second.reset()
+    bench.advance(10)
+    assert seen == ["worker", "1"]
+    assert first.closed is None
+
+
+def test_an_async_interval_begins_when_the_call_before_has_ended(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Every:
+        async def tick(self) -> None:
+            seen.append("begin")
+            await asyncio.sleep(5)
+            seen.append("end")
+
+        @hookimpl
+        def worker_start(self, worker: Worker) -> None:
+            worker.call_every(1, self.tick)
+
+        @hookimpl
+        async def connect(self) -> None:
+            """Make this a worker with async hooks."""
+
+    plugin_bench(Every()).advance(12.5)
+    assert seen == ["begin", "end", "begin", "end"]
+
+
+def test_an_async_timer_in_a_plain_worker_is_an_error(plugin_bench: Bench) -> None:
+    class Plain:
+        async def tick(self) -> None:
+            """Never called."""
+
+        @hookimpl
+        def worker_start(self, worker: Worker) -> None:
+            worker.call_later(1, self.tick)
+
+    bench = plugin_bench(Plain())
+    with pytest.raises(TypeError, match="needs a worker with async hooks"):
+        bench.advance(1)
+
+
+def test_worker_hooks_may_be_async(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Starts:
+        @hookimpl
+        async def worker_start(self, worker: Worker) -> None:
+            await asyncio.sleep(0)
+            seen.append(f"start {worker.plugin}")
+
+        @hookimpl
+        async def worker_stop(self) -> None:
+            await asyncio.sleep(0)
+            seen.append("stop")
+
+    with PluginBench(Starts()) as bench:
+        assert seen == ["start Starts"]
+        bench.connect().end()
+    assert seen == ["start Starts", "stop"]

@@ -1,0 +1,261 @@
+"""A connection with a framing: the plugin gets whole messages, in order, each once, however it treats them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from reactorhost import CloseReason, Connection, FramingError, LengthPrefixed, Lines, hookimpl
+from reactorhost.testing import HostFailedError, PluginBench
+
+Bench = Callable[..., PluginBench]
+
+
+class Framed:
+    """Collects lines of at most ten bytes."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    @hookimpl
+    def framing(self, service: str) -> object:
+        assert service == "default"
+        return self.said()
+
+    def said(self) -> object:
+        return Lines(max_size=10)
+
+    @hookimpl
+    def receive(self, connection: Connection, data: bytes) -> None:
+        self.seen.append(data)
+        self.take(connection, data)
+
+    def take(self, connection: Connection, data: bytes) -> None:
+        """Do something with it."""
+
+
+def test_the_plugin_gets_whole_messages(plugin_bench: Bench) -> None:
+    plugin = Framed()
+    client = plugin_bench(plugin).connect()
+    for piece in (b"on", b"e\ntwo\r\n", b"thr", b"ee", b"\n\nfour"):
+        client.send(piece)
+    assert plugin.seen == [b"one", b"two", b"three", b""]
+
+
+def test_each_connection_has_a_framing_of_its_own(plugin_bench: Bench) -> None:
+    plugin = Framed()
+    bench = plugin_bench(plugin)
+    first, second = bench.connect(), bench.connect()
+    first.send(b"a")
+    second.send(b"b\n")
+    first.send(b"\n")
+    assert plugin.seen == [b"b", b"a"]
+
+
+def test_a_message_past_the_limit_closes_after_those_before_it(plugin_bench: Bench) -> None:
+    class Answers(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send_message(data.upper())
+
+    plugin = Answers()
+    client = plugin_bench(plugin).connect()
+    client.send(b"one\ntwo\n" + b"x" * 20)
+    assert plugin.seen == [b"one", b"two"]
+    assert client.received == b"ONE\nTWO\n"
+    assert client.closed is CloseReason.FRAMING
+
+
+def test_a_plugin_may_call_its_client_wrong_too(plugin_bench: Bench) -> None:
+    class Strict(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            raise FramingError("a verb that is none")
+
+    plugin = Strict()
+    client = plugin_bench(plugin).connect()
+    client.send(b"one\ntwo\n")
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.FRAMING
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_no_message_comes_after_the_plugin_has_closed(plugin_bench: Bench, how: str) -> None:
+    class Closes(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            getattr(connection, how)()
+
+    plugin = Closes()
+    client = plugin_bench(plugin).connect()
+    client.send(b"one\ntwo\nthree\n")
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.LOCAL
+
+
+def test_a_pause_holds_back_what_has_come_already(plugin_bench: Bench) -> None:
+    class Pauses(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.pause()
+
+    plugin = Pauses()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"one\ntwo\nthree\n")
+    client.send(b"four\n")
+    for seen in ([b"one"], [b"one", b"two"], [b"one", b"two", b"three"], [b"one", b"two", b"three", b"four"]):
+        assert plugin.seen == seen
+        client.connection.resume()
+        bench.settle()
+
+
+def test_a_client_that_does_not_read_its_answers_gets_no_more_of_them(plugin_bench: Bench) -> None:
+    class Generous(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(bytes(50_000))
+
+    plugin = Generous()
+    client = plugin_bench(plugin).connect()
+    client.pause()
+    client.send(b"x\n" * 1000)
+    assert len(plugin.seen) == 2
+    client.resume()
+    assert len(plugin.seen) == 1000
+    assert len(client.received) == 1000 * 50_000
+
+
+def test_the_framing_may_change_in_the_middle_of_a_batch(plugin_bench: Bench) -> None:
+    class Upgrades(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            if data == b"binary":
+                connection.framing = LengthPrefixed(">H")
+            elif data == b"raw":
+                connection.framing = None
+            elif data == b"text":
+                connection.framing = Lines()
+
+    plugin = Upgrades()
+    client = plugin_bench(plugin).connect()
+    client.send(b"hello\nbinary\n\x00\x03a\nb\x00\x03raw")
+    client.send(b"as it")
+    client.send(b" comes\n")
+    assert plugin.seen == [b"hello", b"binary", b"a\nb", b"raw", b"as it", b" comes\n"]
+    assert client.connection.framing is None
+    client.send(b"text")
+    client.send(b"li")
+    client.send(b"ne\nraw\nrest")
+    assert plugin.seen[6:] == [b"text", b"line", b"raw", b"rest"]
+
+
+def test_a_framing_may_be_set_between_messages(plugin_bench: Bench) -> None:
+    plugin = Framed()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"\x00\x02")
+    client.connection.framing = LengthPrefixed(">H")
+    client.send(b"ok")
+    client.send(b"\x00\x01\n")
+    assert plugin.seen == [b"ok", b"\n"]
+
+
+def test_each_message_is_counted_once(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Framed())
+    client = bench.connect()
+    for piece in (b"a\nb\nc", b"d", b"\n", b"e\n"):
+        client.send(piece)
+    assert bench._service.tally.messages == 4
+
+
+class Pairs:
+    """A framing with nothing but `feed`."""
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self.held += data
+        while len(self.held) >= 2:
+            pair, self.held = self.held[:2], self.held[2:]
+            yield pair
+
+
+@pytest.mark.parametrize("said", [Pairs(), Pairs, functools.partial(Pairs)], ids=["pattern", "class", "callable"])
+def test_any_object_with_feed_is_a_framing(plugin_bench: Bench, said: object) -> None:
+    class Brings(Framed):
+        def said(self) -> object:
+            return said
+
+    plugin = Brings()
+    bench = plugin_bench(plugin)
+    first, second = bench.connect(), bench.connect()
+    first.send(b"a")
+    second.send(b"bcd")
+    first.send(b"A")
+    assert plugin.seen == [b"bc", b"aA"]
+    with pytest.raises(TypeError, match=r"a Pairs, which has no frame\(message\)"):
+        first.connection.send_message(b"xy")
+    with pytest.raises(TypeError, match=r"a Pairs has no rest\(\), so the bytes that it holds cannot"):
+        second.connection.framing = Lines()
+
+
+def test_send_message_without_a_framing_says_so(plugin_bench: Bench) -> None:
+    class Raw:
+        @hookimpl
+        def receive(self, data: bytes) -> None:
+            """Take it."""
+
+    client = plugin_bench(Raw()).connect()
+    with pytest.raises(TypeError, match="this connection has no framing"):
+        client.connection.send_message(b"x")
+
+
+@pytest.mark.parametrize("said", [7, "lines", lambda: 7], ids=["number", "text", "maker"])
+def test_what_is_no_framing_is_refused_when_the_plugin_is_loaded(said: object) -> None:
+    class Wrong(Framed):
+        def said(self) -> object:
+            return said
+
+    with pytest.raises(HostFailedError, match=r"framing: .* has no method feed\(data\)") as failed:
+        PluginBench(Wrong()).start()
+    assert failed.value.status == 4
+
+
+def test_an_error_in_a_framing_of_the_plugin_is_the_plugin_s(plugin_bench: Bench) -> None:
+    class Broken:
+        def feed(self, data: bytes) -> Iterator[bytes]:
+            yield b"one"
+            raise KeyError(data)
+
+    class Brings(Framed):
+        def said(self) -> object:
+            return Broken()
+
+    plugin = Brings()
+    client = plugin_bench(plugin).connect()
+    with pytest.raises(KeyError):
+        client.send(b"x")
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.ERROR
+
+
+def test_messages_of_async_hooks_keep_their_order(plugin_bench: Bench) -> None:
+    import asyncio
+
+    seen: list[bytes] = []
+
+    class Slow:
+        @hookimpl
+        def framing(self) -> object:
+            return Lines()
+
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(1)
+            seen.append(data)
+            connection.send_message(data)
+
+    bench = plugin_bench(Slow())
+    client = bench.connect()
+    client.send(b"x\n" * 1000 + b"last\n")
+    bench.advance(2000)
+    assert seen == [b"x"] * 1000 + [b"last"]
+    assert len(client.received) == 2005
