@@ -6,6 +6,8 @@ the loop: `run`, `cancel`, `deliver` and whatever a plugin is called with.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import sys
 import threading
@@ -41,6 +43,7 @@ class ThreadTask(Generic[T]):
         "_error",
         "_function",
         "_futures",
+        "_loop",
         "_otherwise",
         "_result",
         "_then",
@@ -69,6 +72,7 @@ class ThreadTask(Generic[T]):
         self._done = False
         self._cancelled = False
         self._untold = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._futures: list[asyncio.Future[T]] = []
 
     def __repr__(self) -> str:
@@ -77,7 +81,10 @@ class ThreadTask(Generic[T]):
     @property
     def name(self) -> str:
         """Return the name of the function."""
-        return str(getattr(self._function, "__qualname__", None) or repr(self._function))
+        function: Any = self._function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return str(getattr(function, "__qualname__", type(function).__qualname__))
 
     def cancel(self) -> None:
         """Do not run it if it still waits; if it runs or has run, drop what comes of it."""
@@ -100,6 +107,10 @@ class ThreadTask(Generic[T]):
         else:
             self._futures.append(future)
             future.add_done_callback(self._left)
+            # The loop hears of it by itself: while worker_start is awaited no reactor turns. And once now, for a thread
+            # that was done before it could know.
+            self._loop = future.get_loop()
+            self._loop.call_soon(self._threads.deliver)
         return future.__await__()
 
     def __del__(self) -> None:
@@ -115,6 +126,13 @@ class ThreadTask(Generic[T]):
         """Keep what came of it until the loop tells; in a thread."""
         self._result = result
         self._error = error
+
+    def wake_awaiting(self) -> None:
+        """Let the loop of whoever awaits it deliver; in a thread."""
+        if self._loop is not None:
+            # It may be closed by now: the worker has left, and nobody waits.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._threads.deliver)
 
     def settle(self) -> None:
         """Tell what came of it; on the loop."""
@@ -299,6 +317,7 @@ class Threads:
             with self._lock:
                 self._running.discard(task)
             self._wake()
+            task.wake_awaiting()
             del task
 
     def _next(self, ticket: object) -> ThreadTask[Any] | None:

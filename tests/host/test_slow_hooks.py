@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,32 @@ def worker_start(worker):
         assert f"plugin=made hook=then where={line_of(plugin)}" in log
         (tmp_path / "release").touch()
         host.wait_for_log("slow_hook_ended")
+
+
+def test_a_worker_that_has_much_to_do_in_one_turn_is_not_slow(live_host: Hosts, write_plugin: Write) -> None:
+    plugin = write_plugin(
+        """
+import time
+
+@hookimpl
+def receive(connection, data):
+    time.sleep(0.1)
+    connection.send(data)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "500ms")
+    (worker,) = host.workers()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(host.connect()) for _ in range(12)]
+        host.until(lambda found: found["totals"]["connections"] == 12)
+        # All of them are ready when it goes on.
+        os.kill(worker["pid"], signal.SIGSTOP)
+        for client in clients:
+            client.sendall(b"x")
+        os.kill(worker["pid"], signal.SIGCONT)
+        assert [client.recv(1) for client in clients] == [b"x"] * 12
+        host.until(lambda found: found["workers"][0]["lag_max_seconds"] > 0.5, "a turn with all of them")
+    assert "slow_hook" not in host.log()
 
 
 @pytest.mark.parametrize("limit", ["0", "50ms"])

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import pytest
@@ -220,6 +221,20 @@ def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Lo
     assert seen == ["idle"]
 
 
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (fail, "fail"),
+        ([].append, "list.append"),
+        (partial(partial(fail, ValueError("x" * 10_000))), "fail"),
+        (Loop(), "Loop"),
+    ],
+)
+def test_a_task_goes_by_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
+    task: ThreadTask[Any] = ThreadTask(loop.threads, "made", function, (), None, None)
+    assert (task.name, repr(task)) == (name, f"<ThreadTask {name}>")
+
+
 def test_at_the_end_without_anything_to_do_it_is_idle_at_once(loop: Loop) -> None:
     seen: list[object] = []
     loop.threads.finish(lambda: seen.append("idle"))
@@ -298,6 +313,19 @@ def test_a_task_can_be_awaited_for_its_result_more_than_once() -> None:
         task = loop.run(int, "7")
         assert [await task, await task] == [7, 7]
         assert await asyncio.gather(*(loop.run(int, number) for number in range(5))) == [0, 1, 2, 3, 4]
+
+    in_asyncio(test)
+
+
+def test_a_task_can_be_awaited_where_no_reactor_turns() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        loop.threads._wake = lambda: None
+        assert await loop.run(int, "7") == 7
+        began = threading.Event()
+        early = loop.run(began.set)
+        assert began.wait(DEADLINE_SECONDS)
+        loop.threads.join()
+        await early
 
     in_asyncio(test)
 
