@@ -1,4 +1,4 @@
-"""UDP: one socket a slot, every datagram answered whatever an operator does, and the limits of a transport without streams."""
+"""UDP: one socket a slot, every datagram answered whatever an operator does, and what datagrams cannot have."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -236,6 +237,41 @@ def test_an_answer_from_a_timer_is_sent_after_a_reload(live_host: Hosts, write_p
         assert client.recv(100) == b"%d" % old
     assert json.loads(host.read_line()) == [True, 4 + len(str(old))]
     host.until(lambda status: len(status["workers"]) == 1, "the end of the old worker")
+
+
+def test_a_slot_is_not_retired_while_its_worker_still_owes_an_answer(live_host: Hosts, write_plugin: Plugins) -> None:
+    # While that worker has its copy, the kernel goes on giving datagrams to the slot's socket.
+    plugin = write_plugin(
+        "import asyncio, os, pathlib\nslots = []\n"
+        "def wait(): open(pathlib.Path(__file__).with_suffix('.gate')).read()\n"
+        "@hookimpl\ndef worker_start(worker):\n    slots.append(worker.slot)\n"
+        "@hookimpl\nasync def receive(connection, data):\n"
+        "    if data == b'hold' and slots == [1]:\n"
+        "        slots.append('held')\n        print('held', flush=True)\n        await asyncio.to_thread(wait)\n"
+        "    connection.send(data)\n"
+    )
+    gate = Path(plugin).with_suffix(".gate")
+    os.mkfifo(gate)
+    host = live_host("--plugin", plugin, *UDP, "--workers", "2", "--retire-delay", "0.1")
+    (address,) = udp_addresses(host)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(udp_client(address)) for _ in range(32)]
+        for client in clients:
+            client.send(b"hold")
+        assert host.read_line() == "held"
+        scale(host, 1)
+        with CountingClients(address) as others:
+            host.until(lambda status: status["slots"][1]["adopted_by"])
+            began = time.monotonic()
+            # Longer than the delay: by now the slot would be gone.
+            while time.monotonic() < began + 0.5:
+                others.more(200)
+            assert others.lost() == []
+        assert len(host.status()["slots"]) == 2
+        with gate.open("w"):
+            pass
+        assert [client.recv(10) for client in clients] == [b"hold"] * 32
+    host.until(lambda status: len(status["slots"]) == 1, "the end of the slot")
 
 
 # Who has the port.
