@@ -70,7 +70,8 @@ class PaperLoop(asyncio.SelectorEventLoop):
         Raises:
             TimeoutError: it still waits for something.
         """
-        task = self._awaited = self.create_task(coroutine)
+        task = self.create_task(coroutine)
+        self._awaited = task
         self._patience_ends = time.monotonic() + _THREAD_SECONDS
         self.run_forever()
         if not task.done():
