@@ -73,9 +73,11 @@ def _named(settings: Settings) -> list[str]:
 
 
 def _check_account(settings: Settings) -> None:
+    from reactorhost.master.unix_files import check_owners
     from reactorhost.worker.process import resolve_account
 
     resolve_account(settings.user, settings.group)
+    check_owners(settings)
 
 
 def _check_plugins(settings: Settings) -> None:

@@ -37,6 +37,8 @@ class Service:
     tls: Tls | None = None
     proxy_from: tuple[str, ...] = ()
     """Networks whose connections begin with a PROXY header; then nobody else may connect."""
+    max_datagram: int = 65535
+    """Bytes of the longest datagram that plugins are given."""
     unix_mode: int | None = None
     """As the umask makes it, when None."""
     unix_owner: str | None = None

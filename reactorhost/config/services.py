@@ -135,6 +135,7 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
         _check_complete(draft, problems)
         _check_plugins(draft, problems)
         _check_transport(draft, problems)
+        _check_kinds(draft, problems)
     _check_addresses(drafts, problems)
     return tuple(
         Service(
@@ -146,6 +147,7 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
             framing=draft.value("framing"),
             tls=_tls(draft),
             proxy_from=draft.values("proxy_from"),
+            max_datagram=draft.value("max_datagram"),
             unix_mode=draft.value("unix_mode"),
             unix_owner=draft.value("unix_owner"),
         )
@@ -199,6 +201,18 @@ def _check_transport(draft: Draft, problems: Problems) -> None:
         problems.add(what, draft.place("proxy_from"), "give the UDP address a service of its own")
     if "framing" in draft.given and schemes == {"udp"}:
         problems.add(f"{name} has only datagrams, which are messages already", draft.place("framing"))
+
+
+def _check_kinds(draft: Draft, problems: Problems) -> None:
+    """Note what is for a kind of address that the service has not."""
+    schemes = {each.scheme for each in draft.listen}
+    for key, scheme, words in (
+        ("unix_mode", "unix", "unix address"),
+        ("unix_owner", "unix", "unix address"),
+        ("max_datagram", "udp", "UDP address"),
+    ):
+        if key in draft.given and scheme not in schemes:
+            problems.add(f"service {draft.name!r} has {key} and no {words}", draft.place(key))
 
 
 def _check_complete(draft: Draft, problems: Problems) -> None:

@@ -212,6 +212,12 @@ TABLE: tuple[Setting, ...] = (
         "Longest time for a TLS handshake and a PROXY header: seconds, or 500ms, 2m.",
     ),
     _service(
+        "max_datagram",
+        values.size(1, 65535),
+        65535,
+        "Longest datagram that is handed to the plugins; a longer one is dropped: bytes, or 1KiB.",
+    ),
+    _service(
         "unix_mode",
         service_values.MODE,
         None,

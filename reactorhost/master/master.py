@@ -39,7 +39,7 @@ from reactorhost.worker.messages import Order, Report
 MOST_WORKERS = 256
 _PAGES = MOST_WORKERS * 8
 _RETIRE_RETRY_SECONDS = 1.0
-_FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog")
+_FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog", "peer_timeout")
 _STOP_PROGRESS_SECONDS = 1.0
 
 
@@ -294,7 +294,11 @@ class Master:
         member = self._roster.ready(pid, time.monotonic())
         if member is None:
             return
-        self._listeners.listen(member.slot)
+        try:
+            self._listeners.let_in(member.slot)
+        except OSError as error:
+            # It serves what can be served, and the next worker that is ready tries again.
+            self._log.error("slot_not_opened", slot=member.slot, error=error.strerror)
         self._crew.order(pid, {"order": Order.SERVE})
         self._log.info("worker_ready", slot=member.slot, pid=pid, generation=member.generation)
         self._recycles.ready(member)

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from reactorhost.config.settings import Settings
 from reactorhost.errors import error_of_system
 from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.master.binding import AddressInUseError
 from reactorhost.master.control import ControlServer
 from reactorhost.master.events import EventRing
-from reactorhost.master.listeners import AddressInUseError, Listeners
+from reactorhost.master.listeners import Listeners
 from reactorhost.master.master import Master
 from reactorhost.master.requests import Launch, Requests
 from reactorhost.master.rundir import RunDirectory
+from reactorhost.master.unix_files import check_owners
 from reactorhost.plugins import discovery
 from reactorhost.reactor import Reactor
 from reactorhost.status import StatusDocument
@@ -46,6 +48,7 @@ def run_host(settings: Settings, launch: Launch, on_started: Callable[[StatusDoc
         ReactorhostError: it never came up. No process and no file of it is left.
     """
     account = process.resolve_account(settings.user, settings.group)
+    check_owners(settings)
     rundir = RunDirectory(settings.run_dir, settings.pid_file)
     rundir.prepare()
     rundir.take_lock()
@@ -85,7 +88,7 @@ def _supervise(
 
     process.raise_descriptor_limit()
     process.name_process("rh-master")
-    listeners = Listeners(settings.services, settings.backlog)
+    listeners = Listeners(settings.services, settings.backlog, settings.peer_timeout)
     try:
         _bind(listeners, rundir)
         reactor = Reactor()

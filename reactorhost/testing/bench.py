@@ -24,7 +24,8 @@ from reactorhost.plugins import chain, framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.live import HostFailedError
-from reactorhost.testing.paper import PaperReactor, PaperSocket
+from reactorhost.testing.paper import PaperDatagrams, PaperReactor, PaperSocket
+from reactorhost.worker.datagrams import DatagramPort
 from reactorhost.worker.numbers import Numbers, Values
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _FAREWELL_SECONDS = 1.0
+_MOST_DATAGRAM_BYTES = 65507
 # Intervals add up with rounding: what is due this much later is due now.
 _CLOCK_SLACK = 1e-6
 _THREAD_SECONDS = 10.0
@@ -144,6 +146,7 @@ class PluginBench:
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
         self._reactor = PaperReactor()
         self._clients: dict[int, BenchClient] = {}
+        self._ports: list[DatagramPort] = []
         self._failures: list[Exception] = []
         self._thread_done = threading.Event()
         # One thread, so that the order of what it does is the same each time.
@@ -195,6 +198,24 @@ class PluginBench:
         self.settle()
         return client
 
+    def datagram(self, data: bytes, peer: tuple[str, int] | None = None) -> list[bytes]:
+        """Send one datagram, and return the answers; what is sent later, by a timer, is added to the same list.
+
+        Raises:
+            ValueError: `data` has no room in a datagram.
+        """
+        assert self._running, "the bench was not started, or has stopped"
+        if len(data) > _MOST_DATAGRAM_BYTES:
+            raise ValueError(f"a datagram has room for {_MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
+        sock = PaperDatagrams()
+        self._reactor.sockets[sock.fileno()] = sock
+        sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._ports))))
+        port = self._service.port(sock, lambda: None)
+        self._ports.append(port)
+        port.open()
+        self.settle()
+        return sock.answers
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and call every timer that is due meanwhile in its turn."""
         if seconds < 0:
@@ -238,6 +259,8 @@ class PluginBench:
     def _close_all(self) -> None:
         for transport in tuple(self._service.transports):
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
+        for port in self._ports:
+            port.abandon()
 
     def settle(self) -> None:
         """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.

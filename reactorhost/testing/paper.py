@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,11 +13,14 @@ from typing import Any
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor.timers import Timer, Timers
 
+_MOST_DATAGRAM_BYTES = 65507
+
+# No descriptor has such a number.
+_numbers = itertools.count(1_000_000)
+
 
 class PaperSocket:
     """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
-
-    _numbers = itertools.count(1_000_000)
 
     def __init__(self) -> None:
         self.incoming: deque[bytes | Exception] = deque()
@@ -23,7 +28,7 @@ class PaperSocket:
         self.reading = True
         self.finished = False
         self.ended = False
-        self._number = next(self._numbers)
+        self._number = next(_numbers)
 
     def ready(self) -> int:
         """Return what a selector would tell of it."""
@@ -67,12 +72,69 @@ class PaperSocket:
         self.finished = True
 
 
+class PaperDatagrams:
+    """A UDP socket of the host, whose clients read every answer at once."""
+
+    family = socket.AF_INET
+
+    def __init__(self) -> None:
+        self.incoming: deque[tuple[bytes, Any]] = deque()
+        self.answers: list[bytes] = []
+        self._number = next(_numbers)
+
+    def ready(self) -> int:
+        """Return what a selector would tell of it."""
+        return READ if self.incoming else 0
+
+    def fileno(self) -> int:
+        """Return a number that no descriptor has."""
+        return self._number
+
+    def recvfrom_into(self, buffer: bytearray, size: int, flags: int) -> tuple[int, Any]:
+        """Give the next datagram and whom it is from."""
+        if not self.incoming:
+            raise BlockingIOError
+        data, address = self.incoming.popleft()
+        buffer[: len(data)] = data
+        return len(data), address
+
+    def recvmsg_into(
+        self, buffers: list[bytearray], control_size: int, flags: int
+    ) -> tuple[int, list[tuple[int, int, bytes]], int, Any]:
+        """Give the same, with nothing told of the address that it was sent to."""
+        size, address = self.recvfrom_into(buffers[0], 0, flags)
+        return size, [], 0, address
+
+    def sendto(self, data: bytes, address: Any) -> int:
+        """Hand an answer to the client."""
+        if len(data) > _MOST_DATAGRAM_BYTES:
+            raise OSError(errno.EMSGSIZE, "Message too long")
+        self.answers.append(data)
+        return len(data)
+
+    def sendmsg(self, data: list[bytes], control: list[tuple[int, int, bytes]], flags: int, address: Any) -> int:
+        """Hand an answer to the client."""
+        return self.sendto(b"".join(data), address)
+
+    def getsockopt(self, level: int, option: int) -> int:
+        """Return 0: no option is set."""
+        return 0
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return the host's address."""
+        return ("127.0.0.1", 9000)
+
+    def close(self) -> None:
+        """Forget the datagrams that nobody read."""
+        self.incoming.clear()
+
+
 class PaperReactor:
     """What a transport needs of a reactor; a clock that stands still until it is told."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()
-        self.sockets: dict[int, PaperSocket] = {}
+        self.sockets: dict[int, PaperSocket | PaperDatagrams] = {}
         self._watched: dict[int, tuple[int, Callable[[int], object]]] = {}
         self._timers = Timers()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_THREAD_SECONDS = 5.0
 
 
 class PaperLoop(asyncio.SelectorEventLoop):
@@ -21,6 +24,8 @@ class PaperLoop(asyncio.SelectorEventLoop):
         self._turn = turn
         self._now = now
         self._handles: list[asyncio.TimerHandle] = []
+        self._awaited: asyncio.Task[Any] | None = None
+        self._patience_ends = 0.0
         super().__init__(_PaperSelector(self._idle))
 
     def time(self) -> float:
@@ -60,12 +65,14 @@ class PaperLoop(asyncio.SelectorEventLoop):
         return self.complete(within())
 
     def complete(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        """Run until nothing moves, and return what a coroutine has returned by then.
+        """Run until a coroutine has finished and nothing moves; what threads do for it is waited for.
 
         Raises:
             TimeoutError: it still waits for something.
         """
         task = self.create_task(coroutine)
+        self._awaited = task
+        self._patience_ends = time.monotonic() + _THREAD_SECONDS
         self.run_forever()
         if not task.done():
             task.cancel()
@@ -73,15 +80,22 @@ class PaperLoop(asyncio.SelectorEventLoop):
             raise TimeoutError("a hook of the worker waits for something that does not come on a bench")
         return task.result()
 
-    def _idle(self) -> None:
-        if not self._turn():
-            self.stop()
+    def _idle(self) -> float:
+        """Move bytes, or stop the loop; returns how many real seconds a thread may take to wake it."""
+        if self._turn():
+            return 0.0
+        if self._awaited is not None and not self._awaited.done():
+            left = self._patience_ends - time.monotonic()
+            if left > 0:
+                return left
+        self.stop()
+        return 0.0
 
 
 class _PaperSelector(selectors.SelectSelector):
     """Looks at real descriptors, such as that which threads wake the loop by, and tells when there is nothing to do."""
 
-    def __init__(self, idle: Callable[[], object]) -> None:
+    def __init__(self, idle: Callable[[], float]) -> None:
         super().__init__()
         self._idle = idle
 
@@ -90,5 +104,6 @@ class _PaperSelector(selectors.SelectSelector):
         ready = super().select(0)
         # The loop asks for no wait while calls of its own are due.
         if not ready and timeout != 0:
-            self._idle()
+            seconds = self._idle()
+            return super().select(seconds) if seconds else []
         return ready

@@ -78,6 +78,19 @@ class Lanes:
         close(connection, reason)
         lane.when_empty(forget)
 
+    def forget(self, connection: Connection, then: Callable[[], object]) -> None:
+        """Forget a connection that nobody closes, a datagram's, once its hooks have run, then call `then`."""
+
+        def forget() -> None:
+            del self._lanes[connection]
+            then()
+
+        self._lane(connection).when_empty(forget)
+
+    def cancel(self, connection: Connection) -> None:
+        """Cancel what runs for a connection that nobody closes."""
+        self._lane(connection).end(0.0, functools.partial(self._stubborn, connection))
+
     def hurry(self) -> None:
         """Cancel whatever still runs for connections that are gone."""
         for lane in tuple(self._lanes.values()):

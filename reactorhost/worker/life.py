@@ -33,6 +33,7 @@ from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.numbers import Numbers
+from reactorhost.worker.ports import Ports
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
@@ -102,6 +103,7 @@ class WorkerLife:
         self._tally = self._figures.tally
         self._told_errors: dict[str, float] = {}
         self._intake = Intake(self._reactor, self._tally, log, task.settings.max_connections)
+        self._ports = Ports(self._port_closed)
         self._services: dict[str, RunningService] = {}
         # Both only in a worker with async hooks.
         self._guest: Guest | None = None
@@ -172,6 +174,7 @@ class WorkerLife:
         self._line.close_inherited()
         self._intake.close_inherited()
         self._wake_up.close_inherited()
+        self._ports.close_inherited()
         for each in self._task.listeners:
             each.socket.close()
 
@@ -217,6 +220,7 @@ class WorkerLife:
             idle_timeout=service.idle_timeout,
             max_send_buffer=settings.max_send_buffer,
             handshake_timeout=service.handshake_timeout,
+            max_datagram=service.max_datagram,
         )
         if service.framing is None:
             new_framing = framings.of_plugins(service.name, plugins)
@@ -270,8 +274,7 @@ class WorkerLife:
             case Order.ADOPT:
                 self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
-                self._intake.release(message["slot"])
-                self._tell_released(message["slot"])
+                self._release(message["slot"])
             case Order.DRAIN:
                 self._drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:
@@ -287,12 +290,17 @@ class WorkerLife:
     def _serve(self) -> None:
         if self._stage is Stage.BOOTING:
             self._stage = Stage.SERVING
-            self._intake.add(
-                [self._listener(each.slot, each.service, each.scheme, each.socket) for each in self._task.listeners]
-            )
+            for each in self._task.listeners:
+                self._take_in(each)
 
-    def _listener(self, slot: int | None, service: str, scheme: str, sock: socket.socket) -> Listener:
-        return Listener(slot, sock, self._services[service].acceptor(scheme))
+    def _take_in(self, borrowed: BorrowedListener) -> None:
+        """Serve the clients of a listening socket."""
+        service = self._services[borrowed.service]
+        if borrowed.scheme == "udp":
+            assert borrowed.slot is not None, "slots do not share UDP sockets"
+            self._ports.add(borrowed.slot, service, borrowed.socket)
+        else:
+            self._intake.add([Listener(borrowed.slot, borrowed.socket, service.acceptor(borrowed.scheme))])
 
     def _adopt(self, slot: int, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
@@ -303,10 +311,10 @@ class WorkerLife:
         if short or self._stage is not Stage.SERVING:
             for sock in sockets:
                 sock.close()
-            self._tell_released(slot)
+            self._release(slot)
             return
-        pairs = zip(listeners, sockets, strict=True)
-        self._intake.add([self._listener(slot, each["service"], each["scheme"], sock) for each, sock in pairs])
+        for each, sock in zip(listeners, sockets, strict=True):
+            self._take_in(BorrowedListener(slot, each["service"], each["scheme"], sock))
 
     def _reopen(self) -> None:
         try:
@@ -333,6 +341,7 @@ class WorkerLife:
         for transport in self._transports():
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
+        self._ports.abandon()
         self._leave_if_empty()
 
     def _drain(self, seconds: float, *, final: bool) -> None:
@@ -355,9 +364,23 @@ class WorkerLife:
             return
         if final:
             self._intake.drain_and_close()
+            self._ports.finish()
         else:
-            for slot in self._intake.release_all():
-                self._tell_released(slot)
+            for slot in self._intake.release_all() | self._ports.slots():
+                self._release(slot)
+
+    def _release(self, slot: int) -> None:
+        """Leave what waits at the sockets of a slot to somebody else, and say so once every copy of ours is closed."""
+        self._intake.release(slot)
+        if slot in self._ports.slots():
+            self._ports.release(slot)
+        else:
+            self._tell_released(slot)
+
+    def _port_closed(self, slot: int) -> None:
+        if slot not in self._ports.slots():
+            self._tell_released(slot)
+        self._leave_if_empty()
 
     def _tell_released(self, slot: int) -> None:
         self._line.send({"report": Report.RELEASED, "slot": slot})
@@ -366,6 +389,7 @@ class WorkerLife:
         if self._leave_at is not None and self._reactor.now >= self._leave_at:
             for transport in self._transports():
                 transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
+            self._ports.abandon()
             if self._lanes is not None:
                 self._lanes.hurry()
 
@@ -376,7 +400,8 @@ class WorkerLife:
             self._intake.connection_ended()
 
     def _leave_if_empty(self) -> None:
-        if self._stage is Stage.DRAINING and not any(service.transports for service in self._services.values()):
+        served = any(service.transports for service in self._services.values()) or self._ports.slots()
+        if self._stage is Stage.DRAINING and not served:
             self._stage = Stage.LEAVING
             self._views.cancel_timers()
             self._reactor.call_later(self._thread_seconds, self._reactor.stop)

@@ -16,6 +16,7 @@ from reactorhost.plugins.guard import as_error
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
+from reactorhost.worker.datagrams import DatagramPort, DatagramSocket
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.transport import Phase, StreamSocket, StreamTransport
 
@@ -43,12 +44,14 @@ class Limits:
         idle_timeout: seconds without traffic that end a connection, or None.
         max_send_buffer: bytes that may wait for a client that does not read.
         handshake_timeout: seconds for everything that comes before `connect`.
+        max_datagram: bytes of the longest datagram that is handed over.
     """
 
     close_timeout: float = 10.0
     idle_timeout: float | None = None
     max_send_buffer: int = 16 << 20
     handshake_timeout: float = 10.0
+    max_datagram: int = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,11 @@ class RunningService:
     def acceptor(self, scheme: str) -> Accept:
         """Return what takes over the sockets accepted at an address of this scheme."""
         return self._accept
+
+    def port(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> DatagramPort:
+        """Return what reads a UDP socket, after `open()`."""
+        around = self._surroundings
+        return DatagramPort(self, sock, around.ids, self._lanes, around.log, on_closed)
 
     def _accept(self, sock: socket.socket, peer: Any) -> None:
         self.tally.accepted += 1

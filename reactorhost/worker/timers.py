@@ -17,17 +17,29 @@ if TYPE_CHECKING:
 class PluginTimers:
     """The timers of one connection or of one worker.
 
-    `on_error` hears of every exception that a timer's function raises.
+    `on_error` hears of every exception that a timer's function raises; `on_idle` is called when none waits or
+    awaits any more, of the last one before its function is called.
     """
 
-    __slots__ = ("_on_error", "_reactor", "_tasks", "_timers")
+    __slots__ = ("_on_error", "_on_idle", "_reactor", "_tasks", "_timers")
 
-    def __init__(self, reactor: Reactor, on_error: Callable[[Exception], object]) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        on_error: Callable[[Exception], object],
+        on_idle: Callable[[], object] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._on_error = on_error
+        self._on_idle = on_idle
         self._timers: set[PluginTimer] = set()
         # What async functions among them still do.
         self._tasks: set[Task[Any]] = set()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any timer waits, or an async function of one still runs."""
+        return bool(self._timers or self._tasks)
 
     def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> PluginTimer:
         """Call `function(*args)` once."""
@@ -54,6 +66,7 @@ class PluginTimers:
     def forget(self, timer: PluginTimer) -> None:
         """Stop keeping a timer that was called or cancelled."""
         self._timers.discard(timer)
+        self._tell_if_idle()
 
     def call(self, function: Callable[..., object], args: tuple[Any, ...]) -> Task[Any] | None:
         """Call a plugin's function; what it raises goes to `on_error`. Returns what an async one still does."""
@@ -82,6 +95,11 @@ class PluginTimers:
         raised = None if task.cancelled() else task.exception()
         if raised is not None:
             self._on_error(as_error(raised))
+        self._tell_if_idle()
+
+    def _tell_if_idle(self) -> None:
+        if self._on_idle is not None and not self.waiting:
+            self._on_idle()
 
 
 class PluginTimer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 import sys
 import time
 
@@ -28,7 +29,8 @@ def main(port: int, clients: int, size: int, warm_up_seconds: float, seconds: fl
 
 def run(sockets: dict[int, socket.socket], poller: select.epoll, size: int, seconds: float) -> int:
     """Keep one message in flight on every socket for that long; return the number echoed, none left in flight."""
-    message = b"x" * size
+    # One line, one message with its length before it, and so many bytes: whole in every framing.
+    message = struct.pack(">I", size - 4) + b"x" * (size - 5) + b"\n"
     missing = dict.fromkeys(sockets, size)
     for client in sockets.values():
         client.sendall(message)

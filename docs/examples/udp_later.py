@@ -1,0 +1,15 @@
+"""Answer each datagram half a second later, and say so in the log when the kernel does not take the answer."""
+
+import logging
+
+from reactorhost import hookimpl
+
+
+@hookimpl
+def receive(connection, data):
+    connection.call_later(0.5, answer, connection, data)
+
+
+def answer(connection, data):
+    if not connection.send(data):
+        logging.getLogger(__name__).warning("no answer for %s", connection.peer)

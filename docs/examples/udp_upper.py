@@ -1,0 +1,8 @@
+"""Answer every datagram in capitals."""
+
+from reactorhost import hookimpl
+
+
+@hookimpl
+def receive(connection, data):
+    connection.send(data.upper())

@@ -1,0 +1,166 @@
+"""The files of unix sockets: mode, owner, and what is said when one cannot be had."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clients import answers
+from daemons import run
+from reactorhost.config.service import Service
+from reactorhost.master.unix_files import UnixFiles
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from users import NOBODY, told_to_nobody
+
+Hosts = Callable[..., LiveHost]
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+
+
+def service(**settings: object) -> Service:
+    return Service("a", (), (), **settings)  # type: ignore[arg-type]  # what a test gives
+
+
+def refused(tmp_path: Path, *arguments: str) -> tuple[int, str]:
+    ended = run("start", "--run-dir", str(tmp_path / "run"), *arguments)
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "run").exists()
+    return ended.returncode, ended.stderr
+
+
+def test_a_socket_file_has_its_mode_and_its_owner_and_is_served(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    user = pwd.getpwuid(NOBODY if os.geteuid() == 0 else os.geteuid())
+    group = grp.getgrgid(user.pw_gid).gr_name
+    host = live_host(
+        *("--plugin", "echo", "--listen", f"unix://{path}", "--workers", "2"),
+        *("--unix-mode", "0620", "--unix-owner", f"{user.pw_name}:{group}"),
+    )
+    facts = path.stat()
+    assert stat.S_IMODE(facts.st_mode) == 0o620
+    assert (facts.st_uid, facts.st_gid) == (user.pw_uid, user.pw_gid)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE_SECONDS)
+        client.connect(str(path))
+        assert answers(client)
+    assert host.stop() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "allowed"),
+    [
+        (0o600, None, {0o600}),
+        (0o666, None, {0o666}),
+        pytest.param(0o660, "65534:65534", {0, 0o660}, marks=as_root),
+        pytest.param(None, ":65534", {0, 0o755}, marks=as_root),
+    ],
+    ids=["narrower than the umask", "wider than the umask", "given away", "given to a group"],
+)
+def test_a_socket_file_never_has_more_rights_than_it_is_to_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None, owner: str | None, allowed: set[int]
+) -> None:
+    seen: list[int] = []
+
+    def look(event: str, arguments: tuple[object, ...]) -> None:
+        if path.exists():
+            seen.append(stat.S_IMODE(path.stat().st_mode))
+
+    path = tmp_path / "a.sock"
+    before = os.umask(0o022)
+    try:
+        for name in ("chown", "chmod", "umask"):
+            real = getattr(os, name)
+
+            def watched(*arguments: object, real: Callable[..., object] = real, **more: object) -> object:
+                look("before", arguments)
+                result = real(*arguments, **more)
+                look("after", arguments)
+                return result
+
+            monkeypatch.setattr(os, name, watched)
+        files = UnixFiles()
+        files.bind(path, service(unix_mode=mode, unix_owner=owner)).close()
+        monkeypatch.undo()
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert seen
+    assert set(seen) <= allowed
+    assert stat.S_IMODE(path.stat().st_mode) == max(allowed)
+    files.remove()
+    assert not path.exists()
+
+
+def test_an_owner_that_nobody_is_is_told_by_check_and_start(tmp_path: Path) -> None:
+    config = tmp_path / "host.toml"
+    config.write_text(
+        f'[service.a]\nlisten = "unix://{tmp_path}/a.sock"\nplugins = "echo"\nunix_owner = "root:no-such-group"\n'
+        f'[service.b]\nlisten = "unix://{tmp_path}/b.sock"\nplugins = "echo"\nunix_owner = "no-such-user"\n'
+    )
+    checked = run("check", "--config", str(config))
+    told = (
+        "service 'a': unix_owner is 'root:no-such-group', and there is no group 'no-such-group'",
+        f"where: {config}:4",
+        "service 'b': unix_owner is 'no-such-user', and there is no user 'no-such-user'",
+        f"where: {config}:8",
+    )
+    assert checked.returncode == 1
+    assert all(words in checked.stderr for words in told)
+    assert refused(tmp_path, "--config", str(config)) == (1, checked.stderr)
+    assert os.listdir(tmp_path) == ["host.toml"]
+
+
+@as_root
+def test_who_may_not_give_a_file_away_is_told_and_no_file_is_left() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        path = Path(folder) / "a.sock"
+        status, told = told_to_nobody(lambda: UnixFiles().bind(path, service(unix_owner="root")))
+        assert status == 7
+        assert told[0] == f"cannot give unix://{path} to root: Operation not permitted"
+        assert os.listdir(folder) == []
+
+
+@as_root
+def test_a_folder_that_this_user_may_not_write_to_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder) / "a.sock"
+        status, told = told_to_nobody(lambda: UnixFiles().bind(path, service()))
+        assert (status, told) == (
+            7,
+            [f"may not make unix://{path}: Permission denied", f"  hint: this user cannot write to {folder}"],
+        )
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "no" / "a.sock"
+    status, told = refused(tmp_path, "--plugin", "echo", "--listen", f"unix://{path}")
+    assert status == 1
+    assert f"there is no folder {path.parent} for unix://{path}" in told
+
+
+def test_a_socket_whose_queue_is_full_is_alive(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as client:
+        busy.bind(str(path))
+        busy.listen(0)
+        client.connect(str(path))
+        status, told = refused(tmp_path, "--plugin", "echo", "--listen", f"unix://{path}")
+    assert status == 1
+    assert f"unix://{path} is in use by another process" in told
+
+
+def test_rights_without_a_file_to_have_them_are_told(tmp_path: Path) -> None:
+    status, told = refused(tmp_path, "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--unix-mode", "0660")
+    assert status == 2
+    assert "service 'default' has unix_mode and no unix address" in told
