@@ -7,8 +7,10 @@ may be asyncio's or uvloop's.
 from __future__ import annotations
 
 import asyncio
+import selectors
 import time
 from collections.abc import Coroutine
+from types import FrameType
 from typing import Any
 
 from reactorhost.errors import ReactorhostError
@@ -16,6 +18,7 @@ from reactorhost.reactor import Reactor
 
 _FAREWELL_SECONDS = 1.0
 _CLOCK_SLACK = 0.001
+_SELECT = selectors.DefaultSelector.select.__code__
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -66,6 +69,11 @@ class Guest:
             self._tick_asked = True
             self._loop.call_soon_threadsafe(self._tick)
         return self._ticks
+
+    def rests(self, innermost: FrameType) -> bool:
+        """Tell whether the loop waits for something to do, by the stack of its thread."""
+        # asyncio waits in a selector, and no hook can run a second loop in this thread. uvloop waits in C.
+        return innermost.f_code in (_SELECT, Guest.run.__code__)
 
     def _tick(self) -> None:
         self._tick_asked = False

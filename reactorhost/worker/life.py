@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 import itertools
 import os
+import selectors
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from reactorhost import __version__
@@ -21,6 +23,7 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.jsonline import JsonLine, Message
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins import chain, framings, loading, options, tracebacks
+from reactorhost.plugins.blame import Standing
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp
 from reactorhost.scoreboard import Scoreboard
@@ -48,6 +51,7 @@ _SECONDS_BETWEEN_TOLD_ERRORS = 1.0
 _MOST_ERROR_WORDS = 500
 _MOST_DETAILS = 32_000
 _MOST_NAMES = 10
+_SELECT = selectors.DefaultSelector.select.__code__
 _CALLERS = {PluginTimers.call.__code__: "timer", Threads.call.__code__: "then"}
 """What of the host calls plugins back, and what stands for the hook in the log then."""
 
@@ -150,7 +154,12 @@ class WorkerLife:
         limit = self._task.settings.slow_hook
         if limit is None:
             return None
-        watchdog = Watchdog(limit, self._progress, lambda frame: self._hooks.blame.standing(frame, _CALLERS), self._log)
+
+        def locate(frame: FrameType) -> Standing | None:
+            return self._hooks.blame.standing(frame, _CALLERS)
+
+        rests = _rests if self._guest is None else self._guest.rests
+        watchdog = Watchdog(limit, self._progress, rests, locate, self._log)
         watchdog.start()
         return watchdog
 
@@ -467,6 +476,12 @@ class WorkerLife:
 
     def _worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
         self._hook_failed(plugin, hook, None, error)
+
+
+def _rests(innermost: FrameType) -> bool:
+    # Whoever called it matters: a hook may have a selector of its own, in `asyncio.run` for instance.
+    caller = innermost.f_back
+    return innermost.f_code is _SELECT and caller is not None and caller.f_code is Reactor.turn.__code__
 
 
 def _described(plugin: LoadedPlugin) -> Message:

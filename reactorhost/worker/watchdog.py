@@ -9,7 +9,6 @@ It cannot look while C code holds the interpreter's lock; that is told when the 
 from __future__ import annotations
 
 import os
-import selectors
 import sys
 import threading
 import time
@@ -24,7 +23,6 @@ from reactorhost.plugins.blame import Standing
 _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0
 _MOST_PLACES = 200
-_WAITS = selectors.DefaultSelector.select.__code__
 
 Locate = Callable[[FrameType], Standing | None]
 """Returns where in a plugin's code a stack stands, or None when it stands in none."""
@@ -67,12 +65,15 @@ class Vigil:
         if progress != self._progress:
             self._moved(progress, now)
         elif self._told is None and now - self._since >= self._limit_seconds:
-            # A loop that waits for clients stands in no plugin. One may be called the next moment: look again.
             standing = locate()
             if standing is not None:
                 self._judge(standing, now)
 
-    def _moved(self, progress: int, now: float) -> None:
+    def rest(self, now: float) -> None:
+        """Take a look that found the loop waiting for something to do."""
+        self._moved(None, now)
+
+    def _moved(self, progress: int | None, now: float) -> None:
         if self._told is not None:
             self._stand.held(self._told, now - self._since)
         self._progress, self._since = progress, now
@@ -103,12 +104,20 @@ class Watchdog:
     """The thread that looks at the loop of the thread that made it.
 
     `progress` returns a number that changes whenever the loop, or what it calls, came further. It is called in the
-    watchdog's thread.
+    watchdog's thread, and not while `rests` of the stack says that the loop waits for something to do.
     """
 
-    def __init__(self, limit_seconds: float, progress: Callable[[], int], locate: Locate, log: EventLog) -> None:
+    def __init__(
+        self,
+        limit_seconds: float,
+        progress: Callable[[], int],
+        rests: Callable[[FrameType], bool],
+        locate: Locate,
+        log: EventLog,
+    ) -> None:
         self._limit_seconds = limit_seconds
         self._progress = progress
+        self._rests = rests
         self._locate = locate
         self._log = log
         self._watched = threading.get_ident()
@@ -162,13 +171,18 @@ class Watchdog:
     def _watch(self) -> None:
         # Two looks within the limit: a third then finds what began between the first two.
         while not self._on.acquire(timeout=self._limit_seconds / 2):
-            self._vigil.look(self._progress(), time.monotonic(), self._stand_of_loop)
+            if self._rests(self._innermost()):
+                self._vigil.rest(time.monotonic())
+            else:
+                self._vigil.look(self._progress(), time.monotonic(), self._stand_of_loop)
         self._on.release()
 
     def _stand_of_loop(self) -> Standing | None:
         # The frames must be let go before anything is written: what a frame held to the last would end in this thread.
-        frame = sys._current_frames().get(self._watched)  # noqa: SLF001  there is no other way to another's stack
-        return None if frame is None or frame.f_code is _WAITS else self._locate(frame)
+        return self._locate(self._innermost())
+
+    def _innermost(self) -> FrameType:
+        return sys._current_frames()[self._watched]  # noqa: SLF001  there is no other way to another's stack
 
     # A plugin's own child has no use for the thread, and CPython warns when a process with threads forks.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 import socket
 from collections.abc import Callable
@@ -21,16 +22,19 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 PATH = {"PYTHONPATH": str(EXAMPLES)}
 
+needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
 
-@pytest.mark.parametrize(("number", "name"), [(0, "digest"), (1, "busy")])
+
+@pytest.mark.parametrize(("number", "name"), [(0, "digest"), (1, "digest_async"), (2, "busy")])
 def test_the_examples_of_the_page_are_the_files(number: int, name: str) -> None:
     page = (ROOT / "docs" / "guide" / "blocking-work.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert blocks[number] == (EXAMPLES / f"{name}.py").read_text()
 
 
-def test_the_first_example_answers_in_order_also_a_client_that_half_closes(live_host: Hosts) -> None:
-    host = live_host("--plugin", "digest:Digest", "--workers", "1", environment=PATH)
+@pytest.mark.parametrize("name", ["digest", "digest_async"])
+def test_the_first_example_answers_in_order_also_a_client_that_half_closes(live_host: Hosts, name: str) -> None:
+    host = live_host("--plugin", f"{name}:Digest", "--workers", "1", environment=PATH)
     wanted = {word: hashlib.pbkdf2_hmac("sha256", word, b"salt", 100_000).hex().encode() for word in (b"one", b"two")}
     with host.connect() as client:
         client.sendall(b"one\n")
@@ -175,6 +179,68 @@ def test_a_function_that_never_returns_holds_up_no_stop(live_host: Hosts, write_
         held(client, tmp_path / "never")
         assert host.read_line() == "begun"
         assert host.command("stop", "--now").returncode == 0
+    assert "threads_abandoned" in host.log()
+    assert "worker_killed" not in host.log()
+
+
+ASYNC = """
+import asyncio, os, time
+
+def fail():
+    raise OSError(5, "no disk")  # line 6
+
+def hold(path):
+    print("begun", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.01)
+
+@hookimpl
+async def worker_start(worker):
+    globals()["worker"] = worker
+    # Its failure would fail the boot.
+    [await worker.run_in_thread(int, "5")].index(5)
+
+@hookimpl
+async def worker_stop(worker):
+    print(await worker.run_in_thread(str, "stopped"), flush=True)
+
+@hookimpl
+async def receive(connection, data):
+    if data.startswith(b"/"):
+        await worker.run_in_thread(hold, data.decode())
+    elif data == b"caught":
+        try:
+            await worker.run_in_thread(fail)
+        except OSError:
+            pass
+    elif data == b"raised":
+        await worker.run_in_thread(fail)
+    elif data == b"lost":
+        worker.run_in_thread(fail)
+    connection.send(data)
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=needs_uvloop)])
+def test_an_async_hook_awaits_a_thread_and_an_exception_is_told_only_where_nobody_caught_it(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str], loop: str
+) -> None:
+    expected_errors.append("hook_failed")
+    plugin = write_plugin(ASYNC)
+    host = live_host("--plugin", plugin, "--workers", "1", "--event-loop", loop)
+    with host.connect() as client, host.connect() as other:
+        assert answers(client, b"caught")
+        assert answers(client, b"lost")
+        assert f'hook=thread error="OSError: [Errno 5] no disk" where={plugin}:6' in host.wait_for_log("hook_failed")
+        other.sendall(b"raised")
+        assert ended(other)
+        log = host.wait_for_log("hook_failed", 2)
+        assert f'error="OSError: [Errno 5] no disk" where={plugin}:6' in log.partition("hook=receive")[2]
+        client.sendall(b"/never")
+        assert host.read_line() == "begun"
+        assert host.command("stop", "--now").returncode == 0
+    assert host.read_line() == "stopped"
+    assert host.log().count("hook_failed") == 2
     assert "threads_abandoned" in host.log()
     assert "worker_killed" not in host.log()
 

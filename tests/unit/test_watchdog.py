@@ -64,6 +64,16 @@ def test_what_begins_after_a_long_wait_is_told() -> None:
     assert [said[0] for said in looks.said] == ["made"]
 
 
+def test_a_look_that_finds_the_loop_at_rest_begins_anew() -> None:
+    looks = Looks()
+    looks.stand(HERE, 0.25)
+    looks.vigil.rest(looks.now)
+    assert looks.said == [("made", 0.125, 0), ("made", 0.3125)]
+    looks.progress -= 1
+    looks.stand(HERE, STEP)
+    assert len(looks.said) == 2
+
+
 def test_what_returns_in_time_is_not_told() -> None:
     looks = Looks()
     for _ in range(20):
