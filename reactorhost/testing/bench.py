@@ -25,8 +25,8 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperDatagrams, PaperReactor, PaperSocket
-from reactorhost.worker.datagrams import DatagramPort
 from reactorhost.worker.numbers import Numbers, Values
+from reactorhost.worker.port import DatagramPort
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.threads import Threads

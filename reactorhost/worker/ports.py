@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reactorhost.worker.datagrams import DatagramPort, DatagramSocket, Stage
+from reactorhost.worker.port import DatagramPort, DatagramSocket
 from reactorhost.worker.service import RunningService
 
 
@@ -47,5 +47,5 @@ class Ports:
             port.close_inherited()
 
     def _closed(self, slot: int) -> None:
-        self._ports = [(of, port) for of, port in self._ports if port.stage is not Stage.CLOSED]
+        self._ports = [(of, port) for of, port in self._ports if not port.closed]
         self._on_closed(slot)

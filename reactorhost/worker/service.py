@@ -16,7 +16,7 @@ from reactorhost.plugins.guard import as_error
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
-from reactorhost.worker.datagrams import DatagramPort, DatagramSocket
+from reactorhost.worker.port import DatagramPort, DatagramSocket
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.transport import Phase, StreamSocket, StreamTransport
 

@@ -20,9 +20,9 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins.loading import load_object
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.paper import PaperDatagrams, PaperReactor
-from reactorhost.worker import datagrams
-from reactorhost.worker.datagrams import DatagramPort, Stage
+from reactorhost.worker import port
 from reactorhost.worker.lanes import Lanes
+from reactorhost.worker.port import DatagramPort, Stage
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
 
@@ -380,8 +380,8 @@ def test_async_hooks_of_many_datagrams_run_at_once_and_are_forgotten_when_they_f
 
 
 def test_a_port_with_too_many_hooks_that_run_is_not_read_until_few_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datagrams, "_MOST_UNFINISHED", 3)
-    monkeypatch.setattr(datagrams, "_FEW_UNFINISHED", 1)
+    monkeypatch.setattr(port, "_MOST_UNFINISHED", 3)
+    monkeypatch.setattr(port, "_FEW_UNFINISHED", 1)
 
     async def test() -> None:
         held: dict[bytes, asyncio.Future[None]] = {}
