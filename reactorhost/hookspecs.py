@@ -121,6 +121,8 @@ def receive(connection: Connection, data: bytes) -> object:
     in one, and never with no bytes. With a framing it is called with one whole message, which may be empty. Never
     called after `close`.
 
+    Called with each datagram of UDP, an empty one too; its connection is its own, and nobody opens or closes it.
+
     An exception closes the connection with reason `error`.
 
     Args:

@@ -17,6 +17,7 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.reactor import Reactor
 
 _FAREWELL_SECONDS = 1.0
+_CLOCK_SLACK = 0.001
 _SELECT = selectors.DefaultSelector.select.__code__
 
 
@@ -104,15 +105,21 @@ class Guest:
         """See to it that the loop lets the reactor turn when its next call is due."""
         if self._turning:
             return
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         seconds = self._reactor.wait_seconds(time.monotonic())
         if seconds == 0:
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._turn_soon)
         elif seconds is not None:
-            self._alarm = self._loop.call_later(seconds, self._turn)
+            due = self._loop.time() + seconds
+            # One that rings too early does no harm, and most turns change nothing.
+            if self._alarm is None or self._alarm.when() > due + _CLOCK_SLACK:
+                if self._alarm is not None:
+                    self._alarm.cancel()
+                self._alarm = self._loop.call_at(due, self._rung)
+
+    def _rung(self) -> None:
+        self._alarm = None
+        self._turn()
 
     def _turn_soon(self) -> None:
         self._soon = None

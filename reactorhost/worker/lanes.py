@@ -13,7 +13,7 @@ import functools
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from reactorhost.connection import CloseReason, Connection, transport_of
 from reactorhost.plugins.awaiting import was_cancelled
@@ -24,9 +24,16 @@ _LOW_WATER = 16 * 1024
 _MOST_WAITING = 256
 _GRACE_SECONDS = 1.0
 
-Hook = Callable[..., Coroutine[Any, Any, object]]
 Failed = Callable[[str, Connection, BaseException], object]
 """Called with the hook's name, the connection and what was raised."""
+
+
+class Hook(NamedTuple):
+    """A coroutine function, what it is called, and who hears of what it raises."""
+
+    function: Callable[..., Coroutine[Any, Any, object]]
+    name: str
+    failed: Failed
 
 
 class Lanes:
@@ -42,8 +49,13 @@ class Lanes:
     def adapted(self, chain: Chain, failed: Failed) -> Chain:
         """Return a chain whose hooks return at once, and run in their connection's lane."""
 
-        def laned(name: str, hook: Hook) -> Callable[..., None]:
-            return functools.partial(self._put, functools.partial(_run, hook, name, failed))
+        def laned(name: str, function: Callable[..., Any]) -> Callable[..., None]:
+            hook = Hook(function, name, failed)
+
+            def put(connection: Connection, *rest: Any) -> None:
+                (self._lanes.get(connection) or self._lane(connection)).put(hook, rest)
+
+            return put
 
         return dataclasses.replace(
             chain,
@@ -95,9 +107,6 @@ class Lanes:
         """Cancel whatever still runs for connections that are gone."""
         for lane in tuple(self._lanes.values()):
             lane.hurry()
-
-    def _put(self, hook: Hook, connection: Connection, *rest: Any) -> None:
-        self._lane(connection).put(hook, rest)
 
     def _lane(self, connection: Connection) -> Lane:
         lane = self._lanes.get(connection)
@@ -182,7 +191,12 @@ class Lane:
             if self._held and self._waiting_bytes <= _LOW_WATER:
                 self._held = False
                 transport_of(self._connection).hold(False)
-            await hook(self._connection, *rest)
+            try:
+                await hook.function(self._connection, *rest)
+            except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
+                # The end that a cancelled hook has is none of its errors.
+                if not (isinstance(raised, asyncio.CancelledError) and was_cancelled()):
+                    hook.failed(hook.name, self._connection, raised)
             if number != self._run_number:
                 return
             if self._cancelled:
@@ -219,15 +233,6 @@ class Lane:
             assert self._give_up is not None
             self._give_up()
             self._start()
-
-
-async def _run(hook: Hook, name: str, failed: Failed, connection: Connection, *rest: Any) -> None:
-    """Call a hook; what it raises goes to `failed`, but for the end that a cancelled one has."""
-    try:
-        await hook(connection, *rest)
-    except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-        if not (isinstance(raised, asyncio.CancelledError) and was_cancelled()):
-            failed(name, connection, raised)
 
 
 def _size(rest: tuple[Any, ...]) -> int:

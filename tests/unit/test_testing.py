@@ -436,3 +436,43 @@ def test_the_numbers_of_a_plugin_are_at_hand(plugin_bench: Start) -> None:
     bench.connect().send(b"x")
     assert bench.stats() == bench.stats("Threaded") == {"calls": 1, "clients": 1}
     assert bench.stats("other") == {}
+
+
+# Datagrams.
+
+
+def test_a_datagram_is_answered_with_what_the_plugin_sends_then_and_later(plugin_bench: Start) -> None:
+    class Plugin:
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            connection.send(f"{connection.peer} ".encode() + data)
+            connection.call_later(1.0, connection.send, b"later")
+
+    bench = plugin_bench(Plugin)
+    answers = bench.datagram(b"hello", ("192.0.2.7", 9))
+    other = bench.datagram(b"")
+    assert answers == [b"192.0.2.7:9 hello"]
+    bench.advance(1.0)
+    assert answers[1:] == [b"later"]
+    assert len(other) == 2
+
+
+def test_what_a_datagrams_hook_raises_comes_out_of_the_bench(plugin_bench: Start) -> None:
+    class Plugin:
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            raise KeyError("here")
+
+    with pytest.raises(KeyError, match="here"):
+        plugin_bench(Plugin).datagram(b"hello")
+    with pytest.raises(ValueError, match="has room for 65507 bytes, not for 65508"):
+        plugin_bench(Plugin).datagram(bytes(65508))
+
+
+def test_an_async_plugin_answers_datagrams(plugin_bench: Start) -> None:
+    class Plugin:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.send(data)
+
+    assert plugin_bench(Plugin).datagram(b"hello") == [b"hello"]

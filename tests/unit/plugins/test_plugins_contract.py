@@ -284,10 +284,14 @@ def test_a_generator_that_is_no_wrapper_is_refused() -> None:
 
 
 def test_hooks_that_a_loop_calls_may_be_async() -> None:
-    async def hook() -> None: ...
+    def made(name: str) -> Callable[..., object]:
+        @hookimpl(specname=name)
+        async def hook() -> None: ...
+
+        return hook
 
     names = ("connect", "receive", "close", "drain", "worker_start", "worker_stop")
-    hooks = scan(IDENTITY, _module(**{name: hookimpl(hook, specname=name) for name in names}))
+    hooks = scan(IDENTITY, _module(**{name: made(name) for name in names}))
     assert {found.name for found in hooks if found.awaits} == set(names)
 
 
