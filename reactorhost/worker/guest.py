@@ -46,6 +46,7 @@ class Guest:
         self._turning = False
         self._alarm: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
+        self._failure: BaseException | None = None
         self._ticks = 0
         self._tick_asked = False
 
@@ -62,6 +63,8 @@ class Guest:
         self._arrange()
         self._loop.run_forever()
         self._loop.remove_reader(self._reactor.fileno())
+        if self._failure is not None:
+            raise self._failure
 
     def progress(self) -> int:
         """Return a number that grows while the loop goes round; for another thread, which must ask repeatedly."""
@@ -92,7 +95,12 @@ class Guest:
 
     def _turn(self) -> None:
         self._turning = True
-        self._reactor.turn(0)
+        try:
+            self._reactor.turn(0)
+        except BaseException as error:  # noqa: BLE001  a bug of the host ends the worker, as it does in a plain one
+            self._failure = error
+            self._loop.stop()
+            return
         self._turning = False
         reactor = self._reactor
         reactor.longest_turn = max(reactor.longest_turn, time.monotonic() - reactor.now)
