@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -367,6 +368,74 @@ def test_an_echo_is_whole_for_any_pieces(pieces: list[bytes], paused: bool) -> N
             client.send(piece)
         client.resume()
         assert client.received == b"".join(pieces)
+
+
+class Threaded:
+    """Answer with what a thread makes of the data."""
+
+    def __init__(self, function: Callable[[bytes], bytes] = bytes.upper) -> None:
+        self.function = function
+
+    @hookimpl
+    def worker_start(self, worker: Worker) -> None:
+        self.worker = worker
+        self.calls = worker.counter("calls")
+
+    @hookimpl
+    def receive(self, connection: Connection, data: bytes) -> None:
+        self.calls.add()
+        self.worker.run_in_thread(self.function, data, then=connection.send)
+
+    @hookimpl
+    def stats(self) -> dict[str, object]:
+        return {"clients": len(list(self.worker.connections))}
+
+
+def test_what_runs_in_a_thread_is_waited_for(plugin_bench: Start) -> None:
+    before = threading.active_count()
+    bench = plugin_bench(Threaded())
+    client = bench.connect()
+    for word in (b"one", b"two", b"three"):
+        client.send(word)
+    assert client.received == b"ONETWOTHREE"
+    bench.stop()
+    assert threading.active_count() == before
+
+
+def test_what_raises_in_a_thread_comes_out_as_from_a_hook(plugin_bench: Start) -> None:
+    client = plugin_bench(Threaded(lambda data: {b"": data}[data])).connect()
+    with pytest.raises(KeyError) as raised:
+        client.send(b"x")
+    assert raised.value.__notes__ == ["raised in thread of plugin Threaded"]
+    assert client.closed is None
+
+
+def test_what_never_returns_from_a_thread_is_told(plugin_bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def hang(data: bytes) -> bytes:
+        assert release.wait(20)
+        return data
+
+    client = plugin_bench(Threaded(hang)).connect()
+    with monkeypatch.context() as patch:
+        patch.setattr("reactorhost.testing.bench._THREAD_SECONDS", 0.01)
+        with pytest.raises(TimeoutError, match=r"run_in_thread: .*hang did not return within 0.01 s"):
+            client.send(b"x")
+    release.set()
+
+
+def test_the_numbers_of_a_plugin_are_at_hand(plugin_bench: Start) -> None:
+    wrong = of(stats=lambda: {"Wrong": 1})
+    bench = plugin_bench(Threaded(), wrong)
+    bench.connect().send(b"x")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="'Wrong' is no name for a number"):
+            bench.stats()
+    bench = plugin_bench(Threaded())
+    bench.connect().send(b"x")
+    assert bench.stats() == bench.stats("Threaded") == {"calls": 1, "clients": 1}
+    assert bench.stats("other") == {}
 
 
 # Datagrams.
