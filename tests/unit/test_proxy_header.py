@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import struct
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_header_says_the_same_in_any_pieces_and_what_follows_is_left(
 ) -> None:
     stream = header + follows
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    pieces = [stream[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [stream[start:end] for start, end in itertools.pairwise(edges)]
     assert parsed(pieces) == (HEADERS[header], follows)
 
 

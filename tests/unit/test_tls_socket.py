@@ -1,4 +1,4 @@
-"""A socket that speaks TLS, over a kernel of paper: no byte hides inside OpenSSL, and ends are told as TLS tells them."""
+"""A socket that speaks TLS, over a kernel of paper: no byte hides inside OpenSSL, and an end is told as TLS does."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_whatever_the_segments_every_byte_is_received_without_another_wake_up(
     stream = pair.ciphertext()
     found = b""
     edges = [0, *sorted({min(edge, len(stream)) for edge in itertools.accumulate(cuts)}), len(stream)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if start < end:
             pair.kernel.incoming.append(stream[start:end])
             found += pair.received(65536)
