@@ -58,7 +58,12 @@ class Pki:
         return self.wrap(socket.create_connection(host.address(), timeout=DEADLINE_SECONDS), name, context)
 
     def wrap(
-        self, sock: socket.socket, name: str = "localhost", context: ssl.SSLContext | None = None
+        self,
+        sock: socket.socket,
+        name: str = "localhost",
+        context: ssl.SSLContext | None = None,
+        *,
+        suppress_ragged_eofs: bool = True,
     ) -> ssl.SSLSocket:
         """Make the handshake over a connected socket; closes it if that fails."""
         try:
