@@ -54,6 +54,8 @@ class TlsSocket:
         "_peer_ended",
         "_reactor",
         "_read",
+        "_read_size",
+        "_recv",
         "_session",
         "_shut",
         "_socket",
@@ -79,6 +81,8 @@ class TlsSocket:
         self._session = context.wrap_bio(self._incoming, self._outgoing, is_server, server_hostname)
         self._read = self._session.read
         self._write = self._session.write
+        self._recv = sock.recv
+        self._read_size = _RECORD
         # Encrypted, and not taken by the kernel yet.
         self._ciphertext = bytearray()
         # Bytes given to a `send` that would have blocked: they are in there, and come once more.
@@ -183,7 +187,10 @@ class TlsSocket:
     # What a transport needs.
 
     def recv(self, size: int, /) -> bytes:
-        """Receive, and return everything that came whole: that may be a little more than `size` bytes.
+        """Receive, and return everything that came whole.
+
+        How much is asked of the kernel is decided here, not by `size`: what is left when records are opened is always
+        less, so the transport could not see that there was more.
 
         Raises:
             BlockingIOError: no record is complete.
@@ -191,30 +198,36 @@ class TlsSocket:
         """
         if self._peer_ended:
             return b""
-        data = self._socket.recv(size)
+        data = self._recv(self._read_size)
         if not data:
             # Without TLS's own word for it. Many clients end so, and whoever forges it could have cut the line as well.
             self._peer_ended = True
             return data
-        incoming = self._incoming
-        incoming.write(data)
-        try:
-            plain = self._read(_RECORD)
-            if plain and incoming.pending:
-                plain = self._read_rest(plain)
-        except ssl.SSLWantReadError:
-            self._say()
-            raise BlockingIOError from None
-        except ssl.SSLZeroReturnError:
-            plain = b""
-        except ssl.SSLError as error:
-            self._fail(error)
-            raise
+        if len(data) == self._read_size:
+            self._read_size = _CHUNK
+        elif len(data) < _RECORD:
+            self._read_size = _RECORD
+        self._incoming.write(data)
+        plain = self._opened()
         if self._outgoing.pending:
             self._say()
         if not plain:
             self._peer_ended = True
         return plain
+
+    def _opened(self) -> bytes:
+        """Return what can be read of the records that are here."""
+        try:
+            plain = self._read(_RECORD)
+        except ssl.SSLWantReadError:
+            self._say()
+            raise BlockingIOError from None
+        except ssl.SSLZeroReturnError:
+            return b""
+        except ssl.SSLError as error:
+            self._fail(error)
+            raise
+        return self._read_rest(plain) if plain and self._incoming.pending else plain
 
     def _read_rest(self, first: bytes) -> bytes:
         """Return what came whole in one piece; an end or a failure behind it is for the next call."""
