@@ -22,7 +22,7 @@ _REASONS = {
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it says that our certificate has expired",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it does not accept our certificate",
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it cannot use our certificate",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it found nothing in common with what is in use here",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it broke the handshake off",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it asks for a certificate of ours",
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": "a record was damaged or forged on the way",
     "SSLV3_ALERT_BAD_RECORD_MAC": "it says that a record was damaged or forged on the way",
