@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 import ssl
 from collections import deque
@@ -14,7 +15,7 @@ import trustme
 from hypothesis import given, settings, strategies
 
 from reactorhost.connection import TlsFacts
-from reactorhost.reactor import READ, Reactor
+from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.worker.prelude import HandshakeError, SilentEndError
 from reactorhost.worker.tls_socket import TlsSocket
 
@@ -68,13 +69,28 @@ class PaperKernel:
         return bool(self.incoming) or socket.SHUT_RD in self.shut
 
 
+class PaperReactor:
+    """Remembers who waits for what."""
+
+    def __init__(self) -> None:
+        self.watched: dict[int, Callable[[int], object]] = {}
+
+    def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
+        assert events == WRITE
+        self.watched[descriptor] = callback
+
+    def unregister(self, descriptor: int) -> None:
+        del self.watched[descriptor]
+
+
 class Pair:
     """A `TlsSocket` and a client in memory; `ciphertext()` of the client goes to the kernel as a test likes."""
 
     def __init__(self, context: ssl.SSLContext = CLIENT) -> None:
         self.kernel = PaperKernel()
         self.broken: list[str] = []
-        reactor = cast("Reactor", None)
+        self.reactor = PaperReactor()
+        reactor = cast("Reactor", self.reactor)
         sock = cast("socket.socket", self.kernel)
         self.socket = TlsSocket(reactor, sock, SERVER, self.broken.append, is_server=True)
         self._to_client, self._from_client = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -227,6 +243,31 @@ def test_our_end_is_told_and_what_the_client_says_after_it_is_still_received(pai
     pair.client.write(b"after")
     pair.kernel.incoming.append(pair.ciphertext())
     assert pair.received() == b"beforeafter"
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_our_end_that_the_kernel_does_not_take_at_once_follows_when_it_can(pair: Pair, gives_up: bool) -> None:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        pair.kernel.fileno = lambda: descriptor  # type: ignore[attr-defined]
+        pair.socket.send(b"bye")
+        pair.kernel.room = 10
+        pair.socket.shutdown(socket.SHUT_WR)
+        assert (pair.heard(), pair.kernel.shut) == (b"bye", [])
+        ((copy, ready),) = pair.reactor.watched.items()
+        assert copy != descriptor
+        ready(WRITE)
+        pair.kernel.room = 1000
+        if gives_up:
+            pair.socket.close()
+        else:
+            ready(WRITE)
+            assert (pair.heard(), pair.kernel.shut) == (b"<end>", [socket.SHUT_WR])
+        assert not pair.reactor.watched
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(copy)
+    finally:
+        os.close(descriptor)
 
 
 def test_a_client_that_ends_properly_is_answered_properly_when_the_socket_closes(pair: Pair) -> None:
