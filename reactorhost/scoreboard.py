@@ -28,7 +28,7 @@ class Counters:
         tick: monotonic seconds of the last write: the age of the loop's last turn.
         connections: open now.
         accepted: connections accepted.
-        refused: connections that a plugin ended in its `connect` hook.
+        refused: connections that a plugin ended in its `connect` hook, or that failed before it.
         messages: calls of `receive`.
         bytes_in: bytes received.
         bytes_out: bytes that the kernel took.

@@ -105,7 +105,7 @@ class LiveHost:
         """Return host and port of the first TCP address of a service, or of the first service."""
         for each in self.status()["services"]:
             if service in (None, each["name"]):
-                host, _, port = each["addresses"][0].removeprefix("tcp://").rpartition(":")
+                host, _, port = each["addresses"][0].partition("://")[2].rpartition(":")
                 return host.strip("[]"), int(port)
         raise AssertionError(f"no service {service!r}")
 

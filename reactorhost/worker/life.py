@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,7 @@ from reactorhost.worker.watchdog import Watchdog
 if TYPE_CHECKING:
     from reactorhost.worker.guest import Guest
     from reactorhost.worker.lanes import Lanes
+    from reactorhost.worker.tls import ServerTls
 
 _FAREWELL_SECONDS = 1.0
 _ROWS_A_TURN = 200
@@ -182,6 +184,8 @@ class WorkerLife:
 
     def _boot(self) -> None:
         settings = self._task.settings
+        # While the key files can be read.
+        certificates = {service.name: self._load_certificates(service) for service in settings.services}
         if self._task.account is not None:
             process.drop_privileges(*self._task.account)
         process.tie_to_parent()
@@ -199,7 +203,7 @@ class WorkerLife:
             self._lanes,
         )
         for service in settings.services:
-            self._services[service.name] = self._running(service, surroundings)
+            self._services[service.name] = self._running(service, surroundings, certificates[service.name])
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
         self._start_views()
         self._call(self._hooks.worker_start)
@@ -212,7 +216,21 @@ class WorkerLife:
         self._guest = Guest(self._reactor, new_loop(self._task.settings.event_loop))
         self._lanes = Lanes(self._hook_left_behind)
 
-    def _running(self, service: Service, surroundings: Surroundings) -> RunningService:
+    def _load_certificates(self, service: Service) -> ServerTls | None:
+        if service.tls is None:
+            return None
+        # Here and not above: a worker that speaks no TLS does without it.
+        from reactorhost.worker.tls import ServerTls
+
+        loaded = ServerTls(service.tls, self._task.settings.where(f"service.{service.name}.certificate"))
+        for certificate in loaded.certificates:
+            days = certificate.days_left(time.time())
+            # Every worker has the same; the first slot's tells, whose worker is the first of a reload too.
+            if days is not None and self._task.slot == 0:
+                self._log.warning("certificate_expires", service=service.name, file=certificate.path, days_left=days)
+        return loaded
+
+    def _running(self, service: Service, surroundings: Surroundings, tls: ServerTls | None) -> RunningService:
         settings = self._task.settings
         plugins = [self._plugins[named] for named in service.plugins]
         limits = Limits(
@@ -227,7 +245,7 @@ class WorkerLife:
         else:
             where = settings.where(f"service.{service.name}.framing")
             new_framing = framings.written(service.name, service.framing, where)
-        running = RunningService(service.name, plugins, surroundings, limits, new_framing)
+        running = RunningService(service.name, plugins, surroundings, limits, new_framing, tls, service.proxy_from)
         running.on_ended = self._connection_ended
         return running
 
@@ -342,6 +360,7 @@ class WorkerLife:
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
         self._ports.abandon()
+        self._end_preludes()
         self._leave_if_empty()
 
     def _drain(self, seconds: float, *, final: bool) -> None:
@@ -390,8 +409,13 @@ class WorkerLife:
             for transport in self._transports():
                 transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
             self._ports.abandon()
+            self._end_preludes()
             if self._lanes is not None:
                 self._lanes.hurry()
+
+    def _end_preludes(self) -> None:
+        for service in self._services.values():
+            service.preludes.end_all()
 
     def _connection_ended(self) -> None:
         if self._stage is Stage.DRAINING:
@@ -400,7 +424,7 @@ class WorkerLife:
             self._intake.connection_ended()
 
     def _leave_if_empty(self) -> None:
-        served = any(service.transports for service in self._services.values()) or self._ports.slots()
+        served = any(service.occupied for service in self._services.values()) or self._ports.slots()
         if self._stage is Stage.DRAINING and not served:
             self._stage = Stage.LEAVING
             self._views.cancel_timers()

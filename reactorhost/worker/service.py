@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from reactorhost.address import Endpoint
 from reactorhost.connection import CloseReason, Connection, TlsFacts, transport_of
 from reactorhost.framing import Framing, FramingError
 from reactorhost.logs import EventLog
@@ -17,11 +18,13 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
 from reactorhost.worker.port import DatagramPort, DatagramSocket
+from reactorhost.worker.preludes import Preludes
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.transport import Phase, StreamSocket, StreamTransport
 
 if TYPE_CHECKING:
     from reactorhost.worker.lanes import Lanes
+    from reactorhost.worker.tls import ServerTls
 
 
 class HookFailure(Protocol):
@@ -82,7 +85,7 @@ class RunningService:
         tally: the worker's counters.
         limits: what its connections are held to.
         new_framing: makes the framing of each connection, if it is to have one from its start.
-        tls: the certificates, if it speaks TLS anywhere.
+        preludes: its connections that have not begun, because of TLS or a PROXY header.
     """
 
     def __init__(
@@ -92,6 +95,8 @@ class RunningService:
         surroundings: Surroundings,
         limits: Limits,
         new_framing: Callable[[], Framing] | None = None,
+        tls: ServerTls | None = None,
+        proxy_from: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.limits = limits
@@ -106,6 +111,7 @@ class RunningService:
         self._timed = self._adapted(replace(timed, receive=stopwatch.around_receive(timed.receive)))
         self.receive = self.chain.receive
         self.transports: set[StreamTransport] = set()
+        self.preludes = Preludes(self, surroundings.log, tls, proxy_from)
         self.on_ended: Callable[[], object] | None = None
 
     def _adapted(self, chain: Chain) -> Chain:
@@ -123,7 +129,7 @@ class RunningService:
 
     def acceptor(self, scheme: str) -> Accept:
         """Return what takes over the sockets accepted at an address of this scheme."""
-        return self._accept
+        return self.preludes.acceptor(scheme) or self._accept
 
     def port(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> DatagramPort:
         """Return what reads a UDP socket, after `open()`."""
@@ -135,9 +141,11 @@ class RunningService:
         self.tally.connections += 1
         self.begin(sock, peer)
 
-    def begin(self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None) -> StreamTransport:
-        """Serve a client from its `connect` on."""
-        transport = StreamTransport(self, sock, peer, next(self._surroundings.ids), tls)
+    def begin(
+        self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None, local: Endpoint | None = None
+    ) -> StreamTransport:
+        """Serve a client from its `connect` on; `local` is our end where it is another than the socket's."""
+        transport = StreamTransport(self, sock, peer, next(self._surroundings.ids), tls, local)
         self.transports.add(transport)
         if self.new_framing is not None:
             transport.framing = self.new_framing()
@@ -196,8 +204,14 @@ class RunningService:
             max_send_buffer=self.limits.max_send_buffer,
         )
 
+    @property
+    def occupied(self) -> bool:
+        """Whether it has connections, or somebody on the way to one."""
+        return bool(self.transports or self.preludes)
+
     def drain(self) -> None:
-        """Tell every connection that the worker goes away."""
+        """Tell every connection that the worker goes away, also each that begins from now on."""
+        self.preludes.drain()
         if self.chain.has_drain:
             for transport in tuple(self.transports):
                 self.chain.drain(transport.connection)

@@ -94,6 +94,7 @@ class StreamTransport:
         peer: Any,
         connection_id: int,
         tls: TlsFacts | None = None,
+        local: Endpoint | None = None,
     ) -> None:
         now = service.reactor.now
         self._service = service
@@ -102,7 +103,7 @@ class StreamTransport:
         self._socket = sock
         self._recv: Callable[[int], bytes] = sock.recv
         self._peer = peer
-        self._local: Endpoint | None = None
+        self._local = local
         self._accepted_at = now
         self.active_at = now
         self._phase = Phase.OPEN
@@ -297,7 +298,7 @@ class StreamTransport:
     def peer(self) -> Endpoint:
         """The client's end."""
         if not isinstance(self._peer, Endpoint):
-            self._peer = _endpoint(self._peer)
+            self._peer = endpoint(self._peer)
         peer: Endpoint = self._peer
         return peer
 
@@ -306,7 +307,7 @@ class StreamTransport:
         """Our end."""
         if self._local is None:
             try:
-                self._local = _endpoint(self._socket.getsockname())
+                self._local = endpoint(self._socket.getsockname())
             except OSError:
                 return Endpoint("", 0)
         return self._local
@@ -521,7 +522,7 @@ def _nothing(size: int) -> bytes:
     raise BlockingIOError
 
 
-def _endpoint(address: Any) -> Endpoint:
+def endpoint(address: Any) -> Endpoint:
     """Turn what the socket module calls an address into an endpoint."""
     if isinstance(address, tuple):
         return Endpoint(address[0], address[1])

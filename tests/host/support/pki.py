@@ -1,0 +1,75 @@
+"""Certificates for tests, made on the spot, and clients that speak TLS."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+from pathlib import Path
+
+import trustme
+
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+
+_DAY = dt.timedelta(days=1)
+
+
+class Pki:
+    """An authority, and the files of what it signs in a folder.
+
+    Attributes:
+        authority: PEM file of the authority itself.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ca = trustme.CA()
+        self.authority = folder / "ca.pem"
+        self._ca.cert_pem.write_to_path(str(self.authority))
+
+    def issue(self, name: str, *identities: str, begins: int = -1, ends: int = 300) -> tuple[Path, Path]:
+        """Write NAME.pem and NAME.key, valid from `begins` to `ends` days from now; over older ones of that name."""
+        now = dt.datetime.now(dt.UTC)
+        leaf = self._ca.issue_cert(*identities, not_before=now + begins * _DAY, not_after=now + ends * _DAY)
+        certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
+        leaf.private_key_pem.write_to_path(str(key))
+        return certificate, key
+
+    def arguments(self, *names: str) -> list[str]:
+        """Return the flags for certificates that were issued under these names."""
+        return [
+            word
+            for name in names
+            for word in ("--certificate", str(self._folder / f"{name}.pem"), "--key", str(self._folder / f"{name}.key"))
+        ]
+
+    def context(self, shown: str | None = None, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        """Return a client's context that trusts the authority, and shows a certificate if asked for one."""
+        context = ssl.create_default_context(cafile=self.authority)
+        if shown is not None:
+            context.load_cert_chain(self._folder / f"{shown}.pem", self._folder / f"{shown}.key")
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+    def connect(self, host: LiveHost, name: str = "localhost", context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+        """Return a client, connected and with its handshake made, whose calls time out."""
+        return self.wrap(socket.create_connection(host.address(), timeout=DEADLINE_SECONDS), name, context)
+
+    def wrap(
+        self,
+        sock: socket.socket,
+        name: str = "localhost",
+        context: ssl.SSLContext | None = None,
+        *,
+        suppress_ragged_eofs: bool = True,
+    ) -> ssl.SSLSocket:
+        """Make the handshake over a connected socket; closes it if that fails."""
+        try:
+            return (context or self.context()).wrap_socket(
+                sock, server_hostname=name, suppress_ragged_eofs=suppress_ragged_eofs
+            )
+        except BaseException:
+            sock.close()
+            raise

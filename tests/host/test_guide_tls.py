@@ -1,0 +1,48 @@
+"""The guide's page on TLS: its example on a real host, with its own recipe for a certificate, and curl as a client."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "guide" / "tls.md").read_text(encoding="utf-8")
+EXAMPLE = DOCS / "examples" / "tls_whoami.py"
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed") for tool in ("openssl", "curl")
+]
+
+
+def test_the_example_stands_in_the_page() -> None:
+    assert re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) == [EXAMPLE.read_text()]
+
+
+def test_the_recipe_makes_a_certificate_that_curl_accepts(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+    recipe = re.search(r"^openssl req .*?\\\n.*?$", PAGE, re.MULTILINE)
+    assert recipe is not None
+    subprocess.run(recipe[0], shell=True, cwd=tmp_path, capture_output=True, check=True, timeout=DEADLINE_SECONDS)
+    host = live_host(
+        *("--plugin", str(EXAMPLE), "--workers", "1", "--listen", "tls://127.0.0.1:0", "--alpn", "http/1.1"),
+        *("--certificate", str(tmp_path / "server.pem"), "--key", str(tmp_path / "server.key")),
+        *("--client-ca", str(tmp_path / "server.pem"), "--client-certificates", "optional"),
+    )
+    url = f"https://localhost:{host.address()[1]}/"
+    mine = ["--cert", str(tmp_path / "server.pem"), "--key", str(tmp_path / "server.key")]
+    for version, extra, ends in [("1.3", [], "nobody"), ("1.2", mine, "localhost 127.0.0.1")]:
+        curl = subprocess.run(
+            ["curl", "-sS", "--cacert", str(tmp_path / "server.pem"), "--tls-max", version, *extra, url],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=DEADLINE_SECONDS,
+        )
+        assert curl.returncode == 0, curl.stderr
+        assert re.fullmatch(rf"TLSv{version} \S+ alpn=http/1.1 name=localhost {ends}\n", curl.stdout)
