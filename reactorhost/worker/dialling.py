@@ -1,0 +1,128 @@
+"""Dialling: from an address to a socket that is connected, in as many steps as that takes.
+
+    the name is resolved -> a socket connects -> TLS shakes hands
+
+Whatever ends it closes what it has opened. It calls back once, `connected` or `failed`, and not after `cancel()`.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reactorhost.address import Address
+from reactorhost.connection import TlsFacts
+from reactorhost.reactor import Reactor
+from reactorhost.worker.race import Race
+from reactorhost.worker.resolver import Lookup, Place, Resolver, interleaved, numeric
+from reactorhost.worker.transport import StreamSocket, StreamTransport
+
+if TYPE_CHECKING:
+    import ssl
+
+Connected = Callable[[StreamSocket, Any, TlsFacts | None], StreamTransport]
+"""Called with the socket, the address of the far end as the socket module has it, and the facts of TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """What a plugin wants a connection to; `tls` and `server_name` are its own wishes for TLS, if it has any."""
+
+    address: Address
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+
+
+class Dial(Protocol):
+    """One try to reach a far end."""
+
+    step: str
+    """What it waits for, for the sentence `STEP within 10 s`."""
+
+    def start(self) -> None:
+        """Begin; it may be over when this returns."""
+
+    def cancel(self) -> None:
+        """Give up, and close everything."""
+
+
+class Dialler(Protocol):
+    """What makes connected sockets."""
+
+    def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
+        """Return a try that begins with its `start()`."""
+
+
+class SocketDialler:
+    """Dials by sockets of the kernel; `peer_timeout` as for clients."""
+
+    def __init__(self, reactor: Reactor, peer_timeout: float | None) -> None:
+        self._reactor = reactor
+        self._resolver = Resolver(reactor)
+        self._peer_timeout = peer_timeout
+
+    def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
+        """Return a try that begins with its `start()`."""
+        return _Dial(self._reactor, self._resolver, self._peer_timeout, far_end, connected, failed)
+
+
+class _Dial:
+    def __init__(
+        self,
+        reactor: Reactor,
+        resolver: Resolver,
+        peer_timeout: float | None,
+        far_end: FarEnd,
+        connected: Connected,
+        failed: Callable[[str], object],
+    ) -> None:
+        self.step = "no answer"
+        self._reactor = reactor
+        self._resolver = resolver
+        self._peer_timeout = peer_timeout
+        self._far_end = far_end
+        self._connected = connected
+        self._failed = failed
+        self._stop: Callable[[], object] = _nothing_to_stop
+
+    def start(self) -> None:
+        address = self._far_end.address
+        if address.scheme == "unix":
+            self._race([Place(socket.AF_UNIX, address.path)])
+            return
+        place = numeric(address.host, address.port)
+        if place is not None:
+            self._race([place])
+        else:
+            self._look_up(address)
+
+    def cancel(self) -> None:
+        self._stop()
+
+    def _look_up(self, address: Address) -> None:
+        self.step = "the name was not resolved"
+        try:
+            lookup: Lookup = self._resolver.look_up(address.host, address.port, self._found, self._failed)
+        except OSError as error:
+            self._failed((error.strerror or str(error)).lower())
+            return
+        self._stop = lookup.cancel
+
+    def _found(self, places: Sequence[Place]) -> None:
+        self.step = "no answer"
+        self._race(interleaved(places))
+
+    def _race(self, places: Sequence[Place]) -> None:
+        race = Race(self._reactor, places, self._peer_timeout, self._reached, self._failed)
+        self._stop = race.stop
+        race.start()
+
+    def _reached(self, sock: socket.socket, place: Place) -> None:
+        self._stop = _nothing_to_stop
+        self._connected(sock, place.sockaddr, None)
+
+
+def _nothing_to_stop() -> None:
+    """Do nothing."""
