@@ -7,6 +7,7 @@ Whatever ends it closes what it has opened. It calls back once, `connected` or `
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,32 +57,41 @@ class Dialler(Protocol):
 
 
 class SocketDialler:
-    """Dials by sockets of the kernel; `peer_timeout` as for clients."""
+    """Dials by sockets of the kernel; `peer_timeout` as for clients.
 
-    def __init__(self, reactor: Reactor, peer_timeout: float | None) -> None:
-        self._reactor = reactor
-        self._resolver = Resolver(reactor)
-        self._peer_timeout = peer_timeout
+    `broken` hears of TLS that fails after its handshake, with the address and why.
+    """
+
+    def __init__(self, reactor: Reactor, peer_timeout: float | None, broken: Callable[[Address, str], object]) -> None:
+        self.reactor = reactor
+        self.resolver = Resolver(reactor)
+        self.peer_timeout = peer_timeout
+        self.broken = broken
+        self._context: ssl.SSLContext | None = None
 
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
         """Return a try that begins with its `start()`."""
-        return _Dial(self._reactor, self._resolver, self._peer_timeout, far_end, connected, failed)
+        return _Dial(self, far_end, connected, failed)
+
+    def context(self) -> ssl.SSLContext:
+        """Return what TLS is spoken by where a plugin has no wishes: certificates and names are verified."""
+        if self._context is None:
+            import ssl
+
+            self._context = ssl.create_default_context()
+        return self._context
 
 
 class _Dial:
     def __init__(
         self,
-        reactor: Reactor,
-        resolver: Resolver,
-        peer_timeout: float | None,
+        dialler: SocketDialler,
         far_end: FarEnd,
         connected: Connected,
         failed: Callable[[str], object],
     ) -> None:
         self.step = "no answer"
-        self._reactor = reactor
-        self._resolver = resolver
-        self._peer_timeout = peer_timeout
+        self._dialler = dialler
         self._far_end = far_end
         self._connected = connected
         self._failed = failed
@@ -104,7 +114,7 @@ class _Dial:
     def _look_up(self, address: Address) -> None:
         self.step = "the name was not resolved"
         try:
-            lookup: Lookup = self._resolver.look_up(address.host, address.port, self._found, self._failed)
+            lookup: Lookup = self._dialler.resolver.look_up(address.host, address.port, self._found, self._failed)
         except OSError as error:
             self._failed((error.strerror or str(error)).lower())
             return
@@ -115,13 +125,54 @@ class _Dial:
         self._race(interleaved(places))
 
     def _race(self, places: Sequence[Place]) -> None:
-        race = Race(self._reactor, places, self._peer_timeout, self._reached, self._failed)
+        race = Race(self._dialler.reactor, places, self._dialler.peer_timeout, self._reached, self._failed)
         self._stop = race.stop
         race.start()
 
     def _reached(self, sock: socket.socket, place: Place) -> None:
         self._stop = _nothing_to_stop
-        self._connected(sock, place.sockaddr, None)
+        if self._far_end.address.scheme == "tls":
+            self._shake_hands(sock, place)
+        else:
+            self._connected(sock, place.sockaddr, None)
+
+    def _shake_hands(self, sock: socket.socket, place: Place) -> None:
+        # Only here: whoever has no such far end does not pay for OpenSSL.
+        from reactorhost.worker.prelude import Prelude, RefusedError
+        from reactorhost.worker.tls_socket import TlsSocket
+
+        self.step = "no TLS handshake"
+        dialler, far_end = self._dialler, self._far_end
+        context = far_end.tls or dialler.context()
+        name = far_end.server_name or far_end.address.host
+        try:
+            secure = TlsSocket(
+                dialler.reactor,
+                sock,
+                context,
+                lambda why: dialler.broken(far_end.address, why),
+                is_server=False,
+                server_hostname=name,
+            )
+        except (OSError, ValueError) as error:
+            # A context for servers, or a name that no certificate can have.
+            sock.close()
+            self._failed(f"TLS: {error}")
+            return
+
+        def done(facts: TlsFacts) -> None:
+            self._stop = _nothing_to_stop
+            self._connected(secure, place.sockaddr, facts)
+
+        def refused(error: RefusedError | OSError) -> None:
+            self._stop = _nothing_to_stop
+            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+            self._failed(f"TLS: {why}")
+
+        prelude = Prelude(dialler.reactor, sock, secure.handshake(), done, refused)
+        self._stop = prelude.end
+        # Whoever dials has the deadline for all the steps together.
+        prelude.begin(math.inf)
 
 
 def _nothing_to_stop() -> None:

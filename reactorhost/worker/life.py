@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from reactorhost import __version__
+from reactorhost.address import Address
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.connection import CloseReason, Connection
@@ -230,7 +231,10 @@ class WorkerLife:
     def _outbound(self, surroundings: Surroundings) -> Outbounds:
         settings = self._task.settings
         limits = Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer)
-        return Outbounds(surroundings, limits, SocketDialler(self._reactor, settings.peer_timeout))
+        return Outbounds(surroundings, limits, SocketDialler(self._reactor, settings.peer_timeout, self._tls_broken))
+
+    def _tls_broken(self, address: Address, reason: str) -> None:
+        self._log.warning("outbound_tls_broken", address=address, reason=reason)
 
     def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
         """Call a hook of the worker, and wait for it when it awaits something."""
