@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from reactorhost import CloseReason, Lines, Option, hookimpl
+from reactorhost import Lines, Option, hookimpl
 
 
 class Backend:
@@ -36,14 +36,13 @@ class Backend:
         if not answer.done():
             answer.set_result(data)
 
-    def close(self, reason):
+    def close(self):
         self.connection = None
         for answer in self.waiting:
             if not answer.done():
                 answer.set_exception(ConnectionError("the server is gone"))
         self.waiting.clear()
-        if reason is not CloseReason.SHUTDOWN:
-            self.worker.connect(self.address, self)
+        self.worker.connect(self.address, self)
 
     def failed(self, error):
         self.worker.log.warning("%s; trying again", error)

@@ -20,6 +20,9 @@ class ConnectFailedError(ConnectionError):
         reason: why not, as text.
     """
 
+    # Where plugins know it from: its full name stands in what an operator reads.
+    __module__ = "reactorhost"
+
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"cannot connect to {address}: {reason}")
         self.address = address

@@ -129,8 +129,8 @@ def test_worker_whose_server_is_not_there_does_not_start(serving: Callable[..., 
     with pytest.raises(HostFailedError) as failed:
         serving("asking", port)
     assert failed.value.status == 3
-    words = f"plugin asking failed in worker_start: ConnectFailedError: cannot connect to tcp://127.0.0.1:{port}: "
-    assert f"{words}connection refused" in failed.value.text
+    words = "plugin asking failed in worker_start: reactorhost.ConnectFailedError: "
+    assert f"{words}cannot connect to tcp://127.0.0.1:{port}: connection refused" in failed.value.text
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
