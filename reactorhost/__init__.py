@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from reactorhost.framing import Lines as Lines
     from reactorhost.hookspecs import Option as Option
     from reactorhost.hookspecs import hookimpl as hookimpl
+    from reactorhost.worker.connecting import ConnectFailedError as ConnectFailedError
+    from reactorhost.worker.connecting import Connecting as Connecting
     from reactorhost.worker.threads import ThreadQueueFullError as ThreadQueueFullError
     from reactorhost.worker.worker import Worker as Worker
 
@@ -29,6 +31,8 @@ __version__ = "0.1.0"
 __all__ = [
     "DEFAULT_MAX_SIZE",
     "CloseReason",
+    "ConnectFailedError",
+    "Connecting",
     "Connection",
     "Delimited",
     "Fixed",
@@ -45,6 +49,8 @@ __all__ = [
 
 _HOMES = {
     "CloseReason": "reactorhost.connection",
+    "ConnectFailedError": "reactorhost.worker.connecting",
+    "Connecting": "reactorhost.worker.connecting",
     "Connection": "reactorhost.connection",
     "DEFAULT_MAX_SIZE": "reactorhost.framing",
     "Delimited": "reactorhost.framing",

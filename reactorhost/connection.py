@@ -166,6 +166,14 @@ class Connection:
         self._transport.when_drained(tell)
         return await done
 
+    def when_drained(self, function: Callable[..., object], *args: Any) -> None:
+        """Call `function(*args)` once few of the bytes that were sent still wait for the kernel.
+
+        At the end of this turn if they are few now, and not at all if the connection ends before.
+        """
+        transport = self._transport
+        transport.when_drained(lambda is_open: is_open and transport.call_later(0, function, *args))
+
     def close(self) -> None:
         """Send what is queued, then end the connection; within `close_timeout`, whatever the client does."""
         self._transport.close()

@@ -7,7 +7,7 @@ first exception, here every plugin is called, so that each sees `close` exactly 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
@@ -73,14 +73,15 @@ Around = Callable[[str, str, onion.Call], onion.Call]
 """Called with a plugin's name, a hook's, and the call of it; returns what is called in its place."""
 
 
-def _as_it_is(plugin: str, hook: str, call: onion.Call) -> onion.Call:
+def as_it_is(plugin: str, hook: str, call: onion.Call) -> onion.Call:
+    """Put nothing around a hook."""
     return call
 
 
 def resolve(
     plugins: Sequence[LoadedPlugin],
     on_error: Callable[[str, str, Connection, Exception], object],
-    around: Around = _as_it_is,
+    around: Around = as_it_is,
 ) -> Chain:
     """Return the chain of a service, its plugins in the order in which they were named.
 
@@ -90,9 +91,30 @@ def resolve(
         PluginError: one plugin breaks the contract, or two have one name.
     """
     registry = Registry(plugins)
-    connect, receive, close, drain = (
-        registry.implementations(hook) for hook in ("connect", "receive", "close", "drain")
-    )
+    return _chain(registry.implementations, blame_among(registry), on_error, around)
+
+
+def resolve_one(
+    plugin: LoadedPlugin,
+    implementations: Mapping[str, Implementation],
+    on_error: Callable[[str, str, Connection, Exception], object],
+    around: Around = as_it_is,
+) -> Chain:
+    """Return a chain of one implementation of each hook at most, all of one plugin."""
+
+    def found(hook: str) -> list[Implementation]:
+        return [implementations[hook]] if hook in implementations else []
+
+    return _chain(found, Blame([plugin], {}), on_error, around)
+
+
+def _chain(
+    implementations: Callable[[str], list[Implementation]],
+    blame: Blame,
+    on_error: Callable[[str, str, Connection, Exception], object],
+    around: Around,
+) -> Chain:
+    connect, receive, close, drain = (implementations(hook) for hook in ("connect", "receive", "close", "drain"))
     calls = _calls_for((*connect, *receive, *close, *drain))
     composed = _Composition(calls, around)
     return Chain(
@@ -102,7 +124,7 @@ def resolve(
         drain=composed.every_guarded(drain, on_error),
         has_drain=bool(drain),
         awaits=calls is not plain,
-        _blame=blame_among(registry),
+        _blame=blame,
     )
 
 
@@ -118,7 +140,7 @@ def resolve_worker(
     starts = [_with_own_worker(found) for found in registry.implementations("worker_start")]
     stops = [_with_own_worker(found) for found in registry.implementations("worker_stop")]
     calls = _calls_for((*starts, *stops))
-    composed = _Composition(calls, _as_it_is)
+    composed = _Composition(calls, as_it_is)
     blame = blame_among(registry)
 
     def refuse_boot(_plugin: str, hook: str, _worker: object, error: Exception) -> NoReturn:

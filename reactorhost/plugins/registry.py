@@ -31,7 +31,7 @@ class _Holder:
         for number, hook in enumerate(scan(plugin.identity, plugin.object)):
             attribute = f"{hook.name}_{number:04}"
             setattr(self, attribute, hook.function)
-            self.hooks[attribute] = Implementation(plugin, hook, _adapted(hook))
+            self.hooks[attribute] = Implementation(plugin, hook, adapted(hook, HOOKS[hook.name]))
 
 
 class _Registry(pluggy.PluginManager):
@@ -92,12 +92,11 @@ def _refuse_doubles(plugins: Sequence[LoadedPlugin]) -> None:
         names[plugin.name] = plugin
 
 
-def _adapted(hook: Hook) -> Callable[..., Any]:
+def adapted(hook: Hook, given: tuple[str, ...]) -> Callable[..., Any]:
     """Return the function itself if it takes all arguments in order, else the thinnest thing that picks them."""
-    given, wanted, function = HOOKS[hook.name], hook.arguments, hook.function
-    if wanted == given:
-        return function
-    picked = _picked(hook)
+    if hook.arguments == given:
+        return hook.function
+    picked = _picked(hook, given)
     if not hook.awaits:
         return picked
 
@@ -107,8 +106,8 @@ def _adapted(hook: Hook) -> Callable[..., Any]:
     return awaited
 
 
-def _picked(hook: Hook) -> Callable[..., Any]:
-    given, wanted, function = HOOKS[hook.name], hook.arguments, hook.function
+def _picked(hook: Hook, given: tuple[str, ...]) -> Callable[..., Any]:
+    wanted, function = hook.arguments, hook.function
     places = tuple(given.index(name) for name in wanted)
     match len(given), places:
         case 1, ():

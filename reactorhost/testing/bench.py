@@ -13,6 +13,7 @@ import os
 import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from reactorhost import __version__
@@ -23,9 +24,11 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins import chain, framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.scoreboard import Counters
+from reactorhost.testing.dialling import PaperDialler
 from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperDatagrams, PaperReactor, PaperSocket
 from reactorhost.worker.numbers import Numbers, Values
+from reactorhost.worker.outbound import Outbounds
 from reactorhost.worker.port import DatagramPort
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
@@ -128,6 +131,7 @@ class PluginBench:
     a module by its own, without `reactorhost_`.
 
     Attributes:
+        outbound: the far ends of what the plugins have connected to by `worker.connect`, in this order.
         worker: what `worker_start` of the first plugin was given, after `start()`.
     """
 
@@ -151,6 +155,8 @@ class PluginBench:
         self._thread_done = threading.Event()
         # One thread, so that the order of what it does is the same each time.
         self._threads = Threads(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
+        self.outbound: list[BenchClient] = []
+        self._refused: dict[str, str] = {}
         self._running = False
         # Only with async hooks.
         self._loop: PaperLoop | None = None
@@ -216,6 +222,10 @@ class PluginBench:
         self.settle()
         return sock.answers
 
+    def refuse(self, address: str, reason: str = "connection refused") -> None:
+        """Let every `worker.connect` to an address fail from now on; without this each one succeeds."""
+        self._refused[address] = reason
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and call every timer that is due meanwhile in its turn."""
         if seconds < 0:
@@ -261,6 +271,7 @@ class PluginBench:
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
         for port in self._ports:
             port.abandon()
+        self._outbounds.leave(_FAREWELL_SECONDS)
 
     def settle(self) -> None:
         """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
@@ -296,8 +307,16 @@ class PluginBench:
         self._service = RunningService("default", [*plugins, watcher], surroundings, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
         self._numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
+        self._outbounds = Outbounds(surroundings, self._limits, PaperDialler(self._reached, self._refused))
         self._views = Views(
-            0, 1, (self._service,), cast("Any", self._reactor), self._threads, self._numbers, self._hook_failed
+            0,
+            1,
+            (self._service,),
+            cast("Any", self._reactor),
+            self._threads,
+            self._numbers,
+            self._outbounds,
+            self._hook_failed,
         )
         self.worker = self._views.of(plugins[0].name if plugins else "(bench)")
         self._call(self._hooks.worker_start)
@@ -362,9 +381,24 @@ class PluginBench:
     def _turn(self) -> bool:
         """Move bytes once; returns whether there were any, or anything else to do."""
         moved = self._reactor.turn()
-        for client in self._clients.values():
+        for client in (*self._clients.values(), *self.outbound):
             moved = client.answer_close() or moved
         return moved
+
+    def _reached(self, sock: PaperSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
+        self._reactor.sockets[sock.fileno()] = sock
+        transport = connected()
+        far_end = BenchClient(self, sock, transport, ends_too=True)
+        (service,) = (each for each in self._outbounds.services if transport in each.transports)
+        close = service.chain.close
+
+        def closed(connection: Connection, reason: CloseReason) -> None:
+            far_end.closed = reason
+            close(connection, reason)
+
+        service.chain = replace(service.chain, close=closed)
+        self.outbound.append(far_end)
+        return transport
 
     def _raise_failures(self) -> None:
         failures, self._failures = self._failures, []

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -44,6 +45,7 @@ class Guest:
         self._reactor = reactor
         self._loop = loop
         self._turning = False
+        self._ends_with_reactor = False
         self._alarm: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._failure: BaseException | None = None
@@ -51,18 +53,16 @@ class Guest:
         self._tick_asked = False
 
     def complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run the loop until a coroutine has finished; the reactor stands still meanwhile."""
-        self._loop.run_until_complete(coroutine)
+        """Run the loop until a coroutine has finished; the reactor turns meanwhile, also one that was stopped."""
+        with self._reactor_turning():
+            self._loop.run_until_complete(coroutine)
 
     def run(self) -> None:
         """Turn until the reactor is stopped."""
-        self._reactor.begin(self._arrange)
-        self._loop.add_reader(self._reactor.fileno(), self._turn)
-        # uvloop takes the wake-up descriptor of signals for itself when it begins to run.
-        self._loop.call_soon(self._reactor.claim_signals)
-        self._arrange()
-        self._loop.run_forever()
-        self._loop.remove_reader(self._reactor.fileno())
+        with self._reactor_turning():
+            self._ends_with_reactor = True
+            self._loop.run_forever()
+            self._ends_with_reactor = False
         if self._failure is not None:
             raise self._failure
 
@@ -93,6 +93,18 @@ class Guest:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         return [task.get_name() for task in stubborn]
 
+    @contextmanager
+    def _reactor_turning(self) -> Iterator[None]:
+        self._reactor.begin(self._arrange)
+        self._loop.add_reader(self._reactor.fileno(), self._turn)
+        # uvloop takes the wake-up descriptor of signals for itself when it begins to run.
+        self._loop.call_soon(self._reactor.claim_signals)
+        self._arrange()
+        try:
+            yield
+        finally:
+            self._loop.remove_reader(self._reactor.fileno())
+
     def _turn(self) -> None:
         self._turning = True
         try:
@@ -104,10 +116,10 @@ class Guest:
         self._turning = False
         reactor = self._reactor
         reactor.longest_turn = max(reactor.longest_turn, time.monotonic() - reactor.now)
-        if self._reactor.running:
-            self._arrange()
-        else:
+        if self._ends_with_reactor and not self._reactor.running:
             self._loop.stop()
+        else:
+            self._arrange()
 
     def _arrange(self) -> None:
         """See to it that the loop lets the reactor turn when its next call is due."""

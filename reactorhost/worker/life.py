@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from reactorhost import __version__
+from reactorhost.address import Address
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.connection import CloseReason, Connection
@@ -30,10 +31,12 @@ from reactorhost.reactor import Reactor, WakeUp
 from reactorhost.scoreboard import Scoreboard
 from reactorhost.worker import process
 from reactorhost.worker.bulletin import Bulletin
+from reactorhost.worker.dialling import SocketDialler
 from reactorhost.worker.figures import Figures
 from reactorhost.worker.intake import Intake, Listener
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.numbers import Numbers
+from reactorhost.worker.outbound import Outbounds
 from reactorhost.worker.ports import Ports
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.threads import Threads
@@ -135,7 +138,8 @@ class WorkerLife:
         watchdog = self._start_watchdog()
         if self._guest is None:
             self._reactor.run()
-        else:
+        elif self._stage is not Stage.LEAVING:
+            # Told to leave while worker_start still waited for something.
             self._guest.run()
         if watchdog is not None:
             watchdog.stop()
@@ -169,7 +173,8 @@ class WorkerLife:
         # A turn in which many clients are served in their turn is no slow hook, however long it takes.
         tally = self._tally
         loops = 0 if self._guest is None else self._guest.progress()
-        return self._reactor.turns + tally.messages + 2 * tally.accepted - tally.connections + loops
+        outbound = self._outbounds.surroundings.tally.messages
+        return self._reactor.turns + tally.messages + outbound + 2 * tally.accepted - tally.connections + loops
 
     def _close_in_fork(self) -> None:
         # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
@@ -204,6 +209,7 @@ class WorkerLife:
         )
         for service in settings.services:
             self._services[service.name] = self._running(service, surroundings, certificates[service.name])
+        self._outbounds = self._outbound(surroundings)
         self._hooks = chain.resolve_worker(tuple(self._plugins.values()), self._worker_hook_failed)
         self._start_views()
         self._call(self._hooks.worker_start)
@@ -249,6 +255,14 @@ class WorkerLife:
         running.on_ended = self._connection_ended
         return running
 
+    def _outbound(self, surroundings: Surroundings) -> Outbounds:
+        settings = self._task.settings
+        limits = Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer)
+        return Outbounds(surroundings, limits, SocketDialler(self._reactor, settings.peer_timeout, self._tls_broken))
+
+    def _tls_broken(self, address: Address, reason: str) -> None:
+        self._log.warning("outbound_tls_broken", address=address, reason=reason)
+
     def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
         """Call a hook of the worker, and wait for it when it awaits something."""
         returned = hook(self._views.of)
@@ -267,6 +281,7 @@ class WorkerLife:
             self._reactor,
             self._threads,
             numbers,
+            self._outbounds,
             self._hook_failed,
         )
 
@@ -361,6 +376,7 @@ class WorkerLife:
             transport.abort()
         self._ports.abandon()
         self._end_preludes()
+        self._outbounds.abort()
         self._leave_if_empty()
 
     def _drain(self, seconds: float, *, final: bool) -> None:
@@ -412,6 +428,7 @@ class WorkerLife:
             self._end_preludes()
             if self._lanes is not None:
                 self._lanes.hurry()
+            self._outbounds.leave(_FAREWELL_SECONDS)
 
     def _end_preludes(self) -> None:
         for service in self._services.values():
@@ -428,8 +445,14 @@ class WorkerLife:
         if self._stage is Stage.DRAINING and not served:
             self._stage = Stage.LEAVING
             self._views.cancel_timers()
-            self._reactor.call_later(self._thread_seconds, self._reactor.stop)
-            self._threads.finish(self._reactor.stop)
+            self._outbounds.leave(_FAREWELL_SECONDS)
+            self._outbounds.when_left(partial(self._left, self._reactor.now))
+
+    def _left(self, since: float) -> None:
+        # Again: the goodbyes of outbound connections may have set some.
+        self._views.cancel_timers()
+        self._reactor.call_at(since + self._thread_seconds, self._reactor.stop)
+        self._threads.finish(self._reactor.stop)
 
     def _deliver(self) -> None:
         self._threads.deliver()
@@ -455,7 +478,8 @@ class WorkerLife:
             self._reactor.call_soon(self._send_rows, request, rows)
 
     def _rows(self) -> Iterator[Message]:
-        return (_row(transport, self._reactor.now) for transport in tuple(self._transports()))
+        transports = (*self._transports(), *self._outbounds.transports())
+        return (_row(transport, self._reactor.now) for transport in transports)
 
     def _transports(self) -> list[StreamTransport]:
         return [transport for service in self._services.values() for transport in service.transports]

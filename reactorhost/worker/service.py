@@ -12,8 +12,8 @@ from reactorhost.address import Endpoint
 from reactorhost.connection import CloseReason, Connection, TlsFacts, transport_of
 from reactorhost.framing import Framing, FramingError
 from reactorhost.logs import EventLog
-from reactorhost.plugins.chain import Chain, resolve
-from reactorhost.plugins.guard import as_error
+from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve
+from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
@@ -33,6 +33,9 @@ class HookFailure(Protocol):
     def __call__(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         """Tell the log."""
 
+
+Resolve = Callable[[Sequence[LoadedPlugin], OnError, Around], Chain]
+"""Makes a chain: called with the plugins, with what hears of exceptions, and with what is put around each hook."""
 
 Accept = Callable[[socket.socket, Any], None]
 """Takes over an accepted socket; called with the peer's address as the socket module has it."""
@@ -86,6 +89,8 @@ class RunningService:
         limits: what its connections are held to.
         new_framing: makes the framing of each connection, if it is to have one from its start.
         preludes: its connections that have not begun, because of TLS or a PROXY header.
+
+    `resolved` makes the chain, of the plugins as a rule.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class RunningService:
         new_framing: Callable[[], Framing] | None = None,
         tls: ServerTls | None = None,
         proxy_from: Sequence[str] = (),
+        resolved: Resolve = resolve,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -106,8 +112,8 @@ class RunningService:
         self._surroundings = surroundings
         stopwatch = surroundings.stopwatch
         self._lanes: Lanes | None = None
-        self._plain = self.chain = self._adapted(resolve(plugins, self.failed))
-        timed = resolve(plugins, self.failed, stopwatch.around)
+        self._plain = self.chain = self._adapted(resolved(plugins, self.failed, as_it_is))
+        timed = resolved(plugins, self.failed, stopwatch.around)
         self._timed = self._adapted(replace(timed, receive=stopwatch.around_receive(timed.receive)))
         self.receive = self.chain.receive
         self.transports: set[StreamTransport] = set()

@@ -328,6 +328,11 @@ class StreamTransport:
         return self._phase
 
     @property
+    def busy(self) -> bool:
+        """Whether an async hook runs for it."""
+        return self._busy
+
+    @property
     def idle_timeout(self) -> float | None:
         """Seconds without a byte either way that end the connection."""
         return self._idle_seconds

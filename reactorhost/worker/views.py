@@ -8,6 +8,7 @@ from functools import partial
 
 from reactorhost.reactor import Reactor
 from reactorhost.worker.numbers import Numbers
+from reactorhost.worker.outbound import Outbounds
 from reactorhost.worker.service import HookFailure, RunningService
 from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
@@ -25,6 +26,7 @@ class Views:
         reactor: Reactor,
         threads: Threads,
         numbers: Numbers,
+        outbounds: Outbounds,
         failed: HookFailure,
     ) -> None:
         self._slot = slot
@@ -33,6 +35,7 @@ class Views:
         self._reactor = reactor
         self._threads = threads
         self._numbers = numbers
+        self._outbounds = outbounds
         self._failed = failed
         self._workers: dict[str, Worker] = {}
         self._timers: dict[str, PluginTimers] = {}
@@ -43,7 +46,15 @@ class Views:
         if worker is None:
             timers = self._timers[plugin] = PluginTimers(self._reactor, partial(self._failed, plugin, "timer", None))
             worker = self._workers[plugin] = Worker(
-                plugin, self._slot, os.getpid(), self._generation, self._services, timers, self._threads, self._numbers
+                plugin,
+                self._slot,
+                os.getpid(),
+                self._generation,
+                self._services,
+                timers,
+                self._threads,
+                self._numbers,
+                self._outbounds,
             )
         return worker
 

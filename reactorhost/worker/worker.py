@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from reactorhost.address import Address
 from reactorhost.connection import Connection, Timer
+from reactorhost.worker.connecting import Connecting
 from reactorhost.worker.numbers import Counter, Numbers
+from reactorhost.worker.outbound import Outbounds
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.threads import Threads, ThreadTask
 from reactorhost.worker.timers import PluginTimers
+
+if TYPE_CHECKING:
+    import ssl
 
 T = TypeVar("T")
 
@@ -36,6 +42,7 @@ class Worker:
         timers: PluginTimers,
         threads: Threads,
         numbers: Numbers,
+        outbounds: Outbounds,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -46,6 +53,7 @@ class Worker:
         self._timers = timers
         self._threads = threads
         self._numbers = numbers
+        self._outbounds = outbounds
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -92,3 +100,25 @@ class Worker:
             ValueError: it is no name for a number, or the plugin has too many.
         """
         return self._numbers.counter(self.plugin, name)
+
+    def connect(
+        self,
+        address: str | Address,
+        handler: object,
+        *,
+        timeout: float = 10.0,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> Connecting:
+        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH`, within `timeout` seconds.
+
+        The methods of `handler` are called for the connection as hooks are for a client's: `connect`, `receive`,
+        `close`, `drain` and `framing`, and `failed(error)` when there is none. An async hook may await what is
+        returned, for the connection.
+
+        Raises:
+            ValueError: there is nothing to connect to at such an address.
+            TypeError: the handler cannot be called.
+            ConnectFailedError: `worker_stop` is called already; all else that fails is told later.
+        """
+        return self._outbounds.connect(self.plugin, address, handler, timeout, tls, server_name)

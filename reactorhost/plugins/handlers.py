@@ -1,0 +1,113 @@
+"""Handlers: the objects that a plugin gives its connections to other hosts, held against the contract of hooks.
+
+A handler needs no marks: what it has of the methods below is called as the hook of that name is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pluggy import HookimplOpts
+
+from reactorhost.errors import did_you_mean
+from reactorhost.framing import Framing
+from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve_one
+from reactorhost.plugins.contract import HOOKS, Hook
+from reactorhost.plugins.framings import maker
+from reactorhost.plugins.guard import OnError
+from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
+from reactorhost.plugins.registry import Implementation, adapted
+
+_ON_LOOP = ("connect", "receive", "close", "drain")
+METHODS: Mapping[str, tuple[str, ...]] = {
+    **{name: HOOKS[name] for name in (*_ON_LOOP, "framing")},
+    "failed": ("error",),
+}
+"""The methods that a handler may have, and the names of their arguments."""
+
+
+_UNMARKED = HookimplOpts(
+    wrapper=False, hookwrapper=False, optionalhook=False, tryfirst=False, trylast=False, specname=None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What was found of a handler.
+
+    `awaits` says whether a method of the connection is a coroutine function, `failed_awaits` the same of `failed`.
+    """
+
+    plugin: LoadedPlugin
+    implementations: Mapping[str, Implementation]
+    framing: Callable[[str], Any] | None
+    failed: Callable[[Exception], Any] | None
+    awaits: bool
+    failed_awaits: bool
+
+    def new_framing(self, service: str) -> Framing | None:
+        """Return a framing for a connection.
+
+        Raises:
+            TypeError: `framing` returned something else.
+        """
+        said = None if self.framing is None else self.framing(service)
+        return None if said is None else maker(said)()
+
+    def chain(self, on_error: OnError, around: Around = as_it_is) -> Chain:
+        """Return the handler's methods as a service's chain."""
+        return resolve_one(self.plugin, self.implementations, on_error, around)
+
+
+def check(plugin: str, handler: object) -> Handler:
+    """Find the methods of a handler, which belongs to the plugin of this name.
+
+    Raises:
+        TypeError: it has none, or one that cannot be called as its hook is.
+    """
+    if isinstance(handler, type):
+        raise TypeError(f"the handler is the class {handler.__name__}: give an instance of it")
+    loaded = LoadedPlugin(PluginIdentity(plugin, None, None, plugin), handler, (), None)
+    found: dict[str, Implementation] = {}
+    for name in METHODS:
+        function = getattr(handler, name, None)
+        if callable(function):
+            hook = Hook(name, function, _arguments(handler, name, function), _UNMARKED)
+            found[name] = Implementation(loaded, hook, adapted(hook, METHODS[name]))
+    if not found:
+        raise TypeError(f"the handler {handler!r} has none of the methods {', '.join(METHODS)}")
+    framing, failed = found.pop("framing", None), found.pop("failed", None)
+    if framing is not None and framing.hook.awaits:
+        raise TypeError(f"{_named(handler, 'framing')} is async, and its answer is needed at once")
+    return Handler(
+        loaded,
+        found,
+        None if framing is None else framing.call,
+        None if failed is None else failed.call,
+        any(each.hook.awaits for each in found.values()),
+        failed is not None and failed.hook.awaits,
+    )
+
+
+def _arguments(handler: object, name: str, function: Callable[..., Any]) -> tuple[str, ...]:
+    known = METHODS[name]
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{_named(handler, name)} yields, so calling it does nothing")
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        raise TypeError(f"{_named(handler, name)} does not tell the names of its arguments") from None
+    for each in parameters:
+        if each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) or each.default is not each.empty:
+            raise TypeError(f"{_named(handler, name)} takes {each}: only plain arguments without a default are given")
+        if each.name not in known:
+            hint = did_you_mean(each.name, known) or f"they are {', '.join(known)}"
+            raise TypeError(f"{_named(handler, name)} has an unknown argument {each.name!r}; {hint}")
+    return tuple(each.name for each in parameters)
+
+
+def _named(handler: object, method: str) -> str:
+    return f"{method} of the handler {getattr(handler, '__name__', type(handler).__name__)}"
