@@ -63,6 +63,11 @@ class Guest:
         self._arrange()
         self._loop.run_forever()
         self._loop.remove_reader(self._reactor.fileno())
+        # Nothing turns the reactor any more: a turn that was arranged would stop the loop while worker_stop is awaited.
+        self._turning = True
+        for arranged in (self._alarm, self._soon):
+            if arranged is not None:
+                arranged.cancel()
         if self._failure is not None:
             raise self._failure
 
