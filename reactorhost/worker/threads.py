@@ -250,7 +250,8 @@ class Threads:
         if self._finished:
             self._wake()
         elif self._on_idle is not None and not self.busy:
-            self._on_idle()
+            on_idle, self._on_idle = self._on_idle, None
+            on_idle()
 
     def finish(self, on_idle: Callable[[], object]) -> None:
         """Cancel what waits, and call back once nothing runs, which may be now."""

@@ -202,6 +202,9 @@ async def worker_start(worker):
 
 @hookimpl
 async def worker_stop(worker):
+    # Long enough for what the reactor had still to do, which is not done any more.
+    await asyncio.sleep(0.3)
+    await worker.run_in_thread(int)
     print(await worker.run_in_thread(str, "stopped"), flush=True)
 
 @hookimpl
