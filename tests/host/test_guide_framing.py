@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -41,16 +42,20 @@ def test_every_example_file_stands_in_the_page(path: Path) -> None:
     assert sum("hookimpl" in block for block in blocks) == len(EXAMPLES)
 
 
-def test_lines_are_whole_however_they_come_and_one_that_is_too_long_closes(serving: Serving) -> None:
-    host = serving("framing_lines.py")
+@pytest.mark.skipif(shutil.which("nc") is None, reason="nc is not installed")
+def test_nc_is_answered_line_by_line(serving: Serving) -> None:
     nc = subprocess.run(
-        ["nc", "-N", *map(str, host.address())],
+        ["nc", "-N", *map(str, serving("framing_lines.py").address())],
         input=b"hello\r\ntwo\nnot a line",
         capture_output=True,
         timeout=DEADLINE_SECONDS,
         check=True,
     )
     assert nc.stdout == b"HELLO\nTWO\n"
+
+
+def test_lines_are_whole_however_they_come_and_one_that_is_too_long_closes(serving: Serving) -> None:
+    host = serving("framing_lines.py")
     with host.connect() as client:
         exchanged(client, [b"f", b"i", b"rst\r", b"\nsecond\nthi", b"rd\n"], b"FIRST\nSECOND\nTHIRD\n")
         client.sendall(b"last\n" + b"x" * 8194)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from daemons import run
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
@@ -18,6 +21,8 @@ Hosts = Callable[..., LiveHost]
 
 
 def by_netcat(host: LiveHost, text: str) -> str:
+    if shutil.which("nc") is None:
+        pytest.skip("nc is not installed")
     address, port = host.address()
     command = ["nc", "-N", address, str(port)]
     ended = subprocess.run(
