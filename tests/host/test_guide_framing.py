@@ -63,7 +63,7 @@ def test_lines_are_whole_however_they_come_and_one_that_is_too_long_closes(servi
         assert ended(client)
     line = host.wait_for_log("framing_broken")
     assert re.search(
-        r" warning framing_broken .*service=default peer=127\.0\.0\.1:\d+ connection=2 "
+        r" warning framing_broken .*service=default peer=127\.0\.0\.1:\d+ connection=1 "
         r'reason="a line of more than 8192 bytes"',
         line,
     )
