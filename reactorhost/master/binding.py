@@ -9,12 +9,11 @@ from typing import Any
 
 from reactorhost.address import Address
 from reactorhost.errors import NotPermittedError, ReactorhostError
+from reactorhost.worker.stream_options import set_stream_options
 
 SocketAddress = tuple[Any, ...]
 """Host and port as the socket module has them, for IPv6 with flow and scope."""
 
-_LONGEST_KEEPALIVE_SECONDS = 32767
-_KEEPALIVE_PROBES = 4
 # The kernel doubles it, and gives at most net.core.rmem_max.
 _DATAGRAM_BUFFER_BYTES = 4 << 20
 # Not in the socket module before Python 3.14.
@@ -63,9 +62,7 @@ def stream(family: socket.AddressFamily, sockaddr: SocketAddress, peer_timeout: 
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if peer_timeout is not None:
-            _find_dead_peers(sock, peer_timeout)
+        set_stream_options(sock, peer_timeout)
         sock.bind(sockaddr)
     except OSError:
         sock.close()
@@ -133,20 +130,6 @@ def _opened(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.soc
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     return sock
-
-
-def _find_dead_peers(sock: socket.socket, seconds: float) -> None:
-    """Let the kernel ask a silent client's machine, and give it up when nothing came from there for so long.
-
-    Accepted sockets inherit all of it. TCP_USER_TIMEOUT also ends the wait for an acknowledgement, and takes the
-    place of the number of probes: tcp(7), net/ipv4/tcp_timer.c.
-    """
-    idle = min(max(1, int(seconds / 2)), _LONGEST_KEEPALIVE_SECONDS)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(seconds / 8)))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(seconds * 1000)))
 
 
 def _has_ipv6() -> bool:

@@ -1,4 +1,4 @@
-"""The options of TCP sockets, the same for those that are accepted and those that connect."""
+"""The options of TCP sockets: the same where listeners pass them on to what they accept, and where we connect."""
 
 from __future__ import annotations
 

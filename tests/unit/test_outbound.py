@@ -173,6 +173,16 @@ def test_who_tries_again_at_once_lets_every_turn_go_by(bench: PluginBench, plugi
     assert handler.tries == 5000
 
 
+def test_failure_is_told_in_a_later_turn_so_that_it_can_be_awaited_before(bench: PluginBench, plugin: Plugin) -> None:
+    bench.refuse(ADDRESS)
+    handler = Recording()
+    plugin.worker.connect(ADDRESS, handler)
+    bench._reactor.turn()
+    assert handler.calls == []
+    bench._reactor.turn()
+    assert handler.calls == [("failed", "cannot connect to tcp://db:5432: connection refused")]
+
+
 def test_what_failed_raises_is_told_as_that_of_a_hook(bench: PluginBench, plugin: Plugin) -> None:
     class Broken:
         def failed(self) -> None:
