@@ -22,8 +22,8 @@ from reactorhost.master.stacks import Stack
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters, Scoreboard
 from reactorhost.worker.boot import run_worker
-from reactorhost.worker.life import BorrowedListener, WorkerTask
 from reactorhost.worker.messages import Report
+from reactorhost.worker.task import BorrowedListener, WorkerTask
 
 
 class CrewListener(Protocol):

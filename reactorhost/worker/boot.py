@@ -13,7 +13,8 @@ from reactorhost import logs
 from reactorhost.config.settings import Settings
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.worker import process
-from reactorhost.worker.life import WorkerLife, WorkerTask
+from reactorhost.worker.life import WorkerLife
+from reactorhost.worker.task import WorkerTask
 
 _STATUS_OF_A_BUG = 70
 

@@ -1,0 +1,45 @@
+"""What the watchdog of a worker looks at: whether the loop comes further, whether it rests, and in whose code it is."""
+
+from __future__ import annotations
+
+import selectors
+from types import FrameType
+
+from reactorhost.logs import EventLog
+from reactorhost.plugins.blame import Standing
+from reactorhost.reactor import Reactor
+from reactorhost.scoreboard import Counters
+from reactorhost.worker.assembly import Assembly
+from reactorhost.worker.threads import Threads
+from reactorhost.worker.timers import PluginTimers
+from reactorhost.worker.watchdog import Watchdog
+
+_SELECT = selectors.DefaultSelector.select.__code__
+_CALLERS = {PluginTimers.call.__code__: "timer", Threads.call.__code__: "then"}
+"""What of the host calls plugins back, and what stands for the hook in the log then."""
+
+
+def watchdog(
+    assembly: Assembly, reactor: Reactor, tally: Counters, limit_seconds: float | None, log: EventLog
+) -> Watchdog | None:
+    """Return what names the code that holds the loop longer than `limit_seconds`; None without a limit."""
+    if limit_seconds is None:
+        return None
+    guest = assembly.guest
+
+    def progress() -> int:
+        # A turn in which many clients are served in their turn is no slow hook, however long it takes.
+        loops = 0 if guest is None else guest.progress()
+        outbound = assembly.outbounds.surroundings.tally.messages
+        return reactor.turns + tally.messages + outbound + 2 * tally.accepted - tally.connections + loops
+
+    def locate(frame: FrameType) -> Standing | None:
+        return assembly.hooks.blame.standing(frame, _CALLERS)
+
+    return Watchdog(limit_seconds, progress, _rests if guest is None else guest.rests, locate, log)
+
+
+def _rests(innermost: FrameType) -> bool:
+    # Whoever called it matters: a hook may have a selector of its own, in `asyncio.run` for instance.
+    caller = innermost.f_back
+    return innermost.f_code is _SELECT and caller is not None and caller.f_code is Reactor.turn.__code__
