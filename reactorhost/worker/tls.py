@@ -1,4 +1,4 @@
-"""How TLS is spoken: contexts for services, out of their certificates, and for connections that a plugin opens.
+"""How services speak TLS: contexts out of their certificates.
 
 Contexts are made anew in every worker when it boots, so a reload brings renewed certificates.
 """
@@ -6,22 +6,14 @@ Contexts are made anew in every worker when it boots, so a reload brings renewed
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from reactorhost.config.service import Tls
-from reactorhost.connection import TlsFacts
 from reactorhost.errors import ConfigError
 from reactorhost.worker import certificates
 from reactorhost.worker.certificates import Certificate, CertificateError
-from reactorhost.worker.prelude import Prelude, RefusedError, Step
-from reactorhost.worker.tls_socket import TlsSession, TlsSocket
-
-if TYPE_CHECKING:
-    import socket
-
-    from reactorhost.reactor import Reactor
+from reactorhost.worker.tls_socket import TlsSession
 
 T = TypeVar("T")
 
@@ -76,68 +68,11 @@ class NameChoice(Generic[T]):
         return self._named.get(name) or self._named.get("*." + name.partition(".")[2])
 
 
-def client_context(
-    *,
-    authorities: Path | None = None,
-    certificate: Path | None = None,
-    key: Path | None = None,
-    alpn: Sequence[str] = (),
-) -> ssl.SSLContext:
-    """Return a context for connections to others, which checks their certificate and its name.
-
-    `authorities` is a PEM file of whom to trust in place of the system's; `certificate` and `key` are shown to a
-    server that asks for them.
-
-    Raises:
-        ConfigError: a file cannot be used.
-    """
-    context = ssl.create_default_context()
-    try:
-        if authorities is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            certificates.trust(context, authorities)
-        if certificate is not None:
-            certificates.use(context, certificate, key or certificate)
-    except CertificateError as error:
-        raise ConfigError([error.problem]) from None
-    _harden(context)
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
-    return context
-
-
-def handshake(
-    reactor: Reactor,
-    sock: socket.socket,
-    context: ssl.SSLContext,
-    server_hostname: str,
-    done: Callable[[tuple[TlsSocket, TlsFacts]], object],
-    failed: Callable[[RefusedError | OSError], object],
-    broken: Callable[[str], object],
-    deadline: float,
-) -> Prelude[tuple[TlsSocket, TlsFacts]]:
-    """Begin a client's handshake over a connected, non-blocking socket, which belongs to it from now on.
-
-    Either `done((socket, facts))` is called with what goes to `RunningService.begin`, or the socket is closed and
-    `failed(error)` is called: a `HandshakeError` whose words say why, as "its certificate is not accepted: Hostname
-    mismatch", or an `OSError`. Both may come before this returns. `deadline` is a time of the reactor's clock.
-    `broken` hears in plain words when TLS fails later. `end()` of what is returned gives up and calls nobody.
-    """
-    tls = TlsSocket(reactor, sock, context, broken, is_server=False, server_hostname=server_hostname)
-
-    def step() -> Step[tuple[TlsSocket, TlsFacts]]:
-        facts = yield from tls.handshake()
-        return tls, facts
-
-    prelude = Prelude(reactor, tls, step(), done, failed)
-    prelude.begin(deadline)
-    return prelude
-
-
 def _context(settings: Tls, certificate: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = TlsSession
-    _harden(context)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     certificates.use(context, certificate.path, certificate.key)
     # Alike in all contexts of a service: a session that changes to another one takes some of it along, and some not.
     if settings.alpn:
@@ -146,8 +81,3 @@ def _context(settings: Tls, certificate: Certificate) -> ssl.SSLContext:
         certificates.trust(context, settings.client_ca)
     context.verify_mode = _VERIFY[settings.client_certificates]
     return context
-
-
-def _harden(context: ssl.SSLContext) -> None:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION

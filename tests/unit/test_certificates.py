@@ -12,7 +12,7 @@ import trustme
 from reactorhost.config.service import Tls
 from reactorhost.errors import ConfigError
 from reactorhost.worker import certificates
-from reactorhost.worker.tls import NameChoice, ServerTls, client_context
+from reactorhost.worker.tls import NameChoice, ServerTls
 
 AUTHORITY = trustme.CA()
 GOOD = AUTHORITY.issue_cert("localhost", "*.Example.org", "127.0.0.1")
@@ -136,15 +136,6 @@ def test_authorities_without_a_certificate_are_told(made: Made) -> None:
     path, key = made("a.pem", GOOD), made("a.key", GOOD)
     with pytest.raises(ConfigError, match=r"the client_ca .* has no certificate inside"):
         ServerTls(Tls((path,), (key,), client_ca=key))
-
-
-def test_a_client_context_checks_names_and_says_which_file_it_cannot_use(made: Made, tmp_path: Path) -> None:
-    context = client_context(authorities=made("ca.pem", AUTHORITY.cert_pem.bytes()), alpn=("h2",))
-    assert context.check_hostname
-    with pytest.raises(ConfigError, match=r"cannot read .*none"):
-        client_context(authorities=tmp_path / "none")
-    with pytest.raises(ConfigError, match="does not belong"):
-        client_context(certificate=made("a.pem", GOOD), key=made("b.key", OTHER))
 
 
 def test_names_are_found_exactly_then_by_wildcard_for_one_label_and_the_first_given_wins() -> None:
