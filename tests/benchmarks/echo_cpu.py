@@ -24,7 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,24 +140,26 @@ def printed_port(command: list[str]) -> Iterator[Server]:
 
 
 @contextmanager
-def reactorhost_server(folder: Path) -> Iterator[Server]:
-    """Run the installed host with one worker."""
-    run_dir = folder / "run"
+def reactorhost_server(
+    folder: Path, plugin: str = "echo", settings: Sequence[str] = (), programs: Path = BIN
+) -> Iterator[Server]:
+    """Run an installed host with one worker; `programs` is the folder of its command."""
+    run_dir = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
     place = ["--run-dir", str(run_dir)]
-    start = ["start", "-d", "--plugin", "echo", "--workers", "1", "--listen", "tcp://127.0.0.1:0"]
-    reactorhost(*start, *place)
+    start = ["start", "-d", "--plugin", plugin, "--workers", "1", "--listen", "tcp://127.0.0.1:0", *settings]
+    reactorhost(programs, *start, *place)
     try:
-        listening = re.search(r"tcp://127\.0\.0\.1:(\d+)", reactorhost("status", "--json", *place))
+        listening = re.search(r"t(?:cp|ls)://127\.0\.0\.1:(\d+)", reactorhost(programs, "status", "--json", *place))
         if not listening:
             raise SystemExit("reactorhost status --json does not tell the address")
         yield Server(int(listening[1]), int((run_dir / "master.pid").read_text().split()[0]))
     finally:
-        reactorhost("stop", "--now", *place)
+        reactorhost(programs, "stop", "--now", *place)
 
 
-def reactorhost(*arguments: str) -> str:
-    """Run a command of the installed host; return what it printed."""
-    return subprocess.run([BIN / "reactorhost", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+def reactorhost(programs: Path, *arguments: str) -> str:
+    """Run a command of an installed host; return what it printed."""
+    return subprocess.run([programs / "reactorhost", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 STARTS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Server]]] = {

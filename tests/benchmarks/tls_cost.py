@@ -9,17 +9,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import trustme
-from echo_cpu import Server, pinned, printed_port, reactorhost, tree_cpu_seconds
+from echo_cpu import Server, pinned, printed_port, reactorhost_server, tree_cpu_seconds
 
 HERE = Path(__file__).parent
 JOBS = {
@@ -42,7 +40,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reactorhost-bench-")))
         authority = make_certificate(folder)
-        starts = {"reactorhost": tls_reactorhost, "asyncio": tls_asyncio}
+        starts = {"reactorhost": tls_reactorhost_server, "asyncio": tls_asyncio}
         servers = {
             name: stack.enter_context(pinned(start(folder), server_on, load_on)) for name, start in starts.items()
         }
@@ -73,19 +71,10 @@ def tls_asyncio(folder: Path) -> contextlib.AbstractContextManager[Server]:
     return printed_port([sys.executable, str(HERE / "echo_asyncio.py"), *files])
 
 
-@contextmanager
-def tls_reactorhost(folder: Path) -> Iterator[Server]:
+def tls_reactorhost(folder: Path) -> contextlib.AbstractContextManager[Server]:
     """Run the installed host with one worker."""
-    place = ["--run-dir", str(folder / "run")]
     files = ["--certificate", str(folder / "server.pem"), "--key", str(folder / "server.key")]
-    reactorhost("start", "-d", "--plugin", "echo", "--workers", "1", "--listen", "tls://127.0.0.1:0", *files, *place)
-    try:
-        listening = re.search(r"tls://127\.0\.0\.1:(\d+)", reactorhost("status", "--json", *place))
-        if not listening:
-            raise SystemExit("reactorhost status --json does not tell the address")
-        yield Server(int(listening[1]), int((folder / "run" / "master.pid").read_text().split()[0]))
-    finally:
-        reactorhost("stop", "--now", *place)
+    return reactorhost_server(folder, settings=files)
 
 
 def measure(server: Server, authority: Path, job: str, seconds: float) -> tuple[float, float]:

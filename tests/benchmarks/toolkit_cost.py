@@ -14,21 +14,18 @@ import importlib.util
 import json
 import os
 import platform
-import re
 import resource
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from echo_cpu import Server, median_ratio, micros_per_echo, pinned, printed_port, visit
+from echo_cpu import BIN, Server, median_ratio, micros_per_echo, pinned, printed_port, reactorhost_server, visit
 
 HERE = Path(__file__).parent
-BIN = Path(sys.executable).parent
 CLIENTS_A_SOURCE = 20_000
 
 PLAIN = """
@@ -116,16 +113,16 @@ def arguments() -> argparse.Namespace:
 
 def starts(options: argparse.Namespace) -> dict[str, Starting]:
     """Return how to start each server that takes part."""
-    found: dict[str, Starting] = {name: functools.partial(host, name, name, BIN) for name in PLUGINS}
+    found: dict[str, Starting] = {name: host(name) for name in PLUGINS}
     if importlib.util.find_spec("uvloop"):
-        found["async-uvloop"] = functools.partial(host, "async-uvloop", "async", BIN, "--event-loop", "uvloop")
+        found["async-uvloop"] = host("async", "--event-loop", "uvloop")
     if options.before:
-        found["plain-before"] = functools.partial(host, "plain-before", "plain", options.before)
+        found["plain-before"] = host("plain", programs=options.before)
     if options.idle:
-        found["plain-10-idle"] = functools.partial(host, "plain-10-idle", "plain", BIN)
-        found["plain-idle"] = functools.partial(host, "plain-idle", "plain", BIN)
-        found["idle-timeout"] = functools.partial(host, "idle-timeout", "plain", BIN, "--idle-timeout", "1h")
-    found["asyncio-protocol"] = functools.partial(asyncio_server)
+        found["plain-10-idle"] = host("plain")
+        found["plain-idle"] = host("plain")
+        found["idle-timeout"] = host("plain", "--idle-timeout", "1h")
+    found["asyncio-protocol"] = asyncio_server
     found["asyncio-streams"] = functools.partial(asyncio_server, "streams")
     if options.only:
         return {name: found[name] for name in options.only.split(",")}
@@ -139,27 +136,14 @@ def asyncio_server(*arguments: str | Path) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def host(name: str, plugin: str, programs: Path, *rest: str | Path) -> Iterator[Server]:
-    """Run a host with one worker; the last argument is the folder."""
-    *settings, folder = rest
-    run_dir = Path(folder) / name
-    place = ["--run-dir", str(run_dir)]
-    file = str(Path(folder) / f"{plugin.replace('-', '_')}.py")
-    command = ["start", "-d", "--plugin", file, "--workers", "1", "--listen", "tcp://127.0.0.1:0", *map(str, settings)]
-    reactorhost(programs, *command, *place)
-    try:
-        listening = re.search(r"tcp://127\.0\.0\.1:(\d+)", reactorhost(programs, "status", "--json", *place))
-        if not listening:
-            raise SystemExit("reactorhost status --json does not tell the address")
-        yield Server(int(listening[1]), int((run_dir / "master.pid").read_text().split()[0]))
-    finally:
-        reactorhost(programs, "stop", "--now", *place)
+def host(plugin: str, *settings: str, programs: Path = BIN) -> Starting:
+    """Return how to start a host with one of the plugins."""
 
+    def start(folder: Path) -> contextlib.AbstractContextManager[Server]:
+        file = folder / f"{plugin.replace('-', '_')}.py"
+        return reactorhost_server(folder, str(file), settings, programs)
 
-def reactorhost(programs: Path, *arguments: str) -> str:
-    """Run a command of an installed host; return what it printed."""
-    return subprocess.run([programs / "reactorhost", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return start
 
 
 @contextmanager
