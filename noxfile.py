@@ -136,12 +136,15 @@ def oldest_dependencies() -> list[str]:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure server CPU per echo against C and asyncio, and the time of `--help`."""
-    install(session)
+    """Measure server CPU per echo against C and asyncio, the toolkit's parts, TLS, `top`, and the time of `--help`."""
+    install(session, "test")
+    session.install("uvloop")
     results = ROOT / ".bench"
     results.mkdir(exist_ok=True)
     session.run("python", "tests/benchmarks/help_time.py", "--json", str(results / "help_time.json"))
     session.run("python", "tests/benchmarks/echo_cpu.py", "--json", str(results / "echo_cpu.json"), *session.posargs)
+    session.run("python", "tests/benchmarks/toolkit_cost.py", "--json", str(results / "toolkit_cost.json"))
+    session.run("python", "tests/benchmarks/tls_cost.py", "--json", str(results / "tls_cost.json"))
     session.run("python", "tests/benchmarks/top_cost.py", "--json", str(results / "top_cost.json"))
 
 

@@ -40,7 +40,7 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reactorhost-bench-")))
         authority = make_certificate(folder)
-        starts = {"reactorhost": tls_reactorhost_server, "asyncio": tls_asyncio}
+        starts = {"reactorhost": tls_reactorhost, "asyncio": tls_asyncio}
         servers = {
             name: stack.enter_context(pinned(start(folder), server_on, load_on)) for name, start in starts.items()
         }
