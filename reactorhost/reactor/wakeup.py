@@ -27,7 +27,10 @@ class WakeUp:
 
     def close_inherited(self) -> None:
         """Close a forked child's copy: the reactor that it is registered in belongs to the parent."""
-        os.close(self._descriptor)
+        # A child that forks again comes here again, and the number may be somebody else's by then.
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor != -1:
+            os.close(descriptor)
 
     def _ready(self, events: int) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """The transport whose bytes are framed; `takes_input` says whether the plugins want another message now."""
+    """The transport whose bytes are framed.
+
+    Attributes:
+        takes_input: whether the plugins want another message now.
+        busy: whether a hook still works on the one before.
+    """
 
     connection: Connection
 
     takes_input: bool
+    busy: bool
 
     def read_raw(self) -> None:
         """Go on without a framing."""
@@ -37,13 +43,24 @@ class FramedInput:
         framing: makes the messages; None once the connection goes on without one and the last bytes are on their way.
     """
 
-    __slots__ = ("_fed_something", "_going_on", "_messages", "_service", "_source", "framing")
+    __slots__ = (
+        "_backlog",
+        "_delivering",
+        "_fed_something",
+        "_going_on",
+        "_messages",
+        "_service",
+        "_source",
+        "framing",
+    )
 
     def __init__(self, source: Source, service: RunningService, framing: Framing) -> None:
         self._source = source
         self._service = service
-        # What the framing was fed and has not given yet.
+        # What the framing was fed and has not given yet, and what came meanwhile: one read at most.
         self._messages: Iterator[bytes] | None = None
+        self._backlog = b""
+        self._delivering = False
         self._going_on = False
         self._fed_something = False
         self.framing: Framing | None = _with_feed(framing)
@@ -52,8 +69,12 @@ class FramedInput:
         """Take bytes, and call the service for each message that they complete."""
         # What was counted is a piece of the stream.
         self._service.tally.messages -= 1
-        self._messages = self._fed(data)
-        self._deliver(connection)
+        if self._messages is None:
+            self._messages = self._fed(data)
+            self._deliver(connection)
+        else:
+            self._backlog += data
+            self._source.read_on()
 
     def change(self, framing: Framing | None) -> None:
         """Let another framing have what this one was not asked for yet; None: let the service have it as it is."""
@@ -62,21 +83,30 @@ class FramedInput:
         self._fed_something = False
         if rest:
             self._messages = self._fed(rest)
-            self.go_on_soon()
         else:
             self._exhausted()
+        if self._messages is not None and not self._delivering:
+            self._source.read_on()
 
-    def go_on_soon(self) -> bool:
-        """Call the service for what waits once whoever is at work has finished; False when nothing waits."""
-        if self._messages is None:
-            return False
+    @property
+    def pending(self) -> bool:
+        """Whether messages may wait."""
+        return self._messages is not None
+
+    def go_on_soon(self) -> None:
+        """Call the service for what waits once whoever is at work has finished."""
         if not self._going_on:
             self._going_on = True
-            self._service.reactor.call_soon(self._go_on)
-        return True
+            self._service.reactor.call_soon(self._go_on_later)
 
-    def _go_on(self) -> None:
+    def _go_on_later(self) -> None:
         self._going_on = False
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Call the service for what waits, unless somebody further up the stack is doing that."""
+        if self._delivering:
+            return
         connection = self._source.connection
         try:
             self._deliver(connection)
@@ -94,18 +124,20 @@ class FramedInput:
     def _deliver(self, connection: Connection) -> None:
         service, source = self._service, self._source
         count = 0
+        self._delivering = True
         try:
-            while source.takes_input and (messages := self._messages) is not None:
+            while source.takes_input and not source.busy and (messages := self._messages) is not None:
                 for message in messages:
                     count += 1
                     service.receive(connection, message)
-                    if self._messages is not messages or not source.takes_input:
+                    if self._messages is not messages or source.busy or not source.takes_input:
                         break
                 else:
                     self._exhausted()
         except FramingError as error:
             service.framing_broken(connection, error)
         finally:
+            self._delivering = False
             service.tally.messages += count
 
     def _rest(self) -> bytes:
@@ -120,8 +152,9 @@ class FramedInput:
         return b""
 
     def _exhausted(self) -> None:
-        self._messages = None
-        if self.framing is None:
+        backlog, self._backlog = self._backlog, b""
+        self._messages = self._fed(backlog) if backlog else None
+        if self.framing is None and self._messages is None:
             self._source.read_raw()
 
 

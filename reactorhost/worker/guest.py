@@ -55,7 +55,13 @@ class Guest:
     def complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Run the loop until a coroutine has finished; the reactor turns meanwhile, also one that was stopped."""
         with self._reactor_turning():
-            self._loop.run_until_complete(coroutine)
+            try:
+                self._loop.run_until_complete(coroutine)
+            except RuntimeError:
+                # Not what the coroutine raised, but what stopped the loop under it.
+                if self._failure is not None:
+                    raise self._failure from None
+                raise
 
     def run(self) -> None:
         """Turn until the reactor is stopped."""
@@ -83,7 +89,7 @@ class Guest:
         self._ticks += 1
 
     def close(self) -> list[str]:
-        """Cancel what still runs and close the loop; returns the names of tasks that would not end."""
+        """Cancel what still runs; returns the names of tasks that would not end."""
         left = asyncio.all_tasks(self._loop)
         for task in left:
             task.cancel()

@@ -22,6 +22,7 @@ from reactorhost.plugins.chain import Chain
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
 _MOST_WAITING = 256
+_FEW_WAITING = 64
 _GRACE_SECONDS = 1.0
 
 Failed = Callable[[str, Connection, BaseException], object]
@@ -44,6 +45,7 @@ class Lanes:
 
     def __init__(self, stubborn: Callable[[Connection], object]) -> None:
         self._stubborn = stubborn
+        self._hurried = False
         self._lanes: dict[Connection, Lane] = {}
 
     def adapted(self, chain: Chain, failed: Failed) -> Chain:
@@ -76,11 +78,14 @@ class Lanes:
         """Run the `close` hooks of a connection that is gone, after what still runs for it, then call `then`.
 
         What waits is dropped. What runs is cancelled; when the plugin itself has closed the connection it may finish
-        before that, for as long as `patience_seconds`.
+        before that, for as long as `patience_seconds`. So may the `close` hooks.
         """
         lane = self._lane(connection)
+        patience_seconds = 0.0 if self._hurried else patience_seconds
         lane.end(
-            patience_seconds if reason is CloseReason.LOCAL else 0.0, functools.partial(self._stubborn, connection)
+            patience_seconds if reason is CloseReason.LOCAL else 0.0,
+            max(patience_seconds, _GRACE_SECONDS),
+            functools.partial(self._stubborn, connection),
         )
 
         def forget() -> None:
@@ -101,10 +106,11 @@ class Lanes:
 
     def cancel(self, connection: Connection) -> None:
         """Cancel what runs for a connection that nobody closes."""
-        self._lane(connection).end(0.0, functools.partial(self._stubborn, connection))
+        self._lane(connection).end(0.0, _GRACE_SECONDS, functools.partial(self._stubborn, connection))
 
     def hurry(self) -> None:
-        """Cancel whatever still runs for connections that are gone."""
+        """Have no patience any more: cancel whatever runs for connections that are gone, now and later."""
+        self._hurried = True
         for lane in tuple(self._lanes.values()):
             lane.hurry()
 
@@ -120,6 +126,7 @@ class Lane:
 
     __slots__ = (
         "_cancelled",
+        "_close_seconds",
         "_connection",
         "_ended",
         "_give_up",
@@ -144,6 +151,7 @@ class Lane:
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
         self._ended = False
+        self._close_seconds = 0.0
         self._patience: asyncio.TimerHandle | None = None
         self._give_up: Callable[[], object] | None = None
         self._on_empty: Callable[[], object] | None = None
@@ -158,9 +166,13 @@ class Lane:
             self._held = True
             transport_of(self._connection).hold(True)
 
-    def end(self, patience_seconds: float, give_up: Callable[[], object]) -> None:
-        """Drop what waits, and cancel what runs, at once or when patience is at an end."""
+    def end(self, patience_seconds: float, close_seconds: float, give_up: Callable[[], object]) -> None:
+        """Drop what waits, and cancel what runs, at once or when patience is at an end.
+
+        What is put here from now on may take `close_seconds`.
+        """
         self._ended = True
+        self._close_seconds = close_seconds
         self._waiting.clear()
         self._give_up = give_up
         if self._running:
@@ -188,9 +200,11 @@ class Lane:
         while self._waiting:
             hook, rest = self._waiting.popleft()
             self._waiting_bytes -= _size(rest)
-            if self._held and self._waiting_bytes <= _LOW_WATER:
+            if self._held and self._waiting_bytes <= _LOW_WATER and len(self._waiting) <= _FEW_WAITING:
                 self._held = False
                 transport_of(self._connection).hold(False)
+            if self._ended:
+                self._patience = asyncio.get_running_loop().call_later(self._close_seconds, self._cancel)
             try:
                 await hook.function(self._connection, *rest)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
@@ -199,19 +213,19 @@ class Lane:
                     hook.failed(hook.name, self._connection, raised)
             if number != self._run_number:
                 return
+            if self._patience is not None:
+                self._patience.cancel()
             if self._cancelled:
                 self._forgive()
         self._running = False
         self._task = None
         transport_of(self._connection).set_busy(False)
-        if self._on_empty is not None:
+        if self._on_empty is not None and not self._running:
             self._on_empty()
 
     def _forgive(self) -> None:
         """Let the next call run as if nobody had been cancelled."""
         self._cancelled = False
-        if self._patience is not None:
-            self._patience.cancel()
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()

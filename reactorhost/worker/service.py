@@ -154,11 +154,17 @@ class RunningService:
         transport = StreamTransport(self, sock, peer, next(self._surroundings.ids), tls, local)
         self.transports.add(transport)
         if self.new_framing is not None:
-            transport.framing = self.new_framing()
+            self._frame(transport, self.new_framing)
         transport.open()
         if transport.phase is not Phase.OPEN:
             self.tally.refused += 1
         return transport
+
+    def _frame(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
+        try:
+            transport.framing = new_framing()
+        except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
+            self._hook_raised("framing", transport.connection, raised)
 
     def failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
         """Tell of an exception in a plugin's code, and close the connection that it came over."""

@@ -85,15 +85,20 @@ class PluginTimers:
         except RuntimeError:
             coroutine.close()
             raise TypeError("an async function needs a worker with async hooks, and this one has none") from None
-        task = loop.create_task(coroutine)
+        task = loop.create_task(self._awaited(coroutine))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
         return task
 
-    def _ended(self, task: Task[Any]) -> None:
-        self._tasks.discard(task)
-        raised = None if task.cancelled() else task.exception()
-        if raised is not None:
+    async def _awaited(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        try:
+            await coroutine
+        except BaseException as raised:
+            # In here and not in the task: asyncio lets SystemExit out of its loop.
+            from reactorhost.plugins.awaiting import was_cancelled
+
+            if was_cancelled():
+                raise
             self._on_error(as_error(raised))
         self._tell_if_idle()
 

@@ -279,7 +279,9 @@ class TlsSocket:
         return sent
 
     def shutdown(self, how: int, /) -> None:
-        """End our side: TLS's own word for it, then that of TCP. Only `SHUT_WR` is known."""
+        """End our side: TLS's own word for it, then that of TCP. Only `SHUT_WR` is known; again, it does nothing."""
+        if self._farewell is not None:
+            return
         self._shut = True
         # The other side's own end has not come yet, and nobody waits for it here.
         with contextlib.suppress(ssl.SSLWantReadError):

@@ -61,7 +61,6 @@ class StreamTransport:
 
     __slots__ = (
         "_accepted_at",
-        "_busy",
         "_deadline",
         "_eof_received",
         "_eof_wanted",
@@ -83,6 +82,7 @@ class StreamTransport:
         "_timers",
         "_waiters",
         "active_at",
+        "busy",
         "connection",
         "takes_input",
     )
@@ -116,7 +116,8 @@ class StreamTransport:
         self._held = False
         # Whether the plugins want what the client sends now.
         self.takes_input = True
-        self._busy = False
+        # Whether an async hook works for this client.
+        self.busy = False
         self._waiters: list[Callable[[bool], object]] | None = None
         self._eof_received = False
         self._eof_wanted = False
@@ -273,17 +274,22 @@ class StreamTransport:
 
     def set_busy(self, busy: bool) -> None:
         """Keep a client that sent its end as long as an answer is made, and one that is silent as long as that."""
-        self._busy = busy
-        if not busy and self._eof_received and self._phase is Phase.OPEN and not self._outgoing:
-            self._end(CloseReason.PEER)
+        self.busy = busy
+        if busy:
+            return
+        if isinstance(self._receiver, FramedInput) and self._receiver.pending:
+            self._receiver.go_on()
+            self._update_interest()
+        self._end_if_served()
 
     def read_raw(self) -> None:
         """Give the bytes to the service as they come."""
         self._receiver = self._service
 
     def read_on(self) -> None:
-        """Read again after what was held back has been given."""
+        """Read, or not, according to what still waits to be given."""
         self._update_interest()
+        self._end_if_served()
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
@@ -326,11 +332,6 @@ class StreamTransport:
     def phase(self) -> Phase:
         """How far the end has come."""
         return self._phase
-
-    @property
-    def busy(self) -> bool:
-        """Whether an async hook runs for it."""
-        return self._busy
 
     @property
     def idle_timeout(self) -> float | None:
@@ -385,10 +386,9 @@ class StreamTransport:
         self._tell_waiters()
         if self._phase is Phase.FLUSHING:
             self._finish_sending()
-        elif self._eof_received and not self._busy:
-            self._end(CloseReason.PEER)
         elif self._eof_wanted:
             self._shut_sending()
+        self._end_if_served()
 
     def _tell_waiters(self) -> None:
         waiters, self._waiters = self._waiters, None
@@ -420,10 +420,15 @@ class StreamTransport:
 
     def _peer_finished(self) -> None:
         self._eof_received = True
-        if not (self._outgoing or self._busy):
+        self._update_interest()
+        self._end_if_served()
+
+    def _end_if_served(self) -> None:
+        """End the connection of a client that sent its end and has had all its answers."""
+        if not self._eof_received or self._phase is not Phase.OPEN or self._outgoing or self.busy:
+            return
+        if not (isinstance(self._receiver, FramedInput) and self._receiver.pending):
             self._end(CloseReason.PEER)
-        else:
-            self._update_interest()
 
     def _discard(self) -> None:
         """Read past what a client still sends while we close, so that its last bytes from us are not reset."""
@@ -485,7 +490,7 @@ class StreamTransport:
         self._deadline = None
         if self._idle_seconds is None or self._phase is not Phase.OPEN:
             return
-        if self._busy:
+        if self.busy:
             self.active_at = self._service.reactor.now
         if self._service.reactor.now - self.active_at >= self._idle_seconds:
             self.close_for(CloseReason.IDLE)
@@ -499,7 +504,7 @@ class StreamTransport:
         wanted = 0
         reads = not (self._throttled or self._paused or self._held)
         self.takes_input = reads and phase is Phase.OPEN
-        if reads and not self._eof_received and not (self.takes_input and self._has_pending()):
+        if reads and not (self.takes_input and self._has_pending()) and not self._eof_received:
             wanted = READ
         if self._outgoing:
             wanted |= WRITE
@@ -518,8 +523,12 @@ class StreamTransport:
         self._interest = wanted
 
     def _has_pending(self) -> bool:
-        """Tell whether messages wait that come before what can be read; they are given soon."""
-        return isinstance(self._receiver, FramedInput) and self._receiver.go_on_soon()
+        """Tell whether messages wait that come before what can be read; they are given soon, or after a busy hook."""
+        if not (isinstance(self._receiver, FramedInput) and self._receiver.pending):
+            return False
+        if not self.busy:
+            self._receiver.go_on_soon()
+        return True
 
 
 def _nothing(size: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -350,6 +351,36 @@ def test_an_async_interval_begins_when_the_call_before_has_ended(plugin_bench: B
 
     plugin_bench(Every()).advance(12.5)
     assert seen == ["begin", "end", "begin", "end"]
+
+
+def test_a_timer_that_wants_to_end_the_process_is_an_error_of_the_plugin(plugin_bench: Bench) -> None:
+    class Exits:
+        async def tick(self) -> None:
+            await asyncio.sleep(0)
+            sys.exit(3)
+
+        @hookimpl
+        async def worker_start(self, worker: Worker) -> None:
+            worker.call_later(1, self.tick)
+
+    bench = plugin_bench(Exits())
+    with pytest.raises(Exception, match=r"called sys.exit\(3\)"):
+        bench.advance(2)
+
+
+def test_a_close_hook_that_never_ends_is_left_behind(plugin_bench: Bench) -> None:
+    class Lingers:
+        @hookimpl
+        async def close(self, connection: Connection) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    bench = plugin_bench(Lingers(), close_timeout=5)
+    client = bench.connect()
+    client.end()
+    bench.advance(4.9)
+    assert bench._service.transports
+    bench.advance(0.2)
+    assert not bench._service.transports
 
 
 def test_an_async_timer_in_a_plain_worker_is_an_error(plugin_bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Iterator
 
@@ -238,8 +239,6 @@ def test_an_error_in_a_framing_of_the_plugin_is_the_plugin_s(plugin_bench: Bench
 
 
 def test_messages_of_async_hooks_keep_their_order(plugin_bench: Bench) -> None:
-    import asyncio
-
     seen: list[bytes] = []
 
     class Slow:
@@ -259,3 +258,56 @@ def test_messages_of_async_hooks_keep_their_order(plugin_bench: Bench) -> None:
     bench.advance(2000)
     assert seen == [b"x"] * 1000 + [b"last"]
     assert len(client.received) == 2005
+
+
+class Switching:
+    """Goes over to lengths when it reads `binary`, after a wait."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    @hookimpl
+    def framing(self) -> object:
+        return Lines()
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        await asyncio.sleep(1)
+        self.seen.append(data)
+        if data == b"binary":
+            connection.framing = LengthPrefixed(">H")
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 9], ids=str)
+def test_an_async_hook_may_change_the_framing_of_what_came_already(plugin_bench: Bench, pieces: int) -> None:
+    plugin = Switching()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    data = b"one\nbinary\n\x00\x03a\nb\x00\x01c"
+    size = -(-len(data) // pieces)
+    for start in range(0, len(data), size):
+        client.send(data[start : start + size])
+    client.end()
+    bench.advance(10)
+    assert plugin.seen == [b"one", b"binary", b"a\nb", b"c"]
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_plugin_s_framing_that_cannot_be_made_closes_the_connection(plugin_bench: Bench) -> None:
+    made: list[Pairs] = []
+
+    def make() -> Pairs:
+        if made:
+            raise OSError("no more")
+        made.append(Pairs())
+        return made[0]
+
+    class Brings(Framed):
+        def said(self) -> object:
+            return make
+
+    bench = plugin_bench(Brings())
+    with pytest.raises(OSError, match="no more"):
+        bench.connect()
+    (client,) = bench._clients.values()
+    assert client.closed is CloseReason.ERROR
