@@ -66,7 +66,7 @@ def guarded(plugin: str, hook: str, function: Call, on_error: OnError) -> Awaite
         try:
             return await awaited(subject, *rest)
         except BaseException as raised:  # noqa: BLE001 - as in the guard of plain hooks
-            if not (isinstance(raised, asyncio.CancelledError) and was_cancelled()):
+            if not was_cancelled_by_others(raised):
                 on_error(plugin, hook, subject, as_error(raised))
             return None
 
@@ -89,10 +89,10 @@ def guarded_wrapper(plugin: str, hook: str, wrapper: Call, inner: Call, on_error
     return call
 
 
-def was_cancelled() -> bool:
-    """Tell whether the running task was cancelled by somebody, and has not only awaited something that was."""
+def was_cancelled_by_others(raised: BaseException) -> bool:
+    """Tell whether this is the end of a task that somebody cancelled, and not of one that awaited what was."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _awaited(call: Call) -> Awaited:

@@ -136,5 +136,10 @@ class DatagramTransport:
     def hold(self, held: bool) -> None:
         """Do nothing: the port counts the hooks that have not finished."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what came is for the plugins; a datagram always is."""
+        return True
+
     def set_busy(self, busy: bool) -> None:
         """Do nothing."""

@@ -69,23 +69,22 @@ class FramedInput:
         """Take bytes, and call the service for each message that they complete."""
         # What was counted is a piece of the stream.
         self._service.tally.messages -= 1
+        self._backlog += data
         if self._messages is None:
-            self._messages = self._fed(data)
+            self._messages = iter(())
             self._deliver(connection)
         else:
-            self._backlog += data
             self._source.read_on()
 
     def change(self, framing: Framing | None) -> None:
         """Let another framing have what this one was not asked for yet; None: let the service have it as it is."""
-        rest = self._rest()
+        self._backlog = self._rest() + self._backlog
         self.framing = None if framing is None else _with_feed(framing)
         self._fed_something = False
-        if rest:
-            self._messages = self._fed(rest)
-        else:
-            self._exhausted()
-        if self._messages is not None and not self._delivering:
+        self._messages = iter(()) if self._backlog else None
+        if self._messages is None and self.framing is None:
+            self._source.read_raw()
+        elif self._messages is not None and not self._delivering:
             self._source.read_on()
 
     @property
@@ -123,12 +122,12 @@ class FramedInput:
 
     def _deliver(self, connection: Connection) -> None:
         service, source = self._service, self._source
-        count = 0
+        tally = service.tally
         self._delivering = True
         try:
             while source.takes_input and not source.busy and (messages := self._messages) is not None:
                 for message in messages:
-                    count += 1
+                    tally.messages += 1
                     service.receive(connection, message)
                     if self._messages is not messages or source.busy or not source.takes_input:
                         break
@@ -138,7 +137,6 @@ class FramedInput:
             service.framing_broken(connection, error)
         finally:
             self._delivering = False
-            service.tally.messages += count
 
     def _rest(self) -> bytes:
         if self.framing is None:

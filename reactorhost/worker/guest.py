@@ -17,7 +17,6 @@ from typing import Any
 from reactorhost.errors import ReactorhostError
 from reactorhost.reactor import Reactor
 
-_FAREWELL_SECONDS = 1.0
 _CLOCK_SLACK = 0.001
 _SELECT = selectors.DefaultSelector.select.__code__
 
@@ -88,14 +87,14 @@ class Guest:
         self._tick_asked = False
         self._ticks += 1
 
-    def close(self) -> list[str]:
-        """Cancel what still runs; returns the names of tasks that would not end."""
+    def close(self, seconds: float) -> list[str]:
+        """Cancel what still runs; returns the names of tasks that did not end in so many seconds."""
         left = asyncio.all_tasks(self._loop)
         for task in left:
             task.cancel()
         stubborn: set[asyncio.Task[Any]] = set()
         if left:
-            _, stubborn = self._loop.run_until_complete(asyncio.wait(left, timeout=_FAREWELL_SECONDS))
+            _, stubborn = self._loop.run_until_complete(asyncio.wait(left, timeout=seconds))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         return [task.get_name() for task in stubborn]
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from reactorhost.connection import CloseReason, Connection, transport_of
-from reactorhost.plugins.awaiting import was_cancelled
+from reactorhost.plugins.awaiting import was_cancelled_by_others
 from reactorhost.plugins.chain import Chain
 
 _HIGH_WATER = 64 * 1024
@@ -24,6 +23,7 @@ _LOW_WATER = 16 * 1024
 _MOST_WAITING = 256
 _FEW_WAITING = 64
 _GRACE_SECONDS = 1.0
+_HURRIED_GRACE_SECONDS = 0.3
 
 Failed = Callable[[str, Connection, BaseException], object]
 """Called with the hook's name, the connection and what was raised."""
@@ -44,7 +44,8 @@ class Lanes:
     """
 
     def __init__(self, stubborn: Callable[[Connection], object]) -> None:
-        self._stubborn = stubborn
+        self.stubborn = stubborn
+        self.grace_seconds = _GRACE_SECONDS
         self._hurried = False
         self._lanes: dict[Connection, Lane] = {}
 
@@ -82,11 +83,7 @@ class Lanes:
         """
         lane = self._lane(connection)
         patience_seconds = 0.0 if self._hurried else patience_seconds
-        lane.end(
-            patience_seconds if reason is CloseReason.LOCAL else 0.0,
-            max(patience_seconds, _GRACE_SECONDS),
-            functools.partial(self._stubborn, connection),
-        )
+        lane.end(patience_seconds if reason is CloseReason.LOCAL else 0.0, max(patience_seconds, self.grace_seconds))
 
         def forget() -> None:
             del self._lanes[connection]
@@ -106,18 +103,19 @@ class Lanes:
 
     def cancel(self, connection: Connection) -> None:
         """Cancel what runs for a connection that nobody closes."""
-        self._lane(connection).end(0.0, _GRACE_SECONDS, functools.partial(self._stubborn, connection))
+        self._lane(connection).end(0.0, self.grace_seconds)
 
     def hurry(self) -> None:
-        """Have no patience any more: cancel whatever runs for connections that are gone, now and later."""
+        """Have no patience any more: cancel whatever runs, and soon what will."""
         self._hurried = True
+        self.grace_seconds = _HURRIED_GRACE_SECONDS
         for lane in tuple(self._lanes.values()):
             lane.hurry()
 
     def _lane(self, connection: Connection) -> Lane:
         lane = self._lanes.get(connection)
         if lane is None:
-            lane = self._lanes[connection] = Lane(connection)
+            lane = self._lanes[connection] = Lane(self, connection)
         return lane
 
 
@@ -129,8 +127,8 @@ class Lane:
         "_close_seconds",
         "_connection",
         "_ended",
-        "_give_up",
         "_held",
+        "_lanes",
         "_on_empty",
         "_patience",
         "_run_number",
@@ -140,7 +138,8 @@ class Lane:
         "_waiting_bytes",
     )
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, lanes: Lanes, connection: Connection) -> None:
+        self._lanes = lanes
         self._connection = connection
         self._waiting: deque[tuple[Hook, tuple[Any, ...]]] = deque()
         self._waiting_bytes = 0
@@ -153,7 +152,6 @@ class Lane:
         self._ended = False
         self._close_seconds = 0.0
         self._patience: asyncio.TimerHandle | None = None
-        self._give_up: Callable[[], object] | None = None
         self._on_empty: Callable[[], object] | None = None
 
     def put(self, hook: Hook, rest: tuple[Any, ...]) -> None:
@@ -166,7 +164,7 @@ class Lane:
             self._held = True
             transport_of(self._connection).hold(True)
 
-    def end(self, patience_seconds: float, close_seconds: float, give_up: Callable[[], object]) -> None:
+    def end(self, patience_seconds: float, close_seconds: float) -> None:
         """Drop what waits, and cancel what runs, at once or when patience is at an end.
 
         What is put here from now on may take `close_seconds`.
@@ -174,13 +172,13 @@ class Lane:
         self._ended = True
         self._close_seconds = close_seconds
         self._waiting.clear()
-        self._give_up = give_up
+        self._waiting_bytes = 0
         if self._running:
             self._patience = asyncio.get_running_loop().call_later(patience_seconds, self._cancel)
 
     def hurry(self) -> None:
         """Have no more patience."""
-        if self._ended and self._running and not self._cancelled:
+        if self._running and not self._cancelled:
             self._cancel()
 
     def when_empty(self, tell: Callable[[], object]) -> None:
@@ -198,37 +196,45 @@ class Lane:
 
     async def _work(self, number: int) -> None:
         while self._waiting:
-            hook, rest = self._waiting.popleft()
-            self._waiting_bytes -= _size(rest)
-            if self._held and self._waiting_bytes <= _LOW_WATER and len(self._waiting) <= _FEW_WAITING:
-                self._held = False
-                transport_of(self._connection).hold(False)
+            hook, rest = self._next()
+            if hook.name == "receive" and not transport_of(self._connection).is_open:
+                # It closed its connection after this had come.
+                continue
             if self._ended:
                 self._patience = asyncio.get_running_loop().call_later(self._close_seconds, self._cancel)
             try:
                 await hook.function(self._connection, *rest)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 # The end that a cancelled hook has is none of its errors.
-                if not (isinstance(raised, asyncio.CancelledError) and was_cancelled()):
+                if not was_cancelled_by_others(raised):
                     hook.failed(hook.name, self._connection, raised)
             if number != self._run_number:
                 return
-            if self._patience is not None:
-                self._patience.cancel()
-            if self._cancelled:
-                self._forgive()
+            self._forgive()
         self._running = False
         self._task = None
         transport_of(self._connection).set_busy(False)
         if self._on_empty is not None and not self._running:
             self._on_empty()
 
+    def _next(self) -> tuple[Hook, tuple[Any, ...]]:
+        hook, rest = self._waiting.popleft()
+        self._waiting_bytes -= _size(rest)
+        if self._held and self._waiting_bytes <= _LOW_WATER and len(self._waiting) <= _FEW_WAITING:
+            self._held = False
+            transport_of(self._connection).hold(False)
+        return hook, rest
+
     def _forgive(self) -> None:
         """Let the next call run as if nobody had been cancelled."""
-        self._cancelled = False
-        task = asyncio.current_task()
-        assert task is not None
-        task.uncancel()
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._cancelled:
+            self._cancelled = False
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()
 
     def _cancel(self) -> None:
         if not self._running or self._task is None:
@@ -237,15 +243,14 @@ class Lane:
             self._patience.cancel()
         self._cancelled = True
         self._task.cancel()
-        self._patience = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._leave_behind)
+        self._patience = asyncio.get_running_loop().call_later(self._lanes.grace_seconds, self._leave_behind)
 
     def _leave_behind(self) -> None:
         """Go on without a call that does not end; what it still does is its own affair."""
         if self._running and self._cancelled:
             self._cancelled = False
             self._run_number += 1
-            assert self._give_up is not None
-            self._give_up()
+            self._lanes.stubborn(self._connection)
             self._start()
 
 

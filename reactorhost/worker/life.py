@@ -111,7 +111,7 @@ class WorkerLife:
         assembly.call(assembly.hooks.worker_stop)
         self._tell_abandoned()
         assembly.bulletin.tell_last()
-        stubborn = [] if assembly.guest is None else assembly.guest.close()
+        stubborn = [] if assembly.guest is None else assembly.guest.close(self._seconds_left(2.7))
         if stubborn:
             self._log.warning("tasks_left_behind", count=len(stubborn), tasks=",".join(stubborn))
         self._figures.store()
@@ -193,15 +193,21 @@ class WorkerLife:
 
     def _quit(self) -> None:
         self._line.send({"report": Report.LEAVING, "seconds": 0})
+        self._thread_seconds = 0.0
+        # As if the deadline had passed: the master kills soon.
+        self._leave_at = self._reactor.now - _FAREWELL_SECONDS
+        if self._stage is Stage.LEAVING:
+            self._reactor.stop()
+            return
         self._stop_accepting(final=False)
         self._stage = Stage.DRAINING
-        self._thread_seconds = 0.0
         for transport in self._assembly.transports():
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
         self._entrances.abandon()
         self._assembly.end_preludes()
         self._assembly.outbounds.abort()
+        self._hurry()
         self._leave_if_empty()
 
     def _drain(self, seconds: float, *, final: bool) -> None:
@@ -238,9 +244,19 @@ class WorkerLife:
                 transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
             self._entrances.abandon()
             self._assembly.end_preludes()
-            if self._assembly.lanes is not None:
-                self._assembly.lanes.hurry()
+            self._hurry()
             self._assembly.outbounds.leave(_FAREWELL_SECONDS)
+
+    def _hurry(self) -> None:
+        if self._assembly.lanes is not None:
+            self._assembly.lanes.hurry()
+
+    def _seconds_left(self, after_deadline: float) -> float:
+        """Return how long a last step may take: a second, and not past so many seconds after the deadline."""
+        # The master kills three seconds after it; the steps before this one may have taken their time.
+        if self._leave_at is None:
+            return _FAREWELL_SECONDS
+        return min(_FAREWELL_SECONDS, max(0.1, self._leave_at + after_deadline - self._reactor.now))
 
     def _connection_ended(self) -> None:
         if self._stage is Stage.DRAINING:
@@ -258,7 +274,7 @@ class WorkerLife:
     def _left(self, since: float) -> None:
         # Again: the goodbyes of outbound connections may have set some.
         self._assembly.views.cancel_timers()
-        self._reactor.call_at(since + self._thread_seconds, self._reactor.stop)
+        self._reactor.call_at(since + min(self._thread_seconds, self._seconds_left(2.0)), self._reactor.stop)
         self._threads.finish(self._reactor.stop)
 
     def _deliver(self) -> None:

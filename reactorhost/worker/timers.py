@@ -56,7 +56,11 @@ class PluginTimers:
         for timer in tuple(self._timers):
             timer.cancel()
         for task in tuple(self._tasks):
-            task.cancel()
+            if _is_current(task):
+                # It closed the connection itself, and may finish.
+                self._tasks.discard(task)
+            else:
+                task.cancel()
 
     def start(self, timer: PluginTimer, seconds: float) -> ReactorTimer:
         """Let the reactor call `timer` in `seconds`, and keep it until then."""
@@ -95,9 +99,9 @@ class PluginTimers:
             await coroutine
         except BaseException as raised:
             # In here and not in the task: asyncio lets SystemExit out of its loop.
-            from reactorhost.plugins.awaiting import was_cancelled
+            from reactorhost.plugins.awaiting import was_cancelled_by_others
 
-            if was_cancelled():
+            if was_cancelled_by_others(raised):
                 raise
             self._on_error(as_error(raised))
         self._tell_if_idle()
@@ -146,3 +150,9 @@ class PluginTimer:
     def _again(self, task: Task[Any] | None = None) -> None:
         if self._interval_seconds is not None and not self._cancelled:
             self._timer = self._owner.start(self, self._interval_seconds)
+
+
+def _is_current(task: Task[Any]) -> bool:
+    import asyncio
+
+    return task is asyncio.current_task(task.get_loop())

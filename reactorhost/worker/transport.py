@@ -334,12 +334,19 @@ class StreamTransport:
         return self._phase
 
     @property
+    def is_open(self) -> bool:
+        """Whether what the client sends is for the plugins."""
+        return self._phase is Phase.OPEN
+
+    @property
     def idle_timeout(self) -> float | None:
         """Seconds without a byte either way that end the connection."""
         return self._idle_seconds
 
     @idle_timeout.setter
     def idle_timeout(self, seconds: float | None) -> None:
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"idle_timeout is a number of seconds, or None, not {seconds!r}")
         self._idle_seconds = seconds or None
         if self._phase is Phase.OPEN:
             if self._deadline is not None:

@@ -383,6 +383,50 @@ def test_a_close_hook_that_never_ends_is_left_behind(plugin_bench: Bench) -> Non
     assert not bench._service.transports
 
 
+def test_what_waits_for_a_hook_that_closes_is_dropped(plugin_bench: Bench) -> None:
+    seen: list[bytes] = []
+
+    class Closes:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(1)
+            seen.append(data)
+            connection.close()
+
+    bench = plugin_bench(Closes())
+    client = bench.connect(ends_too=False)
+    client.send(b"one")
+    client.send(b"two")
+    bench.advance(5)
+    assert seen == [b"one"]
+
+
+def test_a_timer_that_closes_its_connection_may_finish(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Hangs:
+        async def hang_up(self, connection: Connection) -> None:
+            connection.close()
+            await asyncio.sleep(1)
+            seen.append("finished")
+
+        @hookimpl
+        async def connect(self, connection: Connection) -> None:
+            connection.call_later(1, self.hang_up, connection)
+
+    bench = plugin_bench(Hangs())
+    bench.connect()
+    bench.advance(3)
+    assert seen == ["finished"]
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_an_idle_timeout_that_is_none_is_refused(plugin_bench: Bench, seconds: float) -> None:
+    client = plugin_bench(Slow()).connect()
+    with pytest.raises(ValueError, match="idle_timeout is a number of seconds"):
+        client.connection.idle_timeout = seconds
+
+
 def test_an_async_timer_in_a_plain_worker_is_an_error(plugin_bench: Bench) -> None:
     class Plain:
         async def tick(self) -> None:
