@@ -9,6 +9,7 @@ The arguments of the hooks never change: new facts become attributes of `connect
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
@@ -92,7 +93,7 @@ class Option:
         if self.type is list:
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         if self.type is float:
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         return isinstance(value, self.type) and (self.type is bool or not isinstance(value, bool))
 
 

@@ -185,6 +185,8 @@ def inherit(log_format: LogFormat, level: str, **context: object) -> AppendHandl
     root = logging.getLogger()
     handler = next(handler for handler in root.handlers if isinstance(handler, AppendHandler))
     handler.forget_held()
+    # What Python warns of in a plugin is a line of the log like any other.
+    logging.captureWarnings(True)
     handler.setFormatter(TextFormatter(context) if log_format == "text" else JsonFormatter(context))
     root.setLevel(level.upper())
     return handler

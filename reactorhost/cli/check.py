@@ -30,12 +30,12 @@ def check(**flags: Any) -> None:
 
     Exit status: 0 all is well, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
     """
-    from reactorhost.master.startup import check_certificates
+    from reactorhost.master.checks import check_services
 
     settings = settings_from(flags)
     _check_account(settings)
     _check_plugins(settings)
-    for warning in check_certificates(settings):
+    for warning in check_services(settings):
         click.echo(f"reactorhost: warning: {warning}", err=True)
     click.echo("ok")
 

@@ -27,10 +27,11 @@ def start(**flags: Any) -> None:
     settings = settings_from(flags)
     launch_directory = Path.cwd()
 
-    from reactorhost.master.startup import check_certificates, check_plugins, run_host
+    from reactorhost.master.checks import check_plugins, check_services
+    from reactorhost.master.startup import run_host
 
     check_plugins(settings)
-    check_certificates(settings)
+    check_services(settings)
     launch = _launch(flags, launch_directory, settings)
     if not settings.daemon:
         run_host(settings, launch, _show_banner)
@@ -58,11 +59,11 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
     terminal = _terminal() if not settings.daemon else None
 
     def read_again() -> Settings:
-        from reactorhost.master.startup import check_certificates, check_plugins
+        from reactorhost.master.checks import check_plugins, check_services
 
         fresh = settings_from(flags, directory)
         check_plugins(fresh)
-        check_certificates(fresh)
+        check_services(fresh)
         return fresh
 
     return Launch(

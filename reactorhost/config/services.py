@@ -199,6 +199,9 @@ def _check_transport(draft: Draft, problems: Problems) -> None:
     if draft.values("proxy_from") and "udp" in schemes:
         what = f"{name} listens with UDP, which has no PROXY header"
         problems.add(what, draft.place("proxy_from"), "give the UDP address a service of its own")
+    if "unix" not in schemes and set(draft.values("proxy_from")) == {"unix"}:
+        what = f"{name} takes PROXY headers over unix sockets only, and has no unix address"
+        problems.add(what, draft.place("proxy_from"), "name the networks of the proxies")
     if "framing" in draft.given and schemes == {"udp"}:
         problems.add(f"{name} has only datagrams, which are messages already", draft.place("framing"))
 

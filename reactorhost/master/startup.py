@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from reactorhost.config.settings import Settings
-from reactorhost.errors import ConfigError, Problem, error_of_system
+from reactorhost.errors import error_of_system
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.master.binding import AddressInUseError
 from reactorhost.master.control import ControlServer
@@ -20,7 +20,6 @@ from reactorhost.master.master import Master
 from reactorhost.master.requests import Launch, Requests
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.unix_files import check_owners
-from reactorhost.plugins import discovery
 from reactorhost.reactor import Reactor
 from reactorhost.status import StatusDocument
 from reactorhost.worker import process
@@ -28,45 +27,6 @@ from reactorhost.worker.boot import open_log
 
 _LEFTOVER_SECONDS = 3.0
 _LEFTOVER_LOOK_SECONDS = 0.05
-
-
-def check_plugins(settings: Settings) -> None:
-    """Make sure that every plugin named is installed, without importing any.
-
-    Raises:
-        PluginError: one is not.
-    """
-    for service in settings.services:
-        for named in service.plugins:
-            discovery.find(named)
-
-
-def check_certificates(settings: Settings) -> list[str]:
-    """Load every certificate as workers will; returns a sentence for each that expires soon.
-
-    Raises:
-        ConfigError: some cannot be used.
-    """
-    told: list[str] = []
-    problems: list[Problem] = []
-    for service in settings.services:
-        if service.tls is None:
-            continue
-        # Here and not above: whoever speaks no TLS does without it.
-        from reactorhost.worker.tls import ServerTls
-
-        try:
-            loaded = ServerTls(service.tls, settings.where(f"service.{service.name}.certificate"))
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        for certificate in loaded.certificates:
-            days = certificate.days_left(time.time())
-            if days is not None:
-                told.append(f"the certificate {certificate.path} expires in {days} days")
-    if problems:
-        raise ConfigError(problems)
-    return told
 
 
 def run_host(settings: Settings, launch: Launch, on_started: Callable[[StatusDocument], None]) -> None:

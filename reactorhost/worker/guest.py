@@ -46,6 +46,7 @@ class Guest:
         self._turning = False
         self._ends_with_reactor = False
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
         self._soon: asyncio.Handle | None = None
         self._failure: BaseException | None = None
         self._ticks = 0
@@ -66,7 +67,9 @@ class Guest:
         """Turn until the reactor is stopped."""
         with self._reactor_turning():
             self._ends_with_reactor = True
-            self._loop.run_forever()
+            # Also when a plugin stops the loop, which is not its own.
+            while self._reactor.running and self._failure is None:
+                self._loop.run_forever()
             self._ends_with_reactor = False
         if self._failure is not None:
             raise self._failure
@@ -137,10 +140,12 @@ class Guest:
         elif seconds is not None:
             due = self._loop.time() + seconds
             # One that rings too early does no harm, and most turns change nothing.
-            if self._alarm is None or self._alarm.when() > due + _CLOCK_SLACK:
+            if self._alarm is None or self._alarm_at > due + _CLOCK_SLACK:
                 if self._alarm is not None:
                     self._alarm.cancel()
                 self._alarm = self._loop.call_at(due, self._rung)
+                # Not asked of the alarm: uvloop's for a time that has come is a handle that does not know it.
+                self._alarm_at = due
 
     def _rung(self) -> None:
         self._alarm = None

@@ -42,7 +42,13 @@ class Counter:
         return f"<Counter {self.name} {self.value}>"
 
     def add(self, n: Number = 1) -> None:
-        """Add to it."""
+        """Add to it.
+
+        Raises:
+            ValueError: it would shrink, or come to something that is no number.
+        """
+        if not 0 <= n < _LARGEST - self.value:
+            raise ValueError(f"counter {self.name!r} is at {self.value}, and cannot grow by {n!r}")
         self.value += n
 
 

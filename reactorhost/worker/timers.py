@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +44,11 @@ class PluginTimers:
 
     def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> PluginTimer:
         """Call `function(*args)` once."""
-        return PluginTimer(self, seconds, None, function, args)
+        return PluginTimer(self, checked_seconds(seconds), None, function, args)
 
     def call_every(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> PluginTimer:
         """Call `function(*args)` again and again, also after it raised; a late call does not bunch up the next."""
-        if seconds <= 0:
+        if checked_seconds(seconds) <= 0:
             raise ValueError(f"an interval must be positive, not {seconds!r} seconds")
         return PluginTimer(self, seconds, seconds, function, args)
 
@@ -150,6 +151,20 @@ class PluginTimer:
     def _again(self, task: Task[Any] | None = None) -> None:
         if self._interval_seconds is not None and not self._cancelled:
             self._timer = self._owner.start(self, self._interval_seconds)
+
+
+def checked_seconds(seconds: float) -> float:
+    """Return a span of time that a plugin gave.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is no finite one.
+    """
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"seconds must be a number, not {seconds!r}")
+    if not math.isfinite(seconds):
+        raise ValueError(f"seconds must be finite, not {seconds!r}")
+    return seconds
 
 
 def _is_current(task: Task[Any]) -> bool:

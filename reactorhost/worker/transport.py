@@ -21,7 +21,7 @@ from reactorhost.framing import Framing
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor import Timer as ReactorTimer
 from reactorhost.worker.framed import FramedInput
-from reactorhost.worker.timers import PluginTimer, PluginTimers
+from reactorhost.worker.timers import PluginTimer, PluginTimers, checked_seconds
 
 if TYPE_CHECKING:
     from reactorhost.worker.service import RunningService
@@ -345,8 +345,8 @@ class StreamTransport:
 
     @idle_timeout.setter
     def idle_timeout(self, seconds: float | None) -> None:
-        if seconds is not None and not seconds >= 0:
-            raise ValueError(f"idle_timeout is a number of seconds, or None, not {seconds!r}")
+        if seconds is not None and checked_seconds(seconds) < 0:
+            raise ValueError(f"idle_timeout must not be negative, as {seconds!r} seconds are")
         self._idle_seconds = seconds or None
         if self._phase is Phase.OPEN:
             if self._deadline is not None:
@@ -429,6 +429,24 @@ class StreamTransport:
         self._eof_received = True
         self._update_interest()
         self._end_if_served()
+        if self.busy and self._phase is Phase.OPEN:
+            self._watch_silence()
+
+    def _watch_silence(self) -> None:
+        # Nobody tells a client that has gone from one that still reads: a hook that sends nothing is not waited for.
+        if self._deadline is not None:
+            self._deadline.cancel()
+        limit = self._service.limits.close_timeout
+        self._deadline = self._service.reactor.call_at(self.active_at + limit, self._silence_due)
+
+    def _silence_due(self) -> None:
+        self._deadline = None
+        if self._phase is not Phase.OPEN:
+            return
+        if self._service.reactor.now - self.active_at >= self._service.limits.close_timeout:
+            self._end(CloseReason.PEER)
+        else:
+            self._watch_silence()
 
     def _end_if_served(self) -> None:
         """End the connection of a client that sent its end and has had all its answers."""

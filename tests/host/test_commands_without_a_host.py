@@ -153,6 +153,8 @@ def test_check_holds_a_plugins_table_against_its_options(tmp_path: Path) -> None
     [
         "plugins = 'echo'\n[host]\nworkres = 2\n",
         "plugins = ['accesslog', 'echo']\n[plugin.accesslog]\nformat = 'yaml'\n",
+        "plugins = 'echo'\nframing = 'line'\n",
+        "plugins = 'echo'\nframing = { kind = 'fixed', sise = 4 }\n",
     ],
 )
 def test_check_and_start_say_the_same(tmp_path: Path, rest: str) -> None:
@@ -160,8 +162,16 @@ def test_check_and_start_say_the_same(tmp_path: Path, rest: str) -> None:
     config.write_text(f"[service.a]\nlisten = 'tcp://127.0.0.1:0'\n{rest}")
     checked = run("check", "--config", str(config))
     started = run("start", "--config", str(config), "--run-dir", str(tmp_path / "run"))
+    assert checked.returncode != 0
     assert (checked.returncode, checked.stderr) == (started.returncode, started.stderr)
     assert os.listdir(tmp_path) == ["host.toml"]
+
+
+def test_a_framing_that_a_flag_got_wrong_is_a_wrong_flag() -> None:
+    checked = run("check", "--plugin", "echo", "--framing", "line")
+    assert checked.returncode == 2
+    assert "where: --framing\n" in checked.stderr
+    assert "did you mean 'lines'?" in checked.stderr
 
 
 # config show

@@ -159,6 +159,47 @@ def test_term_to_an_async_worker_drains_it(live_host: Hosts, tmp_path: Path, loo
     host.wait_for_log("worker_exited")
 
 
+SOON = """
+@hookimpl
+async def connect(connection):
+    connection.send(b"hello")
+
+@hookimpl
+def receive(connection, data):
+    connection.call_later(0.0003, connection.send, data)
+"""
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_calls_that_are_due_at_once_are_made(live_host: Hosts, tmp_path: Path, loop: str) -> None:
+    host = live_host("--plugin", plugin_file(tmp_path, "soon", SOON), "--workers", "1", "--event-loop", loop)
+    with host.connect() as client:
+        assert read_exactly(client, 5) == b"hello"
+        for _ in range(200):
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+    assert "Exception in callback" not in host.log()
+
+
+STOPS = """
+import asyncio
+
+@hookimpl
+async def receive(connection, data):
+    asyncio.get_running_loop().stop()
+    connection.send(data)
+"""
+
+
+def test_a_plugin_that_stops_the_loop_ends_nothing(live_host: Hosts, tmp_path: Path) -> None:
+    host = live_host("--plugin", plugin_file(tmp_path, "stops", STOPS), "--workers", "1")
+    with host.connect() as client:
+        for _ in range(3):
+            client.sendall(b"x")
+            assert read_exactly(client, 1) == b"x"
+    assert [worker["generation"] for worker in host.workers()] == [1]
+
+
 def test_a_loop_that_is_not_installed_is_told(live_host: Hosts, tmp_path: Path) -> None:
     (tmp_path / "uvloop.py").write_text("raise ImportError('hidden')\n")
     plugin = plugin_file(tmp_path, "waits", FAILS)

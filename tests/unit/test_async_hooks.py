@@ -101,6 +101,31 @@ def test_a_hook_whose_client_is_gone_is_cancelled(plugin_bench: Bench) -> None:
     assert seen == ["cancelled", CloseReason.PEER]
 
 
+def test_a_hook_that_waits_for_a_client_that_has_left_is_cancelled(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Waits:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            for _ in range(3):
+                await asyncio.sleep(4)
+                connection.send(b"still here")
+            await asyncio.get_running_loop().create_future()
+
+        @hookimpl
+        def close(self, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Waits(), close_timeout=5)
+    client = bench.connect()
+    client.send(b"x")
+    client.end()
+    bench.advance(16.9)
+    assert (seen, client.received) == ([], b"still here" * 3)
+    bench.advance(0.2)
+    assert seen == [CloseReason.PEER]
+
+
 def test_a_hook_that_closed_its_connection_may_finish(plugin_bench: Bench) -> None:
     seen: list[Any] = []
 
@@ -420,11 +445,21 @@ def test_a_timer_that_closes_its_connection_may_finish(plugin_bench: Bench) -> N
     assert seen == ["finished"]
 
 
-@pytest.mark.parametrize("seconds", [-1, float("nan")])
-def test_an_idle_timeout_that_is_none_is_refused(plugin_bench: Bench, seconds: float) -> None:
-    client = plugin_bench(Slow()).connect()
-    with pytest.raises(ValueError, match="idle_timeout is a number of seconds"):
-        client.connection.idle_timeout = seconds
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), "5", True], ids=repr)
+def test_seconds_that_are_none_are_refused(plugin_bench: Bench, seconds: Any) -> None:
+    bench = plugin_bench(Slow())
+    connection = bench.connect().connection
+    with pytest.raises((TypeError, ValueError), match="seconds must be"):
+        connection.idle_timeout = seconds
+    for call in (connection.call_later, bench.worker.call_later, bench.worker.call_every):
+        with pytest.raises((TypeError, ValueError), match="seconds must be"):
+            call(seconds, print)
+
+
+def test_an_idle_timeout_is_not_negative(plugin_bench: Bench) -> None:
+    connection = plugin_bench(Slow()).connect().connection
+    with pytest.raises(ValueError, match="idle_timeout must not be negative"):
+        connection.idle_timeout = -1
 
 
 def test_an_async_timer_in_a_plain_worker_is_an_error(plugin_bench: Bench) -> None:

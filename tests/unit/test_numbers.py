@@ -18,7 +18,7 @@ from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor.timers import Timers
 from reactorhost.worker.bulletin import Bulletin
-from reactorhost.worker.numbers import MOST_NAMES, Numbers
+from reactorhost.worker.numbers import MOST_NAMES, Counter, Numbers
 
 
 class Told:
@@ -193,3 +193,12 @@ def test_a_sum_of_counters_never_falls(steps: list[tuple[int, bool, int]]) -> No
         assert now >= before
         before = now
     assert before == sum(more for _, ends, more in steps if not ends)
+
+
+@pytest.mark.parametrize("n", [-5, float("nan"), 2**70, float("inf")], ids=repr)
+def test_a_counter_only_grows_and_stays_a_number(n: float) -> None:
+    counter = Counter("hits")
+    counter.add(2.5)
+    with pytest.raises(ValueError, match=r"counter 'hits' is at 2\.5, and cannot grow by"):
+        counter.add(n)
+    assert counter.value == 2.5

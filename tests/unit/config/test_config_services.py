@@ -198,3 +198,12 @@ def test_addresses_that_differ_are_fine(one: str, other: str) -> None:
 def test_an_address_named_twice_in_one_service_is_told_once() -> None:
     (problem,) = problems_of(service("a", "tcp://*:1 tcp://*:1"))
     assert problem.what == "service 'a' names the address tcp://*:1 twice"
+
+
+def test_proxy_headers_over_unix_sockets_only_need_one() -> None:
+    text = "[service.a]\nplugins = 'x'\nproxy_from = 'unix'\nlisten = '{}'\n"
+    drafts, _ = read(text.format("tcp://*:1"))
+    (problem,) = problems_of(*drafts)
+    assert problem.what == "service 'a' takes PROXY headers over unix sockets only, and has no unix address"
+    drafts, _ = read(text.format("unix:///s"))
+    assert problems_of(*drafts) == []
