@@ -138,7 +138,6 @@ def oldest_dependencies() -> list[str]:
 def bench(session: nox.Session) -> None:
     """Measure server CPU per echo against C and asyncio, the toolkit's parts, TLS, `top`, and the time of `--help`."""
     install(session, "test")
-    session.install("uvloop")
     results = ROOT / ".bench"
     results.mkdir(exist_ok=True)
     session.run("python", "tests/benchmarks/help_time.py", "--json", str(results / "help_time.json"))
