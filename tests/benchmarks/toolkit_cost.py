@@ -14,9 +14,8 @@ import importlib.util
 import json
 import os
 import platform
-import resource
-import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,7 +25,6 @@ from pathlib import Path
 from echo_cpu import BIN, Server, median_ratio, micros_per_echo, pinned, printed_port, reactorhost_server, visit
 
 HERE = Path(__file__).parent
-CLIENTS_A_SOURCE = 20_000
 
 PLAIN = """
 @hookimpl
@@ -148,15 +146,15 @@ def host(plugin: str, *settings: str, programs: Path = BIN) -> Starting:
 
 @contextmanager
 def idle_clients(server: Server, count: int) -> Iterator[None]:
-    """Keep so many clients connected that send nothing."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with ExitStack() as stack:
-        for number in range(count):
-            # One source address has some 28,000 ports.
-            source = f"127.0.0.{2 + number // CLIENTS_A_SOURCE}"
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), source_address=(source, 0)))
+    """Keep so many clients connected that send nothing; a process has descriptors for about 20,000."""
+    command = [sys.executable, str(HERE / "echo_idle.py"), str(server.port), str(count)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as clients:
+        assert clients.stdin
+        assert clients.stdout
+        if clients.stdout.readline() != "connected\n":
+            raise SystemExit(f"{count} idle clients are more than this machine lets connect")
         yield
+        clients.stdin.close()
 
 
 def report(options: argparse.Namespace, micros: dict[str, list[float]]) -> None:
