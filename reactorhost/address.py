@@ -5,6 +5,7 @@ Nothing here resolves a name or opens a socket.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,7 +67,11 @@ def parse(uri: str) -> Address:
 def _unix(uri: str, path: str) -> Address:
     if not path.startswith("/") or path.endswith("/"):
         raise UsageError(f"{uri!r} is not an absolute path", hint="a unix address is unix:///path/of/the.socket")
-    if len(path.encode()) > 107:
+    try:
+        length = len(os.fsencode(path))
+    except UnicodeEncodeError:
+        raise UsageError(f"{uri!r} is not a path that a file can have") from None
+    if length > 107:
         raise UsageError(f"{uri!r} is too long", hint="a unix socket's path has at most 107 bytes")
     return Address("unix", path=path)
 

@@ -23,6 +23,15 @@ def headline(error: BaseException) -> str:
     return line.partition(": ")[2] if type(error).__module__.startswith("reactorhost.plugins.") else line
 
 
+def words(error: BaseException) -> str:
+    """Return the name and the whole text of an exception, also of one whose `__str__` raises."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except BaseException:  # noqa: BLE001  it is a plugin's, and this is called outside of every guard
+        return f"{name}: <its __str__ raised>"
+
+
 def text(error: BaseException) -> str:
     """Return the traceback without the frames of the host and of the import system that lead to the plugin."""
     summary = _summary(error)

@@ -146,7 +146,8 @@ def _read_pem(path: Path, setting: str, kind: str) -> str:
     if _BEGIN not in text:
         raise CertificateError(f"the {setting} {path} is not PEM", "a PEM file is text with a line -----BEGIN ...-----")
     inside = [part.partition("-----")[0] for part in text.split(_BEGIN)[1:]]
-    if not any(each.endswith(kind) for each in inside):
+    # A key may be of some kind; OpenSSL's trusted certificate is another thing than a certificate.
+    if not any(each == kind or (each.endswith(kind) and kind != "CERTIFICATE") for each in inside):
         what = f"the {setting} {path} has no {kind.lower()} inside, but {', '.join(dict.fromkeys(inside)).lower()}"
         raise CertificateError(what, "are certificate and key interchanged?" if setting != "client_ca" else None)
     return text

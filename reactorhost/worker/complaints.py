@@ -41,14 +41,15 @@ class Complaints:
         """Tell of an exception in a plugin's code."""
         self._figures.tally.hook_errors += 1
         self._figures.stopwatch.failed(plugin)
-        self._tell_newest(plugin, f"{type(error).__name__}: {error}"[:_MOST_ERROR_WORDS])
+        words = tracebacks.words(error)[:_MOST_ERROR_WORDS]
+        self._tell_newest(plugin, words)
         peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}
         self._log.error(
             "hook_failed",
             plugin=plugin,
             hook=hook,
             **peer,
-            error=f"{type(error).__name__}: {error}"[:_MOST_ERROR_WORDS],
+            error=words,
             where=tracebacks.place(error, self._homes.get(plugin)) or "?",
             details=tracebacks.text(error)[-_MOST_DETAILS:],
         )

@@ -143,19 +143,18 @@ class _Dial:
 
         self.step = "no TLS handshake"
         dialler, far_end = self._dialler, self._far_end
-        context = far_end.tls or dialler.context()
         name = far_end.server_name or far_end.address.host
         try:
             secure = TlsSocket(
                 dialler.reactor,
                 sock,
-                context,
+                far_end.tls or dialler.context(),
                 lambda why: dialler.broken(far_end.address, why),
                 is_server=False,
                 server_hostname=name,
             )
         except (OSError, ValueError) as error:
-            # A context for servers, or a name that no certificate can have.
+            # A context that cannot be made or is for servers, or a name that no certificate can have.
             sock.close()
             self._failed(f"TLS: {error}")
             return

@@ -71,7 +71,6 @@ class FramedInput:
         self._service.tally.messages -= 1
         self._backlog += data
         if self._messages is None:
-            self._messages = iter(())
             self._deliver(connection)
         else:
             self._source.read_on()
@@ -125,6 +124,8 @@ class FramedInput:
         tally = service.tally
         self._delivering = True
         try:
+            if self._messages is None:
+                self._take_up_backlog()
             while source.takes_input and not source.busy and (messages := self._messages) is not None:
                 for message in messages:
                     tally.messages += 1
@@ -132,7 +133,7 @@ class FramedInput:
                     if self._messages is not messages or source.busy or not source.takes_input:
                         break
                 else:
-                    self._exhausted()
+                    self._take_up_backlog()
         except FramingError as error:
             service.framing_broken(connection, error)
         finally:
@@ -149,7 +150,7 @@ class FramedInput:
             raise TypeError(f"a {name} has no rest(), so the bytes that it holds cannot go to another framing")
         return b""
 
-    def _exhausted(self) -> None:
+    def _take_up_backlog(self) -> None:
         backlog, self._backlog = self._backlog, b""
         self._messages = self._fed(backlog) if backlog else None
         if self.framing is None and self._messages is None:

@@ -76,6 +76,9 @@ class Race:
             code = sock.connect_ex(place.sockaddr)
         except OSError as error:
             code = error.errno or errno.EINVAL
+        except ValueError:
+            # A path that no file can have.
+            code = errno.EINVAL
         if code == 0:
             self._tries[sock] = place
             self._connected(sock)

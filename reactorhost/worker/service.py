@@ -17,6 +17,7 @@ from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
+from reactorhost.worker.line_limit import LineLimit
 from reactorhost.worker.port import DatagramPort, DatagramSocket
 from reactorhost.worker.preludes import Preludes
 from reactorhost.worker.stopwatch import Stopwatch
@@ -36,6 +37,8 @@ class HookFailure(Protocol):
 
 Resolve = Callable[[Sequence[LoadedPlugin], OnError, Around], Chain]
 """Makes a chain: called with the plugins, with what hears of exceptions, and with what is put around each hook."""
+
+_MOST_COMPLAINTS_A_SECOND = 5
 
 Accept = Callable[[socket.socket, Any], None]
 """Takes over an accepted socket; called with the peer's address as the socket module has it."""
@@ -117,6 +120,8 @@ class RunningService:
         self._timed = self._adapted(replace(timed, receive=stopwatch.around_receive(timed.receive)))
         self.receive = self.chain.receive
         self.transports: set[StreamTransport] = set()
+        # Of clients that break the rules, who may be many.
+        self._complaints = LineLimit(_MOST_COMPLAINTS_A_SECOND)
         self.preludes = Preludes(self, surroundings.log, tls, proxy_from)
         self.on_ended: Callable[[], object] | None = None
 
@@ -180,9 +185,15 @@ class RunningService:
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Tell of a client that broke the framing, and close its connection."""
-        self._surroundings.log.warning(
-            "framing_broken", service=self.name, peer=connection.peer, connection=connection.id, reason=str(error)
-        )
+        if self._complaints.admits(self.reactor.now):
+            self._surroundings.log.warning(
+                "framing_broken",
+                service=self.name,
+                peer=connection.peer,
+                connection=connection.id,
+                reason=str(error),
+                suppressed=self._complaints.take_held_back(),
+            )
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def ended(self, transport: StreamTransport, reason: CloseReason) -> None:
@@ -207,14 +218,16 @@ class RunningService:
 
     def overflowed(self, connection: Connection) -> None:
         """Tell of a client that is closed because it does not read what it is sent."""
-        self._surroundings.log.warning(
-            "send_buffer_overflow",
-            service=self.name,
-            peer=connection.peer,
-            connection=connection.id,
-            queued_bytes=connection.queued,
-            max_send_buffer=self.limits.max_send_buffer,
-        )
+        if self._complaints.admits(self.reactor.now):
+            self._surroundings.log.warning(
+                "send_buffer_overflow",
+                service=self.name,
+                peer=connection.peer,
+                connection=connection.id,
+                queued_bytes=connection.queued,
+                max_send_buffer=self.limits.max_send_buffer,
+                suppressed=self._complaints.take_held_back(),
+            )
 
     @property
     def occupied(self) -> bool:

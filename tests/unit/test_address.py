@@ -76,3 +76,8 @@ def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
 )
 def test_an_end_is_written_as_people_write_it(endpoint: Endpoint, text: str) -> None:
     assert str(endpoint) == text
+
+
+def test_a_path_that_no_file_can_have_is_told() -> None:
+    with pytest.raises(UsageError, match="is not a path that a file can have"):
+        parse("unix:///tmp/\ud800")

@@ -95,6 +95,13 @@ def test_certificate_and_key_interchanged_are_told(made: Made) -> None:
     assert refused(path, path) == f"the key {path} has no private key inside, but certificate"
 
 
+def test_a_trusted_certificate_of_openssl_is_told(made: Made, tmp_path: Path) -> None:
+    pem = tmp_path / "trusted.pem"
+    pem.write_text("-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n")
+    with pytest.raises(certificates.CertificateError, match="has no certificate inside, but trusted certificate"):
+        certificates._read_pem(pem, "certificate", "CERTIFICATE")
+
+
 def test_damaged_pem_is_told(made: Made) -> None:
     key = made("a.key", GOOD)
     path = made("a.pem", b"-----BEGIN CERTIFICATE-----\nabcd\n-----END CERTIFICATE-----\n")

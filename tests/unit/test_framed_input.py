@@ -311,3 +311,15 @@ def test_a_plugin_s_framing_that_cannot_be_made_closes_the_connection(plugin_ben
         bench.connect()
     (client,) = bench._clients.values()
     assert client.closed is CloseReason.ERROR
+
+
+def test_many_clients_that_break_the_framing_cause_few_lines(
+    plugin_bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = plugin_bench(Framed())
+    for _ in range(20):
+        bench.connect().send(b"x" * 20)
+    bench.advance(1.5)
+    bench.connect().send(b"x" * 20)
+    lines = [vars(record)["reactorhost_fields"] for record in caplog.records if record.msg == "framing_broken"]
+    assert [line["suppressed"] for line in lines] == [0, 0, 0, 0, 0, 15]

@@ -39,6 +39,8 @@ class AsyncPlugin(Plugin):
 
     @hookimpl
     async def receive(self, connection: Connection, data: bytes) -> None:
+        # The rest runs between two turns of the reactor, also where Python starts tasks eagerly (3.12).
+        await asyncio.sleep(0)
         try:
             self.said.append(await self.work(self.worker))
         except BaseException as error:

@@ -24,7 +24,7 @@ OPTIONS = (
 VALUES = {
     bool: st.booleans(),
     int: st.integers(),
-    float: st.floats(allow_nan=False) | st.integers(-(2**50), 2**50),
+    float: st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**50), 2**50),
     str: st.text(),
     list: st.lists(st.text()),
 }
@@ -68,6 +68,12 @@ def test_a_value_of_another_type_is_refused_at_its_place(option: Option, value: 
         shown = repr(value) if len(repr(value)) <= 200 else f"{repr(value)[:200]}..."
         assert what == f"{option.name!r} of plugin echo is {shown}, which is not {option.kind}"
         assert where == f"  where: {_where(option.name)}"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_is_a_finite_one(value: float) -> None:
+    ((what, *_),) = _problems({"path": "x", "rate": value})
+    assert what == f"'rate' of plugin echo is {value!r}, which is not a number"
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -14,7 +14,7 @@ from reactorhost.plugins.sample import sample
 VALUES: dict[type, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     int: st.integers(-(2**63), 2**63 - 1),
-    float: st.floats(allow_nan=False),
+    float: st.floats(allow_nan=False, allow_infinity=False),
     str: st.text(st.characters(exclude_categories=["Cs"])),
     list: st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=3),
 }
