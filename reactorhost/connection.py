@@ -153,7 +153,7 @@ class Connection:
         return self._transport.send(frame(message))
 
     async def drained(self) -> bool:
-        """Wait until few of the bytes that were sent still wait for the kernel; False when the connection is over.
+        """Wait until at most 16 KiB of what was sent still wait for the kernel; False when the connection is over.
 
         For async hooks only.
         """
@@ -169,7 +169,7 @@ class Connection:
         return await done
 
     def when_drained(self, function: Callable[..., object], *args: Any) -> None:
-        """Call `function(*args)` once few of the bytes that were sent still wait for the kernel.
+        """Call `function(*args)` once at most 16 KiB of what was sent still wait for the kernel.
 
         At the end of this turn if they are few now, and not at all if the connection ends before.
         """

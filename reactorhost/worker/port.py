@@ -92,11 +92,6 @@ class DatagramPort:
         self._complained_at = -_SECONDS_BETWEEN_COMPLAINTS
 
     @property
-    def stage(self) -> Stage:
-        """What it still does."""
-        return self._stage
-
-    @property
     def closed(self) -> bool:
         """Whether its copy of the socket is closed."""
         return self._stage is Stage.CLOSED

@@ -146,7 +146,7 @@ class ThreadTask(Generic[T]):
                 self._threads.call(self.plugin, "then", self._then, self._result)
         elif self._otherwise is not None:
             self._threads.call(self.plugin, "otherwise", self._otherwise, self._error)
-        elif not self._futures:
+        elif all(future.cancelled() for future in self._futures):
             # An async hook may have started several, and await this one later.
             self._untold = _in_asyncio()
             if not self._untold:

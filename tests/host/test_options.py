@@ -274,7 +274,9 @@ def test_one_plugin_is_described_as_json(tmp_path: Path) -> None:
         '"""A chat.\n\nMore of it.\n"""\nfrom reactorhost import Option, hookimpl\nclass Greeter:\n'
         "    @hookimpl\n    def options(self):\n        return [Option('limit', int, 5, 'clients')]\n"
     )
-    page = run("plugins", "chat:Greeter", "--json", "--run-dir", str(tmp_path / "run"), cwd=tmp_path)
+    # By its path: with PYTHONSAFEPATH the working directory is none.
+    place = {"PYTHONPATH": str(tmp_path)}
+    page = run("plugins", "chat:Greeter", "--json", "--run-dir", str(tmp_path / "run"), environment=place)
     assert page.returncode == 0, page.stderr
     document = json.loads(page.stdout)
     assert document == {

@@ -278,15 +278,16 @@ def test_a_slot_is_not_retired_while_its_worker_still_owes_an_answer(live_host: 
 
 
 def test_a_port_that_another_host_has_is_refused(live_host: Hosts, tmp_path: Path) -> None:
-    host = live_host("--plugin", "echo", *UDP, "--workers", "1")
-    address = "udp://{}:{}".format(*udp_addresses(host)[0])
+    streams = live_host("--plugin", "echo", "--workers", "1")
+    # TCP has ports of its own.
+    address = "udp://{}:{}".format(*streams.address())
+    datagrams = live_host("--plugin", "echo", "--listen", address, "--workers", "1")
+    assert "udp://{}:{}".format(*udp_addresses(datagrams)[0]) == address
     with pytest.raises(HostFailedError) as refused:
         live_host("--plugin", "echo", "--listen", address)
     assert refused.value.status == 1
     assert f"{address} is in use by another process" in refused.value.text
-    # TCP has ports of its own.
-    again = live_host("--plugin", "echo", "--listen", address.replace("udp", "tcp"), "--workers", "1")
-    with again.connect() as client:
+    with streams.connect() as client:
         assert answers(client)
 
 

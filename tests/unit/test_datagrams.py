@@ -330,7 +330,7 @@ def test_a_port_that_finishes_reads_what_waits_and_is_closed_then(waiting: int) 
     host.settle()
     assert len(host.socket.answers) == waiting
     assert host.closed == 1
-    assert host.port.stage is Stage.CLOSED
+    assert host.port._stage is Stage.CLOSED
 
 
 # Async hooks.

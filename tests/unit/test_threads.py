@@ -381,6 +381,31 @@ def test_a_task_whose_awaiter_is_cancelled_does_not_run_any_more() -> None:
     in_asyncio(test)
 
 
+def test_an_exception_is_told_when_all_who_awaited_were_cancelled() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        release = loop.fill()
+        ran: list[object] = []
+        held = [loop.run(fail, ValueError("lost"), then=ran.append)]
+
+        async def wait() -> None:
+            await held[0]
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        release.set()
+        await loop.run(int)
+        held.clear()
+        del waiting
+        await loop.run(int)
+        assert [str(error) for _, _, error in loop.failures] == ["lost"]
+        assert ran == []
+
+    in_asyncio(test)
+
+
 def test_awaiting_a_task_that_was_cancelled_ends_as_awaiting_any_other() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()

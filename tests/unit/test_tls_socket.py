@@ -254,6 +254,8 @@ def test_our_end_that_the_kernel_does_not_take_at_once_follows_when_it_can(pair:
         pair.kernel.room = 10
         pair.socket.shutdown(socket.SHUT_WR)
         assert (pair.heard(), pair.kernel.shut) == (b"bye", [])
+        # As `send_eof` and then `close` do.
+        pair.socket.shutdown(socket.SHUT_WR)
         ((copy, ready),) = pair.reactor.watched.items()
         assert copy != descriptor
         ready(WRITE)
