@@ -110,7 +110,17 @@ class Connection:
         tls: facts of the TLS session, or None on a plain connection.
     """
 
-    __slots__ = ("_state", "_transport", "bytes_in", "bytes_out", "id", "opened_at", "service", "tls")
+    __slots__ = ("_state", "_transport", "bytes_in", "bytes_out", "id", "opened_at", "send", "service", "tls")
+
+    send: Callable[[bytes | bytearray | memoryview], bool]
+    """Send bytes; never blocks, never drops in silence. What the kernel does not take now is queued.
+
+    While much is queued this client is not read, so that answers cannot pile up. Returns False when the
+    connection takes no more because it is closing.
+
+    Raises:
+        TypeError: `data` is not bytes-like.
+    """
 
     def __init__(
         self, id: int, service: str, opened_at: float, transport: Transport, tls: TlsFacts | None = None
@@ -122,21 +132,12 @@ class Connection:
         self.bytes_out = 0
         self.tls = tls
         self._transport = transport
+        # Not a method that asks the transport: that is one call more for every message.
+        self.send = transport.send
         self._state: SimpleNamespace | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.id} {self.service} {self.peer}>"
-
-    def send(self, data: bytes | bytearray | memoryview) -> bool:
-        """Send bytes; never blocks, never drops in silence. What the kernel does not take now is queued.
-
-        While much is queued this client is not read, so that answers cannot pile up. Returns False when the
-        connection takes no more because it is closing.
-
-        Raises:
-            TypeError: `data` is not bytes-like.
-        """
-        return self._transport.send(data)
 
     def send_message(self, message: bytes | bytearray | memoryview) -> bool:
         """Send one message as the connection's framing writes it; otherwise as `send`.
@@ -150,7 +151,7 @@ class Connection:
         if frame is None:
             what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
             raise TypeError(f"send_message needs a framing that can write, and this connection has {what}")
-        return self._transport.send(frame(message))
+        return self.send(frame(message))
 
     async def drained(self) -> bool:
         """Wait until at most 16 KiB of what was sent still wait for the kernel; False when the connection is over.

@@ -6,7 +6,8 @@ A callback that raises ends the loop: whoever registers plugin code guards it.
 
 from __future__ import annotations
 
-import selectors
+import contextlib
+import select
 import signal
 import socket
 import time
@@ -17,18 +18,17 @@ from typing import Any
 
 from reactorhost.reactor.timers import Timer, Timers
 
-READ = selectors.EVENT_READ
-WRITE = selectors.EVENT_WRITE
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+
+_BOTH = READ | WRITE
+_MOST_READY = 256
 
 # epoll and select turn a longer wait into an overflow; nothing waits longer than this anyway.
 _LONGEST_WAIT = 3600.0
 
 Callback = Callable[[int], object]
-"""Called with the ready events, `READ`, `WRITE` or both.
-
-It may be called once more in the turn in which its descriptor was unregistered, by a callback before it: what was
-ready is read from the kernel once a turn. Looking each one up again would cost every message for the sake of few.
-"""
+"""Called with the ready events, `READ`, `WRITE` or both; for an error or a hang-up with both."""
 
 
 class Reactor:
@@ -45,7 +45,13 @@ class Reactor:
         self.now = time.monotonic()
         self.turns = 0
         self.longest_turn = 0.0
-        self._selector = selectors.DefaultSelector()
+        self._epoll = select.epoll()
+        # By descriptor. The kernel gives the lowest free number, so there are few holes.
+        self._callbacks: list[Callback] = []
+        # A number that was unregistered may come back in the same turn, for another socket: what was ready under it
+        # is not for that one, which joins when the kernel is asked again.
+        self._left: set[int] = set()
+        self._joining: dict[int, Callback] = {}
         self._timers = Timers()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.running = False
@@ -54,15 +60,37 @@ class Reactor:
 
     def register(self, descriptor: int, events: int, callback: Callback) -> None:
         """Call `callback(ready)` whenever `descriptor` is ready for one of `events`."""
-        self._selector.register(descriptor, events, callback)
+        self._epoll.register(descriptor, events)
+        missing = descriptor + 1 - len(self._callbacks)
+        if missing > 0:
+            self._callbacks.extend([_nobody] * missing)
+        self._set_callback(descriptor, callback)
 
     def modify(self, descriptor: int, events: int, callback: Callback) -> None:
         """Change what a registered descriptor waits for and whom it calls."""
-        self._selector.modify(descriptor, events, callback)
+        self._epoll.modify(descriptor, events)
+        self._set_callback(descriptor, callback)
 
     def unregister(self, descriptor: int) -> None:
         """Forget a descriptor. Call it before closing: see docs/design.md on inherited epoll entries."""
-        self._selector.unregister(descriptor)
+        self._callbacks[descriptor] = _nobody
+        self._left.add(descriptor)
+        self._joining.pop(descriptor, None)
+        # A plugin may have closed what is not its own.
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(descriptor)
+
+    def _set_callback(self, descriptor: int, callback: Callback) -> None:
+        if descriptor in self._left:
+            self._joining[descriptor] = callback
+        else:
+            self._callbacks[descriptor] = callback
+
+    def _let_join(self) -> None:
+        self._left.clear()
+        for descriptor, callback in self._joining.items():
+            self._callbacks[descriptor] = callback
+        self._joining.clear()
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call back at the end of this turn, or of the next one when the end of this turn asks."""
@@ -111,15 +139,26 @@ class Reactor:
 
     def turn(self, timeout: float | None) -> None:
         """Wait at most `timeout` seconds, then call back everything that is ready or due."""
-        ready = self._selector.select(timeout)
+        callbacks = self._callbacks
+        ready = self._epoll.poll(timeout, _MOST_READY)
         self.now = now = time.monotonic()
         self.turns += 1
-        for key, events in ready:
-            key.data(events)
+        if self._left:
+            self._let_join()
+        for descriptor, events in ready:
+            callbacks[descriptor](events if events <= _BOTH else _BOTH)  # noqa: FURB136  cheaper than min()
+        if self._timers.soonest <= now:
+            self._call_due(now)
+        if self._soon:
+            self._call_those_soon()
+
+    def _call_due(self, now: float) -> None:
         for timer in self._timers.pop_due(now):
             if timer.callback is not None:
                 callback, timer.callback = timer.callback, None
                 callback(*timer.args)
+
+    def _call_those_soon(self) -> None:
         # Only what is there now: a callback that asks for itself again must not keep descriptors waiting.
         for _ in range(len(self._soon)):
             callback, args = self._soon.popleft()
@@ -127,22 +166,23 @@ class Reactor:
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when one of the registered ones is ready."""
-        return self._selector.fileno()
+        return self._epoll.fileno()
 
-    def wait_seconds(self, now: float) -> float | None:
-        """Return how long a turn that begins now may wait: until the next call that is due, None without one."""
+    def wait_seconds(self, now: float) -> float:
+        """Return how long a turn that begins now may wait: until the next call that is due, an hour without one."""
         if self._soon:
             return 0
-        next_at = self._timers.next_at()
-        if next_at is None:
-            return None
-        return min(max(0.0, next_at - now), _LONGEST_WAIT)
+        # Of a timer that was cancelled too: one turn for nothing costs less than to look every turn.
+        seconds = self._timers.soonest - now
+        if seconds <= 0:
+            return 0
+        return seconds if seconds < _LONGEST_WAIT else _LONGEST_WAIT  # noqa: FURB136  cheaper than min()
 
     def close(self) -> None:
         """Give back the descriptors. In a forked child it closes the child's copies only."""
         if self._signals is not None:
             self._signals.close()
-        self._selector.close()
+        self._epoll.close()
 
 
 class _SignalWatch:
@@ -176,6 +216,10 @@ class _SignalWatch:
 
 def _nothing_to_do() -> None:
     """Do nothing: `run()` looks for itself at what was added."""
+
+
+def _nobody(events: int) -> None:
+    """Do nothing: the descriptor was unregistered by a callback before this one in its turn."""
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ Nothing here reads a clock or waits: `now` comes in as a value, monotonic second
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,11 +33,16 @@ class Timer:
 
 
 class Timers:
-    """A heap of timers; a cancelled one stays in it until it is due, or until half of the heap is cancelled."""
+    """A heap of timers; a cancelled one stays in it until it is due, or until half of the heap is cancelled.
 
-    __slots__ = ("_cancelled", "_heap", "_sequence")
+    Attributes:
+        soonest: when the first of the heap is due, cancelled or not; infinity when there is none.
+    """
+
+    __slots__ = ("_cancelled", "_heap", "_sequence", "soonest")
 
     def __init__(self) -> None:
+        self.soonest = math.inf
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = 0
         self._cancelled = 0
@@ -49,6 +55,7 @@ class Timers:
         timer = Timer(self, when, callback, args)
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, timer))
+        self.soonest = self._heap[0][0]
         return timer
 
     def next_at(self) -> float | None:
@@ -57,6 +64,7 @@ class Timers:
         while heap and heap[0][2].callback is None:
             heapq.heappop(heap)
             self._cancelled -= 1
+        self._note_soonest()
         return heap[0][0] if heap else None
 
     def pop_due(self, now: float) -> list[Timer]:
@@ -72,6 +80,7 @@ class Timers:
                 self._cancelled -= 1
             else:
                 due.append(timer)
+        self._note_soonest()
         return due
 
     def note_cancelled(self) -> None:
@@ -81,3 +90,7 @@ class Timers:
             self._heap = [entry for entry in self._heap if entry[2].callback is not None]
             heapq.heapify(self._heap)
             self._cancelled = 0
+            self._note_soonest()
+
+    def _note_soonest(self) -> None:
+        self.soonest = self._heap[0][0] if self._heap else math.inf

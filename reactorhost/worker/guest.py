@@ -137,7 +137,7 @@ class Guest:
         if seconds == 0:
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._turn_soon)
-        elif seconds is not None:
+        else:
             due = self._loop.time() + seconds
             # One that rings too early does no harm, and most turns change nothing.
             if self._alarm is None or self._alarm_at > due + _CLOCK_SLACK:

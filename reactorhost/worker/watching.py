@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import selectors
 from types import FrameType
 
 from reactorhost.logs import EventLog
@@ -14,7 +13,6 @@ from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
 from reactorhost.worker.watchdog import Watchdog
 
-_SELECT = selectors.DefaultSelector.select.__code__
 _CALLERS = {PluginTimers.call.__code__: "timer", Threads.call.__code__: "then"}
 """What of the host calls plugins back, and what stands for the hook in the log then."""
 
@@ -40,6 +38,5 @@ def watchdog(
 
 
 def _rests(innermost: FrameType) -> bool:
-    # Whoever called it matters: a hook may have a selector of its own, in `asyncio.run` for instance.
-    caller = innermost.f_back
-    return innermost.f_code is _SELECT and caller is not None and caller.f_code is Reactor.turn.__code__
+    # It waits in C, called from there; whatever is called back has a frame of its own.
+    return innermost.f_code is Reactor.turn.__code__

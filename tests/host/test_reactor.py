@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -113,3 +114,75 @@ def test_now_is_read_once_a_turn(reactor: Reactor) -> None:
     assert reactor.now == before
     reactor.turn(0)
     assert reactor.now > before
+
+
+def test_what_was_ready_under_a_number_is_not_for_the_next_socket_of_that_number(reactor: Reactor) -> None:
+    pairs = [socket.socketpair() for _ in range(2)]
+    seen: list[str] = []
+    reused: list[socket.socket] = []
+
+    def replace_the_other(own: socket.socket, other: socket.socket, events: int) -> None:
+        reactor.unregister(own.fileno())
+        reactor.unregister(other.fileno())
+        number = other.fileno()
+        other.close()
+        ours, theirs = socket.socketpair()
+        reused.extend((ours, theirs))
+        assert number in (ours.fileno(), theirs.fileno())
+        newcomer = ours if ours.fileno() == number else theirs
+        reactor.register(number, READ, lambda events: seen.append("newcomer"))
+        (theirs if newcomer is ours else ours).send(b"x")
+        seen.append("first")
+
+    for (own, far), (other, _) in ((pairs[0], pairs[1]), (pairs[1], pairs[0])):
+        far.send(b"x")
+        reactor.register(own.fileno(), READ, partial(replace_the_other, own, other))
+    reactor.turn(0)
+    assert seen == ["first"]
+    reactor.turn(0)
+    assert seen == ["first", "newcomer"]
+    for sock in (*reused, *(sock for pair in pairs for sock in pair)):
+        sock.close()
+
+
+def test_a_callback_that_left_and_came_back_in_one_turn_is_called_again(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    seen: list[str] = []
+
+    def come_back(events: int) -> None:
+        reactor.unregister(ours.fileno())
+        reactor.register(ours.fileno(), READ, lambda events: seen.append("registered"))
+        reactor.modify(ours.fileno(), READ, lambda events: seen.append("modified"))
+
+    theirs.send(b"x")
+    reactor.register(ours.fileno(), READ, come_back)
+    reactor.turn(0)
+    reactor.turn(0)
+    assert seen == ["modified"]
+
+
+def test_a_hang_up_is_told_as_readable_and_writable(reactor: Reactor) -> None:
+    reader, writer = os.pipe()
+    seen: list[int] = []
+    reactor.register(reader, READ, seen.append)
+    os.close(writer)
+    reactor.turn(0)
+    os.close(reader)
+    assert seen == [READ | WRITE]
+
+
+def test_a_descriptor_that_somebody_closed_can_be_unregistered(reactor: Reactor) -> None:
+    reader, writer = os.pipe()
+    reactor.register(reader, READ, lambda events: None)
+    os.close(reader)
+    os.close(writer)
+    reactor.unregister(reader)
+
+
+def test_a_cancelled_timer_costs_a_turn_at_most(reactor: Reactor) -> None:
+    reactor.call_later(0.001, lambda: None).cancel()
+    reactor.call_later(0.05, reactor.stop)
+    reactor.run()
+    assert reactor.turns <= 4

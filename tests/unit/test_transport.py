@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, strategies
 
 from reactorhost.connection import CloseReason, Connection
+from reactorhost.framing import Fixed
 from reactorhost.hookspecs import hookimpl
 from reactorhost.logs import EventLog
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
@@ -82,6 +83,7 @@ class PaperSocket:
         self.room = 1 << 40
         self.sent = bytearray()
         self.broken = False
+        self.asked: list[int] = []
         self.done: list[str] = []
 
     def fileno(self) -> int:
@@ -90,6 +92,7 @@ class PaperSocket:
     def recv(self, size: int) -> bytes:
         if "close" in self.done:
             raise OSError(9, "Bad file descriptor")
+        self.asked.append(size)
         if not self.incoming:
             raise BlockingIOError
         item = self.incoming.popleft()
@@ -459,12 +462,22 @@ def test_an_exception_in_a_timer_closes_its_connection() -> None:
 def test_a_client_that_fills_its_reads_gets_larger_ones_and_smaller_ones_later() -> None:
     sizes: list[int] = []
     stage = Stage(receive=lambda connection, data: sizes.append(len(data)))
-    stage.receive(bytes(200_000))
+    stage.receive(bytes(4_000_000))
     while stage.socket.incoming:
         stage.reactor.turn(READ)
-    stage.receive(b"x", bytes(20_000))
-    assert sizes[:3] == [16_384, 65_536, 65_536]
-    assert sizes[-1] == 16_384
+    assert sizes[:5] == [16_384, 65_536, 262_144, 1_048_576, 1_048_576]
+    sizes.clear()
+    stage.receive(b"x", b"x", b"x", bytes(20_000), b"")
+    assert sizes == [1, 1, 1, 16_384, 3_616]
+
+
+def test_a_client_with_a_framing_gets_no_larger_reads_than_64_kib() -> None:
+    stage = Stage()
+    stage.connection.framing = Fixed(1000)
+    stage.receive(bytes(1_000_000))
+    while stage.socket.incoming:
+        stage.reactor.turn(READ)
+    assert max(stage.socket.asked) == 65_536
 
 
 def test_the_plugins_own_function_is_what_the_transport_calls() -> None:
