@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import trustme
+
 from echo_cpu import Server, pinned, printed_port, reactorhost_server, tree_cpu_seconds
 
 HERE = Path(__file__).parent
