@@ -154,7 +154,17 @@ def read(path: Path) -> Run:
 
 def write(run: Run, path: Path) -> None:
     """Store a run."""
-    document = {"schema": SCHEMA, **asdict(run)}
-    for made, figure in zip(document["figures"], run.figures, strict=True):
-        made["bound_by_load"] = figure.bound_by_load
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    _write({**asdict(run), "figures": _documents(run.figures)}, path)
+
+
+def write_figures(figures: Sequence[Figure], path: Path) -> None:
+    """Store figures that are no run of the suite."""
+    _write({"figures": _documents(figures)}, path)
+
+
+def _documents(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    return [{**asdict(figure), "bound_by_load": figure.bound_by_load} for figure in figures]
+
+
+def _write(document: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps({"schema": SCHEMA, **document}, indent=1, ensure_ascii=False) + "\n")

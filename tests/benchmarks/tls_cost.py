@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -18,7 +16,9 @@ from pathlib import Path
 
 import trustme
 
-from echo_cpu import Server, pinned, printed_port, reactorhost_server, tree_cpu_seconds
+from loading import measured
+from processors import places, running_on
+from servers import Server, installed_host, program
 
 HERE = Path(__file__).parent
 JOBS = {
@@ -36,15 +36,14 @@ def main() -> None:
         "--seconds", type=float, default=2.0, help="measured time of one job of one server in one round"
     )
     options = parser.parse_args()
-    processors = sorted(os.sched_getaffinity(0))
-    server_on, load_on = processors[0], processors[-1]
+    where = places()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reactorhost-bench-")))
         authority = make_certificate(folder)
         starts = {"reactorhost": tls_reactorhost, "asyncio": tls_asyncio}
-        servers = {
-            name: stack.enter_context(pinned(start(folder), server_on, load_on)) for name, start in starts.items()
-        }
+        with running_on(where.server):
+            servers = {name: stack.enter_context(start(folder)) for name, start in starts.items()}
+        stack.enter_context(running_on(where.load))
         found: dict[tuple[str, str], list[tuple[float, float]]] = {}
         for _ in range(options.rounds):
             for job in JOBS:
@@ -52,7 +51,7 @@ def main() -> None:
                     figures = measure(server, authority, job, options.seconds)
                     found.setdefault((job, name), []).append(figures)
     report(found)
-    if server_on == load_on:
+    if not where.apart:
         print("one processor only: servers and load shared it")
 
 
@@ -68,33 +67,20 @@ def make_certificate(folder: Path) -> Path:
 
 def tls_asyncio(folder: Path) -> contextlib.AbstractContextManager[Server]:
     """Run the asyncio protocol."""
-    files = [str(folder / "server.pem"), str(folder / "server.key")]
-    return printed_port([sys.executable, str(HERE / "echo_asyncio.py"), *files])
+    return program("asyncio_echo.py", "tls", folder / "server.pem", folder / "server.key")
 
 
 def tls_reactorhost(folder: Path) -> contextlib.AbstractContextManager[Server]:
     """Run the installed host with one worker."""
-    files = ["--certificate", str(folder / "server.pem"), "--key", str(folder / "server.key")]
-    return reactorhost_server(folder, settings=files)
+    return installed_host(folder, settings=["--certificate", folder / "server.pem", "--key", folder / "server.key"])
 
 
 def measure(server: Server, authority: Path, job: str, seconds: float) -> tuple[float, float]:
     """Load one server with one job; return its CPU time for a piece of it, and the rate."""
-    command = [sys.executable, str(HERE / "tls_load.py"), str(server.port), str(authority), job, str(seconds)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
-        assert load.stdin
-        assert load.stdout
-        said, spent = [], []
-        for _ in range(2):
-            said.append(load.stdout.readline())
-            spent.append(tree_cpu_seconds(server.pid))
-            load.stdin.write("\n")
-            load.stdin.flush()
-    word, _, count = said[1].partition(" ")
-    if word != "end":
-        raise SystemExit(f"the load said {said}")
+    command = [sys.executable, str(HERE / "loads" / "tls_load.py"), str(server.port), str(authority), job, str(seconds)]
+    work = measured(command, server)
     _, _, unit, scale = JOBS[job]
-    return (spent[1] - spent[0]) / int(count) * unit, int(count) / seconds * scale
+    return work.server_seconds / work.count * unit, work.count / seconds * scale
 
 
 def report(found: dict[tuple[str, str], list[tuple[float, float]]]) -> None:
