@@ -136,7 +136,7 @@ def oldest_dependencies() -> list[str]:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure beside asyncio, uvloop, Twisted, gevent, threads, gunicorn and C; `-- --all`: the parts, TLS, `top` too."""
+    """Measure beside asyncio, uvloop, Twisted, gevent, threads, gunicorn, C; `-- --all`: the parts, TLS, `top` too."""
     install(session, "test")
     install_peers(session)
     results = ROOT / ".bench"

@@ -20,19 +20,25 @@ _MESSAGE = struct.pack(">I", 60) + b"x" * 59 + b"\n"
 
 @dataclass(slots=True)
 class Fleet:
-    """Servers by peer, started when they are first asked for."""
+    """Servers by peer, started when they are first asked for.
+
+    Attributes:
+        visited: whether a client visits each before it is measured.
+    """
 
     peers: Mapping[str, Peer]
     places: Places
     folder: Path
+    visited: bool = True
     _running: dict[str, tuple[ExitStack, Server]] = field(default_factory=dict)
 
     def server(self, name: str) -> Server:
-        """Return a peer's server, which a client has visited."""
+        """Return a peer's server."""
         if name not in self._running:
             stack = ExitStack()
             self._running[name] = stack, stack.enter_context(self.fresh(name))
-            visit(self._running[name][1])
+            if self.visited:
+                visit(self._running[name][1])
         return self._running[name][1]
 
     @contextlib.contextmanager

@@ -25,6 +25,12 @@ TITLES = {
     "start_to_ready": "start until ready",
     "reload": "reload",
     "help": "--help",
+    "tls_handshake": "TLS: server CPU per handshake",
+    "tls_handshake_rate": "TLS: handshakes",
+    "tls_echo": "TLS: server CPU per 64-byte echo",
+    "tls_echo_rate": "TLS: 64-byte echoes",
+    "tls_bulk": "TLS: server CPU per MB there and back",
+    "tls_bulk_rate": "TLS: bytes",
 }
 YARDSTICKS = ("c", "uvloop-protocol")
 # A ratio to next to nothing says nothing: a client of the C loop is a descriptor and an empty pointer.
