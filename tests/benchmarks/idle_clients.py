@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from process_tree import descriptors
@@ -17,42 +16,25 @@ _PROGRAM = Path(__file__).parent / "loads" / "idle.py"
 _PATIENCE_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class IdleClients:
-    """Clients of one server."""
-
-    process: subprocess.Popen[str]
-
-    def expect(self, word: str) -> None:
-        """Wait until the process has said this."""
-        assert self.process.stdout
-        if self.process.stdout.readline().strip() != word:
-            raise ServerError(f"idle clients were not {word}")
-
-
 @contextlib.contextmanager
-def idle_clients(server: Server, count: int) -> Iterator[IdleClients]:
-    """Keep so many clients connected; a process has descriptors for about 20,000.
-
-    The server has accepted them all when the context begins, and closed them all when it has ended.
-    """
+def idle_clients(server: Server, count: int) -> Iterator[None]:
+    """Keep so many clients connected, all of which the server has accepted; a process has files for about 20,000."""
     before = descriptors(server.pid)
     command = [sys.executable, str(_PROGRAM), str(server.port), str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        clients = IdleClients(process)
+        assert process.stdout
         try:
-            clients.expect("connected")
-            _until_descriptors(server, before + count, grown=True)
-            yield clients
+            if process.stdout.readline() != "connected\n":
+                raise ServerError(f"{count} idle clients could not connect")
+            _until_accepted(server, before, count)
+            yield
         finally:
             process.kill()
-    _until_descriptors(server, before, grown=False)
 
 
-def _until_descriptors(server: Server, count: int, *, grown: bool) -> None:
+def _until_accepted(server: Server, before: int, count: int) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    # A few more than before is no client: some servers open one or two of their own on the way.
-    while descriptors(server.pid) < count if grown else descriptors(server.pid) > count + 4:
+    while (accepted := descriptors(server.pid) - before) < count:
         if time.monotonic() > deadline:
-            raise ServerError("clients came or went, and the server did not follow")
+            raise ServerError(f"{accepted} of {count} clients were accepted within {_PATIENCE_SECONDS:.0f} s")
         time.sleep(0.02)
