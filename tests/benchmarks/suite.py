@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -100,7 +101,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--starts", type=int, help="rounds of starts, reloads and --help")
     parser.add_argument("--workerman", type=Path, metavar="AUTOLOAD_PHP", help="where Workerman is")
     parser.add_argument("--json", type=Path, help="file for the results")
-    parser.add_argument("--command", default="python tests/benchmarks/suite.py", help=argparse.SUPPRESS)
+    typed = " ".join(["python tests/benchmarks/suite.py", *sys.argv[1:]])
+    parser.add_argument("--command", default=typed, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-enum { EVENTS = 256 };
+enum { EVENTS = 256, LARGE_MESSAGE = 16384, READS_FOR_ONE_COMPARED = 8 };
 
 /* Where in a message its next byte goes out and comes in, and how many bytes it may send and has to get. */
 struct client {
@@ -46,18 +46,21 @@ static void put(struct client *client) {
     }
 }
 
-/* Return how many messages are complete by what is there to read. */
+/* Return how many messages are complete by what is there to read. Of large messages not every read is compared: the
+   kernel counts and drops the others (MSG_TRUNC), or the load would be what sets the pace. */
 static unsigned long take(struct client *client) {
     static char data[LARGEST_READ];
+    static unsigned reads;
     unsigned long complete = 0;
     for (;;) {
-        ssize_t got = recv(client->fd, data, sizeof data, 0);
+        int drop = stream.message >= LARGE_MESSAGE && ++reads % READS_FOR_ONE_COMPARED ? MSG_TRUNC : 0;
+        ssize_t got = recv(client->fd, data, sizeof data, drop);
         if (got < 0 && errno == EAGAIN) return complete;
         if (got < 0) fail("recv");
         errno = 0;
         if (!got) fail("the server closed a connection");
         if ((size_t)got > client->to_get) fail("the server sent more than it got");
-        check(&stream, client->in_at, data, (size_t)got);
+        if (!drop) check(&stream, client->in_at, data, (size_t)got);
         client->to_get -= (size_t)got;
         complete += (client->in_at + (size_t)got) / stream.message;
         client->in_at = (client->in_at + (size_t)got) % stream.message;

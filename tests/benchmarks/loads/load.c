@@ -7,7 +7,8 @@
    Prints `begin` and `end COUNT SECONDS CPU_SECONDS` around the measured time, and after each waits for a line on
    standard input: so the caller reads the server's CPU time at a standstill. CPU_SECONDS is what the load itself used.
    An open loop adds to the last line the latencies p50, p99 and p99.9, and at last how late it was itself (p99), all in
-   microseconds. Every byte that comes back is compared; what is wrong ends the load with `failed: WHY`. */
+   microseconds. Bytes that come back are counted and compared, of large messages every eighth read; what is wrong ends
+   the load with `failed: WHY`. */
 #include "wire.h"
 
 #include <stdio.h>

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS = 512, BYTES = 65536 };
+enum { EVENTS = 512, BYTES = 262144 };
 
 /* What a client still has to get, by descriptor; NULL while there is nothing. */
 struct rest {
