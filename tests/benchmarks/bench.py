@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import resource
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ from loading import Loader, Work, loader
 from processors import Places, running_on
 from results import Figure, Rounds
 from servers import ServerError
+
+# Of a server or its clients, beside one for each client.
+_OTHER_FILES = 200
 
 Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
@@ -68,6 +72,17 @@ class Bench:
             raise NotMeasuredError("the load is written in C, and there is no C compiler")
         return loader(self.folder, self.settings.warm_up, self.settings.seconds)
 
+    @functools.cached_property
+    def idle(self) -> tuple[int, ...]:
+        """Numbers of idle clients, no larger than one process may have."""
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        possible = []
+        for wanted in self.settings.idle:
+            possible.append(min(wanted, most - _OTHER_FILES))
+            if possible[-1] < wanted:
+                self.skip(f"{wanted:,} idle clients", f"a process may have {most:,} files: {possible[-1]:,} instead")
+        return tuple(possible)
+
     def skip(self, what: str, why: str) -> None:
         """Note what is left out, once."""
         note = {"what": what, "why": why}
@@ -96,7 +111,7 @@ class Bench:
         try:
             with running_on(self.places.load):
                 return measure(key)
-        except ServerError as error:
+        except (ServerError, OSError) as error:
             failed.add(key)
             self.fleet.drop(str(key))
             self.skip(f"{key}: {what}", f"failed in round {number + 1}: {error}")

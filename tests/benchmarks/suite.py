@@ -61,6 +61,8 @@ def main() -> None:
     began = now()
     with tempfile.TemporaryDirectory(prefix="reactorhost-bench-") as folder:
         roster, where = peers(options.workerman), places()
+        if not where.apart:
+            say("one processor only: servers and load share it")
         names = [name for name in PEERS if name in options.peers and name not in STARTED_ELSEWHERE]
         fleet = Fleet(roster, where, Path(folder))
         bench = Bench(settings(options), where, fleet, [], Path(folder), say)
@@ -149,7 +151,7 @@ def measured(bench: Bench, name: str) -> list[Figure]:
     began = time.monotonic()
     try:
         figures = FIGURES[name](bench)
-    except (NotMeasuredError, ServerError) as error:
+    except (NotMeasuredError, ServerError, OSError) as error:
         bench.skip(name, str(error))
         return []
     for figure in figures:

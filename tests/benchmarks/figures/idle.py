@@ -72,9 +72,9 @@ def idle_timeout(bench: Bench) -> list[Figure]:
 
 
 def _many(bench: Bench) -> int:
-    if not bench.settings.idle:
+    if not bench.idle:
         raise NotMeasuredError("no number of idle clients was asked for")
-    return max(bench.settings.idle)
+    return max(bench.idle)
 
 
 def _with_idle(bench: Bench, stack: ExitStack, peer: Peer, idle: int) -> Server:
@@ -88,7 +88,7 @@ def _with_idle(bench: Bench, stack: ExitStack, peer: Peer, idle: int) -> Server:
 def _left_out(bench: Bench, what: str) -> Iterator[None]:
     try:
         yield
-    except ServerError as error:
+    except (ServerError, OSError) as error:
         bench.skip(what, str(error))
 
 

@@ -89,6 +89,7 @@ struct work exchange(double seconds) {
             struct client *client = &clients[events[i].data.u32];
             unsigned long complete = events[i].events & ~(unsigned)EPOLLOUT ? take(client) : 0;
             done += complete;
+            if (events[i].events & EPOLLRDHUP) fail("the server closed a connection");
             if (ending) flying -= complete;
             else if (complete) begin(client, complete);
             if (client->to_send && events[i].events & EPOLLOUT) put(client);

@@ -109,8 +109,11 @@ struct work open_loop(double seconds) {
         for (; next <= (double)now && next < (double)deadline; next += drawn())
             put(&clients[sent++ % number], (uint64_t)next, now);
         int ready = epoll_wait(epoll, events, EVENTS, 0);
-        for (int i = 0; i < ready; i++)
+        errno = 0;
+        for (int i = 0; i < ready; i++) {
             if (events[i].events & ~(unsigned)EPOLLOUT) done += take(&clients[events[i].data.u32]);
+            if (events[i].events & EPOLLRDHUP) fail("the server closed a connection");
+        }
         now = nanoseconds();
         errno = 0;
         if (now > deadline + PATIENCE_MS * 1000000ul) fail("no answer for %d ms", PATIENCE_MS);
