@@ -18,6 +18,8 @@ SCHEMA = 2
 # Above this the load had no time left; below that the server had some: then the load was what set the pace.
 LOAD_IS_BUSY = 0.95
 SERVER_HAS_TIME = 0.9
+# Under a load that never waits one side is always at work, if it has a processor to itself.
+NOBODY_IS_BUSY = 0.8
 
 Rounds = dict[str, list[float | None]]
 
@@ -74,14 +76,18 @@ class Figure:
         """Names of the peers whose value is what the load could do, not what the server could."""
         return [name for name in self.peers if self._is_bound(name)]
 
+    @property
+    def disturbed(self) -> list[str]:
+        """Names of the peers during whose measurement neither side had a processor to itself."""
+        return [name for name in self.peers if self._is_disturbed(name)]
+
     def values(self, peer: str) -> list[float]:
         """Return the peer's values, without the rounds that it missed."""
         return [value for value in self.rounds.get(peer, ()) if value is not None]
 
     def median(self, peer: str) -> float | None:
         """Return the median of a peer's rounds."""
-        values = self.values(peer)
-        return statistics.median(values) if values else None
+        return median(self.rounds.get(peer, ()))
 
     def spread(self, peer: str) -> tuple[float, float] | None:
         """Return the smallest and the largest value of a peer."""
@@ -93,11 +99,12 @@ class Figure:
         return median_ratio(self.rounds.get(peer, ()), self.rounds.get(other, ()))
 
     def _is_bound(self, peer: str) -> bool:
-        load = [value for value in self.load_busy.get(peer, ()) if value is not None]
-        server = [value for value in self.server_busy.get(peer, ()) if value is not None]
-        if not load or statistics.median(load) <= LOAD_IS_BUSY:
-            return False
-        return not server or statistics.median(server) < SERVER_HAS_TIME
+        load, server = median(self.load_busy.get(peer, ())), median(self.server_busy.get(peer, ()))
+        return load is not None and load > LOAD_IS_BUSY and (server is None or server < SERVER_HAS_TIME)
+
+    def _is_disturbed(self, peer: str) -> bool:
+        load, server = median(self.load_busy.get(peer, ())), median(self.server_busy.get(peer, ()))
+        return load is not None and server is not None and max(load, server) < NOBODY_IS_BUSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +139,12 @@ class Run:
         return [found for found in self.figures if found.name == name]
 
 
+def median(values: Sequence[float | None]) -> float | None:
+    """Return the median of those that there are."""
+    present = [value for value in values if value is not None]
+    return statistics.median(present) if present else None
+
+
 def median_ratio(values: Sequence[float | None], others: Sequence[float | None]) -> float | None:
     """Return the median of the ratios of each round that both saw."""
     # Not strict: who was left out for good after a round has a shorter list.
@@ -148,7 +161,8 @@ def read(path: Path) -> Run:
     document = json.loads(path.read_text())
     if document.pop("schema", None) != SCHEMA:
         raise ValueError(f"{path} is no run of schema {SCHEMA}")
-    figures = [Figure(**{key: made[key] for key in made if key != "bound_by_load"}) for made in document.pop("figures")]
+    fields = Figure.__dataclass_fields__
+    figures = [Figure(**{key: made[key] for key in made if key in fields}) for made in document.pop("figures")]
     return Run(**document, figures=figures)
 
 
@@ -163,7 +177,9 @@ def write_figures(figures: Sequence[Figure], path: Path) -> None:
 
 
 def _documents(figures: Sequence[Figure]) -> list[dict[str, Any]]:
-    return [{**asdict(figure), "bound_by_load": figure.bound_by_load} for figure in figures]
+    return [
+        {**asdict(figure), "bound_by_load": figure.bound_by_load, "disturbed": figure.disturbed} for figure in figures
+    ]
 
 
 def _write(document: dict[str, Any], path: Path) -> None:

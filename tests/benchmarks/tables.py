@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from goals import Verdict, verdicts
-from results import Figure, Run
+from results import Figure, Run, median
 
 TITLES = {
     "cpu_per_message": "server CPU per message",
@@ -104,6 +103,8 @@ def remarks(figure: Figure) -> list[str]:
     said = []
     if figure.bound_by_load:
         said.append("* what the load could do: it had no time left, and the server had")
+    if figure.disturbed:
+        said.append(f"neither the load nor the server had a processor to itself: {', '.join(figure.disturbed)}")
     died = [name for name in figure.rounds if None in figure.rounds[name]]
     if died:
         said.append(f"failed in a round and left out from then on: {', '.join(died)}")
@@ -134,5 +135,5 @@ def _ratio(value: float | None) -> str:
 
 
 def _share(rounds: Sequence[float | None]) -> str:
-    values = [value for value in rounds if value is not None]
-    return f"{statistics.median(values):.0%}" if values else "-"
+    middle = median(rounds)
+    return "-" if middle is None else f"{middle:.0%}"

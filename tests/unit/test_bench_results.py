@@ -49,6 +49,12 @@ def test_a_value_is_bound_by_the_load_when_only_the_load_had_no_time_left(
     assert found.bound_by_load == bound
 
 
+@pytest.mark.parametrize(("load", "server", "told"), [(0.5, 0.6, ["c"]), (0.5, 0.95, []), (0.95, 0.5, [])])
+def test_a_value_is_disturbed_when_neither_side_was_busy(load: float, server: float, told: list[str]) -> None:
+    found = figure("messages", CLOSED, {"c": [1.0]}, load_busy={"c": [load]}, server_busy={"c": [server]})
+    assert found.disturbed == told
+
+
 def test_a_stored_run_reads_back(tmp_path: Path) -> None:
     made = run(figure("messages", CLOSED, {"c": [1.0, None]}, load_busy={"c": [0.99]}))
     write(made, tmp_path / "run.json")
