@@ -16,6 +16,7 @@ from pathlib import Path
 BIN = Path(sys.executable).parent
 PEERS = Path(__file__).parent / "peers"
 _START_SECONDS = 20.0
+_STOP_SECONDS = 5.0
 
 
 class ServerError(Exception):
@@ -58,6 +59,9 @@ def given_port(command: Sequence[str | Path], port: int, environment: dict[str, 
             yield Server(port, process.pid)
         finally:
             process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
+            process.kill()
 
 
 def free_port() -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
+import subprocess
 import sys
 import tempfile
 import time
@@ -66,8 +67,8 @@ def main() -> None:
         names = [name for name in PEERS if name in options.peers and name not in STARTED_ELSEWHERE]
         fleet = Fleet(roster, where, Path(folder))
         bench = Bench(settings(options), where, fleet, [], Path(folder), say)
-        bench.names = [name for name in names if is_here(bench, name)]
         try:
+            bench.names = [name for name in names if is_here(bench, name)]
             found = [figure for name in options.figures for figure in measured(bench, name)]
         finally:
             fleet.close()
@@ -151,7 +152,7 @@ def measured(bench: Bench, name: str) -> list[Figure]:
     began = time.monotonic()
     try:
         figures = FIGURES[name](bench)
-    except (NotMeasuredError, ServerError, OSError) as error:
+    except (NotMeasuredError, ServerError, OSError, subprocess.SubprocessError) as error:
         bench.skip(name, str(error))
         return []
     for figure in figures:
