@@ -104,7 +104,8 @@ def remarks(figure: Figure) -> list[str]:
     if figure.bound_by_load:
         said.append("* what the load could do: it had no time left, and the server had")
     if figure.disturbed:
-        said.append(f"neither the load nor the server had a processor to itself: {', '.join(figure.disturbed)}")
+        names = "all" if figure.disturbed == figure.peers else ", ".join(figure.disturbed)
+        said.append(f"neither the load nor the server had a processor to itself: {names}")
     died = [name for name in figure.rounds if None in figure.rounds[name]]
     if died:
         said.append(f"failed in a round and left out from then on: {', '.join(died)}")

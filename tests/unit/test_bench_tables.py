@@ -33,6 +33,13 @@ def test_a_peer_that_failed_is_told_under_the_table() -> None:
     assert "gevent" not in "\n".join(figure_table(found).splitlines()[:-1])
 
 
+@pytest.mark.parametrize(("share", "names"), [(0.5, "all"), (0.95, "c")])
+def test_figures_of_a_busy_machine_say_so(share: float, names: str) -> None:
+    busy: dict[str, list[float | None]] = {"c": [0.5], "twisted": [share]}
+    found = Figure("messages", "1/s", {}, "higher", {"c": [1.0], "twisted": [1.0]}, busy, busy)
+    assert figure_table(found).splitlines()[-1].endswith(f"had a processor to itself: {names}")
+
+
 def test_no_ratio_is_told_to_what_is_next_to_nothing() -> None:
     found = Figure("pss_per_idle", "KiB", {"idle": 1000}, "lower", {"c": [0.001], "reactorhost": [1.0]})
     assert "/ c" not in figure_table(found)
