@@ -136,15 +136,27 @@ def oldest_dependencies() -> list[str]:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure server CPU per echo against C and asyncio, the toolkit's parts, TLS, `top`, and the time of `--help`."""
+    """Measure beside asyncio, uvloop, Twisted, gevent, threads, gunicorn, C; `-- --all`: the parts, TLS, `top` too."""
     install(session, "test")
+    install_peers(session)
     results = ROOT / ".bench"
     results.mkdir(exist_ok=True)
-    session.run("python", "tests/benchmarks/help_time.py", "--json", str(results / "help_time.json"))
-    session.run("python", "tests/benchmarks/echo_cpu.py", "--json", str(results / "echo_cpu.json"), *session.posargs)
-    session.run("python", "tests/benchmarks/toolkit_cost.py", "--json", str(results / "toolkit_cost.json"))
-    session.run("python", "tests/benchmarks/tls_cost.py", "--json", str(results / "tls_cost.json"))
-    session.run("python", "tests/benchmarks/top_cost.py", "--json", str(results / "top_cost.json"))
+    words = [word for word in session.posargs if word != "--all"]
+    command = " ".join(["nox -s bench", *(["--", *words] if words else [])])
+    # The programs share modules of their folder, which an interpreter that is told to be safe does not look into.
+    session.env["PYTHONSAFEPATH"] = ""
+    session.run(
+        "python", "tests/benchmarks/suite.py", "--json", str(results / "suite.json"), "--command", command, *words
+    )
+    if "--all" in session.posargs:
+        for name in ("toolkit_cost", "tls_cost", "top_cost"):
+            session.run("python", f"tests/benchmarks/{name}.py", "--json", str(results / f"{name}.json"))
+
+
+def install_peers(session: nox.Session) -> None:
+    """Install what reactorhost is compared with, as far as it can be: the suite tells what is missing."""
+    for requirement in group("bench"):
+        session.install(requirement, success_codes=[0, 1, 2], silent=True)
 
 
 @nox.session

@@ -8,51 +8,65 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
-from echo_cpu import Server, pinned, printed_port, reactorhost_server, tree_cpu_seconds
+
+from bench import Bench, Settings, column
+from fleet import Fleet
+from loading import Work, measured
+from processors import places
+from results import Figure, write_figures
+from roster import Peer
+from servers import Server, installed_host, program
+from tables import figure_table
 
 HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What is told of a job: its unit, and what a second for one piece, or a piece a second, is in that unit."""
+
+    unit: str
+    scale: float
+
+
 JOBS = {
-    "handshake": ("us of CPU a handshake", "handshakes/s", 1e6, 1.0),
-    "echo": ("us of CPU a 64-byte echo", "echoes/s", 1e6, 1.0),
-    "bulk": ("ms of CPU a MB there and back", "MB/s each way", 1e9, 1e-6),
+    "handshake": (Quantity("us of CPU a handshake", 1e6), Quantity("handshakes/s", 1.0)),
+    "echo": (Quantity("us of CPU a 64-byte echo", 1e6), Quantity("echoes/s", 1.0)),
+    "bulk": (Quantity("ms of CPU a MB there and back", 1e9), Quantity("MB/s each way", 1e-6)),
 }
 
 
 def main() -> None:
-    """Run all rounds, print medians and their spread."""
+    """Run all rounds, print medians, spread and ratios, write the JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--seconds", type=float, default=2.0, help="measured time of one job of one server in one round"
     )
+    parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
-    processors = sorted(os.sched_getaffinity(0))
-    server_on, load_on = processors[0], processors[-1]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reactorhost-bench-")))
+    with tempfile.TemporaryDirectory(prefix="reactorhost-bench-") as name:
+        folder, where = Path(name), places()
         authority = make_certificate(folder)
-        starts = {"reactorhost": tls_reactorhost, "asyncio": tls_asyncio}
-        servers = {
-            name: stack.enter_context(pinned(start(folder), server_on, load_on)) for name, start in starts.items()
-        }
-        found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-        for _ in range(options.rounds):
-            for job in JOBS:
-                for name, server in servers.items():
-                    figures = measure(server, authority, job, options.seconds)
-                    found.setdefault((job, name), []).append(figures)
-    report(found)
-    if server_on == load_on:
+        servers = {"asyncio": Peer(tls_asyncio), "reactorhost": Peer(tls_reactorhost)}
+        fleet = Fleet(servers, where, folder, visited=False)
+        bench = Bench(Settings(rounds=options.rounds), where, fleet, list(fleet.peers), folder, print)
+        try:
+            figures = [each for job in JOBS for each in measure(bench, authority, job, options.seconds)]
+        finally:
+            fleet.close()
+    for figure in figures:
+        print(f"\n{figure_table(figure, yardsticks=('asyncio',))}")
+    if not where.apart:
         print("one processor only: servers and load shared it")
+    if options.json:
+        write_figures(figures, options.json)
 
 
 def make_certificate(folder: Path) -> Path:
@@ -67,49 +81,30 @@ def make_certificate(folder: Path) -> Path:
 
 def tls_asyncio(folder: Path) -> contextlib.AbstractContextManager[Server]:
     """Run the asyncio protocol."""
-    files = [str(folder / "server.pem"), str(folder / "server.key")]
-    return printed_port([sys.executable, str(HERE / "echo_asyncio.py"), *files])
+    return program("asyncio_echo.py", "tls", folder / "server.pem", folder / "server.key")
 
 
 def tls_reactorhost(folder: Path) -> contextlib.AbstractContextManager[Server]:
     """Run the installed host with one worker."""
-    files = ["--certificate", str(folder / "server.pem"), "--key", str(folder / "server.key")]
-    return reactorhost_server(folder, settings=files)
+    return installed_host(folder, settings=["--certificate", folder / "server.pem", "--key", folder / "server.key"])
 
 
-def measure(server: Server, authority: Path, job: str, seconds: float) -> tuple[float, float]:
-    """Load one server with one job; return its CPU time for a piece of it, and the rate."""
-    command = [sys.executable, str(HERE / "tls_load.py"), str(server.port), str(authority), job, str(seconds)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
-        assert load.stdin
-        assert load.stdout
-        said, spent = [], []
-        for _ in range(2):
-            said.append(load.stdout.readline())
-            spent.append(tree_cpu_seconds(server.pid))
-            load.stdin.write("\n")
-            load.stdin.flush()
-    word, _, count = said[1].partition(" ")
-    if word != "end":
-        raise SystemExit(f"the load said {said}")
-    _, _, unit, scale = JOBS[job]
-    return (spent[1] - spent[0]) / int(count) * unit, int(count) / seconds * scale
+def measure(bench: Bench, authority: Path, job: str, seconds: float) -> list[Figure]:
+    """Load the servers in turn with one job; return their CPU time for a piece of it, and the rate."""
 
+    def once(name: str) -> Work:
+        server = bench.fleet.server(name)
+        command = [sys.executable, str(HERE / "loads" / "tls_load.py"), str(server.port), str(authority), job]
+        return measured([*command, str(seconds)], server)
 
-def report(found: dict[tuple[str, str], list[tuple[float, float]]]) -> None:
-    """Print medians, smallest and largest, and the ratio of each round's cost."""
-    for job, (cost, rate, _, _) in JOBS.items():
-        print(f"\n{job}")
-        for name in ("reactorhost", "asyncio"):
-            costs, rates = zip(*found[job, name], strict=True)
-            print(
-                f"  {name:12} {statistics.median(costs):9.2f} {cost} ({min(costs):.2f}-{max(costs):.2f}),"
-                f" {statistics.median(rates):9.1f} {rate} ({min(rates):.1f}-{max(rates):.1f})"
-            )
-        ratios = [
-            ours[0] / theirs[0] for ours, theirs in zip(found[job, "reactorhost"], found[job, "asyncio"], strict=True)
-        ]
-        print(f"  {statistics.median(ratios):.2f} x the CPU of asyncio ({min(ratios):.2f}-{max(ratios):.2f})")
+    works = bench.alternate(job, bench.names, bench.settings.rounds, once)
+    cost, rate = JOBS[job]
+    costs = column(works, lambda work: work.server_seconds / work.count * cost.scale)
+    rates = column(works, lambda work: work.count / seconds * rate.scale)
+    return [
+        Figure(f"tls_{job}", cost.unit, {}, "lower", costs),
+        Figure(f"tls_{job}_rate", rate.unit, {}, "higher", rates),
+    ]
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from rich.color import ColorSystem
 
 from documents import NOON, document, history
 from load import Load
+from process_tree import cpu_seconds
 from reactorhost.dashboard.frame import render
 from reactorhost.dashboard.paint import Painter
 from reactorhost.dashboard.snapshot import following
@@ -113,9 +114,9 @@ def share_percent(run_dir: str, seconds: float) -> dict[str, float]:
     command = [sys.executable, "-m", "reactorhost", "top", "--run-dir", run_dir]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, env=environment) as process:
         _drain(terminal, WARM_UP_SECONDS)
-        began, before = time.monotonic(), _cpu_seconds(process.pid)
+        began, before = time.monotonic(), cpu_seconds(process.pid)
         written = _drain(terminal, seconds)
-        spent, passed = _cpu_seconds(process.pid) - before, time.monotonic() - began
+        spent, passed = cpu_seconds(process.pid) - before, time.monotonic() - began
         os.write(terminal, b"q")
         _drain(terminal, 0.5)
     os.close(terminal)
@@ -129,10 +130,6 @@ def _drain(terminal: int, seconds: float) -> int:
         if select.select([terminal], (), (), left)[0]:
             count += len(os.read(terminal, 65536))
     return count
-
-
-def _cpu_seconds(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def main() -> None:

@@ -1,16 +1,16 @@
-"""The other yardstick: an asyncio server that echoes, by a protocol, or by streams when called with `streams`.
+"""asyncio as its documentation shows it: `asyncio_echo.py protocol|streams|tls CERTIFICATE KEY [--uvloop]`.
 
-Prints its port, serves until killed.
-
-`echo_asyncio.py [streams | CERTIFICATE KEY]`; with the two files the protocol speaks TLS.
+`tls` is the protocol behind TLS. Prints its port, serves until killed.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import ssl
-import sys
 from typing import cast
+
+from peer import BACKLOG, allow_many_clients, tell_port
 
 
 class Echo(asyncio.Protocol):
@@ -26,11 +26,12 @@ class Echo(asyncio.Protocol):
 
 
 async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serve one client as the documentation of asyncio does."""
+    """Serve one client."""
     while data := await reader.read(65536):
         writer.write(data)
         await writer.drain()
     writer.close()
+    await writer.wait_closed()
 
 
 def tls_context(files: list[str]) -> ssl.SSLContext | None:
@@ -42,16 +43,27 @@ def tls_context(files: list[str]) -> ssl.SSLContext | None:
     return context
 
 
-async def main(arguments: list[str]) -> None:
+async def main(options: argparse.Namespace) -> None:
     """Serve on a free port."""
-    if arguments == ["streams"]:
-        server = await asyncio.start_server(stream, "127.0.0.1", 0, backlog=1024)
+    if options.style == "streams":
+        server = await asyncio.start_server(stream, "127.0.0.1", 0, backlog=BACKLOG)
     else:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=1024, ssl=tls_context(arguments))
-    print(server.sockets[0].getsockname()[1], flush=True)
+        server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=BACKLOG, ssl=tls_context(options.files))
+    tell_port(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("style", choices=("protocol", "streams", "tls"))
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--uvloop", action="store_true")
+    chosen = parser.parse_args()
+    allow_many_clients()
+    if chosen.uvloop:
+        import uvloop
+
+        uvloop.run(main(chosen))
+    else:
+        asyncio.run(main(chosen))

@@ -1,0 +1,44 @@
+"""Latency under half of the load that a peer can bear, counted from when a message was to be sent."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bench import Bench, NotMeasuredError, column
+from loading import Work
+from results import Figure
+from roster import FRESH
+
+_BYTES = 64
+_LOAD = 0.5
+_SECONDS_FOR_THE_MOST = 0.4
+_QUANTILES = (0.5, 0.99, 0.999)
+
+
+def latency(bench: Bench) -> list[Figure]:
+    """Measure what a peer can bear, then half of it, right after; and how late the load itself was."""
+    if not bench.places.apart:
+        raise NotMeasuredError("one processor only: the load, which watches the clock, would take it from the server")
+    clients = bench.settings.clients
+    offered: dict[str, list[float | None]] = {}
+
+    def measure(name: str) -> Work:
+        server = bench.fleet.server(name)
+        most = bench.loader.exchange(server, clients, _BYTES, seconds=_SECONDS_FOR_THE_MOST)
+        offered.setdefault(name, []).append(most.per_second * _LOAD)
+        return bench.loader.open_loop(server, clients, _BYTES, most.per_second * _LOAD)
+
+    names = [name for name in bench.names if name != FRESH]
+    found = bench.alternate("latency", names, bench.settings.rounds, measure)
+    made = []
+    for index, quantile in enumerate(_QUANTILES):
+        rounds = column(found, partial(_quantile, index))
+        case = {"quantile": quantile, "load": _LOAD}
+        made.append(Figure("latency", "us", case, "lower", rounds, offered=offered))
+    late = column(found, lambda work: work.late)
+    case = {"quantile": 0.99, "load": _LOAD}
+    return [*made, Figure("load_lateness", "us", case, "lower", late, offered=offered)]
+
+
+def _quantile(index: int, work: Work) -> float:
+    return work.quantiles[index]

@@ -1,0 +1,43 @@
+"""Memory of an idle connection: what a server's tree holds with so many clients, less what it held before them."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from bench import Bench
+from fleet import visit
+from idle_clients import idle_clients
+from process_tree import pss_kib
+from results import Figure
+from roster import FRESH
+from servers import Server
+
+_VISITORS = 100
+_SETTLING_SECONDS = 0.3
+_MOST_ROUNDS = 3
+
+
+def memory(bench: Bench) -> list[Figure]:
+    """Measure servers that were started for this, after some clients came and went, which pays what is paid once."""
+    names = [name for name in bench.names if name != FRESH]
+    rounds = min(bench.settings.rounds, _MOST_ROUNDS)
+    made = []
+    for count in bench.idle:
+        found = bench.alternate(f"{count} idle clients", names, rounds, partial(_kib_a_client, bench, count))
+        made.append(Figure("pss_per_idle", "KiB", {"idle": count}, "lower", found))
+    return made
+
+
+def _kib_a_client(bench: Bench, count: int, name: str) -> float:
+    with bench.fleet.fresh(name) as server:
+        for _ in range(_VISITORS):
+            visit(server)
+        before = _settled(server)
+        with idle_clients(server, count):
+            return (_settled(server) - before) / count
+
+
+def _settled(server: Server) -> float:
+    time.sleep(_SETTLING_SECONDS)
+    return pss_kib(server.pid)

@@ -1,0 +1,141 @@
+"""Loads: processes that work for a measured time, and the server's processor time read at the standstills around it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compiler import compiled
+from process_tree import cpu_seconds
+from servers import Server, ServerError
+
+_LOADS = Path(__file__).parent / "loads"
+_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was done in the measured time.
+
+    Attributes:
+        count: pieces of work: messages, or connections.
+        server_seconds: processor time of the server's whole tree.
+        told: what the load said beside the count.
+    """
+
+    count: int
+    server_seconds: float
+    told: tuple[float, ...] = ()
+
+    @property
+    def cpu_micros(self) -> float:
+        """The server's processor time for one piece, in microseconds."""
+        return self.server_seconds / self.count * 1e6
+
+    # What the load written in C tells first.
+
+    @property
+    def per_second(self) -> float:
+        """Pieces a second."""
+        return self.count / self.told[0]
+
+    @property
+    def load_busy(self) -> float:
+        """Share of its processor that the load used."""
+        return self.told[1] / self.told[0]
+
+    @property
+    def server_busy(self) -> float:
+        """Share of one processor that the server used."""
+        return self.server_seconds / self.told[0]
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """Latencies of an open loop: p50, p99 and p99.9 in microseconds."""
+        return self.told[2:5]
+
+    @property
+    def late(self) -> float:
+        """How much later than intended an open loop sent, p99 in microseconds; part of the latencies."""
+        return self.told[5]
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """The load written in C, for clients of one machine."""
+
+    program: Path
+    warm_up: float
+    seconds: float
+
+    def exchange(self, server: Server, clients: int, size: int, window: int = 1, seconds: float | None = None) -> Work:
+        """Keep so many messages in flight on each client."""
+        return self._run("exchange", server, self.seconds if seconds is None else seconds, clients, size, window)
+
+    def connections(self, server: Server, at_once: int, size: int) -> Work:
+        """Connect, send a message, read it back, send the end, wait for the server's, close."""
+        return self._run("connections", server, self.seconds, at_once, size)
+
+    def open_loop(self, server: Server, clients: int, size: int, rate: float) -> Work:
+        """Send so many messages a second, whatever the server does."""
+        return self._run("open", server, self.seconds, clients, size, rate)
+
+    def _run(self, mode: str, server: Server, seconds: float, *words: float) -> Work:
+        return measured([self.program, mode, server.port, self.warm_up, seconds, *words], server)
+
+
+def loader(folder: Path, warm_up: float, seconds: float) -> Loader:
+    """Compile the load."""
+    return Loader(compiled(folder, "load", *sorted(_LOADS.glob("*.c"))), warm_up, seconds)
+
+
+def measured(command: Sequence[str | Path | float], server: Server) -> Work:
+    """Run a load against a server, and return what was done.
+
+    A load prints `begin` and `end COUNT …` around the measured time, and after each waits for a line.
+
+    Raises:
+        ServerError: the server ended, or the load could not go on.
+    """
+    words = list(map(str, command))
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+        patience = threading.Timer(_PATIENCE_SECONDS, load.kill)
+        patience.start()
+        try:
+            _expect(load, "begin")
+            before = _cpu_seconds(server)
+            _go_on(load)
+            count, *told = _expect(load, "end")
+            spent = _cpu_seconds(server) - before
+            _go_on(load)
+        finally:
+            patience.cancel()
+            load.kill()
+    if not int(count):
+        raise ServerError("nothing was done in the measured time")
+    return Work(int(count), spent, tuple(map(float, told)))
+
+
+def _expect(load: subprocess.Popen[str], word: str) -> list[str]:
+    assert load.stdout
+    line = load.stdout.readline()
+    said, *rest = line.split() or [""]
+    if said != word:
+        raise ServerError(line.strip().removeprefix("failed: ") or "the load got no answer")
+    return rest
+
+
+def _go_on(load: subprocess.Popen[str]) -> None:
+    assert load.stdin
+    load.stdin.write("\n")
+    load.stdin.flush()
+
+
+def _cpu_seconds(server: Server) -> float:
+    try:
+        return cpu_seconds(server.pid)
+    except ProcessLookupError:
+        raise ServerError("the server has ended") from None

@@ -1,0 +1,59 @@
+"""Where a run takes place: the processor, the kernel, versions, the revision of the sources."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from compiler import compiler
+from processors import Places
+
+_PACKAGES = ("reactorhost", "uvloop", "twisted", "gevent", "gunicorn")
+
+
+def machine(places: Places) -> dict[str, Any]:
+    """Return what is known of the machine."""
+    return {
+        "processor": _processor(),
+        "processors": len(places.usable),
+        "kernel": platform.release(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "server_on": [places.server],
+        "load_on": [places.load],
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Return versions of what is compared."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    cc = compiler()
+    return {**found, "cc": cc and first_line(cc, "--version"), "php": first_line("php", "--version")}
+
+
+def revision(place: Path) -> str | None:
+    """Return what git says of the sources, None outside a git tree."""
+    return first_line("git", "-C", str(place), "describe", "--always", "--dirty")
+
+
+def first_line(*command: str) -> str | None:
+    """Return the first line that a command prints, None when it is not there or fails."""
+    if not shutil.which(command[0]):
+        return None
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout.partition("\n")[0] or None if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()

@@ -1,0 +1,23 @@
+"""gevent's StreamServer, a greenlet a client. Prints its port, serves until killed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gevent.server import StreamServer
+
+from peer import BACKLOG, allow_many_clients, tell_port
+
+
+def echo(client: Any, _address: object) -> None:
+    """Serve one client."""
+    while data := client.recv(65536):
+        client.sendall(data)
+
+
+if __name__ == "__main__":
+    allow_many_clients()
+    server = StreamServer(("127.0.0.1", 0), echo, backlog=BACKLOG)
+    server.start()
+    tell_port(server.server_port)
+    server.serve_forever()

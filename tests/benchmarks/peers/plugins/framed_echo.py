@@ -1,0 +1,15 @@
+"""Echo of messages with their length before them."""
+
+from reactorhost import Connection, LengthPrefixed, hookimpl
+
+
+@hookimpl
+def framing(service: str) -> LengthPrefixed:
+    """Cut at lengths of four bytes."""
+    return LengthPrefixed(">I")
+
+
+@hookimpl
+def receive(connection: Connection, data: bytes) -> None:
+    """Send the message back."""
+    connection.send_message(data)

@@ -1,0 +1,9 @@
+"""Echo, as the installed plugin does it."""
+
+from reactorhost import Connection, hookimpl
+
+
+@hookimpl
+def receive(connection: Connection, data: bytes) -> None:
+    """Send the bytes back."""
+    connection.send(data)
