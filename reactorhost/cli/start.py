@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def start(**flags: Any) -> None:
     In the foreground a banner follows once the workers are ready, then the log on standard error; Ctrl-C stops it.
     With -d the command returns once the workers are ready, or says why they are not.
     """
+    # All that is made up to the first fork lives as long as the host, which collects from then on.
+    gc.disable()
     _fill_standard_descriptors()
     settings = settings_from(flags)
     launch_directory = Path.cwd()
