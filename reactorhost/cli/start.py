@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +30,24 @@ def start(**flags: Any) -> None:
     gc.disable()
     _fill_standard_descriptors()
     settings = settings_from(flags)
-    launch_directory = Path.cwd()
+    serve = partial(_serve, flags, Path.cwd(), settings)
+    if not settings.daemon:
+        serve(_show_banner)
+        return
 
+    from reactorhost.master.daemon import start_daemon
+
+    _show_banner(start_daemon(serve))
+
+
+def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_started: Callable[[Any], None]) -> None:
+    """Check and run the host, with all that it takes: of a daemon only its own process imports that."""
     from reactorhost.master.checks import check_plugins, check_services
     from reactorhost.master.startup import run_host
 
     check_plugins(settings)
     check_services(settings)
-    launch = _launch(flags, launch_directory, settings)
-    if not settings.daemon:
-        run_host(settings, launch, _show_banner)
-        return
-
-    from reactorhost.master.daemon import start_daemon
-
-    document = start_daemon(lambda started: run_host(settings, launch, started))
-    _show_banner(document)
+    run_host(settings, _launch(flags, directory, settings), on_started)
 
 
 def _fill_standard_descriptors() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 
@@ -73,3 +75,10 @@ def test_what_was_made_before_the_fork_is_kept_from_the_collector_of_a_worker(
     live_host: Hosts, write_plugin: Callable[..., str]
 ) -> None:
     assert answer(live_host("--plugin", write_plugin(TELLS_ITS_COLLECTOR))) == "frozen"
+
+
+def test_who_starts_a_daemon_imports_nothing_that_only_the_daemon_needs() -> None:
+    program = "import sys, reactorhost.cli.start, reactorhost.master.daemon; print(*sys.modules)"
+    names = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {name for name in names if name.startswith(("reactorhost.worker", "reactorhost.plugins", "pluggy"))}
+    assert not {"logging", "importlib.metadata", "reactorhost.master.startup", "reactorhost.reactor"} & set(names)
