@@ -101,5 +101,5 @@ def _show_banner(document: Any) -> None:
     try:
         click.echo(banner(document))
     except OSError:
-        # Nobody reads it; the host runs all the same.
-        return
+        # Nobody reads it, and what is left in the buffer is not to fail at the end: the host runs all the same.
+        sys.stdout = None
