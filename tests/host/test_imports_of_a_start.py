@@ -82,3 +82,12 @@ def test_who_starts_a_daemon_imports_nothing_that_only_the_daemon_needs() -> Non
     names = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {name for name in names if name.startswith(("reactorhost.worker", "reactorhost.plugins", "pluggy"))}
     assert not {"logging", "importlib.metadata", "reactorhost.master.startup", "reactorhost.reactor"} & set(names)
+
+
+def test_what_a_command_imported_is_not_collected_at_its_end() -> None:
+    program = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 10_000))\n"
+        "from reactorhost.cli import main; main(['--version'])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[-1] == "True"
