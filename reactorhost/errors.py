@@ -7,7 +7,6 @@ plugin's.
 
 from __future__ import annotations
 
-import difflib
 import errno
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,5 +140,7 @@ def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return `did you mean X?` for the nearest known word, or None when nothing is near."""
+    import difflib  # a millisecond, which only mistakes pay
+
     near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None

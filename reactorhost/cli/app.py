@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import io
 import sys
@@ -113,6 +114,8 @@ def reactorhost(context: click.Context) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # What is imported by now stays to the end; the collection at exit would look at all of it once more.
+    gc.freeze()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal of few letters gets a question mark for the others: no host may end because of its banner.
         sys.stdout.reconfigure(errors="replace")

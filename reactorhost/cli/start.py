@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +26,28 @@ def start(**flags: Any) -> None:
     In the foreground a banner follows once the workers are ready, then the log on standard error; Ctrl-C stops it.
     With -d the command returns once the workers are ready, or says why they are not.
     """
+    # All that is made up to the first fork lives as long as the host, which collects from then on.
+    gc.disable()
     _fill_standard_descriptors()
     settings = settings_from(flags)
-    launch_directory = Path.cwd()
+    serve = partial(_serve, flags, Path.cwd(), settings)
+    if not settings.daemon:
+        serve(_show_banner)
+        return
 
+    from reactorhost.master.daemon import start_daemon
+
+    _show_banner(start_daemon(serve))
+
+
+def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_started: Callable[[Any], None]) -> None:
+    """Check and run the host, with all that it takes: of a daemon only its own process imports that."""
     from reactorhost.master.checks import check_plugins, check_services
     from reactorhost.master.startup import run_host
 
     check_plugins(settings)
     check_services(settings)
-    launch = _launch(flags, launch_directory, settings)
-    if not settings.daemon:
-        run_host(settings, launch, _show_banner)
-        return
-
-    from reactorhost.master.daemon import start_daemon
-
-    document = start_daemon(lambda started: run_host(settings, launch, started))
-    _show_banner(document)
+    run_host(settings, _launch(flags, directory, settings), on_started)
 
 
 def _fill_standard_descriptors() -> None:
@@ -94,5 +101,5 @@ def _show_banner(document: Any) -> None:
     try:
         click.echo(banner(document))
     except OSError:
-        # Nobody reads it; the host runs all the same.
-        return
+        # Nobody reads it, and what is left in the buffer is not to fail at the end: the host runs all the same.
+        sys.stdout = None

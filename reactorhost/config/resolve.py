@@ -6,7 +6,6 @@ its configuration again finds the same files as its start did.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -120,6 +119,8 @@ def _tell_misspelt_variables(environ: Mapping[str, str], problems: Problems) -> 
     short = [variable.removeprefix(_PREFIX) for variable in known]
     for variable in sorted(environ.keys() - known):
         if variable.startswith(_PREFIX):
+            import difflib
+
             near = difflib.get_close_matches(variable.removeprefix(_PREFIX), short, n=1, cutoff=_NEAR)
             if near:
                 where = Origin(Source.ENVIRONMENT, variable)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 
+from reactorhost import __version__
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, Problem
 from reactorhost.plugins import discovery, framings
+from reactorhost.plugins.compatibility import check_host
 
 
 def check_plugins(settings: Settings) -> None:
-    """Make sure that every plugin named is installed, without importing any.
+    """Make sure that every plugin named is installed and made for this host, without importing any.
+
+    Workers look again, because a reload may find another version. What reading versions takes is imported here, once,
+    and theirs by the fork.
 
     Raises:
         PluginError: one is not.
     """
-    for service in settings.services:
-        for named in service.plugins:
-            discovery.find(named)
+    for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
+        check_host(discovery.find(named), __version__)
 
 
 def check_framings(settings: Settings) -> None:

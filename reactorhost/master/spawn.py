@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from reactorhost.worker.boot import leave_forked
+from reactorhost.master.forked import leave_forked
 
 
 def fork(live: Callable[[], int], close_inherited: Callable[[], None]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import os
 import signal
@@ -97,6 +98,9 @@ def _serve_requests(master: Master, requests: Requests, reactor: Reactor, rundir
         signal.signal(ignored, signal.SIG_IGN)
     try:
         control.open()
+        # What is there now stays: no collection looks at it again, here or in a worker, whose pages it would copy.
+        gc.freeze()
+        gc.enable()
         master.run()
     finally:
         control.close()

@@ -9,6 +9,7 @@ from reactorhost.hookspecs import PROJECT
 from reactorhost.plugins.identity import PluginIdentity
 
 _ABOUT_HOST = re.compile(rf"\s*{PROJECT}(?![A-Za-z0-9]|[-_.]+[A-Za-z0-9])", re.IGNORECASE)
+_PLAIN = re.compile(rf"\s*{PROJECT}\s*(?P<versions>[<>=!~][^;@()\[\]]*)", re.IGNORECASE)
 
 
 def check_host(identity: PluginIdentity, host_version: str) -> None:
@@ -38,6 +39,10 @@ def _requirements(identity: PluginIdentity) -> list[str]:
 
 
 def _unmet(requirement: str, host_version: str) -> str | None:
+    plain = _PLAIN.fullmatch(requirement)
+    if plain is not None:
+        return _outside(plain["versions"], host_version)
+    # Extras, markers and addresses have a grammar, whose import is 5 ms of a start.
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -46,4 +51,14 @@ def _unmet(requirement: str, host_version: str) -> str | None:
         return None
     if parsed.marker is not None and not parsed.marker.evaluate({"extra": ""}):
         return None
-    return None if parsed.specifier.contains(host_version, prereleases=True) else str(parsed.specifier)
+    return _outside(str(parsed.specifier), host_version)
+
+
+def _outside(versions: str, host_version: str) -> str | None:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        specifier = SpecifierSet(versions)
+    except InvalidSpecifier:
+        return None
+    return None if specifier.contains(host_version, prereleases=True) else str(specifier)

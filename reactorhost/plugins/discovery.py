@@ -115,6 +115,9 @@ def _claims() -> Iterator[PluginIdentity]:
 
 def _claims_of(distribution: Distribution) -> Iterator[PluginIdentity]:
     try:
+        # Most have nothing for us, and to read a text costs a third of taking it apart.
+        if PROJECT not in (distribution.read_text("entry_points.txt") or ""):
+            return
         points = {(point.name, point.value) for point in distribution.entry_points if point.group == PROJECT}
     except _DAMAGED:
         return

@@ -1,13 +1,9 @@
-"""The first steps of a forked worker: become a process of its own, live, and leave by `_exit`."""
+"""The first steps of a forked worker: become a process of its own, and live."""
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
-import traceback
-from collections.abc import Callable
-from typing import NoReturn
 
 from reactorhost import logs
 from reactorhost.config.settings import Settings
@@ -15,22 +11,6 @@ from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.worker import process
 from reactorhost.worker.life import WorkerLife
 from reactorhost.worker.task import WorkerTask
-
-_STATUS_OF_A_BUG = 70
-
-
-def leave_forked(live: Callable[[], int]) -> NoReturn:
-    """Run a forked child's life and end the process, without the parent's clean-up running twice."""
-    status = _STATUS_OF_A_BUG
-    try:
-        status = live()
-    finally:
-        if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None and not stream.closed:
-                stream.flush()
-        os._exit(status)
 
 
 def run_worker(task: WorkerTask, stack_descriptor: int) -> int:

@@ -65,7 +65,8 @@ def test_a_terminal_without_the_letters_of_the_banner_does_not_end_the_host(live
 def test_a_full_disk_under_the_banner_does_not_end_the_host(tmp_path: Path) -> None:
     arguments = ["start", "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(tmp_path / "run")]
     with open("/dev/full", "w") as full:
-        process = subprocess.Popen([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+        buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=buffered)
     assert process.stderr is not None
     with process, process.stderr as log:
         assert any("host_ready" in line for line in log)
