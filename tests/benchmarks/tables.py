@@ -82,22 +82,32 @@ def number(value: float | None) -> str:
 
 def figure_table(figure: Figure, yardsticks: Sequence[str] = YARDSTICKS) -> str:
     """Return one figure: median, spread, and ratios to the yardsticks."""
+    return "\n".join([title(figure), *aligned(rows(figure, yardsticks)), *remarks(figure)])
+
+
+def rows(figure: Figure, yardsticks: Sequence[str] = YARDSTICKS) -> list[list[str]]:
+    """Return the cells of a figure's table, the first row being its head."""
     against = [name for name in yardsticks if name in figure.peers and figure.name not in _NO_RATIO_TO.get(name, ())]
     busy = {"server busy": figure.server_busy, "load busy": figure.load_busy} if figure.load_busy else {}
-    rows = [["", figure.unit, "min-max", *(f"/ {name}" for name in against), *busy]]
+    made = [["", figure.unit, "min-max", *(f"/ {name}" for name in against), *busy]]
     for name in figure.peers:
         low, high = figure.spread(name) or (None, None)
         mark = " *" if name in figure.bound_by_load else ""
         ratios = [_ratio(figure.ratio(name, other)) for other in against]
         shares = [_share(rounds.get(name, [])) for rounds in busy.values()]
-        rows.append([name + mark, number(figure.median(name)), f"{number(low)}-{number(high)}", *ratios, *shares])
-    lines = [title(figure), *aligned(rows)]
+        made.append([name + mark, number(figure.median(name)), f"{number(low)}-{number(high)}", *ratios, *shares])
+    return made
+
+
+def remarks(figure: Figure) -> list[str]:
+    """Return what has to be said under a figure's table."""
+    said = []
     if figure.bound_by_load:
-        lines.append("* what the load could do: it had no time left, and the server had")
+        said.append("* what the load could do: it had no time left, and the server had")
     died = [name for name in figure.rounds if None in figure.rounds[name]]
     if died:
-        lines.append(f"failed in a round and left out from then on: {', '.join(died)}")
-    return "\n".join(lines)
+        said.append(f"failed in a round and left out from then on: {', '.join(died)}")
+    return said
 
 
 def goals_table(found: Sequence[Verdict]) -> str:
