@@ -27,11 +27,13 @@ _ROOM_FOR_VALUES = 1.38
 _BESIDE = (5, 0)
 """Points from the end of a bar to its value."""
 
+# The one that matplotlib brings, so that the same is measured everywhere; a reader may have others.
+_FONT = "'DejaVu Sans'"
 _SETTINGS = {
     "svg.fonttype": "none",
     # Without it the names of clip paths are drawn anew every time.
     "svg.hashsalt": "reactorhost",
-    "font.family": ["DejaVu Sans"],
+    "font.family": [_FONT.strip("'")],
     "font.size": 8.5,
     "text.color": _INK,
 }
@@ -70,7 +72,7 @@ def draw(picture: Picture, runs: Sequence[Run], path: Path) -> None:
             for label in axes.get_yticklabels():
                 label.set_fontweight("bold" if label.get_text() == "reactorhost" else "normal")
         sheet.savefig(path, format="svg", metadata={"Date": None, "Creator": None, "Description": _legend(runs)})
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace(_FONT, f"{_FONT}, Verdana, sans-serif")
     path.write_text(text.replace(" <defs>", f" {_DARK} <defs>", 1), encoding="utf-8")
 
 
