@@ -14,6 +14,7 @@ from results import PEERS, Figure, Run
 from tables import TITLES, remarks, rows, title
 
 _MEANS_SOMETHING = re.compile(r"[\\`*_<>\[\]|#]")
+_FIGURE = re.compile(r"-|[≤≥ ]*[\d.,]+[\d.,%-]*( KiB| \\\*)?")
 _STAR = " \\*"
 
 
@@ -107,7 +108,7 @@ def table(cells: Sequence[Sequence[str]]) -> str:
     """Return a table, the first column to the left, the others to the right where they hold figures."""
     head, *body = cells
     columns = list(zip(*body, strict=True)) if body else [()] * len(head)
-    rule = ["--:" if column and all(map(_is_figure, column)) else "---" for column in columns]
+    rule = ["--:" if column and all(map(_FIGURE.fullmatch, column)) else "---" for column in columns]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *body))
 
 
@@ -178,7 +179,3 @@ def _settings(run: Run) -> Iterator[str]:
 def _sentence(words: str) -> str:
     # What begins with a dash is the name of an option.
     return words[:1].upper() + words[1:]
-
-
-def _is_figure(cell: str) -> bool:
-    return not any(each.isalpha() for each in cell.partition(" ")[0])

@@ -120,4 +120,11 @@ def test_what_a_run_says_cannot_break_a_table() -> None:
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
-    assert table([["", "us", "word"], ["c", "1.5", "met"], ["d", "-", "x"]]).splitlines()[1] == "| --- | --: | --- |"
+    made = table([["", "us", "spread", "goal", "busy", "word", "day"], *FIGURES_AND_WORDS])
+    assert made.splitlines()[1] == "| --- | --: | --: | --: | --: | --- | --- |"
+
+
+FIGURES_AND_WORDS = (
+    ("c", "1,234", "1.5-2.5", "≤ 1.30 KiB", "97%", "met", "2026-01-31 12:00 UTC"),
+    ("d", "-", "-", "≥ 1.00", r"1.00 \*", "not met", "2026-01-31 12:00 UTC<br>2026-02-01 13:30 UTC"),
+)
