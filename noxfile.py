@@ -160,6 +160,13 @@ def install_peers(session: nox.Session) -> None:
 
 
 @nox.session
+def benchpage(session: nox.Session) -> None:
+    """Make docs/benchmarks.md of the stored runs; `-- --add .bench/suite.json` stores one more first."""
+    session.install(*(requirement for requirement in group("bench") if requirement.startswith("matplotlib")))
+    session.run("python", "tests/benchmarks/page.py", *session.posargs)
+
+
+@nox.session
 def screenshots(session: nox.Session) -> None:
     """Make the pictures of `top` in docs/images from a real host under load."""
     install(session)

@@ -130,6 +130,11 @@ class Run:
     figures: list[Figure]
     not_measured: list[dict[str, str]]
 
+    @property
+    def label(self) -> str:
+        """When it began and what was measured, for a reader."""
+        return f"{self.began[:16].replace('T', ' ')} UTC, revision {self.revision or 'unknown'}"
+
     def figure(self, name: str, **case: Any) -> Figure | None:
         """Return the figure of that name whose case has these values."""
         return next((found for found in self.named(name) if case.items() <= found.case.items()), None)
@@ -164,6 +169,11 @@ def read(path: Path) -> Run:
     fields = Figure.__dataclass_fields__
     figures = [Figure(**{key: made[key] for key in made if key in fields}) for made in document.pop("figures")]
     return Run(**document, figures=figures)
+
+
+def read_all(folder: Path) -> list[Run]:
+    """Read the stored runs `run-1.json` and so on, the newest last."""
+    return sorted(map(read, folder.glob("run-*.json")), key=lambda run: run.began)
 
 
 def write(run: Run, path: Path) -> None:

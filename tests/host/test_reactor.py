@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -42,6 +46,38 @@ def test_a_ready_descriptor_is_called_back_with_what_it_is_ready_for(
     reactor.unregister(ours.fileno())
     reactor.turn(0)
     assert seen == [WRITE, READ | WRITE, READ]
+
+
+def test_a_turn_asks_the_kernel_once_however_much_is_ready(reactor: Reactor) -> None:
+    pairs = [socket.socketpair() for _ in range(20)]
+    seen: list[int] = []
+    for ours, theirs in pairs:
+        reactor.register(ours.fileno(), READ, seen.append)
+        theirs.send(b"x")
+    asked = calls_of_kernel(lambda: reactor.turn(0))
+    for each in (end for pair in pairs for end in pair):
+        each.close()
+    assert len(seen) == 20
+    assert asked == ["poll"]
+
+
+def calls_of_kernel(function: Callable[[], object]) -> list[str]:
+    """Return the names of what a function calls of objects and modules whose functions are system calls."""
+    names: list[str] = []
+
+    def note(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and (
+            isinstance(called.__self__, select.epoll | socket.socket)
+            or called.__module__ in ("posix", "select", "fcntl")
+        ):
+            names.append(called.__name__)
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return names
 
 
 def test_timers_are_called_in_order_and_stop_ends_the_loop(reactor: Reactor) -> None:

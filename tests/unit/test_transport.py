@@ -85,11 +85,13 @@ class PaperSocket:
         self.broken = False
         self.asked: list[int] = []
         self.done: list[str] = []
+        self.calls: list[str] = []
 
     def fileno(self) -> int:
         return 7
 
     def recv(self, size: int) -> bytes:
+        self.calls.append("recv")
         if "close" in self.done:
             raise OSError(9, "Bad file descriptor")
         self.asked.append(size)
@@ -103,6 +105,7 @@ class PaperSocket:
         return item[:size]
 
     def send(self, data: bytes | memoryview) -> int:
+        self.calls.append("send")
         if self.broken:
             raise BrokenPipeError
         taken = min(self.room, len(data))
@@ -174,6 +177,14 @@ def test_what_comes_is_given_to_the_plugin_and_counted() -> None:
     assert (stage.connection.bytes_in, stage.connection.bytes_out) == (6, 6)
     assert (stage.tally.messages, stage.tally.bytes_in, stage.tally.bytes_out) == (2, 6, 6)
     assert (stage.tally.accepted, stage.tally.connections) == (1, 1)
+
+
+def test_a_message_is_one_recv_and_its_answer_one_send() -> None:
+    stage = Stage(receive=echo)
+    (watched,) = stage.reactor.watched.values()
+    stage.receive(b"one", b"two")
+    assert stage.socket.calls == ["recv", "send"] * 2
+    assert stage.reactor.watched[7] is watched, "what is waited for is not told to the kernel again"
 
 
 @given(strategies.lists(strategies.binary(min_size=1, max_size=200)), strategies.lists(strategies.integers(0, 90)))
