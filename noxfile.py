@@ -137,6 +137,8 @@ def oldest_dependencies() -> list[str]:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure beside asyncio, uvloop, Twisted, gevent, threads, gunicorn, C; `-- --all`: the parts, TLS, `top` too."""
+    # As pip does: a start would otherwise be the compilation of everything that it imports.
+    session.env["UV_COMPILE_BYTECODE"] = "1"
     install(session, "test")
     install_peers(session)
     results = ROOT / ".bench"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # A client that fills a read is asked for four times as much in the next, as far as it goes.
 _SMALL_READ = 16 * 1024
-_LARGEST_READ = 1024 * 1024
+_LARGEST_READ = 256 * 1024
 # What changes its framing at every message costs a copy of the rest each time.
 _LARGEST_FRAMED_READ = 64 * 1024
 _DISCARDED_READ = 64 * 1024

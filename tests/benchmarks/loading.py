@@ -44,7 +44,7 @@ class Work:
 
     @property
     def load_busy(self) -> float:
-        """Share of its processor that the load used."""
+        """Share of the time in which the load had something to do."""
         return self.told[1] / self.told[0]
 
     @property

@@ -473,13 +473,13 @@ def test_an_exception_in_a_timer_closes_its_connection() -> None:
 def test_a_client_that_fills_its_reads_gets_larger_ones_and_smaller_ones_later() -> None:
     sizes: list[int] = []
     stage = Stage(receive=lambda connection, data: sizes.append(len(data)))
-    stage.receive(bytes(4_000_000))
+    stage.receive(bytes(1_000_000))
     while stage.socket.incoming:
         stage.reactor.turn(READ)
-    assert sizes[:5] == [16_384, 65_536, 262_144, 1_048_576, 1_048_576]
+    assert sizes[:4] == [16_384, 65_536, 262_144, 262_144]
     sizes.clear()
-    stage.receive(b"x", b"x", b"x", bytes(20_000), b"")
-    assert sizes == [1, 1, 1, 16_384, 3_616]
+    stage.receive(b"x", b"x", bytes(20_000), b"")
+    assert sizes == [1, 1, 16_384, 3_616]
 
 
 def test_a_client_with_a_framing_gets_no_larger_reads_than_64_kib() -> None:

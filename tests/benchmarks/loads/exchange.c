@@ -81,9 +81,8 @@ struct work exchange(double seconds) {
     unsigned long done = 0, flying = (unsigned long)number * stream.copies;
     for (unsigned i = 0; i < number; i++) begin(&clients[i], stream.copies);
     while (flying) {
-        int ready = epoll_wait(epoll, events, EVENTS, PATIENCE_MS);
+        int ready = await(epoll, events, EVENTS);
         errno = 0;
-        if (ready <= 0) fail("no answer for %d ms", PATIENCE_MS);
         int ending = nanoseconds() >= deadline;
         for (int i = 0; i < ready; i++) {
             struct client *client = &clients[events[i].data.u32];

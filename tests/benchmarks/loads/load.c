@@ -1,11 +1,12 @@
-/* Load for an echo server, one process that waits by epoll.
+/* Load for an echo server, one process that asks epoll again and again and never sleeps.
 
    load exchange    PORT WARM_UP SECONDS CLIENTS BYTES WINDOW   messages in flight on each client: 1 is a closed loop
    load connections PORT WARM_UP SECONDS AT_ONCE BYTES          connect, echo, end, close
    load open        PORT WARM_UP SECONDS CLIENTS BYTES RATE     messages a second, whatever the server does
 
-   Prints `begin` and `end COUNT SECONDS CPU_SECONDS` around the measured time, and after each waits for a line on
-   standard input: so the caller reads the server's CPU time at a standstill. CPU_SECONDS is what the load itself used.
+   Prints `begin` and `end COUNT SECONDS BUSY_SECONDS` around the measured time, and after each waits for a line on
+   standard input: so the caller reads the server's CPU time at a standstill. BUSY_SECONDS is the CPU time that the load
+   used for more than asking; an open loop's is all of it.
    An open loop adds to the last line the latencies p50, p99 and p99.9, and at last how late it was itself (p99), all in
    microseconds. Bytes that come back are counted and compared, of large messages every eighth read; what is wrong ends
    the load with `failed: WHY`. */
@@ -38,9 +39,9 @@ int main(int count, char **words) {
     run(warm_up);
     open_loop_forget();
     tell("begin");
-    double used = cpu_seconds();
+    double used = cpu_seconds() - idle_seconds();
     struct work work = run(seconds);
-    used = cpu_seconds() - used;
+    used = cpu_seconds() - idle_seconds() - used;
     if (run == open_loop)
         tell("end %lu %f %f %f %f %f %f", work.count, work.seconds, used, open_loop_quantile(0.5),
              open_loop_quantile(0.99), open_loop_quantile(0.999), open_loop_lateness(0.99));

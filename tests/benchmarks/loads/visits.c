@@ -74,9 +74,8 @@ struct work visit(double seconds) {
     unsigned away = number;
     for (unsigned i = 0; i < number; i++) set_out(i);
     while (away) {
-        int ready = epoll_wait(epoll, events, EVENTS, PATIENCE_MS);
+        int ready = await(epoll, events, EVENTS);
         errno = 0;
-        if (ready <= 0) fail("no answer for %d ms", PATIENCE_MS);
         int ending = nanoseconds() >= deadline;
         for (int i = 0; i < ready; i++) {
             unsigned index = events[i].data.u32;

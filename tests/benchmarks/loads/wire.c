@@ -105,6 +105,26 @@ void watch(int epoll, int fd, uint32_t index) {
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event)) fail("epoll_ctl");
 }
 
+static uint64_t idle_nanoseconds;
+
+/* Wait without sleeping: a server's send that has to wake a sleeper costs the server a microsecond, which is the cost of
+   a load on the same machine, and the slower server pays it more often. */
+int await(int epoll, struct epoll_event *events, int most) {
+    uint64_t began = nanoseconds(), now = began;
+    int ready;
+    while (!(ready = epoll_wait(epoll, events, most, 0))) {
+        now = nanoseconds();
+        errno = 0;
+        if (now - began > PATIENCE_MS * 1000000ul) fail("no answer for %d ms", PATIENCE_MS);
+    }
+    if (ready < 0) fail("epoll_wait");
+    idle_nanoseconds += now - began;
+    return ready;
+}
+
+/* How long all waits together found nothing. */
+double idle_seconds(void) { return (double)idle_nanoseconds / 1e9; }
+
 /* Print a line and wait for the caller's. */
 void tell(const char *format, ...) {
     int letter;

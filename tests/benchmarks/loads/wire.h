@@ -23,6 +23,9 @@ void check(const struct stream *stream, size_t at, const char *data, size_t coun
 int connected_client(void);
 int connecting_client(unsigned long number);
 void watch(int epoll, int fd, uint32_t index);
+struct epoll_event;
+int await(int epoll, struct epoll_event *events, int most);
+double idle_seconds(void);
 void tell(const char *format, ...);
 
 /* Each mode runs for that long and returns how much it did: messages, or connections. */
