@@ -51,7 +51,7 @@ class Figure:
     Attributes:
         case: what it was measured at, such as `{"bytes": 64, "mode": "closed"}`.
         better: "lower" or "higher".
-        load_busy: share of the time in which the load had something to do, by peer and round; empty where no load was at work.
+        load_busy: share of the time in which the load had something to do, by peer and round; empty without a load.
         server_busy: the same of the server.
         offered: messages a second that an open loop asked for, by peer and round; empty elsewhere.
     """
