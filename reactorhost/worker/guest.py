@@ -7,18 +7,15 @@ may be asyncio's or uvloop's.
 from __future__ import annotations
 
 import asyncio
-import selectors
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.reactor import Reactor
 
 _CLOCK_SLACK = 0.001
-_SELECT = selectors.DefaultSelector.select.__code__
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -75,16 +72,11 @@ class Guest:
             raise self._failure
 
     def progress(self) -> int:
-        """Return a number that grows while the loop goes round; for another thread, which must ask repeatedly."""
+        """Return a number that grows while the loop goes round; for a signal's handler, which must ask repeatedly."""
         if not self._tick_asked:
             self._tick_asked = True
             self._loop.call_soon_threadsafe(self._tick)
         return self._ticks
-
-    def rests(self, innermost: FrameType) -> bool:
-        """Tell whether the loop waits for something to do, by the stack of its thread."""
-        # asyncio waits in a selector, and no hook can run a second loop in this thread. uvloop waits in C.
-        return innermost.f_code in (_SELECT, Guest.run.__code__)
 
     def _tick(self) -> None:
         self._tick_asked = False

@@ -25,6 +25,7 @@ from reactorhost.worker.listing import Listing
 from reactorhost.worker.messages import Order, Report
 from reactorhost.worker.task import BorrowedListener, WorkerTask
 from reactorhost.worker.threads import Threads
+from reactorhost.worker.watchdog import Watchdog
 
 _FAREWELL_SECONDS = 1.0
 _MOST_NAMES = 10
@@ -62,6 +63,7 @@ class WorkerLife:
         )
         self._thread_seconds = _FAREWELL_SECONDS
         self._leave_at: float | None = None
+        self._watchdog: Watchdog | None = None
 
     def run(self) -> int:
         """Live, and return the exit status."""
@@ -96,16 +98,16 @@ class WorkerLife:
         assembly.bulletin.start()
         self._reactor.call_soon(self._tell_ready)
         limit = self._task.settings.slow_hook
-        watchdog = watching.watchdog(assembly, self._reactor, self._tally, limit, self._log)
-        if watchdog is not None:
-            watchdog.start()
+        self._watchdog = watching.watchdog(assembly, self._reactor, self._tally, limit, self._log)
+        if self._watchdog is not None:
+            self._watchdog.start()
         if assembly.guest is None:
             self._reactor.run()
         elif self._stage is not Stage.LEAVING:
             # Told to leave while worker_start still waited for something.
             assembly.guest.run()
-        if watchdog is not None:
-            watchdog.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
 
     def _leave(self, assembly: Assembly) -> None:
         assembly.call(assembly.hooks.worker_stop)
@@ -118,6 +120,8 @@ class WorkerLife:
 
     def _close_in_fork(self) -> None:
         # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
+        if self._watchdog is not None:
+            self._watchdog.stop()
         self._line.close_inherited()
         self._wake_up.close_inherited()
         if self._stage is not Stage.BOOTING:

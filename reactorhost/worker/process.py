@@ -58,8 +58,10 @@ def end_when_stuck(seconds: float, master_pid: int) -> None:
 
 
 def put_off_alarm(seconds: float) -> None:
-    """Let the alarm end the process in `seconds`, whatever was set before."""
+    """Let the alarm end the process in `seconds`, whatever was set before, and whoever had it."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Only now: what was set before could ring first.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def tie_to_parent() -> None:

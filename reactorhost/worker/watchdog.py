@@ -1,16 +1,18 @@
 """The watchdog: names the code of a plugin that holds the loop, while it does.
 
-A thread of its own looks at intervals whether the loop makes progress. The loop pays nothing for it: progress is what
-is counted anyway. Where the loop stands is read off the main thread's stack, so a hook that never returns is named too.
+It is a dead man's switch. A timer of the loop puts an alarm off, again and again. When the loop does not come to that,
+the alarm rings, and goes on ringing until it does. The signal's handler runs on top of whatever holds the loop, so it
+is handed the stack that names it, also of a hook that never returns. As long as all is well no signal comes.
 
-It cannot look while C code holds the interpreter's lock; that is told when the lock is free again.
+There is no second thread: a process that has one takes the slower ways of the C library and of the kernel, and a
+64-byte echo costs 4 % more.
+
+C code that neither returns nor lets system calls be interrupted is named when it has returned.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from typing import Protocol
 
 from reactorhost.logs import EventLog
 from reactorhost.plugins.blame import Standing
+from reactorhost.reactor import Reactor
 
 _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0
@@ -29,7 +32,7 @@ Locate = Callable[[FrameType], Standing | None]
 
 
 class Stand(Protocol):
-    """Who hears of what holds the loop, in the watchdog's thread."""
+    """Who hears of what holds the loop."""
 
     def holds(self, standing: Standing, seconds: float, suppressed: int) -> None:
         """Tell of code that holds the loop for so long already."""
@@ -101,44 +104,39 @@ class Vigil:
 
 
 class Watchdog:
-    """The thread that looks at the loop of the thread that made it.
+    """Watches the loop that made it; from the main thread only, as Python's signals are.
 
-    `progress` returns a number that changes whenever the loop, or what it calls, came further. It is called in the
-    watchdog's thread, and not while `rests` of the stack says that the loop waits for something to do.
+    `progress` returns a number that changes whenever the loop, or what it calls, came further. It is called on top of
+    what holds the loop.
     """
 
     def __init__(
         self,
+        reactor: Reactor,
         limit_seconds: float,
         progress: Callable[[], int],
-        rests: Callable[[FrameType], bool],
         locate: Locate,
         log: EventLog,
     ) -> None:
-        self._limit_seconds = limit_seconds
+        self._reactor = reactor
+        self._first_seconds = 0.75 * limit_seconds
+        self._next_seconds = 0.25 * limit_seconds
         self._progress = progress
-        self._rests = rests
         self._locate = locate
         self._log = log
-        self._watched = threading.get_ident()
         self._vigil = Vigil(limit_seconds, self)
-        # Held by whoever wants it to look; what it waits for, and is never given, is the lock.
-        self._on = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._wanted = False
-        self._forks = 0
-        self._lock = threading.Lock()
+        self._rings_at = 0.0
 
     def start(self) -> None:
-        """Look from now on."""
-        os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
-        self._wanted = True
-        self._run()
+        """Watch from now on."""
+        signal.signal(signal.SIGALRM, self._rang)
+        self._put_off()
 
     def stop(self) -> None:
-        """Look no more; returns when the thread has ended."""
-        self._wanted = False
-        self._end()
+        """Watch no more, in a child of a plugin too."""
+        if self._has_alarm():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def holds(self, standing: Standing, seconds: float, suppressed: int) -> None:
         """Log it."""
@@ -157,43 +155,24 @@ class Watchdog:
             "slow_hook_ended", plugin=standing.plugin, hook=standing.hook or "?", seconds=round(seconds, 3)
         )
 
-    def _run(self) -> None:
-        self._on.acquire()
-        self._thread = threading.Thread(target=self._watch, name="reactorhost-watchdog", daemon=True)
-        self._thread.start()
+    def _put_off(self) -> None:
+        if not self._has_alarm():
+            return
+        now = time.monotonic()
+        self._vigil.rest(now)
+        self._rings_at = now + self._first_seconds
+        signal.setitimer(signal.ITIMER_REAL, self._first_seconds, self._next_seconds)
+        self._reactor.call_later(2 * self._next_seconds, self._put_off)
 
-    def _end(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._on.release()
-            thread.join()
+    def _has_alarm(self) -> bool:
+        # A worker that was sent TERM needs it for its own end.
+        return signal.getsignal(signal.SIGALRM) == self._rang
 
-    def _watch(self) -> None:
-        # Two looks within the limit: a third then finds what began between the first two.
-        while not self._on.acquire(timeout=self._limit_seconds / 2):
-            if self._rests(self._innermost()):
-                self._vigil.rest(time.monotonic())
-            else:
-                self._vigil.look(self._progress(), time.monotonic(), self._stand_of_loop)
-        self._on.release()
-
-    def _stand_of_loop(self) -> Standing | None:
-        # The frames must be let go before anything is written: what a frame held to the last would end in this thread.
-        return self._locate(self._innermost())
-
-    def _innermost(self) -> FrameType:
-        return sys._current_frames()[self._watched]  # noqa: SLF001  there is no other way to another's stack
-
-    # A plugin's own child has no use for the thread, and CPython warns when a process with threads forks.
-
-    def _before_fork(self) -> None:
-        # Two threads of a plugin may fork at once.
-        with self._lock:
-            self._forks += 1
-            self._end()
-
-    def _after_fork(self) -> None:
-        with self._lock:
-            self._forks -= 1
-            if self._wanted and not self._forks:
-                self._run()
+    def _rang(self, number: int, frame: FrameType | None) -> None:
+        if frame is None:
+            return
+        progress, now = self._progress(), time.monotonic()
+        # Python calls as soon as it can. Since it should have been called, what it finds has not let go.
+        for moment in (min(self._rings_at, now), now):
+            self._vigil.look(progress, moment, lambda: self._locate(frame))
+        self._rings_at = now + self._next_seconds

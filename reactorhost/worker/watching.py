@@ -1,4 +1,4 @@
-"""What the watchdog of a worker looks at: whether the loop comes further, whether it rests, and in whose code it is."""
+"""What the watchdog of a worker looks at: whether the loop comes further, and in whose code it is."""
 
 from __future__ import annotations
 
@@ -34,9 +34,4 @@ def watchdog(
     def locate(frame: FrameType) -> Standing | None:
         return assembly.hooks.blame.standing(frame, _CALLERS)
 
-    return Watchdog(limit_seconds, progress, _rests if guest is None else guest.rests, locate, log)
-
-
-def _rests(innermost: FrameType) -> bool:
-    # It waits in C, called from there; whatever is called back has a frame of its own.
-    return innermost.f_code is Reactor.turn.__code__
+    return Watchdog(reactor, limit_seconds, progress, locate, log)

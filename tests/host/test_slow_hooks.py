@@ -13,7 +13,6 @@ import pytest
 
 from clients import answers, read_exactly
 from reactorhost.testing import LiveHost
-from waiting import until
 
 Hosts = Callable[..., LiveHost]
 Write = Callable[..., str]
@@ -102,7 +101,7 @@ def receive(connection, data):
     log = host.wait_for_log("slow_hook ")
     (line,) = [line for line in log.splitlines() if " slow_hook " in line]
     assert f"plugin=made hook=timer where={line_of(plugin)}" in line
-    # The master ends it. What it was doing is told, and not what the watching thread did.
+    # The master ends it. What it was doing is told, and not who watched.
     crash = host.wait_for_log("worker_crashed").partition("worker_crashed")[2]
     file, _, number = line_of(plugin).rpartition(":")
     assert f'File "{file}", line {number} in forever' in crash
@@ -155,39 +154,60 @@ def receive(connection, data):
     assert "slow_hook" not in host.log()
 
 
+def test_a_call_of_c_that_lets_nobody_look_is_named_when_it_returns(live_host: Hosts, write_plugin: Write) -> None:
+    plugin = write_plugin(
+        """
+@hookimpl
+def receive(connection, data):
+    sum(range(20_000_000))  # here
+    connection.send(data)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "20ms")
+    with host.connect() as client:
+        assert answers(client, b"x")
+    assert f"plugin=made hook=receive where={line_of(plugin)}" in host.wait_for_log("slow_hook_ended")
+
+
+def test_a_worker_that_was_told_to_leave_is_ended_by_its_alarm_and_watched_no_more(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    plugin = write_plugin(HOLDS)
+    host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "50ms", "--stop-timeout", "100ms")
+    (worker,) = host.workers()
+    with host.connect() as client:
+        client.sendall(str(tmp_path / "never").encode())
+        host.wait_for_log("slow_hook ")
+        os.kill(worker["pid"], signal.SIGTERM)
+        assert "(SIGALRM)" in host.wait_for_log("worker_crashed")
+
+
 @pytest.mark.parametrize("limit", ["0", "50ms"])
-def test_the_watchdog_is_a_thread_that_ends_before_a_plugin_forks_and_none_without_a_limit(
+def test_watching_takes_no_thread_and_a_child_of_a_plugin_has_its_own_alarm(
     live_host: Hosts, write_plugin: Write, limit: str
 ) -> None:
     plugin = write_plugin(
         """
-import os, warnings
+import os, signal
 
 @hookimpl
 def receive(connection, data):
     if data == b"fork":
-        with warnings.catch_warnings():
-            # CPython says so when a process with threads forks.
-            warnings.simplefilter("error")
-            pid = os.fork()
+        pid = os.fork()
         if pid == 0:
-            os.write(1, b"%d\\n" % len(os.listdir("/proc/self/task")))
+            signal.alarm(1)
+            signal.pause()
             os._exit(0)
-        os.waitpid(pid, 0)
+        os.write(1, b"%d\\n" % os.WTERMSIG(os.waitpid(pid, 0)[1]))
     connection.send(data)
 """
     )
     host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", limit)
     (worker,) = host.workers()
-
-    def threads() -> int:
-        return len(os.listdir(f"/proc/{worker['pid']}/task"))
-
-    wanted = 1 if limit == "0" else 2
     with host.connect() as client:
         assert answers(client, b"x")
-        until(lambda: threads() == wanted, f"{wanted} threads")
+        assert len(os.listdir(f"/proc/{worker['pid']}/task")) == 1
         assert answers(client, b"fork")
-        assert host.read_line() == "1"
-        until(lambda: threads() == wanted, f"{wanted} threads after the fork")
+        assert host.read_line() == str(int(signal.SIGALRM))
     assert "Traceback" not in host.log()

@@ -15,7 +15,7 @@ STEP = 1 / 16
 
 
 class Looks:
-    """Looks at a loop twice within the limit of 1/8 s, as the thread does, and what was said."""
+    """Looks at a loop twice within the limit of 1/8 s, and what was said."""
 
     def __init__(self) -> None:
         self.said: list[tuple[object, ...]] = []
