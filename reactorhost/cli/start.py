@@ -101,5 +101,7 @@ def _show_banner(document: Any) -> None:
     try:
         click.echo(banner(document))
     except OSError:
-        # Nobody reads it, and what is left in the buffer is not to fail at the end: the host runs all the same.
-        sys.stdout = None
+        # Nobody reads it. What is left in the buffer is not to fail at the end: the host runs all the same.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)

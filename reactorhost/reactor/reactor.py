@@ -73,12 +73,12 @@ class Reactor:
 
     def unregister(self, descriptor: int) -> None:
         """Forget a descriptor. Call it before closing: see docs/design.md on inherited epoll entries."""
-        self._callbacks[descriptor] = _nobody
-        self._left.add(descriptor)
-        self._joining.pop(descriptor, None)
         # A plugin may have closed what is not its own.
         with contextlib.suppress(OSError):
             self._epoll.unregister(descriptor)
+        self._callbacks[descriptor] = _nobody
+        self._left.add(descriptor)
+        self._joining.pop(descriptor, None)
 
     def _set_callback(self, descriptor: int, callback: Callback) -> None:
         if descriptor in self._left:
@@ -137,7 +137,7 @@ class Reactor:
         self.running = False
         self.call_soon(_nothing_to_do)
 
-    def turn(self, timeout: float | None) -> None:
+    def turn(self, timeout: float) -> None:
         """Wait at most `timeout` seconds, then call back everything that is ready or due."""
         callbacks = self._callbacks
         ready = self._epoll.poll(timeout, _MOST_READY)
@@ -199,7 +199,7 @@ class _SignalWatch:
         self.descriptor = self._reader.fileno()
 
     def claim(self) -> None:
-        # A full buffer means that the loop is woken anyway; a signal lost there had 200,000 before it.
+        # A full buffer means that the loop is woken anyway; a signal that is lost there had some 280 before it.
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
     def ready(self, events: int) -> None:

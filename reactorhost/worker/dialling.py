@@ -18,7 +18,8 @@ from reactorhost.connection import TlsFacts
 from reactorhost.reactor import Reactor
 from reactorhost.worker.race import Race
 from reactorhost.worker.resolver import Lookup, Place, Resolver, interleaved, numeric
-from reactorhost.worker.transport import StreamSocket, StreamTransport
+from reactorhost.worker.stream_socket import StreamSocket
+from reactorhost.worker.transport import StreamTransport
 
 if TYPE_CHECKING:
     import ssl

@@ -15,7 +15,8 @@ from reactorhost.jsonline import JsonLine, Message
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp
-from reactorhost.worker import process, watching
+from reactorhost.worker import watching
+from reactorhost.worker.alarm import Alarm
 from reactorhost.worker.assembly import Assembler, Assembly
 from reactorhost.worker.complaints import Complaints
 from reactorhost.worker.entrances import Entrances
@@ -63,12 +64,13 @@ class WorkerLife:
         )
         self._thread_seconds = _FAREWELL_SECONDS
         self._leave_at: float | None = None
+        self._alarm = Alarm()
         self._watchdog: Watchdog | None = None
 
     def run(self) -> int:
         """Live, and return the exit status."""
         self._reactor.watch_signals({signal.SIGTERM: self._terminated, signal.SIGQUIT: self._quit})
-        process.end_when_stuck(self._longest_farewell(), self._task.master_pid)
+        self._alarm.end_when_stuck(self._longest_farewell(), self._task.master_pid)
         os.register_at_fork(after_in_child=self._close_in_fork)
         try:
             self._boot()
@@ -98,7 +100,7 @@ class WorkerLife:
         assembly.bulletin.start()
         self._reactor.call_soon(self._tell_ready)
         limit = self._task.settings.slow_hook
-        self._watchdog = watching.watchdog(assembly, self._reactor, self._tally, limit, self._log)
+        self._watchdog = watching.watchdog(assembly, self._reactor, self._alarm, self._tally, limit, self._log)
         if self._watchdog is not None:
             self._watchdog.start()
         if assembly.guest is None:
@@ -188,7 +190,7 @@ class WorkerLife:
 
     def _terminated(self) -> None:
         seconds = self._task.settings.stop_timeout
-        process.put_off_alarm(self._longest_farewell())
+        self._alarm.end_in(self._longest_farewell())
         self._line.send({"report": Report.LEAVING, "seconds": seconds})
         self._drain(seconds, final=os.getppid() != self._task.master_pid)
 

@@ -22,7 +22,8 @@ from reactorhost.scoreboard import Counters
 from reactorhost.worker.connecting import ConnectFailedError, Connecting, Outcome
 from reactorhost.worker.dialling import Dial, Dialler, FarEnd
 from reactorhost.worker.service import Limits, RunningService, Surroundings
-from reactorhost.worker.transport import StreamSocket, StreamTransport
+from reactorhost.worker.stream_socket import StreamSocket
+from reactorhost.worker.transport import StreamTransport
 
 if TYPE_CHECKING:
     import asyncio

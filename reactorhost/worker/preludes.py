@@ -23,7 +23,8 @@ from reactorhost.worker.prelude import (
     Step,
 )
 from reactorhost.worker.proxies import Proxies, read_header
-from reactorhost.worker.transport import Phase, StreamSocket, endpoint
+from reactorhost.worker.stream_socket import StreamSocket, endpoint
+from reactorhost.worker.transport import Phase
 
 if TYPE_CHECKING:
     from reactorhost.worker.service import RunningService

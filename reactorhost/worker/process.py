@@ -10,11 +10,8 @@ import pwd
 import resource
 import signal
 from collections.abc import Iterable
-from types import FrameType
 
 from reactorhost.errors import NotPermittedError, UsageError
-
-_ORPHAN_SECONDS = 1.5
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -41,27 +38,6 @@ def reset_signals(ignored: Iterable[signal.Signals] = _IGNORED) -> None:
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def end_when_stuck(seconds: float, master_pid: int) -> None:
-    """Let TERM also set an alarm that ends the process in C after `seconds`, should its loop never turn again.
-
-    The one signal handler that does something: a worker stuck in a plugin reads neither orders nor the end of its
-    master, and nobody else is left to end it then. Without a master it is soon, because the next host waits for the
-    addresses; a loop that does turn puts the alarm off. Call it after TERM was given to the reactor.
-    """
-
-    def arm(number: int, frame: FrameType | None) -> None:
-        put_off_alarm(seconds if os.getppid() == master_pid else _ORPHAN_SECONDS)
-
-    signal.signal(signal.SIGTERM, arm)
-
-
-def put_off_alarm(seconds: float) -> None:
-    """Let the alarm end the process in `seconds`, whatever was set before, and whoever had it."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    # Only now: what was set before could ring first.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def tie_to_parent() -> None:

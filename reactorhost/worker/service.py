@@ -21,7 +21,8 @@ from reactorhost.worker.line_limit import LineLimit
 from reactorhost.worker.port import DatagramPort, DatagramSocket
 from reactorhost.worker.preludes import Preludes
 from reactorhost.worker.stopwatch import Stopwatch
-from reactorhost.worker.transport import Phase, StreamSocket, StreamTransport
+from reactorhost.worker.stream_socket import StreamSocket
+from reactorhost.worker.transport import Phase, StreamTransport
 
 if TYPE_CHECKING:
     from reactorhost.worker.lanes import Lanes

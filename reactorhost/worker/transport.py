@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import enum
 import socket
-import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.connection import CloseReason, Connection, TlsFacts
@@ -21,6 +20,7 @@ from reactorhost.framing import Framing
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor import Timer as ReactorTimer
 from reactorhost.worker.framed import FramedInput
+from reactorhost.worker.stream_socket import StreamSocket, endpoint, reset_on_close
 from reactorhost.worker.timers import PluginTimer, PluginTimers, checked_seconds
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
 _MOST_PER_SEND = 256 * 1024
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
 
 class Phase(enum.Enum):
     """How far the end of a connection has come."""
@@ -50,18 +48,6 @@ class Phase(enum.Enum):
 
 # A look-up in the Enum costs as much as a call on some interpreters, and every message asks.
 _OPEN = Phase.OPEN
-
-
-class StreamSocket(Protocol):
-    """What a transport needs of a socket; one that speaks TLS has it too."""
-
-    def recv(self, size: int, /) -> bytes: ...
-    def send(self, data: bytes | memoryview, /) -> int: ...
-    def shutdown(self, how: int, /) -> None: ...
-    def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
-    def getsockname(self) -> Any: ...
-    def fileno(self) -> int: ...
-    def close(self) -> None: ...
 
 
 class StreamTransport:
@@ -484,7 +470,7 @@ class StreamTransport:
     def _reset(self, reason: CloseReason) -> None:
         # Fails only where there is nothing left to reset.
         with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(self._socket)
         self._end(reason)
 
     def _end(self, reason: CloseReason) -> None:
@@ -561,11 +547,3 @@ class StreamTransport:
         if not self.busy:
             self._receiver.go_on_soon()
         return True
-
-
-def endpoint(address: Any) -> Endpoint:
-    """Turn what the socket module calls an address into an endpoint."""
-    if isinstance(address, tuple):
-        return Endpoint(address[0], address[1])
-    path = address.decode(errors="replace") if isinstance(address, bytes) else str(address)
-    return Endpoint(f"unix:{path}" if path else "unix", 0)

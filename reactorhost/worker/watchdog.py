@@ -1,8 +1,9 @@
 """The watchdog: names the code of a plugin that holds the loop, while it does.
 
 It is a dead man's switch. A timer of the loop puts an alarm off, again and again. When the loop does not come to that,
-the alarm rings, and goes on ringing until it does. The signal's handler runs on top of whatever holds the loop, so it
-is handed the stack that names it, also of a hook that never returns. As long as all is well no signal comes.
+the alarm rings, and goes on ringing until it does, less and less often. The signal's handler runs on top of whatever
+holds the loop, so it is handed the stack that names it, also of a hook that never returns. As long as all is well no
+signal comes.
 
 There is no second thread: a process that has one takes the slower ways of the C library and of the kernel, and a
 64-byte echo costs 4 % more.
@@ -12,7 +13,6 @@ C code that neither returns nor lets system calls be interrupted is named when i
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ from typing import Protocol
 from reactorhost.logs import EventLog
 from reactorhost.plugins.blame import Standing
 from reactorhost.reactor import Reactor
+from reactorhost.worker.alarm import Alarm
 
 _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0
 _MOST_PLACES = 200
+_QUICK_RINGS = 16
+_LONGEST_PAUSE = 3600.0
 
 Locate = Callable[[FrameType], Standing | None]
 """Returns where in a plugin's code a stack stands, or None when it stands in none."""
@@ -113,30 +116,31 @@ class Watchdog:
     def __init__(
         self,
         reactor: Reactor,
+        alarm: Alarm,
         limit_seconds: float,
         progress: Callable[[], int],
         locate: Locate,
         log: EventLog,
     ) -> None:
         self._reactor = reactor
-        self._first_seconds = 0.75 * limit_seconds
-        self._next_seconds = 0.25 * limit_seconds
+        self._alarm = alarm
+        self._limit_seconds = limit_seconds
         self._progress = progress
         self._locate = locate
         self._log = log
         self._vigil = Vigil(limit_seconds, self)
+        self._rings = 0
         self._rings_at = 0.0
+        self._looking = False
 
     def start(self) -> None:
         """Watch from now on."""
-        signal.signal(signal.SIGALRM, self._rang)
+        self._alarm.watch(self._rang)
         self._put_off()
 
     def stop(self) -> None:
         """Watch no more, in a child of a plugin too."""
-        if self._has_alarm():
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        self._alarm.stop()
 
     def holds(self, standing: Standing, seconds: float, suppressed: int) -> None:
         """Log it."""
@@ -156,23 +160,29 @@ class Watchdog:
         )
 
     def _put_off(self) -> None:
-        if not self._has_alarm():
-            return
-        now = time.monotonic()
-        self._vigil.rest(now)
-        self._rings_at = now + self._first_seconds
-        signal.setitimer(signal.ITIMER_REAL, self._first_seconds, self._next_seconds)
-        self._reactor.call_later(2 * self._next_seconds, self._put_off)
+        self._rings = 0
+        goes_on = self._set(0.75 * self._limit_seconds)
+        self._vigil.rest(time.monotonic())
+        if goes_on:
+            self._reactor.call_later(self._limit_seconds / 2, self._put_off)
 
-    def _has_alarm(self) -> bool:
-        # A worker that was sent TERM needs it for its own end.
-        return signal.getsignal(signal.SIGALRM) == self._rang
+    def _rang(self, frame: FrameType) -> None:
+        # A look that takes long, because of a slow disk for one, is not looked at.
+        if not self._looking:
+            self._looking = True
+            self._look(frame)
+            self._looking = False
+        self._rings += 1
+        # Each is a byte in the socket that signals come by, which nobody reads now and which has room for some 280.
+        rarer = 2.0 ** max(0, self._rings - _QUICK_RINGS)
+        self._set(min(0.25 * self._limit_seconds * rarer, _LONGEST_PAUSE))
 
-    def _rang(self, number: int, frame: FrameType | None) -> None:
-        if frame is None:
-            return
+    def _look(self, frame: FrameType) -> None:
         progress, now = self._progress(), time.monotonic()
         # Python calls as soon as it can. Since it should have been called, what it finds has not let go.
         for moment in (min(self._rings_at, now), now):
             self._vigil.look(progress, moment, lambda: self._locate(frame))
-        self._rings_at = now + self._next_seconds
+
+    def _set(self, seconds: float) -> bool:
+        self._rings_at = time.monotonic() + seconds
+        return self._alarm.ring_in(seconds)

@@ -8,6 +8,7 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins.blame import Standing
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
+from reactorhost.worker.alarm import Alarm
 from reactorhost.worker.assembly import Assembly
 from reactorhost.worker.threads import Threads
 from reactorhost.worker.timers import PluginTimers
@@ -18,7 +19,7 @@ _CALLERS = {PluginTimers.call.__code__: "timer", Threads.call.__code__: "then"}
 
 
 def watchdog(
-    assembly: Assembly, reactor: Reactor, tally: Counters, limit_seconds: float | None, log: EventLog
+    assembly: Assembly, reactor: Reactor, alarm: Alarm, tally: Counters, limit_seconds: float | None, log: EventLog
 ) -> Watchdog | None:
     """Return what names the code that holds the loop longer than `limit_seconds`; None without a limit."""
     if limit_seconds is None:
@@ -34,4 +35,4 @@ def watchdog(
     def locate(frame: FrameType) -> Standing | None:
         return assembly.hooks.blame.standing(frame, _CALLERS)
 
-    return Watchdog(reactor, limit_seconds, progress, locate, log)
+    return Watchdog(reactor, alarm, limit_seconds, progress, locate, log)

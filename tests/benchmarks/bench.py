@@ -81,7 +81,7 @@ class Bench:
             possible.append(min(wanted, most - _OTHER_FILES))
             if possible[-1] < wanted:
                 self.skip(f"{wanted:,} idle clients", f"a process may have {most:,} files: {possible[-1]:,} instead")
-        return tuple(possible)
+        return tuple(dict.fromkeys(count for count in possible if count > 0))
 
     def skip(self, what: str, why: str) -> None:
         """Note what is left out, once."""

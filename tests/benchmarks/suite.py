@@ -2,7 +2,8 @@
 
 All servers live at once on one processor, the load on another. Rounds alternate between the peers, each round beginning
 with another one, so that whatever else the machine does falls on all alike. Processor time is that of a server's whole
-process tree. Whether the load was what set the pace is known from its own processor time: such values bear a mark.
+process tree. Values for which the load set the pace bear a mark: it had something to do all the time, and the server
+had not.
 
     suite.py                                                         everything, some 20 minutes
     suite.py --quick                                                 everything, briefly: that it runs, not how fast

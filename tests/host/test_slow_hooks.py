@@ -169,6 +169,29 @@ def receive(connection, data):
     assert f"plugin=made hook=receive where={line_of(plugin)}" in host.wait_for_log("slow_hook_ended")
 
 
+def test_a_term_that_comes_after_many_rings_is_not_lost(live_host: Hosts, write_plugin: Write) -> None:
+    plugin = write_plugin(
+        """
+import os, select
+
+@hookimpl
+def receive(connection, data):
+    select.select((), (), (), 1)
+    os.write(1, b"long enough\\n")
+    select.select((), (), (), 0.5)
+    connection.send(data)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "4ms")
+    (worker,) = host.workers()
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert host.read_line() == "long enough"
+        os.kill(worker["pid"], signal.SIGTERM)
+        assert client.recv(1) == b"x"
+    assert "worker_draining" in host.wait_for_log("worker_exited")
+
+
 def test_a_worker_that_was_told_to_leave_is_ended_by_its_alarm_and_watched_no_more(
     live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str]
 ) -> None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, cast
 
+import pytest
 from hypothesis import given, settings, strategies
 
+from reactorhost.logs import EventLog
 from reactorhost.plugins.blame import Standing
-from reactorhost.worker.watchdog import Vigil
+from reactorhost.reactor import Reactor
+from reactorhost.worker.alarm import Alarm, Rang
+from reactorhost.worker.watchdog import Vigil, Watchdog
 
 HERE = Standing("made", "receive", "made.py:3")
 THERE = Standing("other", None, "other.py:9")
@@ -121,3 +129,99 @@ def test_no_second_has_two_lines(plan: list[tuple[int, float]]) -> None:
     for number, seconds in plan:
         looks.stand(Standing("made", None, f"made.py:{number}"), seconds)
     assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(looks.told))
+
+
+class Watched:
+    """A loop of paper with a watchdog whose limit is 1 s, an alarm of paper, and what was logged."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        self.now = 1000.0
+        self.turns = 0
+        self.pauses: list[float] = []
+        self._rang: Rang | None = None
+        self._put_off: Callable[[], object] | None = None
+        self._caplog = caplog
+        monkeypatch.setattr("reactorhost.worker.watchdog.time.monotonic", lambda: self.now)
+        log = EventLog(logging.getLogger("reactorhost"))
+        mine = cast("Any", self)
+        self.watchdog = Watchdog(cast("Reactor", mine), cast("Alarm", mine), 1.0, lambda: self.turns, self.locate, log)
+        self.watchdog.start()
+
+    # The reactor.
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
+        assert seconds == 0.5
+        self._put_off = callback
+
+    # The alarm.
+
+    def watch(self, rang: Rang) -> None:
+        self._rang = rang
+
+    def ring_in(self, seconds: float) -> bool:
+        self.pauses.append(seconds)
+        return True
+
+    def locate(self, frame: object) -> Standing:
+        return HERE
+
+    def rings_after(self, seconds: float) -> None:
+        self.now += seconds
+        assert self._rang is not None
+        self._rang(sys._getframe())
+
+    def turns_after(self, seconds: float) -> None:
+        self.now += seconds
+        self.turns += 1
+        assert self._put_off is not None
+        self._put_off()
+
+    def said(self) -> list[str]:
+        return [record.message.partition(" ")[0] for record in self._caplog.records]
+
+
+def test_a_loop_that_comes_round_puts_the_alarm_off(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog)
+    for _ in range(5):
+        watched.turns_after(0.5)
+    assert watched.pauses == [0.75] * 6
+    assert watched.said() == []
+
+
+def test_what_holds_the_loop_is_named_by_the_ring_that_finds_it_there_for_longer_than_the_limit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog)
+    watched.turns += 1
+    watched.rings_after(0.75)
+    for _ in range(3):
+        watched.rings_after(0.25)
+    assert watched.said() == []
+    watched.rings_after(0.25)
+    assert watched.said() == ["slow_hook"]
+    watched.turns_after(0.1)
+    assert watched.said() == ["slow_hook", "slow_hook_ended"]
+
+
+def test_a_ring_that_comes_late_names_what_kept_it_from_coming(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog)
+    watched.turns += 1
+    watched.rings_after(1.8)
+    assert watched.said() == ["slow_hook"]
+
+
+def test_an_alarm_that_goes_on_rings_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog)
+    for _ in range(100):
+        watched.rings_after(watched.pauses[-1])
+    assert watched.pauses[1:16] == [0.25] * 15
+    assert watched.pauses[17:20] == [0.5, 1.0, 2.0]
+    assert watched.pauses[-1] == 3600.0
+    watched.turns_after(1.0)
+    assert watched.pauses[-1] == 0.75

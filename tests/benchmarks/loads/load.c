@@ -5,8 +5,8 @@
    load open        PORT WARM_UP SECONDS CLIENTS BYTES RATE     messages a second, whatever the server does
 
    Prints `begin` and `end COUNT SECONDS BUSY_SECONDS` around the measured time, and after each waits for a line on
-   standard input: so the caller reads the server's CPU time at a standstill. BUSY_SECONDS is the CPU time that the load
-   used for more than asking; an open loop's is all of it.
+   standard input: so the caller reads the server's CPU time at a standstill. BUSY_SECONDS is the time in which the load
+   had something to do; an open loop's is all of it.
    An open loop adds to the last line the latencies p50, p99 and p99.9, and at last how late it was itself (p99), all in
    microseconds. Bytes that come back are counted and compared, of large messages every eighth read; what is wrong ends
    the load with `failed: WHY`. */
@@ -15,13 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double cpu_seconds(void) {
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-}
 
 int main(int count, char **words) {
     if (count < 7) fail("words are missing; the first lines of load.c say which there are");
@@ -39,12 +32,12 @@ int main(int count, char **words) {
     run(warm_up);
     open_loop_forget();
     tell("begin");
-    double used = cpu_seconds() - idle_seconds();
+    double idle = idle_seconds();
     struct work work = run(seconds);
-    used = cpu_seconds() - idle_seconds() - used;
+    double busy = work.seconds - (idle_seconds() - idle);
     if (run == open_loop)
-        tell("end %lu %f %f %f %f %f %f", work.count, work.seconds, used, open_loop_quantile(0.5),
+        tell("end %lu %f %f %f %f %f %f", work.count, work.seconds, busy, open_loop_quantile(0.5),
              open_loop_quantile(0.99), open_loop_quantile(0.999), open_loop_lateness(0.99));
-    else tell("end %lu %f %f", work.count, work.seconds, used);
+    else tell("end %lu %f %f", work.count, work.seconds, busy);
     return 0;
 }
