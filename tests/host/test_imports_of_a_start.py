@@ -33,7 +33,7 @@ import gc
 
 @hookimpl
 def receive(connection, data):
-    connection.send(b"frozen" if gc.isenabled() and gc.get_freeze_count() > 10_000 else b"not frozen")
+    connection.send(b"frozen" if gc.isenabled() and gc.get_freeze_count() > 0 else b"not frozen")
     connection.close()
 """
 
@@ -86,7 +86,7 @@ def test_who_starts_a_daemon_imports_nothing_that_only_the_daemon_needs() -> Non
 
 def test_what_a_command_imported_is_not_collected_at_its_end() -> None:
     program = (
-        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 10_000))\n"
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
         "from reactorhost.cli import main; main(['--version'])"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -76,6 +76,53 @@ def receive(connection, data):
     assert f"plugin=made hook=receive where={line_of(plugin)}" in host.wait_for_log("slow_hook_ended")
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_an_async_hook_that_blocks_is_named_on_either_loop(live_host: Hosts, write_plugin: Write, loop: str) -> None:
+    pytest.importorskip(loop)
+    plugin = write_plugin(
+        """
+import select
+
+@hookimpl
+async def receive(connection, data):
+    select.select((), (), (), 0.4)  # here
+    connection.send(data)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "50ms", "--event-loop", loop)
+    with host.connect() as client:
+        for _ in range(2):
+            assert answers(client, b"x")
+    log = host.wait_for_log("slow_hook_ended")
+    assert f"plugin=made hook=receive where={line_of(plugin)}" in log
+
+
+def test_a_plugin_may_take_the_alarm_for_itself(live_host: Hosts, write_plugin: Write) -> None:
+    plugin = write_plugin(
+        """
+import select, signal
+
+rings = []
+
+@hookimpl
+def worker_start(worker):
+    # Later than the host, which begins to watch when all have started.
+    worker.call_later(0, signal.signal, signal.SIGALRM, lambda number, frame: rings.append(number))
+
+@hookimpl
+def receive(connection, data):
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    select.select((), (), (), 0.4)
+    connection.send(b"%d" % len(rings))
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "50ms")
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"1"
+    assert "slow_hook" not in host.log()
+
+
 def test_one_that_never_returns_is_named_and_an_idle_worker_is_not(
     live_host: Hosts, write_plugin: Write, expected_errors: list[str]
 ) -> None:
