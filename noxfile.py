@@ -147,9 +147,9 @@ def bench(session: nox.Session) -> None:
     command = " ".join(["nox -s bench", *(["--", *words] if words else [])])
     # The programs share modules of their folder, which an interpreter that is told to be safe does not look into.
     session.env["PYTHONSAFEPATH"] = ""
-    session.run(
-        "python", "tests/benchmarks/suite.py", "--json", str(results / "suite.json"), "--command", command, *words
-    )
+    suite = ["tests/benchmarks/suite.py", "--json", str(results / "suite.json"), "--command", command, *words]
+    # After Ctrl-C it needs a while to end its servers.
+    session.run("python", *suite, interrupt_timeout=30.0, terminate_timeout=30.0)
     if "--all" in session.posargs:
         for name in ("toolkit_cost", "tls_cost", "top_cost"):
             session.run("python", f"tests/benchmarks/{name}.py", "--json", str(results / f"{name}.json"))

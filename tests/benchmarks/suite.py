@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,8 @@ QUICK = Settings(rounds=2, seconds=0.15, warm_up=0.05, idle=(1000,), starts=2)
 def main() -> None:
     """Measure, print each table when it is there, then the goals; write the JSON."""
     options = arguments()
+    # Whoever ends it by TERM, as nox does, leaves no servers behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = now()
     with tempfile.TemporaryDirectory(prefix="reactorhost-bench-") as folder:
         roster, where = peers(options.workerman), places()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from compiler import compiler
 from results import read
+from waiting import all_end, until
 
 SUITE = Path(__file__).parents[1] / "benchmarks" / "suite.py"
 BRIEF = ["--rounds", "1", "--seconds", "0.02", "--warm-up", "0.01", "--clients", "4", "--idle", "20", "--sizes", "64"]
@@ -37,3 +39,29 @@ def test_the_suite_measures_a_host_beside_the_yardstick(tmp_path: Path) -> None:
     for name in ("cpu_per_message", "messages", "cpu_per_mib", "cpu_per_connection"):
         for figure in run.named(name):
             assert (figure.ratio("reactorhost", "c") or 0) > 0
+
+
+@pytest.mark.skipif(not compiler(), reason="the load is written in C")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_suite_that_is_interrupted_leaves_no_server_behind(number: signal.Signals) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    words = ["--figures", "messages", "--peers", "c,asyncio-protocol", "--sizes", "64", "--rounds", "1000"]
+    with subprocess.Popen(
+        [sys.executable, str(SUITE), *BRIEF[2:6], *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as suite:
+        servers = children(suite.pid, 2)
+        suite.send_signal(number)
+        suite.communicate(timeout=60)
+    assert suite.returncode != 0
+    assert all_end(servers)
+
+
+def children(pid: int, least: int) -> list[int]:
+    """Wait until a process has so many children, and return them."""
+    file = Path(f"/proc/{pid}/task/{pid}/children")
+    until(lambda: len(file.read_text().split()) >= least, f"{least} servers")
+    return [int(each) for each in file.read_text().split()]
