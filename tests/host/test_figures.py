@@ -151,6 +151,8 @@ def test_a_worker_whose_loop_stands_still_is_replaced_and_the_log_says_where(
     host = live_host("--plugin", plugin, "--workers", "2", "--stall-timeout", "2s")
     with host.connect() as victim:
         victim.sendall(b"stuck")
+        # Who is accepted before that, in the same turn, is lost with it.
+        host.wait_for_log("slow_hook ")
         for _ in range(10):
             # Also those that the kernel gives to the stuck worker's queue are answered, before it is killed or after.
             assert ask(host, b"x") == b"x"
