@@ -186,6 +186,7 @@ class StreamTransport:
         except OSError:
             self._end(CloseReason.PEER)
             return False
+        # As `_count_sent` does: every message comes this way, and is spared the call.
         service = self._service
         self.connection.bytes_out += sent
         service.tally.bytes_out += sent

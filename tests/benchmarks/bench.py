@@ -14,6 +14,7 @@ from fleet import Fleet
 from loading import Loader, Work, loader
 from processors import Places, running_on
 from results import Figure, Rounds
+from roster import FRESH
 from servers import ServerError
 
 # Of a server or its clients, beside one for each client.
@@ -82,6 +83,11 @@ class Bench:
             if possible[-1] < wanted:
                 self.skip(f"{wanted:,} idle clients", f"a process may have {most:,} files: {possible[-1]:,} instead")
         return tuple(dict.fromkeys(count for count in possible if count > 0))
+
+    @property
+    def settled_names(self) -> list[str]:
+        """The peers without the one that nobody has visited, which only one figure is about."""
+        return [name for name in self.names if name != FRESH]
 
     def skip(self, what: str, why: str) -> None:
         """Note what is left out, once."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench import Bench, figure_of
 from loading import Work
 from results import Figure
-from roster import FRESH
 
 _MIB = 1024 * 1024
 _CLIENTS = 8
@@ -17,8 +16,7 @@ def bulk(bench: Bench) -> list[Figure]:
     def measure(name: str) -> Work:
         return bench.loader.exchange(bench.fleet.server(name), _CLIENTS, _MIB)
 
-    names = [name for name in bench.names if name != FRESH]
-    found = bench.alternate("1 MiB", names, bench.settings.rounds, measure)
+    found = bench.alternate("1 MiB", bench.settled_names, bench.settings.rounds, measure)
     case: dict[str, object] = {"bytes": _MIB}
     return [
         figure_of("bytes", "MiB/s", case, "higher", found, lambda work: work.per_second),

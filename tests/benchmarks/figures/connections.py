@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench import Bench, figure_of
 from loading import Work
 from results import Figure
-from roster import FRESH
 
 _AT_ONCE = 32
 _BYTES = 64
@@ -17,8 +16,7 @@ def connections(bench: Bench) -> list[Figure]:
     def measure(name: str) -> Work:
         return bench.loader.connections(bench.fleet.server(name), _AT_ONCE, _BYTES)
 
-    names = [name for name in bench.names if name != FRESH]
-    found = bench.alternate("connections", names, bench.settings.rounds, measure)
+    found = bench.alternate("connections", bench.settled_names, bench.settings.rounds, measure)
     return [
         figure_of("connections", "1/s", {}, "higher", found, lambda work: work.per_second),
         figure_of("cpu_per_connection", "us", {}, "lower", found, lambda work: work.cpu_micros),

@@ -7,7 +7,6 @@ from functools import partial
 from bench import Bench, NotMeasuredError, column
 from loading import Work
 from results import Figure
-from roster import FRESH
 
 _BYTES = 64
 _LOAD = 0.5
@@ -28,8 +27,7 @@ def latency(bench: Bench) -> list[Figure]:
         offered.setdefault(name, []).append(most.per_second * _LOAD)
         return bench.loader.open_loop(server, clients, _BYTES, most.per_second * _LOAD)
 
-    names = [name for name in bench.names if name != FRESH]
-    found = bench.alternate("latency", names, bench.settings.rounds, measure)
+    found = bench.alternate("latency", bench.settled_names, bench.settings.rounds, measure)
     made = []
     for index, quantile in enumerate(_QUANTILES):
         rounds = column(found, partial(_quantile, index))

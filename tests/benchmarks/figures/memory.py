@@ -10,7 +10,6 @@ from fleet import visit
 from idle_clients import idle_clients
 from process_tree import pss_kib
 from results import Figure
-from roster import FRESH
 from servers import Server
 
 _VISITORS = 100
@@ -20,11 +19,11 @@ _MOST_ROUNDS = 3
 
 def memory(bench: Bench) -> list[Figure]:
     """Measure servers that were started for this, after some clients came and went, which pays what is paid once."""
-    names = [name for name in bench.names if name != FRESH]
     rounds = min(bench.settings.rounds, _MOST_ROUNDS)
     made = []
     for count in bench.idle:
-        found = bench.alternate(f"{count} idle clients", names, rounds, partial(_kib_a_client, bench, count))
+        measure = partial(_kib_a_client, bench, count)
+        found = bench.alternate(f"{count} idle clients", bench.settled_names, rounds, measure)
         made.append(Figure("pss_per_idle", "KiB", {"idle": count}, "lower", found))
     return made
 
