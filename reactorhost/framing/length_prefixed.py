@@ -76,7 +76,8 @@ class LengthPrefixed:
         Raises:
             ValueError: it is shorter than the header, too large, or longer than the length can say.
         """
-        message = message_bytes(message)
+        if type(message) is not bytes:
+            message = message_bytes(message)
         offset = self._offset
         if len(message) < offset:
             raise ValueError(f"a message of {len(message)} bytes is shorter than its header of {offset}")

@@ -1,7 +1,7 @@
 """Wait for descriptors, timers and signals; call back. The same in master and worker."""
 
-from reactorhost.reactor.reactor import READ, WRITE, Reactor
+from reactorhost.reactor.reactor import READ, READ_BYTES, WRITE, Arrivals, Reactor
 from reactorhost.reactor.timers import Timer
 from reactorhost.reactor.wakeup import WakeUp
 
-__all__ = ["READ", "WRITE", "Reactor", "Timer", "WakeUp"]
+__all__ = ["READ", "READ_BYTES", "WRITE", "Arrivals", "Reactor", "Timer", "WakeUp"]

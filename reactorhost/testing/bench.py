@@ -27,6 +27,7 @@ from reactorhost.scoreboard import Counters
 from reactorhost.testing.dialling import PaperDialler
 from reactorhost.testing.live import HostFailedError
 from reactorhost.testing.paper import PaperDatagrams, PaperReactor, PaperSocket
+from reactorhost.worker.inbox import Inbox
 from reactorhost.worker.numbers import Numbers, Values
 from reactorhost.worker.outbound import Outbounds
 from reactorhost.worker.port import DatagramPort
@@ -294,9 +295,11 @@ class PluginBench:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
         reactor = cast("Any", self._reactor)
+        tally = Counters(pid=os.getpid())
         surroundings = Surroundings(
             reactor,
-            Counters(pid=os.getpid()),
+            tally,
+            Inbox(reactor, tally),
             itertools.count(1),
             self._hook_failed,
             Stopwatch(reactor, lambda timed: None),

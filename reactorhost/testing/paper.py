@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from reactorhost.reactor import READ, WRITE
+from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals
 from reactorhost.reactor.timers import Timer, Timers
 
 _MOST_DATAGRAM_BYTES = 65507
@@ -135,19 +135,30 @@ class PaperReactor:
     def __init__(self) -> None:
         self.now = time.monotonic()
         self.sockets: dict[int, PaperSocket | PaperDatagrams] = {}
-        self._watched: dict[int, tuple[int, Callable[[int], object]]] = {}
+        self.watched: dict[int, tuple[int, Callable[[int], object]]] = {}
+        self._takers: list[tuple[Arrivals, Callable[[Arrivals], object]]] = []
         self._timers = Timers()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
 
     def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
         """Call back in a turn in which the socket is ready."""
-        self._watched[descriptor] = (events, callback)
+        self.watched[descriptor] = (events, callback)
 
     modify = register
 
+    def register_stream(self, descriptor: int, stream: Any) -> None:
+        """Read a stream in a turn in which it is readable."""
+        self.register(descriptor, READ, lambda events: _read(stream))
+
+    modify_to_stream = register_stream
+
+    def hand_over(self, arrivals: Arrivals, take: Callable[[Arrivals], object]) -> None:
+        """Call `take` with what came in a turn."""
+        self._takers.append((arrivals, take))
+
     def unregister(self, descriptor: int) -> None:
         """Forget a socket."""
-        del self._watched[descriptor]
+        del self.watched[descriptor]
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
         """Call back at the end of a turn."""
@@ -173,16 +184,35 @@ class PaperReactor:
                 callback, timer.callback = timer.callback, None
                 callback(*timer.args)
 
+    def ready_for(self, descriptor: int) -> int:
+        """Return what a descriptor is ready for."""
+        return self.sockets[descriptor].ready()
+
     def turn(self) -> bool:
         """Call back what is ready now; returns whether anything was."""
         ready = [
-            (callback, events & self.sockets[descriptor].ready())
-            for descriptor, (events, callback) in self._watched.items()
-            if events & self.sockets[descriptor].ready()
+            (callback, events & ready)
+            for descriptor, (events, callback) in self.watched.items()
+            if events & (ready := self.ready_for(descriptor))
         ]
         for callback, events in ready:
             callback(events)
+        for arrivals, take in self._takers:
+            if arrivals:
+                arrived = arrivals.copy()
+                arrivals.clear()
+                take(arrived)
         soon, self._soon = self._soon, deque()
         for callback, args in soon:
             callback(*args)
         return bool(ready or soon)
+
+
+def _read(stream: Any) -> None:
+    try:
+        data: bytes | None = stream.socket.recv(READ_BYTES)
+    except BlockingIOError:
+        return
+    except OSError:
+        data = None
+    stream.arrivals.append((stream, data))

@@ -21,6 +21,7 @@ from reactorhost.worker.bulletin import Bulletin
 from reactorhost.worker.complaints import Complaints
 from reactorhost.worker.dialling import SocketDialler
 from reactorhost.worker.figures import Figures
+from reactorhost.worker.inbox import Inbox
 from reactorhost.worker.numbers import Numbers
 from reactorhost.worker.outbound import Outbounds
 from reactorhost.worker.service import Limits, RunningService, Surroundings
@@ -40,11 +41,13 @@ class Assembly:
     """What serves in a worker.
 
     Attributes:
+        inbox: takes in what comes for the services.
         guest: drives the reactor in a worker with async hooks, where `lanes` run those; None in any other.
     """
 
     plugins: tuple[LoadedPlugin, ...]
     services: dict[str, RunningService]
+    inbox: Inbox
     outbounds: Outbounds
     hooks: chain.WorkerHooks
     views: Views
@@ -105,6 +108,7 @@ class Assembler:
         surroundings = Surroundings(
             self.reactor,
             self.figures.tally,
+            Inbox(self.reactor, self.figures.tally),
             itertools.count(1),
             self.complaints.hook_failed,
             self.figures.stopwatch,
@@ -131,7 +135,9 @@ class Assembler:
             self.complaints.hook_failed,
         )
         bulletin = Bulletin(self.reactor, numbers, self.tell_master)
-        return Assembly(tuple(plugins.values()), services, outbounds, hooks, views, bulletin, guest, lanes)
+        return Assembly(
+            tuple(plugins.values()), services, surroundings.inbox, outbounds, hooks, views, bulletin, guest, lanes
+        )
 
     def _certificates(self, service: Service) -> ServerTls | None:
         if service.tls is None:

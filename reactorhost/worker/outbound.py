@@ -21,6 +21,7 @@ from reactorhost.reactor import Timer
 from reactorhost.scoreboard import Counters
 from reactorhost.worker.connecting import ConnectFailedError, Connecting, Outcome
 from reactorhost.worker.dialling import Dial, Dialler, FarEnd
+from reactorhost.worker.inbox import Inbox
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stream_socket import StreamSocket
 from reactorhost.worker.transport import StreamTransport
@@ -46,7 +47,8 @@ class Outbounds:
     def __init__(self, surroundings: Surroundings, limits: Limits, dialler: Dialler) -> None:
         self.limits = limits
         self.dialler = dialler
-        self.surroundings = replace(surroundings, tally=Counters())
+        tally = Counters()
+        self.surroundings = replace(surroundings, tally=tally, inbox=Inbox(surroundings.reactor, tally))
         self._attempts: set[_Attempt] = set()
         self.services: set[RunningService] = set()
         self._tasks: set[asyncio.Future[object]] = set()

@@ -17,6 +17,7 @@ from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.scoreboard import Counters
+from reactorhost.worker.inbox import Inbox
 from reactorhost.worker.line_limit import LineLimit
 from reactorhost.worker.port import DatagramPort, DatagramSocket
 from reactorhost.worker.preludes import Preludes
@@ -69,7 +70,8 @@ class Surroundings:
     """What all services of a worker share.
 
     Attributes:
-        tally: the worker's counters, plain attributes that every message adds to.
+        tally: counters, plain attributes.
+        inbox: takes in what comes for connections that are counted there.
         ids: numbers for connections.
         failed: hears of every exception in a plugin's code.
         lanes: run the hooks of services that have async ones; None in a worker without any.
@@ -77,6 +79,7 @@ class Surroundings:
 
     reactor: Reactor
     tally: Counters
+    inbox: Inbox
     ids: itertools.count[int]
     failed: HookFailure
     stopwatch: Stopwatch
@@ -90,6 +93,7 @@ class RunningService:
     Attributes:
         receive: the resolved receive chain; with one handler it is the plugin's own function, but in timed turns.
         tally: the worker's counters.
+        inbox: takes in what comes for its connections.
         limits: what its connections are held to.
         new_framing: makes the framing of each connection, if it is to have one from its start.
         preludes: its connections that have not begun, because of TLS or a PROXY header.
@@ -113,6 +117,7 @@ class RunningService:
         self.new_framing = new_framing
         self.reactor = surroundings.reactor
         self.tally = surroundings.tally
+        self.inbox = surroundings.inbox
         self._surroundings = surroundings
         stopwatch = surroundings.stopwatch
         self._lanes: Lanes | None = None

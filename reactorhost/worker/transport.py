@@ -1,8 +1,8 @@
 """The stream transport: moves bytes between one socket and one connection.
 
-The way of a message is short on purpose: one recv, plain counters, the resolved chain, one send. Closing takes
-three steps (flush, FIN, wait for the client's end), because a socket closed over unread input answers with a reset
-that can overtake our last bytes.
+The way of a message is short on purpose: the reactor reads, the inbox calls the resolved chain, and one send answers.
+Closing takes three steps (flush, FIN, wait for the client's end), because a socket closed over unread input answers
+with a reset that can overtake our last bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from reactorhost.address import Endpoint
 from reactorhost.connection import CloseReason, Connection, TlsFacts
 from reactorhost.framing import Framing
-from reactorhost.reactor import READ, WRITE
+from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals
 from reactorhost.reactor import Timer as ReactorTimer
 from reactorhost.worker.framed import FramedInput
 from reactorhost.worker.stream_socket import StreamSocket, endpoint, reset_on_close
@@ -26,8 +26,8 @@ from reactorhost.worker.timers import PluginTimer, PluginTimers, checked_seconds
 if TYPE_CHECKING:
     from reactorhost.worker.service import RunningService
 
-# A client that fills a read is asked for four times as much in the next, as far as it goes.
-_SMALL_READ = 16 * 1024
+# A client that fills a read is asked for four times as much in the next, as far as it goes, by its transport and not
+# by the reactor: what comes is handed over before the next such client is read.
 _LARGEST_READ = 256 * 1024
 # What changes its framing at every message costs a copy of the rest each time.
 _LARGEST_FRAMED_READ = 64 * 1024
@@ -35,6 +35,10 @@ _DISCARDED_READ = 64 * 1024
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
 _MOST_PER_SEND = 256 * 1024
+_MOST_GATHERED = 16 * 1024
+
+# Beside READ: the reactor reads, and calls nobody back.
+_BY_REACTOR = 1 << 16
 
 
 class Phase(enum.Enum):
@@ -46,10 +50,6 @@ class Phase(enum.Enum):
     CLOSED = "closed"
 
 
-# A look-up in the Enum costs as much as a call on some interpreters, and every message asks.
-_OPEN = Phase.OPEN
-
-
 class StreamTransport:
     """Owns the socket of one connection."""
 
@@ -58,9 +58,11 @@ class StreamTransport:
         "_deadline",
         "_eof_received",
         "_eof_wanted",
+        "_gathered",
         "_held",
         "_idle_seconds",
         "_interest",
+        "_kept",
         "_local",
         "_outgoing",
         "_paused",
@@ -68,15 +70,18 @@ class StreamTransport:
         "_phase",
         "_read_size",
         "_reason",
-        "_receiver",
+        "_sends_at_once",
         "_service",
-        "_socket",
+        "_tally",
         "_throttled",
         "_timers",
         "_waiters",
         "active_at",
+        "arrivals",
         "busy",
         "connection",
+        "receiver",
+        "socket",
         "takes_input",
     )
 
@@ -91,17 +96,25 @@ class StreamTransport:
     ) -> None:
         now = service.reactor.now
         self._service = service
+        self._tally = service.tally
         # The service itself, or what makes messages for it out of the bytes.
-        self._receiver: RunningService | FramedInput = service
-        self._socket = sock
+        self.receiver: RunningService | FramedInput = service
+        self.socket = sock
+        self.arrivals: Arrivals = service.inbox.arrivals
         self._peer = peer
         self._local = local
         self._accepted_at = now
         self.active_at = now
         self._phase = Phase.OPEN
         self._reason = CloseReason.PEER
-        self._read_size = _SMALL_READ
+        self._read_size = READ_BYTES
+        # What was read when nobody wanted it any more, in that very turn.
+        self._kept: bytes | None = None
         self._outgoing: bytearray | None = None
+        # What is sent while it is corked.
+        self._gathered: bytearray | None = None
+        # Open, nothing queued, not corked: all that most sends have to know.
+        self._sends_at_once = True
         self._interest = 0
         self._paused = False
         self._throttled = False
@@ -126,72 +139,111 @@ class StreamTransport:
             self._watch_idle()
         self._update_interest()
 
-    # What the reactor calls.
+    # What the inbox calls.
 
-    def _readable(self, events: int) -> None:
-        size = self._read_size
-        try:
-            data = self._socket.recv(size)
-        except BlockingIOError:
-            return
-        except OSError:
+    def take_aside(self, data: bytes | None) -> None:
+        """Take what is no input for the plugins: an end, or what came before they wanted no more."""
+        if data is None:
             self._end(CloseReason.PEER)
-            return
-        if not data:
+        elif data:
+            if self._phase is Phase.OPEN:
+                self._kept = data
+        elif self.takes_input:
             self._peer_finished()
-            return
-        received = len(data)
-        service = self._service
-        connection = self.connection
-        connection.bytes_in += received
-        tally = service.tally
-        tally.messages += 1
-        tally.bytes_in += received
-        self.active_at = service.reactor.now
-        try:
-            self._receiver.receive(connection, data)
-        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            service.receive_failed(connection, raised)
-        if received == size:
-            self._read_size = min(4 * size, self._largest_read())
-        elif size != _SMALL_READ and received < _SMALL_READ:
-            self._read_size = size // 4
+
+    def receive_failed(self, raised: BaseException) -> None:
+        """Take what came out of the receive chain."""
+        self._service.receive_failed(self.connection, raised)
+
+    def filled_a_read(self, received: int) -> None:
+        """Read more at a time if a client sends as much as was read."""
+        if received == self._read_size:
+            self._read_at_most(min(4 * received, self._largest_read()))
 
     def _largest_read(self) -> int:
-        return _LARGEST_FRAMED_READ if isinstance(self._receiver, FramedInput) else _LARGEST_READ
+        return _LARGEST_FRAMED_READ if isinstance(self.receiver, FramedInput) else _LARGEST_READ
+
+    def _read_at_most(self, size: int) -> None:
+        was_quick, self._read_size = self._reads_quickly, size
+        if self._reads_quickly != was_quick:
+            self._update_interest()
+
+    @property
+    def _reads_quickly(self) -> bool:
+        """Whether the reactor reads for it."""
+        return self._read_size == READ_BYTES
+
+    # What the reactor calls.
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
             self._flush()
         if events & READ and self._interest & READ:
             if self._phase is Phase.OPEN:
-                self._readable(events)
+                self._read()
             else:
                 self._discard()
+
+    def _read(self) -> None:
+        size = self._read_size
+        try:
+            data: bytes | None = self.socket.recv(size)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = None
+        self._service.inbox.give([(self, data)])
+        if data and len(data) < READ_BYTES and size == self._read_size:
+            self._read_at_most(max(size // 4, READ_BYTES))
 
     # What a connection asks for.
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
         """Give bytes to the kernel, and queue what it does not take."""
-        if self._phase is not _OPEN or self._eof_wanted:
-            return False
-        if type(data) is not bytes:
-            data = memoryview(data).tobytes()
-        if self._outgoing:
-            return self._queue(data, 0)
+        if not self._sends_at_once or type(data) is not bytes:
+            return self._send_otherwise(data)
         try:
-            sent = self._socket.send(data)
+            sent = self.socket.send(data)
         except BlockingIOError:
             return self._queue(data, 0)
         except OSError:
             self._end(CloseReason.PEER)
             return False
         # As `_count_sent` does: every message comes this way, and is spared the call.
-        service = self._service
         self.connection.bytes_out += sent
-        service.tally.bytes_out += sent
-        self.active_at = service.reactor.now
+        self._tally.bytes_out += sent
+        self.active_at = self._service.reactor.now
         return sent == len(data) or self._queue(data, sent)
+
+    def _send_otherwise(self, data: bytes | bytearray | memoryview) -> bool:
+        if self._gathered is not None and type(data) is bytes:
+            self._gathered += data
+            if len(self._gathered) > _MOST_GATHERED:
+                self.cork()
+            return True
+        if self._phase is not Phase.OPEN or self._eof_wanted:
+            return False
+        if type(data) is not bytes:
+            return self.send(memoryview(data).tobytes())
+        return self._queue(data, 0)
+
+    def cork(self) -> None:
+        """Send what was gathered, and gather what is sent from now on, unless something waits for the kernel anyway."""
+        self.uncork()
+        if self._sends_at_once:
+            self._gathered = bytearray()
+            self._sends_at_once = False
+
+    def uncork(self) -> None:
+        """Send what was gathered, and from now on everything at once."""
+        gathered, self._gathered = self._gathered, None
+        self._look_how_to_send()
+        if gathered:
+            self.send(bytes(gathered))
+
+    def _look_how_to_send(self) -> None:
+        is_quiet = not (self._outgoing or self._eof_wanted) and self._gathered is None
+        self._sends_at_once = is_quiet and self._phase is Phase.OPEN
 
     def close(self) -> None:
         """Flush, FIN, wait for the client's end."""
@@ -199,10 +251,12 @@ class StreamTransport:
 
     def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
         """Close as `close()` does, for another reason or with another deadline than the service's."""
+        self.uncork()
         if self._phase is Phase.CLOSED:
             return
         if self._phase is Phase.OPEN:
             self._phase = Phase.FLUSHING
+            self._look_how_to_send()
             self._reason = reason
             self._cancel_timers()
             self._throttled = False
@@ -225,8 +279,10 @@ class StreamTransport:
 
     def send_eof(self) -> None:
         """Half-close once everything queued is sent."""
+        self.uncork()
         if self._phase is Phase.OPEN and not self._eof_wanted:
             self._eof_wanted = True
+            self._look_how_to_send()
             if not self._outgoing:
                 self._shut_sending()
 
@@ -243,15 +299,15 @@ class StreamTransport:
     @property
     def framing(self) -> Framing | None:
         """What makes messages out of the bytes."""
-        return self._receiver.framing if isinstance(self._receiver, FramedInput) else None
+        return self.receiver.framing if isinstance(self.receiver, FramedInput) else None
 
     @framing.setter
     def framing(self, framing: Framing | None) -> None:
-        if isinstance(self._receiver, FramedInput):
-            self._receiver.change(framing)
+        if isinstance(self.receiver, FramedInput):
+            self.receiver.change(framing)
         elif framing is not None:
-            self._receiver = FramedInput(self, self._service, framing)
-            self._read_size = _SMALL_READ
+            self.receiver = FramedInput(self, self._service, framing)
+            self._read_at_most(READ_BYTES)
 
     def when_drained(self, tell: Callable[[bool], object]) -> None:
         """Call `tell(True)` when few bytes are queued, at once if they are, or `tell(False)` when all is over."""
@@ -274,14 +330,14 @@ class StreamTransport:
         self.busy = busy
         if busy:
             return
-        if isinstance(self._receiver, FramedInput) and self._receiver.pending:
-            self._receiver.go_on()
+        if isinstance(self.receiver, FramedInput) and self.receiver.pending:
+            self.receiver.go_on()
             self._update_interest()
         self._end_if_served()
 
     def read_raw(self) -> None:
         """Give the bytes to the service as they come."""
-        self._receiver = self._service
+        self.receiver = self._service
 
     def read_on(self) -> None:
         """Read, or not, according to what still waits to be given."""
@@ -310,7 +366,7 @@ class StreamTransport:
         """Our end."""
         if self._local is None:
             try:
-                self._local = endpoint(self._socket.getsockname())
+                self._local = endpoint(self.socket.getsockname())
             except OSError:
                 return Endpoint("", 0)
         return self._local
@@ -323,7 +379,7 @@ class StreamTransport:
     @property
     def queued(self) -> int:
         """Bytes that wait for the kernel."""
-        return len(self._outgoing) if self._outgoing else 0
+        return len(self._outgoing or self._gathered or b"")
 
     @property
     def phase(self) -> Phase:
@@ -369,7 +425,7 @@ class StreamTransport:
         if self._outgoing:
             try:
                 with memoryview(self._outgoing) as waiting:
-                    sent = self._socket.send(waiting[:_MOST_PER_SEND])
+                    sent = self.socket.send(waiting[:_MOST_PER_SEND])
             except BlockingIOError:
                 return
             except OSError:
@@ -414,7 +470,7 @@ class StreamTransport:
 
     def _shut_sending(self) -> bool:
         try:
-            self._socket.shutdown(socket.SHUT_WR)
+            self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             self._end(self._reason)
             return False
@@ -449,13 +505,13 @@ class StreamTransport:
         """End the connection of a client that sent its end and has had all its answers."""
         if not self._eof_received or self._phase is not Phase.OPEN or self._outgoing or self.busy:
             return
-        if not (isinstance(self._receiver, FramedInput) and self._receiver.pending):
+        if not (isinstance(self.receiver, FramedInput) and self.receiver.pending):
             self._end(CloseReason.PEER)
 
     def _discard(self) -> None:
         """Read past what a client still sends while we close, so that its last bytes from us are not reset."""
         try:
-            data = self._socket.recv(_DISCARDED_READ)
+            data = self.socket.recv(_DISCARDED_READ)
         except BlockingIOError:
             return
         except OSError:
@@ -471,7 +527,7 @@ class StreamTransport:
     def _reset(self, reason: CloseReason) -> None:
         # Fails only where there is nothing left to reset.
         with contextlib.suppress(OSError):
-            reset_on_close(self._socket)
+            reset_on_close(self.socket)
         self._end(reason)
 
     def _end(self, reason: CloseReason) -> None:
@@ -480,12 +536,13 @@ class StreamTransport:
         if self._phase is not Phase.OPEN:
             reason = self._reason
         if self._interest:
-            self._service.reactor.unregister(self._socket.fileno())
+            self._service.reactor.unregister(self.socket.fileno())
             self._interest = 0
         self._phase = Phase.CLOSED
         self.takes_input = False
-        self._socket.close()
-        self._outgoing = None
+        self.socket.close()
+        self._outgoing = self._gathered = self._kept = None
+        self._look_how_to_send()
         self._tell_waiters()
         self._cancel_timers()
         if self._deadline is not None:
@@ -529,22 +586,42 @@ class StreamTransport:
             wanted = READ
         if self._outgoing:
             wanted |= WRITE
-        callback = self._readable if wanted == READ and phase is Phase.OPEN else self._ready
+        self._look_how_to_send()
+        self._watch(wanted)
+
+    def _watch(self, wanted: int) -> None:
+        if wanted == READ and self._reads_quickly and self._phase is Phase.OPEN:
+            wanted |= _BY_REACTOR
+        if wanted == self._interest:
+            return
         reactor = self._service.reactor
-        descriptor = self._socket.fileno()
+        descriptor = self.socket.fileno()
         if not wanted:
+            reactor.unregister(descriptor)
+        elif wanted & _BY_REACTOR:
             if self._interest:
-                reactor.unregister(descriptor)
+                reactor.modify_to_stream(descriptor, self)
+            else:
+                reactor.register_stream(descriptor, self)
         elif self._interest:
-            reactor.modify(descriptor, wanted, callback)
+            reactor.modify(descriptor, wanted, self._ready)
         else:
-            reactor.register(descriptor, wanted, callback)
+            reactor.register(descriptor, wanted, self._ready)
         self._interest = wanted
 
+    def _give_kept(self) -> None:
+        if self._kept is not None and self.takes_input:
+            data, self._kept = self._kept, None
+            self._service.inbox.give([(self, data)])
+            self._update_interest()
+
     def _has_pending(self) -> bool:
-        """Tell whether messages wait that come before what can be read; they are given soon, or after a busy hook."""
-        if not (isinstance(self._receiver, FramedInput) and self._receiver.pending):
+        """Tell whether something waits that comes before what can be read; it is given soon, or after a busy hook."""
+        if self._kept is not None:
+            self._service.reactor.call_soon(self._give_kept)
+            return True
+        if not (isinstance(self.receiver, FramedInput) and self.receiver.waiting):
             return False
         if not self.busy:
-            self._receiver.go_on_soon()
+            self.receiver.go_on_soon()
         return True

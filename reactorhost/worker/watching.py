@@ -29,8 +29,8 @@ def watchdog(
     def progress() -> int:
         # A turn in which many clients are served in their turn is no slow hook, however long it takes.
         loops = 0 if guest is None else guest.progress()
-        outbound = assembly.outbounds.surroundings.tally.messages
-        return reactor.turns + tally.messages + outbound + 2 * tally.accepted - tally.connections + loops
+        messages = assembly.inbox.handed_over + assembly.outbounds.surroundings.inbox.handed_over
+        return reactor.turns + messages + 2 * tally.accepted - tally.connections + loops
 
     def locate(frame: FrameType) -> Standing | None:
         return assembly.hooks.blame.standing(frame, _CALLERS)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
-from reactorhost.reactor import READ, WRITE, Reactor, Timer
+from reactorhost.reactor import READ, WRITE, Arrivals, Reactor, Timer
 
 
 @pytest.fixture
@@ -59,6 +60,92 @@ def test_a_turn_asks_the_kernel_once_however_much_is_ready(reactor: Reactor) -> 
         each.close()
     assert len(seen) == 20
     assert asked == ["poll"]
+
+
+class Stream:
+    """A socket that the reactor reads."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self.socket, self.far = socket.socketpair()
+        self.socket.setblocking(False)
+        self.arrivals = arrivals
+
+
+@pytest.fixture
+def streams(reactor: Reactor) -> Iterator[list[Stream]]:
+    arrivals: Arrivals = []
+    made = [Stream(arrivals) for _ in range(3)]
+    for stream in made:
+        reactor.register_stream(stream.socket.fileno(), stream)
+    yield made
+    for stream in made:
+        stream.socket.close()
+        stream.far.close()
+
+
+def test_all_streams_are_read_before_what_came_is_handed_over(reactor: Reactor, streams: list[Stream]) -> None:
+    taken: list[Arrivals] = []
+    reactor.hand_over(streams[0].arrivals, taken.append)
+    for number, stream in enumerate(streams):
+        stream.far.send(b"%d" % number)
+    assert calls_of_kernel(lambda: reactor.turn(0)) == ["poll", "recv", "recv", "recv"]
+    assert taken == [[(streams[0], b"0"), (streams[1], b"1"), (streams[2], b"2")]]
+    reactor.turn(0)
+    assert len(taken) == 1
+
+
+class Nothing:
+    """What is told to be readable and is not."""
+
+    def recv(self, size: int) -> bytes:
+        raise BlockingIOError
+
+
+def test_an_end_is_no_bytes_and_a_broken_connection_is_none(reactor: Reactor, streams: list[Stream]) -> None:
+    taken: list[Arrivals] = []
+    reactor.hand_over(streams[0].arrivals, taken.append)
+    ended, broken, spurious = streams
+    ended.far.close()
+    # What was sent and not read breaks the connection when its reader goes.
+    broken.socket.send(b"x")
+    broken.far.close()
+    spurious.far.send(b"x")
+    with patch.object(spurious, "socket", Nothing()):
+        reactor.turn(0)
+    assert taken == [[(ended, b""), (broken, None)]]
+
+
+def test_a_stream_may_become_a_callback_and_a_stream_again(reactor: Reactor, streams: list[Stream]) -> None:
+    seen: list[object] = []
+    stream = streams[0]
+    reactor.hand_over(stream.arrivals, seen.extend)
+    stream.far.send(b"x")
+    reactor.modify(stream.socket.fileno(), READ | WRITE, seen.append)
+    reactor.turn(0)
+    reactor.modify_to_stream(stream.socket.fileno(), stream)
+    reactor.turn(0)
+    assert seen == [READ | WRITE, (stream, b"x")]
+
+
+def test_a_stream_that_left_and_came_back_in_one_turn_is_read_in_the_next(
+    reactor: Reactor, streams: list[Stream]
+) -> None:
+    seen: list[object] = []
+    first, second, _ = streams
+    reactor.hand_over(first.arrivals, seen.extend)
+
+    def replace_second(events: int) -> None:
+        first.socket.recv(1)
+        reactor.unregister(second.socket.fileno())
+        reactor.register_stream(second.socket.fileno(), second)
+
+    reactor.modify(first.socket.fileno(), READ, replace_second)
+    first.far.send(b"x")
+    second.far.send(b"y")
+    reactor.turn(0)
+    assert seen == []
+    reactor.turn(0)
+    assert seen == [(second, b"y")]
 
 
 def calls_of_kernel(function: Callable[[], object]) -> list[str]:

@@ -21,9 +21,8 @@ HOLDS = """
 import os, select
 
 def hold(path):
-    # Until the file is there.
-    while not os.path.exists(path):
-        select.select((), (), (), 0.01)  # here
+    # Until the file is there; all on one line, wherever it is found.
+    while not os.path.exists(path): select.select((), (), (), 0.01)  # here
 
 @hookimpl
 def receive(connection, data):

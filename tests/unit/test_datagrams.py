@@ -21,6 +21,7 @@ from reactorhost.plugins.loading import load_object
 from reactorhost.scoreboard import Counters
 from reactorhost.testing.paper import PaperDatagrams, PaperReactor
 from reactorhost.worker import port
+from reactorhost.worker.inbox import Inbox
 from reactorhost.worker.lanes import Lanes
 from reactorhost.worker.port import DatagramPort, Stage
 from reactorhost.worker.service import Limits, RunningService, Surroundings
@@ -50,6 +51,7 @@ class Host:
         surroundings = Surroundings(
             reactor,
             self.tally,
+            Inbox(reactor, self.tally),
             itertools.count(1),
             lambda plugin, hook, connection, error: self.failures.append(error),
             Stopwatch(reactor, lambda timed: None),

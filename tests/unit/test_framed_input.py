@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from reactorhost import CloseReason, Connection, FramingError, LengthPrefixed, Lines, hookimpl
 from reactorhost.testing import HostFailedError, PluginBench
+from reactorhost.testing.paper import PaperSocket
 
 Bench = Callable[..., PluginBench]
 
@@ -323,3 +325,146 @@ def test_many_clients_that_break_the_framing_cause_few_lines(
     bench.connect().send(b"x" * 20)
     lines = [vars(record)["reactorhost_fields"] for record in caplog.records if record.msg == "framing_broken"]
     assert [line["suppressed"] for line in lines] == [0, 0, 0, 0, 0, 15]
+
+
+class Echoes(Framed):
+    def take(self, connection: Connection, data: bytes) -> None:
+        connection.send_message(data)
+
+
+@pytest.fixture
+def sends(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is given to the kernel, call by call."""
+    given: list[bytes] = []
+    send = PaperSocket.send
+
+    def noted(self: PaperSocket, data: bytes | memoryview) -> int:
+        given.append(bytes(data))
+        return send(self, data)
+
+    monkeypatch.setattr(PaperSocket, "send", noted)
+    return given
+
+
+def test_answers_to_a_batch_leave_in_two_pieces_the_first_at_once(plugin_bench: Bench, sends: list[bytes]) -> None:
+    client = plugin_bench(Echoes()).connect()
+    client.send(b"1\n2\n3\n4\n5\n")
+    assert sends == [b"1\n", b"2\n3\n4\n5\n"]
+    assert client.connection.bytes_out == 10
+
+
+def test_a_single_answer_leaves_while_the_hook_goes_on(plugin_bench: Bench, sends: list[bytes]) -> None:
+    seen: list[int] = []
+
+    class Looks(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(data)
+            seen.append(len(sends))
+
+    client = plugin_bench(Looks()).connect()
+    client.send(b"1\n")
+    client.send(b"2\n")
+    assert seen == [1, 2]
+
+
+def test_answers_are_gathered_for_a_millisecond_only(
+    plugin_bench: Bench, sends: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+
+    class Slow(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            now[0] += 0.0006
+
+    bench = plugin_bench(Slow())
+    client = bench.connect()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    client.send(b"1\n2\n3\n4\n5\n6\n7\n")
+    assert sends == [b"1\n", b"2\n3\n", b"4\n5\n", b"6\n7\n"]
+
+
+def test_much_is_not_gathered(plugin_bench: Bench, sends: list[bytes]) -> None:
+    class Generous(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            assert connection.send(data * 1000)
+            assert connection.queued <= 20_000
+
+    client = plugin_bench(Generous()).connect()
+    client.send(b"123456789\n" * 10)
+    assert [len(each) for each in sends] == [9000, 18_000, 18_000, 18_000, 18_000, 9000]
+
+
+def test_a_client_is_watched_on_while_its_batch_is_answered(plugin_bench: Bench, sends: list[bytes]) -> None:
+    class Generous(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(data * 100)
+
+    bench = plugin_bench(Generous())
+    client = bench.connect()
+    before = dict(bench._reactor.watched)
+    client.send(b"123456789\n" * 1000)
+    assert len(sends) > 2
+    assert all(bench._reactor.watched[number] is entry for number, entry in before.items())
+
+
+@pytest.mark.parametrize("how", ["close", "send_eof"])
+def test_what_is_gathered_leaves_before_the_plugin_ends_it(plugin_bench: Bench, how: str) -> None:
+    class Ends(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            if data == b"3":
+                getattr(connection, how)()
+                assert not connection.send(b"more")
+
+    client = plugin_bench(Ends()).connect()
+    client.send(b"1\n2\n3\n4\n")
+    assert client.received == b"1\n2\n3\n"
+    assert client.eof
+
+
+def test_what_is_gathered_is_lost_by_an_abort(plugin_bench: Bench) -> None:
+    class Aborts(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            if data == b"3":
+                assert connection.queued == 4
+                connection.abort()
+                assert connection.queued == 0
+
+    client = plugin_bench(Aborts()).connect()
+    client.send(b"1\n2\n3\n4\n")
+    assert client.received == b"1\n"
+    assert client.closed is CloseReason.LOCAL
+
+
+def test_what_is_gathered_leaves_before_a_hook_that_raised_closes(plugin_bench: Bench) -> None:
+    class Raises(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            if data == b"3":
+                raise ValueError(data)
+
+    client = plugin_bench(Raises()).connect()
+    with pytest.raises(ValueError, match="3"):
+        client.send(b"1\n2\n3\n4\n")
+    assert client.received == b"1\n2\n3\n"
+
+
+def test_bytes_of_any_kind_keep_their_order_among_gathered_ones(plugin_bench: Bench) -> None:
+    class Mixes(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(data)
+            connection.send(bytearray(b"+"))
+            connection.send(memoryview(b"a-b-")[1::2])
+
+    client = plugin_bench(Mixes()).connect()
+    client.send(b"1\n2\n3\n")
+    assert client.received == b"1+--2+--3+--"
+
+
+def test_a_small_send_buffer_is_not_overrun_by_what_is_gathered(plugin_bench: Bench) -> None:
+    client = plugin_bench(Echoes(), max_send_buffer=10).connect()
+    client.send(b"123456789\n" * 20)
+    assert client.received == b"123456789\n" * 20
+    assert client.closed is None

@@ -31,7 +31,7 @@ class Stage:
     @property
     def idle(self) -> bool:
         """Whether nothing is left in the reactor."""
-        return self.reactor.next_at() is None and not self.reactor._watched
+        return self.reactor.next_at() is None and not self.reactor.watched
 
 
 def reads_twice() -> Step[str]:

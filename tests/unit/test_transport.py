@@ -8,7 +8,6 @@ import logging
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,8 +19,9 @@ from reactorhost.hookspecs import hookimpl
 from reactorhost.logs import EventLog
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.reactor import READ, WRITE
-from reactorhost.reactor.timers import Timer, Timers
 from reactorhost.scoreboard import Counters
+from reactorhost.testing.paper import PaperReactor
+from reactorhost.worker.inbox import Inbox
 from reactorhost.worker.service import Limits, RunningService, Surroundings
 from reactorhost.worker.stopwatch import Stopwatch
 from reactorhost.worker.transport import Phase
@@ -29,47 +29,26 @@ from reactorhost.worker.transport import Phase
 RESET = ConnectionResetError()
 
 
-class PaperReactor:
-    """Remembers what it is asked for; a test says what is ready and how late it is."""
+class Reactor(PaperReactor):
+    """A test says what the sockets are ready for, and how late it is."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 100.0
-        self.watched: dict[int, tuple[int, Callable[[int], object]]] = {}
-        self._timers = Timers()
-        self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._ready = 0
 
-    def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
-        assert descriptor not in self.watched
-        self.watched[descriptor] = (events, callback)
+    def ready_for(self, descriptor: int) -> int:
+        return self._ready
 
-    def modify(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
-        assert descriptor in self.watched
-        self.watched[descriptor] = (events, callback)
-
-    def unregister(self, descriptor: int) -> None:
-        del self.watched[descriptor]
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
-        self._soon.append((callback, args))
-
-    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
-        return self._timers.add(self.now + seconds, callback, args)
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
-        return self._timers.add(when, callback, args)
-
-    def turn(self, ready: int = 0, seconds: float = 0.0) -> None:
-        """Make one turn in which the only descriptor is ready for `ready` as far as it is watched."""
+    def make_turn(self, ready: int = 0, seconds: float = 0.0) -> None:
+        """Make a turn in which every descriptor is ready for `ready` as far as it is watched."""
         self.now += seconds
-        for events, callback in list(self.watched.values()):
-            if events & ready:
-                callback(events & ready)
-        for timer in self._timers.pop_due(self.now):
-            if timer.callback is not None:
-                timer.callback(*timer.args)
-        while self._soon:
-            callback, args = self._soon.popleft()
-            callback(*args)
+        self._ready = ready
+        self.turn()
+        self._ready = 0
+        self.call_due(self.now)
+        while self.turn():
+            pass
 
     def events(self) -> int:
         return next((events for events, _ in self.watched.values()), 0)
@@ -130,7 +109,7 @@ class Stage:
     """One connection of a plugin whose hooks are a test's functions."""
 
     def __init__(self, *, idle_timeout: float | None = None, max_send_buffer: int = 1 << 20, **hooks: Any) -> None:
-        self.reactor = PaperReactor()
+        self.reactor = Reactor()
         self.socket = PaperSocket()
         self.tally = Counters()
         self.failures: list[tuple[str, str, str]] = []
@@ -148,6 +127,7 @@ class Stage:
         surroundings = Surroundings(
             self.reactor,  # type: ignore[arg-type]  # what a transport needs of one
             self.tally,
+            Inbox(self.reactor, self.tally),  # type: ignore[arg-type]  # likewise
             itertools.count(1),
             lambda plugin, hook, connection, error: self.failures.append((plugin, hook, str(error))),
             Stopwatch(self.reactor, lambda timed: None),  # type: ignore[arg-type]  # likewise
@@ -163,7 +143,7 @@ class Stage:
         """Let input arrive, an empty one being the client's end, and turn until it is read."""
         self.socket.incoming.extend(items)
         for _ in items:
-            self.reactor.turn(READ)
+            self.reactor.make_turn(READ)
 
 
 def echo(connection: Connection, data: bytes) -> None:
@@ -194,10 +174,10 @@ def test_an_echo_is_whole_and_in_order_however_the_kernel_takes_it(pieces: list[
         stage.socket.room = room or 0
         if piece:
             stage.receive(piece)
-        stage.reactor.turn(WRITE)
+        stage.reactor.make_turn(WRITE)
     stage.socket.room = 1 << 40
     stage.receive(b"")
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert bytes(stage.socket.sent) == b"".join(pieces)
     assert stage.closed == [CloseReason.PEER]
 
@@ -208,14 +188,25 @@ def test_a_client_with_much_queued_is_not_read_until_most_of_it_is_sent() -> Non
     stage.receive(b"x")
     assert stage.reactor.events() == WRITE
     stage.socket.room = 49_000
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert stage.reactor.events() == WRITE
     stage.socket.room = 1000
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert stage.reactor.events() == READ | WRITE
     stage.socket.room = 1 << 40
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert stage.reactor.events() == READ
+
+
+def test_what_is_waited_for_is_told_to_the_kernel_only_when_it_changes() -> None:
+    stage = Stage()
+    stage.socket.room = 0
+    stage.connection.send(bytes(100_000))
+    watched = stage.reactor.watched[7]
+    for _ in range(3):
+        stage.socket.room = 1000
+        stage.reactor.make_turn(WRITE)
+    assert stage.reactor.watched[7] is watched
 
 
 @pytest.mark.parametrize("data", [b"abc", bytearray(b"abc"), memoryview(b"abc"), memoryview(b"aXbXcX")[::2]])
@@ -226,7 +217,7 @@ def test_anything_bytes_like_can_be_sent_and_changed_afterwards(data: Any) -> No
     if isinstance(data, bytearray):
         data[:] = b"zzz"
     stage.socket.room = 10
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert bytes(stage.socket.sent) == b"abc"
 
 
@@ -245,7 +236,7 @@ def test_a_close_flushes_then_sends_fin_then_waits_for_the_clients_end() -> None
     assert not stage.connection.send(b"more")
     assert stage.socket.done == []
     stage.socket.room = 100
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert stage.socket.done == ["fin"]
     assert stage.transport.phase is Phase.LINGERING
     stage.receive(b"still talking", b"")
@@ -258,9 +249,9 @@ def test_a_close_flushes_then_sends_fin_then_waits_for_the_clients_end() -> None
 def test_a_close_that_the_client_does_not_answer_ends_in_a_reset() -> None:
     stage = Stage()
     stage.connection.close()
-    stage.reactor.turn(seconds=9.9)
+    stage.reactor.make_turn(seconds=9.9)
     assert stage.closed == []
-    stage.reactor.turn(seconds=0.2)
+    stage.reactor.make_turn(seconds=0.2)
     assert stage.socket.done == ["fin", "reset", "close"]
     assert stage.closed == [CloseReason.LOCAL]
 
@@ -272,7 +263,7 @@ def test_a_client_that_has_ended_already_is_closed_without_a_wait() -> None:
     assert stage.closed == []
     assert stage.reactor.events() == WRITE
     stage.socket.room = 100
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert bytes(stage.socket.sent) == b"answer"
     assert stage.socket.done == ["close"]
     assert stage.closed == [CloseReason.PEER]
@@ -284,7 +275,7 @@ def test_an_abort_is_a_reset_now() -> None:
     stage.connection.send(b"lost")
     stage.connection.abort()
     assert stage.socket.done == ["reset", "close"]
-    stage.reactor.turn()
+    stage.reactor.make_turn()
     assert stage.closed == [CloseReason.LOCAL]
     assert not stage.service.transports
     assert stage.tally.connections == 0
@@ -307,10 +298,10 @@ def test_a_readiness_that_comes_after_the_end_does_nothing() -> None:
     stage = Stage(receive=echo)
     _, callback = stage.reactor.watched[7]
     stage.connection.abort()
-    stage.reactor.turn()
+    stage.reactor.make_turn()
     callback(READ)
     callback(READ | WRITE)
-    stage.reactor.turn()
+    stage.reactor.make_turn()
     assert stage.closed == [CloseReason.LOCAL]
 
 
@@ -323,7 +314,7 @@ def test_half_closing_sends_fin_after_what_is_queued_and_goes_on_reading() -> No
     assert not stage.connection.send(b"more")
     assert stage.socket.done == []
     stage.socket.room = 100
-    stage.reactor.turn(WRITE)
+    stage.reactor.make_turn(WRITE)
     assert stage.socket.done == ["fin"]
     stage.receive(b"answer", b"")
     assert received == [b"answer"]
@@ -337,7 +328,7 @@ def test_a_paused_client_is_not_read_not_even_its_end() -> None:
     stage.receive(b"")
     assert stage.closed == []
     stage.connection.resume()
-    stage.reactor.turn(READ)
+    stage.reactor.make_turn(READ)
     assert stage.closed == [CloseReason.PEER]
 
 
@@ -350,7 +341,7 @@ def test_a_reset_by_the_client_ends_it_once(broken: str) -> None:
         assert not stage.connection.send(b"y")
     else:
         stage.receive(RESET)
-    stage.reactor.turn()
+    stage.reactor.make_turn()
     assert stage.closed == [CloseReason.PEER]
     assert stage.failures == []
 
@@ -377,7 +368,7 @@ def test_no_kind_of_interrupt_gets_past_the_host(kind: type[BaseException], hook
     stage = Stage(**hooks)
     if hook == "timer":
         stage.connection.call_later(0.0, raise_it)
-        stage.reactor.turn()
+        stage.reactor.make_turn()
     stage.receive(b"x", b"")
     assert [(name, error) for _, name, error in stage.failures] == [(hook, f"the plugin raised {kind.__name__}")]
 
@@ -391,7 +382,7 @@ def test_a_plugin_that_calls_exit_ends_its_connection_and_not_the_worker() -> No
 
     stage = Stage(receive=receive)
     stage.connection.call_later(1.0, late)
-    stage.reactor.turn(seconds=1.0)
+    stage.reactor.make_turn(seconds=1.0)
     assert stage.failures == [("paper", "timer", "the plugin called sys.exit(4)")]
     stage = Stage(receive=receive)
     stage.receive(b"x", b"")
@@ -415,20 +406,20 @@ def test_a_flood_to_a_client_that_does_not_read_ends_in_overflow() -> None:
     assert stage.connection.send(bytes(900))
     assert stage.connection.send(bytes(5000)), "one large answer is no flood"
     assert not stage.connection.send(b"x")
-    stage.reactor.turn()
+    stage.reactor.make_turn()
     assert stage.socket.done == ["reset", "close"]
     assert stage.closed == [CloseReason.OVERFLOW]
 
 
 def test_silence_ends_a_connection_and_traffic_either_way_keeps_it() -> None:
     stage = Stage(idle_timeout=10.0, receive=echo)
-    stage.reactor.turn(seconds=9.0)
+    stage.reactor.make_turn(seconds=9.0)
     stage.receive(b"x")
-    stage.reactor.turn(seconds=9.0)
+    stage.reactor.make_turn(seconds=9.0)
     stage.connection.send(b"y")
-    stage.reactor.turn(seconds=9.0)
+    stage.reactor.make_turn(seconds=9.0)
     assert stage.transport.phase is Phase.OPEN
-    stage.reactor.turn(seconds=1.1)
+    stage.reactor.make_turn(seconds=1.1)
     stage.receive(b"")
     assert stage.closed == [CloseReason.IDLE]
 
@@ -436,11 +427,11 @@ def test_silence_ends_a_connection_and_traffic_either_way_keeps_it() -> None:
 def test_the_idle_timeout_of_one_connection_can_be_changed() -> None:
     stage = Stage(idle_timeout=10.0)
     stage.connection.idle_timeout = None
-    stage.reactor.turn(seconds=100.0)
+    stage.reactor.make_turn(seconds=100.0)
     assert stage.closed == []
     stage.connection.idle_timeout = 5.0
     assert stage.connection.idle_timeout == 5.0
-    stage.reactor.turn(seconds=5.1)
+    stage.reactor.make_turn(seconds=5.1)
     assert stage.transport.phase is Phase.LINGERING
 
 
@@ -451,10 +442,10 @@ def test_timers_of_a_connection_end_with_it() -> None:
     cancelled = stage.connection.call_later(1.0, calls.append, "cancelled")
     stage.connection.call_later(5.0, calls.append, "too late")
     cancelled.cancel()
-    stage.reactor.turn(seconds=1.0)
+    stage.reactor.make_turn(seconds=1.0)
     stage.receive(b"")
     stage.connection.call_later(1.0, calls.append, "after the end")
-    stage.reactor.turn(seconds=9.0)
+    stage.reactor.make_turn(seconds=9.0)
     assert calls == ["in time"]
 
 
@@ -464,7 +455,7 @@ def test_an_exception_in_a_timer_closes_its_connection() -> None:
 
     stage = Stage()
     stage.connection.call_later(1.0, spoil)
-    stage.reactor.turn(seconds=1.0)
+    stage.reactor.make_turn(seconds=1.0)
     stage.receive(b"")
     assert [failure[1:] for failure in stage.failures] == [("timer", "late")]
     assert stage.closed == [CloseReason.ERROR]
@@ -475,7 +466,7 @@ def test_a_client_that_fills_its_reads_gets_larger_ones_and_smaller_ones_later()
     stage = Stage(receive=lambda connection, data: sizes.append(len(data)))
     stage.receive(bytes(1_000_000))
     while stage.socket.incoming:
-        stage.reactor.turn(READ)
+        stage.reactor.make_turn(READ)
     assert sizes[:4] == [16_384, 65_536, 262_144, 262_144]
     sizes.clear()
     stage.receive(b"x", b"x", bytes(20_000), b"")
@@ -487,7 +478,7 @@ def test_a_client_with_a_framing_gets_no_larger_reads_than_64_kib() -> None:
     stage.connection.framing = Fixed(1000)
     stage.receive(bytes(1_000_000))
     while stage.socket.incoming:
-        stage.reactor.turn(READ)
+        stage.reactor.make_turn(READ)
     assert max(stage.socket.asked) == 65_536
 
 
@@ -507,7 +498,7 @@ def test_a_bag_for_plugins_is_made_on_first_use() -> None:
 def test_facts_of_a_connection_stay_after_its_end() -> None:
     stage = Stage()
     stage.connection.abort()
-    stage.reactor.turn()
+    stage.reactor.make_turn()
     assert str(stage.connection.peer) == "127.0.0.1:5000"
     assert stage.connection.id == 1
     assert stage.connection.queued == 0
