@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
@@ -21,16 +21,30 @@ _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Listener:
     """One listening socket that a worker borrows from a slot; `slot` is None where all slots share it.
 
     `accept` is handed each accepted socket with the peer's address.
     """
 
-    slot: int | None
-    socket: socket.socket
-    accept: Accept
+    __slots__ = ("_kind", "accept", "slot", "socket")
+
+    def __init__(self, slot: int | None, sock: socket.socket, accept: Accept) -> None:
+        self.slot = slot
+        self.socket = sock
+        self.accept = accept
+        self._kind = (int(sock.family), int(sock.type), sock.proto)
+
+    def accepted(self) -> tuple[socket.SocketType, Any]:
+        """Accept as `socket.accept()` does, but for a socket of C's and without looking up two enums: a fifth of it.
+
+        Raises:
+            OSError: as `socket.accept()`.
+        """
+        descriptor, peer = self.socket._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+        sock = socket.SocketType(*self._kind, descriptor)
+        sock.setblocking(False)
+        return sock, peer
 
 
 class Intake:
@@ -105,7 +119,7 @@ class Intake:
     def _accept(self, listener: Listener) -> bool:
         """Accept one connection; False when none waits, or none can be taken now."""
         try:
-            sock, peer = listener.socket.accept()
+            sock, peer = listener.accepted()
         except BlockingIOError:
             self._told = False
             return False
@@ -117,7 +131,6 @@ class Intake:
                 return False
             # Anything else is a listener that was dropped in this very turn.
             return error.errno in _CLIENT_GONE
-        sock.setblocking(False)
         listener.accept(sock, peer)
         return True
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES_A_SECOND = 5
 
-Wrap = Callable[[socket.socket, "Arrival"], Step[tuple[StreamSocket, TlsFacts]]]
+Wrap = Callable[[socket.SocketType, "Arrival"], Step[tuple[StreamSocket, TlsFacts]]]
 
 
 @dataclass(slots=True)
@@ -62,13 +62,13 @@ class Preludes:
     def __len__(self) -> int:
         return len(self._running)
 
-    def acceptor(self, scheme: str) -> Callable[[socket.socket, Any], None] | None:
+    def acceptor(self, scheme: str) -> Callable[[socket.SocketType, Any], None] | None:
         """Return what takes over sockets accepted at an address of this scheme, None if nothing comes before them."""
         wrap = self._wrap(self._tls) if scheme == "tls" and self._tls is not None else None
         if wrap is None and self._proxies is None:
             return None
 
-        def accept(sock: socket.socket, peer: Any) -> None:
+        def accept(sock: socket.SocketType, peer: Any) -> None:
             self._accept(sock, Arrival(endpoint(peer)), wrap)
 
         return accept
@@ -83,7 +83,7 @@ class Preludes:
             prelude.end()
             self._forget(prelude)
 
-    def _accept(self, sock: socket.socket, arrival: Arrival, wrap: Wrap | None) -> None:
+    def _accept(self, sock: socket.SocketType, arrival: Arrival, wrap: Wrap | None) -> None:
         service = self._service
         service.tally.accepted += 1
         service.tally.connections += 1
@@ -100,7 +100,7 @@ class Preludes:
         self._running.add(prelude)
         prelude.begin(service.reactor.now + service.limits.handshake_timeout)
 
-    def _steps(self, sock: socket.socket, arrival: Arrival, wrap: Wrap | None) -> Step[StreamSocket]:
+    def _steps(self, sock: socket.SocketType, arrival: Arrival, wrap: Wrap | None) -> Step[StreamSocket]:
         if self._proxies is not None:
             if not self._proxies.lists(arrival.peer):
                 raise ProxyRefusedError("it is not in proxy_from, and only who is may connect")
@@ -116,7 +116,7 @@ class Preludes:
         # Here and not above: whoever speaks no TLS does without it.
         from reactorhost.worker.tls_socket import TlsSocket
 
-        def wrap(sock: socket.socket, arrival: Arrival) -> Step[tuple[StreamSocket, TlsFacts]]:
+        def wrap(sock: socket.SocketType, arrival: Arrival) -> Step[tuple[StreamSocket, TlsFacts]]:
             def broken(reason: str) -> None:
                 self._tell_broken(arrival, reason)
 

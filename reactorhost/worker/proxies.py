@@ -31,7 +31,7 @@ class Proxies:
         return any(address in network for network in self._networks)
 
 
-def read_header(sock: socket.socket) -> Step[ProxyHeader]:
+def read_header(sock: socket.SocketType) -> Step[ProxyHeader]:
     """Read a PROXY header.
 
     Raises:

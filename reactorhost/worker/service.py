@@ -42,7 +42,7 @@ Resolve = Callable[[Sequence[LoadedPlugin], OnError, Around], Chain]
 
 _MOST_COMPLAINTS_A_SECOND = 5
 
-Accept = Callable[[socket.socket, Any], None]
+Accept = Callable[[socket.SocketType, Any], None]
 """Takes over an accepted socket; called with the peer's address as the socket module has it."""
 
 
@@ -153,7 +153,7 @@ class RunningService:
         around = self._surroundings
         return DatagramPort(self, sock, around.ids, self._lanes, around.log, on_closed)
 
-    def _accept(self, sock: socket.socket, peer: Any) -> None:
+    def _accept(self, sock: socket.SocketType, peer: Any) -> None:
         self.tally.accepted += 1
         self.tally.connections += 1
         self.begin(sock, peer)

@@ -65,7 +65,7 @@ class TlsSocket:
     def __init__(
         self,
         reactor: Reactor,
-        sock: socket.socket,
+        sock: socket.SocketType,
         context: ssl.SSLContext,
         broken: Callable[[str], object],
         *,

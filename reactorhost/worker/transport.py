@@ -480,8 +480,8 @@ class StreamTransport:
 
     def _peer_finished(self) -> None:
         self._eof_received = True
-        self._update_interest()
         self._end_if_served()
+        self._update_interest()
         if self.busy and self._phase is Phase.OPEN:
             self._watch_silence()
 
