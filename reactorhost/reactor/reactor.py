@@ -54,7 +54,7 @@ class Stream(Protocol):
 
     @property
     def arrivals(self) -> Arrivals:
-        """Where what comes is put, one of those that somebody takes in: see `Reactor.hand_over`."""
+        """Where what comes is put, one of those that somebody takes in: see `Reactor.on_arrivals`."""
 
 
 class Reactor:
@@ -119,8 +119,8 @@ class Reactor:
         self._left.add(descriptor)
         self._joining.pop(descriptor, None)
 
-    def hand_over(self, arrivals: Arrivals, take: Callable[[Arrivals], object]) -> None:
-        """Call `take` with what a turn put into `arrivals`, once all streams are read."""
+    def on_arrivals(self, arrivals: Arrivals, take: Callable[[Arrivals], object]) -> None:
+        """Call `take` with what a turn put into `arrivals`, once all streams are read; then that is emptied."""
         self._takers.append((arrivals, take))
 
     def _enter(self, descriptor: int, stream: Stream | None, callback: Callback) -> None:
@@ -207,9 +207,8 @@ class Reactor:
                 stream.arrivals.append((stream, None))
         for arrivals, take in self._takers:
             if arrivals:
-                arrived = arrivals.copy()
+                take(arrivals)
                 arrivals.clear()
-                take(arrived)
         if self._timers.soonest <= now:
             self._call_due(now)
         if self._soon:

@@ -142,17 +142,24 @@ class PaperReactor:
 
     def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
         """Call back in a turn in which the socket is ready."""
+        assert descriptor not in self.watched, "epoll refuses a descriptor that it has"
         self.watched[descriptor] = (events, callback)
-
-    modify = register
 
     def register_stream(self, descriptor: int, stream: Any) -> None:
         """Read a stream in a turn in which it is readable."""
         self.register(descriptor, READ, lambda events: _read(stream))
 
-    modify_to_stream = register_stream
+    def modify(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
+        """Wait for something else, and call somebody else back."""
+        self.unregister(descriptor)
+        self.register(descriptor, events, callback)
 
-    def hand_over(self, arrivals: Arrivals, take: Callable[[Arrivals], object]) -> None:
+    def modify_to_stream(self, descriptor: int, stream: Any) -> None:
+        """Read what had a callback until now."""
+        self.unregister(descriptor)
+        self.register_stream(descriptor, stream)
+
+    def on_arrivals(self, arrivals: Arrivals, take: Callable[[Arrivals], object]) -> None:
         """Call `take` with what came in a turn."""
         self._takers.append((arrivals, take))
 
@@ -199,9 +206,8 @@ class PaperReactor:
             callback(events)
         for arrivals, take in self._takers:
             if arrivals:
-                arrived = arrivals.copy()
+                take(arrivals)
                 arrivals.clear()
-                take(arrived)
         soon, self._soon = self._soon, deque()
         for callback, args in soon:
             callback(*args)

@@ -36,8 +36,8 @@ class Source(Protocol):
     takes_input: bool
     busy: bool
 
-    def cork(self) -> None:
-        """Send what was gathered, and gather what is sent from now on."""
+    def cork(self) -> bool:
+        """Send what was gathered, and gather what is sent from now on; False when the client proves to be gone."""
 
     def uncork(self) -> None:
         """Send what was gathered, and from now on everything at once."""
@@ -150,7 +150,8 @@ class FramedInput:
                     if is_first:
                         is_first = False
                     elif (now := time.monotonic()) >= send_at:
-                        source.cork()
+                        if not source.cork():
+                            break
                         send_at = now + _GATHERING_SECONDS
                     tally.messages += 1
                     service.receive(connection, message)

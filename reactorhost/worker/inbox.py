@@ -29,7 +29,7 @@ class Inbox:
         self._reactor = reactor
         self._tally = tally
         self._under_way: Iterator[tuple[StreamTransport, bytes | None]] = iter(())
-        reactor.hand_over(self.arrivals, self.give)
+        reactor.on_arrivals(self.arrivals, self.give)
 
     @property
     def handed_over(self) -> int:

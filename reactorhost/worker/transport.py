@@ -20,6 +20,7 @@ from reactorhost.framing import Framing
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals
 from reactorhost.reactor import Timer as ReactorTimer
 from reactorhost.worker.framed import FramedInput
+from reactorhost.worker.outgoing import FEW, Outgoing
 from reactorhost.worker.stream_socket import StreamSocket, endpoint, reset_on_close
 from reactorhost.worker.timers import PluginTimer, PluginTimers, checked_seconds
 
@@ -32,9 +33,6 @@ _LARGEST_READ = 256 * 1024
 # What changes its framing at every message costs a copy of the rest each time.
 _LARGEST_FRAMED_READ = 64 * 1024
 _DISCARDED_READ = 64 * 1024
-_HIGH_WATER = 64 * 1024
-_LOW_WATER = 16 * 1024
-_MOST_PER_SEND = 256 * 1024
 _MOST_GATHERED = 16 * 1024
 
 # Beside READ: the reactor reads, and calls nobody back.
@@ -73,9 +71,7 @@ class StreamTransport:
         "_sends_at_once",
         "_service",
         "_tally",
-        "_throttled",
         "_timers",
-        "_waiters",
         "active_at",
         "arrivals",
         "busy",
@@ -110,20 +106,18 @@ class StreamTransport:
         self._read_size = READ_BYTES
         # What was read when nobody wanted it any more, in that very turn.
         self._kept: bytes | None = None
-        self._outgoing: bytearray | None = None
+        self._outgoing: Outgoing | None = None
         # What is sent while it is corked.
         self._gathered: bytearray | None = None
         # Open, nothing queued, not corked: all that most sends have to know.
         self._sends_at_once = True
         self._interest = 0
         self._paused = False
-        self._throttled = False
         self._held = False
         # Whether the plugins want what the client sends now.
         self.takes_input = True
         # Whether an async hook works for this client.
         self.busy = False
-        self._waiters: list[Callable[[bool], object]] | None = None
         self._eof_received = False
         self._eof_wanted = False
         self._idle_seconds = service.limits.idle_timeout
@@ -145,20 +139,22 @@ class StreamTransport:
         """Take what is no input for the plugins: an end, or what came before they wanted no more."""
         if data is None:
             self._end(CloseReason.PEER)
-        elif data:
-            if self._phase is Phase.OPEN:
-                self._kept = data
+        elif self._phase is not Phase.OPEN:
+            if not data:
+                self._discarded_all()
         elif self.takes_input:
             self._peer_finished()
+        else:
+            self._kept = data
 
     def receive_failed(self, raised: BaseException) -> None:
         """Take what came out of the receive chain."""
         self._service.receive_failed(self.connection, raised)
 
     def filled_a_read(self, received: int) -> None:
-        """Read more at a time if a client sends as much as was read."""
-        if received == self._read_size:
-            self._read_at_most(min(4 * received, self._largest_read()))
+        """Read more at a time if a client sends as much as was asked for, or, by TLS, even more."""
+        if received >= self._read_size:
+            self._read_at_most(min(4 * self._read_size, self._largest_read()))
 
     def _largest_read(self) -> int:
         return _LARGEST_FRAMED_READ if isinstance(self.receiver, FramedInput) else _LARGEST_READ
@@ -217,22 +213,34 @@ class StreamTransport:
 
     def _send_otherwise(self, data: bytes | bytearray | memoryview) -> bool:
         if self._gathered is not None and type(data) is bytes:
-            self._gathered += data
-            if len(self._gathered) > _MOST_GATHERED:
-                self.cork()
-            return True
+            return self._gather(data)
         if self._phase is not Phase.OPEN or self._eof_wanted:
             return False
         if type(data) is not bytes:
             return self.send(memoryview(data).tobytes())
         return self._queue(data, 0)
 
-    def cork(self) -> None:
-        """Send what was gathered, and gather what is sent from now on, unless something waits for the kernel anyway."""
+    def _gather(self, data: bytes) -> bool:
+        assert self._gathered is not None
+        if len(data) > _MOST_GATHERED:
+            # As it is, not copied behind what is little.
+            self.uncork()
+            taken = self.send(data)
+            self.cork()
+            return taken
+        self._gathered += data
+        return len(self._gathered) <= _MOST_GATHERED or self.cork()
+
+    def cork(self) -> bool:
+        """Send what was gathered, and gather what is sent from now on, unless something waits for the kernel anyway.
+
+        Returns False when the client proves to be gone.
+        """
         self.uncork()
         if self._sends_at_once:
             self._gathered = bytearray()
             self._sends_at_once = False
+        return self.is_open
 
     def uncork(self) -> None:
         """Send what was gathered, and from now on everything at once."""
@@ -259,7 +267,6 @@ class StreamTransport:
             self._look_how_to_send()
             self._reason = reason
             self._cancel_timers()
-            self._throttled = False
             if not self._outgoing:
                 self._finish_sending()
             else:
@@ -311,12 +318,10 @@ class StreamTransport:
 
     def when_drained(self, tell: Callable[[bool], object]) -> None:
         """Call `tell(True)` when few bytes are queued, at once if they are, or `tell(False)` when all is over."""
-        if self._phase is Phase.CLOSED or self.queued <= _LOW_WATER:
+        if self._outgoing is None or self.queued <= FEW:
             tell(self._phase is not Phase.CLOSED)
-        elif self._waiters is None:
-            self._waiters = [tell]
         else:
-            self._waiters.append(tell)
+            self._outgoing.when_few(tell)
 
     # What works for this client between turns.
 
@@ -411,53 +416,42 @@ class StreamTransport:
 
     def _queue(self, data: bytes, start: int) -> bool:
         if self._outgoing is None:
-            self._outgoing = bytearray()
+            self._outgoing = Outgoing()
         if len(self._outgoing) > self._service.limits.max_send_buffer:
             self._service.overflowed(self.connection)
             self._reset(CloseReason.OVERFLOW)
             return False
-        self._outgoing += memoryview(data)[start:]
-        self._throttled = len(self._outgoing) > _HIGH_WATER
+        self._outgoing.add(data, start)
         self._update_interest()
         return True
 
     def _flush(self) -> None:
-        if self._outgoing:
+        if self._outgoing is not None:
             try:
-                with memoryview(self._outgoing) as waiting:
-                    sent = self.socket.send(waiting[:_MOST_PER_SEND])
+                with self._outgoing.first() as first:
+                    sent = self.socket.send(first)
             except BlockingIOError:
                 return
             except OSError:
                 self._end(CloseReason.PEER)
                 return
-            del self._outgoing[:sent]
+            self._outgoing.drop(sent)
             self._count_sent(sent)
         if not self._outgoing:
             self._outgoing = None
             self._sent_all()
-        elif len(self._outgoing) <= _LOW_WATER:
-            self._throttled = False
-            self._tell_waiters()
         self._update_interest()
 
     def _sent_all(self) -> None:
-        self._throttled = False
-        self._tell_waiters()
         if self._phase is Phase.FLUSHING:
             self._finish_sending()
         elif self._eof_wanted:
             self._shut_sending()
         self._end_if_served()
 
-    def _tell_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for tell in waiters or ():
-            tell(self._phase is not Phase.CLOSED)
-
     def _count_sent(self, sent: int) -> None:
         self.connection.bytes_out += sent
-        self._service.tally.bytes_out += sent
+        self._tally.bytes_out += sent
         self.active_at = self._service.reactor.now
 
     def _finish_sending(self) -> None:
@@ -503,7 +497,7 @@ class StreamTransport:
 
     def _end_if_served(self) -> None:
         """End the connection of a client that sent its end and has had all its answers."""
-        if not self._eof_received or self._phase is not Phase.OPEN or self._outgoing or self.busy:
+        if not self._eof_received or self._phase is not Phase.OPEN or self.queued or self.busy:
             return
         if not (isinstance(self.receiver, FramedInput) and self.receiver.pending):
             self._end(CloseReason.PEER)
@@ -516,8 +510,10 @@ class StreamTransport:
             return
         except OSError:
             data = b""
-        if data:
-            return
+        if not data:
+            self._discarded_all()
+
+    def _discarded_all(self) -> None:
         self._eof_received = True
         if self._phase is Phase.LINGERING or not self._outgoing:
             self._end(self._reason)
@@ -541,9 +537,11 @@ class StreamTransport:
         self._phase = Phase.CLOSED
         self.takes_input = False
         self.socket.close()
-        self._outgoing = self._gathered = self._kept = None
+        outgoing, self._outgoing = self._outgoing, None
+        self._gathered = self._kept = None
         self._look_how_to_send()
-        self._tell_waiters()
+        if outgoing is not None:
+            outgoing.tell_waiters(is_open=False)
         self._cancel_timers()
         if self._deadline is not None:
             self._deadline.cancel()
@@ -580,8 +578,11 @@ class StreamTransport:
         if phase is Phase.CLOSED:
             return
         wanted = 0
-        reads = not (self._throttled or self._paused or self._held)
-        self.takes_input = reads and phase is Phase.OPEN
+        is_open = phase is Phase.OPEN
+        # Who is being closed is read whatever waits for him: see `_discard`.
+        throttled = is_open and self._outgoing is not None and self._outgoing.is_much
+        reads = not (throttled or self._paused or self._held)
+        self.takes_input = reads and is_open
         if reads and not (self.takes_input and self._has_pending()) and not self._eof_received:
             wanted = READ
         if self._outgoing:

@@ -12,9 +12,10 @@ def compiler() -> str | None:
     return next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 
 
-def compiled(folder: Path, name: str, *sources: Path) -> Path:
-    """Compile a program into a folder, once."""
+def compiled(folder: Path, name: str, *sources: Path, shared: bool = False) -> Path:
+    """Compile a program, or a shared library, into a folder, once."""
     made = folder / name
     if not made.exists():
-        subprocess.run([compiler() or "cc", "-O2", "-o", made, *sources, "-lm"], check=True)
+        how = ["-shared", "-fPIC"] if shared else []
+        subprocess.run([compiler() or "cc", "-O2", *how, "-o", made, *sources, "-lm"], check=True)
     return made

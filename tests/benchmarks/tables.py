@@ -24,6 +24,7 @@ TITLES = {
     "start_to_ready": "start until ready",
     "reload": "reload",
     "help": "--help",
+    "turn": "a turn's time per message",
     "tls_handshake": "TLS: server CPU per handshake",
     "tls_handshake_rate": "TLS: handshakes",
     "tls_echo": "TLS: server CPU per 64-byte echo",
@@ -50,6 +51,8 @@ def _case(case: Mapping[str, object]) -> Iterator[str]:
                 yield f"p{value * 100:g}"
             case "load", float():
                 yield f"at {value:.0%} of the largest load"
+            case "clients", int():
+                yield f"{value} answered in it"
             case "idle", int():
                 yield f"{value:,} idle"
             case "workers", int():

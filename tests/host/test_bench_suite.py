@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -39,6 +40,26 @@ def test_the_suite_measures_a_host_beside_the_yardstick(tmp_path: Path) -> None:
     for name in ("cpu_per_message", "messages", "cpu_per_mib", "cpu_per_connection"):
         for figure in run.named(name):
             assert (figure.ratio("reactorhost", "c") or 0) > 0
+
+
+@pytest.mark.skipif(not compiler(), reason="the yardstick is written in C")
+def test_turns_are_measured_beside_a_bare_loop_and_one_in_c(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    words = ["--rounds", "2", "--clients", "1", "4", "--before", sys.executable, "--json", str(tmp_path / "turns.json")]
+    done = subprocess.run(
+        [sys.executable, str(SUITE.with_name("turn_cost.py")), *words],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    one, four = json.loads((tmp_path / "turns.json").read_text())["figures"]
+    assert (one["case"], four["case"]) == ({"bytes": 64, "clients": 1}, {"bytes": 64, "clients": 4})
+    for figure in (one, four):
+        assert list(figure["rounds"]) == ["c", "bare", "reactorhost", "reactorhost-before"]
+        assert all(value > 0 for values in figure["rounds"].values() for value in values)
 
 
 @pytest.mark.skipif(not compiler(), reason="the load is written in C")

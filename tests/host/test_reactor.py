@@ -85,7 +85,7 @@ def streams(reactor: Reactor) -> Iterator[list[Stream]]:
 
 def test_all_streams_are_read_before_what_came_is_handed_over(reactor: Reactor, streams: list[Stream]) -> None:
     taken: list[Arrivals] = []
-    reactor.hand_over(streams[0].arrivals, taken.append)
+    reactor.on_arrivals(streams[0].arrivals, lambda arrived: taken.append(arrived.copy()))
     for number, stream in enumerate(streams):
         stream.far.send(b"%d" % number)
     assert calls_of_kernel(lambda: reactor.turn(0)) == ["poll", "recv", "recv", "recv"]
@@ -103,7 +103,7 @@ class Nothing:
 
 def test_an_end_is_no_bytes_and_a_broken_connection_is_none(reactor: Reactor, streams: list[Stream]) -> None:
     taken: list[Arrivals] = []
-    reactor.hand_over(streams[0].arrivals, taken.append)
+    reactor.on_arrivals(streams[0].arrivals, lambda arrived: taken.append(arrived.copy()))
     ended, broken, spurious = streams
     ended.far.close()
     # What was sent and not read breaks the connection when its reader goes.
@@ -118,7 +118,7 @@ def test_an_end_is_no_bytes_and_a_broken_connection_is_none(reactor: Reactor, st
 def test_a_stream_may_become_a_callback_and_a_stream_again(reactor: Reactor, streams: list[Stream]) -> None:
     seen: list[object] = []
     stream = streams[0]
-    reactor.hand_over(stream.arrivals, seen.extend)
+    reactor.on_arrivals(stream.arrivals, seen.extend)
     stream.far.send(b"x")
     reactor.modify(stream.socket.fileno(), READ | WRITE, seen.append)
     reactor.turn(0)
@@ -132,7 +132,7 @@ def test_a_stream_that_left_and_came_back_in_one_turn_is_read_in_the_next(
 ) -> None:
     seen: list[object] = []
     first, second, _ = streams
-    reactor.hand_over(first.arrivals, seen.extend)
+    reactor.on_arrivals(first.arrivals, seen.extend)
 
     def replace_second(events: int) -> None:
         first.socket.recv(1)

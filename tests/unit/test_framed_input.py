@@ -408,6 +408,79 @@ def test_a_client_is_watched_on_while_its_batch_is_answered(plugin_bench: Bench,
     assert all(bench._reactor.watched[number] is entry for number, entry in before.items())
 
 
+def test_no_message_comes_after_what_was_gathered_finds_the_client_gone(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+
+    class Slow(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            now[0] += 0.002
+            if data == b"2":
+                monkeypatch.setattr(PaperSocket, "send", broken)
+
+    def broken(self: PaperSocket, data: bytes | memoryview) -> int:
+        raise BrokenPipeError
+
+    plugin = Slow()
+    client = plugin_bench(plugin).connect()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    client.send(b"1\n2\n3\n4\n")
+    assert plugin.seen == [b"1", b"2"]
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_large_answer_among_small_ones_is_sent_as_it_is(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = bytes(100_000)
+    given: list[object] = []
+    send = PaperSocket.send
+
+    def noted(self: PaperSocket, data: bytes | memoryview) -> int:
+        given.append(data)
+        return send(self, data)
+
+    class Answers(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            assert connection.send(large if data == b"3" else data)
+
+    monkeypatch.setattr(PaperSocket, "send", noted)
+    plugin_bench(Answers()).connect().send(b"1\n2\n3\n4\n5\n")
+    assert [len(each) if each is large else each for each in given] == [b"1", b"2", 100_000, b"45"]
+
+
+def test_what_the_kernel_takes_in_pieces_of_what_was_gathered_keeps_its_order(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = PaperSocket.send
+    monkeypatch.setattr(PaperSocket, "send", lambda self, data: send(self, data[:3]))
+    client = plugin_bench(Echoes()).connect()
+    lines = b"".join(b"%d\n" % number for number in range(500))
+    client.send(lines)
+    client.send(lines)
+    assert client.received == lines * 2
+
+
+def test_async_hooks_that_do_not_wait_are_answered_in_order(plugin_bench: Bench) -> None:
+    class Async:
+        @hookimpl
+        def framing(self, service: str) -> object:
+            return Lines()
+
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            if data.endswith(b"7"):
+                await asyncio.sleep(0)
+            connection.send_message(data)
+
+    client = plugin_bench(Async()).connect()
+    lines = b"".join(b"%d\n" % number for number in range(100))
+    client.send(lines)
+    assert client.received == lines
+    client.end()
+    assert client.closed is CloseReason.PEER
+
+
 @pytest.mark.parametrize("how", ["close", "send_eof"])
 def test_what_is_gathered_leaves_before_the_plugin_ends_it(plugin_bench: Bench, how: str) -> None:
     class Ends(Echoes):
