@@ -422,6 +422,7 @@ class StreamTransport:
             self._reset(CloseReason.OVERFLOW)
             return False
         self._outgoing.add(data, start)
+        self._look_how_to_send()
         self._update_interest()
         return True
 
@@ -439,6 +440,7 @@ class StreamTransport:
             self._count_sent(sent)
         if not self._outgoing:
             self._outgoing = None
+            self._look_how_to_send()
             self._sent_all()
         self._update_interest()
 
@@ -475,9 +477,10 @@ class StreamTransport:
     def _peer_finished(self) -> None:
         self._eof_received = True
         self._end_if_served()
-        self._update_interest()
-        if self.busy and self._phase is Phase.OPEN:
-            self._watch_silence()
+        if self._phase is Phase.OPEN:
+            self._update_interest()
+            if self.busy:
+                self._watch_silence()
 
     def _watch_silence(self) -> None:
         # Nobody tells a client that has gone from one that still reads: a hook that sends nothing is not waited for.
@@ -497,7 +500,9 @@ class StreamTransport:
 
     def _end_if_served(self) -> None:
         """End the connection of a client that sent its end and has had all its answers."""
-        if not self._eof_received or self._phase is not Phase.OPEN or self.queued or self.busy:
+        if not self._eof_received or self._phase is not Phase.OPEN or self.busy:
+            return
+        if self._outgoing or self._gathered:
             return
         if not (isinstance(self.receiver, FramedInput) and self.receiver.pending):
             self._end(CloseReason.PEER)
@@ -587,7 +592,6 @@ class StreamTransport:
             wanted = READ
         if self._outgoing:
             wanted |= WRITE
-        self._look_how_to_send()
         self._watch(wanted)
 
     def _watch(self, wanted: int) -> None:
