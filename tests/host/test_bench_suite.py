@@ -17,21 +17,28 @@ SUITE = Path(__file__).parents[1] / "benchmarks" / "suite.py"
 BRIEF = ["--rounds", "1", "--seconds", "0.02", "--warm-up", "0.01", "--clients", "4", "--idle", "20", "--sizes", "64"]
 
 
-@pytest.mark.skipif(not compiler(), reason="the load is written in C")
-def test_the_suite_measures_a_host_beside_the_yardstick(tmp_path: Path) -> None:
-    figures = ("messages", "bulk", "connections", "memory")
-    words = ["--figures", ",".join(figures), "--peers", "c,reactorhost", "--json", str(tmp_path / "run.json")]
-    # The programs share modules of their folder.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+def environment() -> dict[str, str]:
+    """Return one in which the programs find the modules of their folder, which they share."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+
+def run_quietly(program: Path, *words: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(SUITE), *BRIEF, *words],
+        [sys.executable, str(program), *words],
         check=False,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not compiler(), reason="the load is written in C")
+def test_the_suite_measures_a_host_beside_the_yardstick(tmp_path: Path) -> None:
+    figures = ("messages", "bulk", "connections", "memory")
+    words = ["--figures", ",".join(figures), "--peers", "c,reactorhost", "--json", str(tmp_path / "run.json")]
+    run_quietly(SUITE, *BRIEF, *words)
     run = read(tmp_path / "run.json")
     assert run.not_measured == []
     assert {figure.name for figure in run.figures} >= {"cpu_per_message", "bytes", "cpu_per_connection", "pss_per_idle"}
@@ -44,17 +51,8 @@ def test_the_suite_measures_a_host_beside_the_yardstick(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not compiler(), reason="the yardstick is written in C")
 def test_turns_are_measured_beside_a_bare_loop_and_one_in_c(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     words = ["--rounds", "2", "--clients", "1", "4", "--before", sys.executable, "--json", str(tmp_path / "turns.json")]
-    done = subprocess.run(
-        [sys.executable, str(SUITE.with_name("turn_cost.py")), *words],
-        check=False,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    run_quietly(SUITE.with_name("turn_cost.py"), *words)
     one, four = json.loads((tmp_path / "turns.json").read_text())["figures"]
     assert (one["case"], four["case"]) == ({"bytes": 64, "clients": 1}, {"bytes": 64, "clients": 4})
     for figure in (one, four):
@@ -65,11 +63,10 @@ def test_turns_are_measured_beside_a_bare_loop_and_one_in_c(tmp_path: Path) -> N
 @pytest.mark.skipif(not compiler(), reason="the load is written in C")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_suite_that_is_interrupted_leaves_no_server_behind(number: signal.Signals) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     words = ["--figures", "messages", "--peers", "c,asyncio-protocol", "--sizes", "64", "--rounds", "1000"]
     with subprocess.Popen(
         [sys.executable, str(SUITE), *BRIEF[2:6], *words],
-        env=environment,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
