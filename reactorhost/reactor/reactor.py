@@ -26,7 +26,8 @@ READ_BYTES = 16 * 1024
 """How much is read of a stream in a turn."""
 
 _BOTH = READ | WRITE
-_MOST_READY = 256
+# The others are ready in the next turn too: a turn of slow hooks must come to its timers.
+_MOST_READY = 64
 
 # epoll and select turn a longer wait into an overflow; nothing waits longer than this anyway.
 _LONGEST_WAIT = 3600.0
@@ -66,6 +67,9 @@ class Reactor:
         longest_turn: seconds that the callbacks of one turn took, the most since somebody set it to 0.
         running: whether it is to go on.
     """
+
+    clock = staticmethod(time.monotonic)
+    """What `now` is read from, for who needs to know how long something took within a turn."""
 
     def __init__(self) -> None:
         self.now = time.monotonic()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from reactorhost.reactor import READ_BYTES, Arrivals, Reactor
 from reactorhost.scoreboard import Counters
 
+_LONG_SECONDS = 0.01
+
 if TYPE_CHECKING:
     from reactorhost.worker.transport import StreamTransport
 
@@ -62,3 +64,8 @@ class Inbox:
             if received >= READ_BYTES:
                 transport.filled_a_read(received)
         tally.bytes_in += taken
+        ended = self._reactor.clock()
+        if ended - now > _LONG_SECONDS:
+            # Who was answered last was not silent while the hooks of others took their time.
+            for transport, _ in arrived:
+                transport.active_at = ended

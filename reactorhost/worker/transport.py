@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # A client that fills a read is asked for four times as much in the next, as far as it goes, by its transport and not
 # by the reactor: what comes is handed over before the next such client is read.
-_LARGEST_READ = 256 * 1024
+_LARGEST_READ = 512 * 1024
 # What changes its framing at every message costs a copy of the rest each time.
 _LARGEST_FRAMED_READ = 64 * 1024
 _DISCARDED_READ = 64 * 1024
@@ -461,7 +461,6 @@ class StreamTransport:
             self._end(self._reason)
         elif self._shut_sending():
             self._phase = Phase.LINGERING
-            self._paused = False
             self._update_interest()
 
     def _shut_sending(self) -> bool:
@@ -569,25 +568,33 @@ class StreamTransport:
 
     def _idle_due(self) -> None:
         self._deadline = None
-        if self._idle_seconds is None or self._phase is not Phase.OPEN:
-            return
         if self.busy:
             self.active_at = self._service.reactor.now
-        if self._service.reactor.now - self.active_at >= self._idle_seconds:
+        if self._phase is Phase.OPEN and self._is_idle() and self._interest & READ:
+            # A turn that had no room for this client may have left something unread.
+            self._read()
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self._phase is not Phase.OPEN or self._deadline is not None:
+            return
+        if self._is_idle():
             self.close_for(CloseReason.IDLE)
         else:
             self._watch_idle()
+
+    def _is_idle(self) -> bool:
+        return self._idle_seconds is not None and self._service.reactor.now - self.active_at >= self._idle_seconds
 
     def _update_interest(self) -> None:
         phase = self._phase
         if phase is Phase.CLOSED:
             return
         wanted = 0
-        is_open = phase is Phase.OPEN
-        # Who is being closed is read whatever waits for him: see `_discard`.
-        throttled = is_open and self._outgoing is not None and self._outgoing.is_much
-        reads = not (throttled or self._paused or self._held)
-        self.takes_input = reads and is_open
+        throttled = self._outgoing is not None and self._outgoing.is_much
+        self.takes_input = phase is Phase.OPEN and not (throttled or self._paused or self._held)
+        # Who is being closed is read whatever a plugin wants: see `_discard`.
+        reads = self.takes_input or phase is not Phase.OPEN
         if reads and not (self.takes_input and self._has_pending()) and not self._eof_received:
             wanted = READ
         if self._outgoing:

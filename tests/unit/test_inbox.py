@@ -178,6 +178,22 @@ def test_a_hook_that_raises_keeps_nobody_else_from_being_served(plugin_bench: Be
     assert [client.closed for client in (one, two, three)] == [None, CloseReason.ERROR, None]
 
 
+def test_who_was_answered_by_a_slow_hook_has_all_the_idle_time_from_then_on(plugin_bench: Bench) -> None:
+    class Slow:
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            made._reactor.now += 1.3
+            connection.send(data)
+
+    made = plugin_bench(Slow(), idle_timeout=1.0)
+    clients = [made.connect() for _ in range(3)]
+    ready_at_once(made, *((client, b"x") for client in clients))
+    made.advance(0.9)
+    assert [client.closed for client in clients] == [None] * 3
+    made.advance(0.2)
+    assert [client.closed for client in clients] == [CloseReason.IDLE] * 3
+
+
 def test_progress_is_seen_from_inside_a_hook(plugin_bench: Bench) -> None:
     progress: list[int] = []
 

@@ -294,6 +294,42 @@ def test_the_close_hook_comes_after_the_hook_that_ended_the_connection() -> None
     assert stage.closed == [CloseReason.LOCAL]
 
 
+def test_what_waits_unread_when_the_idle_time_is_over_is_not_nothing() -> None:
+    seen: list[bytes] = []
+    stage = Stage(receive=lambda connection, data: seen.append(data), idle_timeout=5.0)
+    # A turn that has no room for this client does not tell of it.
+    stage.socket.incoming.append(b"waits")
+    stage.reactor.make_turn(seconds=5.0)
+    assert (seen, stage.closed) == ([b"waits"], [])
+    stage.reactor.make_turn(seconds=4.9)
+    assert stage.transport.phase is Phase.OPEN
+    stage.reactor.make_turn(seconds=0.2)
+    assert stage.transport.phase is not Phase.OPEN
+
+
+def test_an_end_that_waits_unread_when_the_idle_time_is_over_is_the_clients() -> None:
+    stage = Stage(idle_timeout=5.0)
+    stage.socket.incoming.append(b"")
+    stage.reactor.make_turn(seconds=5.0)
+    assert stage.closed == [CloseReason.PEER]
+
+
+@pytest.mark.parametrize("order", [("pause", "close"), ("close", "pause")])
+def test_who_is_closed_while_paused_is_read_on_so_that_he_reads_what_is_queued(order: tuple[str, str]) -> None:
+    stage = Stage()
+    stage.socket.room = 0
+    stage.connection.send(b"answer")
+    for each in order:
+        getattr(stage.connection, each)()
+    assert stage.reactor.events() == READ | WRITE
+    stage.receive(b"thrown away")
+    stage.socket.room = 100
+    stage.reactor.make_turn(WRITE)
+    assert (bytes(stage.socket.sent), stage.socket.done) == (b"answer", ["fin"])
+    stage.receive(b"")
+    assert stage.closed == [CloseReason.LOCAL]
+
+
 def test_a_readiness_that_comes_after_the_end_does_nothing() -> None:
     stage = Stage(receive=echo)
     _, callback = stage.reactor.watched[7]
@@ -467,10 +503,10 @@ def test_a_client_that_fills_its_reads_gets_larger_ones_and_smaller_ones_later()
     stage.receive(bytes(1_000_000))
     while stage.socket.incoming:
         stage.reactor.make_turn(READ)
-    assert sizes[:4] == [16_384, 65_536, 262_144, 262_144]
+    assert sizes[:4] == [16_384, 65_536, 262_144, 524_288]
     sizes.clear()
-    stage.receive(b"x", b"x", bytes(20_000), b"")
-    assert sizes == [1, 1, 16_384, 3_616]
+    stage.receive(b"x", b"x", b"x", bytes(20_000), b"")
+    assert sizes == [1, 1, 1, 16_384, 3_616]
 
 
 def test_a_client_with_a_framing_gets_no_larger_reads_than_64_kib() -> None:
