@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from reactorhost.reactor import READ_BYTES, Arrivals, Reactor
 from reactorhost.scoreboard import Counters
 
-_LONG_SECONDS = 0.01
-
 if TYPE_CHECKING:
     from reactorhost.worker.transport import StreamTransport
+
+_LONG_SECONDS = 0.01
 
 
 class Inbox:

@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=100)
     # All of one message are read, and all clients answered, in one turn: no more than that.
-    clients, sizes = range(1, 257), range(1, 16384)
+    clients, sizes = range(1, 65), range(1, 16384)
     parser.add_argument("--clients", type=within(clients), nargs="+", default=[1, 8, 60], help="answered in a turn")
     parser.add_argument("--bytes", type=within(sizes), default=64)
     parser.add_argument("--before", metavar="PYTHON", help="interpreter of another installation")
