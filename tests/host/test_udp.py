@@ -159,7 +159,8 @@ def test_reloads_scalings_and_terminations_lose_no_datagram(live_host: Hosts, wr
         "    await asyncio.sleep(0.002)\n    assert connection.send(data)\n"
     )
     plugin = "echo" if kind == "plain" else slow
-    host = live_host("--plugin", plugin, *UDP, "--workers", "2", "--retire-delay", "0.1")
+    # Long enough for a sender that lost its processor between the choice of a socket and the delivery.
+    host = live_host("--plugin", plugin, *UDP, "--workers", "2", "--retire-delay", "0.5")
     (address,) = udp_addresses(host)
     with CountingClients(address) as clients:
         for workers in (3, 1, 2):
