@@ -30,11 +30,15 @@ NEWER = ("3.14", "3.15")
 
 
 def show_pyenv() -> None:
-    """Let pyenv give every version that it has: its `python3.12` works only for versions that are switched on."""
+    """Let pyenv give every version that it has: its `python3.12` works only for versions that are switched on.
+
+    What is switched on already stays first. That need not be somebody's choice: pyenv sets it for a nox of its own.
+    """
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    if shutil.which("pyenv") and "PYENV_VERSION" not in os.environ:
+    if shutil.which("pyenv"):
+        chosen = os.environ.get("PYENV_VERSION", "").split(":")
         names = [path.name for path in versions.glob("3.*") if re.fullmatch(r"3\.\d+\.\d+", path.name)]
-        os.environ["PYENV_VERSION"] = ":".join([*names, "system"])
+        os.environ["PYENV_VERSION"] = ":".join(filter(None, dict.fromkeys([*chosen, *names, "system"])))
 
 
 show_pyenv()
