@@ -115,5 +115,7 @@ def _colour(name: str) -> str:
 def _legend(runs: Sequence[Run]) -> str:
     words = f"Bar: median of the run of {runs[-1].label}. Line: its smallest and largest round."
     if len(runs) > 1:
-        words += f"\nDiamond: median of the run of {'; '.join(run.label for run in runs[:-1])}."
+        # All of their labels would not fit beside each other.
+        before = f"one of {len(runs) - 1} runs before, the first" if len(runs) > 2 else "the run before,"
+        words += f"\nDiamond: median of {before} of {runs[0].label}."
     return words
