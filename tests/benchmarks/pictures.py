@@ -71,7 +71,8 @@ def draw(picture: Picture, runs: Sequence[Run], path: Path) -> None:
             axes.set_yticks(range(len(peers)), peers if place == 0 else [])
             for label in axes.get_yticklabels():
                 label.set_fontweight("bold" if label.get_text() == "reactorhost" else "normal")
-        sheet.savefig(path, format="svg", metadata={"Date": None, "Creator": None, "Description": _legend(runs)})
+        described = "; ".join(run.label for run in runs)
+        sheet.savefig(path, format="svg", metadata={"Date": None, "Creator": None, "Description": described})
     text = path.read_text(encoding="utf-8").replace(_FONT, f"{_FONT}, Verdana, sans-serif")
     path.write_text(text.replace(" <defs>", f" {_DARK} <defs>", 1), encoding="utf-8")
 
