@@ -116,7 +116,6 @@ def _colour(name: str) -> str:
 def _legend(runs: Sequence[Run]) -> str:
     words = f"Bar: median of the run of {runs[-1].label}. Line: its smallest and largest round."
     if len(runs) > 1:
-        # All of their labels would not fit beside each other.
-        before = f"one of {len(runs) - 1} runs before, the first" if len(runs) > 2 else "the run before,"
-        words += f"\nDiamond: median of {before} of {runs[0].label}."
+        # The labels of many runs would not fit beside each other.
+        words += f"\nDiamond: median of an earlier run, the first of them that of {runs[0].label}."
     return words
