@@ -9,25 +9,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Endpoint
-from reactorhost.connection import CloseReason, Connection, TlsFacts, transport_of
+from reactorhost.api.connection import CloseReason, Connection, TlsFacts, transport_of
 from reactorhost.framing import Framing, FramingError
+from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve
 from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
-from reactorhost.scoreboard import Counters
-from reactorhost.worker.inbox import Inbox
-from reactorhost.worker.line_limit import LineLimit
-from reactorhost.worker.port import DatagramPort, DatagramSocket
-from reactorhost.worker.preludes import Preludes
-from reactorhost.worker.stopwatch import Stopwatch
-from reactorhost.worker.stream_socket import StreamSocket
-from reactorhost.worker.transport import Phase, StreamTransport
+from reactorhost.system.rate_limit import RateLimit
+from reactorhost.worker.handshake.pending import PendingHandshakes
+from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.stream.dispatch import Dispatcher
+from reactorhost.worker.stream.socket import StreamSocket
+from reactorhost.worker.stream.transport import CloseState, StreamTransport
+from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 
 if TYPE_CHECKING:
-    from reactorhost.worker.lanes import Lanes
-    from reactorhost.worker.tls import ServerTls
+    from reactorhost.tls.context import ServerTls
+    from reactorhost.worker.hooks.hook_queue import HookQueues
 
 
 class HookFailure(Protocol):
@@ -66,7 +66,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ServiceContext:
     """What all services of a worker share.
 
     Attributes:
@@ -78,13 +78,13 @@ class Surroundings:
     """
 
     reactor: Reactor
-    tally: Counters
-    inbox: Inbox
+    counters: Counters
+    dispatcher: Dispatcher
     ids: itertools.count[int]
     failed: HookFailure
-    stopwatch: Stopwatch
+    timing: HookTiming
     log: EventLog
-    lanes: Lanes | None = None
+    hook_queues: HookQueues | None = None
 
 
 class RunningService:
@@ -105,7 +105,7 @@ class RunningService:
         self,
         name: str,
         plugins: Sequence[LoadedPlugin],
-        surroundings: Surroundings,
+        context: ServiceContext,
         limits: Limits,
         new_framing: Callable[[], Framing] | None = None,
         tls: ServerTls | None = None,
@@ -115,29 +115,29 @@ class RunningService:
         self.name = name
         self.limits = limits
         self.new_framing = new_framing
-        self.reactor = surroundings.reactor
-        self.tally = surroundings.tally
-        self.inbox = surroundings.inbox
-        self._surroundings = surroundings
-        stopwatch = surroundings.stopwatch
-        self._lanes: Lanes | None = None
+        self.reactor = context.reactor
+        self.counters = context.counters
+        self.dispatcher = context.dispatcher
+        self._context = context
+        timing = context.timing
+        self._hook_queues: HookQueues | None = None
         self._plain = self.chain = self._adapted(resolved(plugins, self.failed, as_it_is))
-        timed = resolved(plugins, self.failed, stopwatch.around)
-        self._timed = self._adapted(replace(timed, receive=stopwatch.around_receive(timed.receive)))
+        timed = resolved(plugins, self.failed, timing.around)
+        self._timed = self._adapted(replace(timed, receive=timing.around_receive(timed.receive)))
         self.receive = self.chain.receive
         self.transports: set[StreamTransport] = set()
         # Of clients that break the rules, who may be many.
-        self._complaints = LineLimit(_MOST_COMPLAINTS_A_SECOND)
-        self.preludes = Preludes(self, surroundings.log, tls, proxy_from)
+        self._error_reporter = RateLimit(_MOST_COMPLAINTS_A_SECOND)
+        self.pending_handshakes = PendingHandshakes(self, context.log, tls, proxy_from)
         self.on_ended: Callable[[], object] | None = None
 
     def _adapted(self, chain: Chain) -> Chain:
         """Let a chain whose hooks are coroutine functions run in lanes; a plain one is called as it is."""
         if not chain.awaits:
             return chain
-        self._lanes = self._surroundings.lanes
-        assert self._lanes is not None, "a worker whose plugins await has lanes"
-        return self._lanes.adapted(chain, self._hook_raised)
+        self._hook_queues = self._context.hook_queues
+        assert self._hook_queues is not None, "a worker whose plugins await has lanes"
+        return self._hook_queues.adapted(chain, self._hook_raised)
 
     def set_timed(self, timed: bool) -> None:
         """Call the hooks with a stopwatch from now on, or without."""
@@ -146,29 +146,29 @@ class RunningService:
 
     def acceptor(self, scheme: str) -> Accept:
         """Return what takes over the sockets accepted at an address of this scheme."""
-        return self.preludes.acceptor(scheme) or self._accept
+        return self.pending_handshakes.acceptor(scheme) or self._accept
 
-    def port(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> DatagramPort:
+    def port(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> UdpSocket:
         """Return what reads a UDP socket, after `open()`."""
-        around = self._surroundings
-        return DatagramPort(self, sock, around.ids, self._lanes, around.log, on_closed)
+        around = self._context
+        return UdpSocket(self, sock, around.ids, self._hook_queues, around.log, on_closed)
 
     def _accept(self, sock: socket.SocketType, peer: Any) -> None:
-        self.tally.accepted += 1
-        self.tally.connections += 1
+        self.counters.accepted += 1
+        self.counters.connections += 1
         self.begin(sock, peer)
 
     def begin(
         self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None, local: Endpoint | None = None
     ) -> StreamTransport:
         """Serve a client from its `connect` on; `local` is our end where it is another than the socket's."""
-        transport = StreamTransport(self, sock, peer, next(self._surroundings.ids), tls, local)
+        transport = StreamTransport(self, sock, peer, next(self._context.ids), tls, local)
         self.transports.add(transport)
         if self.new_framing is not None:
             self._frame(transport, self.new_framing)
         transport.open()
-        if transport.phase is not Phase.OPEN:
-            self.tally.refused += 1
+        if transport.phase is not CloseState.OPEN:
+            self.counters.refused += 1
         return transport
 
     def _frame(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
@@ -179,7 +179,7 @@ class RunningService:
 
     def failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
         """Tell of an exception in a plugin's code, and close the connection that it came over."""
-        self._surroundings.failed(plugin, hook, connection, error)
+        self._context.failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 
     def receive_failed(self, connection: Connection, raised: BaseException) -> None:
@@ -191,24 +191,24 @@ class RunningService:
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Tell of a client that broke the framing, and close its connection."""
-        if self._complaints.admits(self.reactor.now):
-            self._surroundings.log.warning(
+        if self._error_reporter.admits(self.reactor.now):
+            self._context.log.warning(
                 "framing_broken",
                 service=self.name,
                 peer=connection.peer,
                 connection=connection.id,
                 reason=str(error),
-                suppressed=self._complaints.take_held_back(),
+                suppressed=self._error_reporter.take_held_back(),
             )
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def ended(self, transport: StreamTransport, reason: CloseReason) -> None:
         """Call the close hooks of a connection whose socket is closed, and forget it."""
-        if self._lanes is None:
+        if self._hook_queues is None:
             self.chain.close(transport.connection, reason)
             self._forget(transport)
         else:
-            self._lanes.finish(
+            self._hook_queues.finish(
                 transport.connection,
                 reason,
                 self.chain.close,
@@ -218,31 +218,31 @@ class RunningService:
 
     def _forget(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
-        self.tally.connections -= 1
+        self.counters.connections -= 1
         if self.on_ended is not None:
             self.on_ended()
 
     def overflowed(self, connection: Connection) -> None:
         """Tell of a client that is closed because it does not read what it is sent."""
-        if self._complaints.admits(self.reactor.now):
-            self._surroundings.log.warning(
+        if self._error_reporter.admits(self.reactor.now):
+            self._context.log.warning(
                 "send_buffer_overflow",
                 service=self.name,
                 peer=connection.peer,
                 connection=connection.id,
                 queued_bytes=connection.queued,
                 max_send_buffer=self.limits.max_send_buffer,
-                suppressed=self._complaints.take_held_back(),
+                suppressed=self._error_reporter.take_held_back(),
             )
 
     @property
     def occupied(self) -> bool:
         """Whether it has connections, or somebody on the way to one."""
-        return bool(self.transports or self.preludes)
+        return bool(self.transports or self.pending_handshakes)
 
     def drain(self) -> None:
         """Tell every connection that the worker goes away, also each that begins from now on."""
-        self.preludes.drain()
+        self.pending_handshakes.drain()
         if self.chain.has_drain:
             for transport in tuple(self.transports):
                 self.chain.drain(transport.connection)

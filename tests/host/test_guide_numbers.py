@@ -71,10 +71,10 @@ def receive(connection, data):
     host.until(lambda found: stats_of(found) == {"good": 1})
     log = host.wait_for_log("hook_failed")
     assert f'plugin=failing hook=stats error="ValueError: spoiled" where={failing}:4' in log
-    assert "stats_refused" in log
+    assert "stats_invalid" in log
     assert "reason=\"'Bad' is no name for a number" in log
     with host.connect() as client:
         client.sendall(b"x")
         assert read_exactly(client, 1) == b"x"
     # Looked at every second, told every minute.
-    assert host.log().count("hook_failed") == host.log().count("stats_refused") == 1
+    assert host.log().count("hook_failed") == host.log().count("stats_invalid") == 1

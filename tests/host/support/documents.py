@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from reactorhost.status import (
+from reactorhost.ipc.status import (
     EventStatus,
     History,
     Latency,
     ListenerStatus,
-    PluginFigures,
+    PluginMetricsStatus,
     Rates,
     SlotStatus,
     StatusDocument,
@@ -92,7 +92,7 @@ def listener(number: int | None, **fields: object) -> ListenerStatus:
     return made  # type: ignore[return-value]  # every field is there
 
 
-def plugin(name: str, version: str | None, **fields: object) -> PluginFigures:
+def plugin(name: str, version: str | None, **fields: object) -> PluginMetricsStatus:
     made: dict[str, Any] = {
         "name": name,
         "distribution": f"reactorhost-{name}",
