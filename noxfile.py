@@ -140,8 +140,8 @@ def oldest_dependencies() -> list[str]:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure beside asyncio, uvloop, Twisted, gevent, threads, gunicorn, C; `-- --all`: the parts, TLS, `top` too."""
-    # As pip does: a start would otherwise be the compilation of everything that it imports.
+    """Compare with asyncio, uvloop, Twisted, gevent, threads, gunicorn and C; `-- --all` adds parts, TLS and `top`."""
+    # As pip does by default. Without it, the first start would compile everything that it imports.
     session.env["UV_COMPILE_BYTECODE"] = "1"
     install(session, "test")
     install_peers(session)
@@ -149,10 +149,10 @@ def bench(session: nox.Session) -> None:
     results.mkdir(exist_ok=True)
     words = [word for word in session.posargs if word != "--all"]
     command = " ".join(["nox -s bench", *(["--", *words] if words else [])])
-    # The programs share modules of their folder, which an interpreter that is told to be safe does not look into.
+    # The programs import modules from their own folder, which PYTHONSAFEPATH would keep off sys.path.
     session.env["PYTHONSAFEPATH"] = ""
     suite = ["tests/benchmarks/suite.py", "--json", str(results / "suite.json"), "--command", command, *words]
-    # After Ctrl-C it needs a while to end its servers.
+    # After Ctrl-C the suite needs time to stop its servers.
     session.run("python", *suite, interrupt_timeout=30.0, terminate_timeout=30.0)
     if "--all" in session.posargs:
         for name in ("turn_cost", "toolkit_cost", "tls_cost", "top_cost"):
@@ -160,20 +160,19 @@ def bench(session: nox.Session) -> None:
 
 
 def install_peers(session: nox.Session) -> None:
-    """Install what reactorhost is compared with, as far as it can be: the suite tells what is missing."""
+    """Install the servers to compare with, where possible; the suite reports what is missing."""
     for requirement in group("bench"):
         session.install(requirement, success_codes=[0, 1, 2], silent=True)
 
 
 @nox.session
 def benchpage(session: nox.Session) -> None:
-    """Make docs/benchmarks.md of the stored runs; `-- --add .bench/suite.json` stores one more first."""
-    session.install(*(requirement for requirement in group("bench") if requirement.startswith("matplotlib")))
+    """Generate docs/benchmarks.md from the stored runs; `-- --add .bench/suite.json` stores a run first."""
     session.run("python", "tests/benchmarks/page.py", *session.posargs)
 
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Make the pictures of `top` in docs/images from a real host under load."""
+    """Generate the picture of `top` in docs/images from a real host under load."""
     install(session)
     session.run("python", "tests/benchmarks/top_pictures.py", str(ROOT / "docs" / "images"), *session.posargs)

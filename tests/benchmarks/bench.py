@@ -12,9 +12,9 @@ from typing import TypeVar
 from compiler import compiler
 from fleet import Fleet
 from loading import Loader, Work, loader
+from peer_catalog import FRESH
 from processors import Places, running_on
 from results import Figure, Rounds
-from roster import FRESH
 from servers import ServerError
 
 # Of a server or its clients, beside one for each client.

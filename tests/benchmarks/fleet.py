@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from peer_catalog import Peer
 from processors import Places, running_on
-from roster import Peer
 from servers import Server, ServerError
 
 # A line, and a message with its length before it: whole in every framing.

@@ -18,9 +18,9 @@ import trustme
 from bench import Bench, Settings, column
 from fleet import Fleet
 from loading import Work, measured
+from peer_catalog import Peer
 from processors import places
 from results import Figure, write_figures
-from roster import Peer
 from servers import Server, installed_host, program
 from tables import figure_table
 

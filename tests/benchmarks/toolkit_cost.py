@@ -15,9 +15,9 @@ from pathlib import Path
 from bench import Bench, Settings, figure_of
 from fleet import Fleet
 from loading import Work
+from peer_catalog import Peer, Starting, peers
 from processors import places
 from results import write_figures
-from roster import Peer, Starting, peers
 from servers import BIN, Server, installed_host
 from tables import figure_table
 

@@ -1,4 +1,4 @@
-"""Pictures of the live view, made from frames of a real host under load: `top_pictures.py DIRECTORY`.
+"""The picture of the live view, from a frame of a real host under load: `top_pictures.py DIRECTORY`.
 
 The host has eight slots. While it serves, one worker drains after it was recycled, and the worker of another slot
 crashes and cannot start again, so that it is in back-off. Frames are drawn by the program's own code and exported by
@@ -31,7 +31,7 @@ from reactorhost.dashboard.source import HostSource
 from reactorhost.dashboard.view import Size, View
 from reactorhost.testing import LiveHost
 
-SIZES = (Size(120, 40), Size(80, 24), Size(40, 10))
+SIZE = Size(120, 40)
 LOADERS = 2
 CLIENTS = 150
 
@@ -148,8 +148,7 @@ def main() -> None:
             watched(host, arguments.seconds)
             trouble(host, cause)
             snapshot = watched(host, 2.5)
-            for size in SIZES:
-                export(snapshot, size, arguments.directory / f"top-{size.columns}x{size.rows}.svg")
+            export(snapshot, SIZE, arguments.directory / f"top-{SIZE.columns}x{SIZE.rows}.svg")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pages of docs/ and the README, held to the code: what can be named there is named, and what is shown works."""
+"""README and docs/ match the code: every public name is described, every example runs, every link resolves."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ from reactorhost.worker.transport import Phase
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md")))
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "plugins").glob("*/README.md")),
+)
 SOURCES = Path(reactorhost.__file__).parent
 
 # A code span or block may hold what looks like a link or a heading.
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -79,6 +86,15 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
 def anchors(path: Path) -> set[str]:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(text)}
+
+
+def test_every_image_is_shown_by_a_page_and_every_shown_image_exists() -> None:
+    shown = {
+        (path.parent / image).resolve()
+        for path in PAGES
+        for image in _IMAGE.findall(_CODE.sub("", path.read_text(encoding="utf-8")))
+    }
+    assert shown == set((ROOT / "docs" / "images").iterdir())
 
 
 def test_every_page_of_the_reference_is_reached_from_the_readme() -> None:

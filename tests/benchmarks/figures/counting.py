@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from bench import Bench, figure_of
 from fleet import visit
 from loading import Work
+from peer_catalog import Peer, host
 from results import Figure
-from roster import Peer, host
 from servers import Server
 
 _BYTES = 64

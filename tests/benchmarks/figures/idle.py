@@ -11,8 +11,8 @@ from bench import Bench, NotMeasuredError, figure_of
 from fleet import visit
 from idle_clients import idle_clients
 from loading import Work
+from peer_catalog import Peer, host
 from results import Figure
-from roster import Peer, host
 from servers import Server, ServerError
 
 _PEERS = ("c", "uvloop-protocol", "asyncio-protocol", "twisted", "reactorhost")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench import Bench, figure_of
 from loading import Work
+from peer_catalog import FRESH
 from results import Figure
-from roster import FRESH
 
 
 def messages(bench: Bench) -> list[Figure]:

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from bench import Bench, NotMeasuredError
 from fleet import visit
 from loading import Work
+from peer_catalog import host
 from processors import running_on
 from results import Figure
-from roster import host
 from servers import Server
 
 _BYTES = 64
