@@ -1,4 +1,4 @@
-"""The page on numbers: its examples are files, they run, and counters outlive their workers."""
+"""The guide to metrics: its example is a file that runs, and counters outlive their workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 
 def test_the_example_of_the_page_is_the_file() -> None:
-    page = (ROOT / "docs" / "guide" / "numbers.md").read_text()
+    page = (ROOT / "docs" / "guide" / "metrics.md").read_text()
     assert (
         re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0] == (EXAMPLES / "words.py").read_text()
     )
@@ -43,7 +43,7 @@ def test_the_example_counts_and_its_counter_outlives_a_reload(live_host: Hosts) 
         client.sendall(b"three")
         assert read_exactly(client, 2) == b"3\n"
         host.until(lambda found: stats_of(found) == {"different_words": 3, "words": 4})
-        # What it counts at the very end is told too.
+        # What it counts just before it exits is reported too.
         client.sendall(b"four five")
         assert read_exactly(client, 2) == b"5\n"
     host.until(lambda found: stats_of(found) in ({"words": 6}, {"different_words": 0, "words": 6}))
@@ -51,7 +51,7 @@ def test_the_example_counts_and_its_counter_outlives_a_reload(live_host: Hosts) 
     assert stats_of(json.loads(once.stdout))["words"] == 6
 
 
-def test_what_is_wrong_with_stats_is_told_and_the_worker_serves_on(
+def test_invalid_stats_are_logged_and_the_worker_serves_on(
     live_host: Hosts, write_plugin: Write, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -71,10 +71,10 @@ def receive(connection, data):
     host.until(lambda found: stats_of(found) == {"good": 1})
     log = host.wait_for_log("hook_failed")
     assert f'plugin=failing hook=stats error="ValueError: spoiled" where={failing}:4' in log
-    assert "stats_refused" in log
+    assert "stats_invalid" in log
     assert "reason=\"'Bad' is no name for a number" in log
     with host.connect() as client:
         client.sendall(b"x")
         assert read_exactly(client, 1) == b"x"
-    # Looked at every second, told every minute.
-    assert host.log().count("hook_failed") == host.log().count("stats_refused") == 1
+    # Checked every second, logged once a minute.
+    assert host.log().count("hook_failed") == host.log().count("stats_invalid") == 1
