@@ -293,7 +293,7 @@ SHAPES: Mapping[str, Any] = {
     "Latency": status.Latency,
     "The master": status.MasterStatus,
     "A listener": status.ListenerStatus,
-    "The figures of a plugin": status.PluginFigures,
+    "The metrics of a plugin": status.PluginFigures,
     "An event": status.EventStatus,
     "History": status.History,
 }
