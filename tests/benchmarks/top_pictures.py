@@ -35,7 +35,7 @@ SIZE = Size(120, 40)
 LOADERS = 2
 CLIENTS = 150
 
-# An echo with one worker that can be kept from starting, and a few odd failures.
+# An echo with a worker that can be prevented from starting, and occasional failures.
 PLUGIN = """
 import os
 from reactorhost import hookimpl
@@ -52,12 +52,12 @@ def receive(connection, data):
     connection.send(data)
 """
 
-# The fonts that rich names would be fetched from elsewhere; what reads the picture has one of its own.
+# The fonts that rich names would be downloaded; a viewer has its own monospace font.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def load(address: tuple[str, int], seconds: float, seed: int) -> None:
-    """Send messages in waves, and exchange a client now and then, or one whose worker crashed."""
+    """Send messages in waves, and replace a client occasionally or when its worker crashed."""
     chance = random.Random(seed)
     clients = [socket.create_connection(address) for _ in range(CLIENTS)]
     ends = time.monotonic() + seconds
@@ -72,7 +72,7 @@ def load(address: tuple[str, int], seconds: float, seed: int) -> None:
 
 
 def echoes(client: socket.socket, data: bytes) -> bool:
-    """Say whether a message comes back."""
+    """Return whether a message is echoed."""
     try:
         client.sendall(data)
         return bool(client.recv(65536))
@@ -96,7 +96,7 @@ def loaded(address: tuple[str, int], seconds: float) -> Iterator[None]:
 
 
 def watched(host: LiveHost, seconds: float) -> Snapshot:
-    """Watch a host for a time, as the program does; returns what is known at its end."""
+    """Watch a host for a time, as the program does, and return the last snapshot."""
     source = HostSource(host.run_dir / "control.sock", 1.0, time.monotonic())
     snapshot, ends = None, time.monotonic() + seconds
     try:
@@ -110,7 +110,7 @@ def watched(host: LiveHost, seconds: float) -> Snapshot:
 
 
 def trouble(host: LiveHost, cause: Path) -> None:
-    """Let a worker drain and another slot fall into back-off; a client gets an exception."""
+    """Make a worker drain, another slot enter back-off, and a hook raise an exception."""
     with host.connect() as client:
         client.sendall(b"fail")
         client.recv(1)
@@ -134,7 +134,7 @@ def export(snapshot: Snapshot, size: Size, path: Path) -> None:
 
 
 def main() -> None:
-    """Start a host, load it, bring trouble, and write the pictures."""
+    """Start a host, load it, cause failures, and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seconds", type=float, default=150.0, help="how long the load lasts before the pictures")

@@ -1,4 +1,4 @@
-"""What a message costs beside clients that are connected and silent, and beside those that have an idle timeout."""
+"""Cost of a message beside idle clients, with and without an idle timeout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A server of a peer with so many idle clients; as a key it names itself."""
+    """A server of a peer with a number of idle clients."""
 
     peer: str
     idle: int

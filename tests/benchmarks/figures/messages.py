@@ -1,4 +1,4 @@
-"""Small and middling messages: the server's processor time for each, and how many a second."""
+"""Small and medium messages: server processor time for each, and rate."""
 
 from __future__ import annotations
 
