@@ -1,6 +1,6 @@
 """Host any TCP protocol in Python: a master forks workers, plugins handle the bytes.
 
-The names below are the whole public surface, with `reactorhost.hookspecs`, `reactorhost.framing` and
+The names below are the whole public surface, with `reactorhost.api.hookspecs`, `reactorhost.framing` and
 `reactorhost.testing`. They are resolved on first use, so that `reactorhost --help` pays for none of them.
 """
 
@@ -10,8 +10,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reactorhost.connection import CloseReason as CloseReason
-    from reactorhost.connection import Connection as Connection
+    from reactorhost.api.connect_attempt import ConnectAttempt as ConnectAttempt
+    from reactorhost.api.connect_attempt import ConnectFailedError as ConnectFailedError
+    from reactorhost.api.connection import CloseReason as CloseReason
+    from reactorhost.api.connection import Connection as Connection
+    from reactorhost.api.hookspecs import Option as Option
+    from reactorhost.api.hookspecs import hookimpl as hookimpl
+    from reactorhost.api.worker import Worker as Worker
     from reactorhost.framing import DEFAULT_MAX_SIZE as DEFAULT_MAX_SIZE
     from reactorhost.framing import Delimited as Delimited
     from reactorhost.framing import Fixed as Fixed
@@ -19,20 +24,15 @@ if TYPE_CHECKING:
     from reactorhost.framing import FramingError as FramingError
     from reactorhost.framing import LengthPrefixed as LengthPrefixed
     from reactorhost.framing import Lines as Lines
-    from reactorhost.hookspecs import Option as Option
-    from reactorhost.hookspecs import hookimpl as hookimpl
-    from reactorhost.worker.connecting import ConnectFailedError as ConnectFailedError
-    from reactorhost.worker.connecting import Connecting as Connecting
-    from reactorhost.worker.threads import ThreadQueueFullError as ThreadQueueFullError
-    from reactorhost.worker.worker import Worker as Worker
+    from reactorhost.worker.hooks.thread_pool import ThreadQueueFullError as ThreadQueueFullError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_MAX_SIZE",
     "CloseReason",
+    "ConnectAttempt",
     "ConnectFailedError",
-    "Connecting",
     "Connection",
     "Delimited",
     "Fixed",
@@ -48,10 +48,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CloseReason": "reactorhost.connection",
-    "ConnectFailedError": "reactorhost.worker.connecting",
-    "Connecting": "reactorhost.worker.connecting",
-    "Connection": "reactorhost.connection",
+    "CloseReason": "reactorhost.api.connection",
+    "ConnectFailedError": "reactorhost.api.connect_attempt",
+    "ConnectAttempt": "reactorhost.api.connect_attempt",
+    "Connection": "reactorhost.api.connection",
     "DEFAULT_MAX_SIZE": "reactorhost.framing",
     "Delimited": "reactorhost.framing",
     "Fixed": "reactorhost.framing",
@@ -59,10 +59,10 @@ _HOMES = {
     "FramingError": "reactorhost.framing",
     "LengthPrefixed": "reactorhost.framing",
     "Lines": "reactorhost.framing",
-    "Option": "reactorhost.hookspecs",
-    "ThreadQueueFullError": "reactorhost.worker.threads",
-    "Worker": "reactorhost.worker.worker",
-    "hookimpl": "reactorhost.hookspecs",
+    "Option": "reactorhost.api.hookspecs",
+    "ThreadQueueFullError": "reactorhost.worker.hooks.thread_pool",
+    "Worker": "reactorhost.api.worker",
+    "hookimpl": "reactorhost.api.hookspecs",
 }
 
 

@@ -17,7 +17,7 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
 
 if TYPE_CHECKING:
-    from reactorhost.hookspecs import Option
+    from reactorhost.api.hookspecs import Option
 
 _LOAD_SECONDS = 10.0
 
@@ -56,12 +56,12 @@ def show(**flags: Any) -> None:
     """
     from reactorhost.config import resolve
     from reactorhost.config.show import rows
-    from reactorhost.dashboard.screen import show as show_on_screen
-    from reactorhost.dashboard.tables import setting_table
-    from reactorhost.plugins import shown
+    from reactorhost.dashboard.terminal.screen import show as show_on_screen
+    from reactorhost.dashboard.text.tables import setting_table
+    from reactorhost.plugins import option_rows
 
     settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
-    show_on_screen(setting_table([*rows(settings), *shown.rows(settings, _declared(settings))]))
+    show_on_screen(setting_table([*rows(settings), *option_rows.rows(settings, _declared(settings))]))
 
 
 def _declared(settings: Settings) -> dict[str, tuple[Option, ...]]:
@@ -77,8 +77,8 @@ def _named(settings: Settings) -> list[str]:
 
 
 def _check_account(settings: Settings) -> None:
-    from reactorhost.master.unix_files import check_owners
-    from reactorhost.worker.process import resolve_account
+    from reactorhost.master.listen.unix_socket_files import check_owners
+    from reactorhost.system.process import resolve_account
 
     resolve_account(settings.user, settings.group)
     check_owners(settings)

@@ -28,7 +28,7 @@ def connections(as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "connections": rows, "unanswered": unanswered}, indent=2))
     else:
-        from reactorhost.dashboard.tables import connection_lines
+        from reactorhost.dashboard.text.tables import connection_lines
 
         click.echo("\n".join(connection_lines(rows)))
     for worker in unanswered:

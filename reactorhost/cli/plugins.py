@@ -15,7 +15,7 @@ from reactorhost.cli.settings_options import complete_plugins, host_options, loc
 from reactorhost.errors import PluginError, ReactorhostError
 
 if TYPE_CHECKING:
-    from reactorhost.hookspecs import Option
+    from reactorhost.api.hookspecs import Option
 
 _LOAD_SECONDS = 10.0
 
@@ -60,8 +60,8 @@ def _show_all(active: set[str], *, as_json: bool) -> None:
     elif not rows:
         click.echo("no plugin is installed; try: pip install reactorhost-echo")
     else:
-        from reactorhost.dashboard.screen import show
-        from reactorhost.dashboard.tables import plugin_table
+        from reactorhost.dashboard.terminal.screen import show
+        from reactorhost.dashboard.text.tables import plugin_table
 
         show(plugin_table(rows))
 
@@ -72,7 +72,7 @@ def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
     Raises:
         PluginError: it is not there, or cannot be loaded; what is known of it is shown before.
     """
-    from reactorhost.dashboard.plugin_page import lines
+    from reactorhost.dashboard.text.plugin_page import lines
     from reactorhost.plugins.inspection import describe
     from reactorhost.plugins.sample import sample
 

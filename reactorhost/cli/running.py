@@ -11,7 +11,7 @@ from reactorhost.cli.app import traceback_option
 from reactorhost.cli.settings_options import host_options, location_from
 
 if TYPE_CHECKING:
-    from reactorhost.dashboard.progress import ProgressView
+    from reactorhost.dashboard.text.progress import ProgressView
 
 
 @click.command()
@@ -50,7 +50,7 @@ def reopen(**flags: Any) -> None:
 
 
 def _ask_and_show(flags: dict[str, Any], verb: str, title: str, **fields: object) -> client.Message:
-    from reactorhost.dashboard.progress import ProgressView
+    from reactorhost.dashboard.text.progress import ProgressView
 
     location = location_from(flags)
     with ProgressView(title) as view:

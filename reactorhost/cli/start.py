@@ -60,7 +60,7 @@ def _fill_standard_descriptors() -> None:
 
 
 def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
-    from reactorhost.master.requests import Launch
+    from reactorhost.master.admin.commands import Launch
 
     environment = {name: value for name, value in os.environ.items() if name.startswith("REACTORHOST_")}
     terminal = _terminal() if not settings.daemon else None
@@ -96,7 +96,7 @@ def _gone(terminal: int) -> bool:
 
 
 def _show_banner(document: Any) -> None:
-    from reactorhost.dashboard.banner import banner
+    from reactorhost.dashboard.text.banner import banner
 
     try:
         click.echo(banner(document))

@@ -24,9 +24,9 @@ def status(as_json: bool, **flags: Any) -> None:
         click.echo(json.dumps(document, indent=2))
         return
 
-    from reactorhost.dashboard.page import brief
-    from reactorhost.dashboard.screen import print_lines, speaks_utf8
-    from reactorhost.dashboard.view import View
+    from reactorhost.dashboard.model.view import View
+    from reactorhost.dashboard.terminal.screen import print_lines, speaks_utf8
+    from reactorhost.dashboard.text.page import brief
 
     view = View(ascii=not speaks_utf8(os.environ))
     print_lines(lambda width: brief(document, view, width))

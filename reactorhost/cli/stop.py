@@ -93,7 +93,7 @@ def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
 
 def _follow(sock: socket.socket, pidfd: int) -> bool:
     """Show progress until the process is gone; False when nothing is heard of it for long."""
-    from reactorhost.dashboard.progress import ProgressView
+    from reactorhost.dashboard.text.progress import ProgressView
 
     reading: list[Any] = [pidfd, sock]
     pending = b""

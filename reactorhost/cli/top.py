@@ -19,9 +19,9 @@ from reactorhost.cli.settings_options import host_options, location_from
 from reactorhost.errors import ReactorhostError, UsageError
 
 if TYPE_CHECKING:
-    from reactorhost.dashboard.source import Source
-    from reactorhost.dashboard.view import View
-    from reactorhost.status import StatusDocument
+    from reactorhost.dashboard.model.source import Source
+    from reactorhost.dashboard.model.view import View
+    from reactorhost.ipc.status import StatusDocument
 
 
 @click.command()
@@ -50,7 +50,7 @@ def top(**flags: Any) -> None:
 
     Keys are on the screen, ? shows all. Without a terminal it prints lines as with -b.
     """
-    from reactorhost.dashboard.live import is_terminal
+    from reactorhost.dashboard.live.live_view import is_terminal
 
     view = _view(flags)
     if flags["once"]:
@@ -67,9 +67,9 @@ def top(**flags: Any) -> None:
 
 
 def _view(flags: Mapping[str, Any]) -> View:
-    from reactorhost.dashboard.columns import BY_NAME, chosen
-    from reactorhost.dashboard.screen import speaks_utf8
-    from reactorhost.dashboard.view import View
+    from reactorhost.dashboard.live.columns import BY_NAME, chosen
+    from reactorhost.dashboard.model.view import View
+    from reactorhost.dashboard.terminal.screen import speaks_utf8
     from reactorhost.errors import did_you_mean
 
     columns = tuple(name.strip().lower() for name in flags["columns"].split(",") if name.strip())
@@ -89,8 +89,8 @@ def _view(flags: Mapping[str, Any]) -> View:
 
 
 def _source(flags: Mapping[str, Any]) -> Source:
-    from reactorhost.dashboard.recording import records
-    from reactorhost.dashboard.source import HostSource, RecordedSource
+    from reactorhost.dashboard.model.recording import records
+    from reactorhost.dashboard.model.source import HostSource, RecordedSource
 
     if flags["replay"] is not None:
         return RecordedSource(records(flags["replay"]), flags["speed"], time.monotonic())
@@ -101,7 +101,7 @@ def _source(flags: Mapping[str, Any]) -> Source:
 
 
 def _recorder(flags: Mapping[str, Any], stack: ExitStack) -> Any:
-    from reactorhost.dashboard.recording import Recorder
+    from reactorhost.dashboard.model.recording import Recorder
 
     if flags["record"] is None:
         return lambda document: None
@@ -116,8 +116,8 @@ def _print_once(flags: Mapping[str, Any], view: View) -> None:
     if flags["as_json"]:
         click.echo(json.dumps(document, indent=2))
         return
-    from reactorhost.dashboard.page import full
-    from reactorhost.dashboard.screen import print_lines
+    from reactorhost.dashboard.terminal.screen import print_lines
+    from reactorhost.dashboard.text.page import full
 
     print_lines(lambda width: full(document, view, width), flags["color"])
 
@@ -126,7 +126,7 @@ def _document(flags: Mapping[str, Any]) -> StatusDocument:
     if flags["replay"] is None:
         document: StatusDocument = client.ask(location_from(dict(flags)), "status")["document"]
         return document
-    from reactorhost.dashboard.recording import records
+    from reactorhost.dashboard.model.recording import records
 
     newest = deque(records(flags["replay"]), maxlen=1)
     if not newest:
@@ -135,7 +135,7 @@ def _document(flags: Mapping[str, Any]) -> StatusDocument:
 
 
 def _print_lines(flags: Mapping[str, Any], source: Source, record: Any) -> None:
-    from reactorhost.dashboard.batch import JsonLines, Lines, follow
+    from reactorhost.dashboard.text.batch import JsonLines, Lines, follow
 
     show = JsonLines(click.echo) if flags["as_json"] else Lines(_names(flags), click.echo)
 
@@ -151,9 +151,9 @@ def _names(flags: Mapping[str, Any]) -> list[str]:
 
 
 def _show(flags: Mapping[str, Any], view: View, source: Source, record: Any) -> None:
-    from reactorhost.dashboard import live
-    from reactorhost.dashboard.paint import Painter
-    from reactorhost.dashboard.screen import color_system
-    from reactorhost.dashboard.terminal import Terminal
+    from reactorhost.dashboard.live import live_view
+    from reactorhost.dashboard.terminal.paint import Painter
+    from reactorhost.dashboard.terminal.screen import color_system
+    from reactorhost.dashboard.terminal.terminal import Terminal
 
-    live.show(source, view, Terminal(0, 1), Painter(color_system(flags["color"])), record)
+    live_view.show(source, view, Terminal(0, 1), Painter(color_system(flags["color"])), record)

@@ -57,7 +57,7 @@ def check_certificates(settings: Settings) -> list[str]:
         if service.tls is None:
             continue
         # Here and not above: whoever speaks no TLS does without it.
-        from reactorhost.worker.tls import ServerTls
+        from reactorhost.tls.context import ServerTls
 
         try:
             loaded = ServerTls(service.tls, settings.where(f"service.{service.name}.certificate"))

@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields
-from reactorhost.master.forked import leave_forked
-from reactorhost.status import StatusDocument
+from reactorhost.ipc.status import StatusDocument
+from reactorhost.system.forked import leave_forked
 
 
 @dataclass(frozen=True, slots=True)

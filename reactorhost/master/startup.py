@@ -12,18 +12,18 @@ from collections.abc import Callable
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import error_of_system
+from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import AppendHandler, EventLog
-from reactorhost.master.binding import AddressInUseError
-from reactorhost.master.control import ControlServer
-from reactorhost.master.events import EventRing
-from reactorhost.master.listeners import Listeners
-from reactorhost.master.master import Master
-from reactorhost.master.requests import Launch, Requests
+from reactorhost.master.admin.commands import AdminCommands, Launch
+from reactorhost.master.admin.control_server import ControlServer
+from reactorhost.master.listen.bind import AddressInUseError
+from reactorhost.master.listen.listeners import Listeners
+from reactorhost.master.listen.unix_socket_files import check_owners
 from reactorhost.master.rundir import RunDirectory
-from reactorhost.master.unix_files import check_owners
+from reactorhost.master.stats.events import EventRing
+from reactorhost.master.supervisor import Supervisor
 from reactorhost.reactor import Reactor
-from reactorhost.status import StatusDocument
-from reactorhost.worker import process
+from reactorhost.system import process
 from reactorhost.worker.boot import open_log
 
 _LEFTOVER_SECONDS = 3.0
@@ -82,13 +82,15 @@ def _supervise(
         _bind(listeners, rundir)
         reactor = Reactor()
         log = EventRing(logging.getLogger("reactorhost"))
-        master = Master(reactor, settings, account, listeners, rundir, log, log_file, banner_first)
-        _serve_requests(master, Requests(master, launch, log), reactor, rundir, log)
+        master = Supervisor(reactor, settings, account, listeners, rundir, log, log_file, banner_first)
+        _serve_requests(master, AdminCommands(master, launch, log), reactor, rundir, log)
     finally:
         listeners.close()
 
 
-def _serve_requests(master: Master, requests: Requests, reactor: Reactor, rundir: RunDirectory, log: EventLog) -> None:
+def _serve_requests(
+    master: Supervisor, requests: AdminCommands, reactor: Reactor, rundir: RunDirectory, log: EventLog
+) -> None:
     """Let the master run while signals and the control socket can ask something of it."""
     control = ControlServer(reactor, rundir.control_socket, requests.verbs(), log)
     master.close_in_children(control.close_inherited)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
-from reactorhost.connection import CloseReason, Connection
+from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.errors import BootError
-from reactorhost.plugins import onion, plain, tracebacks
-from reactorhost.plugins.blame import Blame, blame_among
+from reactorhost.plugins import plain_calls, tracebacks, wrappers
+from reactorhost.plugins.attribution import Attribution, blame_among
 from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Implementation, Registry
@@ -39,7 +39,7 @@ class Chain:
     drain: Callable[[Connection], Any]
     has_drain: bool
     awaits: bool
-    _blame: Blame
+    _blame: Attribution
 
     def blame(self, error: BaseException) -> str:
         """Return the name of the plugin whose hook raised, or `?`."""
@@ -66,14 +66,14 @@ class WorkerHooks:
     worker_stop: Callable[[WorkerOf], Any]
     awaits: bool
     stats: Sequence[Implementation]
-    blame: Blame
+    blame: Attribution
 
 
-Around = Callable[[str, str, onion.Call], onion.Call]
+Around = Callable[[str, str, wrappers.Call], wrappers.Call]
 """Called with a plugin's name, a hook's, and the call of it; returns what is called in its place."""
 
 
-def as_it_is(plugin: str, hook: str, call: onion.Call) -> onion.Call:
+def as_it_is(plugin: str, hook: str, call: wrappers.Call) -> wrappers.Call:
     """Put nothing around a hook."""
     return call
 
@@ -105,12 +105,12 @@ def resolve_one(
     def found(hook: str) -> list[Implementation]:
         return [implementations[hook]] if hook in implementations else []
 
-    return _chain(found, Blame([plugin], {}), on_error, around)
+    return _chain(found, Attribution([plugin], {}), on_error, around)
 
 
 def _chain(
     implementations: Callable[[str], list[Implementation]],
-    blame: Blame,
+    blame: Attribution,
     on_error: Callable[[str, str, Connection, Exception], object],
     around: Around,
 ) -> Chain:
@@ -123,7 +123,7 @@ def _chain(
         close=composed.every_guarded(close, on_error),
         drain=composed.every_guarded(drain, on_error),
         has_drain=bool(drain),
-        awaits=calls is not plain,
+        awaits=calls is not plain_calls,
         _blame=blame,
     )
 
@@ -153,7 +153,7 @@ def resolve_worker(
     return WorkerHooks(
         worker_start=calls.guarded("?", "worker_start", start, refuse_boot),
         worker_stop=composed.every_guarded(stops, tell),
-        awaits=calls is not plain,
+        awaits=calls is not plain_calls,
         stats=registry.implementations("stats"),
         blame=blame,
     )
@@ -173,22 +173,22 @@ def _with_own_worker(found: Implementation) -> Implementation:
 class Calls(Protocol):
     """The ways to combine hooks: `plugins.plain`, or `plugins.awaiting` when some are async."""
 
-    def first_result(self, calls: Sequence[onion.Call], /) -> onion.Call: ...
-    def every_result(self, calls: Sequence[onion.Call], /) -> onion.Call: ...
-    def wrapped(self, wrapper: onion.Call, inner: onion.Call, /) -> onion.Call: ...
-    def guarded(self, plugin: str, hook: str, function: onion.Call, on_error: OnError, /) -> onion.Call: ...
+    def first_result(self, calls: Sequence[wrappers.Call], /) -> wrappers.Call: ...
+    def every_result(self, calls: Sequence[wrappers.Call], /) -> wrappers.Call: ...
+    def wrapped(self, wrapper: wrappers.Call, inner: wrappers.Call, /) -> wrappers.Call: ...
+    def guarded(self, plugin: str, hook: str, function: wrappers.Call, on_error: OnError, /) -> wrappers.Call: ...
     def guarded_wrapper(
-        self, plugin: str, hook: str, wrapper: onion.Call, inner: onion.Call, on_error: OnError, /
-    ) -> onion.Call: ...
+        self, plugin: str, hook: str, wrapper: wrappers.Call, inner: wrappers.Call, on_error: OnError, /
+    ) -> wrappers.Call: ...
 
 
 def _calls_for(implementations: Iterable[Implementation]) -> Calls:
     if not any(found.hook.awaits for found in implementations):
-        return plain
+        return plain_calls
     # Only here: a worker without async hooks does not pay for asyncio.
-    from reactorhost.plugins import awaiting
+    from reactorhost.plugins import async_calls
 
-    return awaiting
+    return async_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +199,8 @@ class _Composition:
     around: Around
 
     def wrapped(
-        self, implementations: Sequence[Implementation], combined: Callable[[Sequence[onion.Call]], onion.Call]
-    ) -> onion.Call:
+        self, implementations: Sequence[Implementation], combined: Callable[[Sequence[wrappers.Call]], wrappers.Call]
+    ) -> wrappers.Call:
         """Return a callable of all of one hook; what is raised comes out of it."""
         call = combined([self._put(found, found.call) for found in implementations if not found.hook.wraps])
         for found in reversed(implementations):
@@ -208,7 +208,7 @@ class _Composition:
                 call = self._put(found, self.calls.wrapped(found.call, call))
         return call
 
-    def every_guarded(self, implementations: Sequence[Implementation], on_error: OnError) -> onion.Call:
+    def every_guarded(self, implementations: Sequence[Implementation], on_error: OnError) -> wrappers.Call:
         """Return a callable of all of one hook that reaches every plugin; what one raises goes to `on_error`."""
         calls = [
             self.calls.guarded(found.plugin.name, found.hook.name, self._put(found, found.call), on_error)
@@ -223,7 +223,7 @@ class _Composition:
                 call = self._put(found, around_all)
         return call
 
-    def _put(self, found: Implementation, call: onion.Call) -> onion.Call:
+    def _put(self, found: Implementation, call: wrappers.Call) -> wrappers.Call:
         return self.around(found.plugin.name, found.hook.name, call)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from reactorhost.api.hookspecs import PROJECT
 from reactorhost.errors import PluginError
-from reactorhost.hookspecs import PROJECT
 from reactorhost.plugins.identity import PluginIdentity
 
 _ABOUT_HOST = re.compile(rf"\s*{PROJECT}(?![A-Za-z0-9]|[-_.]+[A-Za-z0-9])", re.IGNORECASE)

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 from pluggy import HookimplOpts
 
-from reactorhost import hookspecs
+from reactorhost.api import hookspecs
+from reactorhost.api.hookspecs import PROJECT
 from reactorhost.errors import PluginError, did_you_mean
-from reactorhost.hookspecs import PROJECT
 from reactorhost.plugins.identity import PluginIdentity
 
 _MARK = f"{PROJECT}_impl"

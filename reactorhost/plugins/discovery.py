@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from reactorhost.api.hookspecs import PROJECT
 from reactorhost.errors import PluginError, did_you_mean
-from reactorhost.hookspecs import PROJECT
 from reactorhost.plugins.identity import PluginIdentity
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reactorhost.errors import PluginError
-from reactorhost.plugins import onion, tracebacks
+from reactorhost.plugins import tracebacks, wrappers
 from reactorhost.plugins.identity import PluginIdentity
 
 OnError = Callable[[str, str, Any, Exception], object]
@@ -44,11 +44,11 @@ def guarded_ends(
     the hook's first argument, the generator and the result, and returns a tuple of the wrapper's own, or None.
     """
 
-    def started(*arguments: Any) -> onion.Wrapper:
-        return onion.start(wrapper, *arguments)
+    def started(*arguments: Any) -> wrappers.Wrapper:
+        return wrappers.start(wrapper, *arguments)
 
-    def finished(_subject: Any, generator: onion.Wrapper, result: Any) -> tuple[Any]:
-        return (onion.finish(generator, result),)
+    def finished(_subject: Any, generator: wrappers.Wrapper, result: Any) -> tuple[Any]:
+        return (wrappers.finish(generator, result),)
 
     return guarded(plugin, hook, started, on_error), guarded(plugin, hook, finished, on_error)
 

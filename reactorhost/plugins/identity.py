@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reactorhost.hookspecs import Option
+from reactorhost.api.hookspecs import Option
 
 
 @dataclass(frozen=True, slots=True)

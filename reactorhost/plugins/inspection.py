@@ -22,8 +22,8 @@ from typing import Any, NoReturn
 
 import click
 
+from reactorhost.api.hookspecs import OPTION_TYPES, Option
 from reactorhost.errors import PluginError, ReactorhostError
-from reactorhost.hookspecs import OPTION_TYPES, Option
 from reactorhost.plugins import commands
 from reactorhost.plugins.description import description
 from reactorhost.plugins.discovery import find, installed

@@ -10,10 +10,10 @@ import re
 import stat
 from collections.abc import Callable, Mapping
 
+from reactorhost.api.hookspecs import Option
 from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
 from reactorhost.config.values import SWITCH
 from reactorhost.errors import did_you_mean
-from reactorhost.hookspecs import Option
 
 _MOST_BYTES = 64 << 10
 _MOST_SHOWN = 200

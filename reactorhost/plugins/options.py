@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from reactorhost.api.hookspecs import Option
 from reactorhost.config.plugin_values import Text
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Origin, Source
 from reactorhost.errors import PluginError, did_you_mean
-from reactorhost.hookspecs import Option
 from reactorhost.plugins import option_values
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin

@@ -8,7 +8,7 @@ from typing import Any
 
 import pluggy
 
-from reactorhost import hookspecs
+from reactorhost.api import hookspecs
 from reactorhost.errors import PluginError
 from reactorhost.plugins.contract import HOOKS, Hook, scan
 from reactorhost.plugins.identity import LoadedPlugin

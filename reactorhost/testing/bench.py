@@ -17,30 +17,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from reactorhost import __version__
-from reactorhost.connection import CloseReason, Connection
+from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.hookspecs import hookimpl
+from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
-from reactorhost.hookspecs import hookimpl
+from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins import chain, framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.scoreboard import Counters
-from reactorhost.testing.dialling import PaperDialler
+from reactorhost.testing.fake_dialer import FakeDialer
+from reactorhost.testing.fakes import FakeDatagramSocket, FakeReactor, FakeSocket
 from reactorhost.testing.live import HostFailedError
-from reactorhost.testing.paper import PaperDatagrams, PaperReactor, PaperSocket
-from reactorhost.worker.inbox import Inbox
-from reactorhost.worker.numbers import Numbers, Values
-from reactorhost.worker.outbound import Outbounds
-from reactorhost.worker.port import DatagramPort
-from reactorhost.worker.service import Limits, RunningService, Surroundings
-from reactorhost.worker.stopwatch import Stopwatch
-from reactorhost.worker.threads import Threads
-from reactorhost.worker.transport import Phase, StreamTransport
-from reactorhost.worker.views import Views
-from reactorhost.worker.worker import Worker
+from reactorhost.worker.context import Limits, WorkerContext
+from reactorhost.worker.facades import WorkerFacades
+from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.metrics import Metrics, Values
+from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.outbound.connections import OutboundConnections
+from reactorhost.worker.service import RunningService
+from reactorhost.worker.stream.dispatch import Dispatcher
+from reactorhost.worker.stream.transport import CloseState, StreamTransport
+from reactorhost.worker.udp.socket import UdpSocket
 
 if TYPE_CHECKING:
-    from reactorhost.testing.paper_loop import PaperLoop
-    from reactorhost.worker.lanes import Lanes
+    from reactorhost.testing.fake_event_loop import FakeEventLoop
+    from reactorhost.worker.hooks.hook_queue import HookQueues
 
 Result = TypeVar("Result")
 
@@ -62,7 +63,7 @@ class BenchClient:
         closed: the reason that the `close` hook was given, or None while the connection lives.
     """
 
-    def __init__(self, bench: PluginBench, sock: PaperSocket, transport: StreamTransport, *, ends_too: bool) -> None:
+    def __init__(self, bench: PluginBench, sock: FakeSocket, transport: StreamTransport, *, ends_too: bool) -> None:
         self.connection = transport.connection
         self.closed: CloseReason | None = None
         self._bench = bench
@@ -110,7 +111,7 @@ class BenchClient:
 
     def answer_close(self) -> bool:
         """End in answer to the plugin's close; returns whether there was something to do."""
-        if not self._ends_too or self._transport.phase is not Phase.LINGERING:
+        if not self._ends_too or self._transport.phase is not CloseState.LINGERING:
             return False
         self._socket.ended = True
         self._socket.incoming.append(b"")
@@ -149,18 +150,18 @@ class PluginBench:
         self._named = plugins
         self._tables = options or {}
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
-        self._reactor = PaperReactor()
+        self._reactor = FakeReactor()
         self._clients: dict[int, BenchClient] = {}
-        self._ports: list[DatagramPort] = []
+        self._ports: list[UdpSocket] = []
         self._failures: list[Exception] = []
         self._thread_done = threading.Event()
         # One thread, so that the order of what it does is the same each time.
-        self._threads = Threads(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
+        self._threads = ThreadPool(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self.outbound: list[BenchClient] = []
         self._refused: dict[str, str] = {}
         self._running = False
         # Only with async hooks.
-        self._loop: PaperLoop | None = None
+        self._loop: FakeEventLoop | None = None
         self._minutes = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -189,7 +190,7 @@ class PluginBench:
     def connect(self, peer: tuple[str, int] | None = None, *, ends_too: bool = True) -> BenchClient:
         """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
         assert self._running, "the bench was not started, or has stopped"
-        sock = PaperSocket()
+        sock = FakeSocket()
         self._reactor.sockets[sock.fileno()] = sock
 
         def accepted() -> BenchClient:
@@ -214,10 +215,10 @@ class PluginBench:
         assert self._running, "the bench was not started, or has stopped"
         if len(data) > _MOST_DATAGRAM_BYTES:
             raise ValueError(f"a datagram has room for {_MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
-        sock = PaperDatagrams()
+        sock = FakeDatagramSocket()
         self._reactor.sockets[sock.fileno()] = sock
         sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._ports))))
-        port = self._service.port(sock, lambda: None)
+        port = self._service.udp_socket(sock, lambda: None)
         self._ports.append(port)
         port.open()
         self.settle()
@@ -242,9 +243,9 @@ class PluginBench:
         """
         name = plugin or self.worker.plugin
         # Each time as if a minute had passed, so that everything is told.
-        gauged = self._numbers.gauged(next(self._minutes) * 60.0)
+        gauged = self._metrics.gauged(next(self._minutes) * 60.0)
         self._raise_failures()
-        return {**gauged.get(name, {}), **self._numbers.counted().get(name, {})}
+        return {**gauged.get(name, {}), **self._metrics.counted().get(name, {})}
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
@@ -260,7 +261,7 @@ class PluginBench:
         self._turn_until_quiet()
         self._within(self._close_all)
         self._let_pass(_FAREWELL_SECONDS)
-        self._views.cancel_timers()
+        self._facades.cancel_timers()
         self._call(self._hooks.worker_stop)
         if self._loop is not None:
             self._loop.end()
@@ -272,7 +273,7 @@ class PluginBench:
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
         for port in self._ports:
             port.abandon()
-        self._outbounds.leave(_FAREWELL_SECONDS)
+        self._outbound.leave(_FAREWELL_SECONDS)
 
     def settle(self) -> None:
         """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
@@ -295,44 +296,44 @@ class PluginBench:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
         reactor = cast("Any", self._reactor)
-        tally = Counters(pid=os.getpid())
-        surroundings = Surroundings(
+        counters = Counters(pid=os.getpid())
+        context = WorkerContext(
             reactor,
-            tally,
-            Inbox(reactor, tally),
+            counters,
+            Dispatcher(reactor, counters),
             itertools.count(1),
             self._hook_failed,
-            Stopwatch(reactor, lambda timed: None),
+            HookTiming(reactor, lambda timed: None),
             EventLog(logging.getLogger("reactorhost")),
-            self._lanes(plugins),
+            self._hook_queues(plugins),
         )
         new_framing = framings.of_plugins("default", plugins)
-        self._service = RunningService("default", [*plugins, watcher], surroundings, self._limits, new_framing)
+        self._service = RunningService.of_plugins("default", [*plugins, watcher], context, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
-        self._numbers = Numbers(self._hooks.stats, self._hook_failed, self._stats_refused)
-        self._outbounds = Outbounds(surroundings, self._limits, PaperDialler(self._reached, self._refused))
-        self._views = Views(
+        self._metrics = Metrics(self._hooks.stats, self._hook_failed, self._stats_invalid)
+        self._outbound = OutboundConnections(context, self._limits, FakeDialer(self._reached, self._refused))
+        self._facades = WorkerFacades(
             0,
             1,
             (self._service,),
             cast("Any", self._reactor),
             self._threads,
-            self._numbers,
-            self._outbounds,
+            self._metrics,
+            self._outbound,
             self._hook_failed,
         )
-        self.worker = self._views.of(plugins[0].name if plugins else "(bench)")
+        self.worker = self._facades.of(plugins[0].name if plugins else "(bench)")
         self._call(self._hooks.worker_start)
 
-    def _lanes(self, plugins: Sequence[LoadedPlugin]) -> Lanes | None:
+    def _hook_queues(self, plugins: Sequence[LoadedPlugin]) -> HookQueues | None:
         """Make what async hooks run in, if there are any."""
         if not any(plugin.awaits for plugin in plugins):
             return None
-        from reactorhost.testing.paper_loop import PaperLoop
-        from reactorhost.worker.lanes import Lanes
+        from reactorhost.testing.fake_event_loop import FakeEventLoop
+        from reactorhost.worker.hooks.hook_queue import HookQueues
 
-        self._loop = PaperLoop(self._turn, lambda: self._reactor.now)
-        return Lanes(self._left_behind)
+        self._loop = FakeEventLoop(self._turn, lambda: self._reactor.now)
+        return HookQueues(self._left_behind)
 
     def _left_behind(self, connection: Connection) -> None:
         self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
@@ -342,7 +343,7 @@ class PluginBench:
         return call() if self._loop is None else self._loop.call(call)
 
     def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
-        returned = hook(self._views.of)
+        returned = hook(self._facades.of)
         if self._hooks.awaits:
             assert self._loop is not None
             self._loop.complete(returned)
@@ -388,18 +389,18 @@ class PluginBench:
             moved = client.answer_close() or moved
         return moved
 
-    def _reached(self, sock: PaperSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
+    def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
         self._reactor.sockets[sock.fileno()] = sock
         transport = connected()
         far_end = BenchClient(self, sock, transport, ends_too=True)
-        (service,) = (each for each in self._outbounds.services if transport in each.transports)
-        close = service.chain.close
+        (service,) = (each for each in self._outbound.services if transport in each.transports)
+        close = service.context.chain.close
 
         def closed(connection: Connection, reason: CloseReason) -> None:
             far_end.closed = reason
             close(connection, reason)
 
-        service.chain = replace(service.chain, close=closed)
+        service.context.chain = replace(service.context.chain, close=closed)
         self.outbound.append(far_end)
         return transport
 
@@ -414,7 +415,7 @@ class PluginBench:
         error.add_note(f"raised in {hook} of plugin {plugin}" + (f" for {connection!r}" if connection else ""))
         self._failures.append(error)
 
-    def _stats_refused(self, plugin: str, reason: str) -> None:
+    def _stats_invalid(self, plugin: str, reason: str) -> None:
         self._hook_failed(plugin, "stats", None, ValueError(reason))
 
 

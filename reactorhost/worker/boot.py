@@ -7,13 +7,13 @@ import os
 
 from reactorhost import logs
 from reactorhost.config.settings import Settings
+from reactorhost.ipc.worker_spec import WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
-from reactorhost.worker import process
+from reactorhost.system import process
 from reactorhost.worker.life import WorkerLife
-from reactorhost.worker.task import WorkerTask
 
 
-def run_worker(task: WorkerTask, stack_descriptor: int) -> int:
+def run_worker(task: WorkerSpec, stack_descriptor: int) -> int:
     """Be a worker from the fork to its end; signals are still blocked. Returns the exit status."""
     process.reset_signals()
     process.name_process(f"rh-worker-{task.slot}")

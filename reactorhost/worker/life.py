@@ -9,24 +9,24 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 
-from reactorhost.connection import CloseReason
+from reactorhost.api.connection import CloseReason
 from reactorhost.errors import ReactorhostError
-from reactorhost.jsonline import JsonLine, Message
+from reactorhost.ipc.jsonlines import JsonLine, Message
+from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp
-from reactorhost.worker import watching
-from reactorhost.worker.alarm import Alarm
-from reactorhost.worker.assembly import Assembler, Assembly
-from reactorhost.worker.complaints import Complaints
-from reactorhost.worker.entrances import Entrances
-from reactorhost.worker.figures import Figures
-from reactorhost.worker.intake import Intake
-from reactorhost.worker.listing import Listing
-from reactorhost.worker.messages import Order, Report
-from reactorhost.worker.task import BorrowedListener, WorkerTask
-from reactorhost.worker.threads import Threads
-from reactorhost.worker.watchdog import Watchdog
+from reactorhost.worker import progress
+from reactorhost.worker.accept.acceptor import Acceptor
+from reactorhost.worker.accept.slot_sockets import SlotSockets
+from reactorhost.worker.builder import WorkerBuilder, WorkerParts
+from reactorhost.worker.hooks.hook_errors import ErrorReporter
+from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.monitor.alarm import Alarm
+from reactorhost.worker.monitor.connection_list import Listing
+from reactorhost.worker.monitor.stats_publisher import StatsPublisher
+from reactorhost.worker.monitor.watchdog import Watchdog
 
 _FAREWELL_SECONDS = 1.0
 _MOST_NAMES = 10
@@ -44,23 +44,23 @@ class Stage(enum.Enum):
 class WorkerLife:
     """One worker process, seen from inside."""
 
-    _assembly: Assembly
-    _entrances: Entrances
+    _parts: WorkerParts
+    _slot_sockets: SlotSockets
 
-    def __init__(self, task: WorkerTask, log: EventLog, log_file: AppendHandler) -> None:
+    def __init__(self, task: WorkerSpec, log: EventLog, log_file: AppendHandler) -> None:
         self._task = task
         self._log = log
         self._log_file = log_file
         self._stage = Stage.BOOTING
         self._reactor = Reactor()
-        self._figures = Figures(self._reactor, task.scoreboard, task.page, self._set_timed)
-        self._tally = self._figures.tally
+        self._figures = StatsPublisher(self._reactor, task.scoreboard, task.page, self._set_timed)
+        self._counters = self._figures.counters
         self._line = JsonLine(self._reactor, task.master_line, self)
-        self._complaints = Complaints(self._reactor, self._figures, log, self._line.send)
-        self._intake = Intake(self._reactor, self._tally, log, task.settings.max_connections)
+        self._error_reporter = ErrorReporter(self._reactor, self._counters, self._figures.timing, log, self._line.send)
+        self._acceptor = Acceptor(self._reactor, self._counters, log, task.settings.max_connections)
         self._wake_up = WakeUp(self._reactor, self._deliver)
-        self._threads = Threads(
-            task.settings.threads, task.settings.thread_queue, self._complaints.hook_failed, self._wake_up.wake
+        self._threads = ThreadPool(
+            task.settings.threads, task.settings.thread_queue, self._error_reporter.hook_failed, self._wake_up.wake
         )
         self._thread_seconds = _FAREWELL_SECONDS
         self._leave_at: float | None = None
@@ -77,47 +77,47 @@ class WorkerLife:
         except ReactorhostError as error:
             self._line.send({"report": Report.FAILED, **error.as_fields()})
             return error.exit_status
-        self._serve_and_drain(self._assembly)
-        self._leave(self._assembly)
+        self._serve_and_drain(self._parts)
+        self._leave(self._parts)
         return 0
 
     def _boot(self) -> None:
-        self._assembly = Assembler(
+        self._parts = WorkerBuilder(
             self._task,
             self._reactor,
             self._figures,
             self._threads,
-            self._complaints,
+            self._error_reporter,
             self._log,
             self._line.send,
             self._connection_ended,
         ).assemble()
-        self._entrances = Entrances(self._intake, self._assembly.services, self._released)
-        self._assembly.call(self._assembly.hooks.worker_start)
+        self._slot_sockets = SlotSockets(self._acceptor, self._parts.services, self._released)
+        self._parts.call(self._parts.hooks.worker_start)
 
-    def _serve_and_drain(self, assembly: Assembly) -> None:
-        self._figures.start([plugin.name for plugin in assembly.plugins])
-        assembly.bulletin.start()
+    def _serve_and_drain(self, parts: WorkerParts) -> None:
+        self._figures.start([plugin.name for plugin in parts.plugins])
+        parts.metrics_report.start()
         self._reactor.call_soon(self._tell_ready)
         limit = self._task.settings.slow_hook
-        self._watchdog = watching.watchdog(assembly, self._reactor, self._alarm, self._tally, limit, self._log)
+        self._watchdog = progress.watchdog(parts, self._reactor, self._alarm, self._counters, limit, self._log)
         if self._watchdog is not None:
             self._watchdog.start()
-        if assembly.guest is None:
+        if parts.bridge is None:
             self._reactor.run()
         elif self._stage is not Stage.LEAVING:
             # Told to leave while worker_start still waited for something.
-            assembly.guest.run()
+            parts.bridge.run()
         if self._watchdog is not None:
             self._watchdog.stop()
 
-    def _leave(self, assembly: Assembly) -> None:
-        assembly.call(assembly.hooks.worker_stop)
+    def _leave(self, parts: WorkerParts) -> None:
+        parts.call(parts.hooks.worker_stop)
         self._tell_abandoned()
-        assembly.bulletin.tell_last()
-        stubborn = [] if assembly.guest is None else assembly.guest.close(self._seconds_left(2.7))
-        if stubborn:
-            self._log.warning("tasks_left_behind", count=len(stubborn), tasks=",".join(stubborn))
+        parts.metrics_report.tell_last()
+        unfinished = [] if parts.bridge is None else parts.bridge.close(self._seconds_left(2.7))
+        if unfinished:
+            self._log.warning("tasks_left_behind", count=len(unfinished), tasks=",".join(unfinished))
         self._figures.store()
 
     def _close_in_fork(self) -> None:
@@ -127,13 +127,13 @@ class WorkerLife:
         self._line.close_inherited()
         self._wake_up.close_inherited()
         if self._stage is not Stage.BOOTING:
-            self._entrances.close_inherited()
+            self._slot_sockets.close_inherited()
         for each in self._task.listeners:
             each.socket.close()
 
     def _tell_ready(self) -> None:
         if self._stage is Stage.BOOTING:
-            plugins = [_described(plugin) for plugin in self._assembly.plugins]
+            plugins = [_described(plugin) for plugin in self._parts.plugins]
             self._line.send({"report": Report.READY, "plugins": plugins})
 
     # Orders.
@@ -146,25 +146,25 @@ class WorkerLife:
             case Order.ADOPT:
                 self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
-                self._entrances.release(message["slot"])
+                self._slot_sockets.release(message["slot"])
             case Order.DRAIN:
                 self._drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:
-                transports = (*self._assembly.transports(), *self._assembly.outbounds.transports())
+                transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 Listing(self._reactor, message["request"], self._line.send).tell(transports)
             case Order.REOPEN:
                 self._reopen()
 
     def line_closed(self, line: JsonLine) -> None:
         """Leave: the master is gone, and with it everybody who could take the queues over."""
-        self._log.warning("master_gone", connections=self._tally.connections)
+        self._log.warning("master_gone", connections=self._counters.connections)
         self._drain(self._task.settings.stop_timeout, final=True)
 
     def _serve(self) -> None:
         if self._stage is Stage.BOOTING:
             self._stage = Stage.SERVING
             for each in self._task.listeners:
-                self._entrances.add(each)
+                self._slot_sockets.add(each)
 
     def _adopt(self, slot: int, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
@@ -175,10 +175,10 @@ class WorkerLife:
         if short or self._stage is not Stage.SERVING:
             for sock in sockets:
                 sock.close()
-            self._entrances.release(slot)
+            self._slot_sockets.release(slot)
             return
         for each, sock in zip(listeners, sockets, strict=True):
-            self._entrances.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
+            self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
 
     def _reopen(self) -> None:
         try:
@@ -207,12 +207,12 @@ class WorkerLife:
             return
         self._stop_accepting(final=False)
         self._stage = Stage.DRAINING
-        for transport in self._assembly.transports():
+        for transport in self._parts.transports():
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
-        self._entrances.abandon()
-        self._assembly.end_preludes()
-        self._assembly.outbounds.abort()
+        self._slot_sockets.abandon()
+        self._parts.end_handshakes()
+        self._parts.outbound.abort()
         self._hurry()
         self._leave_if_empty()
 
@@ -225,8 +225,8 @@ class WorkerLife:
             return
         self._stop_accepting(final=final)
         self._stage = Stage.DRAINING
-        self._log.info("worker_draining", connections=self._tally.connections, seconds=round(seconds, 1))
-        for service in self._assembly.services.values():
+        self._log.info("worker_draining", connections=self._counters.connections, seconds=round(seconds, 1))
+        for service in self._parts.services.values():
             service.drain()
         self._leave_if_empty()
 
@@ -235,9 +235,9 @@ class WorkerLife:
             # It never served: what waits in the slot's queues is for whoever comes next.
             return
         if final:
-            self._entrances.finish()
+            self._slot_sockets.finish()
         else:
-            self._entrances.release_all()
+            self._slot_sockets.release_all()
 
     def _released(self, slot: int) -> None:
         """Tell the master that every copy of a slot's sockets is closed."""
@@ -246,16 +246,16 @@ class WorkerLife:
 
     def _drain_deadline(self) -> None:
         if self._leave_at is not None and self._reactor.now >= self._leave_at:
-            for transport in self._assembly.transports():
+            for transport in self._parts.transports():
                 transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
-            self._entrances.abandon()
-            self._assembly.end_preludes()
+            self._slot_sockets.abandon()
+            self._parts.end_handshakes()
             self._hurry()
-            self._assembly.outbounds.leave(_FAREWELL_SECONDS)
+            self._parts.outbound.leave(_FAREWELL_SECONDS)
 
     def _hurry(self) -> None:
-        if self._assembly.lanes is not None:
-            self._assembly.lanes.hurry()
+        if self._parts.hook_queues is not None:
+            self._parts.hook_queues.hurry()
 
     def _seconds_left(self, after_deadline: float) -> float:
         """Return how long a last step may take: a second, and not past so many seconds after the deadline."""
@@ -268,18 +268,18 @@ class WorkerLife:
         if self._stage is Stage.DRAINING:
             self._leave_if_empty()
         else:
-            self._entrances.connection_ended()
+            self._slot_sockets.connection_ended()
 
     def _leave_if_empty(self) -> None:
-        if self._stage is Stage.DRAINING and not (self._assembly.occupied or self._entrances.in_use):
+        if self._stage is Stage.DRAINING and not (self._parts.occupied or self._slot_sockets.in_use):
             self._stage = Stage.LEAVING
-            self._assembly.views.cancel_timers()
-            self._assembly.outbounds.leave(_FAREWELL_SECONDS)
-            self._assembly.outbounds.when_left(partial(self._left, self._reactor.now))
+            self._parts.facades.cancel_timers()
+            self._parts.outbound.leave(_FAREWELL_SECONDS)
+            self._parts.outbound.when_left(partial(self._left, self._reactor.now))
 
     def _left(self, since: float) -> None:
         # Again: the goodbyes of outbound connections may have set some.
-        self._assembly.views.cancel_timers()
+        self._parts.facades.cancel_timers()
         self._reactor.call_at(since + min(self._thread_seconds, self._seconds_left(2.0)), self._reactor.stop)
         self._threads.finish(self._reactor.stop)
 
@@ -293,8 +293,8 @@ class WorkerLife:
             self._log.warning("threads_abandoned", running=len(running), cancelled=len(cancelled), functions=names)
 
     def _set_timed(self, timed: bool) -> None:
-        for service in self._assembly.services.values():
-            service.set_timed(timed)
+        for service in self._parts.services.values():
+            service.context.set_timed(timed)
 
 
 def _described(plugin: LoadedPlugin) -> Message:

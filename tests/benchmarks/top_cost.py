@@ -33,10 +33,10 @@ from rich.color import ColorSystem
 from documents import NOON, document, history
 from load import Load
 from process_tree import cpu_seconds
-from reactorhost.dashboard.frame import render
-from reactorhost.dashboard.paint import Painter
-from reactorhost.dashboard.snapshot import following
-from reactorhost.dashboard.view import Size, View
+from reactorhost.dashboard.live.frame import render
+from reactorhost.dashboard.model.snapshot import following
+from reactorhost.dashboard.model.view import Size, View
+from reactorhost.dashboard.terminal.paint import Painter
 from reactorhost.testing import LiveHost
 
 SIZE = Size(120, 40)

@@ -24,11 +24,11 @@ from pathlib import Path
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
-from reactorhost.dashboard.frame import render
-from reactorhost.dashboard.line import as_text
-from reactorhost.dashboard.snapshot import Snapshot, following
-from reactorhost.dashboard.source import HostSource
-from reactorhost.dashboard.view import Size, View
+from reactorhost.dashboard.live.frame import render
+from reactorhost.dashboard.model.snapshot import Snapshot, following
+from reactorhost.dashboard.model.source import HostSource
+from reactorhost.dashboard.model.view import Size, View
+from reactorhost.dashboard.text.line import as_text
 from reactorhost.testing import LiveHost
 
 SIZE = Size(120, 40)

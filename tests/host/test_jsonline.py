@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reactorhost.jsonline import JsonLine, Message
+from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.reactor import Reactor
 
 

@@ -13,15 +13,7 @@ from typing import Any, is_typeddict
 from clients import answers
 from daemons import run
 from reactorhost import __version__
-from reactorhost.status import (
-    SCHEMA,
-    PluginStatus,
-    ServiceStatus,
-    SlotStatus,
-    StatusDocument,
-    Totals,
-    WorkerStatus,
-)
+from reactorhost.ipc.status import SCHEMA, PluginStatus, ServiceStatus, SlotStatus, StatusDocument, Totals, WorkerStatus
 from reactorhost.testing import LiveHost
 from waiting import all_end, until
 

@@ -169,14 +169,14 @@ def test_a_flood_of_failures_is_a_few_lines_and_a_count(live_host: Hosts, pki: P
         with host.connect() as client:
             client.sendall(b"x\n")
             assert ended(client)
-    log = host.wait_for_log("refusals_not_told")
+    log = host.wait_for_log("log_suppressed")
     lines = log.count("handshake_failed")
     assert lines <= 100
     host.until(lambda _: counted(host) + host.log().count("handshake_failed") == 200)
 
 
 def counted(host: LiveHost) -> int:
-    return sum(map(int, re.findall(r"refusals_not_told .*count=(\d+)", host.log())))
+    return sum(map(int, re.findall(r"log_suppressed .*count=(\d+)", host.log())))
 
 
 def test_much_goes_both_ways_also_to_a_slow_reader_and_ends_cleanly(live_host: Hosts, tmp_path: Path, pki: Pki) -> None:

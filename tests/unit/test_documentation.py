@@ -14,16 +14,18 @@ from typing import Any, NamedTuple
 import pytest
 
 import reactorhost
-from reactorhost import CloseReason, Connection, Worker, errors, hookspecs, status
+from reactorhost import CloseReason, Connection, Worker, errors
+from reactorhost.api import hookspecs
+from reactorhost.api.connection import Transport
+from reactorhost.api.hookspecs import PROJECT, Option
 from reactorhost.cli.app import COMMANDS
 from reactorhost.config.settings import TABLE, Setting
-from reactorhost.connection import Transport
-from reactorhost.hookspecs import PROJECT, Option
-from reactorhost.master.requests import Requests
+from reactorhost.ipc import status
+from reactorhost.master.admin.commands import AdminCommands
 from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.loading import load_object
 from reactorhost.testing import BenchClient, LiveHost, PluginBench
-from reactorhost.worker.transport import Phase
+from reactorhost.worker.stream.transport import CloseState
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -293,7 +295,7 @@ SHAPES: Mapping[str, Any] = {
     "Latency": status.Latency,
     "The master": status.MasterStatus,
     "A listener": status.ListenerStatus,
-    "The metrics of a plugin": status.PluginFigures,
+    "The metrics of a plugin": status.PluginMetricsStatus,
     "An event": status.EventStatus,
     "History": status.History,
 }
@@ -319,13 +321,13 @@ def test_the_schema_is_the_one_described() -> None:
 
 def test_every_verb_is_described() -> None:
     # Nothing is called, so the verbs need no master.
-    verbs = Requests(master=None, launch=None, log=None).verbs()  # type: ignore[arg-type]
+    verbs = AdminCommands(master=None, launch=None, log=None).verbs()  # type: ignore[arg-type]
     assert set(verbs) == set(re.findall(r"^\| `(\w+)` \|", section("status.md", "Verbs"), re.MULTILINE))
 
 
 def test_every_state_of_a_connection_is_described() -> None:
-    for phase in Phase:
-        assert phase is Phase.CLOSED or f"`{phase.value}`" in section("status.md", "Other documents")
+    for phase in CloseState:
+        assert phase is CloseState.CLOSED or f"`{phase.value}`" in section("status.md", "Other documents")
 
 
 # operations.md
@@ -382,7 +384,7 @@ def test_every_command_has_a_heading() -> None:
 
 
 def test_every_signal_of_the_master_is_described() -> None:
-    signals = Requests(master=_Anything(), launch=None, log=None).signals()  # type: ignore[arg-type]
+    signals = AdminCommands(master=_Anything(), launch=None, log=None).signals()  # type: ignore[arg-type]
     described = set(itertools.chain(*(re.findall(r"`([A-Z0-9]+)`", line.split("|")[1]) for line in signal_lines())))
     assert {number.name.removeprefix("SIG") for number in signals} - {"CHLD"} <= described
 

@@ -114,23 +114,24 @@ def polling(sockets: Sequence[socket.socket]) -> select.epoll:
 def host_turn(sockets: Sequence[socket.socket], _place: str) -> Turn:
     """Return the turn of a worker that has the echo plugin and these clients."""
     from reactorhost import __version__
+    from reactorhost.ipc.scoreboard import Counters
     from reactorhost.logs import EventLog
     from reactorhost.plugins import loading
     from reactorhost.reactor import Reactor
-    from reactorhost.scoreboard import Counters
-    from reactorhost.worker.inbox import Inbox
-    from reactorhost.worker.service import Limits, RunningService, Surroundings
-    from reactorhost.worker.stopwatch import Stopwatch
+    from reactorhost.worker.context import Limits, WorkerContext
+    from reactorhost.worker.hooks.hook_timing import HookTiming
+    from reactorhost.worker.service import RunningService
+    from reactorhost.worker.stream.dispatch import Dispatcher
 
     def failed(plugin: str, hook: str, connection: object, error: Exception) -> None:
         raise error
 
-    reactor, tally = Reactor(), Counters()
-    stopwatch = Stopwatch(reactor, lambda timed: None)
+    reactor, counters = Reactor(), Counters()
+    timing = HookTiming(reactor, lambda timed: None)
     log = EventLog(logging.getLogger("reactorhost"))
-    inbox = Inbox(reactor, tally)
-    surroundings = Surroundings(reactor, tally, inbox, itertools.count(1), failed, stopwatch, log)
-    service = RunningService("default", [loading.load("echo", __version__)], surroundings, Limits())
+    dispatcher = Dispatcher(reactor, counters)
+    context = WorkerContext(reactor, counters, dispatcher, itertools.count(1), failed, timing, log)
+    service = RunningService.of_plugins("default", [loading.load("echo", __version__)], context, Limits())
     accept = service.acceptor("tcp")
     for each in sockets:
         accept(each, each.getpeername())

@@ -9,14 +9,14 @@ This modifies internals of the host, which only the benchmark does.
 from collections.abc import Sequence
 
 from reactorhost import Connection, hookimpl
-from reactorhost.worker.figures import Figures
+from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 
 
-def _start_nothing(self: Figures, plugins: Sequence[str]) -> None:
+def _start_nothing(self: StatsPublisher, plugins: Sequence[str]) -> None:
     """Start no statistics."""
 
 
-Figures.start = _start_nothing  # type: ignore[method-assign]
+StatsPublisher.start = _start_nothing  # type: ignore[method-assign]
 
 
 @hookimpl

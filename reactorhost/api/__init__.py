@@ -1,0 +1,1 @@
+"""What a plugin author meets: hooks, connections, the worker, and what they return."""

@@ -1,0 +1,1 @@
+"""Draw the live view and handle its keys."""

@@ -1,0 +1,167 @@
+"""The header: which host this is and how it does, in three lines or in one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from reactorhost.dashboard.model.snapshot import Snapshot
+from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.text.figures import amount, number, rate, uptime
+from reactorhost.dashboard.text.line import Line, Piece, clean, cut, line, spread, width_of
+from reactorhost.dashboard.text.sparkline import sparkline
+from reactorhost.ipc.status import ListenerStatus, StatusDocument
+
+_LABEL = 14
+_NARROWEST_SPARKLINE = 20
+_SILENT_SECONDS = 3
+_CLOCK_FROM_WIDTH = 30
+
+
+def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
+    """Return the header, cut to `height` lines."""
+    document = snapshot.document
+    now = _clock(snapshot, view, width)
+    title = spread(_title(document, width - width_of(now) - 2), now, width)
+    if height < 3:
+        return [title][:height]
+    upper = [("peak ", rate(snapshot.peak), 5, ""), *_connections(document), *_queue(document)]
+    lower = [("tx/s ", amount(document["rates"]["bytes_out"]), 5, ""), *_flows(document)]
+    return [title, *_trends(snapshot, _cells(upper), _cells(lower), width)]
+
+
+def clock(seconds: float) -> str:
+    """Return the time of day, here, of a Unix time."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def chain_of(document: StatusDocument) -> str:
+    """Return the plugins of every service in calling order."""
+    chains = [" > ".join(plugin["name"] for plugin in service["plugins"]) for service in document["services"]]
+    return ", ".join(dict.fromkeys(chains))
+
+
+def addresses_of(document: StatusDocument) -> str:
+    """Return the addresses of every service."""
+    return " ".join(address for service in document["services"] for address in service["addresses"])
+
+
+# The title.
+
+
+def _title(document: StatusDocument, width: int) -> Line:
+    """Return the parts for which there is room; the least needed are left out first."""
+    ready, wanted = document["workers_ready"], document["workers_wanted"]
+    name = "reactorhost" if document["name"] == "default" else f"reactorhost {document['name']}"
+    parts: list[tuple[int, Line]] = [
+        (0, line((name, "bold"))),
+        (7, line((document["version"], "dim"))),
+        (3, line(addresses_of(document))),
+        (5, line(chain_of(document))),
+        (6, line(f"gen {document['generation']}")),
+        (1, line((f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"))),
+        (4, line(f"up {uptime(document['uptime_seconds'])}")),
+    ]
+    if document["reloading"]:
+        parts.append((2, line(("reloading", "cyan"))))
+    if document["state"] != "running":
+        parts.append((2, line((document["state"], "bold yellow"))))
+    while len(parts) > 1 and width_of(_joined(parts)) > width:
+        parts.remove(max(parts, key=lambda part: part[0]))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[tuple[int, Line]]) -> Line:
+    pieces: list[Piece] = []
+    for rank, part in parts:
+        if pieces:
+            pieces.append((" ", "") if rank == 7 else (" · ", "dim"))
+        pieces += part
+    return tuple(pieces)
+
+
+def _clock(snapshot: Snapshot, view: View, width: int) -> Line:
+    link = snapshot.link
+    now = clock(snapshot.document["time"])
+    if link.lost_seconds is not None:
+        return line((f"disconnected {link.lost_seconds} s, retrying", "bold red"))
+    if link.silent_seconds >= _SILENT_SECONDS:
+        return line((f"no answer for {link.silent_seconds} s", "bold yellow"))
+    pieces: list[Piece] = [("PAUSED", "bold yellow"), (" ", "")] if view.paused else []
+    if width < _CLOCK_FROM_WIDTH:
+        return line(*pieces[:1])
+    pieces.append((now, ""))
+    if width >= 100:
+        pieces.append((" " + (clean(link.source) or f"every {view.interval_seconds:g}s"), "dim"))
+    return line(*pieces)
+
+
+# The trends and the figures beside them: (label, figure, cells for the figure, style).
+
+Figure = tuple[str, str, int, str]
+
+
+def _connections(document: StatusDocument) -> list[Figure]:
+    limit = number(document["max_connections"])
+    now = document["totals"]["connections"]
+    style = "yellow" if document["max_connections"] and now >= 0.9 * document["max_connections"] else ""
+    return [("conns ", f"{number(now)}/{limit}", 2 * len(limit) + 1, style)]
+
+
+def _queue(document: StatusDocument) -> list[Figure]:
+    """Return how full the fullest accept queue is."""
+    fullest = max(document["listeners"], key=_fill, default=None)
+    if fullest is None or fullest["depth"] is None or fullest["limit"] is None:
+        return [("accept queue ", "-", 9, "dim")]
+    fill = _fill(fullest)
+    style = "bold red" if fill >= 0.9 else "yellow" if fill >= 0.25 else ""
+    return [("accept queue ", f"{fullest['depth']}/{fullest['limit']}", 9, style)]
+
+
+def _fill(listener: ListenerStatus) -> float:
+    return (listener["depth"] or 0) / (listener["limit"] or 1)
+
+
+def _flows(document: StatusDocument) -> list[Figure]:
+    rates = document["rates"]
+    drops = [listener["dropped"] for listener in document["listeners"] if listener["dropped"] is not None]
+    errors = rate(rates["hook_errors"])
+    figures: list[Figure] = [
+        ("err ", f"{errors}/s", 7, "" if errors == "0" else "bold red"),
+        ("accepts ", f"{rate(rates['accepted'])}/s", 7, ""),
+        ("refused ", rate(rates["refused"]), 5, "yellow" if rates["refused"] >= 0.95 else ""),
+    ]
+    if any(drops):
+        # These the kernel refused, since the start.
+        figures.append(("dropped ", number(sum(drops)), 7, "yellow"))
+    return figures
+
+
+def _cells(figures: Sequence[Figure]) -> list[Line]:
+    return [line((label, "dim"), (figure.ljust(cells), style)) for label, figure, cells, style in figures]
+
+
+def _trends(snapshot: Snapshot, upper: list[Line], lower: list[Line], width: int) -> list[Line]:
+    rates, trend = snapshot.document["rates"], snapshot.trend
+    above, below = _beside(upper, width), _beside(lower, width)
+    bars = width - _LABEL - max(width_of(above), width_of(below))
+    return [
+        _trend("msgs/s", rate(rates["messages"]), sparkline(trend.messages, trend.end, bars), above, width),
+        _trend("rx/s", amount(rates["bytes_in"]), sparkline(trend.bytes_in, trend.end, bars), below, width),
+    ]
+
+
+def _trend(label: str, figure: str, bars: str, beside: Line, width: int) -> Line:
+    left = line((f"{label:<6} ", "dim"), (f"{figure:>6} ", "bold"), (bars, "green"))
+    return cut((*left, *beside), width)
+
+
+def _beside(figures: list[Line], width: int) -> Line:
+    """Return as many figures as leave room for a sparkline."""
+    pieces: list[Piece] = []
+    bars = min(_NARROWEST_SPARKLINE, width // 4)
+    for figure in figures:
+        if _LABEL + bars + width_of(pieces) + 2 + width_of(figure) > width:
+            break
+        pieces += [("  ", ""), *figure]
+    return tuple(pieces)

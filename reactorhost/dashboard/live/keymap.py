@@ -1,0 +1,235 @@
+"""The keys: how each changes the view, and what it asks for. Nothing here acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from reactorhost.dashboard.live.columns import BY_NAME, chosen
+from reactorhost.dashboard.live.questions import QUESTIONS
+from reactorhost.dashboard.live.rows import current, selectable
+from reactorhost.dashboard.model.snapshot import Snapshot
+from reactorhost.dashboard.model.view import FASTEST_SECONDS, SLOWEST_SECONDS, Act, Overlay, Page, Request, View
+
+_FAST_SECONDS = 0.2
+_PAGE_ROWS = 10
+_ALWAYS: Mapping[str, Act] = {"ctrl-c": Act.QUIT, "ctrl-z": Act.SUSPEND, "ctrl-l": Act.REDRAW}
+_LONGEST_TYPED = 60
+
+Answer = tuple[View, Request | None]
+
+
+def press(view: View, key: str, snapshot: Snapshot | None) -> Answer:
+    """Return the view after a key, and what it asks for. Without a snapshot there is nothing yet to choose from."""
+    if key in _ALWAYS:
+        return view, _ALWAYS[key]
+    view = replace(view, notice="")
+    match view.overlay:
+        case Overlay.CONFIRM:
+            return _confirm(view, key)
+        case Overlay.FILTER | Overlay.INTERVAL:
+            return _type(view, key), None
+        case Overlay.HELP:
+            return (view, Act.QUIT) if key == "q" else (replace(view, overlay=Overlay.NONE), None)
+        case Overlay.NONE:
+            return _on_page(view, key, snapshot)
+
+
+def _on_page(view: View, key: str, snapshot: Snapshot | None) -> Answer:
+    if key == "q":
+        return view, Act.QUIT
+    if key == "z":
+        return replace(view, notice="peaks start anew"), Act.RESET_PEAKS
+    if key in _CHANGES:
+        return _CHANGES[key](view), None
+    if snapshot is not None:
+        if key in _MOVES:
+            return _MOVES[key](view, snapshot), None
+        if key in QUESTIONS and not view.read_only:
+            return QUESTIONS[key](view, snapshot), None
+    return view, None
+
+
+# Prompts.
+
+
+def _confirm(view: View, key: str) -> Answer:
+    pending, view = view.pending, replace(view, overlay=Overlay.NONE, pending=None)
+    if key in ("y", "Y"):
+        return view, pending
+    return replace(view, notice="nothing was done"), None
+
+
+def _type(view: View, key: str) -> View:
+    if key == "esc":
+        return replace(view, overlay=Overlay.NONE, typed="")
+    if key == "enter":
+        return _filtered(view) if view.overlay is Overlay.FILTER else _timed(view)
+    letter = " " if key == "space" else key
+    if key == "backspace":
+        typed = view.typed[:-1]
+    elif key == "ctrl-u":
+        typed = ""
+    elif len(letter) == 1 and len(view.typed) < _LONGEST_TYPED:
+        typed = view.typed + letter
+    else:
+        return view
+    # A filter works while it is typed.
+    return replace(view, typed=typed, filter=typed if view.overlay is Overlay.FILTER else view.filter)
+
+
+def _filtered(view: View) -> View:
+    return replace(view, overlay=Overlay.NONE, filter=view.typed, typed="", scroll=0)
+
+
+def _timed(view: View) -> View:
+    typed, view = view.typed, replace(view, overlay=Overlay.NONE, typed="")
+    try:
+        seconds = float(typed)
+    except ValueError:
+        return replace(view, notice=f"{typed!r} is no number of seconds")
+    if not FASTEST_SECONDS <= seconds <= SLOWEST_SECONDS:
+        return replace(view, notice=f"an interval is {FASTEST_SECONDS:g} to {SLOWEST_SECONDS:g} seconds")
+    return replace(view, interval_seconds=seconds, before_fast=None)
+
+
+# What changes the view.
+
+
+def _show(page: Page) -> Callable[[View], View]:
+    return lambda view: replace(view, page=page, scroll=0)
+
+
+def _back(view: View) -> View:
+    if view.filter:
+        return replace(view, filter="", scroll=0)
+    return replace(view, page=Page.WORKERS, scroll=0)
+
+
+def _sort_by(step: int) -> Callable[[View], View]:
+    def change(view: View) -> View:
+        names = [column.name for column in chosen(view.columns)]
+        at = names.index(view.sort) if view.sort in names else 0
+        return _sorted(replace(view, sort=names[(at + step) % len(names)], inverted=False))
+
+    return change
+
+
+def _invert(view: View) -> View:
+    return _sorted(replace(view, inverted=not view.inverted))
+
+
+def _sorted(view: View) -> View:
+    column = BY_NAME[view.sort]
+    order = "largest" if column.largest_first is not view.inverted else "smallest"
+    order = {"state": "z" if view.inverted else "a"}.get(view.sort, order)
+    return replace(view, notice=f"sorted by {column.heading}, {order} first")
+
+
+def _fast(view: View) -> View:
+    if view.before_fast is not None:
+        return replace(view, interval_seconds=view.before_fast, before_fast=None)
+    return replace(view, interval_seconds=_FAST_SECONDS, before_fast=view.interval_seconds)
+
+
+def _prompt(overlay: Overlay) -> Callable[[View], View]:
+    return lambda view: replace(view, overlay=overlay, typed=view.filter if overlay is Overlay.FILTER else "")
+
+
+_CHANGES: Mapping[str, Callable[[View], View]] = {
+    "?": _prompt(Overlay.HELP),
+    "h": _prompt(Overlay.HELP),
+    "/": _prompt(Overlay.FILTER),
+    "d": _prompt(Overlay.INTERVAL),
+    "1": _show(Page.WORKERS),
+    "3": _show(Page.PLUGINS),
+    "4": _show(Page.EVENTS),
+    "esc": _back,
+    "<": _sort_by(-1),
+    ">": _sort_by(1),
+    "I": _invert,
+    "t": lambda view: replace(view, tree=not view.tree),
+    "space": lambda view: replace(view, paused=not view.paused),
+    "f": _fast,
+}
+
+
+# What moves through the host.
+
+
+def _move(steps: int) -> Callable[[View, Snapshot], View]:
+    def change(view: View, snapshot: Snapshot) -> View:
+        if view.page is Page.WORKERS:
+            return _select(view, snapshot, steps)
+        # The log stands on its newest line: up leads away from there.
+        scroll = view.scroll - steps if view.page is Page.EVENTS else view.scroll + steps
+        return replace(view, scroll=max(0, min(scroll, _last_row(view, snapshot))))
+
+    return change
+
+
+def _sideways(step: int) -> Callable[[View, Snapshot], View]:
+    """Go to the neighbour without leaving the page."""
+
+    def change(view: View, snapshot: Snapshot) -> View:
+        if view.page in (Page.WORKERS, Page.CONNECTIONS, Page.WORKER):
+            return replace(_select(view, snapshot, step), scroll=0)
+        return view
+
+    return change
+
+
+def _select(view: View, snapshot: Snapshot, steps: int) -> View:
+    pids = selectable(snapshot, view)
+    pid = current(snapshot, view)
+    # From nowhere the first step leads to the first row, or back to the last.
+    at = pids.index(pid) + steps if pid in pids else steps - 1 if steps > 0 else len(pids) + steps
+    return _selected(view, snapshot, pids[max(0, min(at, len(pids) - 1))])
+
+
+def _selected(view: View, snapshot: Snapshot, pid: int) -> View:
+    worker = snapshot.process(pid)
+    return replace(view, selected=pid, slot=None if worker is None else worker["slot"])
+
+
+def _last_row(view: View, snapshot: Snapshot) -> int:
+    count = {
+        Page.CONNECTIONS: len(snapshot.connections.rows),
+        Page.PLUGINS: len(snapshot.body["plugins"]) + len(snapshot.body["listeners"]),
+        Page.EVENTS: len(snapshot.body["events"]),
+    }.get(view.page, 0)
+    return max(0, count - 1)
+
+
+def _detail(view: View, snapshot: Snapshot) -> View:
+    if view.page is Page.WORKER:
+        return _back(replace(view, filter=""))
+    if current(snapshot, view) is None:
+        view = _select(view, snapshot, 1)
+    return replace(view, page=Page.WORKER, scroll=0)
+
+
+def _connections_of(view: View, snapshot: Snapshot) -> View:
+    """Show the connections of the selected worker, or of the first one."""
+    view = replace(view, page=Page.CONNECTIONS, scroll=0)
+    if snapshot.process(current(snapshot, view)) is not None or not snapshot.workers:
+        return view
+    pids = selectable(snapshot, view)
+    return _selected(view, snapshot, pids[1] if len(pids) > 1 else snapshot.workers[0]["pid"])
+
+
+_ALL = 1_000_000
+_MOVES: Mapping[str, Callable[[View, Snapshot], View]] = {
+    "up": _move(-1),
+    "k": _move(-1),
+    "down": _move(1),
+    "j": _move(1),
+    "page up": _move(-_PAGE_ROWS),
+    "page down": _move(_PAGE_ROWS),
+    "home": _move(-_ALL),
+    "end": _move(_ALL),
+    "left": _sideways(-1),
+    "right": _sideways(1),
+    "enter": _detail,
+    "2": _connections_of,
+}

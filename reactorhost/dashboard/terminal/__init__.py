@@ -1,0 +1,1 @@
+"""A terminal in cbreak mode: keys, screen, size, painting."""

@@ -1,0 +1,219 @@
+"""The status document: what the master tells of a host, the same to `status`, `top`, and any program that asks.
+
+Seconds and bytes are plain numbers; a rate is over the last second; None means unknown, never zero. Latencies are of
+sampled calls of `receive` (see docs/reference/status.md), over the last five seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+SCHEMA = 1
+
+
+class PluginStatus(TypedDict):
+    """A plugin as the workers loaded it; `distribution` and `version` are None for a file or a module."""
+
+    name: str
+    distribution: str | None
+    version: str | None
+
+
+class ServiceStatus(TypedDict):
+    """One service: the addresses that are bound, and its plugins in calling order."""
+
+    name: str
+    addresses: list[str]
+    plugins: list[PluginStatus]
+
+
+class Totals(TypedDict):
+    """Sums since the start; of a host those of workers that ended are included. `connections` are open now."""
+
+    connections: int
+    accepted: int
+    refused: int
+    """Connections that a plugin ended in its `connect` hook."""
+    messages: int
+    """Calls of `receive`."""
+    bytes_in: int
+    bytes_out: int
+    hook_errors: int
+
+
+class Rates(TypedDict):
+    """Totals per second."""
+
+    accepted: float
+    refused: float
+    messages: float
+    bytes_in: float
+    bytes_out: float
+    hook_errors: float
+
+
+class Latency(TypedDict):
+    """Seconds that `receive` took; None without a sample."""
+
+    p50_seconds: float | None
+    p99_seconds: float | None
+    p999_seconds: float | None
+    max_seconds: float | None
+
+
+class MasterStatus(TypedDict):
+    """The master process."""
+
+    pid: int
+    cpu_percent: float | None
+    rss_bytes: int | None
+    pss_bytes: int | None
+    lag_max_seconds: float
+    """Longest turn of its loop in the last second."""
+    descriptors: int | None
+
+
+class WorkerStatus(Totals):
+    """One worker process. Seconds are counted to the moment of the document."""
+
+    slot: int
+    pid: int
+    generation: int
+    state: str
+    """starting, ready, draining, stopping or stuck."""
+    uptime_seconds: float
+    state_seconds: float
+    """Time in this state."""
+    deadline_seconds: float | None
+    """Time until the master loses patience with this state."""
+    tick_age_seconds: float | None
+    """Age of the worker's last sign of life."""
+    lag_max_seconds: float | None
+    """Longest turn of its loop in the last second."""
+    cpu_percent: float | None
+    """Of one processor."""
+    rss_bytes: int | None
+    pss_bytes: int | None
+    """Resident memory with shared pages divided among their users, at most five seconds old."""
+    restarts: int
+    """Unexpected ends of workers of its slot."""
+    last_exit: str | None
+    """How the last worker of its slot that ended unexpectedly did."""
+    adopted_slots: list[int]
+    """Other slots whose listeners it serves."""
+    rates: Rates
+    latency: Latency
+
+
+class SlotStatus(TypedDict):
+    """One place for a worker."""
+
+    slot: int
+    state: str
+    """ready, starting, stuck, backoff (waits before the next try), or leaving (no worker wanted, still served)."""
+    restarts: int
+    retry_seconds: float | None
+    """Time until the next try, in back-off."""
+    adopted_by: int | None
+    """Process id of the neighbour that serves its listeners."""
+    last_exit: str | None
+
+
+class ListenerStatus(TypedDict):
+    """One listening socket; `slot` is None where all slots share it."""
+
+    service: str
+    address: str
+    slot: int | None
+    depth: int | None
+    """Connections that wait to be accepted."""
+    limit: int | None
+    """The most that can wait."""
+    dropped: int | None
+    """Connections that the kernel turned away because the queue was full, or could not make."""
+
+
+class PluginMetricsStatus(TypedDict):
+    """What one plugin does, over all workers; the sampled figures are scaled to all calls."""
+
+    name: str
+    distribution: str | None
+    version: str | None
+    services: list[str]
+    connect_per_second: float
+    receive_per_second: float
+    close_per_second: float
+    latency: Latency
+    time_share: float | None
+    """Its part of the time spent in plugins, 0 to 1; None without a sample."""
+    errors: int
+    errors_per_second: float
+    last_error: str | None
+    last_error_age_seconds: float | None
+    stats: dict[str, int | float]
+    """Its own numbers by name: counters since the start, those of workers that ended too, and sums of gauges."""
+
+
+class EventStatus(TypedDict):
+    """Something that happened; the newest come last."""
+
+    time: float
+    """Unix time in seconds."""
+    level: str
+    event: str
+    fields: dict[str, str | int | float | None]
+
+
+class History(TypedDict):
+    """Up to five minutes of the host, a sample a second, the newest last; all lists have one length."""
+
+    end: float
+    """Unix time in seconds of the newest sample."""
+    interval_seconds: float
+    connections: list[int]
+    accepted: list[float]
+    messages: list[float]
+    bytes_in: list[float]
+    bytes_out: list[float]
+    hook_errors: list[float]
+
+
+class StatusDocument(TypedDict):
+    """A host at one moment."""
+
+    schema: int
+    version: str
+    name: str
+    pid: int
+    time: float
+    """Unix time in seconds of the document."""
+    state: str
+    """starting, running or stopping."""
+    generation: int
+    started_at: float
+    """Unix time in seconds."""
+    uptime_seconds: float
+    daemon: bool
+    run_dir: str
+    pid_file: str
+    log_file: str | None
+    config_file: str | None
+    backlog: int
+    """Connections that each listening socket queues at most, as the kernel gave it."""
+    max_connections: int
+    """Open connections that all wanted workers together may have."""
+    workers_wanted: int
+    workers_ready: int
+    reloading: bool
+    services: list[ServiceStatus]
+    totals: Totals
+    rates: Rates
+    latency: Latency
+    master: MasterStatus
+    slots: list[SlotStatus]
+    workers: list[WorkerStatus]
+    listeners: list[ListenerStatus]
+    plugins: list[PluginMetricsStatus]
+    events: list[EventStatus]
+    history: History | None
+    """Only when the question asked for it: `{"verb": "status", "history": true}`."""

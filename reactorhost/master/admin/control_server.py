@@ -1,0 +1,126 @@
+"""The control socket: one JSON object asks, lines of progress and one that ends answer.
+
+A request is `{"verb": NAME, ...}`. An answer is any number of `{"progress": TEXT}` and `{"rows": [...]}`, then
+`{"status": EXIT_STATUS, ...}`: 0 with the verb's result, or another with `what`, `where`, `hint` and `details`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_of_system
+from reactorhost.ipc.jsonlines import JsonLine, Message
+from reactorhost.logs import EventLog
+from reactorhost.reactor import READ, Reactor
+
+_MOST_QUEUED_BYTES = 64 * 1024 * 1024
+_PEER_CREDENTIALS = struct.Struct("iII")
+
+Verb = Callable[["Session", Message], None]
+
+
+class Session:
+    """One client of the control socket, and the answer to what it asked."""
+
+    def __init__(self, line: JsonLine) -> None:
+        self._line = line
+
+    def progress(self, text: str, **fields: object) -> None:
+        """Say how far it is."""
+        self._line.send({"progress": text, **fields})
+
+    def rows(self, rows: list[Message]) -> None:
+        """Send a part of a long result."""
+        self._line.send({"rows": rows})
+
+    def done(self, **result: object) -> None:
+        """End with success."""
+        self._line.send({"status": 0, **result})
+
+    def failed(self, error: ReactorhostError) -> None:
+        """End with a failure."""
+        self._line.send(error.as_fields())
+
+
+class ControlServer:
+    """Accepts the clients of the control socket and calls the verbs they ask for."""
+
+    def __init__(self, reactor: Reactor, path: Path, verbs: Mapping[str, Verb], log: EventLog) -> None:
+        self._reactor = reactor
+        self._path = path
+        self._verbs = verbs
+        self._log = log
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._open = False
+        self._sessions: dict[JsonLine, Session] = {}
+
+    def open(self) -> None:
+        """Listen, for this user and root only.
+
+        Raises:
+            NotPermittedError: the socket cannot be made.
+        """
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._listener.bind(str(self._path))
+        except OSError as error:
+            # Python itself refuses a path that is too long, with words and without a number.
+            raise error_of_system(error, f"cannot make {self._path}", hint="use another, shorter --run-dir") from None
+        finally:
+            os.umask(before)
+        self._listener.listen(64)
+        self._open = True
+        self._reactor.register(self._listener.fileno(), READ, self._accept)
+
+    def close(self) -> None:
+        """Stop listening and end every session."""
+        if self._open:
+            self._reactor.unregister(self._listener.fileno())
+        self._listener.close()
+        for line in tuple(self._sessions):
+            line.close()
+
+    def close_inherited(self) -> None:
+        """Close a forked worker's copies."""
+        self._listener.close()
+        for line in self._sessions:
+            line.close_inherited()
+
+    def message_received(self, line: JsonLine, message: Message) -> None:
+        """Call the verb that a client asks for."""
+        session = self._sessions[line]
+        name = str(message.get("verb"))
+        verb = self._verbs.get(name)
+        if verb is None:
+            hint = did_you_mean(name, self._verbs) or f"verbs: {', '.join(sorted(self._verbs))}"
+            session.failed(UsageError(f"there is no verb {name!r}", hint=hint))
+            return
+        try:
+            verb(session, message)
+        except ReactorhostError as error:
+            session.failed(error)
+
+    def line_closed(self, line: JsonLine) -> None:
+        """Forget a client that is gone; what it started goes on."""
+        self._sessions.pop(line, None)
+
+    def _accept(self, events: int) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            # Gone again, or no descriptor free: it waits in the queue.
+            return
+        pid, uid, _ = _PEER_CREDENTIALS.unpack(
+            client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+        )
+        if uid not in (0, os.geteuid()):
+            self._log.warning("control_refused", pid=pid, uid=uid)
+            client.close()
+            return
+        line = JsonLine(self._reactor, client, self, most_queued=_MOST_QUEUED_BYTES)
+        self._sessions[line] = Session(line)

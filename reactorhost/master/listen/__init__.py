@@ -1,0 +1,1 @@
+"""Listening sockets: bind, open, steer, and close without losing a client."""

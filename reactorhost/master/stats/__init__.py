@@ -1,0 +1,1 @@
+"""Collect what workers report and build the status document."""

@@ -1,0 +1,37 @@
+"""The event ring: the last things that happened, for whoever looks at the host; the log has them all."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from reactorhost.ipc.status import EventStatus
+from reactorhost.logs import EventLog
+
+_MOST = 200
+
+
+class EventRing(EventLog):
+    """A log that also remembers its last events, from level info on."""
+
+    def __init__(self, logger: logging.Logger, **context: object) -> None:
+        super().__init__(logger, **context)
+        self._events: deque[EventStatus] = deque(maxlen=_MOST)
+
+    def events(self) -> list[EventStatus]:
+        """Return the last events, the oldest first."""
+        return list(self._events)
+
+    def _tell(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
+        super()._tell(level, event, fields, details)
+        if level >= logging.INFO:
+            self.remember(logging.getLevelName(level).lower(), event, **fields)
+
+    def remember(self, level: str, event: str, **fields: object) -> None:
+        """Remember something that another process has put into the log."""
+        plain: dict[str, str | int | float | None] = {
+            key: value if isinstance(value, int | float) else str(value) for key, value in fields.items()
+        }
+        self._events.append({"time": time.time(), "level": level, "event": event, "fields": plain})

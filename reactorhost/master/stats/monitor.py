@@ -1,0 +1,73 @@
+"""The monitor: looks at every worker once a second, keeps what it saw, and names those whose loop stands still."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass, field
+
+from reactorhost.master.stats.plugin_metrics import PluginMetrics
+from reactorhost.master.stats.samples import Samples
+from reactorhost.master.workers.pool import ExitReport, WorkerPool
+from reactorhost.reactor import Reactor
+from reactorhost.system.procfs import ProportionalMemory
+
+
+@dataclass(slots=True)
+class LastError:
+    """The newest exception of a plugin, and when it was told in monotonic seconds."""
+
+    text: str
+    at: float
+
+
+@dataclass(slots=True)
+class Monitor:
+    """What the master knows of its workers and of itself beside their states.
+
+    Attributes:
+        lag_max_seconds: longest turn of the master's own loop in the last second.
+        cpu_percent: the master's processor time in the last second, or None before there are two looks.
+        errors: the newest exception of each plugin.
+        numbers: the plugins' own numbers.
+    """
+
+    reactor: Reactor
+    pool: WorkerPool
+    samples: Samples = field(default_factory=Samples)
+    memory: ProportionalMemory = field(default_factory=ProportionalMemory)
+    errors: dict[str, LastError] = field(default_factory=dict)
+    metrics: PluginMetrics = field(default_factory=PluginMetrics)
+    lag_max_seconds: float = 0.0
+    cpu_percent: float | None = None
+    _cpu: tuple[float, float] | None = None
+
+    def look(self, now: float) -> None:
+        """Take the samples of this second."""
+        self.samples.take(self.pool.samples(now), now)
+        self.lag_max_seconds = self.reactor.longest_turn
+        self.reactor.longest_turn = 0.0
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = used.ru_utime + used.ru_stime
+        if self._cpu is not None and now > self._cpu[0]:
+            self.cpu_percent = round(100 * (cpu - self._cpu[1]) / (now - self._cpu[0]), 1)
+        self._cpu = (now, cpu)
+
+    def stalled(self, limit: float, now: float) -> list[tuple[int, float]]:
+        """Return the workers whose loop did not turn for `limit` seconds, and for how long it did not.
+
+        None while this process itself was held up within that time: then theirs were too, and nobody is to blame.
+        """
+        if not limit or now - self.samples.regular_since < limit:
+            return []
+        ticks = ((pid, self.pool.counters(pid).tick) for pid in self.pool.pids())
+        return [(pid, now - tick) for pid, tick in ticks if tick and now - tick >= limit]
+
+    def hook_failed(self, plugin: str, error: str, now: float) -> None:
+        """Remember the newest exception of a plugin."""
+        self.errors[plugin] = LastError(error, now)
+
+    def ended(self, pid: int, report: ExitReport) -> None:
+        """Add up what a worker did that ended."""
+        self.samples.ended(report.last)
+        self.memory.forget(pid)
+        self.metrics.ended(pid)

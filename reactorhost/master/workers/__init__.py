@@ -1,0 +1,1 @@
+"""The worker processes as the master holds them: fork, order, signal, reap."""

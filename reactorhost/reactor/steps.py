@@ -1,0 +1,128 @@
+"""A prelude: what a socket goes through before its connection begins, a step at a time and never waiting.
+
+A step is a generator. It yields what its socket has to be ready for, `READ` or `WRITE`, and returns what it found out;
+steps follow each other by `yield from`. What it raises ends the prelude. When the time is over, `TimeoutError` is
+raised inside it, so that it can say what it was waiting for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Generic, Protocol, TypeVar
+
+from reactorhost.reactor import Reactor
+from reactorhost.reactor import Timer as ReactorTimer
+
+T = TypeVar("T")
+
+
+class StepError(Exception):
+    """Why a connection does not begin, in plain words for the log."""
+
+
+class TlsHandshakeError(StepError):
+    """A TLS handshake failed."""
+
+
+class ProxyRefusedError(StepError):
+    """The peer is no listed proxy, or did not send a PROXY header."""
+
+
+class ClosedBeforeDataError(StepError):
+    """The connection ended before a byte came: somebody only looked whether anybody listens."""
+
+
+Step = Generator[int, None, T]
+"""Raises `StepError` or `OSError`."""
+
+
+class Descriptor(Protocol):
+    """A socket, as far as the reactor needs one."""
+
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class StepRunner(Generic[T]):
+    """Takes one socket through its steps.
+
+    When these have returned, `done` is called with what they did, and has the socket from then on. When they failed,
+    the socket is closed and `failed` is called with what they raised.
+    """
+
+    __slots__ = ("_deadline", "_done", "_failed", "_interest", "_reactor", "_socket", "_step")
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: Descriptor,
+        step: Step[T],
+        done: Callable[[T], object],
+        failed: Callable[[StepError | OSError], object],
+    ) -> None:
+        self._reactor = reactor
+        self._socket = sock
+        self._step: Step[T] | None = step
+        self._done = done
+        self._failed = failed
+        self._interest = 0
+        self._deadline: ReactorTimer | None = None
+
+    def begin(self, deadline: float) -> None:
+        """Go as far as it can now, and on whenever the socket is ready, until `deadline` of the reactor's clock."""
+        self._deadline = self._reactor.call_at(deadline, self._late)
+        self._advance(0)
+
+    def end(self) -> None:
+        """Close the socket and call nobody; nothing happens when it is over already."""
+        step = self._leave()
+        if step is not None:
+            step.close()
+            self._socket.close()
+
+    def _advance(self, ready: int) -> None:
+        if self._step is None:
+            return
+        try:
+            wanted = self._step.send(None)
+        except StopIteration as finished:
+            self._leave()
+            self._done(finished.value)
+        except (StepError, OSError) as error:
+            self._fail(error)
+        else:
+            self._wait_for(wanted)
+
+    def _late(self) -> None:
+        self._deadline = None
+        assert self._step is not None
+        try:
+            self._step.throw(TimeoutError("it took too long"))
+        except (StepError, OSError) as error:
+            self._fail(error)
+        else:
+            self._fail(TimeoutError("it took too long"))
+
+    def _fail(self, error: StepError | OSError) -> None:
+        self.end()
+        self._failed(error)
+
+    def _wait_for(self, wanted: int) -> None:
+        if wanted == self._interest:
+            return
+        if self._interest:
+            self._reactor.modify(self._socket.fileno(), wanted, self._advance)
+        else:
+            self._reactor.register(self._socket.fileno(), wanted, self._advance)
+        self._interest = wanted
+
+    def _leave(self) -> Step[T] | None:
+        """Let go of the reactor; returns the step, None the second time."""
+        step, self._step = self._step, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if self._interest:
+            self._reactor.unregister(self._socket.fileno())
+            self._interest = 0
+        return step

@@ -1,0 +1,59 @@
+"""Dialling on paper: every far end answers at once, but those that a test wants refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from reactorhost.api.connection import TlsFacts
+from reactorhost.testing.fakes import FakeSocket
+from reactorhost.worker.outbound.dialer import Connected, Dial, FarEnd
+from reactorhost.worker.stream.transport import StreamTransport
+
+Reached = Callable[[FakeSocket, Callable[[], StreamTransport]], StreamTransport]
+"""Called with the socket of a far end, and with what connects it."""
+
+
+class FakeDialer:
+    """Makes sockets of paper; `refused` has the reasons by address."""
+
+    def __init__(self, reached: Reached, refused: Mapping[str, str]) -> None:
+        self._reached = reached
+        self._refused = refused
+
+    def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
+        """Return a try that begins with its `start()`."""
+        return _FakeDial(self._reached, self._refused.get(str(far_end.address)), far_end, connected, failed)
+
+
+class _FakeDial:
+    step = "no answer"
+
+    def __init__(
+        self,
+        reached: Reached,
+        refusal: str | None,
+        far_end: FarEnd,
+        connected: Connected,
+        failed: Callable[[str], object],
+    ) -> None:
+        self._reached = reached
+        self._refusal = refusal
+        self._far_end = far_end
+        self._connected = connected
+        self._failed = failed
+
+    def start(self) -> None:
+        if self._refusal is not None:
+            self._failed(self._refusal)
+            return
+        address, sock = self._far_end.address, FakeSocket()
+        peer = address.path if address.scheme == "unix" else (address.host, address.port)
+        facts = None
+        if address.scheme == "tls":
+            name = self._far_end.server_name or address.host
+            facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", None, name, None)
+        self._reached(sock, lambda: self._connected(cast("Any", sock), peer, facts))
+
+    def cancel(self) -> None:
+        """Do nothing: it was over as soon as it began."""

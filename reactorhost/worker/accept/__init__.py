@@ -1,0 +1,1 @@
+"""Accept clients from the listeners that a worker borrows from slots."""

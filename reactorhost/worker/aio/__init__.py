@@ -1,0 +1,1 @@
+"""Run the reactor inside an asyncio event loop."""

@@ -1,0 +1,65 @@
+"""Views: one worker process as each of its plugins sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+from reactorhost.api.worker import Worker
+from reactorhost.reactor import Reactor
+from reactorhost.worker.hooks.hook_errors import HookFailure
+from reactorhost.worker.hooks.metrics import Metrics
+from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.hooks.timers import PluginTimers
+from reactorhost.worker.outbound.connections import OutboundConnections
+from reactorhost.worker.service import RunningService
+
+
+class WorkerFacades:
+    """The `Worker` of every plugin, made when it is first asked for; `failed` hears of what raises in their timers."""
+
+    def __init__(
+        self,
+        slot: int,
+        generation: int,
+        services: Sequence[RunningService],
+        reactor: Reactor,
+        threads: ThreadPool,
+        metrics: Metrics,
+        outbound: OutboundConnections,
+        failed: HookFailure,
+    ) -> None:
+        self._slot = slot
+        self._generation = generation
+        self._services = services
+        self._reactor = reactor
+        self._threads = threads
+        self._metrics = metrics
+        self._outbound = outbound
+        self._failed = failed
+        self._workers: dict[str, Worker] = {}
+        self._timers: dict[str, PluginTimers] = {}
+
+    def of(self, plugin: str) -> Worker:
+        """Return the worker as the plugin of this name sees it, always the same one."""
+        worker = self._workers.get(plugin)
+        if worker is None:
+            timers = self._timers[plugin] = PluginTimers(self._reactor, partial(self._failed, plugin, "timer", None))
+            worker = self._workers[plugin] = Worker(
+                plugin,
+                self._slot,
+                os.getpid(),
+                self._generation,
+                self._services,
+                timers,
+                self._threads,
+                self._metrics,
+                self._outbound,
+            )
+        return worker
+
+    def cancel_timers(self) -> None:
+        """Forget the timers of every plugin."""
+        for timers in self._timers.values():
+            timers.cancel_all()

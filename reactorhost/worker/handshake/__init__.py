@@ -1,0 +1,1 @@
+"""What happens between accepting a client and its `connect` hook: PROXY header, TLS."""

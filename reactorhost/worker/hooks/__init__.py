@@ -1,0 +1,1 @@
+"""Run hooks: queues of async ones, timers, threads, errors, timings and metrics."""

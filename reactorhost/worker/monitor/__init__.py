@@ -1,0 +1,1 @@
+"""Watch a worker from inside and report to the master."""

@@ -1,0 +1,1 @@
+"""Connections that plugins open to other hosts."""

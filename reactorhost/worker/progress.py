@@ -1,0 +1,38 @@
+"""What the watchdog of a worker looks at: whether the loop comes further, and in whose code it is."""
+
+from __future__ import annotations
+
+from types import FrameType
+
+from reactorhost.ipc.scoreboard import Counters
+from reactorhost.logs import EventLog
+from reactorhost.plugins.attribution import Standing
+from reactorhost.reactor import Reactor
+from reactorhost.worker.builder import WorkerParts
+from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.hooks.timers import PluginTimers
+from reactorhost.worker.monitor.alarm import Alarm
+from reactorhost.worker.monitor.watchdog import Watchdog
+
+_CALLERS = {PluginTimers.call.__code__: "timer", ThreadPool.call.__code__: "then"}
+"""What of the host calls plugins back, and what stands for the hook in the log then."""
+
+
+def watchdog(
+    parts: WorkerParts, reactor: Reactor, alarm: Alarm, counters: Counters, limit_seconds: float | None, log: EventLog
+) -> Watchdog | None:
+    """Return what names the code that holds the loop longer than `limit_seconds`; None without a limit."""
+    if limit_seconds is None:
+        return None
+    bridge = parts.bridge
+
+    def progress() -> int:
+        # A turn in which many clients are served in their turn is no slow hook, however long it takes.
+        loops = 0 if bridge is None else bridge.progress()
+        messages = parts.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
+        return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
+
+    def locate(frame: FrameType) -> Standing | None:
+        return parts.hooks.blame.standing(frame, _CALLERS)
+
+    return Watchdog(reactor, alarm, limit_seconds, progress, locate, log)

@@ -1,0 +1,1 @@
+"""Move bytes between one stream socket and one connection."""

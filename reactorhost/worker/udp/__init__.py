@@ -1,0 +1,1 @@
+"""Receive datagrams and send their answers."""

@@ -1,0 +1,404 @@
+"""A resolved chain calls as few frames as can be, calls every plugin, and knows whom to blame."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from reactorhost.api.connection import CloseReason
+from reactorhost.api.hookspecs import hookimpl
+from reactorhost.errors import BootError, PluginError
+from reactorhost.plugins.chain import Chain, resolve, resolve_worker
+from reactorhost.plugins.identity import LoadedPlugin
+
+CONNECTION: Any = object()
+Make = Callable[..., LoadedPlugin]
+
+
+def _never(plugin: str, hook: str, connection: object, error: Exception) -> None:
+    raise AssertionError((plugin, hook)) from error
+
+
+def _depth() -> int:
+    depth, frame = 0, sys._getframe(1)
+    while frame.f_back is not None:
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+class Errors(list[tuple[Any, ...]]):
+    """What `on_error` was told."""
+
+    def __call__(self, plugin: str, hook: str, connection: object, error: Exception) -> None:
+        self.append((plugin, hook, connection, type(error)))
+
+
+def test_receive_of_one_plugin_is_the_plugins_own_function(loaded: Make) -> None:
+    @hookimpl
+    def receive(connection: object, data: bytes) -> None: ...
+
+    observer = loaded("observer", close=hookimpl(lambda: None))
+    chain = resolve([observer, loaded("echo", receive=receive)], _never)
+    assert chain.receive is receive
+
+
+def test_receive_of_one_instance_is_its_bound_method(loaded: Make) -> None:
+    class Echo:
+        @hookimpl
+        def receive(self, connection: object, data: bytes) -> None: ...
+
+    echo = Echo()
+    assert resolve([loaded("echo", echo)], _never).receive == echo.receive
+
+
+@pytest.mark.parametrize("hook", ["connect", "drain", "close"])
+def test_a_guarded_hook_of_one_plugin_costs_one_frame(loaded: Make, hook: str) -> None:
+    depths: list[int] = []
+    plugin = loaded("echo", **{hook: hookimpl(_with_arguments(hook, lambda: depths.append(_depth())))})
+    here = _depth()
+    getattr(resolve([plugin], _never), hook)(*_arguments(hook))
+    # This frame's callee is the guard, its callee the hook, and that one calls the lambda.
+    assert depths == [here + 3]
+
+
+def _with_arguments(hook: str, function: Callable[[], object]) -> Callable[..., object]:
+    if hook == "close":
+        return lambda connection, reason: function()
+    return lambda connection: function()
+
+
+def _arguments(hook: str) -> tuple[Any, ...]:
+    return (CONNECTION, CloseReason.PEER) if hook == "close" else (CONNECTION,)
+
+
+def _no_options() -> list[object]:
+    return []
+
+
+def test_no_plugin_has_to_have_any_hook(loaded: Make) -> None:
+    for plugins in ([], [loaded("quiet", options=hookimpl(_no_options))]):
+        chain = resolve(plugins, _never)
+        chain.connect(CONNECTION)
+        assert chain.receive(CONNECTION, b"x") is None
+        chain.close(CONNECTION, CloseReason.PEER)
+        chain.drain(CONNECTION)
+        assert not chain.has_drain
+
+
+def test_a_chain_knows_whether_it_drains(loaded: Make) -> None:
+    assert resolve([loaded("echo", drain=hookimpl(lambda: None))], _never).has_drain
+
+
+def test_the_first_that_was_named_is_called_first_and_may_consume(loaded: Make) -> None:
+    calls: list[str] = []
+
+    def guard(data: bytes) -> object:
+        calls.append("guard")
+        return True if data == b"bad" else None
+
+    def echo(connection: object, data: bytes) -> None:
+        calls.append("echo")
+
+    plugins = [loaded("guard", receive=hookimpl(guard)), loaded("echo", receive=hookimpl(echo))]
+    chain = resolve(plugins, _never)
+    assert chain.receive(CONNECTION, b"bad") is True
+    assert chain.receive(CONNECTION, b"good") is None
+    assert calls == ["guard", "guard", "echo"]
+
+
+@pytest.mark.parametrize("hook", ["connect", "drain", "close"])
+def test_every_plugin_is_called_whatever_the_others_raise(loaded: Make, hook: str) -> None:
+    calls: list[str] = []
+
+    def failing(name: str, error: BaseException) -> LoadedPlugin:
+        def fail() -> None:
+            calls.append(name)
+            raise error
+
+        return loaded(name, **{hook: hookimpl(_with_arguments(hook, fail))})
+
+    errors = Errors()
+    plugins = [failing("a", ValueError()), failing("b", SystemExit(1)), failing("c", StopIteration())]
+    last = loaded("d", **{hook: hookimpl(_with_arguments(hook, lambda: calls.append("d")))})
+    getattr(resolve([*plugins, last], errors), hook)(*_arguments(hook))
+    assert calls == ["a", "b", "c", "d"]
+    assert [(plugin, where, connection) for plugin, where, connection, _ in errors] == [
+        (name, hook, CONNECTION) for name in "abc"
+    ]
+    assert [kind.__name__ for *_, kind in errors] == ["ValueError", "ExitCalledError", "StopIteration"]
+
+
+def _before() -> Iterator[None]:
+    if CONNECTION is not None:
+        raise ValueError
+    yield
+
+
+def _after() -> Iterator[None]:
+    yield
+    raise ValueError
+
+
+def _never_yields() -> Iterator[None]:
+    if CONNECTION is None:
+        yield
+
+
+def _twice() -> Iterator[None]:
+    yield
+    yield
+
+
+@pytest.mark.parametrize("wrapper", [_before, _after, _never_yields, _twice])
+def test_a_wrapper_that_fails_keeps_no_plugin_from_the_close(loaded: Make, wrapper: Any) -> None:
+    calls: list[object] = []
+    sent: list[object] = []
+
+    def seven(reason: object) -> int:
+        calls.append(reason)
+        return 7
+
+    def outermost() -> Iterator[None]:
+        sent.append((yield))
+
+    plugins = [
+        loaded("outermost", close=hookimpl(wrapper=True, tryfirst=True)(outermost)),
+        loaded("failing", close=hookimpl(wrapper=True)(wrapper)),
+        loaded("plain", close=hookimpl(seven)),
+    ]
+    errors = Errors()
+    resolve(plugins, errors).close(CONNECTION, CloseReason.IDLE)
+    assert calls == [CloseReason.IDLE]
+    assert sent == [[7]]
+    assert [(plugin, hook) for plugin, hook, *_ in errors] == [("failing", "close")]
+
+
+def test_an_interrupt_is_the_error_of_the_plugin_that_raised_it(loaded: Make) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    errors: list[tuple[Any, ...]] = []
+    resolve([loaded("a", connect=hookimpl(interrupt))], lambda *error: errors.append(error)).connect(CONNECTION)
+    assert [(plugin, hook, str(error)) for plugin, hook, _, error in errors] == [
+        ("a", "connect", "the plugin raised KeyboardInterrupt")
+    ]
+
+
+def _blamed(chain: Chain) -> str:
+    with pytest.raises(ZeroDivisionError) as caught:
+        chain.receive(CONNECTION, b"x")
+    return chain.blame(caught.value)
+
+
+def _fails(data: bytes) -> None:
+    _divide()
+
+
+def _divide() -> None:
+    _ = 1 / 0
+
+
+def _passes(data: bytes) -> None: ...
+
+
+def test_the_plugin_whose_hook_raised_is_blamed(loaded: Make) -> None:
+    a, b = loaded("a", receive=hookimpl(_passes)), loaded("b", receive=hookimpl(_fails))
+    assert _blamed(resolve([a, b], _never)) == "b"
+    assert _blamed(resolve([b, a], _never)) == "b"
+
+
+def test_a_hook_that_is_decorated_is_blamed(loaded: Make) -> None:
+    @hookimpl
+    @functools.wraps(_fails)
+    def receive(*arguments: Any) -> None:
+        _divide()
+
+    assert _blamed(resolve([loaded("a", receive=hookimpl(_passes)), loaded("b", receive=receive)], _never)) == "b"
+
+
+def test_of_two_instances_of_one_class_the_right_one_is_blamed(loaded: Make) -> None:
+    class Limit:
+        def __init__(self, fails: bool) -> None:
+            self.fails = fails
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]  # as a dataclass has it
+
+        @hookimpl
+        def receive(self, data: bytes) -> None:
+            if self.fails:
+                _divide()
+
+    for fails in ((True, False), (False, True)):
+        plugins = [loaded("a", Limit(fails[0])), loaded("b", Limit(fails[1]))]
+        assert _blamed(resolve(plugins, _never)) == ("a" if fails[0] else "b")
+
+
+def test_the_plugin_inside_a_wrapper_is_blamed_and_not_the_wrapper(loaded: Make) -> None:
+    @hookimpl(wrapper=True)
+    def around() -> Iterator[None]:
+        return (yield)
+
+    plugins = [loaded("a", receive=around), loaded("b", receive=hookimpl(_fails)), loaded("c", receive=_passes_marked)]
+    assert _blamed(resolve(plugins, _never)) == "b"
+
+
+_passes_marked = hookimpl(lambda data: None)
+
+
+def test_a_wrapper_that_yields_twice_is_blamed(loaded: Make) -> None:
+    wrapper = hookimpl(wrapper=True)(_twice)
+    chain = resolve([loaded("a", receive=_passes_marked), loaded("b", receive=wrapper)], _never)
+    with pytest.raises(RuntimeError, match="yielded twice") as caught:
+        chain.receive(CONNECTION, b"x")
+    assert chain.blame(caught.value) == "b"
+
+
+def test_code_that_is_no_hook_is_blamed_by_its_file(loaded: Make) -> None:
+    plugins = [loaded("a", home="/nowhere", connect=_marked()), loaded("b", home=__file__, connect=_marked())]
+    hooks = resolve_worker(plugins, _never)
+    with pytest.raises(ZeroDivisionError) as caught:
+        _divide()
+    assert hooks.blame.name(caught.value) == "b"
+
+
+def test_a_hook_that_uses_the_code_of_another_plugin_is_blamed_itself(loaded: Make) -> None:
+    plugins = [loaded("a", receive=hookimpl(_fails)), loaded("b", home=__file__, connect=_marked())]
+    assert _blamed(resolve(plugins, _never)) == "a"
+
+
+def test_nobody_is_blamed_without_a_trace_unless_there_is_only_one(loaded: Make) -> None:
+    a, b = loaded("a", connect=_marked()), loaded("b", connect=_marked())
+    assert resolve([a, b], _never).blame(ValueError()) == "?"
+    assert resolve([a], _never).blame(ValueError()) == "a"
+
+
+def _marked() -> object:
+    return hookimpl(lambda: None)
+
+
+def test_two_plugins_of_one_name_are_refused(loaded: Make) -> None:
+    with pytest.raises(PluginError, match="two plugins are named 'a'"):
+        resolve([loaded("a", connect=_marked()), loaded("a", connect=_marked())], _never)
+
+
+def test_one_plugin_under_two_names_is_refused(loaded: Make) -> None:
+    first = loaded("a", connect=_marked())
+    with pytest.raises(PluginError, match="'a' and 'b' are the same plugin"):
+        resolve([first, loaded("b", first.object)], _never)
+
+
+def test_worker_start_calls_each_plugin_once_in_order(loaded: Make) -> None:
+    calls: list[object] = []
+    a = loaded("a", worker_start=hookimpl(lambda worker: calls.append(("a", worker))))
+    b = loaded("b", worker_start=hookimpl(lambda: calls.append("b")))
+    resolve_worker([a, b, a], _never).worker_start(len)
+    assert calls == [("a", 1), "b"]
+
+
+def test_each_plugin_is_given_its_own_worker_inside_a_wrapper_too(loaded: Make) -> None:
+    calls: list[tuple[str, str]] = []
+
+    def around(worker: str) -> Iterator[None]:
+        calls.append(("around", worker))
+        yield
+
+    wrapper = loaded("outer", worker_start=hookimpl(wrapper=True)(around), worker_stop=hookimpl(wrapper=True)(around))
+    plain = hookimpl(lambda worker: calls.append(("plain", worker)))
+    hooks = resolve_worker([loaded("inner", worker_start=plain, worker_stop=plain), wrapper], _never)
+    hooks.worker_start(str)
+    hooks.worker_stop(str)
+    assert calls == [("around", "outer"), ("plain", "inner")] * 2
+
+
+def _start_fails() -> None:
+    raise OSError("no database")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_worker_start_that_raises_fails_the_boot(loaded: Make, wrapped: bool) -> None:
+    @hookimpl(wrapper=True)
+    def around() -> Iterator[None]:
+        return (yield)
+
+    calls: list[str] = []
+    plugins = [
+        loaded("b", home=__file__, worker_start=hookimpl(_start_fails)),
+        loaded("c", worker_start=hookimpl(lambda: calls.append("c"))),
+    ]
+    if wrapped:
+        plugins.append(loaded("a", worker_start=around))
+    with pytest.raises(BootError, match="plugin b failed in worker_start: OSError: no database") as caught:
+        resolve_worker(plugins, _never).worker_start(str)
+    assert caught.value.where == f"{__file__}:{_start_fails.__code__.co_firstlineno + 1}"
+    assert 'raise OSError("no database")' in (caught.value.details or "")
+    assert calls == []
+
+
+def test_worker_start_that_exits_fails_the_boot(loaded: Make) -> None:
+    def leave() -> None:
+        sys.exit("DATABASE_URL is not set")
+
+    with pytest.raises(BootError, match="DATABASE_URL is not set"):
+        resolve_worker([loaded("a", worker_start=hookimpl(leave))], _never).worker_start(str)
+
+
+def test_worker_stop_calls_every_plugin_whatever_the_others_raise(loaded: Make) -> None:
+    calls: list[str] = []
+    errors = Errors()
+
+    def stop(worker: str) -> None:
+        calls.append(worker)
+
+    a = loaded("a", worker_stop=hookimpl(_start_fails))
+    b = loaded("b", worker_stop=hookimpl(stop))
+    resolve_worker([a, b], errors).worker_stop(str)
+    assert calls == ["b"]
+    assert errors == [("a", "worker_stop", None, OSError)]
+
+
+def _stands(chain_or_blame: Any, frame: FrameType) -> tuple[str, str | None, str] | None:
+    standing = chain_or_blame.standing(frame, {_called_back.__code__: "timer"})
+    return None if standing is None else (standing.plugin, standing.hook, standing.where)
+
+
+def _called_back(function: Callable[[], FrameType]) -> FrameType:
+    return function()
+
+
+def _here() -> FrameType:
+    return sys._getframe()
+
+
+def _hook() -> FrameType:
+    return _here()
+
+
+def test_a_stack_stands_in_the_innermost_hook_on_it(loaded: Make) -> None:
+    a, b = loaded("a", connect=hookimpl(_hook)), loaded("b", home=__file__, connect=_marked())
+    blame = resolve_worker([a, b], _never).blame
+    assert _stands(blame, _hook()) == ("a", "connect", f"{__file__}:{_here.__code__.co_firstlineno + 1}")
+
+
+def test_a_stack_without_a_hook_stands_in_the_plugin_of_its_innermost_file(loaded: Make) -> None:
+    plugins = [loaded("a", home="/nowhere", connect=_marked()), loaded("b", home=__file__, connect=_marked())]
+    blame = resolve_worker(plugins, _never).blame
+    where = f"{__file__}:{_here.__code__.co_firstlineno + 1}"
+    assert _stands(blame, _here()) == ("b", None, where)
+    assert _stands(blame, _called_back(_here)) == ("b", "timer", where)
+
+
+def test_a_stack_of_foreign_code_is_nobodys_unless_the_host_called_it_back(loaded: Make) -> None:
+    a, b = loaded("a", connect=_marked()), loaded("b", connect=_marked())
+    two, one = resolve_worker([a, b], _never).blame, resolve_worker([a], _never).blame
+    assert _stands(two, _here()) is _stands(one, _here()) is None
+    where = f"{__file__}:{_here.__code__.co_firstlineno + 1}"
+    assert _stands(two, _called_back(_here)) == ("?", "timer", where)
+    assert _stands(one, _called_back(_here)) == ("a", "timer", where)

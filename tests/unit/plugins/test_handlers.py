@@ -1,0 +1,146 @@
+"""Handlers: which methods of an object are called, with what, and which objects are none."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from reactorhost.api.connection import CloseReason
+from reactorhost.framing import Lines
+from reactorhost.plugins.handlers import METHODS, Handler, check
+
+
+def failing(*arguments: object) -> None:
+    raise AssertionError(arguments)
+
+
+def only(**methods: Any) -> types.SimpleNamespace:
+    return types.SimpleNamespace(**methods)
+
+
+def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> None:
+    seen: list[object] = []
+
+    class Given:
+        def connect(self) -> None:
+            seen.append("connect")
+
+        def receive(self, data: object, connection: object) -> None:
+            seen.append((data, connection))
+
+        def close(self, reason: object) -> None:
+            seen.append(reason)
+
+    chain = check("p", Given()).chain(failing)
+    chain.connect(1)  # type: ignore[arg-type]
+    chain.receive(1, b"data")  # type: ignore[arg-type]
+    chain.close(1, CloseReason.PEER)  # type: ignore[arg-type]
+    chain.drain(1)  # type: ignore[arg-type]
+    assert seen == ["connect", (b"data", 1), CloseReason.PEER]
+    assert not chain.has_drain
+
+
+def test_a_receive_that_takes_everything_is_called_without_anything_between() -> None:
+    def receive(connection: object, data: object) -> None:
+        pass
+
+    assert check("p", only(receive=receive)).chain(failing).receive is receive
+
+
+def test_what_a_method_raises_is_told_with_the_plugin_and_the_method() -> None:
+    told: list[object] = []
+
+    def connect() -> None:
+        raise ZeroDivisionError
+
+    def receive() -> None:
+        raise KeyError
+
+    chain = check("p", only(connect=connect, receive=receive)).chain(lambda *told_of: told.append(told_of[:2]))
+    chain.connect(1)  # type: ignore[arg-type]
+    assert told == [("p", "connect")]
+    with pytest.raises(KeyError) as raised:
+        chain.receive(1, b"")  # type: ignore[arg-type]
+    assert chain.blame(raised.value) == "p"
+
+
+def test_one_coroutine_function_makes_the_whole_chain_await() -> None:
+    async def close() -> None:
+        pass
+
+    found = check("p", only(close=close))
+    assert found.awaits
+    assert found.chain(failing).awaits
+    assert not check("p", only(failed=close)).awaits
+    assert check("p", only(failed=close)).failed_awaits
+
+
+def test_attributes_that_cannot_be_called_are_no_methods() -> None:
+    found = check("p", only(failed=3, connect=None, receive=lambda data: None))
+    assert found.failed is None
+    assert list(found.implementations) == ["receive"]
+
+
+@pytest.mark.parametrize("said", [Lines(), Lines], ids=["a pattern", "what makes one"])
+def test_a_framing_is_made_for_each_connection(said: object) -> None:
+    found = check("p", only(framing=lambda service: said))
+    first, second = found.new_framing("tcp://h:1"), found.new_framing("tcp://h:1")
+    assert isinstance(first, Lines)
+    assert first is not second
+
+
+def test_without_a_framing_there_is_none() -> None:
+    def none(found: Handler) -> bool:
+        return found.new_framing("tcp://h:1") is None
+
+    assert none(check("p", only(framing=lambda: None)))
+    assert none(check("p", only(receive=lambda data: None)))
+
+
+class AsClass:
+    def receive(self, data: bytes) -> None: ...
+
+
+async def _framing() -> None: ...
+
+
+def _generator(connection: object) -> Any:
+    yield
+
+
+def _with(default: Callable[..., object]) -> object:
+    return only(receive=default)
+
+
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        (AsClass, "is the class AsClass: give an instance of it"),
+        (object(), "has none of the methods connect, receive, close, drain, framing, failed"),
+        (_with(lambda connection, dat: None), r"receive of .* has an unknown argument 'dat'; did you mean 'data'\?"),
+        (_with(lambda zzz: None), "has an unknown argument 'zzz'; they are connection, data"),
+        (_with(lambda data=1: None), "takes data=1: only plain arguments without a default are given"),
+        (_with(lambda *data: None), r"takes \*data: only plain arguments"),
+        (_with(partial(lambda connection, data: None, data=1)), "takes data=1: only plain"),
+        (_with(_generator), "receive of the handler SimpleNamespace yields, so calling it does nothing"),
+        (only(framing=_framing), "framing of .* is async, and its answer is needed at once"),
+        (only(failed=lambda reason: None), "failed of .* unknown argument 'reason'; they are error"),
+    ],
+)
+def test_what_cannot_be_called_is_refused(handler: object, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        check("p", handler)
+
+
+def test_something_else_than_a_framing_is_refused() -> None:
+    with pytest.raises(TypeError, match="has no method feed"):
+        check("p", only(framing=lambda: "lines")).new_framing("tcp://h:1")
+
+
+def test_the_arguments_are_those_of_the_hooks() -> None:
+    assert METHODS["receive"] == ("connection", "data")
+    assert METHODS["close"] == ("connection", "reason")

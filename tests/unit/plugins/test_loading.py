@@ -1,0 +1,227 @@
+"""Loading imports what was named, tells whose fault a failure is, and never runs old code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reactorhost.api.hookspecs import Option
+from reactorhost.errors import PluginError
+from reactorhost.plugins.loading import load
+
+ECHO = """
+from reactorhost.api.hookspecs import hookimpl
+
+@hookimpl
+def receive(connection, data):
+    connection.send(data)
+"""
+
+
+def _refusal(named: str | Path) -> PluginError:
+    with pytest.raises(PluginError) as caught:
+        load(str(named), "0.1.0")
+    return caught.value
+
+
+def test_an_installed_module_is_loaded(install: Callable[..., Path]) -> None:
+    site = install("made-echo", "[reactorhost]\nmade-echo = made_echo\n", modules={"made_echo.py": ECHO})
+    plugin = load("made-echo", "0.1.0")
+    assert str(plugin.identity) == "made-echo (made-echo 1.0)"
+    assert plugin.name == "made-echo"
+    assert plugin.object is sys.modules["made_echo"]
+    assert plugin.hooks == ("receive",)
+    assert plugin.file == plugin.home == str(site / "made_echo.py")
+
+
+def test_the_home_of_a_module_in_a_package_is_the_package(install: Callable[..., Path]) -> None:
+    modules = {"made_package/__init__.py": "", "made_package/inner.py": ECHO}
+    site = install("made", "[reactorhost]\nmade = made_package.inner\n", modules=modules)
+    plugin = load("made", "0.1.0")
+    assert plugin.file == str(site / "made_package" / "inner.py")
+    assert plugin.home == str(site / "made_package")
+
+
+@pytest.mark.parametrize("target", ["made_objects:Echo", "made_objects:echo", "made_objects:Holder.echo"])
+def test_an_instance_and_a_class_are_plugins_too(install: Callable[..., Path], target: str) -> None:
+    source = """
+        from reactorhost.api.hookspecs import hookimpl, Option
+        class Echo:
+            @hookimpl
+            def receive(self, connection, data): ...
+            @hookimpl
+            def connect(self): ...
+            @hookimpl
+            def options(self):
+                return [Option("limit", int, 5)]
+        echo = Echo()
+        class Holder:
+            echo = Echo()
+    """
+    install("made", None, modules={"made_objects.py": source})
+    plugin = load(target, "0.1.0")
+    assert type(plugin.object).__name__ == "Echo"
+    assert plugin.hooks == ("connect", "receive", "options")
+    assert plugin.options == (Option("limit", int, 5),)
+    assert plugin.name == target
+
+
+def test_an_object_that_is_not_there_is_suggested(install: Callable[..., Path]) -> None:
+    install("made", None, modules={"made_objects.py": "echo = 1"})
+    error = _refusal("made_objects:ecko")
+    assert "there is no 'ecko' in made_objects" in error.what
+    assert error.hint == "did you mean 'echo'?"
+
+
+def test_a_class_that_cannot_be_made_is_told(install: Callable[..., Path]) -> None:
+    source = "class Echo:\n    def __init__(self, port): ...\n"
+    install("made", None, modules={"made_objects.py": source})
+    assert "could not make a Echo: TypeError" in _refusal("made_objects:Echo").what
+
+
+def test_an_import_that_fails_names_plugin_distribution_version_and_line(install: Callable[..., Path]) -> None:
+    modules = {
+        "made_broken/__init__.py": "from made_broken import deep\n",
+        "made_broken/deep.py": "import made_dependency\nmade_dependency.fail()\n",
+        "made_dependency.py": "def fail():\n    raise ValueError('out of order\\nsecond line')\n",
+    }
+    site = install("made-broken", "[reactorhost]\nbroken = made_broken\n", version="3.1", modules=modules)
+    error = _refusal("broken")
+    assert error.what == "plugin broken (made-broken 3.1) failed to import: ValueError: out of order"
+    assert error.where == f"{site}/made_broken/deep.py:2"
+    assert error.exit_status == 4
+    details = error.details or ""
+    assert "made_dependency.fail()" in details
+    assert "second line" in details
+    assert "importlib" not in details
+    assert "loading.py" not in details
+
+
+def test_a_syntax_error_is_told_at_its_own_place(plugin_file: Callable[..., Path]) -> None:
+    path = plugin_file("import os\n\ndef receive(:\n")
+    error = _refusal(path)
+    assert error.what == "plugin made failed to import: SyntaxError: invalid syntax"
+    assert error.where == f"{path}:3"
+    assert "def receive(:" in (error.details or "")
+
+
+@pytest.mark.parametrize("source", [b"\xff\xfe\x00", b"x = '\x00'\n", b"# coding: nonsense\n", b"\x80 = 1\n"])
+def test_a_file_that_is_no_python_is_told(tmp_path: Path, source: bytes) -> None:
+    path = tmp_path / "made.py"
+    path.write_bytes(source)
+    assert "plugin made failed to import" in _refusal(path).what
+
+
+def test_a_module_that_is_missing_is_told_what_to_do(plugin_file: Callable[..., Path]) -> None:
+    path = plugin_file("import made_nowhere.inner\n")
+    error = _refusal(path)
+    assert error.hint == "install 'made_nowhere', or put its folder on PYTHONPATH"
+    assert error.where == f"{path}:1"
+    assert "No module named 'made_nowhere'" in _refusal("made_nowhere:plugin").what
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit('no database')"])
+def test_an_exit_in_an_import_is_an_error_of_the_plugin(plugin_file: Callable[..., Path], code: str) -> None:
+    error = _refusal(plugin_file(f"\n{code}\n"))
+    assert "called sys.exit(" in error.what
+    assert (error.where or "").endswith("made.py:2")
+
+
+def test_an_interrupt_in_an_import_is_an_interrupt(plugin_file: Callable[..., Path]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        load(str(plugin_file("raise KeyboardInterrupt")), "0.1.0")
+
+
+def test_a_file_is_compiled_anew_within_one_second(plugin_file: Callable[..., Path]) -> None:
+    source = "from reactorhost.api.hookspecs import hookimpl\n@hookimpl\ndef connect(): return {}\n"
+    path = plugin_file(source.format(1))
+    first = load(str(path), "0.1.0")
+    written = path.stat()
+    plugin_file(source.format(2))
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    second = load(str(path), "0.1.0")
+    assert (first.object.connect(), second.object.connect()) == (1, 2)  # type: ignore[attr-defined]
+    assert not (path.parent / "__pycache__").exists()
+
+
+def test_a_traceback_shows_the_lines_that_run_also_after_the_file_has_changed(plugin_file: Callable[..., Path]) -> None:
+    path = plugin_file("from reactorhost.api.hookspecs import hookimpl\n@hookimpl\ndef connect():\n    return 1 / 0\n")
+    plugin = load(str(path), "0.1.0")
+    plugin_file("# another\n# file\n# by now\n    something else\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        plugin.object.connect()  # type: ignore[attr-defined]
+    assert "return 1 / 0" in "".join(traceback.format_exception(caught.value))
+
+
+def test_files_of_one_name_do_not_clash_and_hide_no_module(tmp_path: Path) -> None:
+    plugins = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "json.py"
+        path.write_text(ECHO + f"WHERE = {folder!r}\n")
+        plugins.append(load(str(path), "0.1.0"))
+    import json
+
+    assert [plugin.object.WHERE for plugin in plugins] == ["a", "b"]  # type: ignore[attr-defined]
+    assert plugins[0].name == "json"
+    assert not hasattr(json, "WHERE")
+    assert all(sys.modules[plugin.object.__name__] is plugin.object for plugin in plugins)  # type: ignore[attr-defined]
+
+
+def test_a_file_may_hold_dataclasses(plugin_file: Callable[..., Path]) -> None:
+    source = "from __future__ import annotations\nimport dataclasses\n"
+    path = plugin_file(source + ECHO + "@dataclasses.dataclass\nclass State:\n    count: dataclasses.KW_ONLY\n")
+    assert load(str(path), "0.1.0").hooks == ("receive",)
+
+
+def test_a_file_that_failed_leaves_no_module(plugin_file: Callable[..., Path]) -> None:
+    before = set(sys.modules)
+    _refusal(plugin_file("1 / 0"))
+    assert set(sys.modules) == before
+
+
+@pytest.mark.parametrize(
+    ("requirement", "version"),
+    [
+        ("reactorhost>=0.1", "0.1.0"),
+        ("reactorhost>=0.1", "0.2.0rc1"),
+        ("reactorhost", "0.1.dev0"),
+        ("reactorhost[extra]<1,>0", "0.1.0"),
+        ("Reactor.Host>5", "0.1.0"),
+        ("reactorhost-echo>=7", "0.1.0"),
+        ("reactorhost>=9; python_version<'3'", "0.1.0"),
+        ("reactorhost>=9; extra=='new'", "0.1.0"),
+        ("reactorhost >=< broken", "0.1.0"),
+    ],
+)
+def test_a_host_that_fits_the_plugins_metadata_takes_it(
+    install: Callable[..., Path], requirement: str, version: str
+) -> None:
+    entry = "[reactorhost]\nmade = made_echo\n"
+    install("made", entry, requires=("click", requirement), modules={"made_echo.py": ECHO})
+    assert load("made", version).hooks == ("receive",)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "version"),
+    [("reactorhost>=2", "0.1.0"), ("ReactorHost>=2; python_version>'3'", "2.0.dev1"), ("reactorhost (==0.2)", "0.1.0")],
+)
+def test_a_plugin_for_another_host_is_refused_before_it_is_imported(
+    install: Callable[..., Path], requirement: str, version: str
+) -> None:
+    install("made", "[reactorhost]\nmade = made_echo\n", requires=(requirement,), modules={"made_echo.py": "1 / 0"})
+    with pytest.raises(PluginError) as caught:
+        load("made", version)
+    assert caught.value.what.startswith("plugin made (made 1.0) needs reactorhost ")
+    assert caught.value.what.endswith(f"and this is {version}")
+    assert "pip install" in (caught.value.hint or "")
+
+
+def test_an_entry_point_that_is_no_target_is_told(install: Callable[..., Path]) -> None:
+    install("made", "[reactorhost]\nmade = not a target\n")
+    assert "has an entry point that is wrong" in _refusal("made").what

@@ -1,0 +1,345 @@
+"""A socket that speaks TLS, over a kernel of paper: no byte hides inside OpenSSL, and an end is told as TLS does."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+import trustme
+from hypothesis import given, settings, strategies
+
+from reactorhost.api.connection import TlsFacts
+from reactorhost.reactor import READ, WRITE, Reactor
+from reactorhost.reactor.steps import ClosedBeforeDataError, TlsHandshakeError
+from reactorhost.tls.socket import TlsSocket
+
+AUTHORITY = trustme.CA()
+SERVER = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+AUTHORITY.issue_cert("localhost").configure_cert(SERVER)
+CLIENT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+AUTHORITY.configure_trust(CLIENT)
+OLD_CLIENT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+AUTHORITY.configure_trust(OLD_CLIENT)
+OLD_CLIENT.maximum_version = ssl.TLSVersion.TLSv1_2
+
+
+class PaperKernel:
+    """A kernel's side of a socket: what came, and room for so many bytes on their way out."""
+
+    def __init__(self) -> None:
+        self.incoming: deque[bytes] = deque()
+        self.taken = bytearray()
+        self.room = 1 << 30
+        self.shut: list[int] = []
+        self.closed = False
+
+    def recv(self, size: int) -> bytes:
+        if not self.incoming:
+            if socket.SHUT_RD in self.shut:
+                return b""
+            raise BlockingIOError
+        item = self.incoming.popleft()
+        if len(item) > size:
+            self.incoming.appendleft(item[size:])
+        return item[:size]
+
+    def send(self, data: bytes) -> int:
+        count = min(self.room, len(data))
+        if not count:
+            raise BlockingIOError
+        self.room -= count
+        self.taken += data[:count]
+        return count
+
+    def shutdown(self, how: int) -> None:
+        self.shut.append(how)
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def readable(self) -> bool:
+        """Whether epoll would say so."""
+        return bool(self.incoming) or socket.SHUT_RD in self.shut
+
+
+class FakeReactor:
+    """Remembers who waits for what."""
+
+    def __init__(self) -> None:
+        self.watched: dict[int, Callable[[int], object]] = {}
+
+    def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
+        assert events == WRITE
+        self.watched[descriptor] = callback
+
+    def unregister(self, descriptor: int) -> None:
+        del self.watched[descriptor]
+
+
+class Pair:
+    """A `TlsSocket` and a client in memory; `ciphertext()` of the client goes to the kernel as a test likes."""
+
+    def __init__(self, context: ssl.SSLContext = CLIENT) -> None:
+        self.kernel = PaperKernel()
+        self.broken: list[str] = []
+        self.reactor = FakeReactor()
+        reactor = cast("Reactor", self.reactor)
+        sock = cast("socket.socket", self.kernel)
+        self.socket = TlsSocket(reactor, sock, SERVER, self.broken.append, is_server=True)
+        self._to_client, self._from_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.client = context.wrap_bio(self._to_client, self._from_client, server_hostname="localhost")
+
+    def shake(self, *, first_words: bytes = b"") -> TlsFacts:
+        """Make the handshake; the client's first words come right behind its last record of it."""
+        step = self.socket.handshake()
+        while True:
+            try:
+                self.client.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            else:
+                if first_words:
+                    self.client.write(first_words)
+                    first_words = b""
+            self.kernel.incoming.append(self.ciphertext())
+            self.kernel.incoming = deque(filter(None, self.kernel.incoming))
+            try:
+                next(step)
+            except StopIteration as finished:
+                self.deliver()
+                self.client.do_handshake()
+                if first_words:
+                    self.client.write(first_words)
+                self.kernel.incoming += filter(None, [self.ciphertext()])
+                facts: TlsFacts = finished.value
+                return facts
+            self.deliver()
+
+    def ciphertext(self) -> bytes:
+        return self._from_client.read()
+
+    def deliver(self) -> None:
+        self._to_client.write(bytes(self.kernel.taken))
+        self.kernel.taken.clear()
+
+    def heard(self) -> bytes:
+        """Return everything that the client can read now."""
+        self.deliver()
+        found = b""
+        while True:
+            try:
+                piece = self.client.read(1 << 20)
+            except ssl.SSLWantReadError:
+                return found
+            if not piece:
+                return found + b"<end>"
+            found += piece
+
+    def received(self, size: int = 16384) -> bytes:
+        """Return everything that a transport would read, woken by the kernel only."""
+        found = b""
+        while self.kernel.readable:
+            try:
+                piece = self.socket.recv(size)
+            except BlockingIOError:
+                continue
+            if not piece:
+                return found + b"<end>"
+            found += piece
+        return found
+
+
+@pytest.fixture(params=[CLIENT, OLD_CLIENT], ids=["TLSv1.3", "TLSv1.2"])
+def pair(request: pytest.FixtureRequest) -> Pair:
+    pair = Pair(request.param)
+    pair.shake()
+    return pair
+
+
+@pytest.mark.parametrize("context", [CLIENT, OLD_CLIENT], ids=["TLSv1.3", "TLSv1.2"])
+def test_first_words_behind_the_handshake_stay_in_the_kernel_which_tells_of_them(context: ssl.SSLContext) -> None:
+    pair = Pair(context)
+    facts = pair.shake(first_words=b"hello")
+    assert pair.kernel.readable
+    assert pair.received() == b"hello"
+    assert facts.version == pair.client.version()
+    assert facts.certificate is None
+
+
+def test_many_small_records_in_one_segment_are_all_received(pair: Pair) -> None:
+    for number in range(100):
+        pair.client.write(b"%2d" % number)
+    pair.kernel.incoming.append(pair.ciphertext())
+    assert pair.received(65536) == b"".join(b"%2d" % number for number in range(100))
+
+
+def test_a_record_larger_than_what_is_read_at_a_time_is_received_whole(pair: Pair) -> None:
+    message = bytes(range(256)) * 64
+    pair.client.write(message)
+    pair.kernel.incoming.append(pair.ciphertext())
+    assert pair.received(1000) == message
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    strategies.lists(strategies.binary(min_size=1, max_size=40_000), min_size=1, max_size=5),
+    strategies.lists(strategies.integers(1, 30_000), max_size=8),
+    strategies.booleans(),
+)
+def test_whatever_the_segments_every_byte_is_received_without_another_wake_up(
+    messages: list[bytes], cuts: list[int], ends: bool
+) -> None:
+    pair = Pair()
+    pair.shake()
+    for message in messages:
+        pair.client.write(message)
+    if ends:
+        with pytest.raises(ssl.SSLWantReadError):
+            pair.client.unwrap()
+    stream = pair.ciphertext()
+    found = b""
+    edges = [0, *sorted({min(edge, len(stream)) for edge in itertools.accumulate(cuts)}), len(stream)]
+    for start, end in itertools.pairwise(edges):
+        if start < end:
+            pair.kernel.incoming.append(stream[start:end])
+            found += pair.received(65536)
+    assert found == b"".join(messages) + (b"<end>" if ends else b"")
+
+
+@settings(max_examples=40, deadline=None)
+@given(strategies.integers(1, 300_000), strategies.lists(strategies.integers(1, 100_000), max_size=8))
+def test_what_a_slow_kernel_takes_in_pieces_comes_whole_and_once(size: int, rooms: list[int]) -> None:
+    pair = Pair()
+    pair.shake()
+    waiting = bytearray(number % 251 for number in range(size))
+    whole = bytes(waiting)
+    for room in [*rooms, 1 << 30]:
+        pair.kernel.room = room
+        try:
+            # As a transport does: what was taken leaves the buffer, which moves, and grows behind.
+            while waiting:
+                del waiting[: pair.socket.send(memoryview(bytes(waiting))[: 256 * 1024])]
+        except BlockingIOError:
+            waiting += b"more"
+            whole += b"more"
+    assert not waiting
+    assert pair.heard() == whole
+
+
+def test_our_end_is_told_and_what_the_client_says_after_it_is_still_received(pair: Pair) -> None:
+    pair.client.write(b"before")
+    pair.kernel.incoming.append(pair.ciphertext())
+    pair.socket.send(b"bye")
+    pair.socket.shutdown(socket.SHUT_WR)
+    assert pair.kernel.shut == [socket.SHUT_WR]
+    assert pair.heard() == b"bye<end>"
+    pair.client.write(b"after")
+    pair.kernel.incoming.append(pair.ciphertext())
+    assert pair.received() == b"beforeafter"
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_our_end_that_the_kernel_does_not_take_at_once_follows_when_it_can(pair: Pair, gives_up: bool) -> None:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        pair.kernel.fileno = lambda: descriptor  # type: ignore[attr-defined]
+        pair.socket.send(b"bye")
+        pair.kernel.room = 10
+        pair.socket.shutdown(socket.SHUT_WR)
+        assert (pair.heard(), pair.kernel.shut) == (b"bye", [])
+        # As `send_eof` and then `close` do.
+        pair.socket.shutdown(socket.SHUT_WR)
+        ((copy, ready),) = pair.reactor.watched.items()
+        assert copy != descriptor
+        ready(WRITE)
+        pair.kernel.room = 1000
+        if gives_up:
+            pair.socket.close()
+        else:
+            ready(WRITE)
+            assert (pair.heard(), pair.kernel.shut) == (b"<end>", [socket.SHUT_WR])
+        assert not pair.reactor.watched
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(copy)
+    finally:
+        os.close(descriptor)
+
+
+def test_a_client_that_ends_properly_is_answered_properly_when_the_socket_closes(pair: Pair) -> None:
+    with pytest.raises(ssl.SSLWantReadError):
+        pair.client.unwrap()
+    pair.kernel.incoming.append(pair.ciphertext())
+    assert pair.received() == b"<end>"
+    pair.socket.close()
+    pair.deliver()
+    pair.client.unwrap()
+    assert pair.kernel.closed
+
+
+def test_a_reset_is_not_taken_for_a_proper_end(pair: Pair) -> None:
+    pair.kernel.incoming.append(b"")
+    assert pair.received() == b"<end>"
+    pair.kernel.setsockopt = lambda *_: None  # type: ignore[attr-defined]
+    pair.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"")
+    pair.socket.close()
+    assert pair.heard() == b""
+
+
+def test_a_damaged_record_is_told_once_and_the_client_is_alerted(pair: Pair) -> None:
+    pair.client.write(b"good")
+    good = pair.ciphertext()
+    pair.client.write(b"damaged")
+    damaged = bytearray(pair.ciphertext())
+    damaged[-1] ^= 1
+    pair.kernel.incoming.append(good + bytes(damaged))
+    assert pair.received() == b"good<end>"
+    assert pair.broken == ["a record was damaged or forged on the way"]
+    with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
+        pair.heard()
+
+
+NOT_TLS: dict[bytes, str] = {
+    b"GET / HTTP/1.1\r\n\r\n": "plain HTTP",
+    b"hi\n": "plain text",
+    b"h": "plain text",
+    b"\x80\x2e\x01\x03": "not TLS",
+    b"\x16\x03\x01\xff\xff": "not TLS",
+    b"\x16\x05": "not TLS",
+}
+
+
+@pytest.mark.parametrize("data", NOT_TLS)
+def test_what_is_not_tls_is_told_from_its_first_bytes(data: bytes) -> None:
+    pair = Pair()
+    pair.kernel.incoming.append(data)
+    with pytest.raises(TlsHandshakeError, match=NOT_TLS[data]):
+        next(pair.socket.handshake())
+
+
+def ended(kernel: PaperKernel) -> None:
+    kernel.incoming.append(b"")
+
+
+def begun_and_ended(kernel: PaperKernel) -> None:
+    kernel.incoming += [b"\x16\x03\x01", b""]
+
+
+@pytest.mark.parametrize(("happens", "kind"), [(ended, ClosedBeforeDataError), (begun_and_ended, TlsHandshakeError)])
+def test_who_only_looks_whether_anybody_listens_is_not_a_failed_handshake(
+    happens: Callable[[PaperKernel], None], kind: type[Exception]
+) -> None:
+    pair = Pair()
+    happens(pair.kernel)
+    with pytest.raises(kind):
+        next(pair.socket.handshake())
+
+
+def test_a_handshake_waits_for_bytes() -> None:
+    assert next(Pair().socket.handshake()) == READ

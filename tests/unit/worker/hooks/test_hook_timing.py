@@ -1,0 +1,148 @@
+"""The stopwatch times some turns, each plugin's own time, and costs nothing in the others."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from reactorhost.worker.hooks import hook_timing
+from reactorhost.worker.hooks.hook_timing import HookTiming
+
+
+class FakeReactor:
+    """Remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.later: list[tuple[float, Callable[[], object]]] = []
+        self.waited: list[float] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
+        self.later.append((seconds, callback))
+        return callback
+
+    def go_on(self) -> None:
+        """Let the time pass that is waited for."""
+        seconds, callback = self.later.pop()
+        self.waited.append(seconds)
+        callback()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A clock that a test moves: its one element, in nanoseconds."""
+    now = [1000]
+    monkeypatch.setattr(hook_timing, "perf_counter_ns", lambda: now[0])
+    return now
+
+
+def made(wanted: list[bool], *plugins: str) -> tuple[HookTiming, FakeReactor]:
+    reactor = FakeReactor()
+    watch = HookTiming(reactor, wanted.append)  # type: ignore[arg-type]  # what it needs of one
+    watch.start(plugins)
+    return watch, reactor
+
+
+def test_under_little_load_every_call_is_timed() -> None:
+    wanted: list[bool] = []
+    watch, reactor = made(wanted, "echo")
+    call = watch.around("echo", "receive", lambda: None)
+    for _ in range(5):
+        call()
+    watch.adjust(2000.0)
+    assert wanted == [True]
+    assert not reactor.later
+    assert watch.calls == 5
+
+
+def test_under_load_windows_open_and_close_by_the_clock() -> None:
+    wanted: list[bool] = []
+    watch, reactor = made(wanted, "echo")
+    watch.adjust(20_000.0)
+    assert wanted == [True, False]
+    reactor.go_on()
+    assert wanted == [True, False, True]
+    reactor.go_on()
+    assert wanted == [True, False, True, False]
+    assert reactor.waited == [pytest.approx(0.009), pytest.approx(0.001)], (
+        "a tenth of the time for a tenth of the calls"
+    )
+    watch.adjust(4000.0)
+    assert len(reactor.later) == 1, "one clock, however often it is adjusted"
+
+
+def test_when_the_load_is_gone_everything_is_timed_again() -> None:
+    wanted: list[bool] = []
+    watch, reactor = made(wanted, "echo")
+    watch.adjust(20_000.0)
+    watch.adjust(10.0)
+    reactor.go_on()
+    assert wanted[-1] is True
+    assert not reactor.later
+    watch.adjust(20_000.0)
+    assert wanted[-1] is False
+
+
+def test_time_inside_another_plugin_is_that_plugins(clock: list[int]) -> None:
+    watch, _ = made([], "outer", "inner")
+
+    def spend(nanoseconds: int) -> None:
+        clock[0] += nanoseconds
+
+    inner = watch.around("inner", "receive", lambda: spend(300_000))
+
+    def wrapping() -> None:
+        spend(50_000)
+        inner()
+        inner()
+        spend(25_000)
+
+    watch.around("outer", "receive", wrapping)()
+    whole, outer, nested = watch.timings()
+    assert (outer.calls, outer.nanoseconds) == (1, 75_000)
+    assert (nested.calls, nested.nanoseconds) == (2, 600_000)
+    assert whole.calls == 0
+
+
+def test_the_whole_receive_is_timed_with_everything_in_it(clock: list[int]) -> None:
+    watch, _ = made([], "echo")
+
+    def spend() -> str:
+        clock[0] += 40_000
+        return "consumed"
+
+    assert watch.around_receive(spend)() == "consumed"
+    whole = watch.timings()[0]
+    assert whole.calls == sum(whole.receive) == 1
+
+
+@pytest.mark.parametrize("hook", ["connect", "close", "receive"])
+def test_only_receive_counts_as_a_call_and_every_hook_takes_time(clock: list[int], hook: str) -> None:
+    watch, _ = made([], "echo")
+    ticks = itertools.repeat(10_000)
+
+    def spend() -> None:
+        clock[0] += next(ticks)
+
+    watch.around("echo", hook, spend)()
+    echo = watch.timings()[1]
+    assert echo.nanoseconds == 10_000
+    assert echo.calls == (1 if hook == "receive" else 0)
+
+
+def test_an_exception_is_passed_on_and_its_time_taken(clock: list[int]) -> None:
+    watch, _ = made([], "echo")
+
+    def spoil() -> None:
+        clock[0] += 7000
+        raise ValueError("spoiled")
+
+    with pytest.raises(ValueError, match="spoiled"):
+        watch.around("echo", "receive", spoil)()
+    watch.failed("echo")
+    watch.failed("a stranger")
+    echo = watch.timings()[1]
+    assert (echo.nanoseconds, echo.errors, echo.calls) == (7000, 1, 1)
+    watch.around("echo", "receive", lambda: None)()
+    assert echo.calls == 2, "the stack of running calls is clean"

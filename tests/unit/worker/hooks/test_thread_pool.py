@@ -1,0 +1,421 @@
+"""Functions run in threads, and what comes of them is told where it was asked for: once, and on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import given, settings, strategies
+
+from reactorhost import ThreadQueueFullError
+from reactorhost.worker.hooks.thread_pool import ThreadPool, ThreadTask
+
+DEADLINE_SECONDS = 20.0
+
+
+class Loop:
+    """A loop that turns when it is told to, with the threads of a worker beside it."""
+
+    def __init__(self, threads: int = 1, queue: int = 100) -> None:
+        self.failures: list[tuple[str, str, Exception]] = []
+        self.woken = threading.Event()
+        self.threads = ThreadPool(threads, queue, self.failed, self.woken.set)
+
+    def failed(self, plugin: str, hook: str, connection: object, error: Exception) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        self.failures.append((plugin, hook, error))
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        *args: object,
+        then: Callable[[Any], object] | None = None,
+        otherwise: Callable[[Exception], object] | None = None,
+    ) -> ThreadTask[Any]:
+        return self.threads.run("made", function, args, then, otherwise)
+
+    def turn(self) -> None:
+        """Turn until nothing is left to do."""
+        while self.threads.busy:
+            assert self.woken.wait(DEADLINE_SECONDS), "no thread said that it is done"
+            self.woken.clear()
+            self.threads.deliver()
+
+    def fill(self) -> threading.Event:
+        """Keep one thread busy until the event that is returned is set."""
+        began, release = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            began.set()
+            assert release.wait(DEADLINE_SECONDS)
+
+        self.run(hold)
+        assert began.wait(DEADLINE_SECONDS)
+        return release
+
+
+@pytest.fixture
+def made() -> Iterator[list[Loop]]:
+    """Return a list for the loops whose threads are to end with the test."""
+    loops: list[Loop] = []
+    yield loops
+    for loop in loops:
+        loop.threads.join()
+
+
+@pytest.fixture
+def loop(made: list[Loop]) -> Loop:
+    made.append(Loop())
+    return made[0]
+
+
+def fail(error: BaseException) -> NoReturn:
+    raise error
+
+
+def test_a_function_runs_in_a_thread_and_its_result_comes_back_on_the_loop(loop: Loop) -> None:
+    seen: list[object] = []
+
+    def then(thread: threading.Thread) -> None:
+        seen.extend((thread, threading.current_thread()))
+
+    loop.run(threading.current_thread, then=then)
+    assert seen == []
+    loop.turn()
+    assert seen[0] is not seen[1] is threading.main_thread()
+    assert loop.failures == []
+
+
+def test_no_thread_is_made_before_there_is_something_to_do(made: list[Loop]) -> None:
+    before = threading.active_count()
+    made.append(loop := Loop(threads=3))
+    assert threading.active_count() == before
+    loop.run(int)
+    assert threading.active_count() == before + 1
+    loop.turn()
+
+
+def test_an_exception_goes_to_otherwise_and_nowhere_else(loop: Loop) -> None:
+    error = ValueError("no such user")
+    seen: list[object] = []
+    loop.run(fail, error, then=seen.append, otherwise=seen.append)
+    loop.turn()
+    assert seen == [error]
+    assert loop.failures == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (ValueError("spoiled"), "spoiled"),
+        (SystemExit(3), r"the plugin called sys.exit\(3\)"),
+        (KeyboardInterrupt(), "the plugin raised KeyboardInterrupt"),
+    ],
+)
+def test_an_exception_that_nobody_takes_is_told_as_the_plugins_own(
+    loop: Loop, raised: BaseException, words: str
+) -> None:
+    loop.run(fail, raised)
+    loop.turn()
+    ((plugin, hook, error),) = loop.failures
+    assert (plugin, hook) == ("made", "thread")
+    with pytest.raises(Exception, match=words):
+        raise error
+
+
+@pytest.mark.parametrize("name", ["then", "otherwise"])
+def test_what_a_callback_raises_is_told_and_the_next_one_is_called(loop: Loop, name: str) -> None:
+    seen: list[object] = []
+
+    def spoil(outcome: object) -> NoReturn:
+        raise SystemExit
+
+    if name == "then":
+        loop.run(int, then=spoil)
+    else:
+        loop.run(fail, ValueError(), otherwise=spoil)
+    loop.run(int, then=seen.append)
+    loop.turn()
+    assert [(plugin, hook) for plugin, hook, _ in loop.failures] == [("made", name)]
+    assert seen == [0]
+
+
+def test_more_than_may_wait_is_refused_at_the_call_and_loses_nothing(made: list[Loop]) -> None:
+    made.append(loop := Loop(threads=1, queue=2))
+    release = loop.fill()
+    seen: list[int] = []
+    waiting = [loop.run(int, number, then=seen.append) for number in (1, 2)]
+    with pytest.raises(ThreadQueueFullError, match="2 functions wait for one of 1 threads already, and thread_queue"):
+        loop.run(int, 3, then=seen.append)
+    waiting[0].cancel()
+    loop.run(int, 4, then=seen.append)
+    release.set()
+    loop.turn()
+    assert seen == [2, 4]
+
+
+def test_cancelled_tasks_do_not_pile_up_behind_a_thread_that_hangs(made: list[Loop]) -> None:
+    made.append(loop := Loop(threads=1, queue=1))
+    release = loop.fill()
+    for _ in range(1000):
+        loop.run(int).cancel()
+    assert loop.threads.cancelled() == []
+    assert len(loop.threads._waiting) == 0
+    assert loop.threads._executor is not None
+    assert loop.threads._executor._work_queue.qsize() == 0
+    release.set()
+    loop.turn()
+
+
+def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(loop: Loop) -> None:
+    ran: list[object] = []
+    began, release = threading.Event(), threading.Event()
+
+    def hold() -> NoReturn:
+        began.set()
+        assert release.wait(DEADLINE_SECONDS)
+        raise ValueError
+
+    running = loop.run(hold, then=ran.append, otherwise=ran.append)
+    waiting = loop.run(ran.append, "waiting")
+    assert began.wait(DEADLINE_SECONDS)
+    for task in (running, waiting, waiting):
+        task.cancel()
+    release.set()
+    loop.turn()
+    running.cancel()
+    assert ran == []
+    assert loop.failures == []
+
+
+async def fetch() -> None: ...
+
+
+class Fetch:
+    async def __call__(self) -> None: ...
+
+
+@pytest.mark.parametrize("wrong", [fetch, Fetch(), "fetch"], ids=["coroutine", "callable", "text"])
+@pytest.mark.parametrize("place", ["run_in_thread", "then", "otherwise"])
+def test_what_no_thread_can_call_is_refused_at_once(loop: Loop, wrong: Any, place: str) -> None:
+    functions: dict[str, Any] = {"run_in_thread": int, place: wrong}
+    with pytest.raises(TypeError, match=rf"^{place} takes a "):
+        loop.run(functions.pop("run_in_thread"), **functions)
+    assert not loop.threads.busy
+
+
+def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Loop) -> None:
+    seen: list[object] = []
+    release = loop.fill()
+    loop.run(seen.append, "never")
+    loop.threads.finish(lambda: seen.append("idle"))
+    assert (loop.threads.running(), loop.threads.cancelled()) == (["Loop.fill.<locals>.hold"], ["list.append"])
+    assert seen == []
+    release.set()
+    loop.turn()
+    assert seen == ["idle"]
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (fail, "fail"),
+        ([].append, "list.append"),
+        (partial(partial(fail, ValueError("x" * 10_000))), "fail"),
+        (Loop(), "Loop"),
+    ],
+)
+def test_a_task_goes_by_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
+    task: ThreadTask[Any] = ThreadTask(loop.threads, "made", function, (), None, None)
+    assert (task.name, repr(task)) == (name, f"<ThreadTask {name}>")
+
+
+def test_at_the_end_without_anything_to_do_it_is_idle_at_once(loop: Loop) -> None:
+    seen: list[object] = []
+    loop.threads.finish(lambda: seen.append("idle"))
+    assert seen == ["idle"]
+    assert loop.threads.cancelled() == []
+
+
+def test_a_thread_that_cannot_be_made_is_told_and_the_next_try_works(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: fail(RuntimeError("can't start new thread")))
+        with pytest.raises(RuntimeError, match="can't start"):
+            loop.run(int)
+    assert not loop.threads.busy
+    seen: list[object] = []
+    loop.run(int, 5, then=seen.append)
+    loop.turn()
+    assert seen == [5]
+
+
+@settings(max_examples=30, deadline=None)
+@given(strategies.lists(strategies.tuples(strategies.booleans(), strategies.booleans()), max_size=30))
+def test_every_task_that_was_not_cancelled_is_told_once_and_one_thread_keeps_the_order(
+    plan: list[tuple[bool, bool]],
+) -> None:
+    loop = Loop(threads=1, queue=1000)
+    told: list[int] = []
+    kept: list[int] = []
+    release = loop.fill()
+    for number, (fails, cancelled) in enumerate(plan):
+        if fails:
+            task = loop.run(fail, ValueError(number), otherwise=lambda error: told.append(error.args[0]))
+        else:
+            task = loop.run(int, number, then=told.append)
+        if cancelled:
+            task.cancel()
+        else:
+            kept.append(number)
+    release.set()
+    loop.turn()
+    loop.threads.join()
+    assert told == kept
+
+
+# In an asyncio loop.
+
+
+class AsyncLoop(Loop):
+    """The same in a loop of asyncio, which delivers by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        asyncio_loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            asyncio_loop.call_soon_threadsafe(self.threads.deliver)
+
+        self.threads = ThreadPool(1, 100, self.failed, wake)
+
+
+def in_asyncio(test: Callable[[AsyncLoop], Any]) -> None:
+    async def run() -> None:
+        loop = AsyncLoop()
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await test(loop)
+        finally:
+            loop.threads.join()
+
+    asyncio.run(run())
+
+
+def test_a_task_can_be_awaited_for_its_result_more_than_once() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        task = loop.run(int, "7")
+        assert [await task, await task] == [7, 7]
+        assert await asyncio.gather(*(loop.run(int, number) for number in range(5))) == [0, 1, 2, 3, 4]
+
+    in_asyncio(test)
+
+
+def test_a_task_can_be_awaited_where_no_reactor_turns() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        loop.threads._wake = lambda: None
+        assert await loop.run(int, "7") == 7
+        began = threading.Event()
+        early = loop.run(began.set)
+        assert began.wait(DEADLINE_SECONDS)
+        loop.threads.join()
+        await early
+
+    in_asyncio(test)
+
+
+def test_an_exception_that_is_awaited_is_raised_there_and_not_told() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        with pytest.raises(ValueError, match="spoiled"):
+            await loop.run(fail, ValueError("spoiled"))
+        with pytest.raises(RuntimeError, match="fail raised StopIteration"):
+            await loop.run(fail, StopIteration())
+        # Failed long before somebody awaits it.
+        early = loop.run(fail, ValueError("early"))
+        await loop.run(int)
+        with pytest.raises(ValueError, match="early"):
+            await early
+        del early
+        gc.collect()
+        await loop.run(int)
+        assert loop.failures == []
+
+    in_asyncio(test)
+
+
+def test_an_exception_that_nobody_awaits_is_told_once_nobody_can() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        task = loop.run(fail, ValueError("lost"))
+        await loop.run(int)
+        assert loop.failures == []
+        del task
+        await loop.run(int)
+        assert [(plugin, hook, str(error)) for plugin, hook, error in loop.failures] == [("made", "thread", "lost")]
+
+    in_asyncio(test)
+
+
+def test_a_task_whose_awaiter_is_cancelled_does_not_run_any_more() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        release = loop.fill()
+        ran: list[str] = []
+
+        async def wait() -> None:
+            await loop.run(ran.append, "ran")
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        release.set()
+        await loop.run(int)
+        assert ran == []
+
+    in_asyncio(test)
+
+
+def test_an_exception_is_told_when_all_who_awaited_were_cancelled() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        release = loop.fill()
+        ran: list[object] = []
+        held = [loop.run(fail, ValueError("lost"), then=ran.append)]
+
+        async def wait() -> None:
+            await held[0]
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        release.set()
+        await loop.run(int)
+        held.clear()
+        del waiting
+        await loop.run(int)
+        assert [str(error) for _, _, error in loop.failures] == ["lost"]
+        assert ran == []
+
+    in_asyncio(test)
+
+
+def test_awaiting_a_task_that_was_cancelled_ends_as_awaiting_any_other() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        release = loop.fill()
+        task = loop.run(int)
+        awaiting = asyncio.ensure_future(task)
+        await asyncio.sleep(0)
+        task.cancel()
+        release.set()
+        for awaitable in (awaiting, task):
+            with pytest.raises(asyncio.CancelledError):
+                await awaitable
+
+    in_asyncio(test)

@@ -1,0 +1,472 @@
+"""Outbound connections on the bench: what a plugin's handler is called with, and what comes of failures."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import socket
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies
+
+from reactorhost import CloseReason, ConnectAttempt, ConnectFailedError, Connection, Lines, Worker, hookimpl
+from reactorhost.testing import PluginBench
+from reactorhost.worker.outbound.resolver import Place, interleaved, numeric
+
+ADDRESS = "tcp://db:5432"
+
+
+class Plugin:
+    """Connects when a test says so."""
+
+    worker: Worker
+
+    @hookimpl
+    def worker_start(self, worker: Worker) -> None:
+        self.worker = worker
+
+
+class AsyncPlugin(Plugin):
+    """Does what its task does for a client."""
+
+    def __init__(self, work: Callable[[Worker], Any]) -> None:
+        self.work = work
+        self.said: list[object] = []
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        # The rest runs between two turns of the reactor, also where Python starts tasks eagerly (3.12).
+        await asyncio.sleep(0)
+        try:
+            self.said.append(await self.work(self.worker))
+        except BaseException as error:
+            self.said.append(error)
+            raise
+
+
+class Recording:
+    """A handler that notes its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+
+    def connect(self, connection: Connection) -> None:
+        self.calls.append(("connect", connection.service))
+
+    def receive(self, data: bytes) -> None:
+        self.calls.append(("receive", data))
+
+    def close(self, reason: CloseReason) -> None:
+        self.calls.append(("close", reason))
+
+    def drain(self, connection: Connection) -> None:
+        self.calls.append(("drain",))
+
+    def failed(self, error: ConnectFailedError) -> None:
+        self.calls.append(("failed", str(error)))
+
+
+class Mute:
+    """A handler that hears of nothing but bytes."""
+
+    def receive(self, data: bytes) -> None: ...
+
+
+@pytest.fixture
+def plugin() -> Plugin:
+    return Plugin()
+
+
+@pytest.fixture
+def bench(plugin: Plugin) -> Iterator[PluginBench]:
+    with PluginBench(plugin) as bench:
+        yield bench
+
+
+def test_nothing_is_called_before_connect_has_returned(bench: PluginBench, plugin: Plugin) -> None:
+    handler = Recording()
+    connecting = plugin.worker.connect(ADDRESS, handler)
+    assert isinstance(connecting, ConnectAttempt)
+    assert (connecting.connection, connecting.address, handler.calls) == (None, ADDRESS, [])
+    bench.settle()
+    assert connecting.connection is not None
+    assert handler.calls == [("connect", ADDRESS)]
+
+
+def test_bytes_go_both_ways_and_each_end_is_told(bench: PluginBench, plugin: Plugin) -> None:
+    handler = Recording()
+    connecting = plugin.worker.connect(ADDRESS, handler)
+    bench.settle()
+    (far_end,) = bench.outbound
+    assert connecting.connection is far_end.connection
+    assert str(far_end.connection.peer) == "db:5432"
+    far_end.connection.send(b"question")
+    far_end.send(b"answer")
+    assert far_end.received == b"question"
+    far_end.end()
+    assert far_end.closed is CloseReason.PEER
+    assert handler.calls == [("connect", ADDRESS), ("receive", b"answer"), ("close", CloseReason.PEER)]
+
+
+def test_they_are_not_among_the_clients_and_not_counted_with_them(bench: PluginBench, plugin: Plugin) -> None:
+    plugin.worker.connect(ADDRESS, Recording())
+    bench.settle()
+    bench.outbound[0].send(b"answer")
+    counters = bench._service.context.counters
+    assert (counters.bytes_in, counters.messages, counters.connections) == (0, 0, 0)
+    assert list(plugin.worker.connections) == []
+
+
+def test_a_framing_of_the_handler_makes_messages(bench: PluginBench, plugin: Plugin) -> None:
+    class Framed(Recording):
+        def framing(self, service: str) -> Lines:
+            assert service == ADDRESS
+            return Lines()
+
+    handler = Framed()
+    plugin.worker.connect(ADDRESS, handler)
+    bench.settle()
+    bench.outbound[0].send(b"one\ntw")
+    bench.outbound[0].send(b"o\n")
+    bench.outbound[0].connection.send_message(b"hi")
+    assert handler.calls[1:] == [("receive", b"one"), ("receive", b"two")]
+    assert bench.outbound[0].received == b"hi\n"
+
+
+def test_failure_is_told_to_the_handler(bench: PluginBench, plugin: Plugin, caplog: pytest.LogCaptureFixture) -> None:
+    bench.refuse(ADDRESS)
+    handler = Recording()
+    connecting = plugin.worker.connect(ADDRESS, handler)
+    bench.settle()
+    assert handler.calls == [("failed", "cannot connect to tcp://db:5432: connection refused")]
+    assert connecting.connection is None
+    assert not caplog.records
+
+
+def test_failure_that_nobody_wants_to_know_is_logged(
+    bench: PluginBench, plugin: Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.refuse(ADDRESS, "name or service not known")
+    plugin.worker.connect(ADDRESS, Mute())
+    bench.settle()
+    (record,) = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.WARNING, "connect_failed")
+    fields = {"plugin": "Plugin", "address": ADDRESS, "reason": "name or service not known"}
+    assert vars(record)["reactorhost_fields"] == fields
+
+
+def test_who_tries_again_at_once_lets_every_turn_go_by(bench: PluginBench, plugin: Plugin) -> None:
+    class Stubborn:
+        tries = 0
+
+        def failed(self, error: ConnectFailedError) -> None:
+            self.tries += 1
+            if self.tries < 5000:
+                plugin.worker.connect(ADDRESS, self)
+
+    bench.refuse(ADDRESS)
+    handler = Stubborn()
+    plugin.worker.connect(ADDRESS, handler)
+    bench.settle()
+    assert handler.tries == 5000
+
+
+def test_failure_is_told_in_a_later_turn_so_that_it_can_be_awaited_before(bench: PluginBench, plugin: Plugin) -> None:
+    bench.refuse(ADDRESS)
+    handler = Recording()
+    plugin.worker.connect(ADDRESS, handler)
+    bench._reactor.turn()
+    assert handler.calls == []
+    bench._reactor.turn()
+    assert handler.calls == [("failed", "cannot connect to tcp://db:5432: connection refused")]
+
+
+def test_what_failed_raises_is_told_as_that_of_a_hook(bench: PluginBench, plugin: Plugin) -> None:
+    class Broken:
+        def failed(self) -> None:
+            raise ZeroDivisionError
+
+    bench.refuse(ADDRESS)
+    plugin.worker.connect(ADDRESS, Broken())
+    with pytest.raises(ZeroDivisionError) as raised:
+        bench.settle()
+    assert raised.value.__notes__ == ["raised in failed of plugin Plugin"]
+
+
+@pytest.mark.parametrize("method", ["connect", "receive"])
+def test_a_method_that_raises_ends_its_connection_only(bench: PluginBench, plugin: Plugin, method: str) -> None:
+    class Broken:
+        closed: CloseReason | None = None
+
+        def close(self, reason: CloseReason) -> None:
+            self.closed = reason
+
+    def broken(connection: Connection) -> None:
+        raise ZeroDivisionError
+
+    handler = Broken()
+    setattr(handler, method, broken)
+    client = bench.connect()
+    plugin.worker.connect(ADDRESS, handler)
+    plugin.worker.connect("unix:///other", Mute())
+
+    def go_on() -> None:
+        bench.settle()
+        bench.outbound[0].send(b"answer")
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        go_on()
+    assert raised.value.__notes__[0].startswith(f"raised in {method} of plugin Plugin for <Connection ")
+    assert handler.closed is CloseReason.ERROR
+    assert client.closed is None
+    assert bench.outbound[1].closed is None
+
+
+def test_cancelled_before_it_is_there_nothing_is_called(bench: PluginBench, plugin: Plugin) -> None:
+    for refused in (False, True):
+        if refused:
+            bench.refuse(ADDRESS)
+        handler = Recording()
+        plugin.worker.connect(ADDRESS, handler).cancel()
+        bench.settle()
+        assert handler.calls == []
+        assert bench.outbound == []
+
+
+def test_cancelled_too_late_it_stays_connected(bench: PluginBench, plugin: Plugin) -> None:
+    handler = Recording()
+    connecting = plugin.worker.connect(ADDRESS, handler)
+    bench.settle()
+    connecting.cancel()
+    assert bench.outbound[0].closed is None
+
+
+def test_when_the_worker_stops_handlers_say_goodbye_before_it_closes(plugin: Plugin) -> None:
+    class Polite(Recording):
+        def drain(self, connection: Connection) -> None:
+            super().drain(connection)
+            connection.send(b"bye\n")
+
+    handler = Polite()
+    with PluginBench(plugin) as bench:
+        plugin.worker.connect(ADDRESS, handler)
+        bench.settle()
+    assert handler.calls == [("connect", ADDRESS), ("drain",), ("close", CloseReason.SHUTDOWN)]
+    assert bench.outbound[0].received == b"bye\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "words"),
+    [
+        ("udp://h:1", {}, "udp://h:1 cannot be connected to: it has no connections"),
+        ("tcp://h", {}, "'tcp://h' has no port; write tcp://HOST:PORT"),
+        ("tcp://*:1", {}, "needs a host and a port"),
+        ("tcp://h:0", {}, "needs a host and a port"),
+        ("ftp://h:1", {}, "unknown scheme 'ftp'"),
+        ("unix:///p", {"server_name": "h"}, "does not speak TLS: tls and server_name are for tls://"),
+        ("tcp://h:1", {"timeout": 0}, "a timeout must be positive, not 0 seconds"),
+        ("tcp://h:1", {"timeout": float("nan")}, "a timeout must be positive"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_at_the_call(
+    plugin: Plugin, bench: PluginBench, address: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words.replace("*", r"\*")):
+        plugin.worker.connect(address, Mute(), **options)
+
+
+def test_async_methods_need_a_worker_with_async_hooks(plugin: Plugin, bench: PluginBench) -> None:
+    class Async:
+        async def receive(self, data: bytes) -> None: ...
+
+    with pytest.raises(TypeError, match="no plugin of this worker has an async hook"):
+        plugin.worker.connect(ADDRESS, Async())
+
+
+# Awaited.
+
+
+def test_whoever_awaits_has_the_connection_after_the_handler() -> None:
+    handler = Recording()
+
+    async def work(worker: Worker) -> object:
+        connection = await worker.connect(ADDRESS, handler)
+        return (connection.service, tuple(handler.calls))
+
+    plugin = AsyncPlugin(work)
+    with PluginBench(plugin) as bench:
+        bench.connect().send(b"go")
+        assert plugin.said == [(ADDRESS, (("connect", ADDRESS),))]
+
+
+def test_whoever_awaits_is_told_of_failure_and_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(worker: Worker) -> object:
+        try:
+            await worker.connect(ADDRESS, Mute())
+        except ConnectFailedError as error:
+            return (error.address, error.reason)
+        return None
+
+    plugin = AsyncPlugin(work)
+    with PluginBench(plugin) as bench:
+        bench.refuse(ADDRESS, "no answer within 10 s")
+        bench.connect().send(b"go")
+    assert plugin.said == [(ADDRESS, "no answer within 10 s")]
+    assert not [record for record in caplog.records if record.name == "reactorhost"]
+
+
+def test_several_are_awaited_at_once() -> None:
+    async def work(worker: Worker) -> object:
+        found = await asyncio.gather(*(worker.connect(f"tcp://h:{port}", Mute()) for port in (1, 2, 3)))
+        return [connection.peer.port for connection in found]
+
+    plugin = AsyncPlugin(work)
+    with PluginBench(plugin) as bench:
+        bench.connect().send(b"go")
+    assert plugin.said == [[1, 2, 3]]
+
+
+def test_cancel_cancels_who_awaits() -> None:
+    async def work(worker: Worker) -> object:
+        connecting = worker.connect(ADDRESS, Mute())
+        asyncio.get_running_loop().call_soon(connecting.cancel)
+        try:
+            await connecting
+        except asyncio.CancelledError:
+            return "cancelled"
+        return None
+
+    plugin = AsyncPlugin(work)
+    with PluginBench(plugin) as bench:
+        bench.connect().send(b"go")
+        assert bench.outbound == []
+    assert plugin.said == ["cancelled"]
+
+
+def test_nothing_stays_of_a_connection_whose_hook_was_cancelled_over_it() -> None:
+    async def work(worker: Worker) -> object:
+        there = asyncio.Event()
+        connecting = worker.connect(ADDRESS, types.SimpleNamespace(connect=there.set))
+        task = asyncio.ensure_future(wait_for(connecting))
+        await there.wait()
+        # It has its answer, and is cancelled before it sees it.
+        assert connecting.connection is not None
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    async def wait_for(connecting: ConnectAttempt) -> Connection:
+        return await connecting
+
+    plugin = AsyncPlugin(work)
+    with PluginBench(plugin) as bench:
+        bench.connect().send(b"go")
+        assert plugin.said == [True]
+        assert bench.outbound[0].closed is CloseReason.LOCAL
+
+
+def test_a_worker_may_start_with_a_connection() -> None:
+    class Starting:
+        @hookimpl
+        async def worker_start(self, worker: Worker) -> None:
+            self.connection = await worker.connect(ADDRESS, Mute())
+
+    plugin = Starting()
+    with PluginBench(plugin) as bench:
+        assert plugin.connection is bench.outbound[0].connection
+
+
+def test_async_methods_run_in_order() -> None:
+    seen: list[bytes] = []
+
+    class Async:
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(0)
+            seen.append(data)
+            connection.send(data)
+
+        async def failed(self, error: ConnectFailedError) -> None:
+            await asyncio.sleep(0)
+            seen.append(error.reason.encode())
+
+    async def work(worker: Worker) -> object:
+        return await worker.connect(ADDRESS, Async())
+
+    plugin = AsyncPlugin(work)
+    with PluginBench(plugin) as bench:
+        bench.connect().send(b"go")
+        (far_end,) = bench.outbound
+        far_end.send(b"one")
+        far_end.send(b"two")
+        assert far_end.received == b"onetwo"
+        bench.refuse(ADDRESS)
+        plugin.worker.connect(ADDRESS, Async())
+        bench.settle()
+    assert seen == [b"one", b"two", b"connection refused"]
+
+
+# Backpressure.
+
+
+def test_who_relays_hears_when_the_other_side_takes_more(bench: PluginBench, plugin: Plugin) -> None:
+    connecting = plugin.worker.connect(ADDRESS, Mute())
+    bench.settle()
+    (far_end,) = bench.outbound
+    assert connecting.connection is not None
+    said: list[str] = []
+    connecting.connection.when_drained(said.append, "at once")
+    assert said == []
+    bench.advance(0)
+    far_end.pause()
+    connecting.connection.send(bytes(100_000))
+    connecting.connection.when_drained(said.append, "later")
+    bench.advance(1)
+    assert said == ["at once"]
+    far_end.resume()
+    bench.advance(0)
+    assert said == ["at once", "later"]
+
+
+def test_it_does_not_hear_of_a_connection_that_is_over(bench: PluginBench, plugin: Plugin) -> None:
+    plugin.worker.connect(ADDRESS, Mute())
+    bench.settle()
+    (far_end,) = bench.outbound
+    far_end.pause()
+    far_end.connection.send(bytes(100_000))
+    said: list[str] = []
+    far_end.connection.when_drained(said.append, "later")
+    far_end.reset()
+    bench.advance(1)
+    assert said == []
+
+
+# Names.
+
+
+PLACES = strategies.lists(
+    strategies.builds(Place, strategies.sampled_from((socket.AF_INET, socket.AF_INET6)), strategies.integers()),
+    min_size=1,
+)
+
+
+@given(PLACES)
+def test_places_of_two_families_take_turns_each_in_its_order(places: list[Place]) -> None:
+    ordered = interleaved(places)
+    families = [place.family for place in ordered]
+    for family in set(families):
+        of_family = [place for place in places if place.family == family]
+        assert [place for place in ordered if place.family == family] == of_family
+    fewer = min(families.count(family) for family in (socket.AF_INET, socket.AF_INET6))
+    assert families[0] == places[0].family
+    assert all(first != second for first, second in itertools.pairwise(families[: 2 * fewer]))
+
+
+def test_an_address_in_numbers_is_no_name() -> None:
+    assert numeric("127.0.0.1", 80) == Place(socket.AF_INET, ("127.0.0.1", 80))
+    assert numeric("::1", 80) == Place(socket.AF_INET6, ("::1", 80, 0, 0))
+    assert numeric("localhost", 80) is None
+    assert numeric("a" * 300, 80) is None

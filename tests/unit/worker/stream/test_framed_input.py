@@ -1,0 +1,543 @@
+"""A connection with a framing: the plugin gets whole messages, in order, each once, however it treats them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from reactorhost import CloseReason, Connection, FramingError, LengthPrefixed, Lines, hookimpl
+from reactorhost.testing import HostFailedError, PluginBench
+from reactorhost.testing.fakes import FakeSocket
+
+Bench = Callable[..., PluginBench]
+
+
+class Framed:
+    """Collects lines of at most ten bytes."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    @hookimpl
+    def framing(self, service: str) -> object:
+        assert service == "default"
+        return self.said()
+
+    def said(self) -> object:
+        return Lines(max_size=10)
+
+    @hookimpl
+    def receive(self, connection: Connection, data: bytes) -> None:
+        self.seen.append(data)
+        self.take(connection, data)
+
+    def take(self, connection: Connection, data: bytes) -> None:
+        """Do something with it."""
+
+
+def test_the_plugin_gets_whole_messages(plugin_bench: Bench) -> None:
+    plugin = Framed()
+    client = plugin_bench(plugin).connect()
+    for piece in (b"on", b"e\ntwo\r\n", b"thr", b"ee", b"\n\nfour"):
+        client.send(piece)
+    assert plugin.seen == [b"one", b"two", b"three", b""]
+
+
+def test_each_connection_has_a_framing_of_its_own(plugin_bench: Bench) -> None:
+    plugin = Framed()
+    bench = plugin_bench(plugin)
+    first, second = bench.connect(), bench.connect()
+    first.send(b"a")
+    second.send(b"b\n")
+    first.send(b"\n")
+    assert plugin.seen == [b"b", b"a"]
+
+
+def test_a_message_past_the_limit_closes_after_those_before_it(plugin_bench: Bench) -> None:
+    class Answers(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send_message(data.upper())
+
+    plugin = Answers()
+    client = plugin_bench(plugin).connect()
+    client.send(b"one\ntwo\n" + b"x" * 20)
+    assert plugin.seen == [b"one", b"two"]
+    assert client.received == b"ONE\nTWO\n"
+    assert client.closed is CloseReason.FRAMING
+
+
+def test_a_plugin_may_call_its_client_wrong_too(plugin_bench: Bench) -> None:
+    class Strict(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            raise FramingError("a verb that is none")
+
+    plugin = Strict()
+    client = plugin_bench(plugin).connect()
+    client.send(b"one\ntwo\n")
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.FRAMING
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_no_message_comes_after_the_plugin_has_closed(plugin_bench: Bench, how: str) -> None:
+    class Closes(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            getattr(connection, how)()
+
+    plugin = Closes()
+    client = plugin_bench(plugin).connect()
+    client.send(b"one\ntwo\nthree\n")
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.LOCAL
+
+
+def test_a_pause_holds_back_what_has_come_already(plugin_bench: Bench) -> None:
+    class Pauses(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.pause()
+
+    plugin = Pauses()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"one\ntwo\nthree\n")
+    client.send(b"four\n")
+    for seen in ([b"one"], [b"one", b"two"], [b"one", b"two", b"three"], [b"one", b"two", b"three", b"four"]):
+        assert plugin.seen == seen
+        client.connection.resume()
+        bench.settle()
+
+
+def test_a_client_that_does_not_read_its_answers_gets_no_more_of_them(plugin_bench: Bench) -> None:
+    class Generous(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(bytes(50_000))
+
+    plugin = Generous()
+    client = plugin_bench(plugin).connect()
+    client.pause()
+    client.send(b"x\n" * 1000)
+    assert len(plugin.seen) == 2
+    client.resume()
+    assert len(plugin.seen) == 1000
+    assert len(client.received) == 1000 * 50_000
+
+
+def test_the_framing_may_change_in_the_middle_of_a_batch(plugin_bench: Bench) -> None:
+    class Upgrades(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            if data == b"binary":
+                connection.framing = LengthPrefixed(">H")
+            elif data == b"raw":
+                connection.framing = None
+            elif data == b"text":
+                connection.framing = Lines()
+
+    plugin = Upgrades()
+    client = plugin_bench(plugin).connect()
+    client.send(b"hello\nbinary\n\x00\x03a\nb\x00\x03raw")
+    client.send(b"as it")
+    client.send(b" comes\n")
+    assert plugin.seen == [b"hello", b"binary", b"a\nb", b"raw", b"as it", b" comes\n"]
+    assert client.connection.framing is None
+    client.send(b"text")
+    client.send(b"li")
+    client.send(b"ne\nraw\nrest")
+    assert plugin.seen[6:] == [b"text", b"line", b"raw", b"rest"]
+
+
+def test_a_framing_may_be_set_between_messages(plugin_bench: Bench) -> None:
+    plugin = Framed()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"\x00\x02")
+    client.connection.framing = LengthPrefixed(">H")
+    client.send(b"ok")
+    client.send(b"\x00\x01\n")
+    assert plugin.seen == [b"ok", b"\n"]
+
+
+def test_each_message_is_counted_once(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Framed())
+    client = bench.connect()
+    for piece in (b"a\nb\nc", b"d", b"\n", b"e\n"):
+        client.send(piece)
+    assert bench._service.context.counters.messages == 4
+
+
+class Pairs:
+    """A framing with nothing but `feed`."""
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        self.held += data
+        while len(self.held) >= 2:
+            pair, self.held = self.held[:2], self.held[2:]
+            yield pair
+
+
+@pytest.mark.parametrize("said", [Pairs(), Pairs, functools.partial(Pairs)], ids=["pattern", "class", "callable"])
+def test_any_object_with_feed_is_a_framing(plugin_bench: Bench, said: object) -> None:
+    class Brings(Framed):
+        def said(self) -> object:
+            return said
+
+    plugin = Brings()
+    bench = plugin_bench(plugin)
+    first, second = bench.connect(), bench.connect()
+    first.send(b"a")
+    second.send(b"bcd")
+    first.send(b"A")
+    assert plugin.seen == [b"bc", b"aA"]
+    with pytest.raises(TypeError, match=r"a Pairs, which has no frame\(message\)"):
+        first.connection.send_message(b"xy")
+    with pytest.raises(TypeError, match=r"a Pairs has no rest\(\), so the bytes that it holds cannot"):
+        second.connection.framing = Lines()
+
+
+def test_send_message_without_a_framing_says_so(plugin_bench: Bench) -> None:
+    class Raw:
+        @hookimpl
+        def receive(self, data: bytes) -> None:
+            """Take it."""
+
+    client = plugin_bench(Raw()).connect()
+    with pytest.raises(TypeError, match="this connection has no framing"):
+        client.connection.send_message(b"x")
+
+
+@pytest.mark.parametrize("said", [7, "lines", lambda: 7], ids=["number", "text", "maker"])
+def test_what_is_no_framing_is_refused_when_the_plugin_is_loaded(said: object) -> None:
+    class Wrong(Framed):
+        def said(self) -> object:
+            return said
+
+    with pytest.raises(HostFailedError, match=r"framing: .* has no method feed\(data\)") as failed:
+        PluginBench(Wrong()).start()
+    assert failed.value.status == 4
+
+
+def test_an_error_in_a_framing_of_the_plugin_is_the_plugin_s(plugin_bench: Bench) -> None:
+    class Broken:
+        def feed(self, data: bytes) -> Iterator[bytes]:
+            yield b"one"
+            raise KeyError(data)
+
+    class Brings(Framed):
+        def said(self) -> object:
+            return Broken()
+
+    plugin = Brings()
+    client = plugin_bench(plugin).connect()
+    with pytest.raises(KeyError):
+        client.send(b"x")
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.ERROR
+
+
+def test_messages_of_async_hooks_keep_their_order(plugin_bench: Bench) -> None:
+    seen: list[bytes] = []
+
+    class Slow:
+        @hookimpl
+        def framing(self) -> object:
+            return Lines()
+
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(1)
+            seen.append(data)
+            connection.send_message(data)
+
+    bench = plugin_bench(Slow())
+    client = bench.connect()
+    client.send(b"x\n" * 1000 + b"last\n")
+    bench.advance(2000)
+    assert seen == [b"x"] * 1000 + [b"last"]
+    assert len(client.received) == 2005
+
+
+class Switching:
+    """Goes over to lengths when it reads `binary`, after a wait."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    @hookimpl
+    def framing(self) -> object:
+        return Lines()
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        await asyncio.sleep(1)
+        self.seen.append(data)
+        if data == b"binary":
+            connection.framing = LengthPrefixed(">H")
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 9], ids=str)
+def test_an_async_hook_may_change_the_framing_of_what_came_already(plugin_bench: Bench, pieces: int) -> None:
+    plugin = Switching()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    data = b"one\nbinary\n\x00\x03a\nb\x00\x01c"
+    size = -(-len(data) // pieces)
+    for start in range(0, len(data), size):
+        client.send(data[start : start + size])
+    client.end()
+    bench.advance(10)
+    assert plugin.seen == [b"one", b"binary", b"a\nb", b"c"]
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_plugin_s_framing_that_cannot_be_made_closes_the_connection(plugin_bench: Bench) -> None:
+    made: list[Pairs] = []
+
+    def make() -> Pairs:
+        if made:
+            raise OSError("no more")
+        made.append(Pairs())
+        return made[0]
+
+    class Brings(Framed):
+        def said(self) -> object:
+            return make
+
+    bench = plugin_bench(Brings())
+    with pytest.raises(OSError, match="no more"):
+        bench.connect()
+    (client,) = bench._clients.values()
+    assert client.closed is CloseReason.ERROR
+
+
+def test_many_clients_that_break_the_framing_cause_few_lines(
+    plugin_bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = plugin_bench(Framed())
+    for _ in range(20):
+        bench.connect().send(b"x" * 20)
+    bench.advance(1.5)
+    bench.connect().send(b"x" * 20)
+    lines = [vars(record)["reactorhost_fields"] for record in caplog.records if record.msg == "framing_broken"]
+    assert [line["suppressed"] for line in lines] == [0, 0, 0, 0, 0, 15]
+
+
+class Echoes(Framed):
+    def take(self, connection: Connection, data: bytes) -> None:
+        connection.send_message(data)
+
+
+@pytest.fixture
+def sends(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is given to the kernel, call by call."""
+    given: list[bytes] = []
+    send = FakeSocket.send
+
+    def noted(self: FakeSocket, data: bytes | memoryview) -> int:
+        given.append(bytes(data))
+        return send(self, data)
+
+    monkeypatch.setattr(FakeSocket, "send", noted)
+    return given
+
+
+def test_answers_to_a_batch_leave_in_two_pieces_the_first_at_once(plugin_bench: Bench, sends: list[bytes]) -> None:
+    client = plugin_bench(Echoes()).connect()
+    client.send(b"1\n2\n3\n4\n5\n")
+    assert sends == [b"1\n", b"2\n3\n4\n5\n"]
+    assert client.connection.bytes_out == 10
+
+
+def test_a_single_answer_leaves_while_the_hook_goes_on(plugin_bench: Bench, sends: list[bytes]) -> None:
+    seen: list[int] = []
+
+    class Looks(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(data)
+            seen.append(len(sends))
+
+    client = plugin_bench(Looks()).connect()
+    client.send(b"1\n")
+    client.send(b"2\n")
+    assert seen == [1, 2]
+
+
+def test_answers_are_gathered_for_a_millisecond_only(
+    plugin_bench: Bench, sends: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+
+    class Slow(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            now[0] += 0.0006
+
+    bench = plugin_bench(Slow())
+    client = bench.connect()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    client.send(b"1\n2\n3\n4\n5\n6\n7\n")
+    assert sends == [b"1\n", b"2\n3\n", b"4\n5\n", b"6\n7\n"]
+
+
+def test_much_is_not_gathered(plugin_bench: Bench, sends: list[bytes]) -> None:
+    class Generous(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            assert connection.send(data * 1000)
+            assert connection.queued <= 20_000
+
+    client = plugin_bench(Generous()).connect()
+    client.send(b"123456789\n" * 10)
+    assert [len(each) for each in sends] == [9000, 18_000, 18_000, 18_000, 18_000, 9000]
+
+
+def test_a_client_is_watched_on_while_its_batch_is_answered(plugin_bench: Bench, sends: list[bytes]) -> None:
+    class Generous(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(data * 100)
+
+    bench = plugin_bench(Generous())
+    client = bench.connect()
+    before = dict(bench._reactor.watched)
+    client.send(b"123456789\n" * 1000)
+    assert len(sends) > 2
+    assert all(bench._reactor.watched[number] is entry for number, entry in before.items())
+
+
+def test_no_message_comes_after_what_was_gathered_finds_the_client_gone(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+
+    class Slow(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            now[0] += 0.002
+            if data == b"2":
+                monkeypatch.setattr(FakeSocket, "send", broken)
+
+    def broken(self: FakeSocket, data: bytes | memoryview) -> int:
+        raise BrokenPipeError
+
+    plugin = Slow()
+    client = plugin_bench(plugin).connect()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    client.send(b"1\n2\n3\n4\n")
+    assert plugin.seen == [b"1", b"2"]
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_large_answer_among_small_ones_is_sent_as_it_is(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = bytes(100_000)
+    given: list[object] = []
+    send = FakeSocket.send
+
+    def noted(self: FakeSocket, data: bytes | memoryview) -> int:
+        given.append(data)
+        return send(self, data)
+
+    class Answers(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            assert connection.send(large if data == b"3" else data)
+
+    monkeypatch.setattr(FakeSocket, "send", noted)
+    plugin_bench(Answers()).connect().send(b"1\n2\n3\n4\n5\n")
+    assert [len(each) if each is large else each for each in given] == [b"1", b"2", 100_000, b"45"]
+
+
+def test_what_the_kernel_takes_in_pieces_of_what_was_gathered_keeps_its_order(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = FakeSocket.send
+    monkeypatch.setattr(FakeSocket, "send", lambda self, data: send(self, data[:3]))
+    client = plugin_bench(Echoes()).connect()
+    lines = b"".join(b"%d\n" % number for number in range(500))
+    client.send(lines)
+    client.send(lines)
+    assert client.received == lines * 2
+
+
+def test_async_hooks_that_do_not_wait_are_answered_in_order(plugin_bench: Bench) -> None:
+    class Async:
+        @hookimpl
+        def framing(self, service: str) -> object:
+            return Lines()
+
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            if data.endswith(b"7"):
+                await asyncio.sleep(0)
+            connection.send_message(data)
+
+    client = plugin_bench(Async()).connect()
+    lines = b"".join(b"%d\n" % number for number in range(100))
+    client.send(lines)
+    assert client.received == lines
+    client.end()
+    assert client.closed is CloseReason.PEER
+
+
+@pytest.mark.parametrize("how", ["close", "send_eof"])
+def test_what_is_gathered_leaves_before_the_plugin_ends_it(plugin_bench: Bench, how: str) -> None:
+    class Ends(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            if data == b"3":
+                getattr(connection, how)()
+                assert not connection.send(b"more")
+
+    client = plugin_bench(Ends()).connect()
+    client.send(b"1\n2\n3\n4\n")
+    assert client.received == b"1\n2\n3\n"
+    assert client.eof
+
+
+def test_what_is_gathered_is_lost_by_an_abort(plugin_bench: Bench) -> None:
+    class Aborts(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            if data == b"3":
+                assert connection.queued == 4
+                connection.abort()
+                assert connection.queued == 0
+
+    client = plugin_bench(Aborts()).connect()
+    client.send(b"1\n2\n3\n4\n")
+    assert client.received == b"1\n"
+    assert client.closed is CloseReason.LOCAL
+
+
+def test_what_is_gathered_leaves_before_a_hook_that_raised_closes(plugin_bench: Bench) -> None:
+    class Raises(Echoes):
+        def take(self, connection: Connection, data: bytes) -> None:
+            super().take(connection, data)
+            if data == b"3":
+                raise ValueError(data)
+
+    client = plugin_bench(Raises()).connect()
+    with pytest.raises(ValueError, match="3"):
+        client.send(b"1\n2\n3\n4\n")
+    assert client.received == b"1\n2\n3\n"
+
+
+def test_bytes_of_any_kind_keep_their_order_among_gathered_ones(plugin_bench: Bench) -> None:
+    class Mixes(Framed):
+        def take(self, connection: Connection, data: bytes) -> None:
+            connection.send(data)
+            connection.send(bytearray(b"+"))
+            connection.send(memoryview(b"a-b-")[1::2])
+
+    client = plugin_bench(Mixes()).connect()
+    client.send(b"1\n2\n3\n")
+    assert client.received == b"1+--2+--3+--"
+
+
+def test_a_small_send_buffer_is_not_overrun_by_what_is_gathered(plugin_bench: Bench) -> None:
+    client = plugin_bench(Echoes(), max_send_buffer=10).connect()
+    client.send(b"123456789\n" * 20)
+    assert client.received == b"123456789\n" * 20
+    assert client.closed is None

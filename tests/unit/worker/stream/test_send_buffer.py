@@ -1,0 +1,64 @@
+"""The queue of what waits for the kernel: order, marks, and who is told."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies
+
+from reactorhost.worker.stream.send_buffer import FEW, SendBuffer
+
+MUCH = 64 * 1024
+
+
+def test_it_is_much_above_the_upper_mark_until_it_is_few() -> None:
+    outgoing = SendBuffer()
+    marks = []
+    for added, sent in ((MUCH, 0), (1, 0), (0, 1), (0, MUCH - FEW - 1), (1, 0), (0, 2)):
+        outgoing.add(bytes(added), 0)
+        outgoing.drop(sent)
+        marks.append((len(outgoing), outgoing.is_much))
+    assert marks == [
+        (MUCH, False),
+        (MUCH + 1, True),
+        (MUCH, True),
+        (FEW + 1, True),
+        (FEW + 2, True),
+        (FEW, False),
+    ]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_who_waits_is_told_once(is_open: bool) -> None:
+    outgoing = SendBuffer()
+    told: list[bool] = []
+    outgoing.add(bytes(FEW + 1), 0)
+    outgoing.when_few(told.append)
+    outgoing.drop(0)
+    assert told == []
+    if is_open:
+        outgoing.drop(1)
+    outgoing.tell_waiters(is_open=False)
+    assert told == [is_open]
+
+
+@given(strategies.lists(strategies.tuples(strategies.binary(max_size=50), strategies.integers(0, 60))))
+def test_bytes_leave_in_their_order(steps: list[tuple[bytes, int]]) -> None:
+    outgoing = SendBuffer()
+    added = sent = b""
+    for data, most in steps:
+        start = len(data) // 3
+        outgoing.add(data, start)
+        added += data[start:]
+        with outgoing.first() as first:
+            piece = bytes(first[:most])
+        outgoing.drop(len(piece))
+        sent += piece
+    with outgoing.first() as first:
+        assert sent + bytes(first) == added
+
+
+def test_the_kernel_is_not_handed_everything_at_once() -> None:
+    outgoing = SendBuffer()
+    outgoing.add(bytes(1 << 20), 0)
+    with outgoing.first() as first:
+        assert len(first) == 256 * 1024
