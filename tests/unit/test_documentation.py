@@ -172,6 +172,16 @@ def test_every_plugin_in_an_example_serves_a_client(example: Example) -> None:
             bench.advance(1.0)
 
 
+# design.md
+
+
+def test_every_package_is_listed_in_the_design() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("\n## Packages\n")[2]
+    listed = re.findall(r"^\| `([a-z.]+)` \|", text.partition("\n## ")[0], re.MULTILINE)
+    folders = {path.parent.relative_to(SOURCES) for path in SOURCES.rglob("__init__.py")} - {Path()}
+    assert sorted(listed) == sorted(".".join(folder.parts) for folder in folders)
+
+
 # plugins.md
 
 
