@@ -167,13 +167,12 @@ def install_peers(session: nox.Session) -> None:
 
 @nox.session
 def benchpage(session: nox.Session) -> None:
-    """Generate docs/benchmarks.md from the stored runs; `-- --add .bench/suite.json` stores one more first."""
-    session.install(*(requirement for requirement in group("bench") if requirement.startswith("matplotlib")))
+    """Generate docs/benchmarks.md from the stored runs; `-- --add .bench/suite.json` stores a run first."""
     session.run("python", "tests/benchmarks/page.py", *session.posargs)
 
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Render the pictures of `top` in docs/images from a real host under load."""
+    """Render the picture of `top` in docs/images from a real host under load."""
     install(session)
     session.run("python", "tests/benchmarks/top_pictures.py", str(ROOT / "docs" / "images"), *session.posargs)

@@ -1,4 +1,4 @@
-"""Answer every line of a client with what another server answers to it, over one connection for all clients."""
+"""Forward every line of a client to another server, over one connection for all clients, and return the answer."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,7 @@ from reactorhost import Lines, Option, hookimpl
 
 
 class Backend:
-    """The connection to the server; its answers come in the order of the questions."""
+    """The connection to the server, which answers requests in order."""
 
     address = ""
     worker = None
@@ -16,12 +16,12 @@ class Backend:
     def __init__(self):
         self.waiting = deque()
 
-    async def ask(self, question):
+    async def request(self, line):
         if self.connection is None:
             raise ConnectionError("no connection to the server")
         answer = asyncio.get_running_loop().create_future()
         self.waiting.append(answer)
-        self.connection.send_message(question)
+        self.connection.send_message(line)
         return await answer
 
     def framing(self):
@@ -32,7 +32,7 @@ class Backend:
 
     def receive(self, data):
         answer = self.waiting.popleft()
-        # The client that asked may be gone.
+        # Done if the client has disconnected meanwhile.
         if not answer.done():
             answer.set_result(data)
 
@@ -40,7 +40,7 @@ class Backend:
         self.connection = None
         for answer in self.waiting:
             if not answer.done():
-                answer.set_exception(ConnectionError("the server is gone"))
+                answer.set_exception(ConnectionError("the server closed the connection"))
         self.waiting.clear()
         self.worker.connect(self.address, self)
 
@@ -54,7 +54,7 @@ backend = Backend()
 
 @hookimpl
 def options():
-    return [Option("server", str, default="tcp://127.0.0.1:7001", help="address of the server that knows the answers")]
+    return [Option("server", str, default="tcp://127.0.0.1:7001", help="address of the server to forward to")]
 
 
 @hookimpl
@@ -65,7 +65,7 @@ def configure(config):
 @hookimpl
 async def worker_start(worker):
     backend.worker = worker
-    # A worker that has no server does not start.
+    # Without its server the worker does not start.
     await worker.connect(backend.address, backend, timeout=5.0)
 
 
@@ -77,7 +77,7 @@ def framing():
 @hookimpl
 async def receive(connection, data):
     try:
-        answer = await backend.ask(data)
+        answer = await backend.request(data)
     except ConnectionError as error:
         answer = b"error: " + str(error).encode()
     connection.send_message(answer)

@@ -1,4 +1,4 @@
-"""Count down for every number that a client sends, a tenth of a second a step."""
+"""Count down from each number that a client sends, ten steps per second."""
 
 import asyncio
 

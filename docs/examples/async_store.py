@@ -1,4 +1,4 @@
-"""Keep words in a file of SQLite: `put NAME VALUE` and `get NAME`, a line each."""
+"""Store words in an SQLite file: one line `put NAME VALUE` or `get NAME` per request."""
 
 import aiosqlite
 
@@ -8,7 +8,7 @@ from reactorhost import Lines, Option, hookimpl
 class Store:
     @hookimpl
     def options(self):
-        return [Option("file", default=":memory:", help="file of the database")]
+        return [Option("file", default=":memory:", help="database file")]
 
     @hookimpl
     def configure(self, config):

@@ -4,7 +4,7 @@ from reactorhost import hookimpl
 
 
 class Digest:
-    """Answer every line with a digest that takes its time to make."""
+    """Answer every line with a digest that is slow to compute."""
 
     @hookimpl
     def worker_start(self, worker):
@@ -16,9 +16,9 @@ class Digest:
             connection.send(digest.hex().encode() + b"\n")
             connection.resume()
 
-        # Nothing more of this client, not even its end, until it has its answer.
+        # Read nothing more from this client, not even its end of stream, until it has its answer.
         connection.pause()
-        self.worker.run_in_thread(digest_of, data, then=answer)
+        self.worker.run_in_thread(digest_of, data, on_result=answer)
 
 
 def digest_of(data):

@@ -4,7 +4,7 @@ from reactorhost import hookimpl
 
 
 class Digest:
-    """The same, awaited: messages of a client are received in order by themselves."""
+    """The same with an async hook, which keeps the messages of a client in order."""
 
     @hookimpl
     def worker_start(self, worker):

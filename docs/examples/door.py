@@ -1,4 +1,4 @@
-"""Let in only clients that know the password."""
+"""Greet only clients that send the password."""
 
 from reactorhost import Option, hookimpl
 
@@ -8,10 +8,10 @@ settings = {}
 @hookimpl
 def options():
     return [
-        Option("password", default=None, secret=True, help="what a client sends first; without it everybody may enter"),
-        Option("attempts", int, default=3, help="wrong words, after which the connection is closed"),
-        Option("greeting", default="welcome", help="what a client reads that may enter"),
-        Option("letters", default="as written", choices=("as written", "capitals"), help="how the greeting is sent"),
+        Option("password", default=None, secret=True, help="first line of every client; without it all are greeted"),
+        Option("attempts", int, default=3, help="wrong passwords until the connection is closed"),
+        Option("greeting", default="welcome", help="answer to the right password"),
+        Option("letters", default="as written", choices=("as written", "capitals"), help="spelling of the greeting"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tell how long each message is, whatever framing the operator has chosen for the service."""
+"""Answer each message with its length, under any framing that the operator configures."""
 
 from reactorhost import hookimpl
 

@@ -1,4 +1,4 @@
-"""Answer each message of a protocol whose header is a kind (one byte) and the length of the whole (two bytes)."""
+"""A protocol whose header is a type (one byte) and the total length (two bytes)."""
 
 from reactorhost import LengthPrefixed, hookimpl
 

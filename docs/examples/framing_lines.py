@@ -1,4 +1,4 @@
-"""Answer every line in capitals."""
+"""Answer every line in upper case."""
 
 from reactorhost import Lines, hookimpl
 

@@ -1,8 +1,8 @@
-"""Echo messages with a length of three bytes, which no format of the struct module says."""
+"""Echo messages with a three-byte length, which the struct module has no format for."""
 
 from reactorhost import FramingError, hookimpl
 
-MOST = 65536
+MAX_LENGTH = 65536
 
 
 class ThreeByteLength:
@@ -16,8 +16,8 @@ class ThreeByteLength:
     def messages(self):
         while len(self.waiting) >= 3:
             length = int.from_bytes(self.waiting[:3])
-            if length > MOST:
-                raise FramingError(f"a length of {length} where at most {MOST} is allowed")
+            if length > MAX_LENGTH:
+                raise FramingError(f"a length of {length} where at most {MAX_LENGTH} is allowed")
             if len(self.waiting) < 3 + length:
                 return
             message = bytes(self.waiting[3 : 3 + length])

@@ -1,4 +1,4 @@
-"""Talk in lines until the client says BINARY, then in messages that tell their length."""
+"""Start with lines, and switch to length-prefixed messages when the client sends BINARY."""
 
 from reactorhost import LengthPrefixed, Lines, hookimpl
 

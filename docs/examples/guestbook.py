@@ -1,4 +1,4 @@
-"""Keep what clients write, and show it on the command line."""
+"""Store what clients send, and list it on the command line."""
 
 import contextlib
 import sqlite3
@@ -19,7 +19,7 @@ def opened(config):
 
 @hookimpl
 def options():
-    return [Option("database", default=":memory:", help="SQLite file that keeps the entries")]
+    return [Option("database", default=":memory:", help="SQLite file of the entries")]
 
 
 @hookimpl

@@ -1,16 +1,16 @@
-"""A TCP proxy: every client gets a connection of its own to the real server."""
+"""A TCP proxy with one upstream connection per client."""
 
 from types import SimpleNamespace
 
 from reactorhost import Option, hookimpl
 
-MOST_WAITING = 64 * 1024
+HIGH_WATER = 64 * 1024
 proxy = SimpleNamespace()
 
 
 @hookimpl
 def options():
-    return [Option("server", str, default="tcp://127.0.0.1:7000", help="address that every client is connected to")]
+    return [Option("server", str, default="tcp://127.0.0.1:7000", help="upstream address")]
 
 
 @hookimpl
@@ -26,24 +26,24 @@ def worker_start(worker):
 @hookimpl
 def connect(connection):
     connection.pause()
-    connection.state.connecting = proxy.worker.connect(proxy.server, ServerSide(connection))
+    connection.state.attempt = proxy.worker.connect(proxy.server, ServerSide(connection))
 
 
 @hookimpl
 def receive(connection, data):
-    relay(connection, connection.state.connecting.connection, data)
+    relay(connection, connection.state.attempt.connection, data)
 
 
 @hookimpl
 def close(connection):
-    connecting = connection.state.connecting
-    connecting.cancel()
-    if connecting.connection:
-        connecting.connection.close()
+    attempt = connection.state.attempt
+    attempt.cancel()
+    if attempt.connection:
+        attempt.connection.close()
 
 
 class ServerSide:
-    """What is called for the connection to the server of one client."""
+    """Handler of the upstream connection of one client."""
 
     def __init__(self, client):
         self.client = client
@@ -63,8 +63,8 @@ class ServerSide:
 
 
 def relay(source, target, data):
-    """Send on what one side sent, and read no more of it while the other takes nothing."""
+    """Forward data, and pause its source while the target's send buffer is full."""
     target.send(data)
-    if target.queued > MOST_WAITING:
+    if target.queued > HIGH_WATER:
         source.pause()
         target.when_drained(source.resume)

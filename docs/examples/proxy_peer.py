@@ -1,4 +1,4 @@
-"""Answers any HTTP request with the two ends of the connection."""
+"""Answer any HTTP request with both addresses of the connection."""
 
 from reactorhost import hookimpl
 

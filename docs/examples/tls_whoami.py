@@ -1,4 +1,4 @@
-"""Answers any HTTP request with what is known of the client's TLS session."""
+"""Answer any HTTP request with the parameters of the client's TLS session."""
 
 from reactorhost import hookimpl
 
@@ -18,5 +18,5 @@ def receive(connection, data):
 def subject(certificate):
     """Return the names in a client's certificate."""
     if certificate is None:
-        return "nobody"
+        return "no certificate"
     return " ".join(value for kind, value in certificate.get("subjectAltName", ()))

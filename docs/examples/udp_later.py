@@ -1,4 +1,4 @@
-"""Answer each datagram half a second later, and say so in the log when the kernel does not take the answer."""
+"""Answer each datagram after half a second, and log a warning when the kernel rejects the answer."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Answer every datagram in capitals."""
+"""Answer every datagram in upper case."""
 
 from reactorhost import hookimpl
 

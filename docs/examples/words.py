@@ -2,7 +2,7 @@ from reactorhost import hookimpl
 
 
 class Words:
-    """Answer with the number of different words that this worker has seen."""
+    """Answer with the number of different words that this worker has received."""
 
     def __init__(self):
         self.seen = set()

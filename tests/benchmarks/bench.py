@@ -1,4 +1,4 @@
-"""What every figure is measured with: the settings, the servers, the load, and rounds that alternate."""
+"""The context of every measurement: settings, servers, load, and alternating rounds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TypeVar
 from compiler import compiler
 from fleet import Fleet
 from loading import Loader, Work, loader
+from peer_catalog import FRESH
 from processors import Places, running_on
 from results import Figure, Rounds
-from roster import FRESH
 from servers import ServerError
 
-# Of a server or its clients, beside one for each client.
+# Descriptors of a server or its clients, in addition to one per client.
 _OTHER_FILES = 200
 
 Key = TypeVar("Key", bound=Hashable)
@@ -25,22 +25,22 @@ Found = TypeVar("Found")
 
 
 class NotMeasuredError(Exception):
-    """A figure cannot be measured here; the message says why."""
+    """A figure cannot be measured on this machine; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long and how much.
+    """Durations and sizes of a run.
 
     Attributes:
         seconds: measured time of one peer in one round; `warm_up` comes before.
-        clients: how many are busy at once.
+        clients: number of busy clients.
         window: messages in flight on each client when it pipelines.
         idle: numbers of idle clients.
-        starts: rounds of what is started and ended.
+        starts: rounds of starts, reloads and `--help`.
     """
 
-    # Many short rounds: what compares two peers is the time between them, in which a shared machine changes.
+    # Many short rounds: a shared machine changes over time, and two peers of a round are measured close together.
     rounds: int = 12
     seconds: float = 0.4
     warm_up: float = 0.1
@@ -76,7 +76,7 @@ class Bench:
 
     @functools.cached_property
     def idle(self) -> tuple[int, ...]:
-        """Numbers of idle clients, no larger than one process may have."""
+        """Numbers of idle clients, limited by the descriptors of one process."""
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         possible = []
         for wanted in self.settings.idle:
@@ -87,11 +87,11 @@ class Bench:
 
     @property
     def settled_names(self) -> list[str]:
-        """The peers without the one that nobody has visited, which only one figure is about."""
+        """The peers except for the unvisited asyncio server, which only one figure includes."""
         return [name for name in self.names if name != FRESH]
 
     def skip(self, what: str, why: str) -> None:
-        """Note what is left out, once."""
+        """Record an omission, once."""
         note = {"what": what, "why": why}
         if note not in self.not_measured:
             self.not_measured.append(note)
@@ -100,9 +100,9 @@ class Bench:
     def alternate(
         self, what: str, keys: Sequence[Key], rounds: int, measure: Callable[[Key], Found]
     ) -> dict[Key, list[Found | None]]:
-        """Measure each in turn, round by round, every round beginning with another one.
+        """Measure each in turn, round by round, each round starting with a different one.
 
-        Who fails has no value from then on, and the others go on.
+        A peer that fails has no value in later rounds; the others continue.
         """
         found: dict[Key, list[Found | None]] = {key: [] for key in keys}
         failed: set[Key] = set()
@@ -134,7 +134,7 @@ def figure_of(
     name: str, unit: str, case: dict[str, object], better: str, found: dict[str, list[Work | None]],
     value: Callable[[Work], float],
 ) -> Figure:  # fmt: skip
-    """Return a figure, with how busy both sides were."""
+    """Return a figure with the utilisation of load and server."""
     busy = {"load_busy": column(found, lambda work: work.load_busy)}
     busy["server_busy"] = column(found, lambda work: work.server_busy)
     return Figure(name, unit, case, better, column(found, value), **busy)

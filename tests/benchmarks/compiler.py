@@ -1,4 +1,4 @@
-"""The C compiler of this machine, for the yardstick and the load."""
+"""The C compiler of this machine, for the C server and the load."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def compiler() -> str | None:
-    """Return the C compiler, if there is one."""
+    """Return the path of the C compiler, None if none is installed."""
     return next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 
 
 def compiled(folder: Path, name: str, *sources: Path, shared: bool = False) -> Path:
-    """Compile a program, or a shared library, into a folder, once."""
+    """Compile a program, or a shared library, into a folder, unless it is already there."""
     made = folder / name
     if not made.exists():
         how = ["-shared", "-fPIC"] if shared else []

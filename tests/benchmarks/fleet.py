@@ -1,4 +1,4 @@
-"""The servers of a run: all live at once on one processor; one that failed is started again for the next figure."""
+"""The servers of a run: all run at once on one processor, and one that failed is restarted for the next figure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from peer_catalog import Peer
 from processors import Places, running_on
-from roster import Peer
 from servers import Server, ServerError
 
-# A line, and a message with its length before it: whole in every framing.
+# Valid as a line and as a length-prefixed message, so complete in every framing.
 _MESSAGE = struct.pack(">I", 60) + b"x" * 59 + b"\n"
 
 
 @dataclass(slots=True)
 class Fleet:
-    """Servers by peer, started when they are first asked for.
+    """Servers by peer, started on first use.
 
     Attributes:
-        visited: whether a client visits each before it is measured.
+        visited: whether a client visits each server before it is measured.
     """
 
     peers: Mapping[str, Peer]
@@ -43,13 +43,13 @@ class Fleet:
 
     @contextlib.contextmanager
     def fresh(self, name: str) -> Iterator[Server]:
-        """Run another server of a peer, which nobody has visited."""
+        """Run another server of a peer that no client has visited."""
         with self.another(self.peers[name]) as server:
             yield server
 
     @contextlib.contextmanager
     def another(self, peer: Peer) -> Iterator[Server]:
-        """Run a server that is no peer of the tables, at their place."""
+        """Run a server that is not a peer of the tables, on the same processor."""
         starting = peer.start(self.folder)
         with ExitStack() as stack:
             with running_on(self.places.server):
@@ -57,29 +57,29 @@ class Fleet:
             yield server
 
     def drop(self, name: str) -> None:
-        """End a peer's server, in whatever state it is."""
+        """End a peer's server, in any state."""
         if name in self._running:
             stack, _ = self._running.pop(name)
             with contextlib.suppress(ServerError):
                 stack.close()
 
     def close(self) -> None:
-        """End all."""
+        """End all servers."""
         for name in list(self._running):
             self.drop(name)
 
 
 def visit(server: Server) -> None:
-    """Be a client that sends one message, gets it back, and leaves: what a server pays once is paid then.
+    """Connect a client that exchanges one message and closes, so that one-time costs of the server are over.
 
     asyncio asks `recv` for 256 KiB, which glibc maps and unmaps for every message until the first buffer of that size
     is freed whole, and that happens when the first client leaves; from then on the heap serves them and a message
-    costs a third. Any real server soon is in that state. The others are the same before and after.
+    costs a third. Any long-running server is in that state. The other servers do not change.
     """
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(_MESSAGE)
         echoed = client.recv(len(_MESSAGE), socket.MSG_WAITALL)
-        # Not before: there are servers that answer nobody who has sent his end.
+        # Not before the answer: some servers do not answer a client that has sent its end of stream.
         client.shutdown(socket.SHUT_WR)
         echoed += client.recv(1)
     if echoed != _MESSAGE:

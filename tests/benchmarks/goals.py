@@ -1,4 +1,4 @@
-"""What the figures are meant to be, as ratios within one run, and whether they are."""
+"""The goals, as bounds for values and ratios within one run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Goal:
     """A bound for one value, or for its ratio to another.
 
     Attributes:
-        text: what is compared, for a reader.
-        to: what it is divided by; None when the value itself is bounded, then in `unit`.
+        text: what is compared, in words.
+        to: the divisor; None when the value itself is bounded, then in `unit`.
         at_most: whether the limit is the largest value allowed; the smallest otherwise.
     """
 
@@ -37,14 +37,14 @@ class Goal:
 
     @property
     def bound(self) -> str:
-        """The limit for a reader."""
+        """The limit in words."""
         unit = f" {self.unit}" if self.unit else ""
         return f"{'≤' if self.at_most else '≥'} {self.limit:.2f}{unit}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a goal; `value` is None where it was not measured."""
+    """The value that a run reached for a goal, None where it was not measured."""
 
     goal: Goal
     value: float | None
@@ -58,7 +58,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """The same for a reader."""
+        """The same in words."""
         return {True: "met", False: "not met", None: "not measured"}[self.met]
 
 
@@ -136,7 +136,7 @@ GOALS = (
 
 
 def verdicts(run: Run) -> list[Verdict]:
-    """Hold a run to all goals."""
+    """Return the value of a run for each goal."""
     return [Verdict(goal, _value(run, goal)) for goal in GOALS]
 
 

@@ -1,4 +1,4 @@
-"""Clients that are connected and send nothing; a process of their own has them."""
+"""Idle clients, in a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 30.0
 
 @contextlib.contextmanager
 def idle_clients(server: Server, count: int) -> Iterator[None]:
-    """Keep so many clients connected, all of which the server has accepted; a process has files for about 20,000."""
+    """Keep a number of accepted clients connected, with at most about 20,000 per process."""
     before = descriptors(server.pid)
     command = [sys.executable, str(_PROGRAM), str(server.port), str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

@@ -1,4 +1,4 @@
-"""Loads: processes that work for a measured time, and the server's processor time read at the standstills around it."""
+"""Loads: processes that work for a measured time. The server's processor time is read while they pause around it."""
 
 from __future__ import annotations
 
@@ -18,49 +18,49 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was done in the measured time.
+    """The work of the measured time.
 
     Attributes:
-        count: pieces of work: messages, or connections.
+        count: messages, or connections.
         server_seconds: processor time of the server's whole tree.
-        told: what the load said beside the count.
+        reported: the other values that the load printed.
     """
 
     count: int
     server_seconds: float
-    told: tuple[float, ...] = ()
+    reported: tuple[float, ...] = ()
 
     @property
     def cpu_micros(self) -> float:
-        """The server's processor time for one piece, in microseconds."""
+        """The server's processor time per message or connection, in microseconds."""
         return self.server_seconds / self.count * 1e6
 
-    # What the load written in C tells first.
+    # The values that the C load prints, in order.
 
     @property
     def per_second(self) -> float:
-        """Pieces a second."""
-        return self.count / self.told[0]
+        """Messages or connections per second."""
+        return self.count / self.reported[0]
 
     @property
     def load_busy(self) -> float:
-        """Share of the time in which the load had something to do."""
-        return self.told[1] / self.told[0]
+        """Share of the time in which the load was busy."""
+        return self.reported[1] / self.reported[0]
 
     @property
     def server_busy(self) -> float:
         """Share of one processor that the server used."""
-        return self.server_seconds / self.told[0]
+        return self.server_seconds / self.reported[0]
 
     @property
     def quantiles(self) -> tuple[float, ...]:
         """Latencies of an open loop: p50, p99 and p99.9 in microseconds."""
-        return self.told[2:5]
+        return self.reported[2:5]
 
     @property
     def late(self) -> float:
-        """How much later than intended an open loop sent, p99 in microseconds; part of the latencies."""
-        return self.told[5]
+        """Lateness of the sends of an open loop, p99 in microseconds; part of the latencies."""
+        return self.reported[5]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +72,15 @@ class Loader:
     seconds: float
 
     def exchange(self, server: Server, clients: int, size: int, window: int = 1, seconds: float | None = None) -> Work:
-        """Keep so many messages in flight on each client."""
+        """Keep a number of messages in flight on each client."""
         return self._run("exchange", server, self.seconds if seconds is None else seconds, clients, size, window)
 
     def connections(self, server: Server, at_once: int, size: int) -> Work:
-        """Connect, send a message, read it back, send the end, wait for the server's, close."""
+        """Connect, exchange one message, half-close, wait for the server's end, close."""
         return self._run("connections", server, self.seconds, at_once, size)
 
     def open_loop(self, server: Server, clients: int, size: int, rate: float) -> Work:
-        """Send so many messages a second, whatever the server does."""
+        """Send messages at a fixed rate, independently of the server."""
         return self._run("open", server, self.seconds, clients, size, rate)
 
     def _run(self, mode: str, server: Server, seconds: float, *words: float) -> Work:
@@ -93,12 +93,12 @@ def loader(folder: Path, warm_up: float, seconds: float) -> Loader:
 
 
 def measured(command: Sequence[str | Path | float], server: Server) -> Work:
-    """Run a load against a server, and return what was done.
+    """Run a load against a server, and return its work.
 
-    A load prints `begin` and `end COUNT …` around the measured time, and after each waits for a line.
+    A load prints `begin` and `end COUNT …` around the measured time, and then waits for a line each time.
 
     Raises:
-        ServerError: the server ended, or the load could not go on.
+        ServerError: the server ended, or the load failed.
     """
     words = list(map(str, command))
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
@@ -108,7 +108,7 @@ def measured(command: Sequence[str | Path | float], server: Server) -> Work:
             _expect(load, "begin")
             before = _cpu_seconds(server)
             _go_on(load)
-            count, *told = _expect(load, "end")
+            count, *reported = _expect(load, "end")
             spent = _cpu_seconds(server) - before
             _go_on(load)
         finally:
@@ -116,7 +116,7 @@ def measured(command: Sequence[str | Path | float], server: Server) -> Work:
             load.kill()
     if not int(count):
         raise ServerError("nothing was done in the measured time")
-    return Work(int(count), spent, tuple(map(float, told)))
+    return Work(int(count), spent, tuple(map(float, reported)))
 
 
 def _expect(load: subprocess.Popen[str], word: str) -> list[str]:

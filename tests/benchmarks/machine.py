@@ -1,4 +1,4 @@
-"""Where a run takes place: the processor, the kernel, versions, the revision of the sources."""
+"""The environment of a run: processor, kernel, versions, revision of the sources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKAGES = ("reactorhost", "uvloop", "twisted", "gevent", "gunicorn")
 
 
 def machine(places: Places) -> dict[str, Any]:
-    """Return what is known of the machine."""
+    """Return processor, kernel and pinning."""
     return {
         "processor": _processor(),
         "processors": len(places.usable),
@@ -30,7 +30,7 @@ def machine(places: Places) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Return versions of what is compared."""
+    """Return the versions of the compared programs."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -42,12 +42,12 @@ def versions() -> dict[str, str | None]:
 
 
 def revision(place: Path) -> str | None:
-    """Return what git says of the sources, None outside a git tree."""
+    """Return the abbreviated commit of the sources, None outside a git tree."""
     return first_line("git", "-C", str(place), "describe", "--always", "--dirty")
 
 
 def first_line(*command: str) -> str | None:
-    """Return the first line that a command prints, None when it is not there or fails."""
+    """Return the first line that a command prints, None when it is missing or fails."""
     if not shutil.which(command[0]):
         return None
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -1,121 +1,120 @@
-"""Draw bars: our own in colour, the others grey, a value at each; as SVG that is the same every time.
+"""Bar charts as SVG text: the same runs give the same bytes.
 
-A bar is the median of the newest run, the thin line on it reaches from its smallest round to its largest, and a diamond
-is the median of an older run.
+A bar is the median of the newest run, the thin line on it its smallest to largest round, and a diamond the median of
+the older run. Text is not measured, so space for the values is reserved by a constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Sheet
+from collections.abc import Iterator, Sequence
+from html import escape
 
 from panels import Panel, Picture
-from results import PEERS, Figure, Run
+from summaries import FigureSummary, RunSummary, ordered
 from tables import number
 
-_INK, _QUIET, _PAPER = "#1f2328", "#57606a", "#ffffff"
-_OURS, _OURS_VARIED, _FLOOR, _OTHERS = "#0969da", "#79b8ff", "#6e7781", "#b1bac4"
-_OLDER = "#bc4c00"
+# Pixels.
+_WIDTH, _LEFT, _TOP, _ROW, _BOTTOM, _GAP = 860, 172, 56, 20, 42, 14
+_BAR, _DIAMOND = 14, 4
+_VALUE_WIDTH = 64
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW, _GAP = 9.0, 1.95, 0.1, 0.58, 0.45, 0.25, 0.2
-"""Inches."""
-_ROOM_FOR_VALUES = 1.38
-_BESIDE = (5, 0)
-"""Points from the end of a bar to its value."""
-
-# The one that matplotlib brings, so that the same is measured everywhere; a reader may have others.
-_FONT = "'DejaVu Sans'"
-_SETTINGS = {
-    "svg.fonttype": "none",
-    # Without it the names of clip paths are drawn anew every time.
-    "svg.hashsalt": "reactorhost",
-    "font.family": [_FONT.strip("'")],
-    "font.size": 8.5,
-    "text.color": _INK,
+_STYLE = """<style>
+text { font: 12px sans-serif; fill: #1f2328 }
+.title { font-size: 15px; font-weight: bold }
+.ours { font-weight: bold }
+.note { font-size: 10.5px; fill: #57606a }
+.label { text-anchor: end }
+.background { fill: #ffffff }
+.spread { stroke: #1f2328 }
+.older { fill: #bc4c00 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 }
+  .note { fill: #9198a1 }
+  .background { fill: #0d1117 }
+  .spread { stroke: #e6edf3 }
 }
-
-# A reader's dark mode: the colours of ink and paper change places, those of the bars can be seen on both.
-_DARK = f"""<style>
-@media (prefers-color-scheme: dark) {{
-  text {{ fill: #e6edf3 !important }}
-  [style*="fill: {_PAPER}"] {{ fill: #0d1117 !important }}
-  [style*="stroke: {_INK}"] {{ stroke: #e6edf3 !important }}
-}}
-</style>
-"""
+</style>"""
+_OURS, _OURS_VARIED, _C, _OTHERS = "#0969da", "#79b8ff", "#6e7781", "#b1bac4"
 
 
-def draw(picture: Picture, runs: Sequence[Run], path: Path) -> None:
-    """Write a picture of the last of these runs, with the medians of those before it."""
-    newest = runs[-1]
-    found = [(panel, figure) for panel in picture.panels if (figure := panel.of(newest))]
-    shown = {name for _, figure in found for name in figure.peers}
-    peers = [name for name in (*PEERS, *sorted(shown - PEERS.keys())) if name in shown]
+def draw(picture: Picture, runs: Sequence[RunSummary]) -> str:
+    """Return a picture of the last of these runs, with the medians of those before it."""
+    newest, older = runs[-1], runs[:-1]
+    panels = [(panel, figure) for panel in picture.panels if (figure := panel.of(newest))]
+    peers = ordered([name for _, figure in panels for name in figure.peers])
     height = _TOP + _ROW * len(peers) + _BOTTOM
-    with mpl.rc_context(_SETTINGS):
-        sheet = Sheet(figsize=(_WIDTH, height), facecolor=_PAPER)
-        sheet.text(0.01, 1 - 0.1 / height, picture.title, va="top", fontsize=11, fontweight="bold")
-        sheet.text(0.01, 0.1 / height, _legend(runs), va="bottom", fontsize=7.5, color=_QUIET)
-        every = (_WIDTH - _LEFT - _RIGHT + _GAP) / len(found)
-        for place, (panel, figure) in enumerate(found):
-            left, wide = _LEFT + place * every, every - _GAP
-            axes = sheet.add_axes((left / _WIDTH, _BOTTOM / height, wide / _WIDTH, _ROW * len(peers) / height))
-            _bars(axes, peers, figure, _older(panel, runs))
-            reach = max(_reach(each, _older(one, runs)) for one, each in found if picture.alike or one is panel)
-            axes.set_xlim(0, reach * _ROOM_FOR_VALUES)
-            axes.set_title(panel.caption, loc="left", fontsize=9, pad=3)
-            axes.set_yticks(range(len(peers)), peers if place == 0 else [])
-            for label in axes.get_yticklabels():
-                label.set_fontweight("bold" if label.get_text() == "reactorhost" else "normal")
-        described = "; ".join(run.label for run in runs)
-        sheet.savefig(path, format="svg", metadata={"Date": None, "Creator": None, "Description": described})
-    text = path.read_text(encoding="utf-8").replace(_FONT, f"{_FONT}, Verdana, sans-serif")
-    path.write_text(text.replace(" <defs>", f" {_DARK} <defs>", 1), encoding="utf-8")
+    reaches = [_reach(panel, runs) for panel, _ in panels]
+    width = (_WIDTH - _LEFT - _GAP * len(panels)) / len(panels)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}">',
+        f"<title>{escape(picture.title)}</title>",
+        f"<desc>{escape('; '.join(run.label for run in runs))}</desc>",
+        _STYLE,
+        f'<rect class="background" width="{_WIDTH}" height="{height}"/>',
+        _text(8, 22, picture.title, "title"),
+        *(_text(_LEFT - 8, _line(row) + 4, name, f"label{_ours(name)}") for row, name in enumerate(peers)),
+    ]
+    for place, (panel, figure) in enumerate(panels):
+        left = _LEFT + place * (width + _GAP)
+        reach = max(reaches) if picture.same_scale else reaches[place]
+        before = [each for run in older if (each := panel.of(run))]
+        lines.append(_text(left, 46, panel.caption))
+        lines += _bars(left, (width - _VALUE_WIDTH) / reach, peers, figure, before)
+    lines += _legend(runs, height)
+    return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def _bars(axes: Axes, peers: Sequence[str], figure: Figure, older: Sequence[Figure]) -> None:
+def _bars(
+    left: float, scale: float, peers: Sequence[str], figure: FigureSummary, older: Sequence[FigureSummary]
+) -> Iterator[str]:
     for row, name in enumerate(peers):
-        median, spread = figure.median(name), figure.spread(name)
-        if median is None or spread is None:
-            axes.annotate("-", (0, row), _BESIDE, textcoords="offset points", va="center_baseline", color=_QUIET)
+        middle, values = _line(row), figure.peers.get(name)
+        if values is None:
+            yield _text(left + 6, middle + 4, "-")
             continue
-        axes.barh(row, median, height=0.68, color=_colour(name))
-        axes.plot(spread, (row, row), color=_INK, linewidth=0.8, solid_capstyle="butt")
-        before = [value for each in older if (value := each.median(name)) is not None]
-        axes.plot(before, [row] * len(before), "D", markersize=3, color=_OLDER, clip_on=False)
-        words = f"{number(median)}{' *' if name in figure.bound_by_load else ''}"
-        weight = "bold" if name == "reactorhost" else "normal"
-        end = (max(spread[1], *before, median), row)
-        axes.annotate(words, end, _BESIDE, textcoords="offset points", va="center_baseline", fontweight=weight)
-    axes.set_ylim(len(peers) - 0.5, -0.5)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.set_facecolor("none")
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.spines["left"].set_color(_INK)
+        yield (
+            f'<rect x="{left:.1f}" y="{middle - _BAR / 2:g}" width="{values.median * scale:.1f}" height="{_BAR}" '
+            f'fill="{_colour(name)}"/>'
+        )
+        low, high = left + values.low * scale, left + values.high * scale
+        yield f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
+        medians = [each.peers[name].median for each in older if name in each.peers]
+        for median in medians:
+            x = left + median * scale
+            yield f'<path class="older" d="M{x:.1f} {middle - _DIAMOND}l4 4l-4 4l-4 -4z"/>'
+        mark = " *" if name in figure.bound_by_load else ""
+        end = left + max(values.high, *medians, values.median) * scale
+        yield _text(end + 6, middle + 4, number(values.median) + mark, _ours(name).strip())
 
 
-def _older(panel: Panel, runs: Sequence[Run]) -> list[Figure]:
-    return [figure for run in runs[:-1] if (figure := panel.of(run))]
+def _legend(runs: Sequence[RunSummary], height: int) -> Iterator[str]:
+    words = f"Bar: median, {runs[-1].label}. Line: smallest to largest round."
+    yield _text(8, height - 22, words, "note")
+    if len(runs) > 1:
+        yield _text(8, height - 8, f"Diamond: median, {'; '.join(run.label for run in runs[:-1])}.", "note")
 
 
-def _reach(figure: Figure, older: Sequence[Figure]) -> float:
-    return max(value for each in (figure, *older) for name in figure.peers for value in each.values(name))
+def _reach(panel: Panel, runs: Sequence[RunSummary]) -> float:
+    newest = panel.of(runs[-1])
+    highs = [values.high for values in newest.peers.values()] if newest else []
+    older = [figure for run in runs[:-1] if (figure := panel.of(run))]
+    return max([*highs, *(values.median for figure in older for values in figure.peers.values())])
+
+
+def _line(row: int) -> int:
+    """Return the middle of a row."""
+    return _TOP + _ROW * row + _ROW // 2
+
+
+def _text(x: float, y: float, words: str, kind: str = "") -> str:
+    return f'<text{f" class={chr(34)}{kind}{chr(34)}" if kind else ""} x="{x:.1f}" y="{y:g}">{escape(words)}</text>'
+
+
+def _ours(name: str) -> str:
+    return " ours" if name == "reactorhost" else ""
 
 
 def _colour(name: str) -> str:
     if name == "reactorhost":
         return _OURS
-    return _OURS_VARIED if name.startswith("reactorhost") else _FLOOR if name == "c" else _OTHERS
-
-
-def _legend(runs: Sequence[Run]) -> str:
-    words = f"Bar: median of the run of {runs[-1].label}. Line: its smallest and largest round."
-    if len(runs) > 1:
-        # The labels of many runs would not fit beside each other.
-        words += f"\nDiamond: median of an earlier run, the first of them that of {runs[0].label}."
-    return words
+    return _OURS_VARIED if name.startswith("reactorhost") else _C if name == "c" else _OTHERS

@@ -1,4 +1,4 @@
-"""What a process and all that descend from it use: processor time, memory, descriptors, as the kernel tells it."""
+"""Resources of a process tree as the kernel reports them: processor time, memory, descriptors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def tree(pid: int) -> list[int]:
-    """Return a process and those that descend from it; nothing when it is gone."""
+    """Return a process and its descendants; empty if it has exited."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -24,10 +24,10 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return user and system time of a tree, with that of threads and children that have ended.
+    """Return user and system time of a tree, including ended threads and reaped children.
 
     Raises:
-        ProcessLookupError: the process at its top is gone.
+        ProcessLookupError: the process at its top has exited.
     """
     processes = tree(pid)
     if pid not in processes:
@@ -36,7 +36,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def pss_kib(pid: int) -> float:
-    """Return the memory of a tree, where pages shared by several processes count as a share for each."""
+    """Return the PSS of a tree, in which each process counts its share of a shared page."""
     total = 0
     for process in tree(pid):
         found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
@@ -46,16 +46,16 @@ def pss_kib(pid: int) -> float:
 
 
 def descriptors(pid: int) -> int:
-    """Return how many descriptors a tree has open."""
+    """Return the number of open descriptors of a tree."""
     return sum(len(os.listdir(f"/proc/{process}/fd")) for process in tree(pid))
 
 
 def _cpu_seconds(pid: int) -> float:
-    # The clock of another process: nanoseconds, of threads that have ended too. clock_getcpuclockid(3) makes its number
-    # so, and Python does not offer that function.
+    # The CPU clock of another process, in nanoseconds, including ended threads. clock_getcpuclockid(3) computes its
+    # number like this, and Python does not provide that function.
     try:
         running = time.clock_gettime((~pid << 3) | 2)
-        # Children that were waited for: only known in ticks, but in what is measured here hardly any end.
+        # Reaped children are counted in ticks only, but hardly any child exits during a measurement.
         fields = _fields(Path(f"/proc/{pid}/stat"))
     except OSError:
         return 0.0
@@ -63,5 +63,5 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _fields(stat: Path) -> list[str]:
-    # The name of the program stands in parentheses and may hold blanks and parentheses itself.
+    # The name of the program is in parentheses and may itself contain blanks and parentheses.
     return stat.read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Which processors the servers run on, and which the load; what is started inherits the place of who starts it."""
+"""Processors of the servers and of the load. A child inherits the affinity of its parent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Processors by who runs on them, and all that this process may use."""
+    """Processors of the servers, of the load, and all that this process may use."""
 
     server: int
     load: int
@@ -18,7 +18,7 @@ class Places:
 
     @property
     def apart(self) -> bool:
-        """Whether the load takes nothing from the servers."""
+        """Whether load and servers have different processors."""
         return self.server != self.load
 
 

@@ -1,8 +1,8 @@
-"""What a run of the suite found: figures by peer and round, their medians, spreads and ratios, as one JSON document.
+"""The result of one run of the suite: figures by peer and round, with medians and ratios, as one JSON document.
 
 Nothing here measures or prints. A ratio of two peers is the median of the ratios of each round: rounds alternate
-between the peers, so a minute in which the machine was busy falls on both sides of one ratio. A round that a peer did
-not live to see is None in its list, so that round i of one always belongs to round i of another.
+between the peers, so a busy minute of the machine affects both sides of a ratio. A round after the failure of a peer is
+None in its list, so that round i of one peer always corresponds to round i of another.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = 2
-# Above this the load had no time left; below that the server had some: then the load was what set the pace.
-LOAD_IS_BUSY = 0.95
-SERVER_HAS_TIME = 0.9
-# Under a load that never waits one side is always at work, if it has a processor to itself.
-NOBODY_IS_BUSY = 0.8
+# A load busier than the first and a server less busy than the second: the load set the pace.
+LOAD_SATURATED = 0.95
+SERVER_SATURATED = 0.9
+# The load never waits, so one side is always busy unless another process takes the processor.
+UNDISTURBED = 0.8
 
 Rounds = dict[str, list[float | None]]
 
@@ -28,7 +28,7 @@ PEERS: Mapping[str, str] = {
     "uvloop-protocol": "uvloop protocol",
     "uvloop-streams": "uvloop streams",
     "asyncio-protocol": "asyncio protocol",
-    "asyncio-protocol-fresh": "asyncio protocol, no client has left it yet",
+    "asyncio-protocol-fresh": "asyncio protocol, before its first client has left",
     "asyncio-streams": "asyncio streams",
     "twisted": "Twisted, epoll reactor",
     "gevent": "gevent StreamServer",
@@ -73,12 +73,12 @@ class Figure:
 
     @property
     def bound_by_load(self) -> list[str]:
-        """Names of the peers whose value is what the load could do, not what the server could."""
+        """Names of the peers whose value was limited by the load and not by the server."""
         return [name for name in self.peers if self._is_bound(name)]
 
     @property
     def disturbed(self) -> list[str]:
-        """Names of the peers during whose measurement neither side had a processor to itself."""
+        """Names of the peers during whose measurement another process used a processor."""
         return [name for name in self.peers if self._is_disturbed(name)]
 
     def values(self, peer: str) -> list[float]:
@@ -100,11 +100,11 @@ class Figure:
 
     def _is_bound(self, peer: str) -> bool:
         load, server = median(self.load_busy.get(peer, ())), median(self.server_busy.get(peer, ()))
-        return load is not None and load > LOAD_IS_BUSY and (server is None or server < SERVER_HAS_TIME)
+        return load is not None and load > LOAD_SATURATED and (server is None or server < SERVER_SATURATED)
 
     def _is_disturbed(self, peer: str) -> bool:
         load, server = median(self.load_busy.get(peer, ())), median(self.server_busy.get(peer, ()))
-        return load is not None and server is not None and max(load, server) < NOBODY_IS_BUSY
+        return load is not None and server is not None and max(load, server) < UNDISTURBED
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,10 @@ class Run:
 
     Attributes:
         began: time in UTC as `2026-01-31T12:00:00Z`; so is `ended`.
-        revision: what git says of the sources, None outside a git tree.
+        revision: abbreviated commit of the sources, None outside a git tree.
         versions: version by program; None where it is not installed.
         peers: caption by name, in the order of the tables.
-        not_measured: `{"what": …, "why": …}` for everything that was left out.
+        not_measured: `{"what": …, "why": …}` for each omission.
     """
 
     began: str
@@ -132,7 +132,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """When it began and what was measured, for a reader."""
+        """Start time and revision, for a heading."""
         return f"{self.began[:16].replace('T', ' ')} UTC, revision {self.revision or 'unknown'}"
 
     def figure(self, name: str, **case: Any) -> Figure | None:
@@ -145,44 +145,39 @@ class Run:
 
 
 def median(values: Sequence[float | None]) -> float | None:
-    """Return the median of those that there are."""
+    """Return the median of the values that are not None."""
     present = [value for value in values if value is not None]
     return statistics.median(present) if present else None
 
 
 def median_ratio(values: Sequence[float | None], others: Sequence[float | None]) -> float | None:
-    """Return the median of the ratios of each round that both saw."""
-    # Not strict: who was left out for good after a round has a shorter list.
+    """Return the median of the ratios of each round that both have."""
+    # Not strict: a peer that was dropped after a round has a shorter list.
     pairs = [(one, other) for one, other in zip(values, others, strict=False) if one is not None and other]
     return statistics.median(one / other for one, other in pairs) if pairs else None
 
 
 def read(path: Path) -> Run:
-    """Read a stored run.
+    """Read a run.
 
     Raises:
-        ValueError: it is of another schema.
+        ValueError: the file has another schema.
     """
     document = json.loads(path.read_text())
     if document.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{path} is no run of schema {SCHEMA}")
+        raise ValueError(f"{path} is not a run of schema {SCHEMA}")
     fields = Figure.__dataclass_fields__
     figures = [Figure(**{key: made[key] for key in made if key in fields}) for made in document.pop("figures")]
     return Run(**document, figures=figures)
 
 
-def read_all(folder: Path) -> list[Run]:
-    """Read the stored runs `run-1.json` and so on, the newest last."""
-    return sorted(map(read, folder.glob("run-*.json")), key=lambda run: run.began)
-
-
 def write(run: Run, path: Path) -> None:
-    """Store a run."""
+    """Write a run."""
     _write({**asdict(run), "figures": _documents(run.figures)}, path)
 
 
 def write_figures(figures: Sequence[Figure], path: Path) -> None:
-    """Store figures that are no run of the suite."""
+    """Write figures that do not belong to a run of the suite."""
     _write({"figures": _documents(figures)}, path)
 
 

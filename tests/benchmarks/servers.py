@@ -1,4 +1,4 @@
-"""Servers that run: how one is started, where it listens, and how it is ended."""
+"""Server processes: start, port, end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _STOP_SECONDS = 5.0
 
 
 class ServerError(Exception):
-    """A server did not start, ended, or did not do what it is for."""
+    """A server did not start, ended, or did not serve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs: its port, and the process at the top of its tree."""
+    """A running server: its port, and the process at the top of its tree."""
 
     port: int
     pid: int
@@ -52,7 +52,7 @@ def program(name: str, *arguments: str | Path) -> contextlib.AbstractContextMana
 
 @contextlib.contextmanager
 def given_port(command: Sequence[str | Path], port: int, environment: dict[str, str]) -> Iterator[Server]:
-    """Run a server that is told its port, and wait until it answers there."""
+    """Run a server with a given port, and wait until it answers there."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         try:
             _wait_for(port, process)
@@ -65,7 +65,7 @@ def given_port(command: Sequence[str | Path], port: int, environment: dict[str, 
 
 
 def free_port() -> int:
-    """Return a port that nobody has now."""
+    """Return a port that is free at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -77,7 +77,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             raise ServerError(f"the server ended with status {process.wait(0.05)}")
-    raise ServerError(f"nobody listens on port {port}")
+    raise ServerError(f"no server listens on port {port}")
 
 
 @contextlib.contextmanager
@@ -94,7 +94,7 @@ def installed_host(
         status = reactorhost("status", "--json", *place, programs=programs)
         listening = re.search(r"t(?:cp|ls)://127\.0\.0\.1:(\d+)", status)
         if not listening:
-            raise ServerError("reactorhost status --json does not tell the address")
+            raise ServerError("reactorhost status --json has no address")
         yield Server(int(listening[1]), int((run_dir / "master.pid").read_text().split()[0]))
     finally:
         with contextlib.suppress(ServerError):
@@ -102,12 +102,12 @@ def installed_host(
 
 
 def reactorhost(*arguments: str, programs: Path = BIN) -> str:
-    """Run a command of an installed host; return what it printed."""
+    """Run a command of an installed host, and return its output."""
     command = [str(programs / "reactorhost"), *arguments]
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        told = done.stdout.strip().splitlines() or ["nothing"]
-        raise ServerError(f"reactorhost {arguments[0]} ended with status {done.returncode}: {told[0]}")
+        printed = done.stdout.strip().splitlines() or ["nothing"]
+        raise ServerError(f"reactorhost {arguments[0]} ended with status {done.returncode}: {printed[0]}")
     return done.stdout

@@ -1,12 +1,11 @@
-"""The suite: reactorhost beside those that it is compared with, in one run, on one machine.
+"""The benchmark suite: reactorhost and the servers that it is compared with, in one run on one machine.
 
-All servers live at once on one processor, the load on another. Rounds alternate between the peers, each round beginning
-with another one, so that whatever else the machine does falls on all alike. Processor time is that of a server's whole
-process tree. Values for which the load set the pace bear a mark: it had something to do all the time, and the server
-had not.
+All servers run at once on one processor, the load on another. Rounds alternate between the peers, each round starting
+with a different one, so that disturbances affect all alike. Processor time is that of a server's whole process tree.
+Values that were bound by the load are marked: the load was saturated and the server was not.
 
     suite.py                                                         everything, some 20 minutes
-    suite.py --quick                                                 everything, briefly: that it runs, not how fast
+    suite.py --quick                                                 everything in brief: shows that it runs
     suite.py --figures messages --peers c,reactorhost --sizes 64     one question
 """
 
@@ -35,9 +34,9 @@ from figures.starting import help_time, reload, start_to_ready
 from figures.workers import workers
 from fleet import Fleet
 from machine import machine, revision, versions
+from peer_catalog import FRESH, STARTED_ELSEWHERE, peers
 from processors import places
 from results import PEERS, Figure, Run, write
-from roster import FRESH, STARTED_ELSEWHERE, peers
 from servers import ServerError
 from tables import closing, figure_table
 
@@ -59,20 +58,20 @@ QUICK = Settings(rounds=2, seconds=0.15, warm_up=0.05, idle=(1000,), starts=2)
 
 
 def main() -> None:
-    """Measure, print each table when it is there, then the goals; write the JSON."""
+    """Measure, print each table when it is complete, then the goals, and write the JSON."""
     options = arguments()
-    # Whoever ends it by TERM, as nox does, leaves no servers behind either.
+    # nox terminates its sessions by TERM; the servers must be closed then too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = now()
     with tempfile.TemporaryDirectory(prefix="reactorhost-bench-") as folder:
-        roster, where = peers(options.workerman), places()
+        catalog, where = peers(options.workerman), places()
         if not where.apart:
-            say("one processor only: servers and load share it")
+            say("only one processor: servers and load share it")
         names = [name for name in PEERS if name in options.peers and name not in STARTED_ELSEWHERE]
-        fleet = Fleet(roster, where, Path(folder))
+        fleet = Fleet(catalog, where, Path(folder))
         bench = Bench(settings(options), where, fleet, [], Path(folder), say)
         try:
-            bench.names = [name for name in names if is_here(bench, name)]
+            bench.names = [name for name in names if starts(bench, name)]
             found = [figure for name in options.figures for figure in measured(bench, name)]
         finally:
             fleet.close()
@@ -106,7 +105,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=float, help="seconds before each measurement")
     parser.add_argument("--clients", type=int, help="busy clients")
     parser.add_argument("--starts", type=int, help="rounds of starts, reloads and --help")
-    parser.add_argument("--workerman", type=Path, metavar="AUTOLOAD_PHP", help="where Workerman is")
+    parser.add_argument("--workerman", type=Path, metavar="AUTOLOAD_PHP", help="path of Workerman's autoload.php")
     parser.add_argument("--json", type=Path, help="file for the results")
     typed = " ".join(["python tests/benchmarks/suite.py", *sys.argv[1:]])
     parser.add_argument("--command", default=typed, help=argparse.SUPPRESS)
@@ -114,13 +113,13 @@ def arguments() -> argparse.Namespace:
 
 
 def several(known: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return what reads names separated by commas."""
+    """Return a parser for names separated by commas."""
 
     def read(text: str) -> list[str]:
         names = text.split(",")
         for name in names:
             if name not in known:
-                raise argparse.ArgumentTypeError(f"there is no {name!r}; there are {', '.join(known)}")
+                raise argparse.ArgumentTypeError(f"unknown name {name!r}; known are {', '.join(known)}")
         return names
 
     return read
@@ -132,14 +131,14 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def settings(options: argparse.Namespace) -> Settings:
-    """Return the settings, with what the command line says otherwise."""
+    """Return the settings, overridden by the command line."""
     chosen = QUICK if options.quick else Settings()
-    said = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Settings)}
-    return dataclasses.replace(chosen, **{name: value for name, value in said.items() if value is not None})
+    given = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Settings)}
+    return dataclasses.replace(chosen, **{name: value for name, value in given.items() if value is not None})
 
 
-def is_here(bench: Bench, name: str) -> bool:
-    """Start a peer; note why when it cannot be here."""
+def starts(bench: Bench, name: str) -> bool:
+    """Start a peer, and note the reason if it cannot run."""
     why = bench.fleet.peers[name].missing
     try:
         if why is None and name != FRESH:
@@ -171,7 +170,7 @@ def now() -> str:
 
 
 def say(words: str) -> None:
-    """Print at once."""
+    """Print and flush."""
     print(words, flush=True)
 
 

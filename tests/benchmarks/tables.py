@@ -1,4 +1,4 @@
-"""The figures as text for a terminal: one table each, then the goals, then what was not measured."""
+"""Tables of the figures for a terminal, followed by the goals and by what was not measured."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ TITLES = {
     "tls_bulk_rate": "TLS: bytes",
 }
 YARDSTICKS = ("c", "uvloop-protocol")
-# A ratio to next to nothing says nothing: a client of the C loop is a descriptor and an empty pointer.
+# Without a ratio: a client of the C loop costs only a descriptor and a pointer, so the divisor is almost zero.
 _NO_RATIO_TO = {"c": ("pss_per_idle", "load_lateness"), "uvloop-protocol": ("load_lateness",)}
 
 
 def title(figure: Figure) -> str:
-    """Return what a figure is and in which case, for a reader."""
+    """Return the name of a figure and its case in words."""
     return ", ".join([TITLES.get(figure.name, figure.name), *_case(figure.case)])
 
 
@@ -66,7 +66,7 @@ def _case(case: Mapping[str, object]) -> Iterator[str]:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes in its largest whole unit."""
+    """Return a number of bytes in the largest unit that divides it."""
     for unit, factor in (("MiB", 1024 * 1024), ("KiB", 1024)):
         if count >= factor and count % factor == 0:
             return f"{count // factor} {unit}"
@@ -74,11 +74,13 @@ def size(count: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a value with about three digits that say something."""
+    """Return a value with about three significant digits."""
     if value is None:
         return "-"
     if abs(value) >= 100:
         return f"{value:,.0f}"
+    if abs(value) < 0.0005:
+        return "0.000"
     return f"{value:.1f}" if abs(value) >= 20 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
 
 
@@ -102,28 +104,28 @@ def rows(figure: Figure, yardsticks: Sequence[str] = YARDSTICKS) -> list[list[st
 
 
 def remarks(figure: Figure) -> list[str]:
-    """Return what has to be said under a figure's table."""
-    said = []
+    """Return the remarks under a figure's table."""
+    made = []
     if figure.bound_by_load:
-        said.append("* what the load could do: it had no time left, and the server had")
+        made.append("* bound by the load, which had no time left while the server had")
     if figure.disturbed:
         names = "all" if figure.disturbed == figure.peers else ", ".join(figure.disturbed)
-        said.append(f"neither the load nor the server had a processor to itself: {names}")
-    died = [name for name in figure.rounds if None in figure.rounds[name]]
-    if died:
-        said.append(f"failed in a round and left out from then on: {', '.join(died)}")
-    return said
+        made.append(f"another process used a processor: {names}")
+    failed = [name for name in figure.rounds if None in figure.rounds[name]]
+    if failed:
+        made.append(f"failed in a round and was left out afterwards: {', '.join(failed)}")
+    return made
 
 
 def goals_table(found: Sequence[Verdict]) -> str:
-    """Return each goal with what came of it."""
+    """Return each goal with its value."""
     rows = [["reactorhost, all statistics on", "goal", "value", ""]]
     rows += [[each.goal.text, each.goal.bound, _ratio(each.value), each.word] for each in found]
     return "\n".join(["goals", *aligned(rows)])
 
 
 def closing(run: Run) -> str:
-    """Return what stands under all tables: the goals, and what was not measured."""
+    """Return the goals and what was not measured, for the end of the output."""
     missing = [f"  {note['what']}: {note['why']}" for note in run.not_measured]
     return "\n\n".join([goals_table(verdicts(run)), *(["\n".join(["not measured", *missing])] if missing else [])])
 

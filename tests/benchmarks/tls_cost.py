@@ -1,7 +1,7 @@
-"""Measure what TLS costs a server: handshakes, bytes and small messages, reactorhost against asyncio in the same run.
+"""Measure the cost of TLS: handshakes, bytes and small messages, reactorhost and asyncio in one run.
 
-Both servers run at once on one processor, the load on another; rounds alternate between them. What is told is the
-server's CPU time for each piece of work, and the rate that the load, which works as hard as the server, came to.
+Both servers run at once on one processor, the load on another; rounds alternate between them. The
+results are the server's CPU time per handshake, byte or message, and the rate, which the load limits too.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import trustme
 from bench import Bench, Settings, column
 from fleet import Fleet
 from loading import Work, measured
+from peer_catalog import Peer
 from processors import places
 from results import Figure, write_figures
-from roster import Peer
 from servers import Server, installed_host, program
 from tables import figure_table
 
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What is told of a job: its unit, and what a second for one piece, or a piece a second, is in that unit."""
+    """The units of a job, and the factors from seconds per piece and pieces per second to them."""
 
     unit: str
     scale: float
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def make_certificate(folder: Path) -> Path:
-    """Write an ECDSA certificate and its key, and return the file of who signed it."""
+    """Write an ECDSA certificate and its key, and return the file of its authority."""
     authority = trustme.CA()
     leaf = authority.issue_cert("localhost")
     (folder / "server.pem").write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
@@ -90,7 +90,7 @@ def tls_reactorhost(folder: Path) -> contextlib.AbstractContextManager[Server]:
 
 
 def measure(bench: Bench, authority: Path, job: str, seconds: float) -> list[Figure]:
-    """Load the servers in turn with one job; return their CPU time for a piece of it, and the rate."""
+    """Load the servers in turn with one job; return CPU time per piece, and the rate."""
 
     def once(name: str) -> Work:
         server = bench.fleet.server(name)

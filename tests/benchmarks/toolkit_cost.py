@@ -1,7 +1,7 @@
-"""Measure what the toolkit costs per message: framings and async hooks, beside a plain echo in one run.
+"""Measure the cost per message of framings and async hooks, beside a plain echo in one run.
 
-With `--before` the plain echo of another installation runs beside them: what the toolkit costs those who do not use it.
-What idle clients and idle timeouts cost is measured by the suite.
+With `--before` the plain echo of another installation runs beside them, which shows the cost of unused features. The
+suite measures the cost of idle clients and idle timeouts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from bench import Bench, Settings, figure_of
 from fleet import Fleet
 from loading import Work
+from peer_catalog import Peer, Starting, peers
 from processors import places
 from results import write_figures
-from roster import Peer, Starting, peers
 from servers import BIN, Server, installed_host
 from tables import figure_table
 
@@ -94,7 +94,7 @@ def arguments() -> argparse.Namespace:
 
 
 def servers(options: argparse.Namespace) -> dict[str, Peer]:
-    """Return how to start each server that takes part."""
+    """Return the start functions of the servers."""
     found = {name: Peer(host(name)) for name in PLUGINS}
     if importlib.util.find_spec("uvloop"):
         found["async-uvloop"] = Peer(host("async", "--event-loop", "uvloop"))
@@ -108,7 +108,7 @@ def servers(options: argparse.Namespace) -> dict[str, Peer]:
 
 
 def host(plugin: str, *settings: str, programs: Path = BIN) -> Starting:
-    """Return how to start a host with one of the plugins, whose file is written first."""
+    """Return a function that writes a plugin file and starts a host with it."""
 
     def start(folder: Path) -> contextlib.AbstractContextManager[Server]:
         file = folder / f"{plugin.replace('-', '_')}.py"

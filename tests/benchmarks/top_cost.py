@@ -1,8 +1,8 @@
-"""What `reactorhost top` costs: a frame, and its share of one processor at one look a second.
+"""Cost of `reactorhost top`: a frame, and its share of one processor at one update per second.
 
-`top_cost.py` draws on a terminal of 120x40 what a stand-in for a master tells of 8 and of 64 workers, each document
-other than the one before, and then what a real host of 8 workers tells while it serves. The share is CPU time by the
-kernel's own account over wall time, after the first two seconds.
+`top_cost.py` draws on a terminal of 120x40. The documents come from a fake master with 8 and with 64 workers, each
+different from the previous one, and then from a real host of 8 workers under load. The share is CPU time as counted by
+the kernel over wall time, after the first two seconds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ WARM_UP_SECONDS = 2.0
 
 
 def changing(workers: int, step: int) -> Any:
-    """Return a document in which every figure is another than a step before."""
+    """Return a document in which every value differs from the previous step."""
     made = document(workers, time=NOON + step, history=history() if step == 0 else None)
     for worker in made["workers"]:
         worker["connections"] += step % 13
@@ -56,7 +56,7 @@ def changing(workers: int, step: int) -> Any:
 
 
 def frame_microseconds(workers: int, frames: int = 300) -> dict[str, float]:
-    """Return how long the steps from a document's text to bytes for the terminal take."""
+    """Return the durations of the steps from a document's text to bytes for the terminal."""
     texts = [json.dumps(changing(workers, step)) for step in range(frames)]
     painter = Painter(ColorSystem.STANDARD)
     snapshot, spent = None, {"parse": 0.0, "render": 0.0, "paint": 0.0}
@@ -75,7 +75,7 @@ def frame_microseconds(workers: int, frames: int = 300) -> dict[str, float]:
 
 
 def stand_in(run_dir: str, workers: int, ready: Any) -> None:
-    """Hold the lock of a run directory and answer every question with the next document."""
+    """Hold the lock of a run directory and answer every request with the next document."""
     lock = os.open(f"{run_dir}/lock", os.O_RDWR | os.O_CREAT)
     fcntl.lockf(lock, fcntl.LOCK_EX)
     listener = socket.socket(socket.AF_UNIX)
@@ -93,7 +93,7 @@ def stand_in(run_dir: str, workers: int, ready: Any) -> None:
 
 @contextlib.contextmanager
 def pretended_host(workers: int) -> Iterator[str]:
-    """Run a stand-in for a master while the context lasts."""
+    """Run a fake master while the context lasts."""
     with tempfile.TemporaryDirectory() as run_dir:
         ready = Event()
         process = get_context("fork").Process(target=stand_in, args=(run_dir, workers, ready))
@@ -107,7 +107,7 @@ def pretended_host(workers: int) -> Iterator[str]:
 
 
 def share_percent(run_dir: str, seconds: float) -> dict[str, float]:
-    """Return the share of a processor that `top` takes on a terminal that reads all it writes, and what it writes."""
+    """Return the processor share of `top` on a terminal that reads all output, and the output."""
     terminal, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, pack("HHHH", SIZE.rows, SIZE.columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"}

@@ -1,4 +1,4 @@
-"""Pictures of the live view, made from frames of a real host under load: `top_pictures.py DIRECTORY`.
+"""The picture of the live view, from a frame of a real host under load: `top_pictures.py DIRECTORY`.
 
 The host has eight slots. While it serves, one worker drains after it was recycled, and the worker of another slot
 crashes and cannot start again, so that it is in back-off. Frames are drawn by the program's own code and exported by
@@ -31,11 +31,11 @@ from reactorhost.dashboard.model.view import Size, View
 from reactorhost.dashboard.text.line import as_text
 from reactorhost.testing import LiveHost
 
-SIZES = (Size(120, 40), Size(80, 24), Size(40, 10))
+SIZE = Size(120, 40)
 LOADERS = 2
 CLIENTS = 150
 
-# An echo with one worker that can be kept from starting, and a few odd failures.
+# An echo with a worker that can be prevented from starting, and occasional failures.
 PLUGIN = """
 import os
 from reactorhost import hookimpl
@@ -52,12 +52,12 @@ def receive(connection, data):
     connection.send(data)
 """
 
-# The fonts that rich names would be fetched from elsewhere; what reads the picture has one of its own.
+# The fonts that rich names would be downloaded; a viewer has its own monospace font.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def load(address: tuple[str, int], seconds: float, seed: int) -> None:
-    """Send messages in waves, and exchange a client now and then, or one whose worker crashed."""
+    """Send messages in waves, and replace a client occasionally or when its worker crashed."""
     chance = random.Random(seed)
     clients = [socket.create_connection(address) for _ in range(CLIENTS)]
     ends = time.monotonic() + seconds
@@ -72,7 +72,7 @@ def load(address: tuple[str, int], seconds: float, seed: int) -> None:
 
 
 def echoes(client: socket.socket, data: bytes) -> bool:
-    """Say whether a message comes back."""
+    """Return whether a message is echoed."""
     try:
         client.sendall(data)
         return bool(client.recv(65536))
@@ -96,7 +96,7 @@ def loaded(address: tuple[str, int], seconds: float) -> Iterator[None]:
 
 
 def watched(host: LiveHost, seconds: float) -> Snapshot:
-    """Watch a host for a time, as the program does; returns what is known at its end."""
+    """Watch a host for a time, as the program does, and return the last snapshot."""
     source = HostSource(host.run_dir / "control.sock", 1.0, time.monotonic())
     snapshot, ends = None, time.monotonic() + seconds
     try:
@@ -110,7 +110,7 @@ def watched(host: LiveHost, seconds: float) -> Snapshot:
 
 
 def trouble(host: LiveHost, cause: Path) -> None:
-    """Let a worker drain and another slot fall into back-off; a client gets an exception."""
+    """Make a worker drain, another slot enter back-off, and a hook raise an exception."""
     with host.connect() as client:
         client.sendall(b"fail")
         client.recv(1)
@@ -134,7 +134,7 @@ def export(snapshot: Snapshot, size: Size, path: Path) -> None:
 
 
 def main() -> None:
-    """Start a host, load it, bring trouble, and write the pictures."""
+    """Start a host, load it, cause failures, and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seconds", type=float, default=150.0, help="how long the load lasts before the pictures")
@@ -148,8 +148,7 @@ def main() -> None:
             watched(host, arguments.seconds)
             trouble(host, cause)
             snapshot = watched(host, 2.5)
-            for size in SIZES:
-                export(snapshot, size, arguments.directory / f"top-{size.columns}x{size.rows}.svg")
+            export(snapshot, SIZE, arguments.directory / f"top-{SIZE.columns}x{SIZE.rows}.svg")
 
 
 if __name__ == "__main__":

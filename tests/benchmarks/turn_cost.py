@@ -1,6 +1,6 @@
-"""Measure what a message costs in a turn that answers many clients: a loop in C, a bare one in Python, reactorhost.
+"""Measure the cost of a message in a turn that answers many clients: C loop, bare Python loop, reactorhost.
 
-Each lives in a process of its own, with its clients, all on one processor, and they take turns. With `--before` the
+Each runs in a separate process with its clients, all on one processor, and they alternate. With `--before` the
 host of another interpreter's installation runs beside them.
 """
 
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=100)
-    # All of one message are read, and all clients answered, in one turn: no more than that.
+    # Upper limit: one turn must read all messages and answer all clients.
     clients, sizes = range(1, 65), range(1, 16384)
     parser.add_argument("--clients", type=within(clients), nargs="+", default=[1, 8, 60], help="answered in a turn")
     parser.add_argument("--bytes", type=within(sizes), default=64)
@@ -55,7 +55,7 @@ def arguments() -> argparse.Namespace:
 
 
 def within(numbers: range) -> Callable[[str], int]:
-    """Return what reads a number that is one of these."""
+    """Return a parser for a number within limits."""
 
     def read(text: str) -> int:
         if int(text) not in numbers:
@@ -66,7 +66,7 @@ def within(numbers: range) -> Callable[[str], int]:
 
 
 def measured(interpreters: Mapping[str, str], words: list[str], rounds: int) -> Figure:
-    """Let each make a block of turns in every round, every round beginning with another one."""
+    """Let each run a block of turns in every round, each round starting with a different one."""
     found: Rounds = {name: [] for name in interpreters}
     with contextlib.ExitStack() as stack:
         children = {name: stack.enter_context(child(python, name, words)) for name, python in interpreters.items()}
@@ -95,15 +95,15 @@ def child(python: str, name: str, words: list[str]) -> Iterator[subprocess.Popen
 
 
 def answer(process: subprocess.Popen[str]) -> str:
-    """Return what it has to say to one more line."""
+    """Send one line, and return the answer."""
     assert process.stdin
     assert process.stdout
     process.stdin.write("\n")
     process.stdin.flush()
-    told = process.stdout.readline()
-    if not told:
+    answer = process.stdout.readline()
+    if not answer:
         raise ServerError("a server has ended")
-    return told
+    return answer
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def test_asking_needs_its_server_at_the_start_and_finds_it_again(
             assert read_exactly(client, 4) == b"1\n2\n"
             client.sendall(b"three\n")
             assert read_exactly(server, 6) == b"three\n"
-        assert read_exactly(client, 26) == b"error: the server is gone\n"
+        assert read_exactly(client, 40) == b"error: the server closed the connection\n"
         with accepted(listener) as server:
             client.sendall(b"four\n")
             # The kernel accepts for the server before the host has heard of it.

@@ -36,7 +36,7 @@ def test_the_recipe_makes_a_certificate_that_curl_accepts(live_host: Callable[..
     )
     url = f"https://localhost:{host.address()[1]}/"
     mine = ["--cert", str(tmp_path / "server.pem"), "--key", str(tmp_path / "server.key")]
-    for version, extra, ends in [("1.3", [], "nobody"), ("1.2", mine, "localhost 127.0.0.1")]:
+    for version, extra, ends in [("1.3", [], "no certificate"), ("1.2", mine, "localhost 127.0.0.1")]:
         curl = subprocess.run(
             ["curl", "-sS", "--cacert", str(tmp_path / "server.pem"), "--tls-max", version, *extra, url],
             capture_output=True,

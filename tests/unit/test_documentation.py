@@ -1,4 +1,4 @@
-"""The pages of docs/ and the README, held to the code: what can be named there is named, and what is shown works."""
+"""README and docs/ match the code: every public name is described, every example runs, every link resolves."""
 
 from __future__ import annotations
 
@@ -29,12 +29,19 @@ from reactorhost.worker.stream.transport import CloseState
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "plugins").glob("*/README.md")))
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "plugins").glob("*/README.md")),
+)
 SOURCES = Path(reactorhost.__file__).parent
 
-# A code span or block may hold what looks like a link or a heading.
+# Code may contain what looks like a link or a heading.
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -58,7 +65,7 @@ def rows(name: str) -> dict[str, str]:
 
 
 def section(name: str, heading: str) -> str:
-    """Return what stands under a heading, up to the next one."""
+    """Return the text under a heading, up to the next one."""
     return page(name).partition(f"# {heading}\n")[2].partition("\n#")[0]
 
 
@@ -66,14 +73,14 @@ def section(name: str, heading: str) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_relative_link_leads_somewhere(path: Path) -> None:
+def test_every_relative_link_resolves(path: Path) -> None:
     text = _CODE.sub("", path.read_text(encoding="utf-8"))
     for link in _LINK.findall(text):
         if "://" in link:
             continue
         file, _, anchor = link.partition("#")
         target = (path.parent / file).resolve() if file else path
-        assert target.exists(), f"{link} leads nowhere"
+        assert target.exists(), f"{link} does not exist"
         if anchor:
             assert anchor in anchors(target), f"{link} has no such heading"
 
@@ -81,6 +88,15 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
 def anchors(path: Path) -> set[str]:
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(text)}
+
+
+def test_every_image_is_shown_by_a_page_and_every_shown_image_exists() -> None:
+    shown = {
+        (path.parent / image).resolve()
+        for path in PAGES
+        for image in _IMAGE.findall(_CODE.sub("", path.read_text(encoding="utf-8")))
+    }
+    assert shown == set((ROOT / "docs" / "images").iterdir())
 
 
 def test_every_page_of_the_reference_is_reached_from_the_readme() -> None:
@@ -115,7 +131,7 @@ EXAMPLES = list(examples())
 
 
 def module_of(example: Example) -> types.ModuleType:
-    # Padded, so that a traceback names the line of the page.
+    # Padded, so that a traceback has the line number of the page.
     code = compile("\n" * (example.line - 1) + example.code, str(example.path), "exec")
     module = types.ModuleType("example")
     exec(code, vars(module))
@@ -123,7 +139,7 @@ def module_of(example: Example) -> types.ModuleType:
 
 
 def plugins_in(module: types.ModuleType) -> list[object]:
-    """Return what of a module is marked: the module itself, and its classes."""
+    """Return the plugins of a module: the module itself, and its classes."""
 
     def marked(holder: object) -> bool:
         return any(hasattr(value, f"{PROJECT}_impl") for value in vars(holder).values())
@@ -154,6 +170,16 @@ def test_every_plugin_in_an_example_serves_a_client(example: Example) -> None:
         with PluginBench(plugin) as bench:
             bench.connect().send(b"hello")
             bench.advance(1.0)
+
+
+# design.md
+
+
+def test_every_package_is_listed_in_the_design() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("\n## Packages\n")[2]
+    listed = re.findall(r"^\| `([a-z.]+)` \|", text.partition("\n## ")[0], re.MULTILINE)
+    folders = {path.parent.relative_to(SOURCES) for path in SOURCES.rglob("__init__.py")} - {Path()}
+    assert sorted(listed) == sorted(".".join(folder.parts) for folder in folders)
 
 
 # plugins.md
@@ -195,7 +221,7 @@ def written_arguments(function: types.FunctionType) -> str:
 
 @pytest.mark.parametrize("kind", [PluginBench, BenchClient, LiveHost])
 def test_every_member_of_the_test_fixtures_is_described(kind: type) -> None:
-    # By the documentation as a whole: what starts and ends them is the fixtures' business.
+    # The fixtures start and end them, so these methods are not documented.
     part = page("plugins.md").partition("\n## Testing\n")[2]
     for name in members(kind):
         if name not in ("start", "end", "answer_close") or (kind is BenchClient and name == "end"):
@@ -214,7 +240,7 @@ def test_the_declaration_of_an_option_is_described() -> None:
 
 
 def refusals() -> Iterator[str]:
-    """Yield the fixed words of what the code says when it refuses a plugin."""
+    """Yield the fixed parts of the messages with which the code rejects a plugin."""
     for path in sorted((SOURCES / "plugins").glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
@@ -255,7 +281,7 @@ def test_every_setting_is_described_with_flags_variable_and_default(setting: Set
     ]
 
 
-def test_no_setting_is_described_that_does_not_exist() -> None:
+def test_every_described_setting_exists() -> None:
     described = {name for name, line in rows("settings.md").items() if "`REACTORHOST_" in line}
     assert described == {setting.name for setting in TABLE}
 
@@ -279,7 +305,7 @@ SHAPES: Mapping[str, Any] = {
     "Latency": status.Latency,
     "The master": status.MasterStatus,
     "A listener": status.ListenerStatus,
-    "The figures of a plugin": status.PluginMetricsStatus,
+    "The metrics of a plugin": status.PluginMetricsStatus,
     "An event": status.EventStatus,
     "History": status.History,
 }
@@ -304,7 +330,7 @@ def test_the_schema_is_the_one_described() -> None:
 
 
 def test_every_verb_is_described() -> None:
-    # The verbs are known without what they act on: nothing is called.
+    # Nothing is called, so the verbs need no master.
     verbs = AdminCommands(master=None, launch=None, log=None).verbs()  # type: ignore[arg-type]
     assert set(verbs) == set(re.findall(r"^\| `(\w+)` \|", section("status.md", "Verbs"), re.MULTILINE))
 
@@ -330,7 +356,7 @@ class Event(NamedTuple):
 
 
 def events() -> list[Event]:
-    """Return every `log.LEVEL("event", field=...)` of the host, each with all fields that it has anywhere."""
+    """Return every `log.LEVEL("event", field=...)` of the host, with the union of its fields."""
     found: dict[tuple[str, str], frozenset[str]] = {}
     for path in sorted(SOURCES.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -355,7 +381,7 @@ def test_every_event_of_the_log_is_described_with_level_and_fields(event: Event)
     assert event.fields <= set(re.findall(r"`(\w+)`", cells[2]))
 
 
-def test_no_event_is_described_that_is_not_logged() -> None:
+def test_every_described_event_is_logged() -> None:
     described = set(re.findall(r"^\| `(\w+)` \|", section("operations.md", "Events"), re.MULTILINE))
     assert described == {event.name for event in EVENTS}
 
@@ -378,7 +404,7 @@ def signal_lines() -> list[str]:
 
 
 class _Anything:
-    """Has every attribute, as the master of requests that nobody makes."""
+    """Has every attribute: the requests are listed and not made."""
 
     def __getattr__(self, name: str) -> None:
         return None

@@ -1,4 +1,4 @@
-"""Messages of a MiB: bytes a second each way, and the server's processor time for a MiB."""
+"""Messages of 1 MiB: throughput in each direction, and server processor time per MiB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CLIENTS = 8
 
 
 def bulk(bench: Bench) -> list[Figure]:
-    """Measure few clients that send as much as is taken, one message in flight on each."""
+    """Measure a few clients with one message in flight each."""
 
     def measure(name: str) -> Work:
         return bench.loader.exchange(bench.fleet.server(name), _CLIENTS, _MIB)

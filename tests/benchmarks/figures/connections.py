@@ -1,4 +1,4 @@
-"""Short connections: connect, one message there and back, close; how many a second, and processor time for each."""
+"""Short connections (connect, one message each way, close): rate, and processor time for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BYTES = 64
 
 
 def connections(bench: Bench) -> list[Figure]:
-    """Measure so many visitors at once, each followed by the next."""
+    """Measure a constant number of concurrent clients, each followed by the next."""
 
     def measure(name: str) -> Work:
         return bench.loader.connections(bench.fleet.server(name), _AT_ONCE, _BYTES)

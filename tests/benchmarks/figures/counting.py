@@ -1,4 +1,4 @@
-"""What a host's statistics cost: one with them beside one without."""
+"""Cost of the statistics: a host with them beside one without."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from bench import Bench, figure_of
 from fleet import visit
 from loading import Work
+from peer_catalog import Peer, host
 from results import Figure
-from roster import Peer, host
 from servers import Server
 
 _BYTES = 64
@@ -16,7 +16,7 @@ _PLUGINS = {"on": "plain_echo.py", "off": "uncounted_echo.py"}
 
 
 def statistics(bench: Bench) -> list[Figure]:
-    """Measure two hosts, one of which tells nothing of itself."""
+    """Measure two hosts, one of them without statistics."""
     if "reactorhost" not in bench.names:
         return []
     with ExitStack() as stack:

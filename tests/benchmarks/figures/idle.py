@@ -1,4 +1,4 @@
-"""What a message costs beside clients that are connected and silent, and beside those that have an idle timeout."""
+"""Cost of a message beside idle clients, with and without an idle timeout."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bench import Bench, NotMeasuredError, figure_of
 from fleet import visit
 from idle_clients import idle_clients
 from loading import Work
+from peer_catalog import Peer, host
 from results import Figure
-from roster import Peer, host
 from servers import Server, ServerError
 
 _PEERS = ("c", "uvloop-protocol", "asyncio-protocol", "twisted", "reactorhost")
@@ -22,7 +22,7 @@ _FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A server of a peer with so many idle clients; as a key it names itself."""
+    """A server of a peer with a number of idle clients."""
 
     peer: str
     idle: int

@@ -1,4 +1,4 @@
-"""Latency under half of the load that a peer can bear, counted from when a message was to be sent."""
+"""Latency at half of the largest load of a peer, counted from the scheduled send time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUANTILES = (0.5, 0.99, 0.999)
 
 
 def latency(bench: Bench) -> list[Figure]:
-    """Measure what a peer can bear, then half of it, right after; and how late the load itself was."""
+    """Measure the largest load of a peer, then latencies at half of it, and the lateness of the load."""
     if not bench.places.apart:
         raise NotMeasuredError("one processor only: the load, which watches the clock, would take it from the server")
     clients = bench.settings.clients

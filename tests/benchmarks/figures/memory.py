@@ -1,4 +1,4 @@
-"""Memory of an idle connection: what a server's tree holds with so many clients, less what it held before them."""
+"""Memory of an idle connection: growth of a server's process tree, divided by the number of clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_ROUNDS = 3
 
 
 def memory(bench: Bench) -> list[Figure]:
-    """Measure servers that were started for this, after some clients came and went, which pays what is paid once."""
+    """Measure newly started servers, after some clients have visited them and caused one-time allocations."""
     rounds = min(bench.settings.rounds, _MOST_ROUNDS)
     made = []
     for count in bench.idle:

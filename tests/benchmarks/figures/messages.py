@@ -1,11 +1,11 @@
-"""Small and middling messages: the server's processor time for each, and how many a second."""
+"""Small and medium messages: server processor time for each, and rate."""
 
 from __future__ import annotations
 
 from bench import Bench, figure_of
 from loading import Work
+from peer_catalog import FRESH
 from results import Figure
-from roster import FRESH
 
 
 def messages(bench: Bench) -> list[Figure]:

@@ -1,9 +1,9 @@
-"""Times of commands: from `start` until all workers are ready, a reload, `--help`.
+"""Durations of commands: `start` until all workers are ready, `reload`, `--help`.
 
-Ready is when the last worker has loaded what it serves and says so. A host prints it: `4 of 4 ready` stands in its
-banner when every worker has reported from inside its loop. For gunicorn each worker says it in `post_worker_init`,
-which is called after it has loaded the application and before it waits for clients. One observer takes both times, from
-the start of the command to that line in its output. Nothing is pinned: a start may use every processor.
+A server is ready when its last worker has loaded what it serves and reports that. A host prints `4 of 4 ready` in its
+banner when every worker has reported from inside its loop. A gunicorn worker prints a line in `post_worker_init`, which
+is called after it has loaded the application and before it waits for clients. Both times are measured from outside,
+from the start of the command to that line in its output. Nothing is pinned: a start may use every processor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HOST = ["--plugin", "echo", "--workers", str(_WORKERS), "--listen", "tcp://127.
 
 
 def start_to_ready(bench: Bench) -> list[Figure]:
-    """Measure from the start of the command to the line that says that the last worker is ready."""
+    """Measure from the start of the command to the line that reports the last worker as ready."""
     names = ["reactorhost", "gunicorn"]
     if not importlib.util.find_spec("gunicorn"):
         bench.skip("gunicorn", "gunicorn is not installed")
@@ -63,7 +63,7 @@ def reload(bench: Bench) -> list[Figure]:
 
 
 def help_time(bench: Bench) -> list[Figure]:
-    """Measure `reactorhost --help` beside an interpreter that does nothing."""
+    """Measure `reactorhost --help` beside an interpreter that exits at once."""
     commands = {"reactorhost": [str(BIN / "reactorhost"), "--help"], "python": [sys.executable, "-c", "pass"]}
 
     def timed(name: str, _folder: Path) -> float:
@@ -76,7 +76,7 @@ def help_time(bench: Bench) -> list[Figure]:
 
 
 def _timed_in_turn(bench: Bench, what: str, runs: Mapping[str, Callable[[Path], float]]) -> Rounds:
-    """Run all in turn, once more than measured: the first fills the page cache and writes the byte code."""
+    """Run all in turn, with one additional round at first that fills the page cache and writes byte code."""
 
     def once(name: str) -> float:
         with running_on(*bench.places.usable), tempfile.TemporaryDirectory(dir=bench.folder) as folder:
@@ -98,7 +98,7 @@ def _gunicorn(_folder: Path) -> float:
 
 
 def _until_said(command: Sequence[str], line: str, times: int) -> float:
-    """Start a server, wait until it has printed such a line so often, end it; return the seconds of the wait."""
+    """Start a server, wait for a number of matching lines, end it, and return the seconds of the wait."""
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout

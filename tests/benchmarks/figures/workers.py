@@ -1,4 +1,4 @@
-"""What a second worker brings, where there are processors for it and for a load that is twice as large."""
+"""Gain of a second worker, on machines with processors for it and for twice the load."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from bench import Bench, NotMeasuredError
 from fleet import visit
 from loading import Work
+from peer_catalog import host
 from processors import running_on
 from results import Figure
-from roster import host
 from servers import Server
 
 _BYTES = 64
@@ -19,7 +19,7 @@ _NEEDED = 4
 
 
 def workers(bench: Bench) -> list[Figure]:
-    """Measure a host of one worker and one of two, each loaded from two processors that are not theirs."""
+    """Measure a host of one worker and one of two, each loaded from two other processors."""
     if "reactorhost" not in bench.names:
         return []
     usable = bench.places.usable

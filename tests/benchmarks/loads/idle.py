@@ -1,4 +1,4 @@
-"""Idle clients: `idle.py PORT COUNT` connects so many, prints `connected`, and stays until its input ends."""
+"""Idle clients: `idle.py PORT COUNT` opens COUNT connections, prints `connected`, and stays until its input ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 20.0
 
 
 def main(port: int, count: int) -> None:
-    """Connect, tell, wait."""
+    """Connect, report, wait."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.ExitStack() as clients:
@@ -27,7 +27,7 @@ def connected(port: int, source: str) -> socket.socket:
     """Return a client. One source address has some 28,000 ports."""
     client = socket.socket()
     client.settimeout(PATIENCE_SECONDS)
-    # The port is chosen when it connects, so that it has to be free for this server only.
+    # The port is chosen at connect, so that it needs to be free only for this server.
     client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
     client.bind((source, 0))
     client.connect(("127.0.0.1", port))

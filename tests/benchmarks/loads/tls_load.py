@@ -1,8 +1,8 @@
-"""Load for an echo server that speaks TLS.
+"""Load for an echo server with TLS.
 
-`tls_load.py PORT AUTHORITY JOB SECONDS` prints `begin` and `end COUNT` around the measured time, and after each waits
-for a line on standard input. The job is `echo` (64 bytes, 16 clients), `bulk` (128 KiB, 4 clients; counted are bytes,
-each way) or `handshake` (connect, one byte there and back, close; 2 clients at a time).
+`tls_load.py PORT AUTHORITY JOB SECONDS` prints `begin` and `end COUNT` around the measured time, then waits for a
+line on standard input. The job is `echo` (64 bytes, 16 clients), `bulk` (128 KiB, 4 clients; the count is bytes in
+each direction) or `handshake` (connect, one byte each way, close; 2 clients at a time).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _SIZES = {"echo": (64, 16), "bulk": (128 * 1024, 4)}
 
 
 def main(port: int, authority: str, job: str, seconds: float) -> None:
-    """Do the job, and tell how often."""
+    """Do the job, and report the count."""
     context = ssl.create_default_context(cafile=authority)
     if job == "handshake":
         visit(port, context, _WARM_UP_SECONDS)
-        tell("begin")
-        tell(f"end {visit(port, context, seconds)}")
+        report("begin")
+        report(f"end {visit(port, context, seconds)}")
         return
     size, count = _SIZES[job]
     clients = [connected(port, context) for _ in range(count)]
     exchange(clients, size, _WARM_UP_SECONDS)
-    tell("begin")
+    report("begin")
     rounds = exchange(clients, size, seconds)
-    tell(f"end {rounds * count * (size if job == 'bulk' else 1)}")
+    report(f"end {rounds * count * (size if job == 'bulk' else 1)}")
 
 
 def connected(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -41,7 +41,7 @@ def connected(port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
 
 
 def exchange(clients: list[ssl.SSLSocket], size: int, seconds: float) -> int:
-    """Let every client send a message, then every one read it back, and so on; returns how often."""
+    """Let all clients send a message, then let all read it back, repeatedly; return the number of rounds."""
     message = bytes(size)
     rounds, deadline = 0, time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -56,7 +56,7 @@ def exchange(clients: list[ssl.SSLSocket], size: int, seconds: float) -> int:
 
 
 def visit(port: int, context: ssl.SSLContext, seconds: float) -> int:
-    """Make connections one after the other, in two threads; returns how many."""
+    """Open connections one after the other in two threads, and return their number."""
     counts = [0, 0]
     deadline = time.monotonic() + seconds
 
@@ -76,11 +76,11 @@ def visit(port: int, context: ssl.SSLContext, seconds: float) -> int:
 
 
 def missing_server() -> int:
-    """End: there is nothing to measure any more."""
+    """Exit, because the measurement is over."""
     raise SystemExit("the server closed a connection")
 
 
-def tell(words: str) -> None:
+def report(words: str) -> None:
     """Print a line and wait for the caller's."""
     print(words, flush=True)
     sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""asyncio as its documentation shows it: `asyncio_echo.py protocol|streams|tls CERTIFICATE KEY [--uvloop]`.
+"""asyncio as in its documentation: `asyncio_echo.py protocol|streams|tls CERTIFICATE KEY [--uvloop]`.
 
 `tls` is the protocol behind TLS. Prints its port, serves until killed.
 """
@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from typing import cast
 
-from peer import BACKLOG, allow_many_clients, tell_port
+from peer import BACKLOG, allow_many_clients, print_port
 
 
 class Echo(asyncio.Protocol):
@@ -35,7 +35,7 @@ async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 def tls_context(files: list[str]) -> ssl.SSLContext | None:
-    """Return what TLS is spoken with, None without certificate and key."""
+    """Return the TLS context, None without certificate and key."""
     if not files:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -50,7 +50,7 @@ async def main(options: argparse.Namespace) -> None:
     else:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=BACKLOG, ssl=tls_context(options.files))
-    tell_port(server.sockets[0].getsockname()[1])
+    print_port(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 

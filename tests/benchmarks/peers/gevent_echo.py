@@ -1,4 +1,4 @@
-"""gevent's StreamServer, a greenlet a client. Prints its port, serves until killed."""
+"""gevent's StreamServer with one greenlet per client. Prints its port, serves until killed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from gevent.server import StreamServer
 
-from peer import BACKLOG, allow_many_clients, tell_port
+from peer import BACKLOG, allow_many_clients, print_port
 
 
 def echo(client: Any, _address: object) -> None:
@@ -19,5 +19,5 @@ if __name__ == "__main__":
     allow_many_clients()
     server = StreamServer(("127.0.0.1", 0), echo, backlog=BACKLOG)
     server.start()
-    tell_port(server.server_port)
+    print_port(server.server_port)
     server.serve_forever()

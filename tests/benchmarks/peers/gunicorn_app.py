@@ -1,4 +1,4 @@
-"""The trivial application for gunicorn, and its settings: each worker says `ready` when it has loaded this."""
+"""A trivial application for gunicorn, and its settings: each worker prints `ready` when it has loaded this."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def application(
 
 
 def post_worker_init(_worker: object) -> None:
-    """Tell who started us; gunicorn calls this after it has loaded the application in a worker."""
+    """Print `ready`; gunicorn calls this in a worker after it has loaded the application."""
     os.write(1, b"ready\n")

@@ -1,19 +1,19 @@
-"""What each peer written in Python does around its echo, so that none of them stands better or worse for it."""
+"""Setup that all Python peers share, so that it does not favour any of them."""
 
 from __future__ import annotations
 
 import resource
 
-# Frameworks differ from 5 to 2048. A queue that overflows costs its clients a second each: that is not compared here.
+# Frameworks differ from 5 to 2048. A queue that overflows delays each client by a second, which is not compared here.
 BACKLOG = 1024
 
 
 def allow_many_clients() -> None:
-    """Let this process have as many descriptors as it may."""
+    """Raise the limit of open descriptors to its hard limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def tell_port(port: int) -> None:
-    """Say on standard output where this server listens."""
+def print_port(port: int) -> None:
+    """Print the port of this server."""
     print(port, flush=True)

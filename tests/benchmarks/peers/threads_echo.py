@@ -1,23 +1,23 @@
-"""The standard library's server with a thread a client. Prints its port, serves until killed."""
+"""The standard library's server with one thread per client. Prints its port, serves until killed."""
 
 from __future__ import annotations
 
 import socketserver
 
-from peer import BACKLOG, allow_many_clients, tell_port
+from peer import BACKLOG, allow_many_clients, print_port
 
 
 class Echo(socketserver.BaseRequestHandler):
     """One client."""
 
     def handle(self) -> None:
-        """Serve it to its end."""
+        """Echo until the end of stream."""
         while data := self.request.recv(65536):
             self.request.sendall(data)
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Without a list of threads that have ended, and with room for those who wait."""
+    """A server that does not collect ended threads, with the common backlog."""
 
     daemon_threads = True
     request_queue_size = BACKLOG
@@ -26,5 +26,5 @@ class Server(socketserver.ThreadingTCPServer):
 if __name__ == "__main__":
     allow_many_clients()
     with Server(("127.0.0.1", 0), Echo) as server:
-        tell_port(server.server_address[1])
+        print_port(server.server_address[1])
         server.serve_forever()

@@ -1,10 +1,10 @@
-"""A server without a port, in one process with its clients: all of them send, and the turn that answers all is timed.
+"""A server and its clients in one process, without a port: all clients send, and the turn that answers them is timed.
 
     turns.py KIND CLIENTS BYTES PLACE    PLACE: the compiled epoll_turn.c
 
-For each line on standard input it makes a block of turns, and prints the median nanoseconds of a message: those that
-pass in the server's turn, kernel included. Nothing sleeps or is woken, and no second process is needed, so this is
-steadier than anything that is measured over a port. What the host does here is its own code as installed.
+For each line on standard input it runs a block of turns, and prints the median nanoseconds per message in the server's
+turn, kernel included. No process sleeps or is woken, so this is steadier than a measurement over a port. The
+host's code is the installed one.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ Turn = Callable[[], object]
 
 
 def main() -> None:
-    """Make blocks of turns as long as somebody asks for them."""
+    """Run a block of turns for each line of input."""
     kind, clients, size, place = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     near, far = connected(clients)
     turn = {"c": c_turn, "bare": bare_turn, "reactorhost": host_turn}[kind](near, place)
     message = b"x" * size
     turns = max(_FEWEST_TURNS, _MESSAGES_A_BLOCK // clients)
-    # As the master does before it forks; an echo makes no garbage that goes round in circles.
+    # As the master does before it forks; an echo creates no reference cycles.
     gc.collect()
     gc.freeze()
     print("ready", flush=True)
     for _ in sys.stdin:
-        # What others left in the caches is not this server's.
+        # Warm up the caches after the other servers.
         block = [timed(turn, far, message) for _ in range(turns)][turns // _SETTLING :]
         print(statistics.median(block) / clients, flush=True)
 
 
 def connected(count: int) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Return both ends of so many connections, the server's first."""
+    """Return both ends of a number of connections, the server's first."""
     near, far = [], []
     with socket.create_server(("127.0.0.1", 0), backlog=count) as listener:
         for _ in range(count):
@@ -77,7 +77,7 @@ def c_turn(sockets: Sequence[socket.socket], place: str) -> Turn:
     turn, number = ctypes.CDLL(place).turn, poller.fileno()
 
     def checked() -> None:
-        # Asked for its number by nobody else, the poller lives as long as this does.
+        # Keeps the poller alive, of which only the descriptor number is used otherwise.
         assert number == poller.fileno()
         if turn(number) < 0:
             raise SystemExit("a client was not answered in one piece")
@@ -86,7 +86,7 @@ def c_turn(sockets: Sequence[socket.socket], place: str) -> Turn:
 
 
 def bare_turn(sockets: Sequence[socket.socket], _place: str) -> Turn:
-    """Return the turn of a loop in Python without anything around it, but two counters."""
+    """Return the turn of a bare Python loop with two counters."""
     poller = polling(sockets)
     clients = {each.fileno(): each for each in sockets}
     messages = received = 0
@@ -104,7 +104,7 @@ def bare_turn(sockets: Sequence[socket.socket], _place: str) -> Turn:
 
 
 def polling(sockets: Sequence[socket.socket]) -> select.epoll:
-    """Return an epoll with the sockets in it."""
+    """Return an epoll object with the sockets registered."""
     poller = select.epoll()
     for each in sockets:
         poller.register(each, select.EPOLLIN)

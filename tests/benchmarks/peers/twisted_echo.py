@@ -1,4 +1,4 @@
-"""Twisted as its documentation shows it, on the epoll reactor. Prints its port, serves until killed."""
+"""Twisted as in its documentation, on the epoll reactor. Prints its port, serves until killed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet import epollreactor, protocol
 
-from peer import BACKLOG, allow_many_clients, tell_port
+from peer import BACKLOG, allow_many_clients, print_port
 
 
 class Echo(protocol.Protocol):
@@ -20,7 +20,7 @@ class Echo(protocol.Protocol):
 def main() -> None:
     """Serve."""
     epollreactor.install()
-    # Only now: importing it installs one, and then another one cannot be chosen any more.
+    # Imported late: the import installs a reactor, and after that no other one can be selected.
     from twisted.internet import endpoints, reactor
 
     endpoint = endpoints.TCP4ServerEndpoint(reactor, 0, backlog=BACKLOG, interface="127.0.0.1")
@@ -29,8 +29,8 @@ def main() -> None:
 
 
 def listening(port: Any) -> None:
-    """Tell where."""
-    tell_port(port.getHost().port)
+    """Print the port."""
+    print_port(port.getHost().port)
 
 
 if __name__ == "__main__":

@@ -49,10 +49,10 @@ def test_a_value_is_bound_by_the_load_when_only_the_load_had_no_time_left(
     assert found.bound_by_load == bound
 
 
-@pytest.mark.parametrize(("load", "server", "told"), [(0.5, 0.6, ["c"]), (0.5, 0.95, []), (0.95, 0.5, [])])
-def test_a_value_is_disturbed_when_neither_side_was_busy(load: float, server: float, told: list[str]) -> None:
+@pytest.mark.parametrize(("load", "server", "disturbed"), [(0.5, 0.6, ["c"]), (0.5, 0.95, []), (0.95, 0.5, [])])
+def test_a_value_is_disturbed_when_neither_side_was_busy(load: float, server: float, disturbed: list[str]) -> None:
     found = figure("messages", CLOSED, {"c": [1.0]}, load_busy={"c": [load]}, server_busy={"c": [server]})
-    assert found.disturbed == told
+    assert found.disturbed == disturbed
 
 
 def test_a_stored_run_reads_back(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_stored_run_reads_back(tmp_path: Path) -> None:
 
 def test_a_document_of_another_schema_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"schema": 1}')
-    with pytest.raises(ValueError, match="no run of schema 2"):
+    with pytest.raises(ValueError, match="not a run of schema 2"):
         read(tmp_path / "run.json")
 
 

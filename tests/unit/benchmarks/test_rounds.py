@@ -27,7 +27,7 @@ def test_every_round_begins_with_another_peer() -> None:
     assert found["b"] == [2, 4, 9, 11]
 
 
-def test_who_fails_has_no_value_from_then_on_and_the_others_go_on() -> None:
+def test_a_peer_that_fails_has_no_value_afterwards_and_the_others_go_on() -> None:
     made, asked = bench(), {"a": 0, "b": 0}
 
     def measure(key: str) -> float:
@@ -41,12 +41,12 @@ def test_who_fails_has_no_value_from_then_on_and_the_others_go_on() -> None:
     assert made.not_measured == [{"what": "a: echo", "why": "failed in round 2: the server closed a connection"}]
 
 
-def test_what_measures_runs_where_the_load_runs_and_goes_back() -> None:
+def test_a_measurement_runs_on_the_processor_of_the_load_and_returns() -> None:
     before = os.sched_getaffinity(0)
     made = bench()
     assert made.alternate("echo", ["a"], 1, lambda _: os.sched_getaffinity(0)) == {"a": [{made.places.load}]}
     assert os.sched_getaffinity(0) == before
 
 
-def test_nothing_to_measure_is_no_error() -> None:
+def test_no_peers_to_measure_is_not_an_error() -> None:
     assert bench().alternate("echo", list[str](), 3, lambda _: 1) == {}

@@ -1,4 +1,4 @@
-"""Echo by an async hook."""
+"""Echo with an async hook."""
 
 from reactorhost import Connection, hookimpl
 

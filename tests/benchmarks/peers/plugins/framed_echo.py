@@ -1,11 +1,11 @@
-"""Echo of messages with their length before them."""
+"""Echo of length-prefixed messages."""
 
 from reactorhost import Connection, LengthPrefixed, hookimpl
 
 
 @hookimpl
 def framing(service: str) -> LengthPrefixed:
-    """Cut at lengths of four bytes."""
+    """Split by lengths of four bytes."""
     return LengthPrefixed(">I")
 
 

@@ -1,4 +1,4 @@
-"""The peers: how each is started, and why one cannot be here."""
+"""The peers: how each is started, and why one cannot run here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from servers import PEERS, Server, free_port, given_port, installed_host, printe
 
 PLUGINS = PEERS / "plugins"
 FRESH = "asyncio-protocol-fresh"
-# Started by the figures that measure starting; they echo nothing.
+# Started only by the figures that measure starting; they do not echo.
 STARTED_ELSEWHERE = ("gunicorn", "python")
 
 Starting = Callable[[Path], contextlib.AbstractContextManager[Server]]
@@ -27,8 +27,8 @@ class Peer:
     """One server to compare.
 
     Attributes:
-        start: runs it, given a folder for its files.
-        missing: why it cannot run here, None when it can.
+        start: context manager that runs the server, given a folder for its files.
+        missing: why the peer cannot run here, None when it can.
     """
 
     start: Starting
@@ -39,7 +39,7 @@ def peers(autoload: Path | None = None) -> Mapping[str, Peer]:
     """Return all peers by name; `autoload` is Workerman's autoload.php."""
     uvloop, uses_uvloop = _package("uvloop"), ("--event-loop", "uvloop")
     return {
-        "c": Peer(_c_loop, None if compiler() else "there is no C compiler"),
+        "c": Peer(_c_loop, None if compiler() else "no C compiler is installed"),
         "uvloop-protocol": Peer(_asyncio("protocol", "--uvloop"), uvloop),
         "uvloop-streams": Peer(_asyncio("streams", "--uvloop"), uvloop),
         "asyncio-protocol": Peer(_asyncio("protocol")),
@@ -58,7 +58,7 @@ def peers(autoload: Path | None = None) -> Mapping[str, Peer]:
 
 
 def host(plugin: str, *settings: str | Path) -> Starting:
-    """Return how to start a host with one of the plugin files."""
+    """Return a function that starts a host with one of the plugin files."""
 
     def start(folder: Path) -> contextlib.AbstractContextManager[Server]:
         return installed_host(folder, [PLUGINS / plugin], settings)
@@ -99,5 +99,5 @@ def _workerman_missing(autoload: Path | None) -> str | None:
     if not shutil.which("php"):
         return "PHP is not installed"
     if autoload is None:
-        return "where Workerman is was not told (--workerman AUTOLOAD_PHP)"
-    return None if autoload.exists() else f"there is no {autoload}"
+        return "--workerman AUTOLOAD_PHP was not given"
+    return None if autoload.exists() else f"{autoload} does not exist"

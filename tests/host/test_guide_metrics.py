@@ -1,4 +1,4 @@
-"""The page on numbers: its examples are files, they run, and counters outlive their workers."""
+"""The guide to metrics: its example is a file that runs, and counters outlive their workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 
 
 def test_the_example_of_the_page_is_the_file() -> None:
-    page = (ROOT / "docs" / "guide" / "numbers.md").read_text()
+    page = (ROOT / "docs" / "guide" / "metrics.md").read_text()
     assert (
         re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0] == (EXAMPLES / "words.py").read_text()
     )
@@ -37,13 +37,13 @@ def test_the_example_counts_and_its_counter_outlives_a_reload(live_host: Hosts) 
         assert read_exactly(client, 2) == b"2\n"
         host.until(lambda found: stats_of(found) == {"different_words": 2, "words": 3})
         shown = host.command("status").stdout
-        assert "NUMBERS\nwords:Words:  different_words 2  words 3\n" in shown
+        assert "METRICS\nwords:Words:  different_words 2  words 3\n" in shown
         assert host.command("reload").returncode == 0
         # The old worker still serves this client: it counts, and its words are there.
         client.sendall(b"three")
         assert read_exactly(client, 2) == b"3\n"
         host.until(lambda found: stats_of(found) == {"different_words": 3, "words": 4})
-        # What it counts at the very end is told too.
+        # What it counts just before it exits is reported too.
         client.sendall(b"four five")
         assert read_exactly(client, 2) == b"5\n"
     host.until(lambda found: stats_of(found) in ({"words": 6}, {"different_words": 0, "words": 6}))
@@ -51,7 +51,7 @@ def test_the_example_counts_and_its_counter_outlives_a_reload(live_host: Hosts) 
     assert stats_of(json.loads(once.stdout))["words"] == 6
 
 
-def test_what_is_wrong_with_stats_is_told_and_the_worker_serves_on(
+def test_invalid_stats_are_logged_and_the_worker_serves_on(
     live_host: Hosts, write_plugin: Write, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -76,5 +76,5 @@ def receive(connection, data):
     with host.connect() as client:
         client.sendall(b"x")
         assert read_exactly(client, 1) == b"x"
-    # Looked at every second, told every minute.
+    # Checked every second, logged once a minute.
     assert host.log().count("hook_failed") == host.log().count("stats_invalid") == 1
