@@ -11,7 +11,7 @@ import click
 
 from reactorhost import __version__
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import settings_from, start_options
+from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
@@ -57,7 +57,7 @@ def show(**flags: Any) -> None:
     from reactorhost.config import resolve
     from reactorhost.config.show import rows
     from reactorhost.dashboard.terminal.screen import show as show_on_screen
-    from reactorhost.dashboard.text.tables import setting_table
+    from reactorhost.dashboard.output.rich_tables import setting_table
     from reactorhost.plugins import option_rows
 
     settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)

@@ -9,7 +9,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
+from reactorhost.cli.options import host_options, location_from
 
 
 @click.command()
@@ -28,7 +28,7 @@ def connections(as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "connections": rows, "unanswered": unanswered}, indent=2))
     else:
-        from reactorhost.dashboard.text.tables import connection_lines
+        from reactorhost.dashboard.output.rich_tables import connection_lines
 
         click.echo("\n".join(connection_lines(rows)))
     for worker in unanswered:

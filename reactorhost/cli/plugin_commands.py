@@ -13,7 +13,7 @@ import click
 
 from reactorhost import __version__
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import plugin_options
+from reactorhost.cli.options import plugin_options
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.plugins import commands, discovery, options, tracebacks

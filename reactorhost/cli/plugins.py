@@ -11,7 +11,7 @@ import click
 from reactorhost import __version__
 from reactorhost.cli import client
 from reactorhost.cli.app import COMMANDS, traceback_option
-from reactorhost.cli.settings_options import complete_plugins, host_options, location_from
+from reactorhost.cli.options import complete_plugins, host_options, location_from
 from reactorhost.errors import PluginError, ReactorhostError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _show_all(active: set[str], *, as_json: bool) -> None:
         click.echo("no plugin is installed; try: pip install reactorhost-echo")
     else:
         from reactorhost.dashboard.terminal.screen import show
-        from reactorhost.dashboard.text.tables import plugin_table
+        from reactorhost.dashboard.output.rich_tables import plugin_table
 
         show(plugin_table(rows))
 
@@ -72,7 +72,7 @@ def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
     Raises:
         PluginError: it is not there, or cannot be loaded; what is known of it is shown before.
     """
-    from reactorhost.dashboard.text.plugin_page import lines
+    from reactorhost.dashboard.output.plugin_page import lines
     from reactorhost.plugins.inspection import describe
     from reactorhost.plugins.sample import sample
 

@@ -8,10 +8,10 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
+from reactorhost.cli.options import host_options, location_from
 
 if TYPE_CHECKING:
-    from reactorhost.dashboard.text.progress import ProgressView
+    from reactorhost.dashboard.output.progress import ProgressView
 
 
 @click.command()
@@ -50,7 +50,7 @@ def reopen(**flags: Any) -> None:
 
 
 def _ask_and_show(flags: dict[str, Any], verb: str, title: str, **fields: object) -> client.Message:
-    from reactorhost.dashboard.text.progress import ProgressView
+    from reactorhost.dashboard.output.progress import ProgressView
 
     location = location_from(flags)
     with ProgressView(title) as view:

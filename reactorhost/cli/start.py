@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import settings_from, start_options
+from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.settings import Settings
 
 
@@ -96,7 +96,7 @@ def _gone(terminal: int) -> bool:
 
 
 def _show_banner(document: Any) -> None:
-    from reactorhost.dashboard.text.banner import banner
+    from reactorhost.dashboard.output.banner import banner
 
     try:
         click.echo(banner(document))

@@ -10,7 +10,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
+from reactorhost.cli.options import host_options, location_from
 
 
 @click.command()
@@ -26,7 +26,7 @@ def status(as_json: bool, **flags: Any) -> None:
 
     from reactorhost.dashboard.model.view import View
     from reactorhost.dashboard.terminal.screen import print_lines, speaks_utf8
-    from reactorhost.dashboard.text.page import brief
+    from reactorhost.dashboard.output.status_page import brief
 
     view = View(ascii=not speaks_utf8(os.environ))
     print_lines(lambda width: brief(document, view, width))

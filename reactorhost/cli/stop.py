@@ -16,7 +16,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
+from reactorhost.cli.options import host_options, location_from
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
 
@@ -93,7 +93,7 @@ def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
 
 def _follow(sock: socket.socket, pidfd: int) -> bool:
     """Show progress until the process is gone; False when nothing is heard of it for long."""
-    from reactorhost.dashboard.text.progress import ProgressView
+    from reactorhost.dashboard.output.progress import ProgressView
 
     reading: list[Any] = [pidfd, sock]
     pending = b""

@@ -15,7 +15,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
+from reactorhost.cli.options import host_options, location_from
 from reactorhost.errors import ReactorhostError, UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def top(**flags: Any) -> None:
 
 
 def _view(flags: Mapping[str, Any]) -> View:
-    from reactorhost.dashboard.live.columns import BY_NAME, chosen
+    from reactorhost.dashboard.tables.columns import BY_NAME, chosen
     from reactorhost.dashboard.model.view import View
     from reactorhost.dashboard.terminal.screen import speaks_utf8
     from reactorhost.errors import did_you_mean
@@ -117,7 +117,7 @@ def _print_once(flags: Mapping[str, Any], view: View) -> None:
         click.echo(json.dumps(document, indent=2))
         return
     from reactorhost.dashboard.terminal.screen import print_lines
-    from reactorhost.dashboard.text.page import full
+    from reactorhost.dashboard.output.status_page import full
 
     print_lines(lambda width: full(document, view, width), flags["color"])
 
@@ -135,7 +135,7 @@ def _document(flags: Mapping[str, Any]) -> StatusDocument:
 
 
 def _print_lines(flags: Mapping[str, Any], source: Source, record: Any) -> None:
-    from reactorhost.dashboard.text.batch import JsonLines, Lines, follow
+    from reactorhost.dashboard.output.batch import JsonLines, Lines, follow
 
     show = JsonLines(click.echo) if flags["as_json"] else Lines(_names(flags), click.echo)
 

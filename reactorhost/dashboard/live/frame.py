@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from reactorhost.dashboard.live.foot import foot, help_page, notice
+from reactorhost.dashboard.live.footer import foot, help_page, notice
 from reactorhost.dashboard.live.header import header
 from reactorhost.dashboard.live.pages import (
     connections_page,
@@ -14,7 +14,7 @@ from reactorhost.dashboard.live.pages import (
     plugins_page,
     worker_page,
 )
-from reactorhost.dashboard.live.worker_table import needed_height, worker_table
+from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Overlay, Page, Size, View
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, in_ascii, line, restyled

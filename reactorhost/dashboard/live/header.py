@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.figures import amount, number, rate, uptime
+from reactorhost.dashboard.text.quantities import amount, number, rate, uptime
 from reactorhost.dashboard.text.line import Line, Piece, clean, cut, line, spread, width_of
 from reactorhost.dashboard.text.sparkline import sparkline
 from reactorhost.ipc.status import ListenerStatus, StatusDocument

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from reactorhost.dashboard.live.columns import BY_NAME, chosen
-from reactorhost.dashboard.live.questions import QUESTIONS
-from reactorhost.dashboard.live.rows import current, selectable
+from reactorhost.dashboard.tables.columns import BY_NAME, chosen
+from reactorhost.dashboard.live.confirmations import QUESTIONS
+from reactorhost.dashboard.tables.rows import current, selectable
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import FASTEST_SECONDS, SLOWEST_SECONDS, Act, Overlay, Page, Request, View
 

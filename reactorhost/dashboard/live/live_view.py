@@ -12,7 +12,7 @@ from typing import Any
 
 from reactorhost.dashboard.live.frame import render, waiting
 from reactorhost.dashboard.live.keymap import press
-from reactorhost.dashboard.live.rows import current
+from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.model.snapshot import Snapshot, following
 from reactorhost.dashboard.model.source import Source
 from reactorhost.dashboard.model.view import Act, Ask, Page, View

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reactorhost.dashboard.live.header import clock
-from reactorhost.dashboard.live.rows import current
+from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.model.snapshot import ConnectionRow, Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.events import sentence
-from reactorhost.dashboard.text.figures import UNKNOWN, amount, duration, exact, number, percent, rate, span
+from reactorhost.dashboard.text.event_sentences import sentence
+from reactorhost.dashboard.text.quantities import UNKNOWN, amount, duration, exact, number, percent, rate, span
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import Line, Piece, cut, line, width_of
 from reactorhost.ipc.status import EventStatus, ListenerStatus, PluginMetricsStatus, StatusDocument

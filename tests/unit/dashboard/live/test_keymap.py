@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from documents import document, event, troubled
 from reactorhost.dashboard.live.keymap import press
-from reactorhost.dashboard.live.rows import current
+from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.model.snapshot import Connections, Snapshot, following
 from reactorhost.dashboard.model.view import Act, Ask, Overlay, Page, Request, View
 

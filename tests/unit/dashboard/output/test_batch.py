@@ -10,7 +10,7 @@ import pytest
 from documents import document, listener, troubled
 from reactorhost.dashboard.model.recording import Recorder, records
 from reactorhost.dashboard.model.source import RecordedSource
-from reactorhost.dashboard.text.batch import JsonLines, Lines
+from reactorhost.dashboard.output.batch import JsonLines, Lines
 from reactorhost.errors import ReactorhostError, UsageError
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from reactorhost.dashboard.live.rows import current
+from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Ask, Overlay, View
-from reactorhost.dashboard.text.figures import number
+from reactorhost.dashboard.text.quantities import number
 
 
 def _asking(view: View, ask: Ask) -> View:

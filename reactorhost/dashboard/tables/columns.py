@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reactorhost.dashboard.text.figures import amount, number, percent, rate, span, uptime
+from reactorhost.dashboard.text.quantities import amount, number, percent, rate, span, uptime
 from reactorhost.errors import UsageError, did_you_mean
 
 Values = Mapping[str, float | None]

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from reactorhost.dashboard.live.columns import BY_NAME, Values
+from reactorhost.dashboard.tables.columns import BY_NAME, Values
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.figures import duration
+from reactorhost.dashboard.text.quantities import duration
 from reactorhost.ipc.status import Latency, SlotStatus, StatusDocument, WorkerStatus
 
 

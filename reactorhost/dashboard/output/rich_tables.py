@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from reactorhost.dashboard.text.figures import duration, size
+from reactorhost.dashboard.text.quantities import duration, size
 
 Row = dict[str, Any]
 

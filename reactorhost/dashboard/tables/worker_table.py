@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reactorhost.dashboard.live.columns import Column, chosen, fitting
-from reactorhost.dashboard.live.rows import Kind, Row, below, current, master, total
+from reactorhost.dashboard.tables.columns import Column, chosen, fitting
+from reactorhost.dashboard.tables.rows import Kind, Row, below, current, master, total
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.figures import UNKNOWN
+from reactorhost.dashboard.text.quantities import UNKNOWN
 from reactorhost.dashboard.text.line import Line, Piece, aligned, clean, cut, line, padded, with_style
 
 STATE_STYLES: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reactorhost.dashboard.text.figures import amount, duration, number
+from reactorhost.dashboard.text.quantities import amount, duration, number
 from reactorhost.ipc.status import EventStatus
 
 Fields = Mapping[str, Any]

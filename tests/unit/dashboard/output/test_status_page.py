@@ -9,10 +9,10 @@ from rich.console import Console, RenderableType
 from documents import document, event, troubled
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.terminal.screen import speaks_utf8
-from reactorhost.dashboard.text.banner import banner
+from reactorhost.dashboard.output.banner import banner
 from reactorhost.dashboard.text.line import Line
-from reactorhost.dashboard.text.page import brief, full
-from reactorhost.dashboard.text.tables import connection_lines, plugin_table, setting_table
+from reactorhost.dashboard.output.status_page import brief, full
+from reactorhost.dashboard.output.rich_tables import connection_lines, plugin_table, setting_table
 
 
 def text_of(renderable: RenderableType, width: int = 200) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from documents import document, slot, troubled, worker
-from reactorhost.dashboard.live.columns import ALL, chosen, fitting
-from reactorhost.dashboard.live.rows import Kind, below, master, total
+from reactorhost.dashboard.tables.columns import ALL, chosen, fitting
+from reactorhost.dashboard.tables.rows import Kind, below, master, total
 from reactorhost.dashboard.model.view import View
 from reactorhost.errors import UsageError
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reactorhost.dashboard.live.pages import event_line, hook_chain, listeners, own_numbers
-from reactorhost.dashboard.live.worker_table import needed_height, worker_table
+from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
 from reactorhost.dashboard.model.snapshot import following
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.banner import chain
-from reactorhost.dashboard.text.figures import amount, duration, number, rate
+from reactorhost.dashboard.output.banner import chain
+from reactorhost.dashboard.text.quantities import amount, duration, number, rate
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
 from reactorhost.ipc.status import StatusDocument
 

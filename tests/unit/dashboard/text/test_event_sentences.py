@@ -10,7 +10,7 @@ import pytest
 
 import reactorhost.master
 from documents import event
-from reactorhost.dashboard.text.events import _WORDS, sentence
+from reactorhost.dashboard.text.event_sentences import _WORDS, sentence
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import select
 import time
 from collections.abc import Callable, Sequence
 
-from reactorhost.dashboard.live.columns import Column, chosen
+from reactorhost.dashboard.tables.columns import Column, chosen
 from reactorhost.dashboard.live.header import clock
-from reactorhost.dashboard.live.rows import total
+from reactorhost.dashboard.tables.rows import total
 from reactorhost.dashboard.model.source import Source
 from reactorhost.errors import UsageError
 from reactorhost.ipc.status import StatusDocument

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.dashboard.text.figures import amount, duration, exact, number, percent, rate, size, span, uptime
+from reactorhost.dashboard.text.quantities import amount, duration, exact, number, percent, rate, size, span, uptime
 
 
 @pytest.mark.parametrize(
