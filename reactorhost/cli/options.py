@@ -1,4 +1,4 @@
-"""Click options made from the table of settings, and settings from what was given."""
+"""Command-line options generated from the table of settings, and settings read back from them."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from reactorhost.errors import UsageError
 
 Decorated = Callable[..., Any]
 
-_OF_A_RUNNING_HOST = ("name", "run_dir")
-_OF_PLUGINS = ("config", "set")
+_HOST_SELECTION = ("name", "run_dir")
+_PLUGIN_SETTINGS = ("config", "set")
 
 
 def start_options(command: Decorated) -> Decorated:
-    """Add every setting as an option."""
+    """Add an option for every setting."""
     return _with(command, TABLE)
 
 
 def host_options(command: Decorated) -> Decorated:
-    """Add the options that say which running host is meant."""
-    return _with(command, (BY_NAME[name] for name in _OF_A_RUNNING_HOST))
+    """Add the options that select a running host."""
+    return _with(command, (BY_NAME[name] for name in _HOST_SELECTION))
 
 
 def plugin_options(command: Decorated) -> Decorated:
-    """Add the options that give values to the options of plugins."""
-    return _with(command, (BY_NAME[name] for name in _OF_PLUGINS))
+    """Add the options that set the options of plugins."""
+    return _with(command, (BY_NAME[name] for name in _PLUGIN_SETTINGS))
 
 
 def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Settings:
-    """Return the settings that flags, environment and file make; names what is installed when no plugin is named.
+    """Return the settings from flags, environment and file.
 
     Raises:
-        ReactorhostError: they are wrong, or name no plugin.
+        ReactorhostError: a setting is wrong, or no plugin is named; the error then lists the installed ones.
     """
     where = directory or Path.cwd()
     try:
         return resolve(flags, os.environ, where)
     except UsageError:
+        # Listing the installed plugins takes 30 ms of metadata, so it is done only for the error that needs it.
         from reactorhost.plugins import discovery
 
         names = [identity.name for identity in discovery.installed()]
@@ -52,10 +53,10 @@ def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Setti
 
 
 def location_from(flags: dict[str, Any]) -> Location:
-    """Return where the running host is that a command is for.
+    """Return the location of the running host that the flags select.
 
     Raises:
-        ReactorhostError: the flags are wrong.
+        ReactorhostError: a flag is wrong.
     """
     return locate(flags, os.environ, Path.cwd())
 
@@ -80,12 +81,12 @@ def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
         default=None,
         metavar=None if setting.kind.choices else setting.kind.metavar,
         help=help_text,
-        shell_complete=_COMPLETIONS.get(setting.name),
+        shell_complete=_COMPLETERS.get(setting.name),
     )
 
 
 def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the names of installed plugins, from metadata only."""
+    """Complete the names of installed plugins without importing one."""
     from reactorhost.plugins import discovery
 
     names = {identity.name for identity in discovery.installed()}
@@ -106,7 +107,7 @@ def _complete_paths(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [CompletionItem(incomplete, type=kind)]
 
 
-_COMPLETIONS: dict[str, Callable[..., list[CompletionItem]]] = {
+_COMPLETERS: dict[str, Callable[..., list[CompletionItem]]] = {
     "plugins": complete_plugins,
     "name": complete_instances,
     "config": _complete_paths,

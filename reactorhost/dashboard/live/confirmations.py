@@ -1,25 +1,25 @@
-"""The keys that change a host: what each wants, and the question that has to be answered with yes before."""
+"""The keys that change the host: the request of each, and the question that the user confirms first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.model.snapshot import Snapshot
-from reactorhost.dashboard.model.view import Ask, Overlay, View
+from reactorhost.dashboard.model.view import HostRequest, Overlay, View
+from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.text.quantities import number
 
 
-def _asking(view: View, ask: Ask) -> View:
-    return replace(view, overlay=Overlay.CONFIRM, pending=ask)
+def _confirm(view: View, request: HostRequest) -> View:
+    return replace(view, overlay=Overlay.CONFIRM, pending=request)
 
 
 def _reload(view: View, snapshot: Snapshot) -> View:
     document = snapshot.document
     workers = document["workers_wanted"]
     which = "the worker" if workers == 1 else f"all {workers} workers"
-    return _asking(view, Ask("reload", f"replace {which} of pid {document['pid']}, {_open(snapshot)}"))
+    return _confirm(view, HostRequest("reload", f"replace {which} of pid {document['pid']}, {_open(snapshot)}"))
 
 
 def _recycle(view: View, snapshot: Snapshot) -> View:
@@ -28,9 +28,9 @@ def _recycle(view: View, snapshot: Snapshot) -> View:
     if pid is None or worker is None:
         return replace(view, notice="select a worker first")
     if worker["state"] != "ready":
-        return replace(view, notice=f"worker {worker['slot']} (pid {pid}) is {worker['state']}: nothing to replace")
-    what = f"replace worker {worker['slot']} (pid {pid}), {_connections(worker['connections'])} open"
-    return _asking(view, Ask("recycle", what, (("pid", pid),)))
+        return replace(view, notice=f"worker {worker['slot']} (pid {pid}) is {worker['state']} and cannot be replaced")
+    question = f"replace worker {worker['slot']} (pid {pid}), {_connections(worker['connections'])} open"
+    return _confirm(view, HostRequest("recycle", question, (("pid", pid),)))
 
 
 def _scale(step: int) -> Callable[[View, Snapshot], View]:
@@ -39,17 +39,17 @@ def _scale(step: int) -> Callable[[View, Snapshot], View]:
         before = document["workers_wanted"]
         after = before + step
         if after < 1:
-            return replace(view, notice="one worker is the least")
-        question = f"{before} workers, make it {after} (pid {document['pid']}, {_open(snapshot)})"
+            return replace(view, notice="at least one worker must stay")
+        question = f"scale from {before} to {after} workers (pid {document['pid']}, {_open(snapshot)})"
         if step < 0:
-            question = f"{before} workers, make it {after}; the last one drains: {_leaving(snapshot)}"
-        return _asking(view, Ask("scale", question, (("workers", after),)))
+            question = f"scale from {before} to {after} workers; to be drained: {_leaving(snapshot)}"
+        return _confirm(view, HostRequest("scale", question, (("workers", after),)))
 
     return change
 
 
 def _leaving(snapshot: Snapshot) -> str:
-    """Return who leaves when there is to be a worker less: the one of the highest slot that is wanted."""
+    """Name the worker that a scale-down drains: that of the highest slot."""
     document = snapshot.document
     wanted = [slot["slot"] for slot in document["slots"] if slot["state"] != "leaving"]
     last = max(wanted, default=0)
@@ -67,7 +67,7 @@ def _connections(count: int) -> str:
     return f"{number(count)} connection" if count == 1 else f"{number(count)} connections"
 
 
-QUESTIONS: Mapping[str, Callable[[View, Snapshot], View]] = {
+CONFIRMATIONS: Mapping[str, Callable[[View, Snapshot], View]] = {
     "R": _reload,
     "K": _recycle,
     "+": _scale(1),

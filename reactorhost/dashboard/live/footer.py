@@ -1,4 +1,4 @@
-"""The foot of the screen: the keys, or what is asked or said; and the page of help."""
+"""The last line of the screen, which shows keys, prompts and notices; and the help page."""
 
 from __future__ import annotations
 
@@ -25,66 +25,66 @@ _KEYS: tuple[tuple[str, str, bool], ...] = (
 _HELP: tuple[tuple[str, str, bool], ...] = (
     ("q  Ctrl-C", "quit", False),
     ("?  h", "this help", False),
-    ("1 2 3 4", "workers, connections of the selected one, plugins and listeners, events", False),
-    ("↑ ↓  k j", "select a worker; scroll on the other pages", False),
-    ("← →", "the worker before or after, on every page that is about one", False),
-    ("enter", "the selected worker in detail, and back", False),
-    ("<  >", "sort by the column before or after", False),
-    ("I", "turn the order round", False),
-    ("t", "tree or flat", False),
-    ("/", "show only what contains a text; esc shows all again", False),
-    ("space", "hold the picture; the header goes on", False),
-    ("f", "five times a second, and back", False),
-    ("d", "set the seconds between pictures", False),
-    ("z", "let peaks start anew", False),
-    ("R", "reload: replace every worker, one after the other", True),
+    ("1 2 3 4", "pages: workers, connections, plugins and listeners, events", False),
+    ("↑ ↓  k j", "select a worker; on the other pages: scroll", False),
+    ("← →", "previous or next worker, without leaving the page", False),
+    ("enter", "details of the selected worker; again: back", False),
+    ("<  >", "sort by the previous or next column", False),
+    ("I", "reverse the order", False),
+    ("t", "tree or flat list", False),
+    ("/", "filter by a text; esc removes the filter", False),
+    ("space", "pause everything below the header; again: continue", False),
+    ("f", "fast: five updates a second; again: back", False),
+    ("d", "set the seconds between updates", False),
+    ("z", "reset the peak rate", False),
+    ("R", "reload: replace all workers, one after the other", True),
     ("K", "recycle: replace the selected worker", True),
-    ("+  -", "one worker more, one less", True),
+    ("+  -", "scale: one worker more or less", True),
     ("Ctrl-Z", "suspend", False),
 )
 
 
-def foot(snapshot: Snapshot | None, view: View, width: int) -> Line:
+def footer(snapshot: Snapshot | None, view: View, width: int) -> Line:
     """Return the last line of the screen."""
     match view.overlay:
         case Overlay.CONFIRM:
             question = view.pending.question if view.pending else ""
-            # The answer that is waited for must be seen whatever the question's length.
+            # The question is cut so that `y/n` is visible on a screen of any width.
             return padded(line((f"{fitted(question, width - 6)}? y/n", "bold reverse")), width)
         case Overlay.FILTER:
-            return _prompt("filter: ", view.typed, "enter keeps it, esc goes back", width)
+            return _prompt("filter: ", view.typed, "enter: keep, esc: cancel", width)
         case Overlay.INTERVAL:
-            return _prompt("seconds between pictures: ", view.typed, "0.1 to 60", width)
+            return _prompt("seconds between updates: ", view.typed, "0.1 to 60", width)
         case Overlay.HELP:
-            return cut(line(("any key goes back", "dim")), width)
+            return cut(line(("any key closes the help", "dim")), width)
         case Overlay.NONE:
-            said = notice(snapshot, view)
-            return cut(said, width) if said else _keys(view, width)
+            text = notice(snapshot, view)
+            return cut(text, width) if text else _keys(view, width)
 
 
 def notice(snapshot: Snapshot | None, view: View) -> Line:
-    """Return what is to be said of the last key or request, if anything."""
+    """Return the notice about the last key or request; an empty line if there is none."""
     if view.notice:
         return line((view.notice, "cyan"))
     if snapshot is not None and snapshot.link.notice:
         return line((snapshot.link.notice, "bold red" if snapshot.link.failed else "cyan"))
     if view.filter and view.page is not Page.WORKER:
-        return line((f"filter: {view.filter}", "cyan"), ("  esc shows all", "dim"))
+        return line((f"filter: {view.filter}", "cyan"), ("  esc: show all", "dim"))
     return ()
 
 
 def help_page(view: View, width: int) -> list[Line]:
-    """Return all keys."""
-    rows = [(keys, what) for keys, what, changes in _HELP if not (changes and view.read_only)]
-    return [cut(line((f"  {keys:<11}", "bold"), what), width) for keys, what in rows]
+    """Return the list of all keys."""
+    rows = [(keys, text) for keys, text, changes in _HELP if not (changes and view.read_only)]
+    return [cut(line((f"  {keys:<11}", "bold"), text), width) for keys, text in rows]
 
 
 def _keys(view: View, width: int) -> Line:
     pieces: list[Piece] = []
-    for key, what, changes in _KEYS:
+    for key, text, changes in _KEYS:
         if changes and view.read_only:
             continue
-        more = line("  " if pieces else "", (key, "bold"), (f" {what}", "dim"))
+        more = line("  " if pieces else "", (key, "bold"), (f" {text}", "dim"))
         if width_of(pieces) + width_of(more) > width:
             break
         pieces += more

@@ -1,1 +1,1 @@
-"""What commands print to standard output."""
+"""What commands print: banner, status, batch lines, tables, progress."""

@@ -1,4 +1,4 @@
-"""The banner: a few lines once a host is ready."""
+"""The banner that `reactorhost start` prints when the host is ready."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from reactorhost.ipc.status import PluginStatus, ServiceStatus, StatusDocument
 
 
 def banner(document: StatusDocument) -> str:
-    """Return what a starter reads: version, pid, addresses, plugins, workers, how to stop."""
+    """Return the banner: version, pid, addresses, plugins, workers, and how to stop the host."""
     rows = [("listening", _service(service, len(document["services"]))) for service in document["services"]]
     rows.append(("workers", f"{document['workers_ready']} of {document['workers_wanted']} ready"))
     if document["log_file"]:
         rows.append(("log", document["log_file"]))
-    rows.append(("stop", how_to_stop(document)))
+    rows.append(("stop", stop_command(document)))
     title = f"reactorhost {document['version']} · {document['name']} · pid {document['pid']}"
     return "\n".join([title, *(f"  {name:<10} {value}" for name, value in rows)])
 
 
 def chain(plugins: list[PluginStatus]) -> str:
-    """Return a plugin chain as `accesslog 0.1.0 > echo 0.1.0`."""
+    """Return the plugins of a service in calling order, as `accesslog 0.1.0 > echo 0.1.0`."""
     return " > ".join(f"{plugin['name']} {plugin['version'] or ''}".rstrip() for plugin in plugins)
 
 
-def how_to_stop(document: StatusDocument) -> str:
-    """Return the command that stops this host, with what is needed to find it."""
+def stop_command(document: StatusDocument) -> str:
+    """Return the command that stops this host, with the options that select it."""
     command = "reactorhost stop"
     if document["name"] != "default":
         command += f" --name {document['name']}"

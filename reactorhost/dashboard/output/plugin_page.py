@@ -1,4 +1,4 @@
-"""One plugin described for people, as lines of text."""
+"""The description of one plugin that `reactorhost plugins NAME` prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDTH = 100
 
 
 def lines(row: Mapping[str, Any], sample: Sequence[str]) -> Iterator[str]:
-    """Yield the page of a plugin; `sample` is its table as it could be pasted."""
+    """Yield the lines of the description; `sample` is a table of the plugin for a configuration file."""
     yield " ".join(filter(None, (row["name"], row["version"])))
     if row["description"]:
         yield from textwrap.wrap(row["description"], _WIDTH)
@@ -33,13 +33,13 @@ def _options(options: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         return
     yield from ("", "options")
     for option in options:
-        yield f"{_INDENT}{option['name']}  {', '.join(_facts(option))}"
+        yield f"{_INDENT}{option['name']}  {', '.join(_properties(option))}"
         yield from textwrap.wrap(
             option["help"], _WIDTH, initial_indent=_INDENT * 3, subsequent_indent=_INDENT * 3, break_on_hyphens=False
         )
 
 
-def _facts(option: Mapping[str, Any]) -> Iterator[str]:
+def _properties(option: Mapping[str, Any]) -> Iterator[str]:
     yield option["type"]
     if option["required"]:
         yield "required"
@@ -59,4 +59,4 @@ def _commands(row: Mapping[str, Any]) -> Iterator[str]:
     for command in row["commands"]:
         yield f"{_INDENT}reactorhost {row['named']} {command['name']:{width}}  {command['help']}".rstrip()
     if row["shadowed"]:
-        yield f"{_INDENT}out of reach: `reactorhost {row['named']}` is a command of the host's own"
+        yield f"{_INDENT}hidden: `reactorhost {row['named']}` is a built-in command"

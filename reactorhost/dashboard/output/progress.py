@@ -1,24 +1,24 @@
-"""Progress of a command: a bar that moves on a terminal, plain lines elsewhere."""
+"""Progress of a command: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
-import os
-import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
+
+from reactorhost.dashboard.terminal.capabilities import can_draw
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
 class ProgressView:
-    """Shows how far something is; on a terminal nothing of it stays.
+    """Shows the progress of a command while the context lasts; the bar is erased at its end.
 
     Args:
-        title: what goes on, beside the bar.
-        lead: what plain lines begin with.
+        title: the text beside the bar.
+        lead: the beginning of plain lines.
     """
 
     def __init__(self, title: str, lead: str = "") -> None:
@@ -29,11 +29,11 @@ class ProgressView:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        if is_terminal():
-            # Here, because a script's `reload` needs nothing of it.
+        if can_draw(1):
+            # Imported here: a command without a terminal does not need rich.
             from rich.progress import BarColumn, Progress, TextColumn
 
-            # Drawn when there is news and never by a thread.
+            # Refreshed by `show` and not by a thread, which rich starts by default.
             self._bar = Progress(
                 TextColumn("[bold]{task.fields[title]}"),
                 BarColumn(30),
@@ -51,7 +51,7 @@ class ProgressView:
             self._bar.stop()
 
     def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        """Say how far it is; without `total` nobody knows how long it takes."""
+        """Show a progress text; without `total` the bar only pulses."""
         if self._bar is None:
             if text != self._last:
                 click.echo(f"{self._lead}{text}")
@@ -62,8 +62,3 @@ class ProgressView:
         if self._task is None:
             self._task = self._bar.add_task("", total=None, title=self._title)
         self._bar.update(self._task, description=clean(text), completed=done, total=total, refresh=True)
-
-
-def is_terminal() -> bool:
-    """Say whether standard output is a terminal on which something can move."""
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")

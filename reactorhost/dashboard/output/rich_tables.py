@@ -1,50 +1,16 @@
-"""Tables without borders: clients, plugins, settings."""
+"""The tables of plugins and settings, folded by rich to the width of the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from reactorhost.dashboard.text.quantities import duration, size
 
-Row = dict[str, Any]
-
-_CONNECTION_HEADINGS = ("SLOT", "PID", "ID", "SERVICE", "PEER", "AGE", "IDLE", "IN", "OUT", "QUEUED", "STATE")
-_WORDS = ("SERVICE", "PEER", "STATE")
-
-
-def connection_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a heading and a line for each client.
-
-    Plain text and not a table of rich, which takes seconds for a thousand rows; there may be tens of thousands.
-    """
-    cells = [_CONNECTION_HEADINGS, *(_connection_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        padded = (
-            cell.ljust(width) if heading in _WORDS else cell.rjust(width)
-            for heading, cell, width in zip(_CONNECTION_HEADINGS, line, widths, strict=True)
-        )
-        yield "  ".join(padded).rstrip()
-
-
-def _connection_cells(row: Row) -> tuple[str, ...]:
-    return (
-        *(str(row[key]) for key in ("slot", "pid", "id", "service", "peer")),
-        duration(row["age_seconds"]),
-        duration(row["idle_seconds"]),
-        size(row["bytes_in"]),
-        size(row["bytes_out"]),
-        size(row["queued_bytes"]),
-        row["state"],
-    )
-
-
-def plugin_table(rows: Sequence[Row]) -> Table:
-    """Return one row a plugin; why a broken one does not load stands in the last column."""
+def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table with a row for each plugin; the last column shows why a plugin does not load."""
     table = _table("NAME", "VERSION", "DISTRIBUTION", "ACTIVE", "HOOKS", "ERROR")
     table.columns[-1].style = "red"
     for row in rows:
@@ -62,21 +28,20 @@ def plugin_table(rows: Sequence[Row]) -> Table:
 
 
 def setting_table(rows: Iterable[Sequence[str]]) -> Table:
-    """Return one row a setting."""
+    """Return a table with a row for each setting."""
     table = _table("SETTING", "VALUE", "FROM")
     for row in rows:
         _add(table, *row)
     return table
 
 
-def _add(table: Table, *cells: str) -> None:
-    # As text: rich would read the brackets of an IPv6 address as markup.
-    table.add_row(*(Text(cell) for cell in cells))
-
-
 def _table(*headings: str) -> Table:
-    """Make a table; a heading that ends in `>` is of a column of figures."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        table.add_column(heading.rstrip(">"), justify="right" if heading.endswith(">") else "left", overflow="fold")
+        table.add_column(heading, overflow="fold")
     return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    # As Text: rich would take the brackets of an IPv6 address for markup.
+    table.add_row(*(Text(cell) for cell in cells))

@@ -1,41 +1,44 @@
-"""A host on paper: what `status` and `top --once` print, the tree of the live view and what belongs to it."""
+"""The pages that `status` and `top --once` print."""
 
 from __future__ import annotations
 
-from reactorhost.dashboard.live.pages import event_line, hook_chain, listeners, own_numbers
-from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
 from reactorhost.dashboard.model.snapshot import following
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.banner import chain
-from reactorhost.dashboard.text.quantities import amount, duration, number, rate
+from reactorhost.dashboard.tables.event_line import event_line
+from reactorhost.dashboard.tables.listener_table import listener_table
+from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
+from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
+from reactorhost.dashboard.text.quantities import amount, duration, number, rate
 from reactorhost.ipc.status import StatusDocument
 
 _EVENTS = 10
-_TROUBLES = 3
+_RECENT_EVENTS = 3
+_RECENT_SECONDS = 3600
 
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
-    """Return who and how, the tree, and the last things that went wrong within the hour."""
-    recent = [event for event in document["events"] if event["level"] not in ("debug", "info")][-_TROUBLES:]
-    recent = [event for event in recent if document["time"] - event["time"] < 3600]
-    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_own_numbers(document, width)]
+    """Return the head, the worker table, the metrics of plugins, and the last warnings and errors of the last hour."""
+    warnings = [event for event in document["events"] if event["level"] not in ("debug", "info")][-_RECENT_EVENTS:]
+    recent = [event for event in warnings if document["time"] - event["time"] < _RECENT_SECONDS]
+    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_metrics(document, width)]
     if recent:
         lines += [EMPTY, *(event_line(event, width) for event in recent)]
-    return _shown(lines, view)
+    return _finished(lines, view)
 
 
 def full(document: StatusDocument, view: View, width: int) -> list[Line]:
-    """Return the same with plugins, listening sockets and the last events."""
+    """Return the head, the worker table, the plugins with their metrics, the listeners and the last events."""
     lines = [*_head(document), EMPTY, *_tree(document, view, width)]
     if document["plugins"]:
-        lines += [EMPTY, *hook_chain(document, width), *_own_numbers(document, width)]
+        lines += [EMPTY, *hook_chain(document, width), *_metrics(document, width)]
     if document["listeners"]:
-        lines += [EMPTY, *listeners(document["listeners"], width)]
+        lines += [EMPTY, *listener_table(document["listeners"], width)]
     if document["events"]:
         lines += [EMPTY, line(("EVENTS", "dim"))]
         lines += [event_line(event, width) for event in document["events"][-_EVENTS:]]
-    return _shown(lines, view)
+    return _finished(lines, view)
 
 
 def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
@@ -43,20 +46,20 @@ def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
     return worker_table(snapshot, view, width, needed_height(snapshot, view))
 
 
-def _own_numbers(document: StatusDocument, width: int) -> list[Line]:
-    numbers = own_numbers(document["plugins"], width)
-    return [EMPTY, *numbers] if numbers else []
+def _metrics(document: StatusDocument, width: int) -> list[Line]:
+    metrics = plugin_metrics(document["plugins"], width)
+    return [EMPTY, *metrics] if metrics else []
 
 
-def _shown(lines: list[Line], view: View) -> list[Line]:
+def _finished(lines: list[Line], view: View) -> list[Line]:
     return [in_ascii(each) for each in lines] if view.ascii else lines
 
 
 def _head(document: StatusDocument) -> list[Line]:
-    return [_who(document), *_services(document), _how(document)]
+    return [_title(document), *_services(document), _traffic(document)]
 
 
-def _who(document: StatusDocument) -> Line:
+def _title(document: StatusDocument) -> Line:
     ready, wanted = document["workers_ready"], document["workers_wanted"]
     state = "reloading" if document["reloading"] and document["state"] == "running" else document["state"]
     return line(
@@ -78,7 +81,7 @@ def _services(document: StatusDocument) -> list[Line]:
     ]
 
 
-def _how(document: StatusDocument) -> Line:
+def _traffic(document: StatusDocument) -> Line:
     totals, rates = document["totals"], document["rates"]
     parts = [
         f"{number(totals['connections'])} of {number(document['max_connections'])} connections",
@@ -89,7 +92,7 @@ def _how(document: StatusDocument) -> Line:
     ]
     if totals["refused"]:
         parts.append(f"{number(totals['refused'])} refused")
-    made = line("  ".join(parts))
+    shown = line("  ".join(parts))
     if totals["hook_errors"]:
-        made += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))
-    return made
+        shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))
+    return shown

@@ -1,1 +1,1 @@
-"""Tables and rows that the live view and the printed pages share."""
+"""Tables that the live view and the printed pages share."""

@@ -1,4 +1,4 @@
-"""The columns of the table of workers: what each shows, how wide it is, and which go first when room is short."""
+"""The columns of the worker table: content, width, and the order in which they are dropped on a narrow screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ Values = Mapping[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; `rank` says how soon it is left out (0: never), None that it is shown only if asked for."""
+    """A column of the worker table.
+
+    Attributes:
+        show: formats a value.
+        rank: the column of the highest rank is dropped first, one of rank 0 never; None: shown on request only.
+        largest_first: the direction of sorting.
+        warn: the value from which on it is shown in yellow.
+        alarm: the value from which on it is shown in red.
+        left: whether it is aligned to the left.
+    """
 
     name: str
     heading: str
@@ -22,7 +31,6 @@ class Column:
     rank: int | None
     largest_first: bool = True
     warn: float | None = None
-    """From which value on it needs an eye."""
     alarm: float | None = None
     left: bool = False
 
@@ -56,11 +64,11 @@ ALL: tuple[Column, ...] = (
 )
 
 BY_NAME: Mapping[str, Column] = {column.name: column for column in ALL}
-USUAL: tuple[Column, ...] = tuple(column for column in ALL if column.rank is not None)
+DEFAULT: tuple[Column, ...] = tuple(column for column in ALL if column.rank is not None)
 
 
-def chosen(names: Sequence[str]) -> tuple[Column, ...]:
-    """Return the columns of these names, the process id first; without names the usual ones.
+def columns_named(names: Sequence[str]) -> tuple[Column, ...]:
+    """Return the columns of these names, the process id first; without names the default ones.
 
     Raises:
         UsageError: there is no such column.
@@ -70,17 +78,17 @@ def chosen(names: Sequence[str]) -> tuple[Column, ...]:
             raise UsageError(
                 f"there is no column {name!r}", hint=did_you_mean(name, BY_NAME) or f"columns: {', '.join(BY_NAME)}"
             )
-    return tuple(BY_NAME[name] for name in dict.fromkeys(("pid", *names))) if names else USUAL
+    return tuple(BY_NAME[name] for name in dict.fromkeys(("pid", *names))) if names else DEFAULT
 
 
 def fitting(columns: Sequence[Column], width: int) -> tuple[tuple[Column, ...], int]:
-    """Return the columns for which there is room, and the gap between them (1 to 3 cells)."""
+    """Return the columns that fit into a width, and the gap between them (1 to 3 cells)."""
     kept = list(columns)
-    while len(kept) > 1 and _needed(kept, 1) > width:
+    while len(kept) > 1 and _width_of(kept, 1) > width:
         kept.remove(max(kept, key=lambda column: 99 if column.rank is None else column.rank))
-    gap = next((gap for gap in (3, 2) if _needed(kept, gap) <= width), 1)
+    gap = next((gap for gap in (3, 2) if _width_of(kept, gap) <= width), 1)
     return tuple(kept), gap
 
 
-def _needed(columns: Sequence[Column], gap: int) -> int:
+def _width_of(columns: Sequence[Column], gap: int) -> int:
     return sum(column.width for column in columns) + gap * (len(columns) - 1)

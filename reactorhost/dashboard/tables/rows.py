@@ -1,4 +1,4 @@
-"""The rows of the table of workers: total, master, workers and slots without one, filtered and sorted."""
+"""The rows of the worker table: total, master, workers and slots without a worker, filtered and sorted."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from reactorhost.dashboard.tables.columns import BY_NAME, Values
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.tables.columns import BY_NAME, Values
 from reactorhost.dashboard.text.quantities import duration
-from reactorhost.ipc.status import Latency, SlotStatus, StatusDocument, WorkerStatus
+from reactorhost.ipc.status import Latency, Rates, SlotStatus, StatusDocument, WorkerStatus
 
 
-class Kind(Enum):
-    """What a row stands for."""
+class RowKind(Enum):
+    """What a row describes."""
 
     TOTAL = "total"
     MASTER = "master"
@@ -24,9 +24,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; `note` is a sentence that stands where there are no figures."""
+    """One row; `note` is a text in place of values."""
 
-    kind: Kind
+    kind: RowKind
     pid: int | None
     state: str
     values: Values
@@ -34,18 +34,16 @@ class Row:
 
 
 def total(document: StatusDocument) -> Row:
-    """Return the sums; that of RSS is of the proportional sizes, or shared pages would count for every worker."""
-    master, workers, rates = document["master"], document["workers"], document["rates"]
+    """Return the row of totals.
+
+    The total of RSS is the sum of the proportional sizes: in a sum of RSS, shared pages would count once per process.
+    """
+    master, workers = document["master"], document["workers"]
     memory = _sum([master["pss_bytes"], *(worker["pss_bytes"] for worker in workers)])
     lags = [master["lag_max_seconds"], *(worker["lag_max_seconds"] for worker in workers)]
     values: dict[str, float | None] = {
         "conns": document["totals"]["connections"],
-        "acc": rates["accepted"],
-        "refused": rates["refused"],
-        "rx": rates["bytes_in"],
-        "tx": rates["bytes_out"],
-        "msg": rates["messages"],
-        "errors": rates["hook_errors"],
+        **_rates(document["rates"]),
         **_latency(document["latency"]),
         "lag": max((lag for lag in lags if lag is not None), default=None),
         "cpu": _sum([master["cpu_percent"], *(worker["cpu_percent"] for worker in workers)]),
@@ -53,11 +51,11 @@ def total(document: StatusDocument) -> Row:
         "pss": memory,
         "restarts": sum(slot["restarts"] for slot in document["slots"]),
     }
-    return Row(Kind.TOTAL, None, "", values)
+    return Row(RowKind.TOTAL, None, "", values)
 
 
 def master(document: StatusDocument) -> Row:
-    """Return the master's row."""
+    """Return the row of the master."""
     facts = document["master"]
     values: dict[str, float | None] = {
         "pid": facts["pid"],
@@ -68,21 +66,21 @@ def master(document: StatusDocument) -> Row:
         "rss": facts["rss_bytes"],
         "pss": facts["pss_bytes"],
     }
-    return Row(Kind.MASTER, facts["pid"], "master", values)
+    return Row(RowKind.MASTER, facts["pid"], "master", values)
 
 
-def below(document: StatusDocument, view: View) -> list[Row]:
-    """Return the rows of workers and of slots without one that the view asks for, in its order."""
+def worker_rows(document: StatusDocument, view: View) -> list[Row]:
+    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view."""
     rows = [_worker(worker) for worker in document["workers"]]
     rows += [_slot(slot) for slot in document["slots"] if slot["state"] in ("backoff", "leaving")]
     if view.filter:
         wanted = view.filter.casefold()
-        rows = [row for row in rows if wanted in _words(row)]
-    return ordered(rows, view.sort, inverted=view.inverted)
+        rows = [row for row in rows if wanted in _searched(row)]
+    return sorted_rows(rows, view.sort, inverted=view.inverted)
 
 
-def ordered(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
-    """Return rows by a column, what is unknown last, equals by slot and age."""
+def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
+    """Return the rows sorted by a column, unknown values last, equal values by slot and generation."""
     rows = sorted(rows, key=lambda row: (row.values.get("slot") or 0, row.values.get("gen") or 0, row.pid or 0))
     if name == "state":
         return sorted(rows, key=lambda row: row.state, reverse=inverted)
@@ -93,7 +91,7 @@ def ordered(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
 
 
 def current(snapshot: Snapshot, view: View) -> int | None:
-    """Return the process id that is selected: of the worker chosen, or of its successor when it is gone."""
+    """Return the selected process id: that of the selected worker, or of its successor in the slot."""
     pids = [worker["pid"] for worker in snapshot.workers]
     if view.selected in pids or view.selected == snapshot.body["master"]["pid"]:
         return view.selected
@@ -104,25 +102,19 @@ def current(snapshot: Snapshot, view: View) -> int | None:
 
 
 def selectable(snapshot: Snapshot, view: View) -> Sequence[int]:
-    """Return the process ids that can be selected, as they stand on the screen."""
-    rows = below(snapshot.body, view)
+    """Return the process ids that can be selected, in the order of the screen."""
+    rows = worker_rows(snapshot.body, view)
     return [snapshot.body["master"]["pid"], *(row.pid for row in rows if row.pid is not None)]
 
 
 def _worker(worker: WorkerStatus) -> Row:
-    rates = worker["rates"]
     values: dict[str, float | None] = {
         "pid": worker["pid"],
         "slot": worker["slot"],
         "gen": worker["generation"],
         "up": worker["uptime_seconds"],
         "conns": worker["connections"],
-        "acc": rates["accepted"],
-        "refused": rates["refused"],
-        "rx": rates["bytes_in"],
-        "tx": rates["bytes_out"],
-        "msg": rates["messages"],
-        "errors": rates["hook_errors"],
+        **_rates(worker["rates"]),
         **_latency(worker["latency"]),
         "lag": worker["lag_max_seconds"],
         "cpu": worker["cpu_percent"],
@@ -130,19 +122,30 @@ def _worker(worker: WorkerStatus) -> Row:
         "pss": worker["pss_bytes"],
         "restarts": worker["restarts"],
     }
-    return Row(Kind.WORKER, worker["pid"], worker["state"], values)
+    return Row(RowKind.WORKER, worker["pid"], worker["state"], values)
 
 
 def _slot(slot: SlotStatus) -> Row:
-    parts = []
+    notes = []
     if slot["retry_seconds"] is not None:
-        parts.append(f"next try in {duration(slot['retry_seconds'])}")
+        notes.append(f"next attempt in {duration(slot['retry_seconds'])}")
     if slot["adopted_by"] is not None:
-        parts.append(f"served by {slot['adopted_by']}")
+        notes.append(f"served by {slot['adopted_by']}")
     if slot["last_exit"] and slot["state"] == "backoff":
-        parts.append(f"last: {slot['last_exit']}")
+        notes.append(f"last: {slot['last_exit']}")
     values = {"slot": slot["slot"], "restarts": slot["restarts"]}
-    return Row(Kind.SLOT, None, slot["state"], values, ", ".join(parts))
+    return Row(RowKind.SLOT, None, slot["state"], values, ", ".join(notes))
+
+
+def _rates(rates: Rates) -> dict[str, float | None]:
+    return {
+        "acc": rates["accepted"],
+        "refused": rates["refused"],
+        "rx": rates["bytes_in"],
+        "tx": rates["bytes_out"],
+        "msg": rates["messages"],
+        "errors": rates["hook_errors"],
+    }
 
 
 def _latency(latency: Latency) -> dict[str, float | None]:
@@ -154,12 +157,12 @@ def _latency(latency: Latency) -> dict[str, float | None]:
     }
 
 
-def _sum(figures: Iterable[float | None]) -> float | None:
-    """Return the sum of what is known."""
-    known = [figure for figure in figures if figure is not None]
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Return the sum of the known values, None if there are none."""
+    known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _words(row: Row) -> str:
+def _searched(row: Row) -> str:
     places = [f"{name} {row.values[name]}" for name in ("slot", "gen") if row.values.get(name) is not None]
     return " ".join([str(row.pid or ""), row.state, *places, row.note]).casefold()

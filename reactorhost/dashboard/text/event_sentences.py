@@ -1,4 +1,4 @@
-"""Events as sentences."""
+"""Sentences for the events of the log, for the screen."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Fields = Mapping[str, Any]
 
 
 def sentence(event: EventStatus) -> str:
-    """Return what happened in plain words; an event that this does not know, or not like this, as the log has it."""
+    """Return a sentence for an event; an unknown event is returned in the form of the log, `name key=value`."""
     fields = event["fields"]
-    words = _WORDS.get(event["event"])
-    if words is not None:
+    template = _SENTENCES.get(event["event"])
+    if template is not None:
         try:
-            return words(fields)
+            return template(fields)
         except (KeyError, TypeError, ValueError):
-            # Of another version: what it says is shown, only less nicely.
+            # The host, or the recording, is of another version and has other fields: fall back to the log's form.
             pass
     return " ".join([event["event"], *(f"{key}={value}" for key, value in fields.items())])
 
@@ -36,8 +36,9 @@ def _open(fields: Fields) -> str:
     return f"{number(count)} connection{'' if count == 1 else 's'} open"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _workers(fields: Fields) -> str:
+    count = int(fields["workers"])
+    return f"{count} worker{'' if count == 1 else 's'}"
 
 
 def _stopping(fields: Fields) -> str:
@@ -58,7 +59,7 @@ def _crashed(fields: Fields) -> str:
 
 
 def _not_booted(fields: Fields) -> str:
-    # The error names the worker once more.
+    # The error begins with the worker, which the sentence has named already.
     return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
 
 
@@ -69,36 +70,36 @@ def _hook_failed(fields: Fields) -> str:
     return f"{where}plugin {fields['plugin']}{hook}{peer}: {fields['error']}"
 
 
-_WORDS: Mapping[str, Callable[[Fields], str]] = {
-    "host_starting": lambda f: f"host starting, version {f['version']}, {_counted(int(f['workers']), 'worker')}",
-    "host_ready": lambda f: f"host ready, {_counted(int(f['workers']), 'worker')}",
+_SENTENCES: Mapping[str, Callable[[Fields], str]] = {
+    "host_starting": lambda f: f"host starting, version {f['version']}, {_workers(f)}",
+    "host_ready": lambda f: f"host ready, {_workers(f)}",
     "host_stopping": _stopping,
     "host_stopped": lambda f: "host stopped",
-    "terminal_gone": lambda f: "the terminal is gone: stopping",
-    "backlog_limited": lambda f: f"the kernel queues {f['effective']} connections a socket, not {f['asked']}",
+    "terminal_gone": lambda f: "the terminal hung up, stopping",
+    "backlog_limited": lambda f: f"the kernel limits the backlog to {f['effective']}, {f['asked']} were requested",
     "worker_starting": lambda f: f"{_worker(f)} starting, generation {f['generation']}",
     "worker_ready": lambda f: f"{_worker(f)} ready, generation {f['generation']}",
     "worker_draining": _draining,
-    "worker_exited": lambda f: f"{_worker(f)} left: {f['how']}",
+    "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
-    "worker_killed": lambda f: f"{_worker(f)} gets {f['signal']}: {f['reason']}",
+    "worker_killed": lambda f: f"{f['signal']} sent to {_worker(f)}: {f['reason']}",
     "worker_not_booted": _not_booted,
-    "worker_not_forked": lambda f: f"no worker for slot {f['slot']}: {f['error']}",
-    "reload_started": lambda f: f"reload to generation {f['generation']} began",
+    "worker_not_forked": lambda f: f"cannot fork a worker for slot {f['slot']}: {f['error']}",
+    "reload_started": lambda f: f"reload to generation {f['generation']} started",
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
-    "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker serves on: {f['error']}",
-    "scaling": lambda f: f"scaling from {f['before']} to {_counted(int(f['workers']), 'worker')}",
-    "recycling": lambda f: f"{_worker(f)} is to be recycled",
+    "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
+    "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",
+    "recycling": lambda f: f"recycling {_worker(f)}",
     "slot_retired": lambda f: f"slot {f['slot']} retired",
     "slot_not_opened": lambda f: f"slot {f['slot']} cannot listen: {f['error']}",
-    "steering_refused": lambda f: f"new connections still reach the slots that leave ({f['slots']}): {f['hint']}",
-    "adoption_failed": lambda f: f"{_worker(f)} could not take over slot {f['for_slot']}: {f['reason']}",
-    "accepting_paused": lambda f: f"{_worker(f)} accepts no more: {f['reason']}, {_open(f)}",
+    "steering_refused": lambda f: f"the kernel still sends connections to retiring slots ({f['slots']}): {f['hint']}",
+    "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
+    "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
     "hook_failed": _hook_failed,
     "master_gone": lambda f: f"{_worker(f)} lost its master, {_open(f)}",
     "control_refused": lambda f: f"control socket: refused pid {f['pid']} of user {f['uid']}",
-    "configuration_refused": lambda f: f"configuration refused, nothing changed: {f['error']}",
-    "settings_wait_for_restart": lambda f: f"settings that need a restart changed: {f['settings']}",
-    "log_not_reopened": lambda f: f"the log file cannot be opened again: {f['error']}",
-    "workers_file_not_written": lambda f: f"workers.pid cannot be written: {f['error']}",
+    "configuration_refused": lambda f: f"configuration rejected, nothing changed: {f['error']}",
+    "settings_wait_for_restart": lambda f: f"changed settings that need a restart: {f['settings']}",
+    "log_not_reopened": lambda f: f"cannot reopen the log file: {f['error']}",
+    "workers_file_not_written": lambda f: f"cannot write workers.pid: {f['error']}",
 }

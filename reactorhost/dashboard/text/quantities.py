@@ -1,8 +1,15 @@
-"""Figures as people read them: durations, sizes, counts, rates, in few characters; `-` means unknown, never zero."""
+"""Durations, sizes, counts and rates in few characters; `-` means unknown and is never used for zero."""
 
 from __future__ import annotations
 
+import time
+
 UNKNOWN = "-"
+
+
+def clock(seconds: float) -> str:
+    """Return a Unix time as local time of day, `12:04:37`."""
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def duration(seconds: float) -> str:
@@ -15,7 +22,7 @@ def duration(seconds: float) -> str:
 
 
 def uptime(seconds: float | None) -> str:
-    """Return `0m04s`, `59m59s`, `2h07m`, `3d04h` or `123d`: never more than six characters."""
+    """Return `0m04s`, `59m59s`, `2h07m`, `3d04h` or `123d`: at most six characters."""
     if seconds is None:
         return UNKNOWN
     minutes, rest = divmod(int(seconds), 60)
@@ -45,19 +52,19 @@ def amount(count: float | None) -> str:
 
 
 def rate(count: float | None) -> str:
-    """Return how many a second in at most five characters: `0`, `0.4`, `38`, `23.6K`, `148K`."""
+    """Return a rate per second in at most five characters: `0`, `0.4`, `38`, `23.6K`, `148K`."""
     return _short(count, 1000.0)
 
 
 def number(count: float | None) -> str:
-    """Return a whole number in at most seven characters: `9,638`, `999,999`, `1.0M`."""
+    """Return a count in at most seven characters: `9,638`, `999,999`, `1.0M`."""
     if count is None:
         return UNKNOWN
     return f"{count:,.0f}" if abs(count) < 1_000_000 else rate(count)
 
 
 def exact(value: float) -> str:
-    """Return a plugin's own number in whole: `1,234,567`, `0.25`, `1e+20`."""
+    """Return the value of a plugin's metric without rounding to a unit: `1,234,567`, `0.25`, `1e+20`."""
     if isinstance(value, int):
         return f"{value:,}"
     if value and not 0.001 <= abs(value) < 1e15:
@@ -66,7 +73,7 @@ def exact(value: float) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a percentage without its sign."""
+    """Return a percentage without the percent sign."""
     return UNKNOWN if value is None else f"{value:.0f}"
 
 
@@ -89,7 +96,7 @@ def _short(count: float | None, step: float) -> str:
         return UNKNOWN
     if count < 999.5:
         tenths = f"{count:.1f}"
-        # A tenth matters only where there is hardly anything; what is less than that is as good as nothing.
+        # Tenths are shown below ten only, and below 0.05 the value is shown as 0.
         return f"{count:.0f}" if count >= 9.95 or tenths.endswith(".0") else tenths
     for unit in "KMGTPE":
         count /= step

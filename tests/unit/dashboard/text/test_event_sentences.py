@@ -1,4 +1,4 @@
-"""Events as sentences."""
+"""Sentences for events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import reactorhost.master
 from documents import event
-from reactorhost.dashboard.text.event_sentences import _WORDS, sentence
+from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
 
 
 @pytest.mark.parametrize(
@@ -49,22 +49,22 @@ from reactorhost.dashboard.text.event_sentences import _WORDS, sentence
         ),
     ],
 )
-def test_what_happened_reads_as_a_sentence(name: str, fields: dict[str, Any], words: str) -> None:
+def test_an_event_has_a_sentence(name: str, fields: dict[str, Any], words: str) -> None:
     assert sentence(event(0.0, name, **fields)) == words
 
 
-def test_an_unknown_event_reads_as_in_the_log() -> None:
+def test_an_unknown_event_is_shown_in_the_form_of_the_log() -> None:
     assert sentence(event(0.0, "comet_seen", size=3, where="north")) == "comet_seen size=3 where=north"
 
 
-def test_an_event_of_another_version_loses_nothing() -> None:
+def test_an_event_with_other_fields_is_shown_in_the_form_of_the_log() -> None:
     assert sentence(event(0.0, "worker_starting", slot=1, number=2)) == "worker_starting slot=1 number=2"
 
 
 def events_of_the_master() -> dict[str, set[str]]:
-    """Return the events that the master tells, and the fields that each has at least."""
+    """Return the events that the master logs, and the fields that every call of each has."""
     found: dict[str, set[str]] = {}
-    for path in Path(reactorhost.master.__file__).parent.glob("*.py"):
+    for path in Path(reactorhost.master.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue
@@ -77,13 +77,13 @@ def events_of_the_master() -> dict[str, set[str]]:
 
 def test_every_event_of_the_master_has_a_sentence() -> None:
     assert len(events_of_the_master()) > 20
-    assert set(events_of_the_master()) - set(_WORDS) == set()
+    assert set(events_of_the_master()) - set(_SENTENCES) == set()
 
 
 @pytest.mark.parametrize(("name", "fields"), sorted(events_of_the_master().items()))
-def test_the_sentence_needs_no_field_that_the_master_does_not_tell(name: str, fields: set[str]) -> None:
-    # The one event whose fields come from a dictionary.
+def test_a_sentence_needs_only_fields_that_the_master_logs(name: str, fields: set[str]) -> None:
+    # The fields of this event come from a dictionary, which the search above does not see.
     if name == "worker_draining":
         fields = fields | {"slot", "pid", "generation", "connections"}
-    told = event(0.0, name, **dict.fromkeys(fields - {"details"}, "5"))
-    assert "=5" not in sentence(told)
+    logged = event(0.0, name, **dict.fromkeys(fields - {"details"}, "5"))
+    assert "=5" not in sentence(logged)

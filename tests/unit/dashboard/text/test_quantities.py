@@ -1,4 +1,4 @@
-"""Figures are short, of one width at most, and honest about what is unknown."""
+"""Quantities: short, of limited width, and never zero when unknown."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_rates_are_short(count: float | None, text: str) -> None:
     ("value", "text"),
     [(0, "0"), (1_234_567, "1,234,567"), (0.0, "0"), (0.25, "0.25"), (1e20, "1e+20"), (3e-7, "3e-07"), (-12.0, "-12")],
 )
-def test_a_plugins_own_numbers_are_told_in_whole(value: float, text: str) -> None:
+def test_metrics_are_not_rounded_to_a_unit(value: float, text: str) -> None:
     assert exact(value) == text
 
 
-def test_bytes_go_by_1024_and_counts_by_1000() -> None:
+def test_bytes_are_divided_by_1024_and_counts_by_1000() -> None:
     assert amount(44.5 * 1024 * 1024) == "44.5M"
     assert amount(1000) == "1.0K"
     assert number(9638) == "9,638"
@@ -85,18 +85,18 @@ def test_bytes_go_by_1024_and_counts_by_1000() -> None:
         (None, "-"),
     ],
 )
-def test_short_times_have_their_unit(seconds: float | None, text: str) -> None:
+def test_short_times_have_a_unit(seconds: float | None, text: str) -> None:
     assert span(seconds) == text
 
 
 @pytest.mark.parametrize("show", [rate, amount, number, percent, span, uptime])
-def test_unknown_is_never_shown_as_nothing(show: object) -> None:
+def test_an_unknown_quantity_is_a_dash(show: object) -> None:
     assert callable(show)
     assert show(None) == "-"
 
 
 @given(st.floats(0, 1e18))
-def test_no_figure_outgrows_its_column(value: float) -> None:
+def test_no_quantity_exceeds_the_width_of_its_column(value: float) -> None:
     assert len(rate(value)) <= 5
     assert len(amount(value)) <= 5
     assert len(number(value)) <= 7
