@@ -128,7 +128,7 @@ def _worker(worker: WorkerStatus) -> Row:
 def _slot(slot: SlotStatus) -> Row:
     notes = []
     if slot["retry_seconds"] is not None:
-        notes.append(f"next attempt in {duration(slot['retry_seconds'])}")
+        notes.append(f"retry in {duration(slot['retry_seconds'])}")
     if slot["adopted_by"] is not None:
         notes.append(f"served by {slot['adopted_by']}")
     if slot["last_exit"] and slot["state"] == "backoff":

@@ -53,7 +53,7 @@ def test_states_are_sorted_by_name() -> None:
 def test_a_slot_without_a_worker_has_a_note() -> None:
     row = next(row for row in worker_rows(troubled(), View()) if row.kind is RowKind.SLOT)
     assert (row.pid, row.state) == (None, "backoff")
-    assert row.note == "next attempt in 4.0s, served by 4243, last: signal 11 (SIGSEGV)"
+    assert row.note == "retry in 4.0s, served by 4243, last: signal 11 (SIGSEGV)"
     leaving = worker_rows(document(1, workers=[], slots=[slot(0, "leaving", adopted_by=7)]), View())
     assert [(row.state, row.note) for row in leaving] == [("leaving", "served by 7")]
 

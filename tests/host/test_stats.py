@@ -1,4 +1,4 @@
-"""The status document tells what happens, of living, stuck and dead workers, to any number of readers."""
+"""The status document: traffic, latency, errors and queues of running, stalled and ended workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connect(connection):
 @hookimpl
 def receive(connection, data):
     if data == b"raise":
-        raise ValueError("spoiled")
+        raise ValueError("bad data")
     if data == b"slow":
         time.sleep(0.05)
     if data == b"stuck":
@@ -47,64 +47,64 @@ def plugin(tmp_path: Path) -> str:
     return str(tmp_path / "made.py")
 
 
-def ask(host: LiveHost, data: bytes) -> bytes:
+def exchange(host: LiveHost, data: bytes) -> bytes:
     with host.connect() as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
         return client.recv(100)
 
 
-def of_plugin(document: dict[str, Any], name: str = "made") -> dict[str, Any]:
+def plugin_stats(document: dict[str, Any], name: str = "made") -> dict[str, Any]:
     found: dict[str, Any] = next(each for each in document["plugins"] if each["name"] == name)
     return found
 
 
-def test_messages_bytes_and_latency_are_told(live_host: Callable[..., LiveHost], plugin: str) -> None:
+def test_messages_bytes_and_latency_are_counted(live_host: Callable[..., LiveHost], plugin: str) -> None:
     host = live_host("--plugin", plugin, "--workers", "2")
     for _ in range(20):
-        assert ask(host, b"x" * 50) == b"x" * 50
+        assert exchange(host, b"x" * 50) == b"x" * 50
     totals = host.until(lambda found: found["totals"]["messages"] == 20)["totals"]
     assert (totals["accepted"], totals["bytes_in"], totals["bytes_out"]) == (20, 1000, 1000)
 
-    assert ask(host, b"slow") == b"slow"
+    assert exchange(host, b"slow") == b"slow"
     document = host.until(lambda found: (found["latency"]["max_seconds"] or 0) > 0.04)
     assert max(each["lag_max_seconds"] for each in document["workers"]) >= 0 < document["master"]["descriptors"]
     assert all(each["rss_bytes"] > each["pss_bytes"] > 0 for each in document["workers"])
 
 
-def test_rates_and_history_show_what_was_going_on(live_host: Callable[..., LiveHost], plugin: str) -> None:
+def test_rates_and_history_show_the_traffic(live_host: Callable[..., LiveHost], plugin: str) -> None:
     host = live_host("--plugin", plugin)
 
     def busy(found: dict[str, Any]) -> bool:
-        ask(host, b"x")
-        return bool(found["rates"]["messages"] and of_plugin(found)["receive_per_second"])
+        exchange(host, b"x")
+        return bool(found["rates"]["messages"] and plugin_stats(found)["receive_per_second"])
 
     document = host.until(busy)
     assert document["history"] is None
-    assert of_plugin(document)["connect_per_second"] == document["rates"]["accepted"] > 0
-    assert of_plugin(document)["time_share"] == 1.0
+    assert plugin_stats(document)["connect_per_second"] == document["rates"]["accepted"] > 0
+    assert plugin_stats(document)["time_share"] == 1.0
     history = host.ask("status", history=True)["document"]["history"]
     assert sum(history["messages"]) > 0
     assert len({len(values) for values in history.values() if isinstance(values, list)}) == 1
 
 
-def test_errors_are_told_with_plugin_text_and_age(
+def test_errors_are_shown_with_plugin_text_and_age(
     live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
     host = live_host("--plugin", "accesslog", "--plugin", plugin)
-    assert ask(host, b"raise") == b""
-    document = host.until(lambda found: of_plugin(found)["errors"] == 1)
-    made = of_plugin(document)
-    assert made["last_error"] == "ValueError: spoiled"
+    assert exchange(host, b"raise") == b""
+    document = host.until(lambda found: plugin_stats(found)["errors"] == 1)
+    made = plugin_stats(document)
+    assert made["last_error"] == "ValueError: bad data"
     assert 0 <= made["last_error_age_seconds"] < DEADLINE_SECONDS
-    assert of_plugin(document, "accesslog")["errors"] == 0
+    assert plugin_stats(document, "accesslog")["errors"] == 0
     assert document["totals"]["hook_errors"] == 1
     event = next(each for each in document["events"] if each["event"] == "hook_failed")
     assert (event["level"], event["fields"]["plugin"]) == ("error", "made")
 
 
-def test_a_client_that_a_plugin_turns_away_is_counted_as_refused(
+def test_a_connection_aborted_in_connect_is_counted_as_refused(
     live_host: Callable[..., LiveHost], tmp_path: Path
 ) -> None:
     (tmp_path / "guard.py").write_text(GUARD)
@@ -114,12 +114,12 @@ def test_a_client_that_a_plugin_turns_away_is_counted_as_refused(
     host.until(lambda found: found["totals"]["refused"] == 1)
 
 
-def test_the_totals_outlive_the_worker_that_counted_them(
+def test_totals_include_crashed_workers(
     live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_crashed")
     host = live_host("--plugin", plugin, "--workers", "1")
-    assert ask(host, b"x") == b"x"
+    assert exchange(host, b"x") == b"x"
     (worker,) = host.until(lambda found: found["totals"]["messages"] == 1)["workers"]
     os.kill(worker["pid"], signal.SIGKILL)
     document = host.until(
@@ -130,7 +130,7 @@ def test_the_totals_outlive_the_worker_that_counted_them(
     assert (document["workers"][0]["restarts"], document["workers"][0]["last_exit"]) == (1, "signal 9 (SIGKILL)")
 
 
-def test_a_queue_that_nobody_empties_is_seen_filling(live_host: Callable[..., LiveHost], plugin: str) -> None:
+def test_the_accept_queue_of_a_stopped_worker_is_shown(live_host: Callable[..., LiveHost], plugin: str) -> None:
     host = live_host("--plugin", plugin, "--workers", "1", "--backlog", "16")
     (worker,) = host.workers()
     os.kill(worker["pid"], signal.SIGSTOP)
@@ -144,18 +144,18 @@ def test_a_queue_that_nobody_empties_is_seen_filling(live_host: Callable[..., Li
         client.close()
 
 
-def test_a_worker_whose_loop_stands_still_is_replaced_and_the_log_says_where(
+def test_a_stalled_worker_is_replaced_and_its_stack_is_logged(
     live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_killed", "worker_crashed"]
     host = live_host("--plugin", plugin, "--workers", "2", "--stall-timeout", "2s")
     with host.connect() as victim:
         victim.sendall(b"stuck")
-        # Who is accepted before that, in the same turn, is lost with it.
+        # A connection accepted earlier in the stalled turn would be lost with the worker.
         host.wait_for_log("slow_hook ")
         for _ in range(10):
-            # Also those that the kernel gives to the stuck worker's queue are answered, before it is killed or after.
-            assert ask(host, b"x") == b"x"
+            # Connections in the accept queue of the stalled worker are answered too, before or after it is killed.
+            assert exchange(host, b"x") == b"x"
         assert victim.recv(1) == b"" if not _was_reset(victim) else True
     host.until(lambda found: found["workers_ready"] == 2)
     log = host.log()
@@ -171,7 +171,9 @@ def _was_reset(client: socket.socket) -> bool:
     return False
 
 
-def test_readers_that_are_many_slow_or_gone_disturb_nothing(live_host: Callable[..., LiveHost], plugin: str) -> None:
+def test_many_slow_and_vanished_clients_of_the_control_socket_do_no_harm(
+    live_host: Callable[..., LiveHost], plugin: str
+) -> None:
     host = live_host("--plugin", plugin)
     path = str(host.run_dir / "control.sock")
     readers = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(8)]
@@ -180,7 +182,7 @@ def test_readers_that_are_many_slow_or_gone_disturb_nothing(live_host: Callable[
         reader.sendall(b'{"verb":"status","history":true}\n' * 40)
         if number % 2:
             reader.close()
-    assert ask(host, b"x") == b"x"
+    assert exchange(host, b"x") == b"x"
     with readers[0].makefile("rb") as lines:
         assert json.loads(lines.readline())["document"]["schema"] == 1
     for reader in readers:
@@ -188,7 +190,7 @@ def test_readers_that_are_many_slow_or_gone_disturb_nothing(live_host: Callable[
     assert host.status()["state"] == "running"
 
 
-def test_one_worker_can_be_recycled(live_host: Callable[..., LiveHost], plugin: str) -> None:
+def test_a_worker_is_recycled_by_its_pid(live_host: Callable[..., LiveHost], plugin: str) -> None:
     host = live_host("--plugin", plugin, "--workers", "2")
     first, second = (each["pid"] for each in host.workers())
     with host.connect() as client:
@@ -197,7 +199,7 @@ def test_one_worker_can_be_recycled(live_host: Callable[..., LiveHost], plugin: 
         ended = host.ask("recycle", pid=first)
         assert (ended["status"], ended["slot"], ended["old"]) == (0, 0, first)
         client.sendall(b"y")
-        assert client.recv(1) == b"y", "whoever has the connection goes on with it"
+        assert client.recv(1) == b"y", "the old worker still serves its connection"
     document = host.until(lambda found: first not in [each["pid"] for each in found["workers"]])
     assert {each["pid"] for each in document["workers"]} == {ended["new"], second}
     assert document["slots"][0]["restarts"] == 0
@@ -205,7 +207,7 @@ def test_one_worker_can_be_recycled(live_host: Callable[..., LiveHost], plugin: 
     assert host.ask("recycle", pid="x")["status"] == 2
 
 
-def test_a_recycling_to_broken_code_leaves_the_old_worker(
+def test_recycling_with_a_broken_plugin_keeps_the_old_worker(
     live_host: Callable[..., LiveHost], plugin: str, expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_not_booted")
@@ -214,10 +216,10 @@ def test_a_recycling_to_broken_code_leaves_the_old_worker(
     Path(plugin).write_text("import nothing_of_that_name")
     assert host.ask("recycle", pid=worker["pid"])["status"] == 4
     assert [each["pid"] for each in host.workers()] == [worker["pid"]]
-    assert ask(host, b"x") == b"x"
+    assert exchange(host, b"x") == b"x"
 
 
-def test_the_status_is_told_while_the_host_stops(live_host: Callable[..., LiveHost], plugin: str) -> None:
+def test_the_status_is_available_while_the_host_stops(live_host: Callable[..., LiveHost], plugin: str) -> None:
     host = live_host("--plugin", plugin, "--stop-timeout", "20s")
     with host.connect() as client:
         client.sendall(b"x")
