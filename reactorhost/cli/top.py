@@ -16,7 +16,7 @@ import click
 from reactorhost.cli import client
 from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import host_options, location_from
-from reactorhost.errors import ReactorhostError, UsageError
+from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 
 if TYPE_CHECKING:
@@ -75,19 +75,14 @@ def top(**flags: Any) -> None:
 
 def _view(flags: Mapping[str, Any]) -> View:
     from reactorhost.dashboard.model.view import View
-    from reactorhost.dashboard.tables.columns import BY_NAME, columns_named
+    from reactorhost.dashboard.tables.columns import column_named, columns_named
     from reactorhost.dashboard.terminal.capabilities import is_utf8_locale
-    from reactorhost.errors import did_you_mean
 
     columns = _column_names(flags)
-    # Raises the usage error for an unknown column before the screen is switched.
+    # Looked up for the error: an unknown column has to be reported before the screen is switched.
     columns_named(columns)
-    sort = flags["sort"].lower()
-    if sort not in BY_NAME:
-        hint = did_you_mean(sort, BY_NAME) or f"columns: {', '.join(BY_NAME)}"
-        raise UsageError(f"there is no column {sort!r}", hint=hint)
     return View(
-        sort=sort,
+        sort=column_named(flags["sort"].lower()).name,
         filter=flags["filter_text"],
         columns=columns,
         interval_seconds=flags["interval"],

@@ -22,7 +22,7 @@ _CONNECTION_FIELDS = (
     Field("IN", 6, from_width=60),
     Field("OUT", 6, from_width=60),
     Field("QUEUED", 7, from_width=50),
-    Field("STATE", 9, left=True, from_width=75),
+    Field("STATE", 9, left=True, from_width=87),
     Field("SERVICE", 12, left=True, from_width=100),
 )
 

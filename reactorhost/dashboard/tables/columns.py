@@ -73,12 +73,19 @@ def columns_named(names: Sequence[str]) -> tuple[Column, ...]:
     Raises:
         UsageError: there is no such column.
     """
-    for name in names:
-        if name not in BY_NAME:
-            raise UsageError(
-                f"there is no column {name!r}", hint=did_you_mean(name, BY_NAME) or f"columns: {', '.join(BY_NAME)}"
-            )
-    return tuple(BY_NAME[name] for name in dict.fromkeys(("pid", *names))) if names else DEFAULT
+    return tuple(column_named(name) for name in dict.fromkeys(("pid", *names))) if names else DEFAULT
+
+
+def column_named(name: str) -> Column:
+    """Return the column of this name.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    if name not in BY_NAME:
+        hint = did_you_mean(name, BY_NAME) or f"columns: {', '.join(BY_NAME)}"
+        raise UsageError(f"there is no column {name!r}", hint=hint)
+    return BY_NAME[name]
 
 
 def fitting(columns: Sequence[Column], width: int) -> tuple[tuple[Column, ...], int]:

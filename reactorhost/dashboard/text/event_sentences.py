@@ -76,7 +76,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "host_stopping": _stopping,
     "host_stopped": lambda f: "host stopped",
     "terminal_gone": lambda f: "the terminal hung up, stopping",
-    "backlog_limited": lambda f: f"the kernel limits the backlog to {f['effective']}, {f['asked']} were requested",
+    "backlog_limited": lambda f: f"the kernel limits the backlog to {f['effective']} (requested: {f['asked']})",
     "worker_starting": lambda f: f"{_worker(f)} starting, generation {f['generation']}",
     "worker_ready": lambda f: f"{_worker(f)} ready, generation {f['generation']}",
     "worker_draining": _draining,

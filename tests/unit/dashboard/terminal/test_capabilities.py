@@ -1,8 +1,26 @@
-"""What the locale can show."""
+"""What the terminal and the locale can show."""
 
 from __future__ import annotations
 
-from reactorhost.dashboard.terminal.capabilities import is_utf8_locale
+import os
+
+import pytest
+
+from reactorhost.dashboard.terminal.capabilities import can_draw, is_utf8_locale
+
+
+@pytest.mark.parametrize(("term", "expected"), [("xterm", True), ("dumb", False), ("", False), (None, False)])
+def test_only_a_terminal_with_a_known_type_can_draw(
+    monkeypatch: pytest.MonkeyPatch, term: str | None, expected: bool
+) -> None:
+    terminals = {0, 1}
+    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor in terminals)
+    monkeypatch.delenv("TERM", raising=False)
+    if term is not None:
+        monkeypatch.setenv("TERM", term)
+    assert can_draw(0, 1) is expected
+    terminals.discard(1)
+    assert not can_draw(0, 1)
 
 
 def test_the_users_locale_decides_about_utf8() -> None:
