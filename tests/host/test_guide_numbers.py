@@ -37,7 +37,7 @@ def test_the_example_counts_and_its_counter_outlives_a_reload(live_host: Hosts) 
         assert read_exactly(client, 2) == b"2\n"
         host.until(lambda found: stats_of(found) == {"different_words": 2, "words": 3})
         shown = host.command("status").stdout
-        assert "NUMBERS\nwords:Words:  different_words 2  words 3\n" in shown
+        assert "METRICS\nwords:Words:  different_words 2  words 3\n" in shown
         assert host.command("reload").returncode == 0
         # The old worker still serves this client: it counts, and its words are there.
         client.sendall(b"three")

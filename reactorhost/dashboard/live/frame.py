@@ -15,9 +15,11 @@ from reactorhost.dashboard.tables.worker_table import needed_height, worker_tabl
 from reactorhost.dashboard.text.line import EMPTY, Frame, Line, Size, cut, in_ascii, line, restyled
 from reactorhost.ipc.status import StatusDocument
 
-# The least number of rows for empty lines and events, and for a header of three lines.
-_ROOMY = 16
+# The least number of rows for a header of three lines, and for empty lines and events.
 _THREE_LINE_HEADER = 10
+_ROOMY = 16
+# What is left of them for the page: without the header, the empty line below it, and the footer.
+_ROOMY_PAGE = _ROOMY - 5
 _LEAST_EVENTS = 3
 _CHAIN_FROM_WIDTH = 100
 
@@ -25,6 +27,7 @@ _CHAIN_FROM_WIDTH = 100
 def render(snapshot: Snapshot, view: View, size: Size) -> Frame:
     """Return one line for each row of the screen, none of them wider than the screen."""
     rows = size.rows
+    # On a screen of one or two rows the footer is shown only while the user has to answer something.
     prompted = view.overlay in (Overlay.CONFIRM, Overlay.FILTER, Overlay.INTERVAL)
     footer_rows = 1 if rows >= 3 or prompted else 0
     head = header(snapshot, view, size.columns, min(rows - footer_rows, 3 if rows >= _THREE_LINE_HEADER else 1))
@@ -60,13 +63,14 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
 
 def _workers(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
     """Return the worker table and, as far as they fit below it, the hook chain and events."""
-    if height < _ROOMY - 5:
+    if height < _ROOMY_PAGE:
         return worker_table(snapshot, view, width, height)
     needed = needed_height(snapshot, view)
     events = min(_LEAST_EVENTS, len(snapshot.body["events"]))
     events_rows = events + 2 if events else 0
     chain = _chain(snapshot.body, width) if width >= _CHAIN_FROM_WIDTH else []
     if needed + events_rows + len(chain) > height:
+        # Events matter more: they name what goes wrong.
         chain = []
     table = worker_table(snapshot, view, width, min(needed, height - events_rows))
     room = height - len(table) - len(chain)

@@ -89,6 +89,7 @@ def _headings(layout: _Layout, view: View) -> Line:
             # The sort mark stands in the gap after the column, so that the heading stays above its values.
             room, after = room + 1, after - 1
             if is_last and spare < 1:
+                # No gap after the last column of a full line: the mark takes a cell of the gap before.
                 gap, room = gap - 1, column.width + 1
         pieces.append((" " * gap, ""))
         pieces.append((text.ljust(room) if column.left else text.rjust(room), style))
@@ -113,6 +114,7 @@ def _drawn(row: Row, guide: str, layout: _Layout) -> Line:
         pieces += _cell(row, column, guide)
         used += column.width
         if row.note and column.name == "state":
+            # A slot without a worker has no values: its note takes the rest of the line.
             pieces.append(("  " + clean(row.note), "red"))
             break
     return cut(_merged(pieces), layout.width)
