@@ -55,9 +55,12 @@ def last_error(plugin: PluginMetricsStatus) -> Piece:
     if plugin["last_error"] is None:
         return UNKNOWN, "dim"
     age = plugin["last_error_age_seconds"]
-    when = "" if age is None else f", {duration(age)} ago"
+    # The error arrives at once and its count with the next report, which never comes if the worker crashes before.
+    count = [f"x{plugin['errors']}"] if plugin["errors"] else []
+    when = [] if age is None else [f"{duration(age)} ago"]
     style = "red" if age is not None and age < _RECENT_SECONDS else ""
-    return f"x{plugin['errors']}{when}: {plugin['last_error']}", style
+    head = ", ".join([*count, *when])
+    return f"{head}: {plugin['last_error']}" if head else plugin["last_error"], style
 
 
 def _plugin(at: int, plugin: PluginMetricsStatus, *, several: bool) -> list[Cell]:
