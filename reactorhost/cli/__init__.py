@@ -1,4 +1,4 @@
-"""The commands. `--help` and `--version` import nothing but click."""
+"""The command line. `--help` and `--version` import click and nothing else of weight."""
 
 from reactorhost.cli.app import main
 

@@ -1,4 +1,4 @@
-"""`reactorhost check` and `reactorhost config show`: look at settings without starting anything."""
+"""`reactorhost check` and `reactorhost config show`: examine the settings without starting a host."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactorhost import __version__
-from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import settings_from, start_options
+from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
@@ -26,9 +26,9 @@ _LOAD_SECONDS = 10.0
 @start_options
 @traceback_option
 def check(**flags: Any) -> None:
-    """Check settings and plugins as start would, without binding an address.
+    """Check settings and plugins as `start` does, without binding an address.
 
-    Exit status: 0 all is well, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
+    Exit status: 0 no error, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
     """
     from reactorhost.master.checks import check_services
 
@@ -42,30 +42,30 @@ def check(**flags: Any) -> None:
 
 @click.group()
 def config() -> None:
-    """Show every setting and where it came from."""
+    """Show every setting and where it comes from."""
 
 
 @config.command()
 @start_options
 @traceback_option
 def show(**flags: Any) -> None:
-    """Show every setting, its value, and where it came from: flag, environment, file or default.
+    """Show every setting, its value and where it comes from: flag, environment, file or default.
 
-    Plugins are loaded in processes of their own, to know their options. What they call secret is not shown, and of
-    one that does not load nothing but the keys.
+    Each plugin is loaded in a separate process to read its options. Secret values are hidden. Of a plugin that cannot
+    be loaded only the keys of its table are shown.
     """
     from reactorhost.config import resolve
     from reactorhost.config.show import rows
-    from reactorhost.dashboard.terminal.screen import show as show_on_screen
-    from reactorhost.dashboard.text.tables import setting_table
+    from reactorhost.dashboard.output.rich_tables import setting_table
+    from reactorhost.dashboard.terminal.screen import print_renderable
     from reactorhost.plugins import option_rows
 
     settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
-    show_on_screen(setting_table([*rows(settings), *option_rows.rows(settings, _declared(settings))]))
+    print_renderable(setting_table([*rows(settings), *option_rows.rows(settings, _declared(settings))]))
 
 
 def _declared(settings: Settings) -> dict[str, tuple[Option, ...]]:
-    """Return the options of the plugins that can be loaded, by the names of their tables."""
+    """Return the options of the plugins that can be loaded, by table name."""
     from reactorhost.plugins.inspection import inspect_named
 
     reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
@@ -85,17 +85,17 @@ def _check_account(settings: Settings) -> None:
 
 
 def _check_plugins(settings: Settings) -> None:
-    """Load every plugin that is named, in processes of their own, and check its table.
+    """Load every named plugin in a separate process, and check its table.
 
     Raises:
-        PluginError: one cannot be loaded.
+        PluginError: a plugin cannot be loaded.
         ConfigError: a plugin's table is wrong.
     """
     from reactorhost.plugins import discovery
     from reactorhost.plugins.inspection import inspect
 
     problems: list[Problem] = []
-    flag_to_blame = False
+    is_flag_wrong = False
     for named in _named(settings):
         discovery.find(named)
         name = discovery.name_of(named)
@@ -105,6 +105,6 @@ def _check_plugins(settings: Settings) -> None:
             raise PluginError("\n".join(report.error or ()), details=report.details)
         if report.error is not None:
             problems.append(Problem("\n".join(report.error)))
-            flag_to_blame = flag_to_blame or report.status == FlagError.exit_status
+            is_flag_wrong = is_flag_wrong or report.status == FlagError.exit_status
     if problems:
-        raise (FlagError if flag_to_blame else ConfigError)(problems)
+        raise (FlagError if is_flag_wrong else ConfigError)(problems)

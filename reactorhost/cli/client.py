@@ -1,77 +1,78 @@
-"""A client of the control socket: asks one thing and waits for the end of it."""
+"""Requests to a running host: one verb of the control socket, answered by a result or by an error."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import socket
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
 
 from reactorhost.config.places import base_dir
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
+from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, Message
 from reactorhost.master.rundir import holder_pid, running_instances
 
-Message = dict[str, Any]
-
-_SILENCE_SECONDS = 5.0
+_PING_SECONDS = 5.0
 
 
-def ask(
+def request(
     location: Location, verb: str, progress: Callable[[Message], object] | None = None, **fields: object
 ) -> Message:
-    """Ask a running host and return the message that ends its answer; `progress` sees every one before.
+    """Send a verb to a running host and return the message that ends the reply.
+
+    Args:
+        location: where the host runs.
+        verb: the verb.
+        progress: called with every message before the last one.
+        fields: the arguments of the verb.
 
     Raises:
-        ReactorhostError: no such host runs, it is somebody else's, it failed to do it, or it ended meanwhile.
+        ReactorhostError: the host does not run, belongs to another user, failed, or ended during the request.
     """
-    for message in conversation(location, verb, **fields):
-        if "status" in message:
-            if message["status"] != 0:
+    with connect(location) as client:
+        _check_responsive(client, location)
+        for message in _replies(client, verb, fields):
+            if "status" not in message:
+                if progress is not None:
+                    progress(message)
+            elif message["status"] == 0:
+                return message
+            else:
                 raise error_from_fields(message)
-            return message
-        if progress is not None:
-            progress(message)
     raise ReactorhostError("the host ended before it answered", hint="see its log")
 
 
-def conversation(location: Location, verb: str, **fields: object) -> Iterator[Message]:
-    """Yield the messages that answer a verb, until the host ends the conversation or itself."""
-    with connect(location) as sock, contextlib.suppress(ConnectionError):
-        _make_sure_that_it_answers(sock, location)
-        sock.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
-        with sock.makefile("rb") as lines:
-            for line in lines:
-                message: Message = json.loads(line)
-                yield message
+def _replies(client: ControlClient, verb: str, fields: Mapping[str, object]) -> Iterator[Message]:
+    # Suppressed here and not around the caller's loop: a broken pipe of standard output is a ConnectionError too.
+    with contextlib.suppress(ConnectionError):
+        yield from client.replies(verb, **fields)
 
 
-def _make_sure_that_it_answers(sock: socket.socket, location: Location) -> None:
-    """Ask for nothing, so that a master that stands still is told from an answer that takes its time.
+def connect(location: Location) -> ControlClient:
+    """Connect to the control socket of a running host.
 
     Raises:
-        ReactorhostError: it does not answer.
+        ReactorhostError: the host does not run, belongs to another user, or has no socket.
     """
-    sock.settimeout(_SILENCE_SECONDS)
+    running_pid(location)
     try:
-        sock.sendall(b'{"verb":"ping"}\n')
-        sock.recv(4096)
-    except TimeoutError:
-        what = f"the master of {location.name!r} (pid {running_pid(location)}) does not answer"
-        raise ReactorhostError(what, hint="it may be stopped (kill -CONT) or overloaded; see its log") from None
-    except ConnectionError:
-        # It ends right now: what is asked next meets that too.
-        return
-    sock.settimeout(None)
+        return ControlClient(location.run_dir / CONTROL_SOCKET)
+    except PermissionError:
+        raise NotPermittedError(
+            f"the host {location.name!r} belongs to another user", hint="become that user, or root"
+        ) from None
+    except OSError as error:
+        raise ReactorhostError(
+            f"the host {location.name!r} runs but does not accept requests: {error.strerror}",
+            hint="it may be starting or stopping; try again",
+        ) from None
 
 
 def running_pid(location: Location) -> int:
-    """Return the process id of the running host.
+    """Return the process id of a running host.
 
     Raises:
-        NotRunningError: there is none of that name.
+        NotRunningError: no host of that name runs.
     """
     pid = holder_pid(location.run_dir)
     if pid is None:
@@ -79,32 +80,8 @@ def running_pid(location: Location) -> int:
     return pid
 
 
-def connect(location: Location) -> socket.socket:
-    """Connect to the control socket of a running host.
-
-    Raises:
-        ReactorhostError: no such host runs, it is somebody else's, or its socket is gone.
-    """
-    running_pid(location)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.connect(str(location.run_dir / "control.sock"))
-    except PermissionError:
-        sock.close()
-        raise NotPermittedError(
-            f"the host {location.name!r} belongs to somebody else", hint="become its user, or root"
-        ) from None
-    except OSError as error:
-        sock.close()
-        raise ReactorhostError(
-            f"the host {location.name!r} runs but cannot be spoken to: {error.strerror}",
-            hint="it may be starting or stopping right now",
-        ) from None
-    return sock
-
-
 def not_running(location: Location) -> NotRunningError:
-    """Return the error that says that no such host runs, and which one may be meant."""
+    """Return the error for a host that does not run, with a hint at the hosts that do."""
     others = running_instances(base_dir(os.environ, os.geteuid()))
     hint = did_you_mean(location.name, others)
     if hint is None and others:
@@ -112,3 +89,22 @@ def not_running(location: Location) -> NotRunningError:
     return NotRunningError(
         f"no host named {location.name!r} is running", hint=hint or "start one with: reactorhost start --plugin NAME"
     )
+
+
+def _check_responsive(client: ControlClient, location: Location) -> None:
+    """Ping the master: a verb may take minutes, so only a ping shows that the master is stopped or hangs.
+
+    Raises:
+        ReactorhostError: the master does not answer.
+    """
+    client.socket.settimeout(_PING_SECONDS)
+    try:
+        for _ in client.replies("ping"):
+            pass
+    except TimeoutError:
+        what = f"the master of {location.name!r} (pid {running_pid(location)}) does not answer"
+        raise ReactorhostError(what, hint="it may be stopped (kill -CONT) or overloaded; see its log") from None
+    except ConnectionError:
+        # The host is ending: the request itself fails next, with its own error.
+        pass
+    client.socket.settimeout(None)

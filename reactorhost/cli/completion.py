@@ -5,13 +5,12 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from reactorhost.cli.app import reactorhost
-
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print the completion script of a shell.
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the completion script for a shell.
 
     \b
     bash:  reactorhost completion bash > ~/.local/share/bash-completion/completions/reactorhost
@@ -20,6 +19,6 @@ def completion(shell: str) -> None:
     """  # noqa: D301  click reads the character \b
     kind = get_completion_class(shell)
     assert kind is not None
-    script = kind(reactorhost, {}, "reactorhost", "_REACTORHOST_COMPLETE")
-    # Not source(): for bash it runs bash to look at its version, which the one who asks may not have here.
+    script = kind(context.find_root().command, {}, "reactorhost", "_REACTORHOST_COMPLETE")
+    # Not source(): for bash it runs bash to find its version, and bash may be missing on the machine that generates.
     click.echo(script.source_template % script.source_vars())

@@ -1,4 +1,4 @@
-"""`reactorhost NAME COMMAND`: the commands that a plugin brings. Only the plugin that is named is imported."""
+"""`reactorhost NAME COMMAND`: commands that a plugin adds. Only the named plugin is imported."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from typing import Any
 import click
 
 from reactorhost import __version__
-from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import plugin_options
+from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.options import plugin_options
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.plugins import commands, discovery, options, tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.loading import load
 
-# What click has for its own flow, and an output that nobody reads any more: the frame knows what to do with them.
-_FOR_THE_FRAME = (click.ClickException, click.Abort, click.exceptions.Exit, ReactorhostError, BrokenPipeError)
+# Exceptions that `reactorhost.cli.app.main` turns into an exit status itself.
+_HANDLED_BY_MAIN = (click.ClickException, click.Abort, click.exceptions.Exit, ReactorhostError, BrokenPipeError)
 
 
 class CommandOptions(Mapping[str, object]):
-    """The values of a plugin's options, read when one is looked at: `--help` needs no configuration."""
+    """The values of a plugin's options, read on first access: `--help` must work without a configuration."""
 
     def __init__(self, read: Callable[[], Mapping[str, object]]) -> None:
         self._read = read
         self._values: Mapping[str, object] | None = None
 
     def __getitem__(self, name: str) -> object:
-        return self._filled()[name]
+        return self._read_once()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._filled())
+        return iter(self._read_once())
 
     def __len__(self) -> int:
-        return len(self._filled())
+        return len(self._read_once())
 
-    def _filled(self) -> Mapping[str, object]:
+    def _read_once(self) -> Mapping[str, object]:
         if self._values is None:
             self._values = self._read()
         return self._values
 
 
 class PluginGroup(click.Group):
-    """The commands of one plugin, whose failures are told in one sentence."""
+    """The commands of one plugin. An exception in a command is reported in one sentence."""
 
     def __init__(self, plugin: LoadedPlugin, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.plugin = plugin
 
     def invoke(self, ctx: click.Context) -> None:
-        """Run a command; what it returns is not an exit status.
+        """Run a command and ignore what it returns: the value is not an exit status.
 
         Raises:
             ReactorhostError: the command failed with an exception, or is a coroutine function.
         """
         try:
             returned = super().invoke(ctx)
-        except _FOR_THE_FRAME:
+        except _HANDLED_BY_MAIN:
             raise
         except Exception as error:
             raise ReactorhostError(
@@ -75,41 +75,41 @@ class PluginGroup(click.Group):
             raise ReactorhostError(what, where=self.plugin.file, hint="call asyncio.run() in it")
 
 
-def may_bring_commands(named: str) -> bool:
-    """Tell whether a word can mean a plugin: an installed one, a file or an object."""
+def may_name_plugin(named: str) -> bool:
+    """Tell whether a word can name a plugin: an installed one, a file or an object."""
     return discovery.names_a_file(named) or (":" in named and "/" not in named) or named in plugin_names()
 
 
 def plugin_names() -> set[str]:
-    """Return the names of the installed plugins, from metadata."""
+    """Return the names of the installed plugins, read from metadata."""
     return {identity.name for identity in discovery.installed()}
 
 
 def plugin_group(named: str) -> click.Group:
-    """Import a plugin, and return its commands.
+    """Import a plugin and return its commands.
 
     Raises:
-        PluginError: it cannot be loaded.
-        UsageError: it brings no command.
+        PluginError: the plugin cannot be loaded.
+        UsageError: the plugin has no commands.
     """
     plugin = load(named, __version__)
     text = f"Commands of plugin {plugin.identity}."
-    group = PluginGroup(plugin, name=named, callback=_remember_options(plugin), help=text)
+    group = PluginGroup(plugin, name=named, callback=_store_options(plugin), help=text)
     traceback_option(plugin_options(group))
     commands.add_to(group, plugin)
     if not group.commands:
-        raise UsageError(f"plugin {plugin.identity} brings no commands", hint=f"see `reactorhost plugins {named}`")
+        raise UsageError(f"plugin {plugin.identity} has no commands", hint=f"see `reactorhost plugins {named}`")
     return group
 
 
-def _remember_options(plugin: LoadedPlugin) -> Callable[..., None]:
+def _store_options(plugin: LoadedPlugin) -> Callable[..., None]:
     def read(flags: dict[str, Any]) -> Mapping[str, object]:
         settings = resolve(flags, os.environ, Path.cwd(), needs_plugin=False, also_named=(plugin.name,))
         table = settings.plugin_tables.get(plugin.name, {})
         return options.fill(plugin.name, plugin.options, table, partial(settings.where_option, plugin.name))
 
     @click.pass_context
-    def remember(context: click.Context, /, **flags: Any) -> None:
+    def store(context: click.Context, /, **flags: Any) -> None:
         context.obj = CommandOptions(lambda: read(flags))
 
-    return remember
+    return store

@@ -10,8 +10,9 @@ import click
 
 from reactorhost import __version__
 from reactorhost.cli import client
-from reactorhost.cli.app import COMMANDS, traceback_option
-from reactorhost.cli.settings_options import complete_plugins, host_options, location_from
+from reactorhost.cli.command_table import COMMANDS
+from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.options import complete_plugins, host_options, location_from
 from reactorhost.errors import PluginError, ReactorhostError
 
 if TYPE_CHECKING:
@@ -22,16 +23,16 @@ _LOAD_SECONDS = 10.0
 
 @click.command()
 @click.argument("named", metavar="[NAME]", required=False, shell_complete=complete_plugins)
-@click.option("--json", "as_json", is_flag=True, help="Print one object with a row for each plugin.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with a row for each plugin.")
 @host_options
 @traceback_option
 def plugins(named: str | None, as_json: bool, **flags: Any) -> None:
-    """Show every installed plugin: what it is, whether it loads, and whether a running host uses it.
+    """List the installed plugins: version, hooks, load errors, and whether a running host uses them.
 
-    With NAME (an installed plugin, module:object or ./file.py) show all of one: options, commands, and an example of
-    its table.
+    With NAME (an installed plugin, module:object or ./file.py) describe that plugin: its options, its commands, and a
+    sample of its table.
 
-    Each is loaded in a process of its own, so that a broken one disturbs nothing.
+    Each plugin is loaded in a separate process, so a broken plugin affects no other.
     """
     active = _active(flags)
     if named is None:
@@ -58,21 +59,21 @@ def _show_all(active: set[str], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "plugins": rows}, indent=2))
     elif not rows:
-        click.echo("no plugin is installed; try: pip install reactorhost-echo")
+        click.echo("no plugins are installed; try: pip install reactorhost-echo")
     else:
-        from reactorhost.dashboard.terminal.screen import show
-        from reactorhost.dashboard.text.tables import plugin_table
+        from reactorhost.dashboard.output.rich_tables import plugin_table
+        from reactorhost.dashboard.terminal.screen import print_renderable
 
-        show(plugin_table(rows))
+        print_renderable(plugin_table(rows))
 
 
 def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
-    """Show one plugin.
+    """Describe one plugin.
 
     Raises:
-        PluginError: it is not there, or cannot be loaded; what is known of it is shown before.
+        PluginError: it does not exist or cannot be loaded. What its metadata says is printed before.
     """
-    from reactorhost.dashboard.text.plugin_page import lines
+    from reactorhost.dashboard.output.plugin_page import lines
     from reactorhost.plugins.inspection import describe
     from reactorhost.plugins.sample import sample
 
@@ -117,14 +118,14 @@ def _option_row(option: Option) -> dict[str, Any]:
 def _default(option: Option) -> object:
     if option.required or option.secret:
         return None
-    # JSON has no word for a number without end.
+    # JSON cannot express infinity.
     return str(option.default) if option.default in (math.inf, -math.inf) else option.default
 
 
 def _active(flags: dict[str, Any]) -> set[str]:
-    """Return the plugins that the running host uses; none when no host runs."""
+    """Return the names of the plugins that the running host uses; none if no host runs."""
     try:
-        document = client.ask(location_from(flags), "status")["document"]
+        document = client.request(location_from(flags), "status")["document"]
     except ReactorhostError:
         return set()
     return {plugin["name"] for service in document["services"] for plugin in service["plugins"]}

@@ -1,29 +1,27 @@
-"""`reactorhost reload`, `scale` and `reopen`: orders to a running host."""
+"""`reactorhost reload`, `scale` and `reopen`: requests that change a running host."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from reactorhost.cli import client
-from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
-
-if TYPE_CHECKING:
-    from reactorhost.dashboard.text.progress import ProgressView
+from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.options import host_options, location_from
+from reactorhost.ipc.control_client import Message
 
 
 @click.command()
 @host_options
 @traceback_option
 def reload(**flags: Any) -> None:
-    """Replace every worker by one with new plugin code; no connection is lost.
+    """Replace every worker by one that imports the plugins anew; no connection is lost.
 
-    The first replacement is the canary: if it does not become ready, every old worker serves on, and this says why.
+    The first replacement is the canary. If it does not become ready, all old workers stay, and the command prints why.
     """
-    ended = _ask_and_show(flags, "reload", "reloading")
-    click.echo(f"reloaded: {ended['replaced']} workers, generation {ended['generation']}")
+    result = _request_with_progress(flags, "reload", "reloading")
+    click.echo(f"reloaded: {result['replaced']} workers, generation {result['generation']}")
 
 
 @click.command()
@@ -31,31 +29,31 @@ def reload(**flags: Any) -> None:
 @host_options
 @traceback_option
 def scale(workers: int, **flags: Any) -> None:
-    """Change the number of workers, and wait until that many are ready; no connection is lost.
+    """Change the number of workers to WORKERS and wait until they are ready; no connection is lost.
 
-    Workers that leave go on with the connections they have.
+    Surplus workers accept no more connections, and end when their last connection has ended.
     """
-    ended = _ask_and_show(flags, "scale", "scaling", workers=workers)
-    draining = f", {ended['draining']} draining" if ended["draining"] else ""
-    click.echo(f"scaled: {ended['workers']} workers ready{draining}")
+    result = _request_with_progress(flags, "scale", "scaling", workers=workers)
+    draining = f", {result['draining']} draining" if result["draining"] else ""
+    click.echo(f"scaled: {result['workers']} workers ready{draining}")
 
 
 @click.command()
 @host_options
 @traceback_option
 def reopen(**flags: Any) -> None:
-    """Open the log files again, after a rotation moved them away."""
-    client.ask(location_from(flags), "reopen")
+    """Close and reopen the log files, after a rotation has renamed them."""
+    client.request(location_from(flags), "reopen")
     click.echo("log files reopened")
 
 
-def _ask_and_show(flags: dict[str, Any], verb: str, title: str, **fields: object) -> client.Message:
-    from reactorhost.dashboard.text.progress import ProgressView
+def _request_with_progress(flags: dict[str, Any], verb: str, title: str, **fields: object) -> Message:
+    from reactorhost.dashboard.output.progress import ProgressView
 
     location = location_from(flags)
     with ProgressView(title) as view:
-        return client.ask(location, verb, lambda message: _show(view, message), **fields)
 
+        def show(message: Message) -> None:
+            view.show(message["progress"], message.get("done"), message.get("total"))
 
-def _show(view: ProgressView, message: client.Message) -> None:
-    view.show(message["progress"], message.get("done"), message.get("total"))
+        return client.request(location, verb, show, **fields)

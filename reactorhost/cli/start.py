@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import settings_from, start_options
+from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.settings import Settings
 
 
@@ -21,12 +21,13 @@ from reactorhost.config.settings import Settings
 @start_options
 @traceback_option
 def start(**flags: Any) -> None:
-    """Start a host and serve.
+    """Start a host.
 
-    In the foreground a banner follows once the workers are ready, then the log on standard error; Ctrl-C stops it.
-    With -d the command returns once the workers are ready, or says why they are not.
+    In the foreground it prints a banner when the workers are ready, then logs to standard error; Ctrl-C stops it. With
+    -d the command returns when the workers are ready, or prints why they are not.
     """
-    # All that is made up to the first fork lives as long as the host, which collects from then on.
+    # Objects made before the first fork live as long as the host, so collecting them frees nothing. The master enables
+    # the collector again once it has frozen them.
     gc.disable()
     _fill_standard_descriptors()
     settings = settings_from(flags)
@@ -41,7 +42,10 @@ def start(**flags: Any) -> None:
 
 
 def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_started: Callable[[Any], None]) -> None:
-    """Check and run the host, with all that it takes: of a daemon only its own process imports that."""
+    """Check the settings and run the host.
+
+    The imports stand here so that the command that starts a daemon does not load what only the daemon needs.
+    """
     from reactorhost.master.checks import check_plugins, check_services
     from reactorhost.master.startup import run_host
 
@@ -51,7 +55,10 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
 
 
 def _fill_standard_descriptors() -> None:
-    """Open what a careless starter closed: sockets and pipes must not get the numbers that output goes to."""
+    """Open descriptors 0, 1 and 2 where the parent closed them.
+
+    A socket or pipe opened later would otherwise get one of these numbers, and output would be written into it.
+    """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -78,16 +85,17 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
         directory=str(directory),
         environment=environment,
         read_again=read_again,
-        terminal_gone=lambda: terminal is not None and _gone(terminal),
+        terminal_gone=lambda: terminal is not None and _is_hung_up(terminal),
     )
 
 
 def _terminal() -> int | None:
-    """Return the descriptor of the terminal that this command was started on, or None."""
+    """Return a standard descriptor that is a terminal, or None."""
     return next((descriptor for descriptor in (0, 2, 1) if os.isatty(descriptor)), None)
 
 
-def _gone(terminal: int) -> bool:
+def _is_hung_up(terminal: int) -> bool:
+    # A terminal that was hung up answers with EIO.
     try:
         os.tcgetpgrp(terminal)
     except OSError:
@@ -96,12 +104,13 @@ def _gone(terminal: int) -> bool:
 
 
 def _show_banner(document: Any) -> None:
-    from reactorhost.dashboard.text.banner import banner
+    from reactorhost.dashboard.output.banner import banner
 
     try:
         click.echo(banner(document))
     except OSError:
-        # Nobody reads it. What is left in the buffer is not to fail at the end: the host runs all the same.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.close(nowhere)
+        # Standard output is closed or full, which is no reason to stop the host. The text stays in the buffer, and
+        # flushing it at exit would fail again: from now on the descriptor leads to /dev/null.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)

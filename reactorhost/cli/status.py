@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from reactorhost.cli import client
-from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
+from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.options import host_options, location_from
 
 
 @click.command()
@@ -18,15 +18,16 @@ from reactorhost.cli.settings_options import host_options, location_from
 @host_options
 @traceback_option
 def status(as_json: bool, **flags: Any) -> None:
-    """Show master and workers."""
-    document = client.ask(location_from(flags), "status")["document"]
+    """Show the master and the workers, and errors of the last hour."""
+    document = client.request(location_from(flags), "status")["document"]
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
 
     from reactorhost.dashboard.model.view import View
-    from reactorhost.dashboard.terminal.screen import print_lines, speaks_utf8
-    from reactorhost.dashboard.text.page import brief
+    from reactorhost.dashboard.output.status_page import brief
+    from reactorhost.dashboard.terminal.capabilities import is_utf8_locale
+    from reactorhost.dashboard.terminal.screen import print_lines
 
-    view = View(ascii=not speaks_utf8(os.environ))
+    view = View(ascii=not is_utf8_locale(os.environ))
     print_lines(lambda width: brief(document, view, width))

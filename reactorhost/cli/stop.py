@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
-import socket
 import sys
-import time
 from typing import Any
 
 import click
 
 from reactorhost.cli import client
-from reactorhost.cli.app import traceback_option
-from reactorhost.cli.settings_options import host_options, location_from
+from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.options import host_options, location_from
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
+from reactorhost.ipc.control_client import ControlClient
 
 _SILENCE_SECONDS = 5.0
-_PATIENCE_AFTER_SIGNAL_SECONDS = 30.0
+_SIGNAL_SECONDS = 30.0
 
 
 @click.command()
-@click.option("--now", is_flag=True, help="Close every connection at once instead of waiting for it to end.")
+@click.option("--now", is_flag=True, help="Close every connection at once, without waiting for stop_timeout.")
 @host_options
 @traceback_option
 def stop(now: bool, **flags: Any) -> None:
-    """Stop a host, and wait for its real end.
+    """Stop a host and wait until its process has ended.
 
-    Connections may finish within the host's stop_timeout; meanwhile no new one is taken.
+    The host accepts no more connections, and gives the open ones its stop_timeout to end.
     """
     location = location_from(flags)
     stop_and_wait(location, at_once=now)
@@ -42,30 +40,32 @@ def stop(now: bool, **flags: Any) -> None:
 @host_options
 @traceback_option
 def restart(**flags: Any) -> None:
-    """Stop a host, and start it with the same settings.
+    """Stop a host and start it with the same arguments, directory and environment.
 
-    A daemon becomes a daemon again; a host of the foreground comes to this terminal's.
+    A daemon starts as a daemon again. A host that ran in the foreground starts in the foreground of this terminal.
     """
     location = location_from(flags)
-    launch = client.ask(location, "launch")
+    launch = client.request(location, "launch")
     stop_and_wait(location, at_once=False)
     click.echo(f"{location.name} stopped, starting it again")
     sys.stdout.flush()
     others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}
     os.chdir(launch["directory"])
     command = [sys.executable, "-m", "reactorhost", *launch["arguments"]]
-    os.execve(sys.executable, command, {**others, **launch["environment"]})  # noqa: S606  nothing here is a shell's
+    os.execve(sys.executable, command, {**others, **launch["environment"]})  # noqa: S606  no shell is involved
 
 
 def stop_and_wait(location: Location, *, at_once: bool) -> None:
-    """Ask a host to stop, show what it waits for, and return once its process is gone.
+    """Stop a host, show its progress, and return when its process has ended.
 
     Raises:
-        ReactorhostError: none runs, it is somebody else's, or it would not end.
+        ReactorhostError: the host does not run, belongs to another user, or does not end.
     """
     pid = client.running_pid(location)
     pidfd = os.pidfd_open(pid)
     try:
+        # The host may have ended, and its pid have been reused, before the pidfd was open. If it still holds the lock,
+        # the pidfd refers to the host, and from here on neither a signal nor a wait can hit another process.
         if client.running_pid(location) != pid:
             raise client.not_running(location)
         _stop(location, pid, pidfd, at_once=at_once)
@@ -75,44 +75,42 @@ def stop_and_wait(location: Location, *, at_once: bool) -> None:
 
 def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
     try:
-        sock = client.connect(location)
+        host = client.connect(location)
     except NotPermittedError:
         raise
     except ReactorhostError:
-        # It holds the lock but does not answer: it starts, or it ends, or it hangs.
+        # The host holds its lock but does not accept requests: it is starting, ending or hanging.
         _signal_and_wait(pid, pidfd, at_once=at_once)
         return
-    with sock:
-        # A host that ends at this very moment is seen by its process's end.
+    with host:
+        # If the host ends at this moment, the pidfd shows it.
         with contextlib.suppress(ConnectionError):
-            sock.sendall(b'{"verb":"stop","now":true}\n' if at_once else b'{"verb":"stop"}\n')
-        if not _follow(sock, pidfd):
+            host.send("stop", now=at_once)
+        if not _wait_with_progress(host, pidfd):
             click.echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
             _signal_and_wait(pid, pidfd, at_once=at_once)
 
 
-def _follow(sock: socket.socket, pidfd: int) -> bool:
-    """Show progress until the process is gone; False when nothing is heard of it for long."""
-    from reactorhost.dashboard.text.progress import ProgressView
+def _wait_with_progress(host: ControlClient, pidfd: int) -> bool:
+    """Show progress until the process has ended; return False if the host is silent for too long."""
+    from reactorhost.dashboard.output.progress import ProgressView
 
-    reading: list[Any] = [pidfd, sock]
-    pending = b""
+    waited_for: list[Any] = [pidfd, host.socket]
     most = 0
     with ProgressView("stopping", lead="waiting: ") as view:
         while True:
-            ready, _, _ = select.select(reading, (), (), _SILENCE_SECONDS)
+            ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
             if pidfd in ready:
                 return True
             if not ready:
                 return False
             try:
-                data = sock.recv(65536)
+                messages = host.receive()
             except ConnectionError:
-                data = b""
-            if not data:
-                reading.remove(sock)
-            *lines, pending = (pending + data).split(b"\n")
-            for message in map(json.loads, lines):
+                # The host closes its socket before its process ends.
+                waited_for.remove(host.socket)
+                continue
+            for message in messages:
                 if message.get("progress"):
                     left = message["connections"]
                     most = max(most, left)
@@ -122,16 +120,13 @@ def _follow(sock: socket.socket, pidfd: int) -> bool:
 def _signal_and_wait(pid: int, pidfd: int, *, at_once: bool) -> None:
     try:
         signal.pidfd_send_signal(pidfd, signal.SIGQUIT if at_once else signal.SIGTERM)
-        # One that was stopped takes the signal only when it goes on.
+        # A process that is stopped (SIGSTOP) handles the signal only when it is continued.
         signal.pidfd_send_signal(pidfd, signal.SIGCONT)
     except ProcessLookupError:
         return
     except PermissionError:
         raise NotPermittedError(f"may not stop pid {pid}", hint="become its user, or root") from None
-    began = time.monotonic()
-    ready, _, _ = select.select([pidfd], (), (), _PATIENCE_AFTER_SIGNAL_SECONDS)
+    ready, _, _ = select.select([pidfd], (), (), _SIGNAL_SECONDS)
     if not ready:
-        waited = time.monotonic() - began
-        raise ReactorhostError(
-            f"the master (pid {pid}) did not end in {waited:.0f} s", hint=f"look at it, then kill -9 {pid}"
-        )
+        what = f"the master (pid {pid}) did not end within {_SIGNAL_SECONDS:.0f} s of the signal"
+        raise ReactorhostError(what, hint=f"see its log, then kill -9 {pid}")

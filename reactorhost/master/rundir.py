@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_of_system
+from reactorhost.ipc.control_client import CONTROL_SOCKET
 from reactorhost.system.fork import ForkRegistry
 
 _FLOCK = struct.Struct("@hhllii")
@@ -34,7 +35,7 @@ class RunDirectory:
     @property
     def control_socket(self) -> Path:
         """Where the master answers."""
-        return self.path / "control.sock"
+        return self.path / CONTROL_SOCKET
 
     @property
     def workers_file(self) -> Path:

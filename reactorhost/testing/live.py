@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
+
 DEADLINE_SECONDS = 30.0
 """The longest that anything here waits: generous, for machines that do a lot besides."""
 
@@ -118,17 +120,14 @@ class LiveHost:
         return self.ask("status")["document"]  # type: ignore[no-any-return]  # JSON
 
     def ask(self, verb: str, **fields: object) -> dict[str, Any]:
-        """Send a verb to the control socket, and return the message that ends its answer."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(DEADLINE_SECONDS)
-            sock.connect(str(self.run_dir / "control.sock"))
-            sock.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
-            with sock.makefile("rb") as lines:
-                for line in lines:
-                    message: dict[str, Any] = json.loads(line)
-                    if "status" in message:
-                        return message
-        raise EOFError(f"the host ended while it was asked for {verb!r}")
+        """Send a verb to the control socket, and return the message that ends its answer.
+
+        Raises:
+            ConnectionError: the host ended before it answered.
+        """
+        with ControlClient(self.run_dir / CONTROL_SOCKET, DEADLINE_SECONDS) as client:
+            *_, reply = client.replies(verb, **fields)
+        return reply
 
     def until(
         self, holds: Callable[[dict[str, Any]], object], what: str = "the status that was waited for"

@@ -35,8 +35,9 @@ from load import Load
 from process_tree import cpu_seconds
 from reactorhost.dashboard.live.frame import render
 from reactorhost.dashboard.model.snapshot import following
-from reactorhost.dashboard.model.view import Size, View
+from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.terminal.paint import Painter
+from reactorhost.dashboard.text.line import Size
 from reactorhost.testing import LiveHost
 
 SIZE = Size(120, 40)

@@ -27,8 +27,8 @@ from rich.console import Console
 from reactorhost.dashboard.live.frame import render
 from reactorhost.dashboard.model.snapshot import Snapshot, following
 from reactorhost.dashboard.model.source import HostSource
-from reactorhost.dashboard.model.view import Size, View
-from reactorhost.dashboard.text.line import as_text
+from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.text.line import Size, as_text
 from reactorhost.testing import LiveHost
 
 SIZE = Size(120, 40)

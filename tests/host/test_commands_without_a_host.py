@@ -1,4 +1,4 @@
-"""Commands that need no running host: `plugins`, `check`, `config show`, `completion`, help, and words spelt wrong."""
+"""Commands that need no running host: `plugins`, `check`, `config show`, `completion`, help; and misspelt words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DISTRIBUTIONS = {
 
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
-    """Install some plugins, most of them bad, and return the environment that sees them."""
+    """Install plugins, most of them broken, and return the environment in which they are found."""
     site = tmp_path / "site"
     for name, source in DISTRIBUTIONS.items():
         facts = site / f"reactorhost_x{name}-1.5.dist-info"
@@ -52,7 +52,7 @@ def rows(shown: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in document["plugins"]}
 
 
-def test_plugins_lists_all_and_never_dies_of_a_bad_one(installed: dict[str, str], tmp_path: Path) -> None:
+def test_plugins_lists_broken_plugins_with_their_errors(installed: dict[str, str], tmp_path: Path) -> None:
     shown = run("plugins", "--json", "--run-dir", str(tmp_path / "run"), environment=installed)
     assert (shown.returncode, shown.stderr) == (0, "")
     found = rows(shown)
@@ -74,7 +74,7 @@ def test_plugins_lists_all_and_never_dies_of_a_bad_one(installed: dict[str, str]
     assert all(found[f"x{name}"]["version"] == "1.5" for name in DISTRIBUTIONS)
 
 
-def test_plugins_for_people_has_a_line_for_each(installed: dict[str, str], tmp_path: Path) -> None:
+def test_plugins_prints_a_line_for_each_plugin(installed: dict[str, str], tmp_path: Path) -> None:
     shown = run("plugins", "--run-dir", str(tmp_path / "run"), environment=installed)
     assert shown.returncode == 0
     heading, *lines = shown.stdout.splitlines()
@@ -84,13 +84,15 @@ def test_plugins_for_people_has_a_line_for_each(installed: dict[str, str], tmp_p
     assert "No module named" in named["xbroken"]
 
 
-def test_plugins_says_which_are_active_in_a_running_host(live_host: Hosts, installed: dict[str, str]) -> None:
+def test_plugins_shows_which_are_active_in_a_running_host(live_host: Hosts, installed: dict[str, str]) -> None:
     host = live_host("--plugin", "xfine", "--plugin", "echo", environment=installed)
     found = rows(host.command("plugins", "--json"))
     assert {name for name, row in found.items() if row["active"]} == {"xfine", "echo"}
 
 
-def test_a_broken_plugin_that_nobody_named_disturbs_nothing(live_host: Hosts, installed: dict[str, str]) -> None:
+def test_an_installed_broken_plugin_does_not_affect_a_host_without_it(
+    live_host: Hosts, installed: dict[str, str]
+) -> None:
     host = live_host("--plugin", "echo", environment=installed)
     with host.connect() as client:
         assert answers(client)
@@ -99,14 +101,14 @@ def test_a_broken_plugin_that_nobody_named_disturbs_nothing(live_host: Hosts, in
 # check
 
 
-def test_check_finds_nothing_wrong_and_binds_nothing(live_host: Hosts) -> None:
+def test_check_of_correct_settings_binds_nothing(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo")
     address = "tcp://{}:{}".format(*host.address())
     checked = run("check", "--plugin", "echo", "--listen", address, "--run-dir", str(host.run_dir))
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "ok\n", "")
 
 
-def test_check_tells_every_problem_of_a_file_with_its_line(tmp_path: Path) -> None:
+def test_check_reports_every_problem_of_a_file_with_its_line(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     config.write_text(
         "[host]\nworkres = 2\nstop_timeout = true\n\n[service.a]\nlisten = 'tcp://nowhere'\nplugins = 'echo'\n"
@@ -114,15 +116,15 @@ def test_check_tells_every_problem_of_a_file_with_its_line(tmp_path: Path) -> No
     )
     checked = run("check", "--config", str(config))
     assert checked.returncode == 1
-    told = checked.stderr
+    errors = checked.stderr
     for line in (2, 3, 6, 9, 11):
-        assert f"where: {config}:{line}\n" in told, (line, told)
-    assert "did you mean 'workers'?" in told
-    assert "did you mean 'service'?" in told
-    assert "Traceback" not in told
+        assert f"where: {config}:{line}\n" in errors, (line, errors)
+    assert "did you mean 'workers'?" in errors
+    assert "did you mean 'service'?" in errors
+    assert "Traceback" not in errors
 
 
-def test_check_tells_a_syntax_error_with_its_line(tmp_path: Path) -> None:
+def test_check_reports_a_syntax_error_with_its_line(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     config.write_text("[host]\nworkers = = 2\n")
     checked = run("check", "--config", str(config))
@@ -132,13 +134,13 @@ def test_check_tells_a_syntax_error_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("plugin", ["xbroken", "xexits", "xcrashes", "xbreaches", "xfin"])
-def test_check_tells_a_plugin_that_cannot_be_loaded(installed: dict[str, str], plugin: str) -> None:
+def test_check_reports_a_plugin_that_cannot_be_loaded(installed: dict[str, str], plugin: str) -> None:
     checked = run("check", "--plugin", "echo", "--plugin", plugin, environment=installed)
     assert (checked.returncode, checked.stdout) == (4, "")
     assert plugin in checked.stderr
 
 
-def test_check_holds_a_plugins_table_against_its_options(tmp_path: Path) -> None:
+def test_check_compares_a_plugins_table_with_its_options(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     service = "[service.a]\nlisten = 'tcp://127.0.0.1:0'\nplugins = ['accesslog', 'echo']\n"
     config.write_text(f"{service}[plugin.accesslog]\nfomrat = 'json'\n")
@@ -157,7 +159,7 @@ def test_check_holds_a_plugins_table_against_its_options(tmp_path: Path) -> None
         "plugins = 'echo'\nframing = { kind = 'fixed', sise = 4 }\n",
     ],
 )
-def test_check_and_start_say_the_same(tmp_path: Path, rest: str) -> None:
+def test_check_and_start_report_the_same_errors(tmp_path: Path, rest: str) -> None:
     config = tmp_path / "host.toml"
     config.write_text(f"[service.a]\nlisten = 'tcp://127.0.0.1:0'\n{rest}")
     checked = run("check", "--config", str(config))
@@ -167,7 +169,7 @@ def test_check_and_start_say_the_same(tmp_path: Path, rest: str) -> None:
     assert os.listdir(tmp_path) == ["host.toml"]
 
 
-def test_a_framing_that_a_flag_got_wrong_is_a_wrong_flag() -> None:
+def test_a_wrong_framing_in_a_flag_is_a_usage_error() -> None:
     checked = run("check", "--plugin", "echo", "--framing", "line")
     assert checked.returncode == 2
     assert "where: --framing\n" in checked.stderr
@@ -177,7 +179,7 @@ def test_a_framing_that_a_flag_got_wrong_is_a_wrong_flag() -> None:
 # config show
 
 
-def test_config_show_tells_every_setting_and_where_it_came_from(tmp_path: Path) -> None:
+def test_config_show_prints_every_setting_with_its_origin(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     config.write_text(
         "[host]\nworkers = 2\nbacklog = 7\nmax_connections = 9\n"
@@ -199,11 +201,11 @@ def test_config_show_tells_every_setting_and_where_it_came_from(tmp_path: Path) 
     assert table["plugin.accesslog.format"] == ("json", f"{config}:9")
 
 
-# Words that are wrong.
+# Misspelt words.
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "question"),
+    ("words", "status", "hint"),
     [
         (["strat"], 2, "Did you mean 'start'?"),
         (["reloda"], 2, "Did you mean 'reload'?"),
@@ -218,16 +220,16 @@ def test_config_show_tells_every_setting_and_where_it_came_from(tmp_path: Path) 
         (["completion", "bahs"], 2, "bash"),
     ],
 )
-def test_a_word_that_is_wrong_gets_a_question(tmp_path: Path, words: list[str], status: int, question: str) -> None:
+def test_a_misspelt_word_gets_a_suggestion(tmp_path: Path, words: list[str], status: int, hint: str) -> None:
     ended = run(*words, cwd=tmp_path)
     assert ended.returncode == status, ended.stderr
-    # Click has quotes around it since 8.2, and the choices of a flag are a list.
-    assert question in ended.stderr
+    # click 8.2 put the suggestion into quotes; for a choice, click lists the values.
+    assert hint in ended.stderr
     assert re.search("[Dd]id you mean|is not one of", ended.stderr)
     assert "Traceback" not in ended.stderr
 
 
-def test_without_a_plugin_start_says_how_to_name_one(tmp_path: Path) -> None:
+def test_start_without_a_plugin_lists_the_installed_ones(tmp_path: Path) -> None:
     ended = run("start", "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 2
     assert "no plugin is named" in ended.stderr
@@ -236,15 +238,15 @@ def test_without_a_plugin_start_says_how_to_name_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [["--traceback", "stop"], ["stop", "--traceback"]])
-def test_a_traceback_is_shown_only_when_asked_for(tmp_path: Path, place: list[str]) -> None:
+def test_a_traceback_is_shown_on_request_only(tmp_path: Path, place: list[str]) -> None:
     where = ("--run-dir", str(tmp_path / "run"))
     assert "Traceback" not in run("stop", *where).stderr
-    asked = run(*place, *where)
-    assert "Traceback" in asked.stderr
-    assert asked.stderr.splitlines()[-2].startswith("reactorhost: ")
+    shown = run(*place, *where)
+    assert "Traceback" in shown.stderr
+    assert shown.stderr.splitlines()[-2].startswith("reactorhost: ")
 
 
-# Light commands.
+# Help.
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["-h"], ["-V"], []])
@@ -260,7 +262,7 @@ def test_help_and_version_import_nothing_heavy_and_no_plugin(installed: dict[str
     assert not {name for name in imported if name.startswith(("reactorhost_", "reactorhost.plugins"))}
 
 
-def test_help_lists_every_command_and_each_has_help_of_its_own() -> None:
+def test_help_lists_every_command_and_each_command_has_help() -> None:
     listing = run("--help").stdout.partition("Commands:")[2]
     commands = [line.split()[0] for line in listing.splitlines() if line.startswith("  ") and line[2] != " "]
     assert {"start", "stop", "restart", "reload", "status", "scale", "connections", "plugins"} <= set(commands)
@@ -274,7 +276,7 @@ def test_help_lists_every_command_and_each_has_help_of_its_own() -> None:
 @pytest.mark.parametrize(
     "command", ["stop", "restart", "reload", "status", "scale", "connections", "plugins", "reopen"]
 )
-def test_commands_to_a_running_host_take_its_name_and_its_directory(command: str) -> None:
+def test_commands_for_a_running_host_have_name_and_run_dir_options(command: str) -> None:
     shown = run(command, "--help").stdout
     assert "--name" in shown
     assert "--run-dir" in shown
@@ -292,7 +294,7 @@ def test_commands_to_a_running_host_take_its_name_and_its_directory(command: str
     ],
 )
 def test_completion_prints_the_script_of_a_shell(shell: str, pieces: list[str]) -> None:
-    # Without a shell on the path: the one who asks may be somewhere else than the one who completes.
+    # PATH is empty: the script may be generated on a machine without that shell.
     ended = run("completion", shell, environment={"PATH": "/nonexistent"})
     assert (ended.returncode, ended.stderr) == (0, "")
     for piece in pieces:
@@ -301,15 +303,15 @@ def test_completion_prints_the_script_of_a_shell(shell: str, pieces: list[str]) 
 
 def completed(words: str, environment: dict[str, str], shell: str = "bash") -> list[str]:
     position = str(len(words.split(" ")) - 1)
-    asked = {"_REACTORHOST_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": position}
-    ended = run(environment={**environment, **asked})
+    variables = {"_REACTORHOST_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": position}
+    ended = run(environment={**environment, **variables})
     assert (ended.returncode, ended.stderr) == (0, "")
     return [line.partition(",")[2] for line in ended.stdout.splitlines()]
 
 
-def test_names_of_plugins_are_completed_from_metadata(installed: dict[str, str]) -> None:
+def test_plugin_names_are_completed_without_importing_plugins(installed: dict[str, str]) -> None:
     assert completed("reactorhost start --plugin ec", installed) == ["echo"]
-    # Not one of these could be imported, and none is.
+    # Importing them would fail, or end the process.
     assert completed("reactorhost start --plugin x", installed) == sorted(f"x{name}" for name in DISTRIBUTIONS)
     assert completed("reactorhost check --plugin xf", installed) == ["xfine"]
 
@@ -320,7 +322,7 @@ def test_commands_and_flags_are_completed() -> None:
     assert completed("reactorhost start --log-format ", {}) == ["text", "json"]
 
 
-def test_a_real_bash_completes_plugins(installed: dict[str, str], tmp_path: Path) -> None:
+def test_bash_completes_plugin_names(installed: dict[str, str], tmp_path: Path) -> None:
     program = tmp_path / "reactorhost"
     program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
     program.chmod(0o755)
@@ -333,12 +335,12 @@ def test_a_real_bash_completes_plugins(installed: dict[str, str], tmp_path: Path
             ["bash", "-c", script], capture_output=True, text=True, check=False, env={**os.environ, **installed}
         )
     except FileNotFoundError:
-        pytest.skip("there is no bash here")
+        pytest.skip("bash is not installed")
     assert ended.stdout.split() == ["xbreaches", "xbroken"], ended.stderr
 
 
 @pytest.mark.parametrize("words", [["--help"], ["plugins"], ["config", "show"], ["completion", "bash"]])
-def test_an_output_that_takes_no_more_is_told(words: list[str]) -> None:
+def test_a_full_output_device_is_reported(words: list[str]) -> None:
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
             [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60

@@ -1,4 +1,4 @@
-"""`reactorhost NAME COMMAND`: what a plugin brings to the command line, and what it cannot break there."""
+"""`reactorhost NAME COMMAND`: the commands of plugins, and their failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def options():
 
 @hookimpl
 def configure(config):
-    raise AssertionError("never called here")
+    raise AssertionError("not called by commands")
 
 @hookimpl
 def commands(cli):
@@ -40,7 +40,7 @@ def commands(cli):
 
     @cli.command()
     def plain():
-        """Look at no option."""
+        """Read no option."""
         click.echo("plain")
 
     @cli.command()
@@ -72,7 +72,7 @@ def commands(cli):
 
     @cli.group()
     def deeper():
-        """More of it."""
+        """Nested commands."""
 
     @deeper.command()
     def inside():
@@ -86,7 +86,7 @@ def chat(write_plugin: Write) -> str:
 
 
 def install(folder: Path, name: str, source: str) -> dict[str, str]:
-    """Install a plugin in a folder, and return the environment that sees it."""
+    """Install a plugin into a folder, and return the environment in which it is found."""
     facts = folder / f"reactorhost_x{name}-1.0.dist-info"
     facts.mkdir(parents=True)
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: reactorhost-x{name}\nVersion: 1.0\n")
@@ -97,20 +97,20 @@ def install(folder: Path, name: str, source: str) -> dict[str, str]:
 
 def completed(words: str, environment: dict[str, str]) -> list[str]:
     position = str(len(words.split(" ")) - 1)
-    asked = {"_REACTORHOST_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": position}
-    ended = run(environment={**environment, **asked})
+    variables = {"_REACTORHOST_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": position}
+    ended = run(environment={**environment, **variables})
     assert (ended.returncode, ended.stderr) == (0, "")
     return [line.partition(",")[2] for line in ended.stdout.splitlines() if line]
 
 
-def test_commands_are_listed_and_run_with_the_options(chat: str, tmp_path: Path) -> None:
+def test_commands_are_listed_and_run_with_the_plugins_options(chat: str, tmp_path: Path) -> None:
     listing = run(chat, "--help")
     assert listing.returncode == 0, listing.stderr
     assert "  user    Add a user.\n" in listing.stdout
-    assert "  deeper  More of it.\n" in listing.stdout
+    assert "  deeper  Nested commands.\n" in listing.stdout
     config = tmp_path / "host.toml"
     config.write_text(f"[service.a]\nlisten = 'tcp://:1'\nplugins = [{chat!r}, 'echo']\n[plugin.chat]\nlimit = 10\n")
-    # What the variable says of other plugins of the host is no matter.
+    # Options of other plugins in REACTORHOST_SET are ignored.
     added = run(chat, "--config", str(config), "user", "bob", environment={"REACTORHOST_SET": "echo.x=1"})
     assert (added.returncode, added.stdout, added.stderr) == (0, "bob 11\n", "")
     added = run(chat, "user", "bob", environment={"REACTORHOST_CONFIG": str(config), "REACTORHOST_SET": "chat.limit=4"})
@@ -120,7 +120,7 @@ def test_commands_are_listed_and_run_with_the_options(chat: str, tmp_path: Path)
     assert run(chat, "deeper", "inside").stdout == "inside\n"
 
 
-def test_a_command_needs_no_configuration_until_it_looks_at_an_option(chat: str) -> None:
+def test_a_command_needs_a_configuration_only_when_it_reads_an_option(chat: str) -> None:
     assert run(chat, "plain").stdout == "plain\n"
     assert run(chat, "user", "--help").returncode == 0
     refused = run(chat, "user", "bob")
@@ -131,7 +131,7 @@ def test_a_command_needs_no_configuration_until_it_looks_at_an_option(chat: str)
     assert "'limit' of plugin chat is 'x', which is not a whole number\n  where: --set\n" in refused.stderr
 
 
-def test_an_exception_in_a_command_is_a_sentence_and_a_traceback_only_when_asked(chat: str) -> None:
+def test_an_exception_in_a_command_is_one_sentence_and_a_traceback_on_request(chat: str) -> None:
     failed = run(chat, "fails")
     line = 1 + (
         Path(chat).read_text().split("\n").index('        raise FileNotFoundError("No such file or directory")')
@@ -147,7 +147,7 @@ def test_an_exception_in_a_command_is_a_sentence_and_a_traceback_only_when_asked
         assert "raise FileNotFoundError" in failed.stderr
 
 
-def test_a_command_that_is_a_coroutine_function_is_told(chat: str) -> None:
+def test_an_async_command_is_reported(chat: str) -> None:
     failed = run(chat, "later")
     assert failed.returncode == 1
     assert "a command of plugin chat is async, and nothing awaits it" in failed.stderr
@@ -155,7 +155,7 @@ def test_a_command_that_is_a_coroutine_function_is_told(chat: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("words", "status", "error"),
     [
         (["leave", "context"], 3, ""),
         (["leave", "sys"], 4, ""),
@@ -164,10 +164,12 @@ def test_a_command_that_is_a_coroutine_function_is_told(chat: str) -> None:
         (["user"], 2, "Missing argument 'NAME'."),
     ],
 )
-def test_a_command_ends_as_click_says(chat: str, words: list[str], status: int, told: str) -> None:
+def test_a_command_exits_with_the_status_that_click_defines(
+    chat: str, words: list[str], status: int, error: str
+) -> None:
     ended = run(chat, *words)
     assert ended.returncode == status
-    assert told in ended.stderr
+    assert error in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -180,7 +182,7 @@ def test_ctrl_c_ends_a_command_with_130(chat: str) -> None:
     assert (process.returncode, errors) == (130, b"\n")
 
 
-def test_whoever_reads_no_more_ends_a_command_without_a_word(chat: str) -> None:
+def test_a_closed_pipe_ends_a_command_silently(chat: str) -> None:
     with subprocess.Popen([*COMMAND, chat, "much"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -191,41 +193,45 @@ def test_whoever_reads_no_more_ends_a_command_without_a_word(chat: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "status", "told"),
+    ("source", "status", "error"),
     [
-        ("@hookimpl\ndef receive(data): ...\n", 2, "plugin made brings no commands"),
+        ("@hookimpl\ndef receive(data): ...\n", 2, "plugin made has no commands"),
         ("@hookimpl\ndef commands(cli):\n    1 / 0\n", 4, "plugin made failed in commands: ZeroDivisionError"),
         ("@hookimpl\ndef commands(cli):\n    cli.add_command(len, 'x')\n", 4, "plugin made: commands added <built-in"),
         ("@hookimpl\nasync def commands(cli): ...\n", 4, "hook 'commands' is async"),
     ],
 )
-def test_a_plugin_that_brings_none_is_told(write_plugin: Write, source: str, status: int, told: str) -> None:
+def test_a_plugin_without_usable_commands_is_reported(
+    write_plugin: Write, source: str, status: int, error: str
+) -> None:
     ended = run(write_plugin(source), "x")
     assert (ended.returncode, ended.stdout) == (status, "")
-    assert told in ended.stderr
+    assert error in ended.stderr
 
 
-def test_only_the_plugin_that_is_named_is_imported(tmp_path: Path) -> None:
-    brings = "import click\n@hookimpl\ndef commands(cli):\n    cli.command('hello')(lambda: click.echo('hello'))\n"
-    install(tmp_path / "site", "fine", brings)
+def test_only_the_named_plugin_is_imported(tmp_path: Path) -> None:
+    with_commands = (
+        "import click\n@hookimpl\ndef commands(cli):\n    cli.command('hello')(lambda: click.echo('hello'))\n"
+    )
+    install(tmp_path / "site", "fine", with_commands)
     install(tmp_path / "site", "broken", "import os\nos._exit(9)\n")
-    environment = install(tmp_path / "site", "status", brings)
+    environment = install(tmp_path / "site", "status", with_commands)
     assert run("fine", "hello", environment=environment).stdout == "hello\n"
     assert "Usage: reactorhost fine" in run("fine", "--help", environment=environment).stdout
     assert "Did you mean 'fine'?" in run("fien", environment=environment).stderr
-    # Completion and help would have died of the broken one.
+    # Importing the broken plugin would end completion and help.
     assert completed("reactorhost fi", environment) == []
     assert completed("reactorhost broken ", environment) == []
     assert completed("reactorhost plugins br", environment) == ["broken"]
-    assert "Plugins may bring commands" in run("--help", environment=environment).stdout
-    # The host's own command comes first.
+    assert "Plugins may add commands" in run("--help", environment=environment).stdout
+    # A built-in command comes before a plugin of the same name.
     assert run("status", "hello", "--run-dir", str(tmp_path), environment=environment).returncode == 2
     page = run("plugins", "status", "--run-dir", str(tmp_path / "run"), environment=environment)
     assert page.returncode == 0, page.stderr
-    assert "out of reach: `reactorhost status` is a command of the host's own" in page.stdout
+    assert "hidden: `reactorhost status` is a built-in command" in page.stdout
 
 
-def test_a_word_that_is_no_plugin_imports_none() -> None:
+def test_a_word_that_names_no_plugin_imports_none() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "reactorhost", "strat"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""What one sees of a running host: `status`, `connections`, and log files opened again by `reopen`."""
+"""`status`, `connections` and `reopen` of a running host."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def has_every_field(document: dict[str, Any], shape: Any) -> bool:
 # status
 
 
-def test_status_in_json_is_the_whole_documented_document(live_host: Hosts) -> None:
+def test_status_json_is_the_complete_status_document(live_host: Hosts) -> None:
     host = live_host("--plugin", "accesslog", "--plugin", "echo", "--workers", "2", "--name", "seen")
     with host.connect() as client:
         assert answers(client)
@@ -74,7 +74,7 @@ def test_status_in_json_is_the_whole_documented_document(live_host: Hosts) -> No
     assert document["totals"] == totals
 
 
-def test_totals_outlive_the_workers_that_counted_them(live_host: Hosts) -> None:
+def test_totals_include_replaced_workers(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     for _ in range(10):
         with host.connect() as client:
@@ -89,15 +89,15 @@ def test_totals_outlive_the_workers_that_counted_them(live_host: Hosts) -> None:
     )
 
 
-def test_status_for_people_is_a_tree_of_master_and_workers(live_host: Hosts) -> None:
+def test_status_shows_a_tree_of_master_and_workers(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     shown = host.command("status")
     assert shown.returncode == 0
-    head, service, figures, _, headings, total, master, *workers = shown.stdout.splitlines()
+    head, service, traffic, _, headings, total, master, *workers = shown.stdout.splitlines()
     assert head.startswith(f"default  reactorhost {__version__}  pid {host.pid}  running")
     assert "2/2 ready" in head
     assert service == f"tcp://127.0.0.1:{host.address()[1]}  echo {__version__}"
-    assert figures.startswith("0 of ")
+    assert traffic.startswith("0 of ")
     assert headings.split()[:4] == ["PID", "SLOT▼", "GEN", "STATE"]
     assert total.split()[0] == "total"
     assert master.split()[:4] == [str(host.pid), "-", "1", "master"]
@@ -105,7 +105,7 @@ def test_status_for_people_is_a_tree_of_master_and_workers(live_host: Hosts) -> 
         assert line.split()[1:5] == [str(worker["pid"]), str(worker["slot"]), "1", "ready"]
 
 
-def test_a_worker_that_drains_shows_as_such(live_host: Hosts) -> None:
+def test_status_shows_a_draining_worker(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with host.connect() as client:
         assert answers(client)
@@ -114,12 +114,12 @@ def test_a_worker_that_drains_shows_as_such(live_host: Hosts) -> None:
         shown = host.command("status").stdout
         assert "draining" in shown
         assert "ready" in shown
-        drains = next(worker for worker in host.status()["workers"] if worker["state"] == "draining")
-        assert (drains["generation"], drains["connections"]) == (1, 1)
-        assert 3000 < drains["deadline_seconds"] <= 3603
+        draining = next(worker for worker in host.status()["workers"] if worker["state"] == "draining")
+        assert (draining["generation"], draining["connections"]) == (1, 1)
+        assert 3000 < draining["deadline_seconds"] <= 3603
 
 
-def test_a_slot_in_back_off_says_when_it_is_tried_again_and_who_serves_it(
+def test_a_slot_in_back_off_has_a_retry_time_and_an_adopter(
     live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str], tmp_path: Path
 ) -> None:
     expected_errors += ["worker_crashed", "worker_not_booted"]
@@ -145,7 +145,7 @@ def test_a_slot_in_back_off_says_when_it_is_tried_again_and_who_serves_it(
     host.until(lambda status: status["workers_ready"] == 2 and not status["workers"][0]["adopted_slots"])
 
 
-def test_status_of_a_host_that_does_not_run_is_told(tmp_path: Path) -> None:
+def test_status_without_a_host_exits_with_status_5(tmp_path: Path) -> None:
     for flag in ((), ("--json",)):
         shown = run("status", *flag, "--run-dir", str(tmp_path / "run"))
         assert (shown.returncode, shown.stdout) == (5, "")
@@ -161,7 +161,7 @@ def test_connections_shows_a_row_for_each_client(live_host: Hosts) -> None:
         clients = [stack.enter_context(host.connect()) for _ in range(6)]
         assert all(answers(client, b"x" * size) for size, client in enumerate(clients, 1))
         shown = host.command("connections", "--json")
-        for_people = host.command("connections")
+        table = host.command("connections")
         peers = ["{}:{}".format(*client.getsockname()) for client in clients]
     assert (shown.returncode, shown.stderr) == (0, "")
     document = json.loads(shown.stdout)
@@ -177,13 +177,13 @@ def test_connections_shows_a_row_for_each_client(live_host: Hosts) -> None:
         assert row["idle_seconds"] >= 0
         assert row["state"] == "open"
         assert row["service"] == "default"
-    assert for_people.returncode == 0
-    heading, *lines = for_people.stdout.splitlines()
+    assert table.returncode == 0
+    heading, *lines = table.stdout.splitlines()
     assert " ".join(heading.split()) == "SLOT PID ID SERVICE PEER AGE IDLE IN OUT QUEUED STATE"
     assert sorted(line.split()[4] for line in lines) == sorted(peers)
 
 
-def test_connections_of_workers_that_drain_are_shown_too(live_host: Hosts) -> None:
+def test_connections_of_draining_workers_are_shown(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with host.connect() as old:
         assert answers(old)
@@ -196,7 +196,7 @@ def test_connections_of_workers_that_drain_are_shown_too(live_host: Hosts) -> No
     assert before["pid"] in {row["pid"] for row in rows}
 
 
-def test_more_connections_than_fit_into_one_message_are_all_shown(live_host: Hosts) -> None:
+def test_connections_in_several_messages_are_all_shown(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with ExitStack() as stack:
         clients = [stack.enter_context(host.connect()) for _ in range(400)]
@@ -224,7 +224,7 @@ def test_a_worker_that_does_not_answer_is_named_and_the_exit_status_is_1(live_ho
 # reopen
 
 
-def test_reopen_lets_master_and_workers_log_to_a_new_file(live_host: Hosts, tmp_path: Path) -> None:
+def test_after_reopen_master_and_workers_log_to_a_new_file(live_host: Hosts, tmp_path: Path) -> None:
     log, old = tmp_path / "host.log", tmp_path / "host.log.1"
     host = live_host("--plugin", "echo", "--workers", "2", "--log-file", str(log))
     log.rename(old)
@@ -241,9 +241,7 @@ def test_reopen_lets_master_and_workers_log_to_a_new_file(live_host: Hosts, tmp_
     assert old.read_text() == before
 
 
-def test_a_log_that_cannot_be_opened_again_stays_the_old_one(
-    live_host: Hosts, tmp_path: Path, expected_errors: list[str]
-) -> None:
+def test_a_log_that_cannot_be_reopened_is_kept(live_host: Hosts, tmp_path: Path, expected_errors: list[str]) -> None:
     expected_errors.append("log_not_reopened")
     folder = tmp_path / "logs"
     folder.mkdir()
@@ -251,8 +249,8 @@ def test_a_log_that_cannot_be_opened_again_stays_the_old_one(
     folder.rename(tmp_path / "moved")
     reopened = host.command("reopen")
     log = tmp_path / "moved" / "log"
-    until(lambda: log.read_text().count("log_not_reopened") == 2, "both processes' complaint")
-    # A new worker needs no file of that name either.
+    until(lambda: log.read_text().count("log_not_reopened") == 2, "the error of both processes")
+    # A new worker inherits the open log file.
     assert host.command("reload").returncode == 0
     (worker,) = host.workers()
     os.kill(worker["pid"], signal.SIGTERM)

@@ -229,7 +229,7 @@ def test_a_host_of_somebody_else_is_not_stopped_with_exit_status_7(open_director
             (host.run_dir / "control.sock").chmod(0)
         refused = run_unprivileged(*command, "--run-dir", str(host.run_dir))
         assert refused.returncode == 7
-        assert "belongs to somebody else" in refused.stderr
+        assert "belongs to another user" in refused.stderr
         assert host.status()["state"] == "running" if os.geteuid() == 0 else started.lives(host.pid)
         assert host.stop() == 0
 

@@ -1,4 +1,4 @@
-"""`reactorhost top` on a terminal: keys, sizes, a host that goes and comes back, and a terminal left as it was."""
+"""`reactorhost top`: its screen and keys, a host that ends and comes back, the restored terminal, batch mode."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def row_of(lines: list[str], text: str) -> str:
     return next(line for line in lines if text in line)
 
 
-# The picture.
+# The screen.
 
 
-def test_a_host_under_load_is_seen_with_its_minutes_before(live_host: Hosts) -> None:
+def test_a_host_under_load_is_shown_with_its_history(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     with Load(host.address()), host.connect() as client:
         assert answers(client)
@@ -65,7 +65,7 @@ def test_a_host_under_load_is_seen_with_its_minutes_before(live_host: Hosts) -> 
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(120, 40), (80, 24), (40, 10), (20, 3), (3, 2), (1, 1)])
-def test_any_size_is_filled_and_left(live_host: Hosts, columns: int, rows: int) -> None:
+def test_a_screen_of_any_size_is_filled_and_restored(live_host: Hosts, columns: int, rows: int) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host, columns=columns, rows=rows) as screen:
         lines = screen.until(lambda seen: seen[0].startswith("reactorhost"[: max(columns - 1, 0)]) and seen[0])
@@ -77,7 +77,7 @@ def test_any_size_is_filled_and_left(live_host: Hosts, columns: int, rows: int) 
         assert screen.is_restored()
 
 
-def test_another_size_is_filled_without_a_key(live_host: Hosts) -> None:
+def test_a_resized_screen_is_filled_without_a_key(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host) as screen:
         screen.until_text("HOOK CHAIN")
@@ -88,7 +88,7 @@ def test_another_size_is_filled_without_a_key(live_host: Hosts) -> None:
         assert "GEN" in row_of(screen.lines, "STATE")
 
 
-def test_without_utf8_it_is_drawn_in_ascii(live_host: Hosts) -> None:
+def test_without_utf8_the_screen_is_ascii(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host, environment={"LANG": "C"}) as screen:
         lines = screen.until_text("`- ", KEY_LINE)
@@ -97,7 +97,7 @@ def test_without_utf8_it_is_drawn_in_ascii(live_host: Hosts) -> None:
         screen.until_text("`- ")
 
 
-def test_without_colours_no_colour_is_written(live_host: Hosts) -> None:
+def test_no_colours_are_written_when_they_are_disabled(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     colours = re.compile(rb"\x1b\[[0-9;]*\b(?:3[0-7]|9[0-7]|38;)[0-9;]*m")
     with top(host) as screen:
@@ -112,7 +112,7 @@ def test_without_colours_no_colour_is_written(live_host: Hosts) -> None:
 # Keys.
 
 
-def test_every_page_and_the_selection(live_host: Hosts) -> None:
+def test_keys_select_pages_and_workers(live_host: Hosts) -> None:
     host = live_host("--plugin", "accesslog", "--plugin", "echo", "--workers", "2")
     first, second = (worker["pid"] for worker in host.workers())
     with host.connect() as client, top(host) as screen:
@@ -132,20 +132,20 @@ def test_every_page_and_the_selection(live_host: Hosts) -> None:
         screen.type("4")
         screen.until_text("worker 0", "host ready, 2 workers")
         screen.type("1\x1b[Hj\x1b[Bk\r")
-        screen.until_text(f"slot 0, pid {first}, generation 1", "last sign of life")
+        screen.until_text(f"slot 0, pid {first}, generation 1", "last turn")
         screen.type("\x1b[C")
         screen.until_text(f"slot 1, pid {second}, generation 1")
         screen.type("\r")
         screen.until_text("HOOK CHAIN")
 
 
-def test_the_keys_that_change_the_picture(live_host: Hosts) -> None:
+def test_keys_change_the_view(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     first, second = (str(worker["pid"]) for worker in host.workers())
     with top(host) as screen:
         screen.until_text("SLOT▼", "├─")
         screen.type("?")
-        screen.until_text("this help", "any key goes back")
+        screen.until_text("this help", "any key closes the help")
         screen.type("x>")
         screen.until_text("GEN▼")
         screen.type("<")
@@ -158,9 +158,9 @@ def test_the_keys_that_change_the_picture(live_host: Hosts) -> None:
         screen.type("/" + first)
         screen.until(lambda seen: not any(line.startswith(second) for line in seen), "the filter")
         screen.type("\r")
-        screen.until_text(f"filter: {first}  esc shows all")
+        screen.until_text(f"filter: {first}  esc: show all")
         screen.type("\x1b")
-        screen.until(lambda seen: any(line.startswith(second) for line in seen), "everybody again")
+        screen.until(lambda seen: any(line.startswith(second) for line in seen), "all workers again")
         screen.type(" ")
         screen.until_text("PAUSED")
         screen.type(" ")
@@ -172,10 +172,10 @@ def test_the_keys_that_change_the_picture(live_host: Hosts) -> None:
         screen.type("d7.5\r")
         screen.until_text("every 7.5s")
         screen.type("z")
-        screen.until_text("peaks start anew")
+        screen.until_text("peak reset")
 
 
-def test_paused_the_time_goes_on_and_the_workers_stay(live_host: Hosts) -> None:
+def test_pause_keeps_the_workers_and_updates_the_header(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host, "-d", "0.2") as screen:
         screen.until_text(KEY_LINE)
@@ -190,32 +190,34 @@ def test_paused_the_time_goes_on_and_the_workers_stay(live_host: Hosts) -> None:
             screen.until(lambda seen: row_of(seen, "total") != held, "the connection in the table")
 
 
-def test_reload_recycle_and_scale_after_a_yes(live_host: Hosts) -> None:
+def test_reload_recycle_and_scale_run_after_confirmation(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     with top(host, "-d", "0.2") as screen:
         screen.until_text(KEY_LINE)
         screen.type("R")
         screen.until_text(f"replace all 2 workers of pid {host.pid}, 0 connections open? y/n")
         screen.type("n")
-        screen.until_text("nothing was done")
+        screen.until_text("cancelled")
         screen.type("Ry")
         screen.until_text("reload: done, 2 workers replaced, generation 2")
         pid = host.workers()[0]["pid"]
-        # Until the old worker is gone it stands above its successor.
-        screen.until(lambda seen: row_of([*seen, "├─"], "├─").startswith(f"├─ {pid} "), "the new one in the first row")
+        # The old worker is shown above its successor until it has ended.
+        screen.until(
+            lambda seen: row_of([*seen, "├─"], "├─").startswith(f"├─ {pid} "), "the new worker in the first row"
+        )
         screen.type("jjK")
         screen.until_text(f"replace worker 0 (pid {pid}), 0 connections open? y/n")
         screen.type("y")
         screen.until_text("recycle: done")
         host.until(lambda status: pid not in [worker["pid"] for worker in status["workers"]])
         screen.type("+")
-        screen.until_text("2 workers, make it 3")
+        screen.until_text("scale from 2 to 3 workers")
         screen.type("y")
         screen.until_text("scale: done, 3 workers ready")
         assert len(host.workers()) == 3
         screen.until_text("3/3 ready")
         screen.type("-")
-        screen.until_text("3 workers, make it 2; the last one drains: worker 2 (pid ")
+        screen.until_text("scale from 3 to 2 workers; to be drained: worker 2 (pid ")
         screen.type("y")
         screen.until_text("scale: done, 2 workers ready")
 
@@ -232,7 +234,7 @@ def test_read_only_changes_nothing(live_host: Hosts) -> None:
     assert [worker["pid"] for worker in host.workers()] == pids
 
 
-def test_a_worker_that_drains_and_a_slot_in_back_off_are_words(
+def test_a_draining_worker_and_a_slot_in_back_off_are_shown(
     live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str], tmp_path: Path
 ) -> None:
     expected_errors += ["worker_crashed", "worker_not_booted"]
@@ -247,17 +249,17 @@ def test_a_worker_that_drains_and_a_slot_in_back_off_are_words(
         assert answers(client)
         cause.touch()
         os.kill(host.workers()[1]["pid"], signal.SIGKILL)
-        screen.until_text("backoff", "next try in ", "worker 1 ")
+        screen.until_text("backoff", "retry in ", "worker 1 ")
         cause.unlink()
         screen.until_text("2/2 ready")
         assert host.command("reload").returncode == 0
         screen.until_text("draining")
 
 
-# The host goes and comes back.
+# The host ends and comes back.
 
 
-def test_a_host_that_goes_leaves_its_picture_and_comes_back(live_host: Hosts) -> None:
+def test_the_last_frame_of_a_stopped_host_stays_until_the_host_is_back(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host) as screen:
         screen.until_text(KEY_LINE)
@@ -274,7 +276,7 @@ def test_a_host_that_goes_leaves_its_picture_and_comes_back(live_host: Hosts) ->
         assert screen.wait() == 0
 
 
-def test_a_master_that_does_not_answer_keeps_no_key_waiting(live_host: Hosts) -> None:
+def test_keys_work_while_the_master_is_stopped(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host, "-d", "0.2") as screen:
         screen.until_text(KEY_LINE)
@@ -291,14 +293,14 @@ def test_a_master_that_does_not_answer_keeps_no_key_waiting(live_host: Hosts) ->
         assert screen.wait() == 0
 
 
-def test_without_a_host_it_says_so_and_leaves_with_5(tmp_path: Path) -> None:
+def test_top_without_a_host_exits_with_status_5(tmp_path: Path) -> None:
     with ScreenProgram(reactorhost("top", "--run-dir", str(tmp_path / "none"))) as screen:
         assert screen.wait() == 5
         assert "no host" in "".join(screen.lines)
         assert ENTER not in screen.written
 
 
-# The terminal afterwards.
+# The terminal is restored.
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,7 @@ def test_without_a_host_it_says_so_and_leaves_with_5(tmp_path: Path) -> None:
         (None, signal.SIGINT, 0),
     ],
 )
-def test_the_terminal_is_as_it_was(
+def test_the_terminal_is_restored_after_keys_and_signals(
     live_host: Hosts, keys: bytes | None, number: signal.Signals | None, status: int
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
@@ -326,22 +328,22 @@ def test_the_terminal_is_as_it_was(
         assert screen.is_restored()
 
 
-def test_the_terminal_is_as_it_was_after_a_failure_in_drawing(live_host: Hosts) -> None:
+def test_the_terminal_is_restored_after_an_exception(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     program = (
-        "import sys\nfrom reactorhost.dashboard.live import live_view as live\nrender, calls = live.render, []\n"
+        "import sys\nfrom reactorhost.dashboard.live import live_view\nrender, calls = live_view.render, []\n"
         "def broken(*arguments):\n    calls.append(1)\n"
-        "    if len(calls) > 2: raise ZeroDivisionError('drawn badly')\n    return render(*arguments)\n"
-        "live.render = broken\nfrom reactorhost.cli import main\n"
+        "    if len(calls) > 2: raise ZeroDivisionError('cannot draw')\n    return render(*arguments)\n"
+        "live_view.render = broken\nfrom reactorhost.cli import main\n"
         f"main(['top', '-d', '0.1', '--run-dir', {str(host.run_dir)!r}])"
     )
     with ScreenProgram([sys.executable, "-c", program]) as screen:
         assert screen.wait() == 1
         assert screen.is_restored()
-        assert screen.written.rfind(b"drawn badly") > screen.written.rfind(LEAVE)
+        assert screen.written.rfind(b"cannot draw") > screen.written.rfind(LEAVE)
 
 
-def test_a_terminal_that_goes_away_ends_it(live_host: Hosts) -> None:
+def test_top_ends_when_the_terminal_hangs_up(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host) as screen:
         screen.until_text(KEY_LINE)
@@ -354,11 +356,12 @@ def state_of(pid: int) -> str:
 
 
 @pytest.mark.parametrize("suspend", [b"\x1a", None])
-def test_control_z_gives_the_terminal_back_and_continuing_takes_it_again(
+def test_the_terminal_is_restored_while_top_is_suspended(
     live_host: Hosts, suspend: bytes | None, tmp_path: Path
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
-    # Stopping is only for a process whose group has somebody in its session to continue it, such as a shell.
+    # The kernel ignores SIGTSTP in an orphaned process group, so the group needs a parent in another group of the same
+    # session, as under a shell.
     arguments = reactorhost("top", "--run-dir", str(host.run_dir))
     pid_file = tmp_path / "pid"
     program = (
@@ -393,7 +396,7 @@ def test_control_z_gives_the_terminal_back_and_continuing_takes_it_again(
 # Without a terminal.
 
 
-def test_once_is_a_plain_table(live_host: Hosts) -> None:
+def test_once_prints_plain_tables(live_host: Hosts) -> None:
     host = live_host("--plugin", "accesslog", "--plugin", "echo", "--workers", "2")
     shown = host.command("top", "--once")
     assert (shown.returncode, shown.stderr) == (0, "")
@@ -405,13 +408,13 @@ def test_once_is_a_plain_table(live_host: Hosts) -> None:
     assert f" {host.workers()[0]['pid']} " not in chosen.stdout
 
 
-def test_once_in_json_is_the_document(live_host: Hosts) -> None:
+def test_once_prints_the_document_in_json(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     shown = json.loads(host.command("top", "--once", "--json").stdout)
     assert set(shown) == set(host.status())
 
 
-def test_without_a_terminal_lines_come_by_themselves(live_host: Hosts) -> None:
+def test_without_a_terminal_batch_lines_are_printed(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     shown = host.command("top", "-d", "0.1", "-n", "21")
     assert (shown.returncode, shown.stderr) == (0, "")
@@ -423,14 +426,14 @@ def test_without_a_terminal_lines_come_by_themselves(live_host: Hosts) -> None:
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": ""}])
-def test_a_dumb_terminal_gets_lines(live_host: Hosts, environment: dict[str, str]) -> None:
+def test_on_a_dumb_terminal_batch_lines_are_printed(live_host: Hosts, environment: dict[str, str]) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host, "-n", "2", "-d", "0.1", environment=environment) as screen:
         assert screen.wait() == 0
         assert b"\x1b" not in screen.written
 
 
-def test_force_color_makes_no_terminal_of_a_pipe(live_host: Hosts) -> None:
+def test_force_color_does_not_make_a_pipe_a_terminal(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     shown = run(
         "top", "-n", "1", "--run-dir", str(host.run_dir), environment={"FORCE_COLOR": "1", "TERM": "xterm-256color"}
@@ -439,7 +442,7 @@ def test_force_color_makes_no_terminal_of_a_pipe(live_host: Hosts) -> None:
     assert "\x1b[?" not in shown.stdout
 
 
-def test_json_lines_are_documents(live_host: Hosts) -> None:
+def test_json_lines_are_status_documents(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     shown = host.command("top", "--json", "-n", "2", "-d", "0.1")
     made = [json.loads(line) for line in shown.stdout.splitlines()]
@@ -448,7 +451,7 @@ def test_json_lines_are_documents(live_host: Hosts) -> None:
     assert (made[0]["history"] is None, made[1]["history"] is None) == (False, True)
 
 
-def test_lines_go_on_when_the_host_comes_back(live_host: Hosts, tmp_path: Path) -> None:
+def test_batch_lines_continue_when_the_host_is_back(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     recording = tmp_path / "recording"
     with ScreenProgram(
@@ -456,7 +459,7 @@ def test_lines_go_on_when_the_host_comes_back(live_host: Hosts, tmp_path: Path) 
     ) as screen:
         screen.until_text("1/1")
         assert host.stop() == 0
-        screen.until_text("the host is gone, looking for it again")
+        screen.until_text("the host is gone, trying to reconnect")
         host.process.stdout.close()  # type: ignore[union-attr]  # it is a pipe
         host.start()
         screen.until(lambda seen: "1/1" in "".join(seen).partition("the host is back")[2], "a line after it")
@@ -466,7 +469,7 @@ def test_lines_go_on_when_the_host_comes_back(live_host: Hosts, tmp_path: Path) 
     assert len(pids) == 2
 
 
-def test_a_host_that_is_gone_ends_once_with_a_failure(tmp_path: Path) -> None:
+def test_once_and_batch_without_a_host_exit_with_status_5(tmp_path: Path) -> None:
     assert run("top", "--once", "--run-dir", str(tmp_path / "none")).returncode == 5
     assert run("top", "-n", "1", "--run-dir", str(tmp_path / "none")).returncode == 5
 
@@ -475,7 +478,7 @@ def test_a_host_that_is_gone_ends_once_with_a_failure(tmp_path: Path) -> None:
     ("arguments", "hint"),
     [(("--columns", "cpuu"), "did you mean 'cpu'?"), (("--sort", "lagg"), "did you mean 'lag'?"), (("-n", "0"), "")],
 )
-def test_what_is_given_wrong_is_said_with_2(tmp_path: Path, arguments: tuple[str, ...], hint: str) -> None:
+def test_a_wrong_option_exits_with_status_2_and_a_hint(tmp_path: Path, arguments: tuple[str, ...], hint: str) -> None:
     ended = run("top", *arguments, "--run-dir", str(tmp_path))
     assert ended.returncode == 2
     assert hint in ended.stderr
@@ -484,7 +487,7 @@ def test_what_is_given_wrong_is_said_with_2(tmp_path: Path, arguments: tuple[str
 # Recordings.
 
 
-def test_what_was_recorded_is_played(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_recording_is_played(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     recording = str(tmp_path / "recording")
     assert host.command("top", "-n", "3", "-d", "0.2", "--record", recording).returncode == 0
@@ -504,7 +507,7 @@ def test_what_was_recorded_is_played(live_host: Hosts, tmp_path: Path) -> None:
         assert screen.wait() == 0
 
 
-def test_the_speed_of_a_recording_is_kept(tmp_path: Path) -> None:
+def test_a_recording_is_played_at_the_requested_speed(tmp_path: Path) -> None:
     recording = tmp_path / "recording"
     made = document(2, history=history())
     recording.write_text("".join(json.dumps({"at": at, "document": made}) + "\n" for at in (0.0, 1.0, 2.0)))
@@ -515,7 +518,7 @@ def test_the_speed_of_a_recording_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{}\n", "nonsense\n", '{"at": 0, "document": {"schema": 99}}\n'])
-def test_what_is_no_recording_is_said_with_its_line(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_recording_is_rejected_with_its_line(tmp_path: Path, content: str) -> None:
     recording = tmp_path / "recording"
     recording.write_text(content)
     ended = run("top", "--replay", str(recording))
@@ -523,7 +526,7 @@ def test_what_is_no_recording_is_said_with_its_line(tmp_path: Path, content: str
     assert f"where: {recording}:1" in ended.stderr
 
 
-def test_a_place_that_cannot_be_written_to_is_said_before_anything_is_shown(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_written_fails_before_any_output(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     ended = host.command("top", "-n", "1", "--record", str(tmp_path / "none" / "recording"))
     assert ended.returncode == 1
@@ -531,19 +534,19 @@ def test_a_place_that_cannot_be_written_to_is_said_before_anything_is_shown(live
     assert ended.stdout == ""
 
 
-# Readers that behave badly are nothing to the host.
+# Clients of the control socket that do not read.
 
 
-def test_a_reader_that_does_not_read_and_one_that_vanishes_do_not_disturb_the_host(live_host: Hosts) -> None:
+def test_clients_that_do_not_read_or_vanish_do_not_disturb_the_host(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     path = str(host.run_dir / "control.sock")
-    question = b'{"verb": "status", "history": true}\n'
+    request = b'{"verb": "status", "history": true}\n'
     with socket.socket(socket.AF_UNIX) as slow, host.connect() as client, top(host, "-d", "0.2") as screen:
         slow.connect(path)
-        slow.sendall(question * 200)
+        slow.sendall(request * 200)
         with socket.socket(socket.AF_UNIX) as vanishing:
             vanishing.connect(path)
-            vanishing.sendall(question * 20)
+            vanishing.sendall(request * 20)
         assert answers(client)
         screen.until_text(KEY_LINE, "1/1 ready")
         host.until(lambda found: found["totals"]["connections"] == 1)
@@ -553,7 +556,7 @@ def test_a_reader_that_does_not_read_and_one_that_vanishes_do_not_disturb_the_ho
 # Progress of other commands.
 
 
-def test_reload_and_stop_show_a_bar_on_a_terminal_and_leave_nothing_of_it(live_host: Hosts) -> None:
+def test_reload_and_stop_show_a_bar_on_a_terminal_and_erase_it(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "30s")
     with ScreenProgram(reactorhost("reload", "--run-dir", str(host.run_dir))) as screen:
         assert screen.wait() == 0
@@ -569,7 +572,7 @@ def test_reload_and_stop_show_a_bar_on_a_terminal_and_leave_nothing_of_it(live_h
             assert [line for line in screen.lines if line] == ["default stopped"]
 
 
-def test_reload_shows_plain_lines_elsewhere(live_host: Hosts) -> None:
+def test_reload_prints_plain_lines_without_a_terminal(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     lines = host.command("reload").stdout.splitlines()
     assert [bool(re.match(r"slot \d: pid \d+ -> \d+ ready \(\d of 2\)$", line)) for line in lines] == [

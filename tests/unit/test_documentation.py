@@ -18,7 +18,7 @@ from reactorhost import CloseReason, Connection, Worker, errors
 from reactorhost.api import hookspecs
 from reactorhost.api.connection import Transport
 from reactorhost.api.hookspecs import PROJECT, Option
-from reactorhost.cli.app import COMMANDS
+from reactorhost.cli.command_table import COMMANDS
 from reactorhost.config.settings import TABLE, Setting
 from reactorhost.ipc import status
 from reactorhost.master.admin.commands import AdminCommands

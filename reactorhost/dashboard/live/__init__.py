@@ -1,1 +1,1 @@
-"""Draw the live view and handle its keys."""
+"""The live view: its screen, its keys and its loop."""

@@ -1,62 +1,58 @@
-"""A frame of the live view: what stands in every line of the screen, for any size from one cell up."""
+"""The frame of the live view: every line of the screen, for any size from one cell up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from reactorhost.dashboard.live.foot import foot, help_page, notice
+from reactorhost.dashboard.live.footer import footer, help_page
 from reactorhost.dashboard.live.header import header
-from reactorhost.dashboard.live.pages import (
-    connections_page,
-    event_line,
-    events_page,
-    hook_chain,
-    plugins_page,
-    worker_page,
-)
-from reactorhost.dashboard.live.worker_table import needed_height, worker_table
+from reactorhost.dashboard.live.pages import connections_page, events_page, plugins_page, worker_page
 from reactorhost.dashboard.model.snapshot import Snapshot
-from reactorhost.dashboard.model.view import Overlay, Page, Size, View
-from reactorhost.dashboard.text.line import EMPTY, Line, cut, in_ascii, line, restyled
+from reactorhost.dashboard.model.view import Overlay, Page, View
+from reactorhost.dashboard.tables.event_line import event_line
+from reactorhost.dashboard.tables.plugin_table import hook_chain
+from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text.line import EMPTY, Frame, Line, Size, cut, in_ascii, line, restyled
 from reactorhost.ipc.status import StatusDocument
 
-Frame = tuple[Line, ...]
-
-_ROOMY = 16
-"""From so many rows on there is room for empty lines and events."""
+# The least number of rows for a header of three lines, and for empty lines and events.
 _THREE_LINE_HEADER = 10
+_ROOMY = 16
+# What is left of them for the page: without the header, the empty line below it, and the footer.
+_ROOMY_PAGE = _ROOMY - 5
 _LEAST_EVENTS = 3
 _CHAIN_FROM_WIDTH = 100
 
 
 def render(snapshot: Snapshot, view: View, size: Size) -> Frame:
-    """Return exactly as many lines as the screen has rows, none wider than it."""
+    """Return one line for each row of the screen, none of them wider than the screen."""
     rows = size.rows
+    # On a screen of one or two rows the footer is shown only while the user has to answer something.
     prompted = view.overlay in (Overlay.CONFIRM, Overlay.FILTER, Overlay.INTERVAL)
-    foot_rows = 1 if rows >= 3 or prompted else 0
-    head = header(snapshot, view, size.columns, min(rows - foot_rows, 3 if rows >= _THREE_LINE_HEADER else 1))
+    footer_rows = 1 if rows >= 3 or prompted else 0
+    head = header(snapshot, view, size.columns, min(rows - footer_rows, 3 if rows >= _THREE_LINE_HEADER else 1))
     if rows >= _ROOMY:
         head.append(EMPTY)
-    room = rows - foot_rows - len(head)
+    room = rows - footer_rows - len(head)
     body = _body(snapshot, view, size.columns, room)[: max(room, 0)]
     lines = [*head, *body, *[EMPTY] * (room - len(body))]
-    if foot_rows:
-        lines.append(foot(snapshot, view, size.columns))
+    if footer_rows:
+        lines.append(footer(snapshot, view, size.columns))
     return _finished(snapshot, view, size, lines)
 
 
 def waiting(text: str, view: View, size: Size) -> Frame:
-    """Return the frame that is shown before anything is known."""
+    """Return the frame before the first document: one line of text."""
     lines = [cut(line((text, "dim")), size.columns), *[EMPTY] * (size.rows - 1)]
     return tuple(in_ascii(each) for each in lines) if view.ascii else tuple(lines)
 
 
 def _finished(snapshot: Snapshot, view: View, size: Size, lines: list[Line]) -> Frame:
-    # Nothing above promises more than to cut what it wrote for a width of a few cells at least.
-    made = [cut(each, size.columns) for each in lines[: size.rows]]
+    # The tables assume a width of a few cells. On a narrower screen their lines are cut here.
+    shown = [cut(each, size.columns) for each in lines[: size.rows]]
     if snapshot.link.lost_seconds is not None:
-        made[1:] = [restyled(each, "dim") for each in made[1:]]
-    return tuple(in_ascii(each) for each in made) if view.ascii else tuple(made)
+        shown[1:] = [restyled(each, "dim") for each in shown[1:]]
+    return tuple(in_ascii(each) for each in shown) if view.ascii else tuple(shown)
 
 
 def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
@@ -66,14 +62,15 @@ def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]
 
 
 def _workers(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    """Return the table; below it, if there is room, the hook chain and events."""
-    if height < _ROOMY - 5:
+    """Return the worker table and, as far as they fit below it, the hook chain and events."""
+    if height < _ROOMY_PAGE:
         return worker_table(snapshot, view, width, height)
     needed = needed_height(snapshot, view)
     events = min(_LEAST_EVENTS, len(snapshot.body["events"]))
     events_rows = events + 2 if events else 0
     chain = _chain(snapshot.body, width) if width >= _CHAIN_FROM_WIDTH else []
     if needed + events_rows + len(chain) > height:
+        # Events matter more: they name what goes wrong.
         chain = []
     table = worker_table(snapshot, view, width, min(needed, height - events_rows))
     room = height - len(table) - len(chain)
@@ -85,7 +82,7 @@ def _chain(document: StatusDocument, width: int) -> list[Line]:
 
 
 def _events(document: StatusDocument, width: int, room: int) -> list[Line]:
-    """Return the last events under a heading; the rest of the room stays empty."""
+    """Return the last events under a heading."""
     events = document["events"][-max(room - 2, 0) :] if room > 2 else []
     if not events:
         return []
@@ -99,5 +96,3 @@ _PAGES: Mapping[Page, Callable[[Snapshot, View, int, int], list[Line]]] = {
     Page.EVENTS: events_page,
     Page.WORKER: worker_page,
 }
-
-__all__ = ["Frame", "notice", "render", "waiting"]

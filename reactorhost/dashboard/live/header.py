@@ -1,14 +1,13 @@
-"""The header: which host this is and how it does, in three lines or in one."""
+"""The header: the identity and the load of the host, in three lines or in one."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.figures import amount, number, rate, uptime
 from reactorhost.dashboard.text.line import Line, Piece, clean, cut, line, spread, width_of
+from reactorhost.dashboard.text.quantities import amount, clock, number, rate, uptime
 from reactorhost.dashboard.text.sparkline import sparkline
 from reactorhost.ipc.status import ListenerStatus, StatusDocument
 
@@ -16,10 +15,12 @@ _LABEL = 14
 _NARROWEST_SPARKLINE = 20
 _SILENT_SECONDS = 3
 _CLOCK_FROM_WIDTH = 30
+_INTERVAL_FROM_WIDTH = 100
+_VERSION_RANK = 7
 
 
 def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    """Return the header, cut to `height` lines."""
+    """Return the header in at most `height` lines: three, or the title only."""
     document = snapshot.document
     now = _clock(snapshot, view, width)
     title = spread(_title(document, width - width_of(now) - 2), now, width)
@@ -30,34 +31,18 @@ def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line
     return [title, *_trends(snapshot, _cells(upper), _cells(lower), width)]
 
 
-def clock(seconds: float) -> str:
-    """Return the time of day, here, of a Unix time."""
-    return time.strftime("%H:%M:%S", time.localtime(seconds))
-
-
-def chain_of(document: StatusDocument) -> str:
-    """Return the plugins of every service in calling order."""
-    chains = [" > ".join(plugin["name"] for plugin in service["plugins"]) for service in document["services"]]
-    return ", ".join(dict.fromkeys(chains))
-
-
-def addresses_of(document: StatusDocument) -> str:
-    """Return the addresses of every service."""
-    return " ".join(address for service in document["services"] for address in service["addresses"])
-
-
 # The title.
 
 
 def _title(document: StatusDocument, width: int) -> Line:
-    """Return the parts for which there is room; the least needed are left out first."""
+    """Return the parts that fit, in order; the part of the highest rank is dropped first."""
     ready, wanted = document["workers_ready"], document["workers_wanted"]
     name = "reactorhost" if document["name"] == "default" else f"reactorhost {document['name']}"
     parts: list[tuple[int, Line]] = [
         (0, line((name, "bold"))),
-        (7, line((document["version"], "dim"))),
-        (3, line(addresses_of(document))),
-        (5, line(chain_of(document))),
+        (_VERSION_RANK, line((document["version"], "dim"))),
+        (3, line(_addresses(document))),
+        (5, line(_chains(document))),
         (6, line(f"gen {document['generation']}")),
         (1, line((f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"))),
         (4, line(f"up {uptime(document['uptime_seconds'])}")),
@@ -71,11 +56,20 @@ def _title(document: StatusDocument, width: int) -> Line:
     return _joined(parts)
 
 
+def _addresses(document: StatusDocument) -> str:
+    return " ".join(address for service in document["services"] for address in service["addresses"])
+
+
+def _chains(document: StatusDocument) -> str:
+    chains = [" > ".join(plugin["name"] for plugin in service["plugins"]) for service in document["services"]]
+    return ", ".join(dict.fromkeys(chains))
+
+
 def _joined(parts: Sequence[tuple[int, Line]]) -> Line:
     pieces: list[Piece] = []
     for rank, part in parts:
         if pieces:
-            pieces.append((" ", "") if rank == 7 else (" · ", "dim"))
+            pieces.append((" ", "") if rank == _VERSION_RANK else (" · ", "dim"))
         pieces += part
     return tuple(pieces)
 
@@ -91,25 +85,26 @@ def _clock(snapshot: Snapshot, view: View, width: int) -> Line:
     if width < _CLOCK_FROM_WIDTH:
         return line(*pieces[:1])
     pieces.append((now, ""))
-    if width >= 100:
+    if width >= _INTERVAL_FROM_WIDTH:
         pieces.append((" " + (clean(link.source) or f"every {view.interval_seconds:g}s"), "dim"))
     return line(*pieces)
 
 
-# The trends and the figures beside them: (label, figure, cells for the figure, style).
+# The trends and the values beside them: (label, value, cells for the value, style). A value has a fixed number of
+# cells, so that its neighbours stay in place when it changes.
 
-Figure = tuple[str, str, int, str]
+Value = tuple[str, str, int, str]
 
 
-def _connections(document: StatusDocument) -> list[Figure]:
+def _connections(document: StatusDocument) -> list[Value]:
     limit = number(document["max_connections"])
     now = document["totals"]["connections"]
     style = "yellow" if document["max_connections"] and now >= 0.9 * document["max_connections"] else ""
     return [("conns ", f"{number(now)}/{limit}", 2 * len(limit) + 1, style)]
 
 
-def _queue(document: StatusDocument) -> list[Figure]:
-    """Return how full the fullest accept queue is."""
+def _queue(document: StatusDocument) -> list[Value]:
+    """Return the length of the fullest accept queue."""
     fullest = max(document["listeners"], key=_fill, default=None)
     if fullest is None or fullest["depth"] is None or fullest["limit"] is None:
         return [("accept queue ", "-", 9, "dim")]
@@ -122,23 +117,23 @@ def _fill(listener: ListenerStatus) -> float:
     return (listener["depth"] or 0) / (listener["limit"] or 1)
 
 
-def _flows(document: StatusDocument) -> list[Figure]:
+def _flows(document: StatusDocument) -> list[Value]:
     rates = document["rates"]
     drops = [listener["dropped"] for listener in document["listeners"] if listener["dropped"] is not None]
     errors = rate(rates["hook_errors"])
-    figures: list[Figure] = [
+    values: list[Value] = [
         ("err ", f"{errors}/s", 7, "" if errors == "0" else "bold red"),
         ("accepts ", f"{rate(rates['accepted'])}/s", 7, ""),
         ("refused ", rate(rates["refused"]), 5, "yellow" if rates["refused"] >= 0.95 else ""),
     ]
     if any(drops):
-        # These the kernel refused, since the start.
-        figures.append(("dropped ", number(sum(drops)), 7, "yellow"))
-    return figures
+        # Dropped by the kernel because an accept queue was full, since the start.
+        values.append(("dropped ", number(sum(drops)), 7, "yellow"))
+    return values
 
 
-def _cells(figures: Sequence[Figure]) -> list[Line]:
-    return [line((label, "dim"), (figure.ljust(cells), style)) for label, figure, cells, style in figures]
+def _cells(values: Sequence[Value]) -> list[Line]:
+    return [line((label, "dim"), (value.ljust(cells), style)) for label, value, cells, style in values]
 
 
 def _trends(snapshot: Snapshot, upper: list[Line], lower: list[Line], width: int) -> list[Line]:
@@ -151,17 +146,17 @@ def _trends(snapshot: Snapshot, upper: list[Line], lower: list[Line], width: int
     ]
 
 
-def _trend(label: str, figure: str, bars: str, beside: Line, width: int) -> Line:
-    left = line((f"{label:<6} ", "dim"), (f"{figure:>6} ", "bold"), (bars, "green"))
+def _trend(label: str, value: str, bars: str, beside: Line, width: int) -> Line:
+    left = line((f"{label:<6} ", "dim"), (f"{value:>6} ", "bold"), (bars, "green"))
     return cut((*left, *beside), width)
 
 
-def _beside(figures: list[Line], width: int) -> Line:
-    """Return as many figures as leave room for a sparkline."""
+def _beside(values: list[Line], width: int) -> Line:
+    """Return as many values as leave room for a sparkline."""
     pieces: list[Piece] = []
     bars = min(_NARROWEST_SPARKLINE, width // 4)
-    for figure in figures:
-        if _LABEL + bars + width_of(pieces) + 2 + width_of(figure) > width:
+    for value in values:
+        if _LABEL + bars + width_of(pieces) + 2 + width_of(value) > width:
             break
-        pieces += [("  ", ""), *figure]
+        pieces += [("  ", ""), *value]
     return tuple(pieces)

@@ -1,26 +1,38 @@
-"""The keys: how each changes the view, and what it asks for. Nothing here acts."""
+"""The keys: how each changes the view, and what it requests. Pure: the loop carries requests out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from reactorhost.dashboard.live.columns import BY_NAME, chosen
-from reactorhost.dashboard.live.questions import QUESTIONS
-from reactorhost.dashboard.live.rows import current, selectable
+from reactorhost.dashboard.live.confirmations import CONFIRMATIONS
 from reactorhost.dashboard.model.snapshot import Snapshot
-from reactorhost.dashboard.model.view import FASTEST_SECONDS, SLOWEST_SECONDS, Act, Overlay, Page, Request, View
+from reactorhost.dashboard.model.view import (
+    FASTEST_SECONDS,
+    SLOWEST_SECONDS,
+    Overlay,
+    Page,
+    Request,
+    View,
+    ViewAction,
+)
+from reactorhost.dashboard.tables.columns import BY_NAME, columns_named
+from reactorhost.dashboard.tables.rows import current, selectable
 
 _FAST_SECONDS = 0.2
 _PAGE_ROWS = 10
-_ALWAYS: Mapping[str, Act] = {"ctrl-c": Act.QUIT, "ctrl-z": Act.SUSPEND, "ctrl-l": Act.REDRAW}
+_ALWAYS: Mapping[str, ViewAction] = {
+    "ctrl-c": ViewAction.QUIT,
+    "ctrl-z": ViewAction.SUSPEND,
+    "ctrl-l": ViewAction.REDRAW,
+}
 _LONGEST_TYPED = 60
 
-Answer = tuple[View, Request | None]
+Result = tuple[View, Request | None]
 
 
-def press(view: View, key: str, snapshot: Snapshot | None) -> Answer:
-    """Return the view after a key, and what it asks for. Without a snapshot there is nothing yet to choose from."""
+def press(view: View, key: str, snapshot: Snapshot | None) -> Result:
+    """Return the view after a key, and what the key requests; `snapshot` is None before the first document."""
     if key in _ALWAYS:
         return view, _ALWAYS[key]
     view = replace(view, notice="")
@@ -30,70 +42,70 @@ def press(view: View, key: str, snapshot: Snapshot | None) -> Answer:
         case Overlay.FILTER | Overlay.INTERVAL:
             return _type(view, key), None
         case Overlay.HELP:
-            return (view, Act.QUIT) if key == "q" else (replace(view, overlay=Overlay.NONE), None)
+            return (view, ViewAction.QUIT) if key == "q" else (replace(view, overlay=Overlay.NONE), None)
         case Overlay.NONE:
             return _on_page(view, key, snapshot)
 
 
-def _on_page(view: View, key: str, snapshot: Snapshot | None) -> Answer:
+def _on_page(view: View, key: str, snapshot: Snapshot | None) -> Result:
     if key == "q":
-        return view, Act.QUIT
+        return view, ViewAction.QUIT
     if key == "z":
-        return replace(view, notice="peaks start anew"), Act.RESET_PEAKS
+        return replace(view, notice="peak reset"), ViewAction.RESET_PEAKS
     if key in _CHANGES:
         return _CHANGES[key](view), None
     if snapshot is not None:
         if key in _MOVES:
             return _MOVES[key](view, snapshot), None
-        if key in QUESTIONS and not view.read_only:
-            return QUESTIONS[key](view, snapshot), None
+        if key in CONFIRMATIONS and not view.read_only:
+            return CONFIRMATIONS[key](view, snapshot), None
     return view, None
 
 
 # Prompts.
 
 
-def _confirm(view: View, key: str) -> Answer:
+def _confirm(view: View, key: str) -> Result:
     pending, view = view.pending, replace(view, overlay=Overlay.NONE, pending=None)
     if key in ("y", "Y"):
         return view, pending
-    return replace(view, notice="nothing was done"), None
+    return replace(view, notice="cancelled"), None
 
 
 def _type(view: View, key: str) -> View:
     if key == "esc":
         return replace(view, overlay=Overlay.NONE, typed="")
     if key == "enter":
-        return _filtered(view) if view.overlay is Overlay.FILTER else _timed(view)
-    letter = " " if key == "space" else key
+        return _with_filter(view) if view.overlay is Overlay.FILTER else _with_interval(view)
+    character = " " if key == "space" else key
     if key == "backspace":
         typed = view.typed[:-1]
     elif key == "ctrl-u":
         typed = ""
-    elif len(letter) == 1 and len(view.typed) < _LONGEST_TYPED:
-        typed = view.typed + letter
+    elif len(character) == 1 and len(view.typed) < _LONGEST_TYPED:
+        typed = view.typed + character
     else:
         return view
-    # A filter works while it is typed.
+    # The filter takes effect while it is typed.
     return replace(view, typed=typed, filter=typed if view.overlay is Overlay.FILTER else view.filter)
 
 
-def _filtered(view: View) -> View:
+def _with_filter(view: View) -> View:
     return replace(view, overlay=Overlay.NONE, filter=view.typed, typed="", scroll=0)
 
 
-def _timed(view: View) -> View:
+def _with_interval(view: View) -> View:
     typed, view = view.typed, replace(view, overlay=Overlay.NONE, typed="")
     try:
         seconds = float(typed)
     except ValueError:
-        return replace(view, notice=f"{typed!r} is no number of seconds")
+        return replace(view, notice=f"{typed!r} is not a number of seconds")
     if not FASTEST_SECONDS <= seconds <= SLOWEST_SECONDS:
-        return replace(view, notice=f"an interval is {FASTEST_SECONDS:g} to {SLOWEST_SECONDS:g} seconds")
+        return replace(view, notice=f"the interval is {FASTEST_SECONDS:g} to {SLOWEST_SECONDS:g} seconds")
     return replace(view, interval_seconds=seconds, before_fast=None)
 
 
-# What changes the view.
+# Keys that need no snapshot.
 
 
 def _show(page: Page) -> Callable[[View], View]:
@@ -108,7 +120,7 @@ def _back(view: View) -> View:
 
 def _sort_by(step: int) -> Callable[[View], View]:
     def change(view: View) -> View:
-        names = [column.name for column in chosen(view.columns)]
+        names = [column.name for column in columns_named(view.columns)]
         at = names.index(view.sort) if view.sort in names else 0
         return _sorted(replace(view, sort=names[(at + step) % len(names)], inverted=False))
 
@@ -154,14 +166,14 @@ _CHANGES: Mapping[str, Callable[[View], View]] = {
 }
 
 
-# What moves through the host.
+# Keys that move through the rows of a snapshot.
 
 
 def _move(steps: int) -> Callable[[View, Snapshot], View]:
     def change(view: View, snapshot: Snapshot) -> View:
         if view.page is Page.WORKERS:
             return _select(view, snapshot, steps)
-        # The log stands on its newest line: up leads away from there.
+        # The page of events shows the newest at the bottom, and scrolls upwards from there.
         scroll = view.scroll - steps if view.page is Page.EVENTS else view.scroll + steps
         return replace(view, scroll=max(0, min(scroll, _last_row(view, snapshot))))
 
@@ -169,7 +181,7 @@ def _move(steps: int) -> Callable[[View, Snapshot], View]:
 
 
 def _sideways(step: int) -> Callable[[View, Snapshot], View]:
-    """Go to the neighbour without leaving the page."""
+    """Select the previous or next worker without leaving the page."""
 
     def change(view: View, snapshot: Snapshot) -> View:
         if view.page in (Page.WORKERS, Page.CONNECTIONS, Page.WORKER):
@@ -182,7 +194,7 @@ def _sideways(step: int) -> Callable[[View, Snapshot], View]:
 def _select(view: View, snapshot: Snapshot, steps: int) -> View:
     pids = selectable(snapshot, view)
     pid = current(snapshot, view)
-    # From nowhere the first step leads to the first row, or back to the last.
+    # Without a selection, the first step down selects the first row, the first step up the last one.
     at = pids.index(pid) + steps if pid in pids else steps - 1 if steps > 0 else len(pids) + steps
     return _selected(view, snapshot, pids[max(0, min(at, len(pids) - 1))])
 
@@ -210,15 +222,16 @@ def _detail(view: View, snapshot: Snapshot) -> View:
 
 
 def _connections_of(view: View, snapshot: Snapshot) -> View:
-    """Show the connections of the selected worker, or of the first one."""
+    """Show the connections of the selected worker, or of the first worker if none is selected."""
     view = replace(view, page=Page.CONNECTIONS, scroll=0)
     if snapshot.process(current(snapshot, view)) is not None or not snapshot.workers:
         return view
+    # The first selectable process is the master, which has no connections.
     pids = selectable(snapshot, view)
     return _selected(view, snapshot, pids[1] if len(pids) > 1 else snapshot.workers[0]["pid"])
 
 
-_ALL = 1_000_000
+_ALL_ROWS = 1_000_000
 _MOVES: Mapping[str, Callable[[View, Snapshot], View]] = {
     "up": _move(-1),
     "k": _move(-1),
@@ -226,8 +239,8 @@ _MOVES: Mapping[str, Callable[[View, Snapshot], View]] = {
     "j": _move(1),
     "page up": _move(-_PAGE_ROWS),
     "page down": _move(_PAGE_ROWS),
-    "home": _move(-_ALL),
-    "end": _move(_ALL),
+    "home": _move(-_ALL_ROWS),
+    "end": _move(_ALL_ROWS),
     "left": _sideways(-1),
     "right": _sideways(1),
     "enter": _detail,

@@ -1,8 +1,11 @@
-"""The live view's loop: one wait for keyboard, signals and host; everything else is decided by pure functions."""
+"""The loop of the live view: it waits for keys, signals and the host at once, and draws after each change.
+
+What a key does and what a frame looks like is decided by pure functions in `keymap` and `frame`; the loop only reads,
+writes and waits. Nothing blocks except its one `select`, so that a host that hangs never delays a key.
+"""
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import time
@@ -12,55 +15,59 @@ from typing import Any
 
 from reactorhost.dashboard.live.frame import render, waiting
 from reactorhost.dashboard.live.keymap import press
-from reactorhost.dashboard.live.rows import current
 from reactorhost.dashboard.model.snapshot import Snapshot, following
-from reactorhost.dashboard.model.source import Source
-from reactorhost.dashboard.model.view import Act, Ask, Page, View
+from reactorhost.dashboard.model.source import StatusSource
+from reactorhost.dashboard.model.view import HostRequest, Page, View, ViewAction
+from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.terminal import keys
 from reactorhost.dashboard.terminal.paint import Painter
-from reactorhost.dashboard.terminal.terminal import Signals, Terminal, take_default
+from reactorhost.dashboard.terminal.signals import SignalReader, raise_with_default_action
+from reactorhost.dashboard.terminal.terminal import Terminal
 from reactorhost.ipc.status import StatusDocument
 
+# How long an ESC may be alone before it is the Esc key: longer than the gaps inside a sequence over ssh, and short
+# enough not to be noticed.
 _ESCAPE_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 60.0
-_FATAL = (signal.SIGTERM, signal.SIGHUP)
 
-Witness = Callable[[StatusDocument], None]
+Record = Callable[[StatusDocument], object]
 
 
-def show(source: Source, view: View, terminal: Terminal, painter: Painter, witness: Witness) -> None:
-    """Show a host until somebody quits; the terminal is as it was before, however this ends.
+def show(source: StatusSource, view: View, terminal: Terminal, painter: Painter, record: Record) -> None:
+    """Show a host until the user quits, and restore the terminal.
 
-    A signal that ends a process ends this one too, after the terminal is restored.
+    TERM and HUP end the process by that signal, but only after the terminal is restored.
     """
-    signals = Signals()
-    program = LiveView(source, view, terminal, painter, signals, witness)
-    with signals.heard():
+    signals = SignalReader()
+    live_view = LiveView(source, view, terminal, painter, signals, record)
+    # The handlers are installed before the terminal is switched and removed after it is restored: in between, a signal
+    # would end the process and leave the terminal as it is.
+    with signals.installed():
         try:
             terminal.enter()
-            program.run()
+            live_view.run()
         finally:
             terminal.leave()
             source.close()
-    if program.ended_by is not None:
-        take_default(program.ended_by)
+    if live_view.ended_by is not None:
+        raise_with_default_action(live_view.ended_by)
 
 
 class LiveView:
-    """What the loop knows.
+    """The state of the loop.
 
     Attributes:
-        ended_by: the signal that ended it, if one did.
+        ended_by: the signal that ended the loop, or None.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: StatusSource,
         view: View,
         terminal: Terminal,
         painter: Painter,
-        signals: Signals,
-        witness: Witness,
+        signals: SignalReader,
+        record: Record,
     ) -> None:
         self.ended_by: signal.Signals | None = None
         self._source = source
@@ -68,47 +75,44 @@ class LiveView:
         self._terminal = terminal
         self._painter = painter
         self._signals = signals
-        self._witness = witness
+        self._record = record
         self._snapshot: Snapshot | None = None
         self._size = terminal.size()
-        self._typed = b""
+        self._unparsed_keys = b""
         self._running = True
-        self._stale = True
+        self._needs_drawing = True
 
     def run(self) -> None:
-        """Turn until somebody quits, or the terminal is gone."""
+        """Run until the user quits, a signal ends the loop, or the terminal hangs up."""
         while self._running:
             self._advance(time.monotonic())
-            if self._stale:
+            if self._needs_drawing:
                 self._draw()
             self._wait()
 
     def _wait(self) -> None:
-        waits = self._source.due() - time.monotonic()
-        if self._typed:
-            waits = _ESCAPE_SECONDS
-        sockets = self._source.sockets()
-        waited: list[Any] = [self._terminal.keyboard, self._signals.socket, *sockets]
-        ready, _, _ = select.select(waited, (), (), max(0.0, min(waits, _LONGEST_WAIT_SECONDS)))
+        timeout = _ESCAPE_SECONDS if self._unparsed_keys else self._source.due() - time.monotonic()
+        waited_for: list[Any] = [self._terminal.keyboard, self._signals.socket, *self._source.sockets()]
+        ready, _, _ = select.select(waited_for, (), (), max(0.0, min(timeout, _LONGEST_WAIT_SECONDS)))
         if self._signals.socket in ready:
             for number in self._signals.read():
-                self._signalled(number)
+                self._handle_signal(number)
         if self._terminal.keyboard in ready:
             self._read_keys()
-        elif self._typed and not ready:
-            typed, self._typed = self._typed, b""
-            self._press(keys.settled(typed))
+        elif self._unparsed_keys and not ready:
+            rest, self._unparsed_keys = self._unparsed_keys, b""
+            self._press(keys.flush(rest))
 
-    # What the host tells.
+    # The host.
 
     def _advance(self, now: float) -> None:
-        shown = self._view.page is Page.CONNECTIONS and self._snapshot is not None
-        self._source.want_connections(current(self._snapshot, self._view) if shown and self._snapshot else None)
-        self._source.pace(self._view.interval_seconds, now)
+        is_shown = self._view.page is Page.CONNECTIONS and self._snapshot is not None
+        self._source.select_connections(current(self._snapshot, self._view) if is_shown and self._snapshot else None)
+        self._source.set_interval(self._view.interval_seconds, now)
         for document in self._source.advance(now):
-            self._witness(document)
+            self._record(document)
             self._snapshot = following(self._snapshot, document, paused=self._view.paused)
-            self._stale = True
+            self._needs_drawing = True
         if self._snapshot is None:
             return
         link, connections = self._source.link(now), self._source.connections
@@ -116,10 +120,10 @@ class LiveView:
             connections = self._snapshot.connections
         if link != self._snapshot.link or connections is not self._snapshot.connections:
             self._snapshot = replace(self._snapshot, link=link, connections=connections)
-            self._stale = True
+            self._needs_drawing = True
 
     def _draw(self) -> None:
-        self._stale = False
+        self._needs_drawing = False
         if self._snapshot is None:
             frame = waiting("waiting for the host to answer", self._view, self._size)
         else:
@@ -129,14 +133,14 @@ class LiveView:
         except OSError:
             self._running = False
 
-    # What people and the kernel do.
+    # Keys.
 
     def _read_keys(self) -> None:
         data = self._terminal.read()
         if not data:
             self._running = False
             return
-        names, self._typed = keys.parse(self._typed + data)
+        names, self._unparsed_keys = keys.parse(self._unparsed_keys + data)
         self._press(names)
 
     def _press(self, names: list[str]) -> None:
@@ -145,28 +149,30 @@ class LiveView:
             self._view, request = press(before, name, self._snapshot)
             if before.paused and not self._view.paused and self._snapshot is not None:
                 self._snapshot = replace(self._snapshot, body=self._snapshot.document)
-            self._stale = True
+            self._needs_drawing = True
             match request:
-                case Ask():
-                    self._source.order(request, time.monotonic())
-                case Act():
+                case HostRequest():
+                    self._source.send(request, time.monotonic())
+                case ViewAction():
                     self._act(request)
                 case None:
                     pass
 
-    def _act(self, act: Act) -> None:
-        match act:
-            case Act.QUIT:
+    def _act(self, action: ViewAction) -> None:
+        match action:
+            case ViewAction.QUIT:
                 self._running = False
-            case Act.SUSPEND:
+            case ViewAction.SUSPEND:
                 self._suspend()
-            case Act.REDRAW:
+            case ViewAction.REDRAW:
                 self._painter.forget()
-            case Act.RESET_PEAKS:
+            case ViewAction.RESET_PEAKS:
                 if self._snapshot is not None:
                     self._snapshot = self._snapshot.with_peak_reset()
 
-    def _signalled(self, number: signal.Signals) -> None:
+    # Signals.
+
+    def _handle_signal(self, number: signal.Signals) -> None:
         match number:
             case signal.SIGINT:
                 self._running = False
@@ -176,14 +182,16 @@ class LiveView:
             case signal.SIGTSTP:
                 self._suspend()
             case signal.SIGCONT:
-                # Whoever stopped us without asking left the terminal to somebody else meanwhile.
+                # After SIGSTOP, which cannot be handled, the shell has changed the modes of the terminal.
                 self._resume()
             case signal.SIGWINCH:
                 self._resize()
 
     def _suspend(self) -> None:
         self._terminal.leave()
-        take_default(signal.SIGTSTP)
+        # Returns when the process is continued. The SIGCONT that continues it has a handler too, so `_resume` runs
+        # twice, which is harmless.
+        raise_with_default_action(signal.SIGTSTP)
         self._resume()
 
     def _resume(self) -> None:
@@ -194,12 +202,4 @@ class LiveView:
     def _resize(self) -> None:
         self._size = self._terminal.size()
         self._painter.forget()
-        self._stale = True
-
-
-def is_terminal() -> bool:
-    """Say whether keyboard and screen are a terminal that can be drawn on.
-
-    Not rich's own opinion: FORCE_COLOR makes it take a pipe for a terminal.
-    """
-    return os.isatty(0) and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
+        self._needs_drawing = True

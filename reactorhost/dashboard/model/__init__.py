@@ -1,1 +1,1 @@
-"""What the live view knows and what the user selected."""
+"""What the live view shows: the state of the host, where it comes from, and what the user has selected."""

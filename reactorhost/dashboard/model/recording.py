@@ -1,4 +1,4 @@
-"""Recordings: documents with the time at which they came, one JSON object a line."""
+"""Recordings: status documents with their times, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from reactorhost.ipc.status import SCHEMA, StatusDocument
 
 
 class Recorder:
-    """Writes a recording; every line is written at once, so that one cut short is of use too.
+    """Writes a recording, unbuffered: a recording that is cut short is readable up to there.
 
     Raises:
-        ReactorhostError: the file cannot be made.
+        ReactorhostError: the file cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,10 +36,10 @@ class Recorder:
         self._file.close()
 
     def write(self, document: StatusDocument) -> None:
-        """Add a document.
+        """Append a document.
 
         Raises:
-            ReactorhostError: there is no room for it.
+            ReactorhostError: the file cannot be written.
         """
         if self._began is None:
             self._began = document["time"]
@@ -51,10 +51,10 @@ class Recorder:
 
 
 def records(path: Path) -> Iterator[tuple[float, StatusDocument]]:
-    """Yield the seconds since its beginning and the document of every line of a recording.
+    """Yield the documents of a recording, each with its seconds since the start. An incomplete last line is skipped.
 
     Raises:
-        ReactorhostError: it cannot be read, or is none; a last line that is cut short is left out.
+        ReactorhostError: the file cannot be read, or is not a recording.
     """
     try:
         with path.open("rb") as file:
@@ -71,7 +71,11 @@ def _record(path: Path, number: int, line: bytes) -> tuple[float, StatusDocument
         at, document = float(record["at"]), record["document"]
         schema = document["schema"]
     except (ValueError, KeyError, TypeError):
-        raise ReactorhostError("this is no recording of `reactorhost top --record`", where=f"{path}:{number}") from None
+        raise ReactorhostError(
+            "this is not a recording of `reactorhost top --record`", where=f"{path}:{number}"
+        ) from None
     if schema != SCHEMA:
-        raise ReactorhostError(f"the recording is of schema {schema}, this reads {SCHEMA}", where=f"{path}:{number}")
+        raise ReactorhostError(
+            f"the recording has schema {schema}, this version reads schema {SCHEMA}", where=f"{path}:{number}"
+        )
     return at, document

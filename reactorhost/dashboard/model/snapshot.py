@@ -1,4 +1,4 @@
-"""Snapshot: what is known of a host at one moment, and how the next document changes it."""
+"""What is known of a host at one moment, and how the next document changes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reactorhost.ipc.status import History, StatusDocument, WorkerStatus
+from reactorhost.ipc.status import StatusDocument, WorkerStatus
 
 _MOST_SAMPLES = 300
 
@@ -15,38 +15,40 @@ ConnectionRow = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The last minutes, one sample a second, the newest last; `end` is its Unix time in seconds."""
+    """The last minutes, one sample per second, the newest last; `end` is the Unix time of the newest."""
 
     end: float = 0.0
     messages: tuple[float, ...] = ()
     bytes_in: tuple[float, ...] = ()
 
     def after(self, document: StatusDocument) -> Trend:
-        """Return the trend that a document continues: by its own history, or by one sample for a new second."""
+        """Return the trend after a document: its history if it has one, else one more sample for each new second."""
         history = document["history"]
         if history is not None:
-            return _told(history)
+            return Trend(history["end"], tuple(history["messages"]), tuple(history["bytes_in"]))
         now, rates = document["time"], document["rates"]
         missed = int(now) - int(self.end)
         if missed <= 0:
             return self
-        # What was missed is drawn as what came then; who misses much asks for the history instead.
-        again = min(missed, _MOST_SAMPLES) if self.messages else 1
+        # Seconds without a document get the rate of this one. With a long interval, the source requests the history.
+        repeats = min(missed, _MOST_SAMPLES) if self.messages else 1
         return Trend(
             now,
-            (*self.messages, *[rates["messages"]] * again)[-_MOST_SAMPLES:],
-            (*self.bytes_in, *[rates["bytes_in"]] * again)[-_MOST_SAMPLES:],
+            (*self.messages, *[rates["messages"]] * repeats)[-_MOST_SAMPLES:],
+            (*self.bytes_in, *[rates["bytes_in"]] * repeats)[-_MOST_SAMPLES:],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How it stands with the host; texts say more than colours, so `notice` may hold what a request came to.
+    """The state of the link to the host.
 
     Attributes:
-        lost_seconds: since when the host is gone, None while it is there.
-        silent_seconds: how long it has not answered.
-        source: what is said instead of the interval, such as `replay 2x`.
+        lost_seconds: how long the host has been gone; None while it runs.
+        silent_seconds: how long a request has been unanswered.
+        source: what the header shows in place of the interval, such as `replay 2x`.
+        notice: the progress or the result of a request.
+        failed: whether the request failed.
     """
 
     lost_seconds: int | None = None
@@ -58,7 +60,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The connections of one worker, once it told them; `unanswered` if it did not in time."""
+    """The connections of one worker; `unanswered` if the worker did not answer in time."""
 
     pid: int | None = None
     rows: tuple[ConnectionRow, ...] = ()
@@ -70,9 +72,12 @@ class Snapshot:
     """What is known of a host.
 
     Attributes:
-        document: the newest document, of which the header tells.
-        body: the document that everything else shows: older than the newest while the view is paused.
-        peak: most messages a second since the start of the view or the last reset.
+        document: the newest document, shown by the header.
+        body: the document that the rest of the screen shows; while the view is paused, an older one.
+        trend: the rates of the last minutes.
+        peak: the highest rate of messages since the start of the view or the last reset.
+        link: the state of the link to the host.
+        connections: the connections of the selected worker.
     """
 
     document: StatusDocument
@@ -84,20 +89,20 @@ class Snapshot:
 
     @property
     def workers(self) -> Sequence[WorkerStatus]:
-        """The workers that are shown."""
+        """The workers on the screen."""
         return self.body["workers"]
 
     def process(self, pid: int | None) -> WorkerStatus | None:
-        """Return the worker with a process id."""
+        """Return the worker with this process id, or None."""
         return next((worker for worker in self.body["workers"] if worker["pid"] == pid), None)
 
     def with_peak_reset(self) -> Snapshot:
-        """Return this with the peak that is now."""
+        """Return this snapshot with the current rate as its peak."""
         return replace(self, peak=self.document["rates"]["messages"])
 
 
 def following(before: Snapshot | None, document: StatusDocument, *, paused: bool = False) -> Snapshot:
-    """Return the snapshot that a new document makes of the one before."""
+    """Return the snapshot after a new document. A document of another master starts anew."""
     if before is None or before.document["pid"] != document["pid"]:
         trend = Trend().after(document)
         peak = max((document["rates"]["messages"], *trend.messages))
@@ -109,7 +114,3 @@ def following(before: Snapshot | None, document: StatusDocument, *, paused: bool
         trend=before.trend.after(document),
         peak=max(before.peak, document["rates"]["messages"]),
     )
-
-
-def _told(history: History) -> Trend:
-    return Trend(history["end"], tuple(history["messages"]), tuple(history["bytes_in"]))

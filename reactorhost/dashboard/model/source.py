@@ -1,161 +1,176 @@
-"""Sources: where documents come from, a running host or a recording; neither ever keeps the screen waiting."""
+"""Where status documents come from: a running host or a recording.
+
+A source never blocks. Its owner waits for `sockets` or until `due`, whichever comes first, and calls `advance`.
+"""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from reactorhost.dashboard.model.conversation import Conversation, Message, Order
-from reactorhost.dashboard.model.snapshot import ConnectionRow, Connections, Link
-from reactorhost.dashboard.model.view import Ask
+from reactorhost.dashboard.model.connection_poller import ConnectionPoller
+from reactorhost.dashboard.model.sent_request import SentRequest
+from reactorhost.dashboard.model.snapshot import Connections, Link
+from reactorhost.dashboard.model.view import HostRequest
+from reactorhost.ipc.control_client import ControlClient
 from reactorhost.ipc.status import StatusDocument
 
 _RETRY_SECONDS = 0.5
-_TELLING_SECONDS = 8.0
-_SLOWEST_WITHOUT_HISTORY = 1.5
+_NOTICE_SECONDS = 8.0
+_LONGEST_INTERVAL_WITHOUT_HISTORY = 1.5
 
 
-class Source(Protocol):
-    """What a live view shows."""
+class StatusSource(Protocol):
+    """A source of status documents.
+
+    Attributes:
+        connections: the newest connections of the selected worker.
+    """
 
     connections: Connections
 
     def sockets(self) -> Sequence[socket.socket]:
-        """Return what is to be waited for."""
+        """Return the sockets to wait for."""
 
     def due(self) -> float:
-        """Return when `advance` is to be called at the latest, in monotonic seconds."""
+        """Return the latest time of the next `advance`, in monotonic seconds."""
 
     def advance(self, now: float) -> list[StatusDocument]:
-        """Do what is due and take what came; returns the documents among it, the newest last."""
+        """Read and send what is due; return the new documents, the newest last."""
 
     def link(self, now: float) -> Link:
-        """Return how it stands."""
+        """Return the state of the link to the host."""
 
-    def pace(self, interval_seconds: float, now: float) -> None:
-        """Want documents so often from now on."""
+    def set_interval(self, interval_seconds: float, now: float) -> None:
+        """Change the time between two documents."""
 
-    def order(self, ask: Ask, now: float) -> None:
-        """Ask the host for something."""
+    def send(self, request: HostRequest, now: float) -> None:
+        """Send a request to the host."""
 
-    def want_connections(self, pid: int | None) -> None:
-        """Want the connections of a worker from now on, or of none."""
+    def select_connections(self, pid: int | None) -> None:
+        """Poll the connections of a worker from now on, or of none."""
 
     def ended(self) -> bool:
-        """Say whether nothing more will come."""
+        """Tell whether there are no more documents."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close every connection to the host."""
 
 
 class HostSource:
-    """A running host, asked over its control socket; when it goes away it is looked for again and again."""
+    """A running host, polled over its control socket; when the host is gone, it is polled until it is back.
+
+    Status, connections and requests each have a connection of their own, because a reply does not name the request that
+    it answers.
+    """
 
     def __init__(self, path: Path, interval_seconds: float, now: float) -> None:
         self.connections = Connections()
         self._path = path
         self._interval = interval_seconds
-        self._status: Conversation | None = None
-        self._waits_since: float | None = None
-        self._ask_at = now
+        self._status: ControlClient | None = None
+        self._unanswered_since: float | None = None
+        self._request_at = now
         self._lost_at: float | None = None
-        self._knows_history = False
-        self._listing = Listing(path)
-        self._order: Order | None = None
-        self._told_until = 0.0
+        self._has_history = False
+        self._poller = ConnectionPoller(path)
+        self._sent: SentRequest | None = None
+        self._notice_until = 0.0
 
     def sockets(self) -> Sequence[socket.socket]:
-        """Return what is to be waited for."""
-        order = self._order.conversation if self._order is not None else None
-        found = (self._status, self._listing.conversation, order)
-        return [conversation.socket for conversation in found if conversation is not None]
+        """Return the sockets of all connections."""
+        sent = self._sent.client if self._sent is not None else None
+        return [client.socket for client in (self._status, self._poller.client, sent) if client is not None]
 
     def due(self) -> float:
-        """Return when the host is to be asked next; while it is silent or gone, when another second is over."""
-        if self._waits_since is not None:
-            return min(self._ask_at + 1.0, self._listing.due())
-        return min(self._ask_at, self._listing.due())
+        """Return when the next request is due; while one is unanswered, when its displayed age changes."""
+        if self._unanswered_since is not None:
+            return min(self._request_at + 1.0, self._poller.due())
+        return min(self._request_at, self._poller.due())
 
     def advance(self, now: float) -> list[StatusDocument]:
-        """Take what came and ask what is due."""
-        documents = self._read(now)
-        if self._waits_since is None and now >= self._ask_at:
-            self._ask(now)
-        elif self._waits_since is not None and now >= self._ask_at + 1.0:
-            self._ask_at = now
-        self._listing.advance(now, self._interval)
-        self.connections = self._listing.told
-        if self._order is not None:
-            self._follow(self._order, now)
+        """Read what has arrived and send the requests that are due."""
+        documents = self._read_status(now)
+        if self._unanswered_since is None and now >= self._request_at:
+            self._request_status(now)
+        elif self._unanswered_since is not None and now >= self._request_at + 1.0:
+            self._request_at = now
+        self._poller.advance(now, self._interval)
+        self.connections = self._poller.connections
+        if self._sent is not None:
+            self._read_sent(self._sent, now)
         return documents
 
     def link(self, now: float) -> Link:
-        """Return how long the host is gone or silent, and what the last order came to."""
+        """Return how long the host has been gone or silent, and the latest progress of a sent request."""
         lost = None if self._lost_at is None else int(now - self._lost_at)
-        silent = 0 if self._waits_since is None else int(now - self._waits_since)
-        if self._order is None:
+        silent = 0 if self._unanswered_since is None else int(now - self._unanswered_since)
+        if self._sent is None:
             return Link(lost, silent)
-        return Link(lost, silent, notice=self._order.said, failed=self._order.failed)
+        return Link(lost, silent, notice=self._sent.text, failed=self._sent.failed)
 
-    def pace(self, interval_seconds: float, now: float) -> None:
-        """Ask so often from now on."""
+    def set_interval(self, interval_seconds: float, now: float) -> None:
+        """Change the time between two status requests."""
         if interval_seconds != self._interval:
             self._interval = interval_seconds
-            if self._waits_since is None and self._status is not None:
-                self._ask_at = min(self._ask_at, now + interval_seconds)
+            if self._unanswered_since is None and self._status is not None:
+                self._request_at = min(self._request_at, now + interval_seconds)
 
-    def order(self, ask: Ask, now: float) -> None:
-        """Send an order; of an earlier one nothing more is heard, but the host goes on with it."""
-        if self._order is not None:
-            self._order.close()
-        self._order = Order(self._path, ask.verb, dict(ask.fields))
-        self._told_until = now + _TELLING_SECONDS
+    def send(self, request: HostRequest, now: float) -> None:
+        """Send a request. The progress of an earlier one is no longer shown, but the host goes on with it."""
+        if self._sent is not None:
+            self._sent.close()
+        self._sent = SentRequest(self._path, request)
+        self._notice_until = now + _NOTICE_SECONDS
 
-    def want_connections(self, pid: int | None) -> None:
-        """Want the connections of a worker from now on, or of none."""
-        self._listing.want(pid)
+    def select_connections(self, pid: int | None) -> None:
+        """Poll the connections of a worker from now on, or of none."""
+        self._poller.select(pid)
 
     def ended(self) -> bool:
-        """Say that a host may always come back."""
+        """Return False: a host that is gone may come back."""
         return False
 
     def close(self) -> None:
-        """Close every conversation."""
-        self._listing.close()
-        for each in (self._status, self._order):
+        """Close every connection to the host."""
+        self._poller.close()
+        for each in (self._status, self._sent):
             if each is not None:
                 each.close()
 
-    def _read(self, now: float) -> list[StatusDocument]:
+    def _read_status(self, now: float) -> list[StatusDocument]:
         if self._status is None:
             return []
         try:
-            messages = self._status.read()
+            messages = self._status.receive()
         except OSError:
             self._lose(now)
             return []
         if messages:
-            asked = self._waits_since if self._waits_since is not None else now
-            self._waits_since = None
-            self._ask_at = max(now, asked + self._interval)
+            # From request to request: an answer that takes long does not make the interval longer.
+            requested = self._unanswered_since if self._unanswered_since is not None else now
+            self._unanswered_since = None
+            self._request_at = max(now, requested + self._interval)
         documents: list[StatusDocument] = [message["document"] for message in messages if "document" in message]
-        self._knows_history = self._knows_history or bool(documents)
+        self._has_history = self._has_history or bool(documents)
         return documents
 
-    def _ask(self, now: float) -> None:
+    def _request_status(self, now: float) -> None:
         try:
             if self._status is None:
-                self._status = Conversation(self._path)
-                self._knows_history = False
-            self._status.ask("status", history=not self._knows_history or self._interval > _SLOWEST_WITHOUT_HISTORY)
+                self._status = ControlClient(self._path, timeout=0)
+                self._has_history = False
+            # The history is most of a document. With a short interval one sample per document replaces it; with a long
+            # one the seconds in between would be missing.
+            history = not self._has_history or self._interval > _LONGEST_INTERVAL_WITHOUT_HISTORY
+            self._status.send("status", history=history)
         except OSError:
             self._lose(now)
             return
         self._lost_at = None
-        self._waits_since = self._ask_at = now
+        self._unanswered_since = self._request_at = now
 
     def _lose(self, now: float) -> None:
         if self._status is not None:
@@ -163,77 +178,20 @@ class HostSource:
             self._status = None
         if self._lost_at is None:
             self._lost_at = now
-        self._waits_since = None
-        self._ask_at = now + _RETRY_SECONDS
+        self._unanswered_since = None
+        self._request_at = now + _RETRY_SECONDS
 
-    def _follow(self, order: Order, now: float) -> None:
-        if order.conversation is not None:
-            order.read()
-            self._told_until = now + _TELLING_SECONDS
-            if order.ended:
-                order.close()
-        elif now >= self._told_until:
-            self._order = None
-
-
-class Listing:
-    """The connections of one worker, asked for again and again while somebody looks at them."""
-
-    def __init__(self, path: Path) -> None:
-        self.told = Connections()
-        self.conversation: Conversation | None = None
-        self._path = path
-        self._pid: int | None = None
-        self._asked_for: int | None = None
-        self._rows: list[ConnectionRow] = []
-        self._ask_at = 0.0
-
-    def want(self, pid: int | None) -> None:
-        """Want those of another worker, or none."""
-        if pid != self._pid:
-            self._pid = pid
-            self._ask_at = 0.0
-            if pid is None:
-                self.close()
-
-    def due(self) -> float:
-        """Return when it is to be asked next."""
-        return float("inf") if self._pid is None or self._asked_for is not None else self._ask_at
-
-    def advance(self, now: float, interval_seconds: float) -> None:
-        """Take rows that came, and ask again when it is time."""
-        try:
-            if self.conversation is not None:
-                for message in self.conversation.read():
-                    self._take(message)
-            if self._pid is not None and self._asked_for is None and now >= self._ask_at:
-                if self.conversation is None:
-                    self.conversation = Conversation(self._path)
-                self.conversation.ask("connections", pid=self._pid)
-                self._asked_for, self._ask_at = self._pid, now + max(1.0, interval_seconds)
-        except OSError:
-            self.close()
-            self._ask_at = now + 1.0
-
-    def close(self) -> None:
-        """Ask no more."""
-        if self.conversation is not None:
-            self.conversation.close()
-            self.conversation = None
-        self._asked_for, self._rows = None, []
-
-    def _take(self, message: Message) -> None:
-        asked_for = self._asked_for
-        if "rows" in message:
-            self._rows += [row for row in message["rows"] if row["pid"] == asked_for]
-        elif "status" in message:
-            silent = [worker["pid"] for worker in message.get("unanswered", ())]
-            rows = sorted(self._rows, key=lambda row: int(row["id"]))
-            self.told = Connections(asked_for, tuple(rows), asked_for in silent)
-            self._asked_for, self._rows = None, []
+    def _read_sent(self, sent: SentRequest, now: float) -> None:
+        if sent.client is not None:
+            sent.read()
+            self._notice_until = now + _NOTICE_SECONDS
+            if sent.finished:
+                sent.close()
+        elif now >= self._notice_until:
+            self._sent = None
 
 
-class RecordedSource:
+class RecordingSource:
     """A recording, played at its own pace or faster."""
 
     def __init__(self, records: Iterable[tuple[float, StatusDocument]], speed: float, now: float) -> None:
@@ -241,14 +199,14 @@ class RecordedSource:
         self._records = iter(records)
         self._speed = speed
         self._began = now
-        self._next: tuple[float, StatusDocument] | None = next(self._records, None)
+        self._next = next(self._records, None)
 
     def sockets(self) -> Sequence[socket.socket]:
-        """Return nothing: only time brings more."""
+        """Return none."""
         return ()
 
     def due(self) -> float:
-        """Return when the next document comes."""
+        """Return the time of the next document."""
         return float("inf") if self._next is None else self._began + self._next[0] / self._speed
 
     def advance(self, now: float) -> list[StatusDocument]:
@@ -260,22 +218,21 @@ class RecordedSource:
         return documents
 
     def link(self, now: float) -> Link:
-        """Say that this is a recording."""
-        source = "end of replay" if self._next is None else f"replay {self._speed:g}x"
-        return replace(Link(), source=source)
+        """Return a link that shows the playback in place of the interval."""
+        return Link(source="end of replay" if self._next is None else f"replay {self._speed:g}x")
 
-    def pace(self, interval_seconds: float, now: float) -> None:
-        """Leave it at the pace of the recording."""
+    def set_interval(self, interval_seconds: float, now: float) -> None:
+        """Do nothing: a recording has its own times."""
 
-    def order(self, ask: Ask, now: float) -> None:
-        """Ask nothing of what is past."""
+    def send(self, request: HostRequest, now: float) -> None:
+        """Do nothing: there is no host."""
 
-    def want_connections(self, pid: int | None) -> None:
-        """Know of no connections."""
+    def select_connections(self, pid: int | None) -> None:
+        """Do nothing: connections are not recorded."""
 
     def ended(self) -> bool:
-        """Say whether it is over."""
+        """Tell whether the recording is at its end."""
         return self._next is None
 
     def close(self) -> None:
-        """Have nothing to let go of."""
+        """Do nothing: there is no connection."""

@@ -1,24 +1,16 @@
-"""View: what somebody chose to see of a host, and what the keys they press ask for."""
+"""What the user has chosen to see, and the requests that keys make."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import NamedTuple
 
 FASTEST_SECONDS = 0.1
 SLOWEST_SECONDS = 60.0
 
 
-class Size(NamedTuple):
-    """The size of a screen in cells."""
-
-    columns: int
-    rows: int
-
-
 class Page(IntEnum):
-    """What fills the screen below the header."""
+    """The part of the screen below the header."""
 
     WORKERS = 1
     CONNECTIONS = 2
@@ -29,7 +21,7 @@ class Page(IntEnum):
 
 
 class Overlay(Enum):
-    """What takes the keys before the page does."""
+    """What receives the keys in place of the page."""
 
     NONE = "none"
     HELP = "help"
@@ -38,8 +30,8 @@ class Overlay(Enum):
     INTERVAL = "interval"
 
 
-class Act(Enum):
-    """What a key asks of the program."""
+class ViewAction(Enum):
+    """What a key requests of the program."""
 
     QUIT = "quit"
     SUSPEND = "suspend"
@@ -48,28 +40,34 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What a key asks of the host, after a yes to the question."""
+class HostRequest:
+    """What a key requests of the host.
+
+    Attributes:
+        verb: the verb of the control socket.
+        question: the question that the user confirms before the request is sent.
+        fields: the arguments of the verb.
+    """
 
     verb: str
     question: str
     fields: tuple[tuple[str, int], ...] = ()
 
 
-Request = Act | Ask
+Request = ViewAction | HostRequest
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What somebody chose to see.
+    """What the user has chosen to see.
 
     Attributes:
-        selected: process id of the selected worker.
-        slot: its slot: when it is gone, its successor is selected.
-        typed: what was typed at a prompt so far.
-        pending: what waits for a yes.
-        before_fast: the interval to go back to from the fast one.
-        columns: the columns asked for; empty for those that fit.
+        selected: the process id of the selected worker.
+        slot: the slot of the selected worker; when the worker is gone, its successor is selected.
+        typed: the text that was typed at a prompt so far.
+        pending: the request that waits for confirmation.
+        before_fast: the interval from before the fast mode.
+        columns: the columns to show; empty for the default ones.
     """
 
     page: Page = Page.WORKERS
@@ -85,7 +83,7 @@ class View:
     before_fast: float | None = None
     overlay: Overlay = Overlay.NONE
     typed: str = ""
-    pending: Ask | None = None
+    pending: HostRequest | None = None
     notice: str = ""
     read_only: bool = False
     columns: tuple[str, ...] = ()

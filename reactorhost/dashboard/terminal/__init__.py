@@ -1,1 +1,1 @@
-"""A terminal in cbreak mode: keys, screen, size, painting."""
+"""The terminal: its modes and size, keys, signals, painting, and what it can show."""

@@ -1,4 +1,8 @@
-"""Keys: what a terminal sends, as names of keys; a sequence may come in several reads."""
+"""Names of the keys in the bytes that a terminal sends.
+
+An escape sequence may arrive in several reads, and its first byte is also what the Esc key sends. Only time tells them
+apart: `parse` returns an unfinished sequence as the rest, and the caller passes it to `flush` if nothing follows soon.
+"""
 
 from __future__ import annotations
 
@@ -37,22 +41,22 @@ _CONTROLS = {
     0x20: "space",
     0x7F: "backspace",
 }
-# A control sequence (ECMA-48): parameters, intermediates, one final; or SS3 and one letter.
+# ECMA-48: CSI, parameter bytes, intermediate bytes, one final byte; or SS3 and one character.
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[ -~])")
-_BEGINNING = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
+# A longer one is noise: waiting for its end would block the keyboard.
 _LONGEST_SEQUENCE = 32
 
 
 def parse(data: bytes) -> tuple[list[str], bytes]:
-    """Return the keys in what was read, and what is left because it may be the beginning of one.
+    """Return the names of the keys, and the bytes at the end that may be the start of another key.
 
-    Letters are their own names. What is left as a lone ESC is the key `esc` once nothing follows for a moment: give
-    it to `settled` then.
+    A character is its own name.
     """
     keys: list[str] = []
     while data:
         if data[0] == 0x1B:
-            if _BEGINNING.match(data) and len(data) < _LONGEST_SEQUENCE:
+            if _UNFINISHED.match(data) and len(data) < _LONGEST_SEQUENCE:
                 return keys, data
             key, length = _escape(data)
         elif data[0] < 0x21 or data[0] == 0x7F:
@@ -63,24 +67,24 @@ def parse(data: bytes) -> tuple[list[str], bytes]:
             length = _utf8_length(data[0])
             if len(data) < length and all(0x80 <= byte < 0xC0 for byte in data[1:]):
                 return keys, data
-            key, length = _letter(data[:length])
+            key, length = _character(data[:length])
         if key:
             keys.append(key)
         data = data[length:]
     return keys, b""
 
 
-def settled(data: bytes) -> list[str]:
-    """Return the keys in what was left over, now that nothing follows."""
-    keys = ["esc"] if data[:1] == b"\x1b" else []
-    rest, _ = parse(data[1:])
-    return keys + rest
+def flush(rest: bytes) -> list[str]:
+    """Return the names of the keys in an unfinished sequence that nothing followed."""
+    keys = ["esc"] if rest[:1] == b"\x1b" else []
+    following, _ = parse(rest[1:])
+    return keys + following
 
 
 def _escape(data: bytes) -> tuple[str, int]:
     sequence = _SEQUENCE.match(data)
     if sequence is None:
-        # ESC and something else: the key itself, or Alt with a letter, which nothing here listens to.
+        # Esc followed by another key, or Alt with a key, which looks the same.
         return "esc", 1
     return _NAMES.get(sequence[0], ""), len(sequence[0])
 
@@ -91,7 +95,7 @@ def _utf8_length(first: int) -> int:
     return 3 if first >= 0xE0 else 2
 
 
-def _letter(data: bytes) -> tuple[str, int]:
+def _character(data: bytes) -> tuple[str, int]:
     try:
         return data.decode(), len(data)
     except UnicodeDecodeError:

@@ -1,19 +1,18 @@
-"""Painting: the bytes that turn the frame on a terminal into the next one, changed lines only."""
+"""The bytes that update a terminal from one frame to the next; unchanged lines are not written."""
 
 from __future__ import annotations
 
 from rich.color import ColorSystem
 from rich.style import Style
 
-from reactorhost.dashboard.live.frame import Frame
-from reactorhost.dashboard.text.line import Line
+from reactorhost.dashboard.text.line import Frame, Line
 
 
 class Painter:
-    """Knows what stands on the screen.
+    """Remembers the frame on the screen, and encodes the difference to the next one.
 
     Args:
-        color_system: what the terminal can show; None for one without colours.
+        color_system: the colours of the terminal, None for no colours.
     """
 
     def __init__(self, color_system: ColorSystem | None) -> None:
@@ -22,15 +21,16 @@ class Painter:
         self._codes: dict[str, str] = {"": ""}
 
     def forget(self) -> None:
-        """Paint everything the next time: somebody else wrote to the screen, or it has another size."""
+        """Paint every line the next time: another program wrote to the screen, or its size has changed."""
         self._shown = ()
 
     def paint(self, frame: Frame) -> bytes:
-        """Return what is to be written, in one piece; nothing if nothing changed."""
+        """Return the bytes to write, in one piece so that the terminal shows no half-drawn frame."""
         before = self._shown if len(self._shown) == len(frame) else ()
         changed = [at for at, line in enumerate(frame) if not before or before[at] != line]
         self._shown = frame
-        # Erased first: after a full line the cursor stands on its last cell, which would be erased.
+        # Erase before writing: after a line of full width the cursor stays on the last cell, and erasing to the end of
+        # the line would clear that cell.
         lines = [f"\x1b[{at + 1};1H\x1b[K{self._encoded(frame[at])}" for at in changed]
         return "".join(["" if before else "\x1b[2J", *lines]).encode()
 
@@ -39,14 +39,14 @@ class Painter:
         for text, style in line:
             codes = self._codes.get(style)
             if codes is None:
-                codes = self._codes[style] = self._made(style)
+                codes = self._codes[style] = self._codes_for(style)
             pieces.append(f"\x1b[{codes}m{text}\x1b[0m" if codes else text)
         return "".join(pieces)
 
-    def _made(self, style: str) -> str:
+    def _codes_for(self, style: str) -> str:
         parsed = Style.parse(style)
         if self._color_system is None:
-            # Without colours there still are bold, dim and reverse.
+            # Bold, dim and reverse remain.
             parsed = parsed.without_color
         shown = parsed.render("x", color_system=self._color_system or ColorSystem.STANDARD)
         return shown.partition("m")[0].removeprefix("\x1b[") if shown != "x" else ""

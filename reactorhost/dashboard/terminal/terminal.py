@@ -1,30 +1,35 @@
-"""The terminal: keys one by one, a screen of its own, its size, its signals, and everything as it was afterwards."""
+"""The terminal in cbreak mode on its alternate screen, restored afterwards.
+
+A terminal keeps its modes when a program ends: without `leave` the shell would be on the wrong screen, without echo and
+without a cursor. `leave` therefore stands in a `finally`, may be called more than once, and raises nothing.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
 import termios
-from collections.abc import Iterable, Iterator
-from types import FrameType
 from typing import Any
 
-from reactorhost.dashboard.model.view import Size
+from reactorhost.dashboard.text.line import Size
 
-# The alternate screen, without cursor; no line wraps, whatever a terminal takes for the width of a letter.
+# Alternate screen; no cursor; no automatic wrap, because terminals disagree about the width of some characters and a
+# line that is one cell too long would otherwise shift everything below it; erase.
 _ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 _LEAVE = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
-_USUAL = Size(80, 24)
-_LOCAL = 3
-_CONTROL = 6
-
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+_DEFAULT_SIZE = Size(80, 24)
+# Indexes into the list of termios.tcgetattr.
+_LOCAL_FLAGS = 3
+_CONTROL_CHARACTERS = 6
 
 
 class Terminal:
-    """A terminal that belongs to a live view between `enter` and `leave`; both may be called again and again."""
+    """A keyboard and a screen, in use between `enter` and `leave`; both may be called repeatedly.
+
+    Args:
+        keyboard: the descriptor to read keys from.
+        screen: the descriptor to draw on.
+    """
 
     def __init__(self, keyboard: int, screen: int) -> None:
         self.keyboard = keyboard
@@ -32,87 +37,53 @@ class Terminal:
         self._before: list[Any] | None = None
 
     def enter(self) -> None:
-        """Take every key as it is pressed, unseen, and an empty screen. Ctrl-C and Ctrl-Z stay signals."""
+        """Switch to cbreak mode and the alternate screen.
+
+        ISIG stays set, so that Ctrl-C and Ctrl-Z still arrive as signals even if the program hangs.
+        """
         attributes = termios.tcgetattr(self.keyboard)
         if self._before is None:
-            self._before = [*attributes[:_CONTROL], list(attributes[_CONTROL])]
-        attributes[_LOCAL] &= ~(termios.ECHO | termios.ICANON)
-        attributes[_CONTROL][termios.VMIN] = 1
-        attributes[_CONTROL][termios.VTIME] = 0
+            # The control characters are a list inside the list, and are changed in place below.
+            self._before = [*attributes[:_CONTROL_CHARACTERS], list(attributes[_CONTROL_CHARACTERS])]
+        attributes[_LOCAL_FLAGS] &= ~(termios.ECHO | termios.ICANON)
+        attributes[_CONTROL_CHARACTERS][termios.VMIN] = 1
+        attributes[_CONTROL_CHARACTERS][termios.VTIME] = 0
+        # TCSADRAIN, not TCSAFLUSH: keys typed before the program was ready are kept.
         termios.tcsetattr(self.keyboard, termios.TCSADRAIN, attributes)
         self.write(_ENTER)
 
     def leave(self) -> None:
-        """Put everything back; a terminal that is gone needs nothing."""
+        """Restore the screen and the modes."""
         if self._before is None:
             return
         before, self._before = self._before, None
+        # Two separate attempts: the modes are restored even if the screen cannot be written. On a terminal that was
+        # hung up both fail, and neither is needed.
         with contextlib.suppress(OSError, termios.error):
             self.write(_LEAVE)
         with contextlib.suppress(OSError, termios.error):
             termios.tcsetattr(self.keyboard, termios.TCSADRAIN, before)
 
     def write(self, data: bytes) -> None:
-        """Write all of it.
+        """Write all of the data.
 
         Raises:
-            OSError: the terminal is gone.
+            OSError: the terminal was hung up.
         """
         while data:
             data = data[os.write(self._screen, data) :]
 
     def read(self) -> bytes:
-        """Return what was typed; empty when the terminal is gone."""
+        """Return the bytes that were typed; empty if the terminal was hung up."""
         try:
             return os.read(self.keyboard, 4096)
         except OSError:
             return b""
 
     def size(self) -> Size:
-        """Return the size now; a terminal that does not know it is taken for a usual one."""
+        """Return the current size, or 80x24 if the terminal does not know it."""
         try:
             columns, rows = os.get_terminal_size(self._screen)
         except OSError:
-            return _USUAL
-        return Size(columns or _USUAL.columns, rows or _USUAL.rows)
-
-
-class Signals:
-    """Signals as bytes on a socket that a loop waits for; handlers do nothing."""
-
-    def __init__(self) -> None:
-        self.socket, self._wake_up = socket.socketpair()
-        for sock in (self.socket, self._wake_up):
-            sock.setblocking(False)
-
-    def read(self) -> list[signal.Signals]:
-        """Return which came."""
-        try:
-            return [signal.Signals(number) for number in self.socket.recv(4096)]
-        except BlockingIOError:
-            return []
-
-    @contextlib.contextmanager
-    def heard(self, numbers: Iterable[signal.Signals] = HEARD) -> Iterator[None]:
-        """Hear of signals while the context lasts."""
-        before = {number: signal.signal(number, _nothing) for number in numbers}
-        old = signal.set_wakeup_fd(self._wake_up.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(old)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self.socket.close()
-            self._wake_up.close()
-
-
-def take_default(number: signal.Signals) -> None:
-    """Do to this process what a signal does by default: stop it until it is continued, or end it."""
-    before = signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    signal.signal(number, before)
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """Let the wake-up socket tell."""
+            return _DEFAULT_SIZE
+        return Size(columns or _DEFAULT_SIZE.columns, rows or _DEFAULT_SIZE.rows)

@@ -1,1 +1,1 @@
-"""Text for people: banners, tables, numbers, sentences."""
+"""Text in cells: lines, grids, sparklines, quantities, and sentences for events."""

@@ -1,4 +1,4 @@
-"""Small tables of fixed columns, the last of which takes what room is left."""
+"""Small tables with columns of fixed width; the last column extends to the end of the line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reactorhost.dashboard.text.line import Line, Piece, aligned, clean, cut
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column: its heading, its width, and from which width of the screen on it is shown."""
+    """A column; it is shown on screens of `from_width` cells or more."""
 
     heading: str
     width: int
@@ -22,7 +22,7 @@ Cell = str | Piece
 
 
 def grid(fields: Sequence[Field], rows: Sequence[Sequence[Cell]], width: int, gap: int = 2) -> list[Line]:
-    """Return headings and rows; a cell that is too long is cut, except that the last may fill the line."""
+    """Return the headings and the rows; a cell that is too long is cut, the last one at the end of the line."""
     shown = [at for at, field in enumerate(fields) if width >= field.from_width]
     headings = [(field.heading, "dim") for field in fields]
     return [_drawn(fields, shown, cells, width, gap) for cells in (headings, *rows)]

@@ -1,64 +1,80 @@
-"""Lines of the screen: pieces of text in one style each, measured in cells and never longer than allowed.
+"""Lines of the screen: pieces of styled text, measured in cells and cut to a width.
 
-A style is written as rich writes it ("yellow", "bold red", "dim"); "" is plain. Text is cleaned here, once and for all:
-what a peer, a plugin or an exception wrote must not reach the terminal as a control sequence.
+A style is written as rich writes it ("yellow", "bold red", "dim"); "" is plain.
+
+Widths are cells, not characters: a CJK character or an emoji takes two cells, a combining mark none. A line that is one
+cell too long would wrap or overwrite its neighbour, so nothing here measures with `len` unless the text is ASCII.
+
+Text of peers, plugins and exceptions goes through `line` or `clean`. They remove control characters, because such a
+text could otherwise send escape sequences to the operator's terminal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 Piece = tuple[str, str]
 Line = tuple[Piece, ...]
+Frame = tuple[Line, ...]
+"""A whole screen, from the top."""
 
 EMPTY: Line = ()
 
 _ASCII = str.maketrans("▁▂▃▄▅▆▇█├└─·…µ▼▲↑↓→", "_.:-=+*#|`--.uv^^v>")
 
 
+class Size(NamedTuple):
+    """The size of a screen in cells."""
+
+    columns: int
+    rows: int
+
+
 def line(*pieces: str | Piece) -> Line:
-    """Return a line of texts, plain or with a style."""
+    """Return a line made of texts, plain or with a style, without control characters."""
     made = ((piece, "") if isinstance(piece, str) else piece for piece in pieces)
     return tuple((clean(text), style) for text, style in made if text)
 
 
 def clean(text: str) -> str:
-    """Return a text without anything that a terminal would not simply show."""
+    """Return a text in which spaces and question marks replace the characters that do not print."""
     if text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in text)
+    return "".join(character if character.isprintable() else " " if character.isspace() else "?" for character in text)
 
 
 def width_of(pieces: Iterable[Piece]) -> int:
-    """Return how many cells a line takes."""
+    """Return the width of a line in cells."""
     return sum(_cells(text) for text, _ in pieces)
 
 
 def fitted(text: str, width: int) -> str:
-    """Return a text cut to a number of cells; an ellipsis shows that something is missing."""
+    """Return a text cut to a number of cells; an ellipsis marks the cut."""
     if _cells(text) <= width:
         return text
     return set_cell_size(text, width - 1) + "…" if width > 0 else ""
 
 
 def aligned(text: str, width: int, *, left: bool) -> str:
-    """Return a text that fills a number of cells, cut if it is longer."""
+    """Return a text padded or cut to exactly a number of cells."""
     text = fitted(text, width)
     gap = " " * (width - _cells(text))
     return text + gap if left else gap + text
 
 
 def cut(pieces: Line, width: int) -> Line:
-    """Return a line cut to a number of cells; an ellipsis shows that something is missing."""
+    """Return a line cut to a number of cells; an ellipsis marks the cut."""
     if width_of(pieces) <= width:
         return pieces
     kept: list[Piece] = []
     for text, style in pieces:
         cells = _cells(text)
-        # Of what follows nothing but spaces may be left, which nobody misses; but then it would have fitted.
+        # A piece that ends exactly at the edge gives up its last cell for the ellipsis: more text follows, since the
+        # whole line did not fit.
         if cells >= width:
             kept.append((fitted(text, width) if cells > width else fitted(text + "…", width), style))
             break
@@ -68,7 +84,7 @@ def cut(pieces: Line, width: int) -> Line:
 
 
 def spread(left: Line, right: Line, width: int) -> Line:
-    """Return a line with something at its left and something at its right, which matters more."""
+    """Return a line with a left and a right part; if there is no room for both, the left one is cut."""
     right = cut(right, width)
     room = width - width_of(right)
     left = cut(left, room - 1 if right else room)
@@ -77,29 +93,29 @@ def spread(left: Line, right: Line, width: int) -> Line:
 
 
 def padded(pieces: Line, width: int) -> Line:
-    """Return a line that fills a number of cells, cut if it is longer."""
+    """Return a line padded or cut to exactly a number of cells."""
     pieces = cut(pieces, width)
     gap = width - width_of(pieces)
     return (*pieces, (" " * gap, "")) if gap > 0 else pieces
 
 
 def restyled(pieces: Line, style: str) -> Line:
-    """Return a line all in one style."""
+    """Return a line with one style in place of its own."""
     return tuple((text, style) for text, _ in pieces)
 
 
 def with_style(pieces: Line, style: str) -> Line:
-    """Return a line with a style on top of those that it has."""
+    """Return a line with a style added to its own."""
     return tuple((text, f"{own} {style}" if own else style) for text, own in pieces)
 
 
 def in_ascii(pieces: Line) -> Line:
-    """Return a line in ASCII letters that takes as many cells."""
+    """Return a line in ASCII of the same width."""
     return tuple((text if text.isascii() else _ascii(text), style) for text, style in pieces)
 
 
 def as_text(pieces: Line) -> Text:
-    """Return a line as rich prints it."""
+    """Return a line as text for rich."""
     return Text.assemble(*pieces, no_wrap=True, overflow="crop")
 
 
@@ -107,7 +123,7 @@ def _ascii(text: str) -> str:
     translated = text.translate(_ASCII)
     if translated.isascii():
         return translated
-    return "".join(letter if letter.isascii() else "?" * cell_len(letter) for letter in translated)
+    return "".join(character if character.isascii() else "?" * cell_len(character) for character in translated)
 
 
 def _cells(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Sparklines: the last minutes in one line of bars."""
+"""Sparklines: the last minutes as one line of bars."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ from collections.abc import Sequence
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SECONDS = 180
-"""The time that a sparkline shows, if it is not so wide that a second each is more."""
+"""The least time that a sparkline shows; with more bars than this, each bar is one second."""
 
 
 def sparkline(samples: Sequence[float], end: float, width: int, *, seconds: int = _SECONDS) -> str:
-    """Return bars of one sample a second, the newest last; only where nothing happened a bar is the lowest.
+    """Return a line of bars, the newest at the right; the lowest bar is used for zero only.
 
-    A bar of several seconds begins at a multiple of them, so that bars wander but do not change on their way.
+    A bar that stands for several seconds starts at a multiple of that number. So a bar moves to the left as time passes
+    but keeps its height; if the bars were counted from the newest sample, all of them would change every second.
 
     Args:
-        samples: one a second, the newest last.
-        end: Unix time in seconds of the newest.
-        width: bars to be made; where there are no samples yet stay spaces.
-        seconds: the time to be shown at least.
+        samples: one per second, the newest last.
+        end: Unix time of the newest sample, in seconds.
+        width: the number of bars. Spaces stand where there are no samples.
+        seconds: the least time to show.
     """
     if width < 1 or not samples:
         return " " * max(width, 0)
-    each = max(1, -(-seconds // width))
-    open_seconds = int(end) % each + 1
+    seconds_per_bar = max(1, -(-seconds // width))
+    newest_bar_seconds = int(end) % seconds_per_bar + 1
     bars: list[float] = []
     stop = len(samples)
-    start = stop - open_seconds
+    start = stop - newest_bar_seconds
     while stop > 0 and len(bars) < width:
-        some = samples[max(start, 0) : stop]
-        bars.append(sum(some) / len(some))
-        start, stop = start - each, start
-    most = max(bars)
-    return "".join(_bar(bar, most) for bar in reversed(bars)).rjust(width)
+        part = samples[max(start, 0) : stop]
+        bars.append(sum(part) / len(part))
+        start, stop = start - seconds_per_bar, start
+    highest = max(bars)
+    return "".join(_bar(bar, highest) for bar in reversed(bars)).rjust(width)
 
 
-def _bar(value: float, most: float) -> str:
-    if value <= 0 or most <= 0:
+def _bar(value: float, highest: float) -> str:
+    if value <= 0 or highest <= 0:
         return _BARS[0]
-    return _BARS[1 + min(6, int(value / most * 7))]
+    return _BARS[1 + min(6, int(value / highest * 7))]

@@ -1,4 +1,4 @@
-"""Clocks of the screen are local: here that is UTC."""
+"""The screen shows local time; in these tests that is UTC."""
 
 from __future__ import annotations
 

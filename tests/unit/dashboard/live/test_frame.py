@@ -1,4 +1,4 @@
-"""Frames: recorded text at several sizes and states, and nothing that breaks at any size."""
+"""Frames: recorded text for several sizes and states, and properties that hold for any size."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from documents import NOON, document, event, history, listener, plugin, troubled, worker
-from reactorhost.dashboard.live.frame import Frame, render, waiting
+from reactorhost.dashboard.live.frame import render, waiting
 from reactorhost.dashboard.model.snapshot import Connections, Link, Snapshot, following
-from reactorhost.dashboard.model.view import Ask, Overlay, Page, Size, View
-from reactorhost.dashboard.text.line import width_of
+from reactorhost.dashboard.model.view import HostRequest, Overlay, Page, View
+from reactorhost.dashboard.text.line import Frame, Size, width_of
 from reactorhost.ipc.status import StatusDocument
 
 LARGE = Size(120, 40)
@@ -51,7 +51,7 @@ def many() -> Snapshot:
     return following(None, document(64, history=history()))
 
 
-def with_numbers() -> Snapshot:
+def with_metrics() -> Snapshot:
     made = document(2, history=history())
     made["plugins"][1]["stats"] = {
         "cache.hits": 1_234_567,
@@ -80,8 +80,8 @@ SCENES: dict[str, tuple[Snapshot, View, Size]] = {
     "filtered-80x24": (trouble(), View(filter="drain"), Size(80, 24)),
     "connections-100x20": (listed(), View(page=Page.CONNECTIONS, selected=4243), Size(100, 20)),
     "plugins-100x24": (trouble(), View(page=Page.PLUGINS), Size(100, 24)),
-    "numbers-100x16": (with_numbers(), View(page=Page.PLUGINS), Size(100, 16)),
-    "numbers-44x20": (with_numbers(), View(page=Page.PLUGINS), Size(44, 20)),
+    "metrics-100x16": (with_metrics(), View(page=Page.PLUGINS), Size(100, 16)),
+    "metrics-44x20": (with_metrics(), View(page=Page.PLUGINS), Size(44, 20)),
     "events-80x12": (trouble(), View(page=Page.EVENTS), Size(80, 12)),
     "worker-80x24": (trouble(), View(page=Page.WORKER, selected=4248), Size(80, 24)),
     "master-80x24": (trouble(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
@@ -96,8 +96,8 @@ def as_plain(frame: Frame) -> str:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_frame_is_as_recorded(name: str) -> None:
-    """With RECORD_FRAMES=1 in the environment it is recorded instead: look at the difference then."""
+def test_a_frame_matches_its_recording(name: str) -> None:
+    """RECORD_FRAMES=1 in the environment records the frames instead: review the difference."""
     snapshot, view, size = SCENES[name]
     shown = as_plain(render(snapshot, view, size))
     path = RECORDED / f"{name}.txt"
@@ -109,8 +109,8 @@ def test_a_frame_is_as_recorded(name: str) -> None:
 
 # Any size, any view, any document.
 
-FIGURES = st.none() | st.floats(0, 1e15)
-WORDS = st.text(max_size=30)
+NUMBERS = st.none() | st.floats(0, 1e15)
+TEXTS = st.text(max_size=30)
 PIDS = st.integers(1, 4_194_304)
 
 
@@ -118,7 +118,7 @@ PIDS = st.integers(1, 4_194_304)
 def documents(draw: st.DrawFn) -> StatusDocument:
     count = draw(st.integers(0, 12))
     made = draw(st.sampled_from([document(count), troubled()]))
-    made["name"] = draw(WORDS)
+    made["name"] = draw(TEXTS)
     made["generation"] = draw(st.integers(0, 10**6))
     made["reloading"] = draw(st.booleans())
     made["state"] = draw(st.sampled_from(["starting", "running", "stopping"]))
@@ -126,21 +126,21 @@ def documents(draw: st.DrawFn) -> StatusDocument:
     made["max_connections"] = draw(st.integers(0, 10**9))
     made["history"] = draw(st.sampled_from([None, history(), history(1), history(0)]))
     made["listeners"] += [listener(None, depth=draw(st.none() | st.just(9)), limit=draw(st.sampled_from([None, 0, 9])))]
-    made["plugins"] += [plugin(draw(WORDS), draw(st.none() | WORDS), last_error=draw(st.none() | WORDS), errors=1)]
-    made["plugins"][-1]["stats"] = draw(st.dictionaries(WORDS, st.integers() | st.floats(), max_size=5))
-    made["events"] += [event(1.0, draw(WORDS), draw(WORDS), pid=draw(PIDS), words=draw(WORDS))]
+    made["plugins"] += [plugin(draw(TEXTS), draw(st.none() | TEXTS), last_error=draw(st.none() | TEXTS), errors=1)]
+    made["plugins"][-1]["stats"] = draw(st.dictionaries(TEXTS, st.integers() | st.floats(), max_size=5))
+    made["events"] += [event(1.0, draw(TEXTS), draw(TEXTS), pid=draw(PIDS), words=draw(TEXTS))]
     if made["workers"]:
         made["workers"][0] = worker(
             draw(st.integers(0, 999)),
             draw(PIDS),
-            draw(WORDS),
-            cpu_percent=draw(FIGURES),
-            rss_bytes=draw(FIGURES),
+            draw(TEXTS),
+            cpu_percent=draw(NUMBERS),
+            rss_bytes=draw(NUMBERS),
             lag_max_seconds=draw(st.none() | st.floats(0, 1e6)),
             connections=draw(st.integers(0, 10**9)),
             uptime_seconds=draw(st.floats(0, 1e9)),
             deadline_seconds=draw(st.none() | st.floats(0, 1e6)),
-            last_exit=draw(st.none() | WORDS),
+            last_exit=draw(st.none() | TEXTS),
             adopted_slots=draw(st.lists(st.integers(0, 99), max_size=4)),
         )
     return made
@@ -158,14 +158,14 @@ VIEWS = st.builds(
     slot=st.sampled_from([None, 0, 3]),
     scroll=st.integers(0, 500),
     overlay=st.sampled_from(Overlay),
-    typed=WORDS,
-    pending=st.none() | st.builds(Ask, st.just("reload"), WORDS),
-    notice=WORDS,
+    typed=TEXTS,
+    pending=st.none() | st.builds(HostRequest, st.just("reload"), TEXTS),
+    notice=TEXTS,
     read_only=st.booleans(),
     columns=st.sampled_from([(), ("cpu",), ("p50", "pss", "errors")]),
     ascii=st.booleans(),
 )
-LINKS = st.builds(Link, st.none() | st.integers(0, 10**6), st.integers(0, 10**6), WORDS, WORDS, st.booleans())
+LINKS = st.builds(Link, st.none() | st.integers(0, 10**6), st.integers(0, 10**6), TEXTS, TEXTS, st.booleans())
 SIZES = st.builds(Size, st.integers(1, 300), st.integers(1, 100))
 CONNECTIONS = st.sampled_from(
     [Connections(), Connections(4243, (CONNECTION,) * 30), Connections(4243, (), unanswered=True)]
@@ -187,7 +187,7 @@ def test_a_frame_fills_any_screen_exactly(
 
 
 @given(VIEWS, SIZES)
-def test_a_frame_of_nothing_yet_fills_any_screen(view: View, size: Size) -> None:
+def test_the_frame_before_the_first_document_fills_any_screen(view: View, size: Size) -> None:
     frame = waiting("waiting for the host to answer", view, size)
     assert len(frame) == size.rows
     assert all(width_of(line) <= size.columns for line in frame)
@@ -205,13 +205,13 @@ def styles_of(snapshot: Snapshot, needle: str, view: View | None = None) -> set[
     return {style for line in frame for text, style in line if needle in text}
 
 
-def test_on_a_small_screen_what_is_asked_is_what_is_seen() -> None:
-    view = View(overlay=Overlay.CONFIRM, pending=Ask("reload", "replace all"))
+def test_a_question_is_visible_on_a_small_screen() -> None:
+    view = View(overlay=Overlay.CONFIRM, pending=HostRequest("reload", "replace all"))
     assert rows_of(calm(), view, Size(20, 1)) == ["replace all? y/n"]
     assert rows_of(calm(), view, Size(8, 1)) == ["r…? y/n"]
 
 
-def test_colour_is_for_what_needs_an_eye() -> None:
+def test_only_unusual_values_are_coloured() -> None:
     frame = render(calm(), View(), Size(120, 40))
     colours = {word for line in frame for _, style in line for word in style.split()} - {"bold", "dim", "reverse"}
     assert colours == {"green"}
@@ -221,18 +221,18 @@ def test_colour_is_for_what_needs_an_eye() -> None:
     assert styles_of(trouble(), "6/8 ready") == {"yellow"}
 
 
-def test_a_host_that_is_gone_stays_in_grey() -> None:
+def test_the_last_frame_of_a_lost_host_is_dimmed() -> None:
     frame = render(lost(), View(), Size(120, 40))
     assert "disconnected 3 s, retrying" in as_plain(frame)
     assert {style for line in frame[1:] for _, style in line} <= {"dim", ""} | {"dim"}
 
 
-def test_a_host_that_does_not_answer_is_said_to() -> None:
+def test_a_silent_host_is_shown_after_three_seconds() -> None:
     assert "no answer for 5 s" in rows_of(replace(calm(), link=Link(silent_seconds=5)))[0]
     assert "no answer" not in rows_of(replace(calm(), link=Link(silent_seconds=2)))[0]
 
 
-def test_paused_the_header_goes_on_and_the_rest_stays() -> None:
+def test_pause_keeps_the_body_and_updates_the_header() -> None:
     before = calm()
     moved = document(8, time=NOON + 5, generation=9)
     moved["workers"][0]["connections"] = 99_999
@@ -242,14 +242,14 @@ def test_paused_the_header_goes_on_and_the_rest_stays() -> None:
     assert "99,999" not in "".join(rows)
 
 
-def test_connections_of_a_worker_that_is_silent_are_not_shown_as_none() -> None:
+def test_a_worker_without_an_answer_is_not_shown_as_having_no_connections() -> None:
     view = View(page=Page.CONNECTIONS, selected=4243)
     silent = replace(calm(), connections=Connections(4243, (), unanswered=True))
     assert "did not answer in time" in "".join(rows_of(silent, view))
-    assert "asking for its connections" in "".join(rows_of(calm(), view))
+    assert "waiting for its connections" in "".join(rows_of(calm(), view))
 
 
-def test_unknown_is_a_dash() -> None:
+def test_an_unknown_value_is_a_dash() -> None:
     made = document(1, listeners=[listener(0, depth=None)])
     made["workers"][0].update({"cpu_percent": None, "rss_bytes": None})
     rows = rows_of(following(None, made))

@@ -1,4 +1,4 @@
-"""Keys: what a terminal sends, in whatever pieces it comes."""
+"""Keys: the bytes of a terminal, in any pieces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.dashboard.terminal.keys import parse, settled
+from reactorhost.dashboard.terminal.keys import flush, parse
 
 
 @pytest.mark.parametrize(
@@ -26,24 +26,24 @@ from reactorhost.dashboard.terminal.keys import parse, settled
         (b"\x00\x01", []),
     ],
 )
-def test_what_is_sent_becomes_keys(data: bytes, names: list[str]) -> None:
+def test_bytes_become_names_of_keys(data: bytes, names: list[str]) -> None:
     assert parse(data) == (names, b"")
 
 
-def test_an_escape_waits_for_what_follows_and_then_is_a_key_of_its_own() -> None:
+def test_an_escape_is_kept_until_it_is_flushed() -> None:
     assert parse(b"a\x1b") == (["a"], b"\x1b")
-    assert settled(b"\x1b") == ["esc"]
-    assert settled(b"\x1b[") == ["esc", "["]
+    assert flush(b"\x1b") == ["esc"]
+    assert flush(b"\x1b[") == ["esc", "["]
 
 
-def test_a_sequence_without_end_is_not_waited_for_forever() -> None:
+def test_an_endless_sequence_is_given_up() -> None:
     names, rest = parse(b"\x1b[" + b"1" * 100)
     assert names[:2] == ["esc", "["]
     assert rest == b""
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
-def test_it_does_not_matter_in_which_pieces_it_comes(data: bytes, at: int) -> None:
+def test_the_keys_are_the_same_in_any_pieces(data: bytes, at: int) -> None:
     whole, rest = parse(data)
     first, kept = parse(data[:at])
     second, left = parse(kept + data[at:])
@@ -51,7 +51,7 @@ def test_it_does_not_matter_in_which_pieces_it_comes(data: bytes, at: int) -> No
 
 
 @given(st.binary(max_size=80))
-def test_anything_is_parsed_to_its_end(data: bytes) -> None:
+def test_any_bytes_are_parsed_up_to_a_short_rest(data: bytes) -> None:
     _, rest = parse(data)
     assert len(rest) < 32
-    settled(rest)
+    flush(rest)

@@ -1,4 +1,4 @@
-"""Painting: only what changed is written, and a terminal shows exactly the frame."""
+"""Painting: only changed lines are written, and the terminal shows exactly the frame."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.color import ColorSystem
 from documents import document, history, troubled
 from reactorhost.dashboard.live.frame import render
 from reactorhost.dashboard.model.snapshot import following
-from reactorhost.dashboard.model.view import Page, Size, View
+from reactorhost.dashboard.model.view import Page, View
 from reactorhost.dashboard.terminal.paint import Painter
-from reactorhost.dashboard.text.line import Line, line
+from reactorhost.dashboard.text.line import Line, Size, line
 
 
-def test_nothing_is_written_when_nothing_changed() -> None:
+def test_only_changed_lines_are_written() -> None:
     painter = Painter(ColorSystem.STANDARD)
     frame = (line("a"), line("b"))
     assert painter.paint(frame) == b"\x1b[2J\x1b[1;1H\x1b[Ka\x1b[2;1H\x1b[Kb"
@@ -25,7 +25,7 @@ def test_nothing_is_written_when_nothing_changed() -> None:
     assert painter.paint(frame).startswith(b"\x1b[2J")
 
 
-def test_without_colours_bold_and_reverse_stay() -> None:
+def test_without_colours_bold_and_reverse_remain() -> None:
     frame = (line(("a", "bold red"), ("b", "yellow reverse"), ("c", "green")),)
     assert Painter(None).paint(frame).endswith(b"\x1b[1ma\x1b[0m\x1b[7mb\x1b[0mc")
     assert Painter(ColorSystem.STANDARD).paint(frame).endswith(b"\x1b[1;31ma\x1b[0m\x1b[7;33mb\x1b[0m\x1b[32mc\x1b[0m")
@@ -33,7 +33,7 @@ def test_without_colours_bold_and_reverse_stay() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["calm", "trouble", "events", "help"]), min_size=1, max_size=6))
-def test_a_terminal_shows_the_last_frame_whatever_came_before(names: list[str]) -> None:
+def test_the_terminal_shows_the_last_frame_of_any_sequence(names: list[str]) -> None:
     calm, trouble = following(None, document(8, history=history())), following(None, troubled(history=history()))
     size = Size(100, 30)
     frames = {

@@ -1,4 +1,4 @@
-"""Lines: cut to cells, cleaned of what a terminal would obey, and the same width in ASCII."""
+"""Lines: cut to cells, without control characters, and of the same width in ASCII."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_a_padded_line_has_exactly_its_width(pieces: Line, width: int) -> None:
 
 
 @given(LINES, LINES, st.integers(0, 60))
-def test_two_sides_never_exceed_the_width(left: Line, right: Line, width: int) -> None:
+def test_a_spread_line_never_exceeds_its_width(left: Line, right: Line, width: int) -> None:
     assert width_of(spread(left, right, width)) <= width
 
 
 @given(LINES)
-def test_in_ascii_a_line_takes_as_many_cells(pieces: Line) -> None:
+def test_a_line_in_ascii_has_the_same_width(pieces: Line) -> None:
     converted = in_ascii(pieces)
     assert plain(converted).isascii()
     assert width_of(converted) == width_of(pieces)
@@ -63,28 +63,28 @@ def test_in_ascii_a_line_takes_as_many_cells(pieces: Line) -> None:
         ("漢字", 3, "漢…"),
     ],
 )
-def test_a_text_is_cut_by_cells_with_an_ellipsis(text: str, width: int, shown: str) -> None:
+def test_a_text_is_cut_to_cells_with_an_ellipsis(text: str, width: int, shown: str) -> None:
     assert fitted(text, width) == shown
     assert cell_len(fitted(text, width)) <= width
 
 
-def test_a_cut_between_pieces_still_shows_that_something_is_missing() -> None:
+def test_a_cut_between_pieces_has_an_ellipsis_too() -> None:
     assert plain(cut(line("abc", ("def", "bold")), 3)) == "ab…"
     assert plain(cut(line("abc", ("def", "bold")), 5)) == "abcd…"
 
 
-def test_what_a_terminal_would_obey_is_not_written_to_it() -> None:
+def test_control_characters_are_removed() -> None:
     assert clean("\x1b[2Jboo\r\n\u202eevil\x07") == "?[2Jboo  ?evil?"
     assert plain(line("a\x1bb")) == "a?b"
 
 
-def test_signs_have_likenesses_in_ascii() -> None:
+def test_drawing_characters_have_ascii_replacements() -> None:
     assert plain(in_ascii(line("├─ 4243 · 11µs ▁█ … ↑↓ ▼▲ 漢"))) == "|- 4243 - 11us _# . ^v v^ ??"
 
 
-def test_brackets_are_no_markup() -> None:
+def test_brackets_are_not_markup() -> None:
     assert as_text(line(("[red]::1[/]", "bold"))).plain == "[red]::1[/]"
 
 
-def test_a_style_is_added_to_those_that_are_there() -> None:
+def test_a_style_is_added_to_the_existing_styles() -> None:
     assert with_style((("a", ""), ("b", "red")), "reverse") == (("a", "reverse"), ("b", "red reverse"))

@@ -1,0 +1,117 @@
+"""Command-line options generated from the table of settings, and settings read back from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from reactorhost.config.resolve import Location, locate, resolve
+from reactorhost.config.settings import BY_NAME, TABLE, Setting, Settings
+from reactorhost.errors import UsageError
+
+Decorated = Callable[..., Any]
+
+_HOST_SELECTION = ("name", "run_dir")
+_PLUGIN_SETTINGS = ("config", "set")
+
+
+def start_options(command: Decorated) -> Decorated:
+    """Add an option for every setting."""
+    return _with(command, TABLE)
+
+
+def host_options(command: Decorated) -> Decorated:
+    """Add the options that select a running host."""
+    return _with(command, (BY_NAME[name] for name in _HOST_SELECTION))
+
+
+def plugin_options(command: Decorated) -> Decorated:
+    """Add the options that set the options of plugins."""
+    return _with(command, (BY_NAME[name] for name in _PLUGIN_SETTINGS))
+
+
+def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Settings:
+    """Return the settings from flags, environment and file.
+
+    Raises:
+        ReactorhostError: a setting is wrong, or no plugin is named; the error then lists the installed ones.
+    """
+    where = directory or Path.cwd()
+    try:
+        return resolve(flags, os.environ, where)
+    except UsageError:
+        # Listing the installed plugins takes 30 ms of metadata, so it is done only for the error that needs it.
+        from reactorhost.plugins import discovery
+
+        names = [identity.name for identity in discovery.installed()]
+        return resolve(flags, os.environ, where, installed=names)
+
+
+def location_from(flags: dict[str, Any]) -> Location:
+    """Return the location of the running host that the flags select.
+
+    Raises:
+        ReactorhostError: a flag is wrong.
+    """
+    return locate(flags, os.environ, Path.cwd())
+
+
+def _with(command: Decorated, settings: Iterable[Setting]) -> Decorated:
+    for setting in reversed(list(settings)):
+        command = _option(setting)(command)
+    return command
+
+
+def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
+    help_text = f"{setting.help}  [default: {setting.shown_default}]"
+    if setting.kind.switch:
+        spelling = f"{setting.flag}/{setting.off_flag}" if setting.off_flag else setting.flag
+        return click.option(*setting.flags[1:], spelling, setting.name, default=None, is_flag=True, help=help_text)
+    kind: Any = click.Choice(setting.kind.choices) if setting.kind.choices else str
+    return click.option(
+        *setting.flags,
+        setting.name,
+        type=kind,
+        multiple=setting.many,
+        default=None,
+        metavar=None if setting.kind.choices else setting.kind.metavar,
+        help=help_text,
+        shell_complete=_COMPLETERS.get(setting.name),
+    )
+
+
+def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of installed plugins without importing one."""
+    from reactorhost.plugins import discovery
+
+    names = {identity.name for identity in discovery.installed()}
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+def complete_instances(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of running hosts."""
+    from reactorhost.config.places import base_dir
+    from reactorhost.master.rundir import running_instances
+
+    names = running_instances(base_dir(os.environ, os.geteuid()))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _complete_paths(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    kind = "dir" if param.name == "run_dir" else "file"
+    return [CompletionItem(incomplete, type=kind)]
+
+
+_COMPLETERS: dict[str, Callable[..., list[CompletionItem]]] = {
+    "plugins": complete_plugins,
+    "name": complete_instances,
+    "config": _complete_paths,
+    "run_dir": _complete_paths,
+    "pid_file": _complete_paths,
+    "log_file": _complete_paths,
+}

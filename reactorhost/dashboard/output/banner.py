@@ -1,0 +1,38 @@
+"""The banner that `reactorhost start` prints when the host is ready."""
+
+from __future__ import annotations
+
+import os
+
+from reactorhost.ipc.status import PluginStatus, ServiceStatus, StatusDocument
+
+
+def banner(document: StatusDocument) -> str:
+    """Return the banner: version, pid, addresses, plugins, workers, and how to stop the host."""
+    rows = [("listening", _service(service, len(document["services"]))) for service in document["services"]]
+    rows.append(("workers", f"{document['workers_ready']} of {document['workers_wanted']} ready"))
+    if document["log_file"]:
+        rows.append(("log", document["log_file"]))
+    rows.append(("stop", stop_command(document)))
+    title = f"reactorhost {document['version']} · {document['name']} · pid {document['pid']}"
+    return "\n".join([title, *(f"  {name:<10} {value}" for name, value in rows)])
+
+
+def chain(plugins: list[PluginStatus]) -> str:
+    """Return the plugins of a service in calling order, as `accesslog 0.1.0 > echo 0.1.0`."""
+    return " > ".join(f"{plugin['name']} {plugin['version'] or ''}".rstrip() for plugin in plugins)
+
+
+def stop_command(document: StatusDocument) -> str:
+    """Return the command that stops this host, with the options that select it."""
+    command = "reactorhost stop"
+    if document["name"] != "default":
+        command += f" --name {document['name']}"
+    if os.path.basename(document["run_dir"]) != document["name"]:
+        command += f" --run-dir {document['run_dir']}"
+    return command if document["daemon"] else f"Ctrl-C, or: {command}"
+
+
+def _service(service: ServiceStatus, services: int) -> str:
+    name = f"{service['name']}: " if services > 1 else ""
+    return f"{name}{', '.join(service['addresses'])}  {chain(service['plugins'])}"

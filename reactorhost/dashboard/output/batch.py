@@ -1,0 +1,100 @@
+"""Batch mode of `top`: one line per status document, for pipes and dumb terminals."""
+
+from __future__ import annotations
+
+import json
+import select
+import time
+from collections.abc import Callable, Sequence
+
+from reactorhost.dashboard.model.source import StatusSource
+from reactorhost.dashboard.tables.columns import Column, columns_named
+from reactorhost.dashboard.tables.rows import total
+from reactorhost.dashboard.text.quantities import clock
+from reactorhost.errors import UsageError
+from reactorhost.ipc.status import StatusDocument
+
+_LINES_PER_HEADING = 20
+# select() cannot wait for infinity, which is when a recording at its end is due.
+_LONGEST_WAIT_SECONDS = 60.0
+_PER_WORKER = ("pid", "slot", "gen", "state", "up", "pss")
+_DEFAULT = ("conns", "acc", "refused", "rx", "tx", "msg", "errors", "p50", "p99", "lag", "cpu", "rss", "restarts")
+
+Write = Callable[[str], object]
+
+
+class BatchLines:
+    """Writes a line of totals for every document, with headings above every twentieth line.
+
+    Raises:
+        UsageError: a column does not exist, or has no total.
+    """
+
+    def __init__(self, names: Sequence[str], write: Write) -> None:
+        columns = columns_named(names or _DEFAULT)
+        wrong = [name for name in names if name in _PER_WORKER]
+        if wrong:
+            raise UsageError(f"batch lines are about all workers and have no column {wrong[0]!r}")
+        self._columns: list[Column] = [column for column in columns if column.name not in _PER_WORKER]
+        self._write = write
+        self._count = 0
+
+    def __call__(self, document: StatusDocument) -> None:
+        """Write the next line."""
+        if self._count % _LINES_PER_HEADING == 0:
+            headings = [column.heading.rjust(column.width) for column in self._columns]
+            self._write("  ".join(["TIME    ", "  READY", *headings, "QUEUE"]))
+        self._count += 1
+        values = total(document).values
+        ready = f"{document['workers_ready']}/{document['workers_wanted']}".rjust(7)
+        cells = [column.show(values.get(column.name)).rjust(column.width) for column in self._columns]
+        self._write("  ".join([clock(document["time"]), ready, *cells, _queue(document).rjust(5)]))
+
+
+class DocumentLines:
+    """Writes every document as a line of JSON."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def __call__(self, document: StatusDocument) -> None:
+        """Write the next line."""
+        self._write(json.dumps(document))
+
+
+def follow(
+    source: StatusSource, show: Callable[[StatusDocument], object], notify: Callable[[str], object], *, most: int | None
+) -> None:
+    """Show every document of a source.
+
+    Args:
+        source: the source; it is closed at the end.
+        show: called with every document.
+        notify: called with a sentence when the host is gone and when it is back.
+        most: the number of documents after which to return; None for no limit.
+    """
+    shown = 0
+    gone = False
+    try:
+        while most is None or shown < most:
+            now = time.monotonic()
+            for document in source.advance(now)[: None if most is None else most - shown]:
+                show(document)
+                shown += 1
+            lost = source.link(now).lost_seconds is not None
+            if lost is not gone:
+                gone = lost
+                notify("the host is gone, trying to reconnect" if gone else "the host is back")
+            if source.ended():
+                return
+            if most is None or shown < most:
+                select.select(
+                    source.sockets(), (), (), max(0.0, min(source.due() - time.monotonic(), _LONGEST_WAIT_SECONDS))
+                )
+    finally:
+        source.close()
+
+
+def _queue(document: StatusDocument) -> str:
+    depths = [listener["depth"] for listener in document["listeners"] if listener["depth"] is not None]
+    return str(max(depths)) if depths else "-"

@@ -1,0 +1,47 @@
+"""The tables of plugins and settings, folded by rich to the width of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+
+def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table with a row for each plugin; the last column shows why a plugin does not load."""
+    table = _table("NAME", "VERSION", "DISTRIBUTION", "ACTIVE", "HOOKS", "ERROR")
+    table.columns[-1].style = "red"
+    for row in rows:
+        error = (row["error"] or "").partition("\n")[0]
+        _add(
+            table,
+            row["name"],
+            row["version"] or "-",
+            row["distribution"] or "-",
+            "yes" if row["active"] else "-",
+            ", ".join(row["hooks"]) or "-",
+            error,
+        )
+    return table
+
+
+def setting_table(rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table with a row for each setting."""
+    table = _table("SETTING", "VALUE", "FROM")
+    for row in rows:
+        _add(table, *row)
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    # As Text: rich would take the brackets of an IPv6 address for markup.
+    table.add_row(*(Text(cell) for cell in cells))

@@ -1,0 +1,98 @@
+"""The pages that `status` and `top --once` print."""
+
+from __future__ import annotations
+
+from reactorhost.dashboard.model.snapshot import following
+from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.output.banner import chain
+from reactorhost.dashboard.tables.event_line import event_line
+from reactorhost.dashboard.tables.listener_table import listener_table
+from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
+from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
+from reactorhost.dashboard.text.quantities import amount, duration, number, rate
+from reactorhost.ipc.status import StatusDocument
+
+_EVENTS = 10
+_RECENT_EVENTS = 3
+_RECENT_SECONDS = 3600
+
+
+def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
+    """Return the head, the worker table, the metrics of plugins, and the last warnings and errors of the last hour."""
+    warnings = [event for event in document["events"] if event["level"] not in ("debug", "info")][-_RECENT_EVENTS:]
+    recent = [event for event in warnings if document["time"] - event["time"] < _RECENT_SECONDS]
+    lines = [*_head(document), EMPTY, *_tree(document, view, width), *_metrics(document, width)]
+    if recent:
+        lines += [EMPTY, *(event_line(event, width) for event in recent)]
+    return _finished(lines, view)
+
+
+def full(document: StatusDocument, view: View, width: int) -> list[Line]:
+    """Return the head, the worker table, the plugins with their metrics, the listeners and the last events."""
+    lines = [*_head(document), EMPTY, *_tree(document, view, width)]
+    if document["plugins"]:
+        lines += [EMPTY, *hook_chain(document, width), *_metrics(document, width)]
+    if document["listeners"]:
+        lines += [EMPTY, *listener_table(document["listeners"], width)]
+    if document["events"]:
+        lines += [EMPTY, line(("EVENTS", "dim"))]
+        lines += [event_line(event, width) for event in document["events"][-_EVENTS:]]
+    return _finished(lines, view)
+
+
+def _tree(document: StatusDocument, view: View, width: int) -> list[Line]:
+    snapshot = following(None, document)
+    return worker_table(snapshot, view, width, needed_height(snapshot, view))
+
+
+def _metrics(document: StatusDocument, width: int) -> list[Line]:
+    metrics = plugin_metrics(document["plugins"], width)
+    return [EMPTY, *metrics] if metrics else []
+
+
+def _finished(lines: list[Line], view: View) -> list[Line]:
+    return [in_ascii(each) for each in lines] if view.ascii else lines
+
+
+def _head(document: StatusDocument) -> list[Line]:
+    return [_title(document), *_services(document), _traffic(document)]
+
+
+def _title(document: StatusDocument) -> Line:
+    ready, wanted = document["workers_ready"], document["workers_wanted"]
+    state = "reloading" if document["reloading"] and document["state"] == "running" else document["state"]
+    return line(
+        (document["name"], "bold"),
+        f"  reactorhost {document['version']}  pid {document['pid']}  ",
+        (state, "" if state == "running" else "yellow"),
+        f"  up {duration(document['uptime_seconds'])}  generation {document['generation']}  ",
+        (f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"),
+    )
+
+
+def _services(document: StatusDocument) -> list[Line]:
+    return [
+        line(
+            (f"{service['name']}: " if len(document["services"]) > 1 else "", "dim"),
+            f"{', '.join(service['addresses'])}  {chain(service['plugins'])}",
+        )
+        for service in document["services"]
+    ]
+
+
+def _traffic(document: StatusDocument) -> Line:
+    totals, rates = document["totals"], document["rates"]
+    parts = [
+        f"{number(totals['connections'])} of {number(document['max_connections'])} connections",
+        f"{number(totals['accepted'])} accepted",
+        f"{rate(rates['messages'])} msgs/s",
+        f"in {amount(rates['bytes_in'])}/s",
+        f"out {amount(rates['bytes_out'])}/s",
+    ]
+    if totals["refused"]:
+        parts.append(f"{number(totals['refused'])} refused")
+    shown = line("  ".join(parts))
+    if totals["hook_errors"]:
+        shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))
+    return shown

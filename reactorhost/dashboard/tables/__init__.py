@@ -1,0 +1,1 @@
+"""Tables that the live view and the printed pages share."""

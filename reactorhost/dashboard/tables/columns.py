@@ -1,0 +1,101 @@
+"""The columns of the worker table: content, width, and the order in which they are dropped on a narrow screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reactorhost.dashboard.text.quantities import amount, number, percent, rate, span, uptime
+from reactorhost.errors import UsageError, did_you_mean
+
+Values = Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the worker table.
+
+    Attributes:
+        show: formats a value.
+        rank: the column of the highest rank is dropped first, one of rank 0 never; None: shown on request only.
+        largest_first: the direction of sorting.
+        warn: the value from which on it is shown in yellow.
+        alarm: the value from which on it is shown in red.
+        left: whether it is aligned to the left.
+    """
+
+    name: str
+    heading: str
+    width: int
+    show: Callable[[float | None], str]
+    rank: int | None
+    largest_first: bool = True
+    warn: float | None = None
+    alarm: float | None = None
+    left: bool = False
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
+ALL: tuple[Column, ...] = (
+    Column("pid", "PID", 10, _text, 0, largest_first=False, left=True),
+    Column("slot", "SLOT", 4, _text, 12, largest_first=False),
+    Column("gen", "GEN", 3, _text, 13, largest_first=False),
+    Column("state", "STATE", 8, _text, 1, largest_first=False, left=True),
+    Column("up", "UP", 6, uptime, 7, largest_first=False),
+    Column("conns", "CONNS", 7, number, 2),
+    Column("acc", "ACC/s", 5, rate, 14),
+    Column("refused", "REF/s", 5, rate, None, warn=1),
+    Column("rx", "RX/s", 5, amount, 9),
+    Column("tx", "TX/s", 5, amount, 10),
+    Column("msg", "MSG/s", 5, rate, 3),
+    Column("errors", "ERR/s", 5, rate, None, warn=0.05, alarm=10),
+    Column("p50", "P50", 5, span, 15),
+    Column("p99", "P99", 5, span, 5),
+    Column("p999", "P99.9", 5, span, None),
+    Column("max", "MAX", 5, span, None),
+    Column("lag", "LAG", 5, span, 8, warn=0.1, alarm=1.0),
+    Column("cpu", "CPU%", 4, percent, 4, warn=90),
+    Column("rss", "RSS", 5, amount, 6),
+    Column("pss", "PSS", 5, amount, None),
+    Column("restarts", "RST", 3, _text, 11),
+)
+
+BY_NAME: Mapping[str, Column] = {column.name: column for column in ALL}
+DEFAULT: tuple[Column, ...] = tuple(column for column in ALL if column.rank is not None)
+
+
+def columns_named(names: Sequence[str]) -> tuple[Column, ...]:
+    """Return the columns of these names, the process id first; without names the default ones.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    return tuple(column_named(name) for name in dict.fromkeys(("pid", *names))) if names else DEFAULT
+
+
+def column_named(name: str) -> Column:
+    """Return the column of this name.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    if name not in BY_NAME:
+        hint = did_you_mean(name, BY_NAME) or f"columns: {', '.join(BY_NAME)}"
+        raise UsageError(f"there is no column {name!r}", hint=hint)
+    return BY_NAME[name]
+
+
+def fitting(columns: Sequence[Column], width: int) -> tuple[tuple[Column, ...], int]:
+    """Return the columns that fit into a width, and the gap between them (1 to 3 cells)."""
+    kept = list(columns)
+    while len(kept) > 1 and _width_of(kept, 1) > width:
+        kept.remove(max(kept, key=lambda column: 99 if column.rank is None else column.rank))
+    gap = next((gap for gap in (3, 2) if _width_of(kept, gap) <= width), 1)
+    return tuple(kept), gap
+
+
+def _width_of(columns: Sequence[Column], gap: int) -> int:
+    return sum(column.width for column in columns) + gap * (len(columns) - 1)

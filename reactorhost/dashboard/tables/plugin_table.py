@@ -1,0 +1,80 @@
+"""Tables of the plugins: calls, latency and errors of each, and the metrics that each publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reactorhost.dashboard.text.grid import Cell, Field, grid
+from reactorhost.dashboard.text.line import Line, Piece, cut, line, width_of
+from reactorhost.dashboard.text.quantities import UNKNOWN, duration, exact, percent, rate, span
+from reactorhost.ipc.status import PluginMetricsStatus, StatusDocument
+
+_PLUGIN_FIELDS = (
+    Field("HOOK CHAIN", 28, left=True),
+    Field("connect/s", 9, from_width=100),
+    Field("receive/s", 9),
+    Field("close/s", 7, from_width=100),
+    Field("P50", 5, from_width=80),
+    Field("P99", 5, from_width=50),
+    Field("TIME%", 5, from_width=60),
+    Field("ERR/s", 5, from_width=70),
+    Field("LAST ERROR", 10, left=True, from_width=70),
+)
+_RECENT_SECONDS = 3600
+
+
+def hook_chain(document: StatusDocument, width: int) -> list[Line]:
+    """Return the headings and a line for every plugin, in calling order."""
+    several = len(document["services"]) > 1
+    rows = [_plugin(at, plugin, several=several) for at, plugin in enumerate(document["plugins"], 1)]
+    return grid(_PLUGIN_FIELDS, rows, width)
+
+
+def plugin_metrics(plugins: Sequence[PluginMetricsStatus], width: int) -> list[Line]:
+    """Return a heading and the metrics of every plugin that has any; no lines if there are none."""
+    with_metrics = [plugin for plugin in plugins if plugin.get("stats")]
+    if not with_metrics:
+        return []
+    return [line(("METRICS", "dim")), *(each for plugin in with_metrics for each in _metrics_of(plugin, width))]
+
+
+def _metrics_of(plugin: PluginMetricsStatus, width: int) -> list[Line]:
+    lines: list[Line] = []
+    current_line = line(f"{plugin['name']}:")
+    for name, value in plugin["stats"].items():
+        added = line("  ", (name, "dim"), f" {exact(value)}")
+        if width_of(current_line) + width_of(added) > width:
+            lines.append(current_line)
+            current_line = ()
+        current_line += added
+    return [cut(each, width) for each in (*lines, current_line)]
+
+
+def last_error(plugin: PluginMetricsStatus) -> Piece:
+    """Return the number of errors and the last one; red if it is recent."""
+    if plugin["last_error"] is None:
+        return UNKNOWN, "dim"
+    age = plugin["last_error_age_seconds"]
+    # The error arrives at once and its count with the next report, which never comes if the worker crashes before.
+    count = [f"x{plugin['errors']}"] if plugin["errors"] else []
+    when = [] if age is None else [f"{duration(age)} ago"]
+    style = "red" if age is not None and age < _RECENT_SECONDS else ""
+    head = ", ".join([*count, *when])
+    return f"{head}: {plugin['last_error']}" if head else plugin["last_error"], style
+
+
+def _plugin(at: int, plugin: PluginMetricsStatus, *, several: bool) -> list[Cell]:
+    share = plugin["time_share"]
+    errors = rate(plugin["errors_per_second"])
+    name = f"{at} {plugin['name']} {plugin['version'] or ''}".rstrip()
+    return [
+        f"{name} ({', '.join(plugin['services'])})" if several else name,
+        rate(plugin["connect_per_second"]),
+        rate(plugin["receive_per_second"]),
+        rate(plugin["close_per_second"]),
+        span(plugin["latency"]["p50_seconds"]),
+        span(plugin["latency"]["p99_seconds"]),
+        percent(None if share is None else 100 * share),
+        errors if errors == "0" else (errors, "bold red"),
+        last_error(plugin),
+    ]

@@ -1,0 +1,168 @@
+"""The rows of the worker table: total, master, workers and slots without a worker, filtered and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from reactorhost.dashboard.model.snapshot import Snapshot
+from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.tables.columns import BY_NAME, Values
+from reactorhost.dashboard.text.quantities import duration
+from reactorhost.ipc.status import Latency, Rates, SlotStatus, StatusDocument, WorkerStatus
+
+
+class RowKind(Enum):
+    """What a row describes."""
+
+    TOTAL = "total"
+    MASTER = "master"
+    WORKER = "worker"
+    SLOT = "slot"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row; `note` is a text in place of values."""
+
+    kind: RowKind
+    pid: int | None
+    state: str
+    values: Values
+    note: str = ""
+
+
+def total(document: StatusDocument) -> Row:
+    """Return the row of totals.
+
+    The total of RSS is the sum of the proportional sizes: in a sum of RSS, shared pages would count once per process.
+    """
+    master, workers = document["master"], document["workers"]
+    memory = _sum([master["pss_bytes"], *(worker["pss_bytes"] for worker in workers)])
+    lags = [master["lag_max_seconds"], *(worker["lag_max_seconds"] for worker in workers)]
+    values: dict[str, float | None] = {
+        "conns": document["totals"]["connections"],
+        **_rates(document["rates"]),
+        **_latency(document["latency"]),
+        "lag": max((lag for lag in lags if lag is not None), default=None),
+        "cpu": _sum([master["cpu_percent"], *(worker["cpu_percent"] for worker in workers)]),
+        "rss": memory,
+        "pss": memory,
+        "restarts": sum(slot["restarts"] for slot in document["slots"]),
+    }
+    return Row(RowKind.TOTAL, None, "", values)
+
+
+def master(document: StatusDocument) -> Row:
+    """Return the row of the master."""
+    facts = document["master"]
+    values: dict[str, float | None] = {
+        "pid": facts["pid"],
+        "gen": document["generation"],
+        "up": document["uptime_seconds"],
+        "lag": facts["lag_max_seconds"],
+        "cpu": facts["cpu_percent"],
+        "rss": facts["rss_bytes"],
+        "pss": facts["pss_bytes"],
+    }
+    return Row(RowKind.MASTER, facts["pid"], "master", values)
+
+
+def worker_rows(document: StatusDocument, view: View) -> list[Row]:
+    """Return the rows of the workers and of slots without a worker, filtered and sorted by the view."""
+    rows = [_worker(worker) for worker in document["workers"]]
+    rows += [_slot(slot) for slot in document["slots"] if slot["state"] in ("backoff", "leaving")]
+    if view.filter:
+        wanted = view.filter.casefold()
+        rows = [row for row in rows if wanted in _searched(row)]
+    return sorted_rows(rows, view.sort, inverted=view.inverted)
+
+
+def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
+    """Return the rows sorted by a column, unknown values last, equal values by slot and generation."""
+    rows = sorted(rows, key=lambda row: (row.values.get("slot") or 0, row.values.get("gen") or 0, row.pid or 0))
+    if name == "state":
+        return sorted(rows, key=lambda row: row.state, reverse=inverted)
+    known = [row for row in rows if row.values.get(name) is not None]
+    unknown = [row for row in rows if row.values.get(name) is None]
+    known.sort(key=lambda row: row.values[name] or 0, reverse=BY_NAME[name].largest_first is not inverted)
+    return known + unknown
+
+
+def current(snapshot: Snapshot, view: View) -> int | None:
+    """Return the selected process id: that of the selected worker, or of its successor in the slot."""
+    pids = [worker["pid"] for worker in snapshot.workers]
+    if view.selected in pids or view.selected == snapshot.body["master"]["pid"]:
+        return view.selected
+    if view.slot is None:
+        return None
+    successors = [worker["pid"] for worker in snapshot.workers if worker["slot"] == view.slot]
+    return successors[-1] if successors else None
+
+
+def selectable(snapshot: Snapshot, view: View) -> Sequence[int]:
+    """Return the process ids that can be selected, in the order of the screen."""
+    rows = worker_rows(snapshot.body, view)
+    return [snapshot.body["master"]["pid"], *(row.pid for row in rows if row.pid is not None)]
+
+
+def _worker(worker: WorkerStatus) -> Row:
+    values: dict[str, float | None] = {
+        "pid": worker["pid"],
+        "slot": worker["slot"],
+        "gen": worker["generation"],
+        "up": worker["uptime_seconds"],
+        "conns": worker["connections"],
+        **_rates(worker["rates"]),
+        **_latency(worker["latency"]),
+        "lag": worker["lag_max_seconds"],
+        "cpu": worker["cpu_percent"],
+        "rss": worker["rss_bytes"],
+        "pss": worker["pss_bytes"],
+        "restarts": worker["restarts"],
+    }
+    return Row(RowKind.WORKER, worker["pid"], worker["state"], values)
+
+
+def _slot(slot: SlotStatus) -> Row:
+    notes = []
+    if slot["retry_seconds"] is not None:
+        notes.append(f"retry in {duration(slot['retry_seconds'])}")
+    if slot["adopted_by"] is not None:
+        notes.append(f"served by {slot['adopted_by']}")
+    if slot["last_exit"] and slot["state"] == "backoff":
+        notes.append(f"last: {slot['last_exit']}")
+    values = {"slot": slot["slot"], "restarts": slot["restarts"]}
+    return Row(RowKind.SLOT, None, slot["state"], values, ", ".join(notes))
+
+
+def _rates(rates: Rates) -> dict[str, float | None]:
+    return {
+        "acc": rates["accepted"],
+        "refused": rates["refused"],
+        "rx": rates["bytes_in"],
+        "tx": rates["bytes_out"],
+        "msg": rates["messages"],
+        "errors": rates["hook_errors"],
+    }
+
+
+def _latency(latency: Latency) -> dict[str, float | None]:
+    return {
+        "p50": latency["p50_seconds"],
+        "p99": latency["p99_seconds"],
+        "p999": latency["p999_seconds"],
+        "max": latency["max_seconds"],
+    }
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Return the sum of the known values, None if there are none."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _searched(row: Row) -> str:
+    places = [f"{name} {row.values[name]}" for name in ("slot", "gen") if row.values.get(name) is not None]
+    return " ".join([str(row.pid or ""), row.state, *places, row.note]).casefold()

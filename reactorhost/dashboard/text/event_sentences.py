@@ -1,0 +1,105 @@
+"""Sentences for the events of the log, for the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reactorhost.dashboard.text.quantities import amount, duration, number
+from reactorhost.ipc.status import EventStatus
+
+Fields = Mapping[str, Any]
+
+
+def sentence(event: EventStatus) -> str:
+    """Return a sentence for an event; an unknown event is returned in the form of the log, `name key=value`."""
+    fields = event["fields"]
+    template = _SENTENCES.get(event["event"])
+    if template is not None:
+        try:
+            return template(fields)
+        except (KeyError, TypeError, ValueError):
+            # The host, or the recording, is of another version and has other fields: fall back to the log's form.
+            pass
+    return " ".join([event["event"], *(f"{key}={value}" for key, value in fields.items())])
+
+
+def _worker(fields: Fields) -> str:
+    slot, pid = fields.get("slot"), fields.get("pid")
+    if slot is None:
+        return "a worker" if pid is None else f"worker with pid {pid}"
+    return f"worker {slot}" if pid is None else f"worker {slot} (pid {pid})"
+
+
+def _open(fields: Fields) -> str:
+    count = int(fields["connections"])
+    return f"{number(count)} connection{'' if count == 1 else 's'} open"
+
+
+def _workers(fields: Fields) -> str:
+    count = int(fields["workers"])
+    return f"{count} worker{'' if count == 1 else 's'}"
+
+
+def _stopping(fields: Fields) -> str:
+    if fields.get("seconds") is None:
+        return "stopping"
+    return f"stopping: {_open(fields)}, at most {float(fields['seconds']):g} s"
+
+
+def _draining(fields: Fields) -> str:
+    generation = f", generation {fields['generation']}" if "generation" in fields else ""
+    return f"{_worker(fields)} draining{generation}: {_open(fields)}, at most {duration(float(fields['seconds']))}"
+
+
+def _crashed(fields: Fields) -> str:
+    lost = f", {_open(fields)}" if fields.get("connections") else ""
+    peak = f", peak RSS {amount(float(fields['rss_peak_bytes']))}" if fields.get("rss_peak_bytes") else ""
+    return f"{_worker(fields)} crashed: {fields['how']}{lost}{peak}; restart {fields['restarts']}"
+
+
+def _not_booted(fields: Fields) -> str:
+    # The error begins with the worker, which the sentence has named already.
+    return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
+
+
+def _hook_failed(fields: Fields) -> str:
+    where = f"{_worker(fields)}: " if "slot" in fields else ""
+    hook = f", {fields['hook']}" if fields.get("hook") else ""
+    peer = f" for {fields['peer']}" if fields.get("peer") else ""
+    return f"{where}plugin {fields['plugin']}{hook}{peer}: {fields['error']}"
+
+
+_SENTENCES: Mapping[str, Callable[[Fields], str]] = {
+    "host_starting": lambda f: f"host starting, version {f['version']}, {_workers(f)}",
+    "host_ready": lambda f: f"host ready, {_workers(f)}",
+    "host_stopping": _stopping,
+    "host_stopped": lambda f: "host stopped",
+    "terminal_gone": lambda f: "the terminal hung up, stopping",
+    "backlog_limited": lambda f: f"the kernel limits the backlog to {f['effective']} (requested: {f['asked']})",
+    "worker_starting": lambda f: f"{_worker(f)} starting, generation {f['generation']}",
+    "worker_ready": lambda f: f"{_worker(f)} ready, generation {f['generation']}",
+    "worker_draining": _draining,
+    "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
+    "worker_crashed": _crashed,
+    "worker_killed": lambda f: f"{f['signal']} sent to {_worker(f)}: {f['reason']}",
+    "worker_not_booted": _not_booted,
+    "worker_not_forked": lambda f: f"cannot fork a worker for slot {f['slot']}: {f['error']}",
+    "reload_started": lambda f: f"reload to generation {f['generation']} started",
+    "reload_finished": lambda f: f"reload to generation {f['generation']} done",
+    "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
+    "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",
+    "recycling": lambda f: f"recycling {_worker(f)}",
+    "slot_retired": lambda f: f"slot {f['slot']} retired",
+    "slot_not_opened": lambda f: f"slot {f['slot']} cannot listen: {f['error']}",
+    "steering_refused": lambda f: f"the kernel still sends connections to retiring slots ({f['slots']}): {f['hint']}",
+    "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
+    "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
+    "hook_failed": _hook_failed,
+    "master_gone": lambda f: f"{_worker(f)} lost its master, {_open(f)}",
+    "control_refused": lambda f: f"control socket: refused pid {f['pid']} of user {f['uid']}",
+    "configuration_refused": lambda f: f"configuration rejected, nothing changed: {f['error']}",
+    "settings_wait_for_restart": lambda f: f"changed settings that need a restart: {f['settings']}",
+    "log_not_reopened": lambda f: f"cannot reopen the log file: {f['error']}",
+    "workers_file_not_written": lambda f: f"cannot write workers.pid: {f['error']}",
+}

@@ -1,0 +1,125 @@
+"""The client's end of the control socket, for a command that waits and for a screen that must not.
+
+A request is `{"verb": NAME, ...}` on one line. The reply is any number of messages with `progress` or `rows`, then one
+with a `status`, an exit status, which ends it. `reactorhost.master.admin.control_server` is the other end.
+
+Nothing here imports the reactor: a command pays for every module that it loads.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+CONTROL_SOCKET = "control.sock"
+"""The file name of the control socket in the run directory."""
+
+_READ_BYTES = 262_144
+
+Message = dict[str, Any]
+
+
+class ControlClient:
+    """One connection to a control socket.
+
+    Args:
+        path: the socket.
+        timeout: how long a call may block, in seconds. None means without limit. With 0 no call blocks: wait for
+            `socket` to become readable, then call `receive`.
+
+    Attributes:
+        socket: the connected socket; its timeout may be changed.
+
+    Raises:
+        OSError: the host does not listen there, or this user may not connect.
+    """
+
+    def __init__(self, path: Path, timeout: float | None = None) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._decoder = MessageDecoder()
+        try:
+            self.socket.settimeout(timeout)
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def send(self, verb: str, **fields: object) -> None:
+        """Send a request.
+
+        Raises:
+            OSError: the host is gone, or does not read.
+        """
+        self.socket.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
+
+    def receive(self) -> list[Message]:
+        """Return the messages that are complete after one read, which may be none.
+
+        Raises:
+            ConnectionError: the host closed the connection, or sent something else than messages.
+            TimeoutError: nothing arrived in time.
+        """
+        try:
+            data = self.socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        if not data:
+            raise ConnectionResetError("the host closed the connection")
+        return self._decoder.feed(data)
+
+    def replies(self, verb: str, **fields: object) -> Iterator[Message]:
+        """Send a request and yield the messages of the reply; the last one has a `status`.
+
+        Raises:
+            ConnectionError: the host closed the connection before that.
+            TimeoutError: nothing arrived in time.
+        """
+        self.send(verb, **fields)
+        while True:
+            for message in self.receive():
+                yield message
+                if "status" in message:
+                    return
+
+    def close(self) -> None:
+        """Close the connection. The host goes on with a request that it has begun."""
+        self.socket.close()
+
+
+class MessageDecoder:
+    """Splits received bytes into messages."""
+
+    def __init__(self) -> None:
+        self._incomplete = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Return the messages that these bytes complete.
+
+        Raises:
+            ConnectionError: a line is not a JSON object.
+        """
+        self._incomplete += data
+        *lines, self._incomplete = self._incomplete.split(b"\n")
+        return [_decoded(line) for line in lines]
+
+
+def _decoded(line: bytes | bytearray) -> Message:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        message = None
+    if not isinstance(message, dict):
+        raise ConnectionAbortedError(f"the host sent a line that is not a JSON object: {bytes(line[:40])!r}")
+    return message

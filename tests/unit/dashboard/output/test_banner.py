@@ -1,0 +1,22 @@
+"""The banner of a host."""
+
+from __future__ import annotations
+
+from documents import document
+from reactorhost.dashboard.output.banner import banner
+
+
+def test_the_banner_shows_host_addresses_plugins_workers_and_the_stop_command() -> None:
+    assert banner(document(daemon=False, workers_ready=7)) == (
+        "reactorhost 0.1.0 · default · pid 4242\n"
+        "  listening  tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0\n"
+        "  workers    7 of 8 ready\n"
+        "  stop       Ctrl-C, or: reactorhost stop"
+    )
+
+
+def test_the_stop_command_selects_the_instance() -> None:
+    named = banner(document(name="chat", run_dir="/run/reactorhost/chat", daemon=True))
+    assert named.endswith("  stop       reactorhost stop --name chat")
+    elsewhere = banner(document(run_dir="/srv/here", daemon=True, log_file="/srv/here/log"))
+    assert elsewhere.endswith("  log        /srv/here/log\n  stop       reactorhost stop --run-dir /srv/here")

@@ -1,0 +1,44 @@
+"""What `status` and `top --once` print."""
+
+from __future__ import annotations
+
+from documents import document, event, troubled
+from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.output.status_page import brief, full
+from reactorhost.dashboard.text.line import Line
+
+
+def plain(lines: list[Line]) -> list[str]:
+    return ["".join(text for text, _ in line) for line in lines]
+
+
+def test_status_without_errors_is_head_and_worker_table() -> None:
+    lines = plain(brief(document(2), View(), 120))
+    assert lines[0].startswith("default  reactorhost 0.1.0  pid 4242  running  up 3d04h  generation 7  2/2 ready")
+    assert lines[1] == "tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0"
+    assert lines[2].startswith("3,101 of 65,536 connections  3.0M accepted  148K msgs/s")
+    assert lines[4].split()[0] == "PID"
+    assert [line.split()[1] for line in lines[7:]] == ["4243", "4244"]
+
+
+def test_status_ends_with_the_errors_of_the_last_hour() -> None:
+    lines = plain(brief(troubled(), View(), 120))
+    assert "worker 6 (pid 4249) crashed: signal 11 (SIGSEGV)" in lines[-1]
+    old = document(1, events=[event(4000.0, "worker_crashed", "error")])
+    assert "└─" in plain(brief(old, View(), 120))[-1]
+
+
+def test_every_service_has_a_line() -> None:
+    two = document(1)
+    two["services"].append({"name": "admin", "addresses": ["unix:///a", "tcp://[::1]:1"], "plugins": []})
+    assert plain(brief(two, View(), 120))[1:3] == [
+        "default: tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0",
+        "admin: unix:///a, tcp://[::1]:1  ",
+    ]
+
+
+def test_the_full_page_shows_plugins_listeners_and_events() -> None:
+    shown = "\n".join(plain(full(troubled(), View(), 120)))
+    for heading in ("HOOK CHAIN", "LISTENER", "EVENTS"):
+        assert heading in shown
+    assert "\n".join(plain(full(troubled(), View(ascii=True), 120))).isascii()

@@ -1,0 +1,66 @@
+"""Rows of the worker table: totals, order and filter."""
+
+from __future__ import annotations
+
+import pytest
+
+from documents import document, slot, troubled, worker
+from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.tables.rows import RowKind, master, total, worker_rows
+
+
+def pids(view: View, **fields: object) -> list[int | None]:
+    return [row.pid for row in worker_rows(document(3, **fields), view)]
+
+
+def test_total_memory_is_the_sum_of_proportional_sizes() -> None:
+    row = total(document(2))
+    assert row.values["rss"] == 9_000_000 + 8_000_000 + 8_010_000
+    assert row.values["conns"] == 1550 + 1551
+    assert row.values["cpu"] == 1.6 + 71.0 + 72.0
+    assert row.values["lag"] == pytest.approx(151e-6)
+
+
+def test_a_total_of_unknown_values_is_unknown() -> None:
+    unknown = document(1, workers=[worker(0, 1, cpu_percent=None, pss_bytes=None, lag_max_seconds=None)])
+    unknown["master"].update({"cpu_percent": None, "pss_bytes": None})
+    row = total(unknown)
+    assert (row.values["cpu"], row.values["rss"]) == (None, None)
+
+
+def test_the_master_has_no_traffic() -> None:
+    assert master(document(1)).values.get("conns") is None
+
+
+def test_rows_are_sorted_by_any_column_in_both_directions() -> None:
+    assert pids(View()) == [4243, 4244, 4245]
+    assert pids(View(inverted=True)) == [4245, 4244, 4243]
+    assert pids(View(sort="conns")) == [4245, 4244, 4243]
+    assert pids(View(sort="conns", inverted=True)) == [4243, 4244, 4245]
+
+
+def test_unknown_values_are_last_in_both_directions() -> None:
+    workers = [worker(0, 1, cpu_percent=None), worker(1, 2, cpu_percent=5.0), worker(2, 3, cpu_percent=9.0)]
+    assert pids(View(sort="cpu"), workers=workers) == [3, 2, 1]
+    assert pids(View(sort="cpu", inverted=True), workers=workers) == [2, 3, 1]
+
+
+def test_states_are_sorted_by_name() -> None:
+    rows = worker_rows(troubled(), View(sort="state"))
+    assert [row.state for row in rows[:3]] == ["backoff", "draining", "ready"]
+
+
+def test_a_slot_without_a_worker_has_a_note() -> None:
+    row = next(row for row in worker_rows(troubled(), View()) if row.kind is RowKind.SLOT)
+    assert (row.pid, row.state) == (None, "backoff")
+    assert row.note == "retry in 4.0s, served by 4243, last: signal 11 (SIGSEGV)"
+    leaving = worker_rows(document(1, workers=[], slots=[slot(0, "leaving", adopted_by=7)]), View())
+    assert [(row.state, row.note) for row in leaving] == [("leaving", "served by 7")]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("drain", 1), ("STUCK", 1), ("slot 5", 2), ("gen 6", 1), ("SIGSEGV", 1), ("424", 7), ("none", 0)],
+)
+def test_the_filter_searches_pid_state_slot_generation_and_note(text: str, count: int) -> None:
+    assert len(worker_rows(troubled(), View(filter=text))) == count

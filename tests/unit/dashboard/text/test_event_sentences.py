@@ -1,0 +1,89 @@
+"""Sentences for events."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reactorhost.master
+from documents import event
+from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("worker_starting", {"slot": 7, "pid": 4311, "generation": 7}, "worker 7 (pid 4311) starting, generation 7"),
+        (
+            "worker_crashed",
+            {
+                "slot": 7,
+                "pid": 4249,
+                "how": "signal 11 (SIGSEGV)",
+                "connections": 1,
+                "rss_peak_bytes": 0,
+                "restarts": 3,
+            },
+            "worker 7 (pid 4249) crashed: signal 11 (SIGSEGV), 1 connection open; restart 3",
+        ),
+        (
+            "worker_draining",
+            {"slot": 6, "pid": 4248, "generation": 6, "connections": 308, "seconds": 3600.0},
+            "worker 6 (pid 4248) draining, generation 6: 308 connections open, at most 1h00m",
+        ),
+        (
+            "worker_draining",
+            {"connections": 2, "seconds": "10.0"},
+            "a worker draining: 2 connections open, at most 10s",
+        ),
+        ("host_stopping", {"connections": 0}, "stopping"),
+        ("host_stopping", {"connections": 3, "seconds": "10"}, "stopping: 3 connections open, at most 10 s"),
+        ("host_ready", {"workers": 1}, "host ready, 1 worker"),
+        (
+            "hook_failed",
+            {"plugin": "echo", "hook": "receive", "peer": "127.0.0.1:9", "connection": 3, "error": "ValueError: no"},
+            "plugin echo, receive for 127.0.0.1:9: ValueError: no",
+        ),
+    ],
+)
+def test_an_event_has_a_sentence(name: str, fields: dict[str, Any], words: str) -> None:
+    assert sentence(event(0.0, name, **fields)) == words
+
+
+def test_an_unknown_event_is_shown_in_the_form_of_the_log() -> None:
+    assert sentence(event(0.0, "comet_seen", size=3, where="north")) == "comet_seen size=3 where=north"
+
+
+def test_an_event_with_other_fields_is_shown_in_the_form_of_the_log() -> None:
+    assert sentence(event(0.0, "worker_starting", slot=1, number=2)) == "worker_starting slot=1 number=2"
+
+
+def events_of_the_master() -> dict[str, set[str]]:
+    """Return the events that the master logs, and the fields that every call of each has."""
+    found: dict[str, set[str]] = {}
+    for path in Path(reactorhost.master.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+                continue
+            owner, name = ast.unparse(node.func.value), node.args[node.func.attr == "remember"]
+            if owner.endswith("log") and isinstance(name, ast.Constant) and isinstance(name.value, str):
+                fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+                found[name.value] = found.get(name.value, fields) & fields
+    return found
+
+
+def test_every_event_of_the_master_has_a_sentence() -> None:
+    assert len(events_of_the_master()) > 20
+    assert set(events_of_the_master()) - set(_SENTENCES) == set()
+
+
+@pytest.mark.parametrize(("name", "fields"), sorted(events_of_the_master().items()))
+def test_a_sentence_needs_only_fields_that_the_master_logs(name: str, fields: set[str]) -> None:
+    # The fields of this event come from a dictionary, which the search above does not see.
+    if name == "worker_draining":
+        fields = fields | {"slot", "pid", "generation", "connections"}
+    logged = event(0.0, name, **dict.fromkeys(fields - {"details"}, "5"))
+    assert "=5" not in sentence(logged)
