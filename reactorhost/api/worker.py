@@ -79,19 +79,20 @@ class Worker:
         self,
         function: Callable[..., T],
         *args: Any,
-        then: Callable[[T], object] | None = None,
-        otherwise: Callable[[Exception], object] | None = None,
+        on_result: Callable[[T], object] | None = None,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> ThreadTask[T]:
-        """Call `function(*args)`, which may block, in a thread; then, on the loop again, `then` with what it returned.
+        """Call `function(*args)` in a thread, then `on_result(result)` or `on_error(exception)` in the event loop.
 
-        What it raised goes to `otherwise`, or else to whoever awaits the task, or else to the log. The task has
-        `cancel()`, and an async hook may await it.
+        `function` may block; it must not use connections or the worker. An async hook may await the returned task
+        instead. An exception that is neither passed to `on_error` nor raised in an `await` is logged.
 
         Raises:
-            TypeError: one of the three is no plain function.
-            ThreadQueueFullError: too many functions wait for a thread already.
+            TypeError: `function` or a callback is not callable, or is a coroutine function.
+            ThreadQueueFullError: as many functions wait for a thread as the setting `thread_queue` allows.
+            RuntimeError: the system cannot start another thread.
         """
-        return self._threads.run(self.plugin, function, args, then, otherwise)
+        return self._threads.run(self.plugin, function, args, on_result, on_error)
 
     def counter(self, name: str) -> Counter:
         """Return the plugin's counter of this name, from 0 at first; it is shown by `status` and `top`.

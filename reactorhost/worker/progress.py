@@ -14,7 +14,7 @@ from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.monitor.alarm import Alarm
 from reactorhost.worker.monitor.watchdog import Watchdog
 
-_CALLERS = {PluginTimers.call.__code__: "timer", ThreadPool.call.__code__: "then"}
+_CALLERS = {PluginTimers.call.__code__: "timer", ThreadPool.call.__code__: "on_result"}
 """What of the host calls plugins back, and what stands for the hook in the log then."""
 
 

@@ -61,7 +61,7 @@ def worker_start(worker):
 @hookimpl
 def receive(connection, data):
     if data.startswith(b"/"):
-        worker.run_in_thread(hold, data.decode(), then=connection.send)
+        worker.run_in_thread(hold, data.decode(), on_result=connection.send)
         connection.send(b"+")
     else:
         connection.send(data)
@@ -126,8 +126,8 @@ def worker_start(worker):
 def receive(connection, data):
     if data == b"fail":
         worker.run_in_thread(fail, data)
-    if data == b"then":
-        worker.run_in_thread(str, then=spoil)
+    if data == b"on_result":
+        worker.run_in_thread(str, on_result=spoil)
     if data == b"async":
         async def wrong(): ...
         worker.run_in_thread(wrong)
@@ -139,9 +139,9 @@ def receive(connection, data):
         assert answers(client, b"fail")
         log = host.wait_for_log("hook_failed")
         assert f'plugin=made hook=thread error="OSError: [Errno 5] no disk" where={plugin}:4' in log
-        assert answers(client, b"then")
+        assert answers(client, b"on_result")
         log = host.wait_for_log("hook_failed", 2)
-        assert f'plugin=made hook=then error="ValueError: " where={plugin}:7' in log
+        assert f'plugin=made hook=on_result error="ValueError: " where={plugin}:7' in log
         host.until(lambda found: found["totals"]["hook_errors"] == 2)
         other.sendall(b"async")
         assert ended(other)
@@ -259,7 +259,7 @@ def test_a_child_of_a_plugin_with_threads_takes_nothing_from_its_worker(
         if pid == 0:
             os._exit(0)
         os.waitpid(pid, 0)
-        worker.run_in_thread(bytes, data, then=connection.send)
+        worker.run_in_thread(bytes, data, on_result=connection.send)
     else:
 """,
         )
@@ -288,7 +288,7 @@ def worker_start(worker):
 def receive(connection, data):
     if data == b"many":
         for _ in range(3000):
-            worker.run_in_thread(bytes, b".", then=connection.send)
+            worker.run_in_thread(bytes, b".", on_result=connection.send)
     else:
         connection.send(data)
 """

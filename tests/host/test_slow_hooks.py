@@ -156,7 +156,7 @@ def receive(connection, data):
 
 
 def test_what_is_called_after_a_thread_is_watched_too(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
-    source = HOLDS.replace("hold(data.decode())", "worker.run_in_thread(str, data.decode(), then=hold)")
+    source = HOLDS.replace("hold(data.decode())", "worker.run_in_thread(str, data.decode(), on_result=hold)")
     plugin = write_plugin(
         source
         + """
@@ -169,7 +169,7 @@ def worker_start(worker):
     with host.connect() as client:
         client.sendall(str(tmp_path / "release").encode())
         log = host.wait_for_log("slow_hook ")
-        assert f"plugin=made hook=then where={line_of(plugin)}" in log
+        assert f"plugin=made hook=on_result where={line_of(plugin)}" in log
         (tmp_path / "release").touch()
         host.wait_for_log("slow_hook_ended")
 

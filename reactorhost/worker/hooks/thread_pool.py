@@ -44,9 +44,9 @@ class ThreadTask(Generic[T]):
         "_function",
         "_futures",
         "_loop",
-        "_otherwise",
+        "_on_error",
         "_result",
-        "_then",
+        "_on_result",
         "_threads",
         "_untold",
         "plugin",
@@ -58,15 +58,15 @@ class ThreadTask(Generic[T]):
         plugin: str,
         function: Callable[..., T],
         args: tuple[Any, ...],
-        then: Callable[[T], object] | None,
-        otherwise: Callable[[Exception], object] | None,
+        on_result: Callable[[T], object] | None,
+        on_error: Callable[[Exception], object] | None,
     ) -> None:
         self.plugin = plugin
         self._threads = threads
         self._function = function
         self._args = args
-        self._then = then
-        self._otherwise = otherwise
+        self._on_result = on_result
+        self._on_error = on_error
         self._result: T | None = None
         self._error: Exception | None = None
         self._done = False
@@ -142,10 +142,10 @@ class ThreadTask(Generic[T]):
         for future in self._futures:
             self._settle(future)
         if self._error is None:
-            if self._then is not None:
-                self._threads.call(self.plugin, "then", self._then, self._result)
-        elif self._otherwise is not None:
-            self._threads.call(self.plugin, "otherwise", self._otherwise, self._error)
+            if self._on_result is not None:
+                self._threads.call(self.plugin, "on_result", self._on_result, self._result)
+        elif self._on_error is not None:
+            self._threads.call(self.plugin, "on_error", self._on_error, self._error)
         elif all(future.cancelled() for future in self._futures):
             # An async hook may have started several, and await this one later.
             self._untold = _in_asyncio()
@@ -167,13 +167,13 @@ class ThreadTask(Generic[T]):
 
     def _left(self, future: asyncio.Future[T]) -> None:
         """Cancel the task when everybody who awaited it was cancelled."""
-        if all(each.cancelled() for each in self._futures) and self._then is None and self._otherwise is None:
+        if all(each.cancelled() for each in self._futures) and self._on_result is None and self._on_error is None:
             self.cancel()
 
     def _forget(self) -> None:
         """Hold nothing of the plugin any longer than needed."""
         self._args = ()
-        self._then = self._otherwise = None
+        self._on_result = self._on_error = None
 
 
 class ThreadPool:
@@ -206,8 +206,8 @@ class ThreadPool:
         plugin: str,
         function: Callable[..., T],
         args: tuple[Any, ...],
-        then: Callable[[T], object] | None,
-        otherwise: Callable[[Exception], object] | None,
+        on_result: Callable[[T], object] | None,
+        on_error: Callable[[Exception], object] | None,
     ) -> ThreadTask[T]:
         """Run a function of a plugin in a thread as soon as one is free.
 
@@ -217,10 +217,10 @@ class ThreadPool:
             RuntimeError: the system has no room for another thread.
         """
         _refuse_what_no_thread_calls("run_in_thread", function)
-        for name, callback in (("then", then), ("otherwise", otherwise)):
+        for name, callback in (("on_result", on_result), ("on_error", on_error)):
             if callback is not None:
                 _refuse_what_no_thread_calls(name, callback)
-        task = ThreadTask(self, plugin, function, args, then, otherwise)
+        task = ThreadTask(self, plugin, function, args, on_result, on_error)
         ticket = None
         with self._lock:
             if len(self._tickets) < self._most_threads:

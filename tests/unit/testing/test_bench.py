@@ -384,7 +384,7 @@ class Threaded:
     @hookimpl
     def receive(self, connection: Connection, data: bytes) -> None:
         self.calls.add()
-        self.worker.run_in_thread(self.function, data, then=connection.send)
+        self.worker.run_in_thread(self.function, data, on_result=connection.send)
 
     @hookimpl
     def stats(self) -> dict[str, object]:

@@ -34,10 +34,10 @@ class Loop:
         self,
         function: Callable[..., Any],
         *args: object,
-        then: Callable[[Any], object] | None = None,
-        otherwise: Callable[[Exception], object] | None = None,
+        on_result: Callable[[Any], object] | None = None,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> ThreadTask[Any]:
-        return self.threads.run("made", function, args, then, otherwise)
+        return self.threads.run("made", function, args, on_result, on_error)
 
     def turn(self) -> None:
         """Turn until nothing is left to do."""
@@ -81,10 +81,10 @@ def fail(error: BaseException) -> NoReturn:
 def test_a_function_runs_in_a_thread_and_its_result_comes_back_on_the_loop(loop: Loop) -> None:
     seen: list[object] = []
 
-    def then(thread: threading.Thread) -> None:
+    def record(thread: threading.Thread) -> None:
         seen.extend((thread, threading.current_thread()))
 
-    loop.run(threading.current_thread, then=then)
+    loop.run(threading.current_thread, on_result=record)
     assert seen == []
     loop.turn()
     assert seen[0] is not seen[1] is threading.main_thread()
@@ -100,10 +100,10 @@ def test_no_thread_is_made_before_there_is_something_to_do(made: list[Loop]) -> 
     loop.turn()
 
 
-def test_an_exception_goes_to_otherwise_and_nowhere_else(loop: Loop) -> None:
+def test_an_exception_goes_to_on_error_and_nowhere_else(loop: Loop) -> None:
     error = ValueError("no such user")
     seen: list[object] = []
-    loop.run(fail, error, then=seen.append, otherwise=seen.append)
+    loop.run(fail, error, on_result=seen.append, on_error=seen.append)
     loop.turn()
     assert seen == [error]
     assert loop.failures == []
@@ -128,18 +128,18 @@ def test_an_exception_that_nobody_takes_is_told_as_the_plugins_own(
         raise error
 
 
-@pytest.mark.parametrize("name", ["then", "otherwise"])
+@pytest.mark.parametrize("name", ["on_result", "on_error"])
 def test_what_a_callback_raises_is_told_and_the_next_one_is_called(loop: Loop, name: str) -> None:
     seen: list[object] = []
 
     def spoil(outcome: object) -> NoReturn:
         raise SystemExit
 
-    if name == "then":
-        loop.run(int, then=spoil)
+    if name == "on_result":
+        loop.run(int, on_result=spoil)
     else:
-        loop.run(fail, ValueError(), otherwise=spoil)
-    loop.run(int, then=seen.append)
+        loop.run(fail, ValueError(), on_error=spoil)
+    loop.run(int, on_result=seen.append)
     loop.turn()
     assert [(plugin, hook) for plugin, hook, _ in loop.failures] == [("made", name)]
     assert seen == [0]
@@ -149,11 +149,11 @@ def test_more_than_may_wait_is_refused_at_the_call_and_loses_nothing(made: list[
     made.append(loop := Loop(threads=1, queue=2))
     release = loop.fill()
     seen: list[int] = []
-    waiting = [loop.run(int, number, then=seen.append) for number in (1, 2)]
+    waiting = [loop.run(int, number, on_result=seen.append) for number in (1, 2)]
     with pytest.raises(ThreadQueueFullError, match="2 functions wait for one of 1 threads already, and thread_queue"):
-        loop.run(int, 3, then=seen.append)
+        loop.run(int, 3, on_result=seen.append)
     waiting[0].cancel()
-    loop.run(int, 4, then=seen.append)
+    loop.run(int, 4, on_result=seen.append)
     release.set()
     loop.turn()
     assert seen == [2, 4]
@@ -181,7 +181,7 @@ def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(
         assert release.wait(DEADLINE_SECONDS)
         raise ValueError
 
-    running = loop.run(hold, then=ran.append, otherwise=ran.append)
+    running = loop.run(hold, on_result=ran.append, on_error=ran.append)
     waiting = loop.run(ran.append, "waiting")
     assert began.wait(DEADLINE_SECONDS)
     for task in (running, waiting, waiting):
@@ -201,7 +201,7 @@ class Fetch:
 
 
 @pytest.mark.parametrize("wrong", [fetch, Fetch(), "fetch"], ids=["coroutine", "callable", "text"])
-@pytest.mark.parametrize("place", ["run_in_thread", "then", "otherwise"])
+@pytest.mark.parametrize("place", ["run_in_thread", "on_result", "on_error"])
 def test_what_no_thread_can_call_is_refused_at_once(loop: Loop, wrong: Any, place: str) -> None:
     functions: dict[str, Any] = {"run_in_thread": int, place: wrong}
     with pytest.raises(TypeError, match=rf"^{place} takes a "):
@@ -251,7 +251,7 @@ def test_a_thread_that_cannot_be_made_is_told_and_the_next_try_works(
             loop.run(int)
     assert not loop.threads.busy
     seen: list[object] = []
-    loop.run(int, 5, then=seen.append)
+    loop.run(int, 5, on_result=seen.append)
     loop.turn()
     assert seen == [5]
 
@@ -267,9 +267,9 @@ def test_every_task_that_was_not_cancelled_is_told_once_and_one_thread_keeps_the
     release = loop.fill()
     for number, (fails, cancelled) in enumerate(plan):
         if fails:
-            task = loop.run(fail, ValueError(number), otherwise=lambda error: told.append(error.args[0]))
+            task = loop.run(fail, ValueError(number), on_error=lambda error: told.append(error.args[0]))
         else:
-            task = loop.run(int, number, then=told.append)
+            task = loop.run(int, number, on_result=told.append)
         if cancelled:
             task.cancel()
         else:
@@ -385,7 +385,7 @@ def test_an_exception_is_told_when_all_who_awaited_were_cancelled() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()
         ran: list[object] = []
-        held = [loop.run(fail, ValueError("lost"), then=ran.append)]
+        held = [loop.run(fail, ValueError("lost"), on_result=ran.append)]
 
         async def wait() -> None:
             await held[0]
