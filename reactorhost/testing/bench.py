@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from reactorhost import __version__
 from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.counter import Values
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
@@ -31,7 +32,7 @@ from reactorhost.testing.live import HostFailedError
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.hooks.metrics import Metrics, Values
+from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.service import RunningService

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.address import Address, parse
-from reactorhost.api.connect_attempt import AttemptState, ConnectAttempt, ConnectFailedError
-from reactorhost.api.connection import CloseReason, TlsFacts
+from reactorhost.address import parse
+from reactorhost.api.awaitable import TaskState
+from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
+from reactorhost.api.connection import CloseReason
 from reactorhost.errors import UsageError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import handlers
 from reactorhost.plugins.guard import guarded
 from reactorhost.plugins.handlers import Handler
 from reactorhost.reactor import Timer
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
 from reactorhost.worker.service import RunningService
@@ -61,7 +63,7 @@ class OutboundConnections:
     def connect(
         self,
         plugin: str,
-        address: str | Address,
+        address: str,
         handler: object,
         timeout: float,
         tls: ssl.SSLContext | None,
@@ -157,7 +159,7 @@ class OutboundConnections:
 
     def tell_failure(self, attempt: _Attempt, error: ConnectFailedError) -> None:
         """Tell whoever waits, and the handler; or else the log."""
-        awaited = attempt.connecting.fail(error)
+        awaited = attempt.connecting.set_exception(error)
         if attempt.handler.failed is not None:
             self._call_failed(attempt.plugin, attempt.handler, error)
         elif not awaited:
@@ -207,7 +209,7 @@ class _Attempt:
         self._deadline: Timer | None = None
 
     def begin(self) -> None:
-        if self.connecting.outcome is AttemptState.CANCELLED:
+        if self.connecting.state is TaskState.CANCELLED:
             return
         self._deadline = self._outbound.context.reactor.call_later(self._timeout, self._out_of_time)
         self._dial = self._outbound.dialer.dial(self.far_end, self._connected, self._failed)
@@ -216,9 +218,9 @@ class _Attempt:
     def _connected(self, sock: StreamSocket, peer: Any, tls: TlsFacts | None) -> StreamTransport:
         self._over()
         # Too late to be cancelled, by the handler's own `connect` for one.
-        self.connecting.outcome = AttemptState.CONNECTED
+        self.connecting.commit()
         transport = self._outbound.serve(self, sock, peer, tls)
-        self.connecting.succeed(transport.connection)
+        self.connecting.set_result(transport.connection)
         return transport
 
     def _failed(self, reason: str) -> None:
@@ -233,7 +235,7 @@ class _Attempt:
         self._failed(f"{self._dial.step} within {self._timeout:g} s")
 
     def _tell(self, error: ConnectFailedError) -> None:
-        if self.connecting.outcome is AttemptState.OPEN:
+        if self.connecting.state is TaskState.PENDING:
             self._over()
             self._outbound.tell_failure(self, error)
 
@@ -251,9 +253,9 @@ class _Attempt:
             self._deadline.cancel()
 
 
-def _far_end(address: str | Address, tls: ssl.SSLContext | None, server_name: str | None) -> FarEnd:
+def _far_end(address: str, tls: ssl.SSLContext | None, server_name: str | None) -> FarEnd:
     try:
-        parsed = parse(address) if isinstance(address, str) else address
+        parsed = parse(address)
     except UsageError as error:
         hint = f"; {error.hint}" if error.hint else ""
         raise ValueError(f"{error.what}{hint}") from None

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Address
-from reactorhost.api.connection import TlsFacts
 from reactorhost.reactor import Reactor
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.outbound.happy_eyeballs import HappyEyeballs
 from reactorhost.worker.outbound.resolver import Lookup, Place, Resolver, interleaved, numeric
 from reactorhost.worker.stream.socket import StreamSocket

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactorhost import hookimpl
+from reactorhost.api.counter import MAX_METRICS, Counter
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor.timers import Timers
-from reactorhost.worker.hooks.metrics import MOST_NAMES, Counter, Metrics
+from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.monitor.metrics_report import MetricsReport
 
 
@@ -54,13 +55,13 @@ def test_the_same_name_is_the_same_counter_and_each_plugin_has_its_own() -> None
 
 @pytest.mark.parametrize("name", ["", "Hits", "1st", "a b", "a-b", "a" * 65, "hits\n", 3, None])
 def test_a_counter_with_another_name_is_refused(name: Any) -> None:
-    with pytest.raises(ValueError, match="is no name for a number: up to 64 of a-z 0-9"):
+    with pytest.raises(ValueError, match="is not a metric name: up to 64 of a-z 0-9"):
         Told().metrics.counter("made", name)
 
 
 def test_one_counter_too_many_is_refused() -> None:
     metrics = Told().metrics
-    for number in range(MOST_NAMES):
+    for number in range(MAX_METRICS):
         metrics.counter("made", f"n{number}")
     with pytest.raises(ValueError, match="'more' would be one more than the 50"):
         metrics.counter("made", "more")
@@ -71,13 +72,17 @@ def test_one_counter_too_many_is_refused() -> None:
 @pytest.mark.parametrize(
     ("returned", "kept", "reason"),
     [
-        ([1], {}, r"it returned [1], which is no mapping of names to numbers"),
-        (None, {}, "it returned None, which is no mapping of names to numbers"),
-        ({"a": 1, "b": "2"}, {"a": 1}, "'b' is '2', which is no number"),
-        ({"a": True}, {}, "'a' is True, which is no number"),
-        ({"a": math.nan, "b": math.inf, "c": 0.5}, {"c": 0.5}, "'a' is nan, which is no number"),
-        ({"a": 2**63, "b": -(2**63) + 1}, {"b": -(2**63) + 1}, "'a' is 9223372036854775808, which is no number"),
-        ({3: 1}, {}, "3 is no name for a number: up to 64 of a-z 0-9 _ . with a letter first"),
+        ([1], {}, r"it returned [1], which is not a mapping of names to numbers"),
+        (None, {}, "it returned None, which is not a mapping of names to numbers"),
+        ({"a": 1, "b": "2"}, {"a": 1}, "'b' is '2', which is not a finite 64-bit number"),
+        ({"a": True}, {}, "'a' is True, which is not a finite 64-bit number"),
+        ({"a": math.nan, "b": math.inf, "c": 0.5}, {"c": 0.5}, "'a' is nan, which is not a finite 64-bit number"),
+        (
+            {"a": 2**63, "b": -(2**63) + 1},
+            {"b": -(2**63) + 1},
+            "'a' is 9223372036854775808, which is not a finite 64-bit number",
+        ),
+        ({3: 1}, {}, "3 is not a metric name: up to 64 of a-z 0-9 _ . with a letter first"),
         ({f"n{at}": at for at in range(51)}, {f"n{at}": at for at in range(49)}, "'n49' is one more than the 50"),
         ({"hits": 3}, {}, "'hits' is a counter already"),
     ],
@@ -172,7 +177,7 @@ def test_names_that_every_reload_invents_do_not_pile_up_in_the_master() -> None:
     for generation in range(100):
         report(generation, metrics, {"kept": 1, **{f"g{generation}.n{at}": at for at in range(49)}}, {})
         metrics.ended(generation)
-    assert len(metrics._past["made"]) == MOST_NAMES
+    assert len(metrics._past["made"]) == MAX_METRICS
     assert metrics.of("made")["kept"] == 100
 
 

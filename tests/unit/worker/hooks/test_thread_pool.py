@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import given, settings, strategies
 
-from reactorhost import ThreadQueueFullError
-from reactorhost.worker.hooks.thread_pool import ThreadPool, ThreadTask
+from reactorhost import ThreadQueueFullError, ThreadTask
+from reactorhost.worker.hooks.thread_pool import ThreadPool, name_of
 
 DEADLINE_SECONDS = 20.0
 
@@ -231,7 +231,7 @@ def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Lo
     ],
 )
 def test_a_task_goes_by_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
-    task: ThreadTask[Any] = ThreadTask(loop.threads, "made", function, (), None, None)
+    task: ThreadTask[Any] = ThreadTask(loop.threads, "made", name_of(function), has_callbacks=False)
     assert (task.name, repr(task)) == (name, f"<ThreadTask {name}>")
 
 
