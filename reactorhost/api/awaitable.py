@@ -52,7 +52,7 @@ class AwaitableTask(Generic[T]):
         return self._state
 
     @property
-    def awaited(self) -> bool:
+    def is_awaited(self) -> bool:
         """Whether a coroutine awaits the end of the operation."""
         return bool(self._futures)
 

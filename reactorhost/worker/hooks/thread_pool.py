@@ -152,7 +152,7 @@ class ThreadPool:
 
     def _finish(self, call: _Call) -> _Call | None:
         """Pass a call to the loop; returns the next one."""
-        awaited = call.task.awaited
+        awaited = call.task.is_awaited
         # In this order, so that `busy` is true at every moment until the call is delivered.
         self._finished.append(call)
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NoReturn
@@ -191,6 +192,54 @@ def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(
     running.cancel()
     assert ran == []
     assert loop.failures == []
+
+
+class Large:
+    """An argument or a callback whose end a test can see."""
+
+    def __call__(self, result: object = None) -> None: ...
+
+
+def test_a_cancelled_call_holds_nothing_of_the_plugin_while_every_thread_hangs(loop: Loop) -> None:
+    argument, callback = Large(), Large()
+    kept = [weakref.ref(argument), weakref.ref(callback)]
+    began, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        began.set()
+        assert release.wait(DEADLINE_SECONDS)
+
+    running = loop.run(hang, on_result=callback)
+    waiting = loop.run(int, argument, on_error=callback)
+    assert began.wait(DEADLINE_SECONDS)
+    running.cancel()
+    waiting.cancel()
+    del argument, callback
+    assert [reference() for reference in kept] == [None, None]
+    release.set()
+    loop.turn()
+
+
+def test_a_failed_call_holds_nothing_once_it_is_delivered(loop: Loop) -> None:
+    argument = Large()
+    kept = weakref.ref(argument)
+    task = loop.run(int, argument, on_error=lambda error: None)
+    loop.turn()
+    loop.threads.join()
+    assert repr(task) == "<ThreadTask int>"
+    del argument, task
+    # Without the help of the garbage collector: no cycle of call, exception and frame.
+    assert kept() is None
+
+
+def test_a_plugins_finalizer_may_cancel_a_task_while_the_queue_is_locked(loop: Loop) -> None:
+    release = loop.fill()
+    waiting = loop.run(int)
+    with loop.threads._lock:
+        waiting.cancel()
+    release.set()
+    loop.turn()
+    assert loop.threads.cancelled() == []
 
 
 async def fetch() -> None: ...
