@@ -15,7 +15,7 @@ from hypothesis import given, strategies
 
 from reactorhost import CloseReason, ConnectAttempt, ConnectFailedError, Connection, Lines, Worker, hookimpl
 from reactorhost.testing import PluginBench
-from reactorhost.worker.outbound.resolver import Place, interleaved, numeric
+from reactorhost.worker.outbound.resolver import SocketAddress, interleaved, numeric_address
 
 ADDRESS = "tcp://db:5432"
 
@@ -262,12 +262,12 @@ def test_when_the_worker_stops_handlers_say_goodbye_before_it_closes(plugin: Plu
 @pytest.mark.parametrize(
     ("address", "options", "words"),
     [
-        ("udp://h:1", {}, "udp://h:1 cannot be connected to: it has no connections"),
+        ("udp://h:1", {}, "cannot connect to udp://h:1: UDP has no connections"),
         ("tcp://h", {}, "'tcp://h' has no port; write tcp://HOST:PORT"),
         ("tcp://*:1", {}, "needs a host and a port"),
         ("tcp://h:0", {}, "needs a host and a port"),
         ("ftp://h:1", {}, "unknown scheme 'ftp'"),
-        ("unix:///p", {"server_name": "h"}, "does not speak TLS: tls and server_name are for tls://"),
+        ("unix:///p", {"server_name": "h"}, "does not use TLS: tls and server_name are for tls://"),
         ("tcp://h:1", {"timeout": 0}, "a timeout must be positive, not 0 seconds"),
         ("tcp://h:1", {"timeout": float("nan")}, "a timeout must be positive"),
     ],
@@ -447,26 +447,26 @@ def test_it_does_not_hear_of_a_connection_that_is_over(bench: PluginBench, plugi
 # Names.
 
 
-PLACES = strategies.lists(
-    strategies.builds(Place, strategies.sampled_from((socket.AF_INET, socket.AF_INET6)), strategies.integers()),
+ADDRESSES = strategies.lists(
+    strategies.builds(SocketAddress, strategies.sampled_from((socket.AF_INET, socket.AF_INET6)), strategies.integers()),
     min_size=1,
 )
 
 
-@given(PLACES)
-def test_places_of_two_families_take_turns_each_in_its_order(places: list[Place]) -> None:
-    ordered = interleaved(places)
-    families = [place.family for place in ordered]
+@given(ADDRESSES)
+def test_addresses_of_two_families_take_turns_each_in_its_order(addresses: list[SocketAddress]) -> None:
+    ordered = interleaved(addresses)
+    families = [address.family for address in ordered]
     for family in set(families):
-        of_family = [place for place in places if place.family == family]
-        assert [place for place in ordered if place.family == family] == of_family
+        of_family = [address for address in addresses if address.family == family]
+        assert [address for address in ordered if address.family == family] == of_family
     fewer = min(families.count(family) for family in (socket.AF_INET, socket.AF_INET6))
-    assert families[0] == places[0].family
+    assert families[0] == addresses[0].family
     assert all(first != second for first, second in itertools.pairwise(families[: 2 * fewer]))
 
 
 def test_an_address_in_numbers_is_no_name() -> None:
-    assert numeric("127.0.0.1", 80) == Place(socket.AF_INET, ("127.0.0.1", 80))
-    assert numeric("::1", 80) == Place(socket.AF_INET6, ("::1", 80, 0, 0))
-    assert numeric("localhost", 80) is None
-    assert numeric("a" * 300, 80) is None
+    assert numeric_address("127.0.0.1", 80) == SocketAddress(socket.AF_INET, ("127.0.0.1", 80))
+    assert numeric_address("::1", 80) == SocketAddress(socket.AF_INET6, ("::1", 80, 0, 0))
+    assert numeric_address("localhost", 80) is None
+    assert numeric_address("a" * 300, 80) is None
