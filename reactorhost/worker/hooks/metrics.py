@@ -50,7 +50,7 @@ class Metrics:
             if (problem := _name_problem(name)) is not None:
                 raise ValueError(problem)
             if len(counters) >= MAX_METRICS:
-                raise ValueError(f"a counter {name!r} would be one more than the {MAX_METRICS} that a plugin may have")
+                raise ValueError(f"a counter {name!r} would exceed the limit of {MAX_METRICS} metrics per plugin")
             counter = counters[name] = Counter(name)
         return counter
 
@@ -96,11 +96,11 @@ def _checked(returned: Any, counters: Mapping[str, Counter]) -> tuple[Values, st
     for name, value in returned.items():
         problem = _name_problem(name)
         if problem is None and name in counters:
-            problem = f"{name!r} is a counter already"
+            problem = f"{name!r} is already a counter"
         elif problem is None and not _is_number(value):
             problem = f"{name!r} is {_shown(value)}, which is not a finite 64-bit number"
         elif problem is None and len(valid) + len(counters) >= MAX_METRICS:
-            problem = f"{name!r} is one more than the {MAX_METRICS} that a plugin may have"
+            problem = f"{name!r} exceeds the limit of {MAX_METRICS} metrics per plugin"
         if problem is None:
             valid[name] = value
         first_problem = first_problem or problem
@@ -110,7 +110,7 @@ def _checked(returned: Any, counters: Mapping[str, Counter]) -> tuple[Values, st
 def _name_problem(name: object) -> str | None:
     if isinstance(name, str) and _NAME.fullmatch(name):
         return None
-    return f"{_shown(name)} is not a metric name: up to 64 of a-z 0-9 _ . with a letter first"
+    return f"{_shown(name)} is not a valid metric name: up to 64 of a-z 0-9 _ . starting with a letter"
 
 
 def _is_number(value: object) -> bool:

@@ -108,8 +108,8 @@ class ThreadPool:
             elif len(self._waiting) < self._max_waiting:
                 self._waiting[task] = call
             else:
-                what = f"{len(self._waiting)} functions wait for one of {self._max_threads} threads already"
-                raise ThreadQueueFullError(f"{what}, and thread_queue allows no more")
+                what = f"{len(self._waiting)} functions already wait for one of {self._max_threads} threads"
+                raise ThreadQueueFullError(f"{what}, the limit of thread_queue")
         if starts:
             self._start(call)
         return task

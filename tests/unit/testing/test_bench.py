@@ -430,7 +430,7 @@ def test_the_numbers_of_a_plugin_are_at_hand(plugin_bench: Start) -> None:
     bench = plugin_bench(Threaded(), wrong)
     bench.connect().send(b"x")
     for _ in range(2):
-        with pytest.raises(ValueError, match="'Wrong' is not a metric name"):
+        with pytest.raises(ValueError, match="'Wrong' is not a valid metric name"):
             bench.stats()
     bench = plugin_bench(Threaded())
     bench.connect().send(b"x")

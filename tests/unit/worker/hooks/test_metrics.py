@@ -55,7 +55,7 @@ def test_the_same_name_is_the_same_counter_and_each_plugin_has_its_own() -> None
 
 @pytest.mark.parametrize("name", ["", "Hits", "1st", "a b", "a-b", "a" * 65, "hits\n", 3, None])
 def test_a_counter_with_another_name_is_refused(name: Any) -> None:
-    with pytest.raises(ValueError, match="is not a metric name: up to 64 of a-z 0-9"):
+    with pytest.raises(ValueError, match="is not a valid metric name: up to 64 of a-z 0-9"):
         Told().metrics.counter("made", name)
 
 
@@ -63,7 +63,7 @@ def test_one_counter_too_many_is_refused() -> None:
     metrics = Told().metrics
     for number in range(MAX_METRICS):
         metrics.counter("made", f"n{number}")
-    with pytest.raises(ValueError, match="'more' would be one more than the 50"):
+    with pytest.raises(ValueError, match="'more' would exceed the limit of 50 metrics"):
         metrics.counter("made", "more")
     metrics.counter("made", "n0")
     metrics.counter("other", "more")
@@ -82,9 +82,13 @@ def test_one_counter_too_many_is_refused() -> None:
             {"b": -(2**63) + 1},
             "'a' is 9223372036854775808, which is not a finite 64-bit number",
         ),
-        ({3: 1}, {}, "3 is not a metric name: up to 64 of a-z 0-9 _ . with a letter first"),
-        ({f"n{at}": at for at in range(51)}, {f"n{at}": at for at in range(49)}, "'n49' is one more than the 50"),
-        ({"hits": 3}, {}, "'hits' is a counter already"),
+        ({3: 1}, {}, "3 is not a valid metric name: up to 64 of a-z 0-9 _ . starting with a letter"),
+        (
+            {f"n{at}": at for at in range(51)},
+            {f"n{at}": at for at in range(49)},
+            "'n49' exceeds the limit of 50 metrics",
+        ),
+        ({"hits": 3}, {}, "'hits' is already a counter"),
     ],
 )
 def test_what_stats_returns_is_held_to_names_and_numbers(returned: Any, kept: dict[str, float], reason: str) -> None:

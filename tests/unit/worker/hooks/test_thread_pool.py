@@ -151,7 +151,9 @@ def test_more_than_may_wait_is_refused_at_the_call_and_loses_nothing(made: list[
     release = loop.fill()
     seen: list[int] = []
     waiting = [loop.run(int, number, on_result=seen.append) for number in (1, 2)]
-    with pytest.raises(ThreadQueueFullError, match="2 functions wait for one of 1 threads already, and thread_queue"):
+    with pytest.raises(
+        ThreadQueueFullError, match="2 functions already wait for one of 1 threads, the limit of thread_queue"
+    ):
         loop.run(int, 3, on_result=seen.append)
     waiting[0].cancel()
     loop.run(int, 4, on_result=seen.append)
