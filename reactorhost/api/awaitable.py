@@ -51,11 +51,6 @@ class AwaitableTask(Generic[T]):
         """What has become of the operation so far."""
         return self._state
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether a coroutine awaits the end of the operation."""
-        return bool(self._futures)
-
     def cancel(self) -> None:
         """Cancel the operation and every coroutine that awaits it; does nothing once it has ended."""
         if self._state is TaskState.PENDING:

@@ -26,8 +26,8 @@ class TaskOwner(Protocol):
     def withdraw(self, task: ThreadTask[Any], /) -> None:
         """Forget the function of a cancelled task, unless it runs already."""
 
-    def deliver_in_asyncio(self) -> None:
-        """Let the running asyncio loop deliver results from now on, beside the reactor."""
+    def deliver(self) -> None:
+        """Settle the tasks whose functions have ended."""
 
     def log_unretrieved(self, plugin: str, exception: Exception, /) -> None:
         """Log an exception of a task that does not exist any more; called in any thread."""
@@ -47,12 +47,14 @@ class ThreadTask(AwaitableTask[T]):
         name: qualified name of the function.
     """
 
-    __slots__ = ("__weakref__", "_has_callbacks", "_owner", "log_if_unretrieved", "name", "plugin")
+    __slots__ = ("__weakref__", "_has_callbacks", "_owner", "log_if_unretrieved", "loop", "name", "plugin")
 
     def __init__(self, owner: TaskOwner, plugin: str, name: str, *, has_callbacks: bool) -> None:
         super().__init__()
         self.plugin = plugin
         self.name = name
+        # For the pool: where the task is awaited, and whether its exception was delivered to nothing else.
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.log_if_unretrieved = False
         self._owner = owner
         self._has_callbacks = has_callbacks
@@ -62,7 +64,12 @@ class ThreadTask(AwaitableTask[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         if self.state is TaskState.PENDING:
-            self._owner.deliver_in_asyncio()
+            import asyncio
+
+            # The loop of the coroutine delivers too: it may run while the reactor makes no turns. Once now, because the
+            # thread may have ended before it could see the loop.
+            self.loop = asyncio.get_running_loop()
+            self.loop.call_soon(self._owner.deliver)
         return super().__await__()
 
     def __del__(self) -> None:

@@ -28,7 +28,6 @@ from reactorhost.plugins.guard import as_error
 from reactorhost.worker.hooks.hook_errors import HookFailure
 
 if TYPE_CHECKING:
-    import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
@@ -70,7 +69,6 @@ class ThreadPool:
         self._waiting: OrderedDict[ThreadTask[Any], _Call] = OrderedDict()
         self._running: dict[ThreadTask[Any], _Call] = {}
         self._finished: deque[_Call | tuple[str, Exception]] = deque()
-        self._asyncio_loop: asyncio.AbstractEventLoop | None = None
         self._cancelled: list[str] = []
         self._on_idle: Callable[[], object] | None = None
 
@@ -152,8 +150,7 @@ class ThreadPool:
 
     def _finish(self, call: _Call) -> _Call | None:
         """Pass a call to the loop; returns the next one."""
-        awaited = call.task.is_awaited
-        # In this order, so that `busy` is true at every moment until the call is delivered.
+        # In this order: `busy` has to be true at every moment until the call is delivered.
         self._finished.append(call)
         with self._lock:
             del self._running[call.task]
@@ -162,10 +159,12 @@ class ThreadPool:
                 task, following = self._waiting.popitem(last=False)
                 self._running[task] = following
         self._wake()
-        if awaited and self._asyncio_loop is not None:
+        # Read after the append: a coroutine that awaits the task later finds the call finished.
+        loop = call.task.loop
+        if loop is not None:
             # Closed, when the worker has left before this thread is done.
             with contextlib.suppress(RuntimeError):
-                self._asyncio_loop.call_soon_threadsafe(self.deliver)
+                loop.call_soon_threadsafe(self.deliver)
         return following
 
     # In the loop.
@@ -228,14 +227,6 @@ class ThreadPool:
             call = self._waiting.pop(task, None) or self._running.get(task)
         if call is not None:
             call.on_result = call.on_error = None
-
-    def deliver_in_asyncio(self) -> None:
-        """Let the running asyncio loop deliver too: it may run while the reactor makes no turns."""
-        import asyncio
-
-        self._asyncio_loop = asyncio.get_running_loop()
-        # Once now: the thread may have finished before it could see that its task is awaited.
-        self._asyncio_loop.call_soon(self.deliver)
 
     def log_unretrieved(self, plugin: str, exception: Exception) -> None:
         """Let the loop log an exception; in any thread, without a lock, since the garbage collector may hold ours."""
