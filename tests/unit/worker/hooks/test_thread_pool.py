@@ -1,4 +1,4 @@
-"""Functions run in threads, and what comes of them is told where it was asked for: once, and on the loop."""
+"""Functions that run in threads: each outcome is delivered once, in the loop, to a callback or to an await."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEADLINE_SECONDS = 20.0
 
 
 class Loop:
-    """A loop that turns when it is told to, with the threads of a worker beside it."""
+    """A loop that turns when a test calls `turn`, with the thread pool of a worker."""
 
     def __init__(self, threads: int = 1, queue: int = 100) -> None:
         self.failures: list[tuple[str, str, Exception]] = []
@@ -41,14 +41,14 @@ class Loop:
         return self.threads.run("made", function, args, on_result, on_error)
 
     def turn(self) -> None:
-        """Turn until nothing is left to do."""
+        """Turn until every call is delivered."""
         while self.threads.busy:
-            assert self.woken.wait(DEADLINE_SECONDS), "no thread said that it is done"
+            assert self.woken.wait(DEADLINE_SECONDS), "no thread has woken the loop"
             self.woken.clear()
             self.threads.deliver()
 
     def fill(self) -> threading.Event:
-        """Keep one thread busy until the event that is returned is set."""
+        """Occupy one thread until the returned event is set."""
         began, release = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -62,7 +62,7 @@ class Loop:
 
 @pytest.fixture
 def made() -> Iterator[list[Loop]]:
-    """Return a list for the loops whose threads are to end with the test."""
+    """Return a list of loops whose threads are joined after the test."""
     loops: list[Loop] = []
     yield loops
     for loop in loops:
@@ -79,7 +79,7 @@ def fail(error: BaseException) -> NoReturn:
     raise error
 
 
-def test_a_function_runs_in_a_thread_and_its_result_comes_back_on_the_loop(loop: Loop) -> None:
+def test_a_function_runs_in_a_thread_and_its_result_is_delivered_in_the_loop(loop: Loop) -> None:
     seen: list[object] = []
 
     def record(thread: threading.Thread) -> None:
@@ -92,7 +92,7 @@ def test_a_function_runs_in_a_thread_and_its_result_comes_back_on_the_loop(loop:
     assert loop.failures == []
 
 
-def test_no_thread_is_made_before_there_is_something_to_do(made: list[Loop]) -> None:
+def test_no_thread_is_started_before_the_first_call(made: list[Loop]) -> None:
     before = threading.active_count()
     made.append(loop := Loop(threads=3))
     assert threading.active_count() == before
@@ -118,9 +118,7 @@ def test_an_exception_goes_to_on_error_and_nowhere_else(loop: Loop) -> None:
         (KeyboardInterrupt(), "the plugin raised KeyboardInterrupt"),
     ],
 )
-def test_an_exception_that_nobody_takes_is_told_as_the_plugins_own(
-    loop: Loop, raised: BaseException, words: str
-) -> None:
+def test_an_unhandled_exception_is_reported(loop: Loop, raised: BaseException, words: str) -> None:
     loop.run(fail, raised)
     loop.turn()
     ((plugin, hook, error),) = loop.failures
@@ -130,7 +128,7 @@ def test_an_exception_that_nobody_takes_is_told_as_the_plugins_own(
 
 
 @pytest.mark.parametrize("name", ["on_result", "on_error"])
-def test_what_a_callback_raises_is_told_and_the_next_one_is_called(loop: Loop, name: str) -> None:
+def test_an_exception_of_a_callback_is_reported_and_the_next_callback_is_called(loop: Loop, name: str) -> None:
     seen: list[object] = []
 
     def spoil(outcome: object) -> NoReturn:
@@ -146,7 +144,7 @@ def test_what_a_callback_raises_is_told_and_the_next_one_is_called(loop: Loop, n
     assert seen == [0]
 
 
-def test_more_than_may_wait_is_refused_at_the_call_and_loses_nothing(made: list[Loop]) -> None:
+def test_a_call_beyond_the_queue_limit_raises_and_the_others_are_kept(made: list[Loop]) -> None:
     made.append(loop := Loop(threads=1, queue=2))
     release = loop.fill()
     seen: list[int] = []
@@ -162,7 +160,7 @@ def test_more_than_may_wait_is_refused_at_the_call_and_loses_nothing(made: list[
     assert seen == [2, 4]
 
 
-def test_cancelled_tasks_do_not_pile_up_behind_a_thread_that_hangs(made: list[Loop]) -> None:
+def test_cancelled_calls_do_not_pile_up_behind_a_thread_that_hangs(made: list[Loop]) -> None:
     made.append(loop := Loop(threads=1, queue=1))
     release = loop.fill()
     for _ in range(1000):
@@ -175,7 +173,7 @@ def test_cancelled_tasks_do_not_pile_up_behind_a_thread_that_hangs(made: list[Lo
     loop.turn()
 
 
-def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(loop: Loop) -> None:
+def test_a_cancelled_call_is_not_made_and_the_result_of_one_that_runs_is_discarded(loop: Loop) -> None:
     ran: list[object] = []
     began, release = threading.Event(), threading.Event()
 
@@ -197,7 +195,7 @@ def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(
 
 
 class Large:
-    """An argument or a callback whose end a test can see."""
+    """An argument or a callback that can be weakly referenced."""
 
     def __call__(self, result: object = None) -> None: ...
 
@@ -253,14 +251,14 @@ class Fetch:
 
 @pytest.mark.parametrize("wrong", [fetch, Fetch(), "fetch"], ids=["coroutine", "callable", "text"])
 @pytest.mark.parametrize("place", ["run_in_thread", "on_result", "on_error"])
-def test_what_no_thread_can_call_is_refused_at_once(loop: Loop, wrong: Any, place: str) -> None:
+def test_what_is_not_a_plain_function_raises_at_once(loop: Loop, wrong: Any, place: str) -> None:
     functions: dict[str, Any] = {"run_in_thread": int, place: wrong}
     with pytest.raises(TypeError, match=rf"^{place} takes a "):
         loop.run(functions.pop("run_in_thread"), **functions)
     assert not loop.threads.busy
 
 
-def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Loop) -> None:
+def test_finish_cancels_what_waits_and_waits_for_what_runs(loop: Loop) -> None:
     seen: list[object] = []
     release = loop.fill()
     loop.run(seen.append, "never")
@@ -281,19 +279,19 @@ def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Lo
         (Loop(), "Loop"),
     ],
 )
-def test_a_task_goes_by_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
+def test_a_task_has_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
     task: ThreadTask[Any] = ThreadTask(loop.threads, "made", name_of(function), has_callbacks=False)
     assert (task.name, repr(task)) == (name, f"<ThreadTask {name}>")
 
 
-def test_at_the_end_without_anything_to_do_it_is_idle_at_once(loop: Loop) -> None:
+def test_finish_of_an_idle_pool_calls_back_at_once(loop: Loop) -> None:
     seen: list[object] = []
     loop.threads.finish(lambda: seen.append("idle"))
     assert seen == ["idle"]
     assert loop.threads.cancelled() == []
 
 
-def test_a_thread_that_cannot_be_made_is_told_and_the_next_try_works(
+def test_a_thread_that_cannot_be_started_raises_and_the_next_call_works(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -309,18 +307,18 @@ def test_a_thread_that_cannot_be_made_is_told_and_the_next_try_works(
 
 @settings(max_examples=30, deadline=None)
 @given(strategies.lists(strategies.tuples(strategies.booleans(), strategies.booleans()), max_size=30))
-def test_every_task_that_was_not_cancelled_is_told_once_and_one_thread_keeps_the_order(
+def test_one_thread_delivers_every_call_that_is_not_cancelled_once_and_in_order(
     plan: list[tuple[bool, bool]],
 ) -> None:
     loop = Loop(threads=1, queue=1000)
-    told: list[int] = []
+    delivered: list[int] = []
     kept: list[int] = []
     release = loop.fill()
     for number, (fails, cancelled) in enumerate(plan):
         if fails:
-            task = loop.run(fail, ValueError(number), on_error=lambda error: told.append(error.args[0]))
+            task = loop.run(fail, ValueError(number), on_error=lambda error: delivered.append(error.args[0]))
         else:
-            task = loop.run(int, number, on_result=told.append)
+            task = loop.run(int, number, on_result=delivered.append)
         if cancelled:
             task.cancel()
         else:
@@ -328,14 +326,14 @@ def test_every_task_that_was_not_cancelled_is_told_once_and_one_thread_keeps_the
     release.set()
     loop.turn()
     loop.threads.join()
-    assert told == kept
+    assert delivered == kept
 
 
-# In an asyncio loop.
+# Awaited.
 
 
 class AsyncLoop(Loop):
-    """The same in a loop of asyncio, which delivers by itself."""
+    """The same in an asyncio loop, which delivers by itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -368,7 +366,7 @@ def test_a_task_can_be_awaited_for_its_result_more_than_once() -> None:
     in_asyncio(test)
 
 
-def test_a_task_can_be_awaited_where_no_reactor_turns() -> None:
+def test_a_task_can_be_awaited_while_no_reactor_turns() -> None:
     async def test(loop: AsyncLoop) -> None:
         loop.threads._wake = lambda: None
         assert await loop.run(int, "7") == 7
@@ -381,13 +379,13 @@ def test_a_task_can_be_awaited_where_no_reactor_turns() -> None:
     in_asyncio(test)
 
 
-def test_an_exception_that_is_awaited_is_raised_there_and_not_told() -> None:
+def test_an_awaited_exception_is_raised_there_and_not_reported() -> None:
     async def test(loop: AsyncLoop) -> None:
         with pytest.raises(ValueError, match="spoiled"):
             await loop.run(fail, ValueError("spoiled"))
         with pytest.raises(RuntimeError, match="fail raised StopIteration"):
             await loop.run(fail, StopIteration())
-        # Failed long before somebody awaits it.
+        # Fails long before it is awaited.
         early = loop.run(fail, ValueError("early"))
         await loop.run(int)
         with pytest.raises(ValueError, match="early"):
@@ -400,7 +398,7 @@ def test_an_exception_that_is_awaited_is_raised_there_and_not_told() -> None:
     in_asyncio(test)
 
 
-def test_an_exception_that_nobody_awaits_is_told_once_nobody_can() -> None:
+def test_an_exception_that_is_never_awaited_is_reported_when_its_task_is_collected() -> None:
     async def test(loop: AsyncLoop) -> None:
         task = loop.run(fail, ValueError("lost"))
         await loop.run(int)
@@ -412,7 +410,7 @@ def test_an_exception_that_nobody_awaits_is_told_once_nobody_can() -> None:
     in_asyncio(test)
 
 
-def test_a_task_whose_awaiter_is_cancelled_does_not_run_any_more() -> None:
+def test_a_waiting_call_is_withdrawn_when_its_awaiting_coroutine_is_cancelled() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()
         ran: list[str] = []
@@ -432,7 +430,7 @@ def test_a_task_whose_awaiter_is_cancelled_does_not_run_any_more() -> None:
     in_asyncio(test)
 
 
-def test_an_exception_is_told_when_all_who_awaited_were_cancelled() -> None:
+def test_an_exception_is_reported_when_every_awaiting_coroutine_was_cancelled() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()
         ran: list[object] = []
@@ -457,7 +455,7 @@ def test_an_exception_is_told_when_all_who_awaited_were_cancelled() -> None:
     in_asyncio(test)
 
 
-def test_awaiting_a_task_that_was_cancelled_ends_as_awaiting_any_other() -> None:
+def test_awaiting_a_cancelled_task_raises_cancelled_error() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()
         task = loop.run(int)
