@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -51,6 +52,11 @@ class Reactor:
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         self.timers.append(timer := Timer(seconds, callback))
         return timer
+
+    def events(self) -> list[Callable[[], object]]:
+        """Return everything that may happen next."""
+        ready = [partial(callback, 0) for callback in self.callbacks.values()]
+        return [*ready, *(timer.ring for timer in self.waiting())]
 
     def waiting(self) -> list[Timer]:
         return [timer for timer in self.timers if timer.waits]
@@ -218,12 +224,8 @@ def test_there_is_one_outcome_and_no_other_socket_stays_open(outcomes: list[tupl
         made.attempts.start()
         # Whatever can happen, in some order, until nothing can.
         choices = iter([*order, *([0] * 50)])
-        while events := [*made.reactor.callbacks.values(), *made.reactor.waiting()]:
-            event = events[next(choices) % len(events)]
-            if isinstance(event, Timer):
-                event.ring()
-            else:
-                event(0)
+        while events := made.reactor.events():
+            events[next(choices) % len(events)]()
     assert len(made.connected) + len(made.failed) == 1
     assert made.open_sockets() == [sock.number for sock, _ in made.connected]
     assert bool(made.failed) == all(outcome in (REFUSED_LATER, UNREACHABLE) for outcome in outcomes)
