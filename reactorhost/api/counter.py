@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 Number = int | float
-Values = dict[str, Number]
-"""Values of metrics by name."""
-
-MAX_METRICS = 50
-"""Metrics that one plugin may have, counters and gauges together."""
 
 VALUE_LIMIT = 2**63
 """The absolute value of a metric is below this: other programs read it as a signed 64-bit integer or a double."""

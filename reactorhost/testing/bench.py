@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from reactorhost import __version__
 from reactorhost.api.connection import CloseReason, Connection
-from reactorhost.api.counter import Values
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
+from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins import chain, framings, loading, options

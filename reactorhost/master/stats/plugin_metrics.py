@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reactorhost.api.counter import MAX_METRICS, Values
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.messages import MAX_METRICS, Values
 
 
 @dataclass(slots=True)

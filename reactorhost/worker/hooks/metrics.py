@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reactorhost.api.counter import MAX_METRICS, VALUE_LIMIT, Counter, Values
+from reactorhost.api.counter import VALUE_LIMIT, Counter
+from reactorhost.ipc.messages import MAX_METRICS, Values
 from reactorhost.plugins.guard import as_error
 from reactorhost.plugins.registry import Implementation
 from reactorhost.worker.hooks.hook_errors import HookFailure

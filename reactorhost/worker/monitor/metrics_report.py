@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reactorhost.api.counter import Values
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.ipc.messages import Report
+from reactorhost.ipc.messages import Report, Values
 from reactorhost.reactor import Reactor
 from reactorhost.worker.hooks.metrics import Metrics
 

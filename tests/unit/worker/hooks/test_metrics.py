@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactorhost import hookimpl
-from reactorhost.api.counter import MAX_METRICS, Counter
+from reactorhost.api.counter import Counter
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.messages import MAX_METRICS
 from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
