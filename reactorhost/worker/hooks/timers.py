@@ -1,7 +1,7 @@
 """Timers of plugins: scheduled calls whose exceptions are reported, and which end with what they belong to.
 
-`Timer` of the reactor calls anything; a `PluginTimer` is one of those for a plugin's function, once or repeatedly. An
-async function runs as a task of asyncio, which belongs to the timers as well.
+A timer of the reactor makes one call; a `PluginTimer` uses these for a plugin's function, once or repeatedly. An async
+function runs as a task of asyncio, which belongs to the timers as well.
 """
 
 from __future__ import annotations
