@@ -204,7 +204,10 @@ class Connection:
 
     @property
     def idle_timeout(self) -> float | None:
-        """Seconds without traffic in either direction after which the connection is closed; None for never."""
+        """Seconds without traffic in either direction after which the connection is closed; None or 0 for never.
+
+        Setting it raises a TypeError for what is not a number, and a ValueError for one that is negative or not finite.
+        """
         return self._transport.idle_timeout
 
     @idle_timeout.setter
