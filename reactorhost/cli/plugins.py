@@ -16,7 +16,7 @@ from reactorhost.cli.options import complete_plugins, host_options, location_fro
 from reactorhost.errors import PluginError, ReactorhostError
 
 if TYPE_CHECKING:
-    from reactorhost.api.hookspecs import Option
+    from reactorhost.api.option import Option
 
 _LOAD_SECONDS = 10.0
 

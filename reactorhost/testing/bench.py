@@ -21,6 +21,7 @@ from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
+from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins import chain, framings, loading, options
@@ -31,7 +32,7 @@ from reactorhost.testing.live import HostFailedError
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.hooks.metrics import Metrics, Values
+from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.service import RunningService

@@ -16,10 +16,10 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from reactorhost.api.connection import TlsFacts
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.reactor.steps import ClosedBeforeDataError, Step, StepError, TlsHandshakeError
 from reactorhost.tls import errors
+from reactorhost.tls.facts import TlsFacts
 
 _RECORD = 16 * 1024
 _CHUNK = 64 * 1024

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import Connection, TlsFacts
+from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing
 from reactorhost.plugins.chain import resolve
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
 from reactorhost.worker.stream.socket import StreamSocket

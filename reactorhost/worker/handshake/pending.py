@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import TlsFacts
 from reactorhost.reactor.steps import (
     ClosedBeforeDataError,
     ProxyRefusedError,
@@ -21,6 +20,7 @@ from reactorhost.reactor.steps import (
     TlsHandshakeError,
 )
 from reactorhost.system.rate_limit import RateLimit
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
 from reactorhost.worker.stream.socket import StreamSocket, endpoint

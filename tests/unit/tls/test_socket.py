@@ -14,9 +14,9 @@ import pytest
 import trustme
 from hypothesis import given, settings, strategies
 
-from reactorhost.api.connection import TlsFacts
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.reactor.steps import ClosedBeforeDataError, TlsHandshakeError
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.tls.socket import TlsSocket
 
 AUTHORITY = trustme.CA()
