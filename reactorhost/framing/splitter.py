@@ -26,7 +26,7 @@ class Splitter:
         tail: the bytes after the pieces that were split off.
     """
 
-    __slots__ = ("_delimiter", "_max_size", "_max_tail", "_pieces", "_unbatched_size", "_size_of", "_too_long", "tail")
+    __slots__ = ("_delimiter", "_max_size", "_max_tail", "_pieces", "_size_of", "_too_long", "_unbatched_size", "tail")
 
     def __init__(
         self, delimiter: bytes, max_size: int, too_long: str, *, max_tail: int, size_of: Callable[[bytes], int] = len

@@ -187,7 +187,7 @@ class RunningService:
         self._hook_raised("receive", connection, raised)
 
     def _hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
-        self.failed(self.chain.blame(raised), hook, connection, as_error(raised))
+        self.failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Tell of a client that broke the framing, and close its connection."""

@@ -557,7 +557,7 @@ class StreamTransport:
             self._timers.cancel_all()
 
     def _timer_failed(self, error: Exception) -> None:
-        self._service.failed(self._service.chain.blame(error), "timer", self.connection, error)
+        self._service.failed(self._service.chain.plugin_of(error), "timer", self.connection, error)
 
     # Waiting.
 

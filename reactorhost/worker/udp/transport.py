@@ -83,7 +83,7 @@ class DatagramTransport:
 
     def _timer_failed(self, error: Exception) -> None:
         service = self._port.service
-        service.failed(service.chain.blame(error), "timer", self.connection, error)
+        service.failed(service.chain.plugin_of(error), "timer", self.connection, error)
 
     def when_drained(self, tell: Callable[[bool], object]) -> None:
         """Tell at once: nothing is ever queued."""

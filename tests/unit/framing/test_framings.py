@@ -202,9 +202,7 @@ def taken(framing: Built, pieces: list[bytes]) -> tuple[list[bytes], str | None]
 @every_framing
 @settings(max_examples=30)
 @given(data=strategies.data())
-def test_every_split_of_a_stream_yields_the_same_messages_and_error(
-    case: Case, data: strategies.DataObject
-) -> None:
+def test_every_split_of_a_stream_yields_the_same_messages_and_error(case: Case, data: strategies.DataObject) -> None:
     stream = drawn_stream(data, case)
     reading = case.read(stream)
     for pieces in ([stream], drawn_pieces(data, stream), bytewise(stream)):

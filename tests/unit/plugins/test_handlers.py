@@ -65,7 +65,7 @@ def test_what_a_method_raises_is_told_with_the_plugin_and_the_method() -> None:
     assert told == [("p", "connect")]
     with pytest.raises(KeyError) as raised:
         chain.receive(1, b"")  # type: ignore[arg-type]
-    assert chain.blame(raised.value) == "p"
+    assert chain.plugin_of(raised.value) == "p"
 
 
 def test_one_coroutine_function_makes_the_whole_chain_await() -> None:
