@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_MOST_WORDS = 4000
-_MOST_DETAILS = 32_000
+_MAX_TEXT = 4000
+_MAX_DETAILS = 32_000
 """Characters that are told to another process; of a traceback its end."""
 
 
@@ -41,10 +41,10 @@ class ReactorhostError(Exception):
         """Return the error as values that another process can make it from again: see `error_from_fields`."""
         return {
             "status": self.exit_status,
-            "what": self.what[:_MOST_WORDS],
+            "what": self.what[:_MAX_TEXT],
             "where": self.where,
             "hint": self.hint,
-            "details": self.details and self.details[-_MOST_DETAILS:],
+            "details": self.details and self.details[-_MAX_DETAILS:],
         }
 
 
@@ -122,7 +122,7 @@ class ConfigError(ReactorhostError):
 
     def as_fields(self) -> dict[str, object]:
         """Return the error as one text: its problems need not be told apart any more."""
-        return {**super().as_fields(), "what": "\n".join(self.lines())[:_MOST_WORDS]}
+        return {**super().as_fields(), "what": "\n".join(self.lines())[:_MAX_TEXT]}
 
 
 def error_of_system(error: OSError, what: str, *, hint: str) -> ReactorhostError:

@@ -55,7 +55,7 @@ def show(**flags: Any) -> None:
     one that does not load nothing but the keys.
     """
     from reactorhost.config import resolve
-    from reactorhost.config.show import rows
+    from reactorhost.config.setting_rows import rows
     from reactorhost.dashboard.terminal.screen import show as show_on_screen
     from reactorhost.dashboard.text.tables import setting_table
     from reactorhost.plugins import option_rows

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reactorhost.config.places import base_dir
+from reactorhost.config.default_paths import base_dir
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
 from reactorhost.master.rundir import holder_pid, running_instances

@@ -1,7 +1,7 @@
-"""The kinds of value that a setting may have, each with what it accepts and how it is written.
+"""The kinds of value that a setting may have: what each accepts, and how it is shown.
 
-A kind reads what TOML gives (`read`); text from a flag or the environment is first turned into what TOML would
-have given (`from_text`), so one set of rules holds for all of them.
+A kind checks a TOML value (`read`). Text from a flag or the environment is first converted to the TOML value that it
+stands for (`from_text`), so the same rules apply to all layers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reactorhost import address
+from reactorhost.config.plugin_names import names_a_file
 from reactorhost.errors import UsageError, did_you_mean
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
@@ -25,32 +26,32 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 
 
 class InvalidValueError(ValueError):
-    """A value that a setting does not take; its text follows the setting's name in a sentence."""
+    """The value of a setting or option is invalid; the text continues a sentence that begins with its name."""
 
     def __init__(self, text: str, hint: str | None = None) -> None:
         super().__init__(text)
         self.hint = hint
 
 
-def _as_it_is(text: str) -> object:
+def _unchanged(text: str) -> object:
     return text
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of value: how it is called in `--help`, read, and shown."""
+    """A kind of value: its name in `--help`, how it is read, and how it is shown."""
 
     metavar: str
     read: Callable[[object], object]
-    """Return the value, checked and in its final type. Raises: InvalidValueError."""
-    from_text: Callable[[str], object] = _as_it_is
+    """Check a value and return it in its final type. Raises InvalidValueError."""
+    from_text: Callable[[str], object] = _unchanged
     show: Callable[[object], str] = str
     choices: tuple[str, ...] = ()
     switch: bool = False
 
 
 def whole(low: int, high: int) -> Kind:
-    """Make the kind of whole numbers from `low` to `high`."""
+    """Return the kind of whole numbers from `low` to `high`."""
 
     def read(value: object) -> object:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
@@ -61,7 +62,7 @@ def whole(low: int, high: int) -> Kind:
 
 
 def worker_count(high: int) -> Kind:
-    """Make the kind of `"auto"` or a whole number from 1 to `high`."""
+    """Return the kind of `"auto"` or a whole number from 1 to `high`."""
 
     def read(value: object) -> object:
         if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high):
@@ -72,7 +73,7 @@ def worker_count(high: int) -> Kind:
 
 
 def duration(low: float, high: float, *, zero_is_none: bool = False) -> Kind:
-    """Make the kind of spans of time from `low` to `high` seconds, as float seconds."""
+    """Return the kind of durations from `low` to `high` seconds; the value is float seconds."""
 
     def read(value: object) -> object:
         seconds = _seconds(value)
@@ -84,7 +85,7 @@ def duration(low: float, high: float, *, zero_is_none: bool = False) -> Kind:
 
 
 def size(low: int, high: int) -> Kind:
-    """Make the kind of amounts of memory from `low` to `high` bytes."""
+    """Return the kind of sizes from `low` to `high` bytes."""
 
     def read(value: object) -> object:
         count = _byte_count(value)
@@ -96,7 +97,7 @@ def size(low: int, high: int) -> Kind:
 
 
 def choice(*words: str) -> Kind:
-    """Make the kind of one word out of `words`, in any case of letters."""
+    """Return the kind of one of `words`, case-insensitive."""
 
     def read(value: object) -> object:
         if isinstance(value, str) and value.lower() in words:
@@ -116,7 +117,7 @@ def _read_switch(value: object) -> object:
 def _read_name(value: object) -> object:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
-    hint = "a name has 1 to 64 of A-Z a-z 0-9 . _ - and does not start with a dot"
+    hint = "use 1 to 64 of the characters A-Z a-z 0-9 . _ - and no dot at the start"
     raise InvalidValueError(f"must be a name, not {written(value)}", hint)
 
 
@@ -125,7 +126,7 @@ def _read_path(value: object) -> object:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise InvalidValueError(f"must be a path, but whose home {text!r} means is not known") from None
+        raise InvalidValueError(f"must be a path, but the home directory in {text!r} is unknown") from None
 
 
 def _read_log_path(value: object) -> object:
@@ -151,9 +152,8 @@ def _read_plugin(value: object) -> object:
     text = plain_text(value, "a plugin's name")
     if text != text.strip():
         raise InvalidValueError(f"must be a plugin's name, not {text!r} with spaces around it")
-    # A Path tells the caller, who knows the folder that it is relative to, that one is to be put before it.
-    is_file = text.endswith(".py") and ("/" in text or ":" not in text)
-    return _read_path(text) if is_file else text
+    # As a Path, so that `read_value` resolves it against the folder that it is relative to.
+    return _read_path(text) if names_a_file(text) else text
 
 
 def _switch_from_text(text: str) -> object:
@@ -179,7 +179,7 @@ def _seconds(value: object) -> float:
         return float(match[1]) * _SECONDS[match[2] or "s"]
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    hint = "a duration is a number of seconds, or like 500ms, 30s, 2m, 1h"
+    hint = "write a number of seconds, or a unit: 500ms, 30s, 2m, 1h"
     raise InvalidValueError(f"must be a duration, not {written(value)}", hint)
 
 
@@ -188,15 +188,15 @@ def _byte_count(value: object) -> int:
         return int(match[1]) * _BYTES[match[2] or "B"]
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    hint = "a size is a number of bytes, or like 64KiB, 16MiB, 1GiB"
+    hint = "write a number of bytes, or a unit: 64KiB, 16MiB, 1GiB"
     raise InvalidValueError(f"must be a size, not {written(value)}", hint)
 
 
 def plain_text(value: object, kind: str) -> str:
-    """Return `value` if it is text that is not blank and without control characters.
+    """Return `value` if it is text, not blank, and without control characters.
 
     Raises:
-        InvalidValueError: it is something else, and should have been `kind`.
+        InvalidValueError: it is not; the text says that it must be `kind`.
     """
     if isinstance(value, str) and value.strip() and not any(ord(character) < 32 for character in value):
         return value
@@ -204,7 +204,7 @@ def plain_text(value: object, kind: str) -> str:
 
 
 def written(value: object) -> str:
-    """Return `value` as a short text for a message, as TOML would write it where that is short."""
+    """Return `value` as short text for a message, in TOML notation if that is short."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
@@ -216,7 +216,7 @@ def written(value: object) -> str:
 
 
 def show_duration(seconds: object) -> str:
-    """Return seconds (None: 0) in the form that a duration is read from."""
+    """Return seconds (None: 0) in the notation of a duration."""
     if not isinstance(seconds, int | float) or seconds == 0:
         return "0s"
     for unit, length in (("h", 3600), ("m", 60)):

@@ -11,7 +11,7 @@ from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Registry
 
-_MOST_CHARACTERS = 200
+_MAX_CHARACTERS = 200
 
 
 def add_to(group: click.Group, plugin: LoadedPlugin) -> None:
@@ -33,7 +33,7 @@ def add_to(group: click.Group, plugin: LoadedPlugin) -> None:
 def listed(group: click.Group) -> tuple[tuple[str, str], ...]:
     """Return name and help of each command that is not hidden."""
     return tuple(
-        (name, command.get_short_help_str(_MOST_CHARACTERS))
+        (name, command.get_short_help_str(_MAX_CHARACTERS))
         for name, command in sorted(group.commands.items())
         if not command.hidden
     )

@@ -8,7 +8,7 @@ import types
 
 from reactorhost.plugins.identity import LoadedPlugin
 
-_MOST_CHARACTERS = 2000
+_MAX_CHARACTERS = 2000
 
 
 def description(plugin: LoadedPlugin) -> str | None:
@@ -17,7 +17,7 @@ def description(plugin: LoadedPlugin) -> str | None:
         text = vars(holder).get("__doc__")
         if isinstance(text, str) and text.strip():
             paragraph = inspect.cleandoc(text).partition("\n\n")[0]
-            return " ".join(paragraph.split())[:_MOST_CHARACTERS]
+            return " ".join(paragraph.split())[:_MAX_CHARACTERS]
     return None
 
 

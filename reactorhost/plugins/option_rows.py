@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from reactorhost.api.hookspecs import Option
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
-from reactorhost.config.settings import Origin, Settings, Source
-from reactorhost.config.show import Row
+from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
+from reactorhost.config.setting_rows import Row
+from reactorhost.config.settings import Layer, Origin, Settings
 
 _HIDDEN = "***"
 
@@ -27,7 +27,7 @@ def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterat
             yield Row(place, _shown(value, options.get(key)), str(settings.origins[place]))
         for option in options.values():
             if option.name not in table and not option.required:
-                yield Row(f"plugin.{name}.{option.name}", _default(option), str(Origin(Source.DEFAULT)))
+                yield Row(f"plugin.{name}.{option.name}", _default(option), str(Origin(Layer.DEFAULT)))
 
 
 def _shown(value: object, option: Option | None) -> str:

@@ -11,16 +11,16 @@ import stat
 from collections.abc import Callable, Mapping
 
 from reactorhost.api.hookspecs import Option
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
 from reactorhost.config.values import SWITCH
 from reactorhost.errors import did_you_mean
 
-_MOST_BYTES = 64 << 10
-_MOST_SHOWN = 200
+_MAX_BYTES = 64 << 10
+_MAX_SHOWN = 200
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*")
 
 
-class WrongValueError(ValueError):
+class InvalidValueError(ValueError):
     """A value that an option does not take; its text follows the option's name in a sentence."""
 
     def __init__(self, text: str, hint: str | None = None) -> None:
@@ -32,7 +32,7 @@ def read(option: Option, given: object) -> object:
     """Return the value of an option.
 
     Raises:
-        WrongValueError: it is not there, or is not what the option takes.
+        InvalidValueError: it is not there, or is not what the option takes.
     """
     shown = None
     match given:
@@ -61,19 +61,19 @@ def _own(option: Option, value: object) -> object:
     return float(value) if option.type is float and isinstance(value, int) else value
 
 
-def _wrong(option: Option, given: object, shown: object) -> WrongValueError:
+def _wrong(option: Option, given: object, shown: object) -> InvalidValueError:
     hint = option.help or None
     match given:
         case FromEnvironment(variable):
-            return WrongValueError(f"from the variable {variable} is not {option.kind}", hint)
+            return InvalidValueError(f"from the variable {variable} is not {option.kind}", hint)
         case FromFile(path):
-            return WrongValueError(f"from the file {path} is not {option.kind}", hint)
+            return InvalidValueError(f"from the file {path} is not {option.kind}", hint)
     if option.secret:
-        return WrongValueError(f"is not {option.kind}", hint)
+        return InvalidValueError(f"is not {option.kind}", hint)
     near = did_you_mean(shown, map(str, option.choices)) if isinstance(shown, str) else None
     written = repr(shown)
-    written = written if len(written) <= _MOST_SHOWN else f"{written[:_MOST_SHOWN]}..."
-    return WrongValueError(f"is {written}, which is not {option.kind}", near or hint)
+    written = written if len(written) <= _MAX_SHOWN else f"{written[:_MAX_SHOWN]}..."
+    return InvalidValueError(f"is {written}, which is not {option.kind}", near or hint)
 
 
 def _from_text(option: Option, text: str) -> object:
@@ -109,7 +109,7 @@ def _of_environment(variable: str) -> str:
     if not text:
         state = "not set" if text is None else "empty"
         hint = f"set {variable} where the host is started"
-        raise WrongValueError(f"is to come from the variable {variable}, which is {state}", hint)
+        raise InvalidValueError(f"is to come from the variable {variable}, which is {state}", hint)
     return text
 
 
@@ -119,7 +119,7 @@ def _of_file(path: str) -> str:
         content = _content(path)
     except OSError as error:
         raise _file_error(path, f"cannot be read: {error.strerror}") from None
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise _file_error(path, "is longer than 64 KiB")
     try:
         text = content.decode()
@@ -139,10 +139,10 @@ def _content(path: str) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _file_error(path, "is not a regular file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(_MOST_BYTES + 1)
+            return file.read(_MAX_BYTES + 1)
     finally:
         os.close(descriptor)
 
 
-def _file_error(path: str, state: str) -> WrongValueError:
-    return WrongValueError(f"is to come from the file {path}, which {state}")
+def _file_error(path: str, state: str) -> InvalidValueError:
+    return InvalidValueError(f"is to come from the file {path}, which {state}")

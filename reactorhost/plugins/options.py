@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from reactorhost.api.hookspecs import Option
-from reactorhost.config.plugin_values import Text
+from reactorhost.config.option_sources import Text
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import Origin, Source
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.plugins import option_values
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.plugins.option_values import WrongValueError
+from reactorhost.plugins.option_values import InvalidValueError
 from reactorhost.plugins.registry import Registry
 
 WhereOf = Callable[[str], str | None]
@@ -74,7 +74,7 @@ def fill(name: str, options: Sequence[Option], table: Mapping[str, object], wher
         else:
             try:
                 values[option.name] = option_values.read(option, table[option.name])
-            except WrongValueError as error:
+            except InvalidValueError as error:
                 problems.add(f"{option.name!r} of plugin {name} {error}", origin, error.hint)
     if problems.found:
         raise problems.error()
@@ -83,7 +83,7 @@ def fill(name: str, options: Sequence[Option], table: Mapping[str, object], wher
 
 def _origin(table: Mapping[str, object], key: str, where_of: WhereOf) -> Origin:
     given = table.get(key)
-    return given.origin if isinstance(given, Text) else Origin(Source.FILE, where_of(key) or "")
+    return given.origin if isinstance(given, Text) else Origin(Layer.FILE, where_of(key) or "")
 
 
 def _unknown(name: str, key: str, known: Mapping[str, Option]) -> tuple[str, str | None]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import resolve
 from reactorhost.config.settings import Settings
@@ -117,11 +117,11 @@ def test_of_two_texts_for_one_key_the_later_counts() -> None:
     ],
 )
 def test_a_text_of_another_form_is_told_without_its_value(line: str, shown: str) -> None:
-    hint = "as in --set echo.limit=5"
-    assert problems(line) == (Problem(f"--set takes NAME.key=value, not {shown}", "--set", hint),)
+    hint = "for example --set echo.limit=5"
+    assert problems(line) == (Problem(f"--set must be NAME.key=value, not {shown}", "--set", hint),)
     if line.strip():
         told = problems(environ={"REACTORHOST_SET": line})
-        assert told == (Problem(f"REACTORHOST_SET takes NAME.key=value, not {shown}", "REACTORHOST_SET", hint),)
+        assert told == (Problem(f"REACTORHOST_SET must be NAME.key=value, not {shown}", "REACTORHOST_SET", hint),)
 
 
 def test_a_text_for_a_plugin_that_nobody_names_is_told() -> None:
@@ -175,14 +175,14 @@ def test_a_value_may_be_the_name_of_a_variable_or_of_a_file(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        ("{}", "must not be a table of nothing"),
-        ("{ evn = 'X' }", "must not be a table of evn"),
-        ("{ env = 'X', default = 'hunter2' }", "must not be a table of env, default"),
-        ("{ env = 'X', file = 'y' }", "must not be a table of env, file"),
-        ("{ env = 5 }", "must be the name of a variable, not 5"),
-        ("{ env = '' }", "must be the name of a variable, not ''"),
-        ("{ env = 'A=B' }", "must be the name of a variable, not 'A=B'"),
-        ("{ env = ['X'] }", "must be the name of a variable, not a list"),
+        ("{}", "must not be a table with no key"),
+        ("{ evn = 'X' }", "must not be a table with evn"),
+        ("{ env = 'X', default = 'hunter2' }", "must not be a table with env, default"),
+        ("{ env = 'X', file = 'y' }", "must not be a table with env, file"),
+        ("{ env = 5 }", "must be the name of an environment variable, not 5"),
+        ("{ env = '' }", "must be the name of an environment variable, not ''"),
+        ("{ env = 'A=B' }", "must be the name of an environment variable, not 'A=B'"),
+        ("{ env = ['X'] }", "must be the name of an environment variable, not a list"),
         ("{ file = true }", "must be a path, not true"),
         ("{ file = '' }", "must be a path, not ''"),
     ],

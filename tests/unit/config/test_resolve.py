@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import locate, resolve
-from reactorhost.config.settings import HOST_KEYS, TABLE, Settings, Source
+from reactorhost.config.settings import HOST_KEYS, TABLE, Layer, Settings
 from reactorhost.errors import ConfigError, Problem, UsageError
 
 CWD = Path("/home/op")
@@ -70,18 +70,18 @@ def test_the_uid_is_the_processs_own_unless_told() -> None:
     assert found.run_dir.is_relative_to("/run/reactorhost" if os.geteuid() == 0 else f"/t/reactorhost-{os.geteuid()}")
 
 
-@given(st.sets(st.sampled_from([Source.FLAG, Source.ENVIRONMENT, Source.FILE])))
+@given(st.sets(st.sampled_from([Layer.FLAG, Layer.ENVIRONMENT, Layer.FILE])))
 def test_the_strongest_layer_that_speaks_is_heard(
-    tmp_path_factory: pytest.TempPathFactory, speaking: set[Source]
+    tmp_path_factory: pytest.TempPathFactory, speaking: set[Layer]
 ) -> None:
     path = tmp_path_factory.mktemp("layers") / "host.toml"
-    path.write_text(SERVICE + ("[host]\nbacklog = 3\n" if Source.FILE in speaking else ""))
-    flags = {"config": str(path)} | ({"backlog": 1} if Source.FLAG in speaking else {})
-    environ = {"REACTORHOST_BACKLOG": "2"} if Source.ENVIRONMENT in speaking else {}
+    path.write_text(SERVICE + ("[host]\nbacklog = 3\n" if Layer.FILE in speaking else ""))
+    flags = {"config": str(path)} | ({"backlog": 1} if Layer.FLAG in speaking else {})
+    environ = {"REACTORHOST_BACKLOG": "2"} if Layer.ENVIRONMENT in speaking else {}
     found = resolve(flags, environ, CWD, uid=1000, cpus=lambda: 4)
-    strongest = next(source for source in Source if source in {*speaking, Source.DEFAULT})
-    assert found.origins["backlog"].source is strongest
-    assert found.backlog == [1, 2, 3, 102400][list(Source).index(strongest)]
+    strongest = next(source for source in Layer if source in {*speaking, Layer.DEFAULT})
+    assert found.origins["backlog"].layer is strongest
+    assert found.backlog == [1, 2, 3, 102400][list(Layer).index(strongest)]
 
 
 def test_each_value_knows_its_origin(write: Write) -> None:
@@ -228,7 +228,7 @@ def test_a_table_for_a_plugin_that_nobody_names_is_told(write: Write) -> None:
         ("[plugin.ecko] is for a plugin that no service names", "FILE:4"),
         ("[plugin.zzz] is for a plugin that no service names", "FILE:6"),
     ]
-    assert [problem.hint for problem in error.problems] == ["did you mean 'echo'?", "services name: echo"]
+    assert [problem.hint for problem in error.problems] == ["did you mean 'echo'?", "the services name: echo"]
 
 
 def test_a_table_of_a_plugin_that_flags_replaced_may_stay(write: Write) -> None:
@@ -276,16 +276,16 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(write: Write) -
         ("log_level must be one of debug, info, warning, error, critical, not 'loud'", "REACTORHOST_LOG_LEVEL"),
     ]
     hints = {problem.what: problem.hint for problem in error.problems}
-    assert hints["unknown table or key 'workers'"] == "workers belongs in [host]"
+    assert hints["unknown table or key 'workers'"] == "move workers to [host]"
     assert hints["unknown table or key 'hots'"] == "did you mean 'host'?"
     assert hints["unknown key 'stop_timout' in [host]"] == "did you mean 'stop_timeout'?"
-    assert hints["unknown key 'listen' in [host]"] == "listen belongs in [service.NAME]"
+    assert hints["unknown key 'listen' in [host]"] == "move listen to [service.NAME]"
     assert error.exit_status == 1
 
 
 def test_an_unknown_table_that_is_like_no_other_is_told_the_known_ones(write: Write) -> None:
     error = error_of(write(SERVICE + "[xyz]\n"))
-    assert error.problems[0].hint == "known here: host, plugin, service"
+    assert error.problems[0].hint == "use one of: host, plugin, service"
 
 
 def test_a_host_that_is_no_table_is_told(write: Write) -> None:

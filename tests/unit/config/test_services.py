@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 
 from reactorhost.address import parse as parse_address
-from reactorhost.config.layers import Given, GivenList
+from reactorhost.config.layers import SettingList, SettingValue
 from reactorhost.config.problems import Problems
-from reactorhost.config.services import Draft, choose, complete, in_file
-from reactorhost.config.settings import Origin, Source
+from reactorhost.config.services import Draft, complete, from_file, merge
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.toml_file import parse
 from reactorhost.errors import Problem
 
 FILE = Path("/etc/host.toml")
-PLUGIN_FLAG = Origin(Source.FLAG, "--plugin")
-LISTEN_FLAG = Origin(Source.FLAG, "--listen")
-PLUGINS = GivenList(("echo",), PLUGIN_FLAG)
-LISTEN = GivenList((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
+PLUGIN_FLAG = Origin(Layer.FLAG, "--plugin")
+LISTEN_FLAG = Origin(Layer.FLAG, "--listen")
+PLUGINS = SettingList(("echo",), PLUGIN_FLAG)
+LISTEN = SettingList((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
 
 
 def service(name: str, listen: str | None, plugins: Sequence[str] | None = ("echo",)) -> Draft:
-    origin = Origin(Source.FILE, f"{FILE}:{name}")
-    addresses = None if listen is None else GivenList(tuple(map(parse_address, listen.split())), origin)
-    chain = None if plugins is None else GivenList(tuple(plugins), origin)
+    origin = Origin(Layer.FILE, f"{FILE}:{name}")
+    addresses = None if listen is None else SettingList(tuple(map(parse_address, listen.split())), origin)
+    chain = None if plugins is None else SettingList(tuple(plugins), origin)
     return Draft(name, origin, given(addresses, chain))
 
 
-def given(listen: GivenList | None, plugins: GivenList | None) -> dict[str, Given | GivenList]:
+def given(listen: SettingList | None, plugins: SettingList | None) -> dict[str, SettingValue | SettingList]:
     return {key: values for key, values in (("listen", listen), ("plugins", plugins)) if values is not None}
 
 
@@ -41,7 +41,7 @@ def problems_of(*drafts: Draft) -> list[Problem]:
 
 def read(text: str) -> tuple[list[Draft], list[Problem]]:
     problems = Problems()
-    return in_file(parse(text, FILE), problems), problems.found
+    return from_file(parse(text, FILE), problems), problems.found
 
 
 def test_listen_and_plugins_may_be_one_or_a_list() -> None:
@@ -79,7 +79,7 @@ def test_an_unknown_key_of_a_service_is_told() -> None:
     _, problems = read("[service.a]\nlisten = 'tcp://*:1'\nplugin = 'x'\nworkers = 3\n")
     assert [(problem.what, problem.where, problem.hint) for problem in problems] == [
         ("unknown key 'plugin' in [service.a]", "/etc/host.toml:3", "did you mean 'plugins'?"),
-        ("unknown key 'workers' in [service.a]", "/etc/host.toml:4", "workers belongs in [host]"),
+        ("unknown key 'workers' in [service.a]", "/etc/host.toml:4", "move workers to [host]"),
     ]
 
 
@@ -101,28 +101,28 @@ def test_services_that_are_no_tables_are_told(text: str, what: str, line: int) -
     drafts, (problem,) = read(text)
     assert drafts == []
     assert (problem.what, problem.where) == (what, f"/etc/host.toml:{line}")
-    assert problem.hint == "write [service.NAME] above it"
+    assert problem.hint == "write it under a header [service.NAME]"
 
 
 def test_flags_for_both_replace_every_service() -> None:
-    (draft,) = choose([service("a", "tcp://*:1"), service("b", "tcp://*:2")], given(LISTEN, PLUGINS), Problems())
+    (draft,) = merge([service("a", "tcp://*:1"), service("b", "tcp://*:2")], given(LISTEN, PLUGINS), Problems())
     assert draft == Draft("default", PLUGIN_FLAG, given(LISTEN, PLUGINS))
 
 
 def test_without_flags_the_file_counts() -> None:
     drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
-    assert choose(drafts, given(None, None), Problems()) == drafts
+    assert merge(drafts, given(None, None), Problems()) == drafts
 
 
 def test_a_plugin_alone_goes_to_the_only_service() -> None:
-    (draft,) = choose([service("a", "tcp://*:1", None)], given(None, PLUGINS), Problems())
+    (draft,) = merge([service("a", "tcp://*:1", None)], given(None, PLUGINS), Problems())
     assert draft.name == "a"
     assert draft.plugins == PLUGINS.values
     assert str(draft.listen[0]) == "tcp://*:1"
 
 
 def test_an_address_alone_goes_to_the_only_service() -> None:
-    (draft,) = choose([service("a", None, ["x"])], given(LISTEN, None), Problems())
+    (draft,) = merge([service("a", None, ["x"])], given(LISTEN, None), Problems())
     assert (draft.name, draft.listen) == ("a", LISTEN.values)
     assert draft.plugins == ("x",)
 
@@ -133,11 +133,11 @@ def test_an_address_alone_goes_to_the_only_service() -> None:
     ids=["plugin", "listen"],
 )
 def test_one_alone_is_a_problem_with_several_services(
-    plugins: GivenList | None, listen: GivenList | None, flag: str, other: str
+    plugins: SettingList | None, listen: SettingList | None, flag: str, other: str
 ) -> None:
     problems = Problems()
     drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
-    assert choose(drafts, given(listen, plugins), problems) == drafts
+    assert merge(drafts, given(listen, plugins), problems) == drafts
     (problem,) = problems.found
     assert problem.what == f"{flag} does not say which service it is for; the file has 2: a, b"
     assert problem.where == flag
@@ -145,7 +145,7 @@ def test_one_alone_is_a_problem_with_several_services(
 
 
 def test_a_plugin_alone_without_a_file_serves_the_default_address() -> None:
-    (draft,) = choose([], given(None, PLUGINS), Problems())
+    (draft,) = merge([], given(None, PLUGINS), Problems())
     (ready,) = complete([draft], None, Problems())
     assert (ready.name, ready.plugins, str(*ready.listen)) == ("default", ("echo",), "tcp://127.0.0.1:9000")
 
@@ -175,7 +175,7 @@ def test_a_plugin_named_twice_in_one_service_is_told_once() -> None:
 def test_two_services_on_one_address_are_told(one: str, other: str) -> None:
     (problem,) = problems_of(service("a", one), service("b", other))
     assert problem.what.startswith("service 'b' listens on ")
-    assert problem.what.endswith("which service 'a' has already")
+    assert problem.what.endswith("which service 'a' already uses")
     assert problem.where == "/etc/host.toml:b"
     assert "/etc/host.toml:a" in str(problem.hint)
 
@@ -204,6 +204,6 @@ def test_proxy_headers_over_unix_sockets_only_need_one() -> None:
     text = "[service.a]\nplugins = 'x'\nproxy_from = 'unix'\nlisten = '{}'\n"
     drafts, _ = read(text.format("tcp://*:1"))
     (problem,) = problems_of(*drafts)
-    assert problem.what == "service 'a' takes PROXY headers over unix sockets only, and has no unix address"
+    assert problem.what == "service 'a' accepts PROXY headers over unix sockets only, but has no unix address"
     drafts, _ = read(text.format("unix:///s"))
     assert problems_of(*drafts) == []

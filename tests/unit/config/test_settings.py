@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from reactorhost.config.service import Service, Tls
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS, TABLE, Origin, Setting, Settings, Source
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS, TABLE, Layer, Origin, Setting, Settings
 from reactorhost.config.values import InvalidValueError
 
 _FIELDS = {"certificate": "certificates", "key": "keys"}
@@ -58,11 +58,11 @@ def test_help_is_a_sentence_on_one_line(setting: Setting) -> None:
 @pytest.mark.parametrize(
     ("origin", "text"),
     [
-        (Origin(Source.FLAG, "--workers"), "flag --workers"),
-        (Origin(Source.ENVIRONMENT, "REACTORHOST_WORKERS"), "environment REACTORHOST_WORKERS"),
-        (Origin(Source.FILE, "/a.toml:3"), "/a.toml:3"),
-        (Origin(Source.DEFAULT), "default"),
-        (Origin(Source.DEFAULT, note="auto"), "default (auto)"),
+        (Origin(Layer.FLAG, "--workers"), "flag --workers"),
+        (Origin(Layer.ENVIRONMENT, "REACTORHOST_WORKERS"), "environment REACTORHOST_WORKERS"),
+        (Origin(Layer.FILE, "/a.toml:3"), "/a.toml:3"),
+        (Origin(Layer.DEFAULT), "default"),
+        (Origin(Layer.DEFAULT, note="auto"), "default (auto)"),
     ],
 )
 def test_an_origin_reads_well(origin: Origin, text: str) -> None:
@@ -99,4 +99,4 @@ def test_numbers_have_their_limits(name: str) -> None:
 
 def test_what_is_settled_does_not_change() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Origin(Source.DEFAULT).note = "x"  # type: ignore[misc]  # that is the test
+        Origin(Layer.DEFAULT).note = "x"  # type: ignore[misc]  # that is the test

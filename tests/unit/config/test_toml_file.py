@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.config.settings import Source
+from reactorhost.config.settings import Layer
 from reactorhost.config.toml_file import parse, read
 from reactorhost.errors import ConfigError, Problem
 
@@ -26,7 +26,7 @@ def test_keys_know_their_line() -> None:
     file = parse("[host]\n\nworkers = 4\n", FILE)
     assert file.data == {"host": {"workers": 4}}
     assert file.origin("host", "workers").where == "/etc/host.toml:3"
-    assert file.origin("host", "workers").source is Source.FILE
+    assert file.origin("host", "workers").layer is Layer.FILE
 
 
 def test_a_key_that_is_not_there_has_the_line_of_its_table() -> None:
@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_not_a_configuration_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="cannot read the configuration file: Is a directory"):
         read(tmp_path)
 
 

@@ -176,7 +176,7 @@ def test_what_is_no_path_is_refused(path: object) -> None:
 
 
 def test_a_home_that_nobody_has_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="home '~no-such-user/x'"):
+    with pytest.raises(InvalidValueError, match="home directory in '~no-such-user/x'"):
         values.PATH.read("~no-such-user/x")
 
 

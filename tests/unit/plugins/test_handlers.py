@@ -25,7 +25,7 @@ def only(**methods: Any) -> types.SimpleNamespace:
 def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> None:
     seen: list[object] = []
 
-    class Given:
+    class SettingValue:
         def connect(self) -> None:
             seen.append("connect")
 
@@ -35,7 +35,7 @@ def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> 
         def close(self, reason: object) -> None:
             seen.append(reason)
 
-    chain = check("p", Given()).chain(failing)
+    chain = check("p", SettingValue()).chain(failing)
     chain.connect(1)  # type: ignore[arg-type]
     chain.receive(1, b"data")  # type: ignore[arg-type]
     chain.close(1, CloseReason.PEER)  # type: ignore[arg-type]

@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.api.hookspecs import OPTION_TYPES, Option
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
 from reactorhost.config.problems import FlagError
-from reactorhost.config.settings import Origin, Source
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import ConfigError
-from reactorhost.plugins.option_values import WrongValueError, read
+from reactorhost.plugins.option_values import InvalidValueError, read
 from reactorhost.plugins.options import fill
 
-FLAG = Origin(Source.FLAG, "--set")
+FLAG = Origin(Layer.FLAG, "--set")
 
 
 def of_text(text: str, kind: type = str) -> object:
     return read(Option("x", kind), Text(text, FLAG))
 
 
-def refusal(option: Option, given: object) -> WrongValueError:
-    with pytest.raises(WrongValueError) as caught:
+def refusal(option: Option, given: object) -> InvalidValueError:
+    with pytest.raises(InvalidValueError) as caught:
         read(option, given)
     return caught.value
 
@@ -92,7 +92,7 @@ def test_any_text_is_read_or_refused(kind: type, text: str) -> None:
     option = Option("x", kind)
     try:
         assert option.accepts(read(option, Text(text, FLAG)))
-    except WrongValueError:
+    except InvalidValueError:
         assert kind is not str
 
 

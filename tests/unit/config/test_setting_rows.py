@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reactorhost.config.resolve import resolve
+from reactorhost.config.setting_rows import rows
 from reactorhost.config.settings import HOST_KEYS
-from reactorhost.config.show import rows
 
 TOML = """\
 [host]

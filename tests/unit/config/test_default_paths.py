@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.config.places import base_dir, default_run_dir
+from reactorhost.config.default_paths import base_dir, default_run_dir
 
 
 def test_root_has_run() -> None:

@@ -1,4 +1,4 @@
-"""Settings as rows of text, for `config show`."""
+"""Return settings as rows of text, for `config show`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reactorhost.config.settings import BY_NAME, HOST_KEYS, TABLE, Settings
 
 
 class Row(NamedTuple):
-    """One setting, its value as it could be written, and where it came from."""
+    """A setting, its value as it would be written, and its origin."""
 
     setting: str
     value: str
@@ -33,7 +33,7 @@ def _row(settings: Settings, key: str, value: str) -> Row:
 
 
 def _shown(service: Service) -> dict[str, str]:
-    """Return a service's settings; of those that have to do with TLS none when it speaks none."""
+    """Return a service's settings, those of TLS only if it has TLS."""
     shown: dict[str, str] = {"listen": ", ".join(map(str, service.listen)), "plugins": ", ".join(service.plugins)}
     if service.tls is not None:
         tls = service.tls
