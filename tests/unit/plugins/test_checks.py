@@ -1,4 +1,4 @@
-"""Before a host starts its plugins are looked at, and none is imported."""
+"""The plugins of a host are checked before it starts, without importing them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_plugin_for_another_host_is_refused_before_any_worker_is_forked(
     assert "made_echo" not in sys.modules
 
 
-def test_a_plugin_of_several_services_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_of_several_services_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_for = []
 
     def find(named: str) -> PluginIdentity:

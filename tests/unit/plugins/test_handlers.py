@@ -1,4 +1,4 @@
-"""Handlers: which methods of an object are called, with what, and which objects are none."""
+"""Handlers: which methods of an object are called, with which arguments, and which objects are refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def only(**methods: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(**methods)
 
 
-def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> None:
+def test_methods_get_the_arguments_that_they_name_in_any_order() -> None:
     seen: list[object] = []
 
     class SettingValue:
@@ -44,14 +44,14 @@ def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> 
     assert not chain.has_drain
 
 
-def test_a_receive_that_takes_everything_is_called_without_anything_between() -> None:
+def test_a_receive_with_all_arguments_is_called_directly() -> None:
     def receive(connection: object, data: object) -> None:
         pass
 
     assert check("p", only(receive=receive)).chain(failing).receive is receive
 
 
-def test_what_a_method_raises_is_told_with_the_plugin_and_the_method() -> None:
+def test_an_exception_of_a_method_is_reported_with_plugin_and_method() -> None:
     told: list[object] = []
 
     def connect() -> None:
@@ -68,7 +68,7 @@ def test_what_a_method_raises_is_told_with_the_plugin_and_the_method() -> None:
     assert chain.plugin_of(raised.value) == "p"
 
 
-def test_one_coroutine_function_makes_the_whole_chain_await() -> None:
+def test_one_coroutine_function_makes_the_whole_chain_async() -> None:
     async def close() -> None:
         pass
 
@@ -79,7 +79,7 @@ def test_one_coroutine_function_makes_the_whole_chain_await() -> None:
     assert check("p", only(failed=close)).failed_awaits
 
 
-def test_attributes_that_cannot_be_called_are_no_methods() -> None:
+def test_attributes_that_are_not_callable_are_ignored() -> None:
     found = check("p", only(failed=3, connect=None, receive=lambda data: None))
     assert found.failed is None
     assert list(found.implementations) == ["receive"]
@@ -93,7 +93,7 @@ def test_a_framing_is_made_for_each_connection(said: object) -> None:
     assert first is not second
 
 
-def test_without_a_framing_there_is_none() -> None:
+def test_a_handler_without_framing_has_none() -> None:
     def none(found: Handler) -> bool:
         return found.new_framing("tcp://h:1") is None
 
@@ -131,12 +131,12 @@ def _with(default: Callable[..., object]) -> object:
         (only(failed=lambda reason: None), "failed of .* unknown argument 'reason'; they are error"),
     ],
 )
-def test_what_cannot_be_called_is_refused(handler: object, words: str) -> None:
+def test_a_method_that_cannot_be_called_as_a_hook_is_refused(handler: object, words: str) -> None:
     with pytest.raises(TypeError, match=words):
         check("p", handler)
 
 
-def test_something_else_than_a_framing_is_refused() -> None:
+def test_an_object_that_is_not_a_framing_is_refused() -> None:
     with pytest.raises(TypeError, match="has no method feed"):
         check("p", only(framing=lambda: "lines")).new_framing("tcp://h:1")
 
