@@ -163,7 +163,7 @@ TABLE: tuple[Setting, ...] = (
         "certificate",
         values.PATH,
         (),
-        "PEM file of a TLS certificate and its chain. May be repeated; the server name that a client sends selects one.",
+        "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one.",
         many=True,
         shown="none",
     ),
@@ -344,7 +344,7 @@ TABLE: tuple[Setting, ...] = (
         "peer_timeout",
         values.duration(0, 86400, zero_is_none=True),
         120.0,
-        "Time without an answer from a client's machine after which its connection is closed, 0: as the kernel does: seconds.",
+        "Time after which a client whose machine does not answer is given up, 0: the kernel default: seconds.",
     ),
     _host(
         "close_timeout",

@@ -48,38 +48,38 @@ _MAX_DETAILS = 32_000
 """Characters of a traceback that are reported: its end."""
 
 
-def _nowhere(key: str) -> str | None:
+def _no_origin(key: str) -> str | None:
     return None
 
 
 def inspect(
-    named: str, timeout_seconds: float, host_version: str, table: Table | None = None, where_of: WhereOf = _nowhere
+    named: str, timeout_seconds: float, host_version: str, table: Table | None = None, where_of: WhereOf = _no_origin
 ) -> PluginReport:
-    """Try to load one plugin, configure it if there is a table of its options, and tell what came of it."""
+    """Load one plugin, configure it if `table` has its options, and report the result."""
     try:
         identity = find(named)
     except PluginError as error:
-        return _refused(PluginIdentity(named, None, None, named), error)
+        return _failed(PluginIdentity(named, None, None, named), error)
     return _inspect_each([(named, identity)], timeout_seconds, partial(_loaded, host_version, table, where_of))[0]
 
 
 def inspect_all(timeout_seconds: float, host_version: str) -> list[PluginReport]:
-    """Try to load every installed plugin, all at the same time."""
+    """Load every installed plugin, all at the same time, and report the results."""
     plugins = [(identity.name, identity) for identity in installed()]
-    return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version, None, _nowhere))
+    return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version, None, _no_origin))
 
 
 def inspect_named(names: Iterable[str], timeout_seconds: float, host_version: str) -> list[PluginReport]:
-    """Try to load several plugins at the same time; those that are not there are left out."""
+    """Load several plugins at the same time and report the results; plugins that do not exist are left out."""
     plugins = []
     for named in names:
         with suppress(PluginError):
             plugins.append((named, find(named)))
-    return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version, None, _nowhere))
+    return _inspect_each(plugins, timeout_seconds, partial(_loaded, host_version, None, _no_origin))
 
 
 def describe(named: str, timeout_seconds: float, host_version: str) -> PluginReport:
-    """Try to load one plugin, and tell all that it says of itself.
+    """Load one plugin and report the result, with its description and commands.
 
     Raises:
         PluginError: nothing has this name, or several distributions claim it.
@@ -158,7 +158,7 @@ def _loaded(
         if table is not None:
             configure(plugin, table, where_of)
     except ReactorhostError as error:
-        return _refused(identity, error)
+        return _failed(identity, error)
     return PluginReport(identity, plugin.hooks, plugin.options, plugin.file)
 
 
@@ -166,18 +166,18 @@ def _described(host_version: str, named: str, identity: PluginIdentity) -> Plugi
     try:
         plugin = load(named, host_version)
     except ReactorhostError as error:
-        return _refused(identity, error)
+        return _failed(identity, error)
     report = PluginReport(identity, plugin.hooks, plugin.options, plugin.file, description=description(plugin))
     group = click.Group(identity.name)
     try:
         commands.add_to(group, plugin)
     except ReactorhostError as error:
-        refused = _refused(identity, error)
-        return replace(report, error=refused.error, details=refused.details, status=refused.status)
-    return replace(report, commands=commands.listed(group))
+        failed = _failed(identity, error)
+        return replace(report, error=failed.error, details=failed.details, status=failed.status)
+    return replace(report, commands=commands.visible_commands(group))
 
 
-def _refused(identity: PluginIdentity, error: ReactorhostError) -> PluginReport:
+def _failed(identity: PluginIdentity, error: ReactorhostError) -> PluginReport:
     details = error.details[-_MAX_DETAILS:] if error.details else None
     return PluginReport(identity, error=tuple(error.lines()), details=details, status=error.exit_status)
 

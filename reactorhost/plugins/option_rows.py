@@ -1,4 +1,4 @@
-"""The options of plugins as rows of text, for `config show`, without what is secret."""
+"""Return the options of plugins as rows of text, for `config show`, without secrets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HIDDEN = "***"
 
 
 def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterator[Row]:
-    """Yield every key that was written, then every option that keeps its default.
+    """Yield every key that is set, then every option that has its default value.
 
-    `declared` holds the options by the name of the table. A value is shown only when its plugin declares it and does
-    not call it secret: a plugin that cannot be loaded says neither.
+    `declared` maps names of tables to the declared options. A value is shown only if its plugin declares the option,
+    and not as secret; so nothing is shown of a plugin that cannot be loaded.
     """
     for name in dict.fromkeys([*settings.plugin_tables, *declared]):
         table = settings.plugin_tables.get(name, {})
@@ -45,7 +45,7 @@ def _default(option: Option) -> str:
 
 
 def _written(value: object) -> str:
-    """Return a value of TOML as text, with dates as they are, and what would move a terminal escaped."""
+    """Return a TOML value as text; dates are unchanged, and control characters are escaped for the terminal."""
     if isinstance(value, str) and value.isprintable():
         return value
     return json.dumps(value, default=str, ensure_ascii=False)

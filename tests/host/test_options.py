@@ -118,14 +118,14 @@ def test_check_and_start_tell_the_same_of_secrets_and_never_a_value(
     assert (checked.returncode, started.returncode) == (1, 1)
     unreadable = "cannot be read: No such file or directory"
     assert checked.stderr.splitlines() == [
-        "reactorhost: 'password' of plugin tells is to come from the variable X_NONE, which is not set",
+        "reactorhost: 'password' of plugin tells is read from the environment variable X_NONE, which is not set",
         f"  where: {path}:5",
-        "  hint: set X_NONE where the host is started",
-        f"'token' of plugin tells is to come from the file {tmp_path / 'none'}, which {unreadable}",
+        "  hint: set X_NONE in the environment of the host",
+        f"'token' of plugin tells is read from the file {tmp_path / 'none'}, which {unreadable}",
         f"  where: {path}:6",
         "'key' of plugin tells is not a text",
         f"  where: {path}:7",
-        "'limit' of plugin tells from the variable X_PASSWORD is not a whole number",
+        "'limit' of plugin tells from the environment variable X_PASSWORD is not a whole number",
         f"  where: {path}:8",
     ]
     assert started.stderr.endswith(checked.stderr)
@@ -193,7 +193,7 @@ def test_a_secret_that_went_away_fails_the_reload_and_old_workers_serve_on(
     secret.unlink()
     reloaded = host.command("reload")
     assert reloaded.returncode == 1
-    what = f"'token' of plugin tells is to come from the file {secret}, which cannot be read: No such file or directory"
+    what = f"'token' of plugin tells is read from the file {secret}, which cannot be read: No such file or directory"
     assert what in reloaded.stderr
     assert f"where: {tmp_path / 'host.toml'}:5" in reloaded.stderr
     assert told(host, "token") == "['hunter2']"
@@ -208,7 +208,7 @@ def test_a_variable_that_hup_asks_for_and_that_is_not_there_is_told(
     configured("limit = 2\ntoken = { env = 'X_NONE' }\n")
     host.signal(signal.SIGHUP)
     log = host.wait_for_log("reload_failed")
-    assert "is to come from the variable X_NONE, which is not set" in log
+    assert "is read from the environment variable X_NONE, which is not set" in log
     assert told(host, "limit") == "[1]"
 
 

@@ -24,7 +24,7 @@ def test_a_plugin_for_another_host_is_refused_before_any_worker_is_forked(
     install: Callable[..., Path], tmp_path: Path
 ) -> None:
     install("made", "[reactorhost]\nmade = made_echo\n", requires=("reactorhost>=99",), modules={"made_echo.py": "1/0"})
-    with pytest.raises(PluginError, match=r"plugin made \(made 1.0\) needs reactorhost >=99"):
+    with pytest.raises(PluginError, match=r"plugin made \(made 1.0\) requires reactorhost >=99"):
         checks.check_plugins(_settings(tmp_path, "made"))
     assert "made_echo" not in sys.modules
 

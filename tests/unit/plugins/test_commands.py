@@ -10,7 +10,7 @@ import pytest
 
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.errors import PluginError
-from reactorhost.plugins.commands import add_to, listed
+from reactorhost.plugins.commands import add_to, visible_commands
 from reactorhost.plugins.description import description
 from reactorhost.plugins.identity import LoadedPlugin
 
@@ -26,13 +26,13 @@ def test_commands_are_listed_by_name_with_their_help(loaded: Loaded) -> None:
 
     group = click.Group("made")
     add_to(group, loaded("made", commands=commands))
-    assert listed(group) == (("bar", "Drink."), ("zoo", "See the animals."))
+    assert visible_commands(group) == (("bar", "Drink."), ("zoo", "See the animals."))
 
 
 def test_a_plugin_without_the_hook_adds_nothing(loaded: Loaded) -> None:
     group = click.Group("made")
     add_to(group, loaded("made", receive=hookimpl(lambda data: None)))
-    assert listed(group) == ()
+    assert visible_commands(group) == ()
 
 
 def test_an_object_that_is_not_a_command_is_refused(loaded: Loaded) -> None:

@@ -181,7 +181,7 @@ def _double_star(connection: object, **arguments: object) -> None: ...
 @pytest.mark.parametrize(
     ("function", "what"),
     [
-        (_defaulted, "a default for 'data'"),
+        (_defaulted, "a default value for 'data'"),
         (_keyword_only, "keyword-only arguments"),
         (_star, "star arguments"),
         (_double_star, "star arguments"),
@@ -214,9 +214,9 @@ def test_a_plugin_with_unmarked_hooks_is_refused_with_a_hint() -> None:
     def close(connection: object) -> None: ...
 
     error = _refusal(_module(receive=receive, close=close))
-    assert "no hook: receive, close not marked" in error.what
+    assert "no hook: receive, close are not marked" in error.what
     assert error.where == _line(receive)
-    assert error.hint == "forgot @hookimpl?"
+    assert error.hint == "mark hooks with @hookimpl"
 
 
 def test_a_plugin_without_hooks_is_refused_with_a_list_of_hooks() -> None:
@@ -230,7 +230,7 @@ def test_a_mark_of_another_project_is_ignored() -> None:
     @pluggy.HookimplMarker("pytest")
     def receive(connection: object, data: object) -> None: ...
 
-    assert _refusal(_module(receive=receive)).hint == "forgot @hookimpl?"
+    assert _refusal(_module(receive=receive)).hint == "mark hooks with @hookimpl"
 
 
 class _Callable:
@@ -247,7 +247,7 @@ class _Callable:
 )
 def test_a_marked_object_that_is_not_a_function_is_refused(thing: object, kind: str) -> None:
     error = _refusal(_module(receive=thing))
-    assert f"'receive' is marked as a hook but is a {kind}" in error.what
+    assert f"'receive' is marked with @hookimpl but is a {kind}" in error.what
 
 
 def test_a_marked_property_is_refused() -> None:
@@ -300,7 +300,7 @@ def test_hooks_called_outside_of_the_loop_cannot_be_async(name: str) -> None:
     async def hook() -> None: ...
 
     error = _refusal(_module(**{name: hookimpl(hook)}))
-    assert f"hook {name!r} is async, and is called outside of any loop" in error.what
+    assert f"hook {name!r} is async, but is called outside of the event loop" in error.what
     assert error.hint == "write a plain function"
 
 
@@ -316,5 +316,5 @@ def test_async_generators_and_async_wrappers_are_refused() -> None:
         _module(close=hookimpl(wraps, wrapper=True)),
     ):
         error = _refusal(module)
-        assert "is an async generator or wrapper" in error.what
-        assert error.hint == "a wrapper is a plain generator; what it wraps may be async"
+        assert "is an async generator or an async wrapper" in error.what
+        assert error.hint == "write a plain generator; the hooks that it wraps may be async"

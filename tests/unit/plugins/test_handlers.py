@@ -119,15 +119,15 @@ def _with(default: Callable[..., object]) -> object:
 @pytest.mark.parametrize(
     ("handler", "words"),
     [
-        (AsClass, "is the class AsClass: give an instance of it"),
+        (AsClass, "is the class AsClass: pass an instance of it"),
         (object(), "has none of the methods connect, receive, close, drain, framing, failed"),
         (_with(lambda connection, dat: None), r"receive of .* has an unknown argument 'dat'; did you mean 'data'\?"),
         (_with(lambda zzz: None), "has an unknown argument 'zzz'; they are connection, data"),
-        (_with(lambda data=1: None), "takes data=1: only plain arguments without a default are given"),
-        (_with(lambda *data: None), r"takes \*data: only plain arguments"),
-        (_with(partial(lambda connection, data: None, data=1)), "takes data=1: only plain"),
+        (_with(lambda data=1: None), "has the argument data=1: use plain arguments without a default"),
+        (_with(lambda *data: None), r"has the argument \*data: use plain arguments"),
+        (_with(partial(lambda connection, data: None, data=1)), "has the argument data=1: use plain"),
         (_with(_generator), "receive of the handler SimpleNamespace yields, so calling it does nothing"),
-        (only(framing=_framing), "framing of .* is async, and its answer is needed at once"),
+        (only(framing=_framing), "framing of .* is async, but its result is needed immediately"),
         (only(failed=lambda reason: None), "failed of .* unknown argument 'reason'; they are error"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_missing_object_is_reported_with_a_similar_name(install: Callable[...,
 def test_a_class_that_cannot_be_instantiated_is_reported(install: Callable[..., Path]) -> None:
     source = "class Echo:\n    def __init__(self, port): ...\n"
     install("made", None, modules={"made_objects.py": source})
-    assert "could not make a Echo: TypeError" in _refusal("made_objects:Echo").what
+    assert "failed to create a Echo: TypeError" in _refusal("made_objects:Echo").what
 
 
 def test_an_import_that_fails_names_plugin_distribution_version_and_line(install: Callable[..., Path]) -> None:
@@ -217,11 +217,11 @@ def test_a_plugin_for_another_host_is_refused_before_it_is_imported(
     install("made", "[reactorhost]\nmade = made_echo\n", requires=(requirement,), modules={"made_echo.py": "1 / 0"})
     with pytest.raises(PluginError) as caught:
         load("made", version)
-    assert caught.value.what.startswith("plugin made (made 1.0) needs reactorhost ")
-    assert caught.value.what.endswith(f"and this is {version}")
+    assert caught.value.what.startswith("plugin made (made 1.0) requires reactorhost ")
+    assert caught.value.what.endswith(f"but this is {version}")
     assert "pip install" in (caught.value.hint or "")
 
 
 def test_an_invalid_entry_point_is_reported(install: Callable[..., Path]) -> None:
     install("made", "[reactorhost]\nmade = not a target\n")
-    assert "has an entry point that is wrong" in _refusal("made").what
+    assert "has an invalid entry point" in _refusal("made").what

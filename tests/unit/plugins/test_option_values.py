@@ -13,8 +13,9 @@ from reactorhost.api.hookspecs import OPTION_TYPES, Option
 from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Layer, Origin
+from reactorhost.config.values import InvalidValueError
 from reactorhost.errors import ConfigError
-from reactorhost.plugins.option_values import InvalidValueError, read
+from reactorhost.plugins.option_values import read
 from reactorhost.plugins.options import fill
 
 FLAG = Origin(Layer.FLAG, "--set")
@@ -111,8 +112,8 @@ def test_a_missing_variable_is_reported(monkeypatch: pytest.MonkeyPatch, value: 
     if value is not None:
         monkeypatch.setenv("X_KEY", value)
     error = refusal(Option("x"), FromEnvironment("X_KEY"))
-    assert str(error) == f"is to come from the variable X_KEY, which is {state}"
-    assert error.hint == "set X_KEY where the host is started"
+    assert str(error) == f"is read from the environment variable X_KEY, which is {state}"
+    assert error.hint == "set X_KEY in the environment of the host"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_file_without_a_usable_value_is_reported(tmp_path: Path, content: byte
     if content is not None:
         path.write_bytes(content)
     error = refusal(Option("x"), FromFile(path))
-    assert str(error) == f"is to come from the file {path}, which {state}"
+    assert str(error) == f"is read from the file {path}, which {state}"
     assert error.__suppress_context__ or error.__context__ is None
 
 
@@ -156,7 +157,7 @@ def test_no_error_contains_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         plain, secret = Option("x", kind, help="a key"), Option("x", kind, help="a key", secret=True)
         words = OPTION_TYPES[kind]
         told = {
-            str(refusal(plain, FromEnvironment("X_KEY"))): f"from the variable X_KEY is not {words}",
+            str(refusal(plain, FromEnvironment("X_KEY"))): f"from the environment variable X_KEY is not {words}",
             str(refusal(plain, FromFile(tmp_path / "key"))): f"from the file {tmp_path / 'key'} is not {words}",
             str(refusal(secret, "hunter2")): f"is not {words}",
             str(refusal(secret, ["hunter2"])): f"is not {words}",
@@ -229,6 +230,6 @@ def test_a_missing_secret_is_reported_with_the_way_to_write_it() -> None:
     with pytest.raises(ConfigError) as caught:
         fill("echo", (Option("key", help="of the door", secret=True),), {}, lambda key: None)
     assert caught.value.lines() == [
-        "plugin echo needs 'key'",
+        "plugin echo needs the option 'key'",
         '  hint: write key = { env = "NAME" } under [plugin.echo] (of the door)',
     ]

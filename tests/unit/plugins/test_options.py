@@ -85,13 +85,17 @@ def test_one_error_reports_every_problem() -> None:
             "  hint: its options are verbose, limit, rate, path, names",
         ],
         ["'limit' of plugin echo is 'many', which is not a whole number", "  where: host.toml:5", "  hint: clients"],
-        ["plugin echo needs 'path'", "  where: host.toml:4", "  hint: write path = a text under [plugin.echo]"],
+        [
+            "plugin echo needs the option 'path'",
+            "  where: host.toml:4",
+            "  hint: write path = a text under [plugin.echo]",
+        ],
     ]
 
 
 def test_a_table_for_a_plugin_without_options_is_refused() -> None:
     assert _problems({"colour": 1}, ()) == [
-        ["plugin echo has no options, so 'colour' means nothing", "  where: host.toml:6"]
+        ["plugin echo has no options, so 'colour' has no effect", "  where: host.toml:6", "  hint: remove colour"]
     ]
     assert fill("echo", (), {}, _where) == {}
 
