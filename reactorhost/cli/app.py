@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def show_failure(error: ReactorhostError, traceback: bool) -> None:
     """Tell an operator of a failure: the details first, so that the sentence is the last thing on the screen."""
-    if error.details and (traceback or error.details_matter):
+    if error.details and (traceback or error.shows_details):
         click.echo(error.details.rstrip(), err=True)
     if traceback and not error.details:
         import traceback as traces

@@ -114,7 +114,7 @@ def test_lines_can_be_held_and_released(tmp_path: Path) -> None:
     handler.hold()
     log.info("first")
     assert (tmp_path / "log").read_text() == ""
-    handler.let_go()
+    handler.write_held()
     log.info("second")
     assert [line.split()[2] for line in (tmp_path / "log").read_text().splitlines()] == ["first", "second"]
 
