@@ -224,24 +224,24 @@ def refused(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     defaults = {"--listen": "tcp://127.0.0.1:0", "--run-dir": str(tmp_path / "run")}
     words = [word for flag, value in defaults.items() if flag not in given for word in (flag, value)]
     ended = run("start", "--plugin", "echo", "--workers", "2", *words, *arguments)
-    told = [line for line in ended.stderr.splitlines() if line.startswith("reactorhost: ")]
-    assert len(told) == 1, ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("reactorhost: ")]
+    assert len(lines) == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "  hint: " in ended.stderr
     assert not (tmp_path / "run").exists()
-    return ended.returncode, told[0].removeprefix("reactorhost: ")
+    return ended.returncode, lines[0].removeprefix("reactorhost: ")
 
 
 def test_a_start_on_an_address_of_another_machine_fails(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--listen", "tcp://192.0.2.1:0")
-    assert (status, told) == (1, "tcp://192.0.2.1:0 is not an address of this machine")
+    status, message = refused(tmp_path, "--listen", "tcp://192.0.2.1:0")
+    assert (status, message) == (1, "tcp://192.0.2.1:0 is not an address of this machine")
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70 + ".example"])
 def test_a_start_on_an_unknown_host_name_fails(tmp_path: Path, host: str) -> None:
-    status, told = refused(tmp_path, "--listen", f"tcp://{host}:0")
+    status, message = refused(tmp_path, "--listen", f"tcp://{host}:0")
     assert status == 1
-    assert told.startswith(f"tcp://{host}:0 cannot be resolved")
+    assert message.startswith(f"tcp://{host}:0 cannot be resolved")
 
 
 def without_privileged_ports() -> None:
@@ -269,8 +269,8 @@ def test_a_start_on_a_privileged_port_fails_without_the_privilege(tmp_path: Path
 
 def test_a_start_fails_if_the_run_directory_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    status, told = refused(tmp_path, "--run-dir", str(tmp_path / "file" / "run"))
-    assert (status, told) == (1, f"cannot make the run directory {tmp_path / 'file' / 'run'}: Not a directory")
+    status, message = refused(tmp_path, "--run-dir", str(tmp_path / "file" / "run"))
+    assert (status, message) == (1, f"cannot make the run directory {tmp_path / 'file' / 'run'}: Not a directory")
 
 
 def test_a_start_fails_with_the_run_directory_of_another_user(tmp_path: Path) -> None:
@@ -286,41 +286,41 @@ def test_a_start_fails_with_the_run_directory_of_another_user(tmp_path: Path) ->
 
 
 def test_a_start_fails_with_a_world_writable_run_directory(tmp_path: Path) -> None:
-    everybodys = tmp_path / "open"
-    everybodys.mkdir()
-    everybodys.chmod(0o777)
-    status, told = refused(tmp_path, "--run-dir", str(everybodys))
-    assert (status, told) == (7, f"{everybodys} can be written to by others")
-    assert os.listdir(everybodys) == []
+    shared = tmp_path / "open"
+    shared.mkdir()
+    shared.chmod(0o777)
+    status, message = refused(tmp_path, "--run-dir", str(shared))
+    assert (status, message) == (7, f"{shared} can be written to by others")
+    assert os.listdir(shared) == []
 
 
 def test_a_start_fails_if_the_path_of_the_run_directory_is_too_long(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--run-dir", str(tmp_path / ("x" * 120)))
+    status, message = refused(tmp_path, "--run-dir", str(tmp_path / ("x" * 120)))
     assert status == 1
-    assert "control.sock" in told
+    assert "control.sock" in message
     assert os.listdir(tmp_path) == []
 
 
 def test_a_start_fails_if_the_pid_file_cannot_be_written(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--pid-file", str(tmp_path / "no" / "such" / "folder.pid"))
+    status, message = refused(tmp_path, "--pid-file", str(tmp_path / "no" / "such" / "folder.pid"))
     assert status == 1
-    assert told.startswith("cannot write the pid file")
-    assert told.endswith("No such file or directory")
+    assert message.startswith("cannot write the pid file")
+    assert message.endswith("No such file or directory")
 
 
 def test_a_pid_file_that_is_not_regular_is_not_replaced(tmp_path: Path) -> None:
     # As with `--pid-file /dev/null`, which root could replace by a file.
     device = tmp_path / "device"
     os.mkfifo(device)
-    status, told = refused(tmp_path, "--pid-file", str(device))
+    status, message = refused(tmp_path, "--pid-file", str(device))
     assert status == 1
-    assert told.startswith(f"cannot write the pid file {device}")
+    assert message.startswith(f"cannot write the pid file {device}")
     assert device.is_fifo()
 
 
 def test_a_start_fails_if_the_log_file_cannot_be_opened(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--log-file", str(tmp_path / "no" / "log"))
-    assert (status, told) == (1, f"cannot open the log file {tmp_path / 'no' / 'log'}: No such file or directory")
+    status, message = refused(tmp_path, "--log-file", str(tmp_path / "no" / "log"))
+    assert (status, message) == (1, f"cannot open the log file {tmp_path / 'no' / 'log'}: No such file or directory")
 
 
 @pytest.mark.parametrize("flag", [(), ("-d",)], ids=["foreground", "daemon"])

@@ -12,8 +12,8 @@ from reactorhost.errors import ConfigError, PluginError, Problem, ReactorhostErr
 
 def test_an_error_has_up_to_three_lines() -> None:
     assert ReactorhostError("it broke").lines() == ["it broke"]
-    told = PluginError("it broke", where="file.py:3", hint="mend it").lines()
-    assert told == ["it broke", "  where: file.py:3", "  hint: mend it"]
+    reported = PluginError("it broke", where="file.py:3", hint="mend it").lines()
+    assert reported == ["it broke", "  where: file.py:3", "  hint: mend it"]
 
 
 @pytest.mark.parametrize(

@@ -68,12 +68,12 @@ def test_lines_at_or_above_the_level_are_written_with_the_context(tmp_path: Path
     logs.install(tmp_path / "log", "text", "info", master=5)
     log = EventLog(logging.getLogger("reactorhost")).bind(slot=2)
     log.debug("not_told")
-    log.info("told")
+    log.info("reported")
     logging.getLogger("reactorhost.plugin").warning("a plugin says %s", "so")
     log.error("failed", details="line 1\nline 2")
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line.split(" ", 1)[1] for line in lines[:3]] == [
-        "info told master=5 slot=2",
+        "info reported master=5 slot=2",
         "warning a plugin says so master=5",
         "error failed master=5 slot=2",
     ]

@@ -120,8 +120,8 @@ def test_a_malformed_text_is_reported_without_its_value(line: str, shown: str) -
     hint = "for example --set echo.limit=5"
     assert problems(line) == (Problem(f"--set must be NAME.key=value, not {shown}", "--set", hint),)
     if line.strip():
-        told = problems(environ={"REACTORHOST_SET": line})
-        assert told == (Problem(f"REACTORHOST_SET must be NAME.key=value, not {shown}", "REACTORHOST_SET", hint),)
+        reported = problems(environ={"REACTORHOST_SET": line})
+        assert reported == (Problem(f"REACTORHOST_SET must be NAME.key=value, not {shown}", "REACTORHOST_SET", hint),)
 
 
 def test_a_text_for_a_plugin_that_no_service_names_is_reported() -> None:

@@ -43,7 +43,7 @@ def error_of(path: str, flags: Mapping[str, object] | None = None, **environ: st
     return caught.value
 
 
-def told(error: ConfigError, path: str) -> list[tuple[str, str]]:
+def reported(error: ConfigError, path: str) -> list[tuple[str, str]]:
     return [(problem.what, (problem.where or "").replace(path, "FILE")) for problem in error.problems]
 
 
@@ -196,7 +196,7 @@ def test_flag_and_variable_together_replace_the_services_of_the_file(write: Writ
 def test_a_variable_for_one_of_several_services_is_reported(write: Write) -> None:
     path = write(SERVICE + SERVICE.replace("web", "api").replace(":1", ":2"))
     error = error_of(path, REACTORHOST_LISTEN="tcp://*:5")
-    assert told(error, path) == [
+    assert reported(error, path) == [
         ("REACTORHOST_LISTEN does not say which service it is for; the file has 2: web, api", "REACTORHOST_LISTEN")
     ]
     assert error.exit_status == 1
@@ -206,7 +206,7 @@ def test_services_that_flags_replace_may_be_incomplete(write: Write) -> None:
     path = write("[service.web]\nlisten = 'tcp://*:1'\n")
     (service,) = of_file(path, {"plugins": ("x",)}).services
     assert (service.name, service.plugins) == ("web", ("x",))
-    assert told(error_of(path), path) == [("service 'web' has no plugins", "FILE:1")]
+    assert reported(error_of(path), path) == [("service 'web' has no plugins", "FILE:1")]
 
 
 # Plugin tables
@@ -224,7 +224,7 @@ def test_plugin_tables_are_kept_unchanged(write: Write) -> None:
 def test_a_table_for_a_plugin_that_no_service_names_is_reported(write: Write) -> None:
     path = write(SERVICE + "[plugin.ecko]\n\n[plugin.zzz]\n")
     error = error_of(path)
-    assert told(error, path) == [
+    assert reported(error, path) == [
         ("[plugin.ecko] is for a plugin that no service names", "FILE:4"),
         ("[plugin.zzz] is for a plugin that no service names", "FILE:6"),
     ]
@@ -245,7 +245,7 @@ def test_a_table_of_a_plugin_that_flags_replaced_is_accepted(write: Write) -> No
 )
 def test_plugin_tables_that_are_not_tables_are_reported(write: Write, text: str, what: str, line: int) -> None:
     path = write(text + SERVICE)
-    assert told(error_of(path), path) == [(what, f"FILE:{line}")]
+    assert reported(error_of(path), path) == [(what, f"FILE:{line}")]
 
 
 # Problems
@@ -264,7 +264,7 @@ def test_one_error_reports_all_problems_with_their_places(write: Write) -> None:
         "listen = 'tcp://x'\n"
     )
     error = error_of(path, REACTORHOST_LOG_LEVEL="loud")
-    assert sorted(told(error, path), key=lambda pair: pair[1]) == [
+    assert sorted(reported(error, path), key=lambda pair: pair[1]) == [
         ("unknown table or key 'workers'", "FILE:1"),
         ("unknown table or key 'hots'", "FILE:2"),
         ("workers must be a whole number from 1 to 256 or 'auto', not 'four'", "FILE:4"),
@@ -290,12 +290,12 @@ def test_an_unknown_table_is_reported_with_the_known_ones(write: Write) -> None:
 
 def test_a_host_that_is_not_a_table_is_reported(write: Write) -> None:
     path = write("host = 3\n" + SERVICE)
-    assert told(error_of(path), path) == [("host must be a table, not 3", "FILE:1")]
+    assert reported(error_of(path), path) == [("host must be a table, not 3", "FILE:1")]
 
 
 def test_an_invalid_value_in_the_file_is_reported_although_a_flag_overrides_it(write: Write) -> None:
     path = write(SERVICE + "[host]\nworkers = 'four'\n")
-    assert [where for _, where in told(error_of(path, {"workers": "2"}), path)] == ["FILE:5"]
+    assert [where for _, where in reported(error_of(path, {"workers": "2"}), path)] == ["FILE:5"]
 
 
 FLAG_PROBLEMS: list[tuple[dict[str, object], str]] = [
@@ -328,20 +328,20 @@ def test_an_invalid_variable_is_not_a_usage_error() -> None:
 def test_problems_in_flag_and_file_are_reported_as_a_usage_error(write: Write) -> None:
     path = write(SERVICE + "[host]\nworkers = 0\n")
     error = error_of(path, {"backlog": "x"})
-    assert [where for _, where in told(error, path)] == ["FILE:5", "--backlog"]
+    assert [where for _, where in reported(error, path)] == ["FILE:5", "--backlog"]
     assert error.exit_status == 2
 
 
 def test_an_unreadable_file_does_not_hide_other_problems(tmp_path: Path) -> None:
     path = str(tmp_path / "none.toml")
     error = error_of(path, REACTORHOST_WORKERS="x")
-    assert [where for _, where in told(error, path)] == ["FILE", "REACTORHOST_WORKERS"]
+    assert [where for _, where in reported(error, path)] == ["FILE", "REACTORHOST_WORKERS"]
     assert error.exit_status == 1
 
 
 def test_a_syntax_error_is_reported_with_file_and_line(write: Write) -> None:
     path = write("[host]\nworkers = \n")
-    assert [where for _, where in told(error_of(path), path)] == ["FILE:2"]
+    assert [where for _, where in reported(error_of(path), path)] == ["FILE:2"]
 
 
 # No plugin
@@ -423,8 +423,8 @@ def test_a_misspelled_variable_is_reported_and_unrelated_ones_are_not(tmp_path: 
     resolve({"plugins": ["echo"]}, others, tmp_path)
     with pytest.raises(ConfigError) as caught:
         resolve({"plugins": ["echo"]}, {**others, "REACTORHOST_WORKRES": "2", "REACTORHOST_PLUGIN": "x"}, tmp_path)
-    told = "\n".join(caught.value.lines())
-    assert "where: REACTORHOST_WORKRES" in told
-    assert "did you mean 'REACTORHOST_WORKERS'?" in told
-    assert "did you mean 'REACTORHOST_PLUGINS'?" in told
+    reported = "\n".join(caught.value.lines())
+    assert "where: REACTORHOST_WORKRES" in reported
+    assert "did you mean 'REACTORHOST_WORKERS'?" in reported
+    assert "did you mean 'REACTORHOST_PLUGINS'?" in reported
     assert len(caught.value.problems) == 2

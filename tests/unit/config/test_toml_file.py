@@ -82,17 +82,17 @@ def test_a_file_that_is_not_utf_8_is_reported_with_its_line(tmp_path: Path) -> N
 
 @given(st.text(st.sampled_from("ab.[]{}=,\"'\\#\n 1-"), max_size=40))
 def test_every_text_is_either_read_or_refused_with_a_configuration_error(text: str) -> None:
-    told: tuple[Problem, ...] = ()
+    reported: tuple[Problem, ...] = ()
     keys: set[str] = set()
     try:
         file = parse(text, FILE)
     except ConfigError as error:
-        told = error.problems
+        reported = error.problems
     else:
         keys = set(file.data)
         assert {path[0] for path in file.lines} == keys
-    assert all((problem.where or "").startswith(f"{FILE}") for problem in told)
-    assert not (told and keys)
+    assert all((problem.where or "").startswith(f"{FILE}") for problem in reported)
+    assert not (reported and keys)
 
 
 def test_a_device_without_an_end_is_refused() -> None:

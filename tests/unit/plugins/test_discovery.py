@@ -37,7 +37,7 @@ def test_an_installed_plugin_is_found_without_importing_it(install: Callable[...
 def test_installed_lists_every_plugin_of_every_distribution_by_name(install: Callable[..., Path]) -> None:
     install("reactorhost-two", "[reactorhost]\nzebra = z\nant = a:b\n\n[console_scripts]\nrun = x:y\n")
     install("reactorhost-echo", _echo())
-    install("stranger", "[pytest11]\nother = o\n")
+    install("unrelated", "[pytest11]\nother = o\n")
     install("silent", None)
     assert [identity.name for identity in discovery.installed()] == ["ant", "echo", "zebra"]
 
@@ -90,8 +90,8 @@ def test_a_distribution_found_twice_is_the_first_on_the_path(install: Callable[.
     ],
 )
 def test_broken_metadata_of_another_distribution_is_ignored(install: Callable[..., Path], entry_points: bytes) -> None:
-    site = install("stranger", "")
-    (site / "stranger-1.0.dist-info" / "entry_points.txt").write_bytes(entry_points)
+    site = install("unrelated", "")
+    (site / "unrelated-1.0.dist-info" / "entry_points.txt").write_bytes(entry_points)
     install("reactorhost-echo", _echo())
     assert discovery.find("echo").distribution == "reactorhost-echo"
 

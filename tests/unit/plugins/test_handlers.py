@@ -52,7 +52,7 @@ def test_a_receive_with_all_arguments_is_called_directly() -> None:
 
 
 def test_an_exception_of_a_method_is_reported_with_plugin_and_method() -> None:
-    told: list[object] = []
+    reported: list[object] = []
 
     def connect() -> None:
         raise ZeroDivisionError
@@ -60,9 +60,9 @@ def test_an_exception_of_a_method_is_reported_with_plugin_and_method() -> None:
     def receive() -> None:
         raise KeyError
 
-    chain = check("p", only(connect=connect, receive=receive)).chain(lambda *told_of: told.append(told_of[:2]))
+    chain = check("p", only(connect=connect, receive=receive)).chain(lambda *arguments: reported.append(arguments[:2]))
     chain.connect(1)  # type: ignore[arg-type]
-    assert told == [("p", "connect")]
+    assert reported == [("p", "connect")]
     with pytest.raises(KeyError) as raised:
         chain.receive(1, b"")  # type: ignore[arg-type]
     assert chain.plugin_of(raised.value) == "p"

@@ -197,14 +197,14 @@ def test_a_guarded_hook_calls_all_in_pluggys_order_and_reports_each_exception(ho
         for behaviour in data.draw(_behaviours(hook, raising=True))
         if "interrupt" not in (behaviour.before, behaviour.after)
     ]
-    told: list[str] = []
-    outcome, trace = _with_chain(hook, behaviours, lambda plugin, *_: told.append(plugin))
+    reported: list[str] = []
+    outcome, trace = _with_chain(hook, behaviours, lambda plugin, *_: reported.append(plugin))
     calm = [Behaviour(b.order, b.wraps, b.arguments, "none", "none") for b in behaviours]
     expected = [entry[:3] for entry in _with_pluggy(hook, calm)[1] if entry[1] != "sent"]
     assert [entry for entry in trace if entry[1] in ("called", "starts")] == expected
     assert outcome[0] == "returned"
     failing = [f"plugin{number}" for number, behaviour in enumerate(behaviours) if _fails(behaviour)]
-    assert sorted(told) == sorted(failing)
+    assert sorted(reported) == sorted(failing)
     assert not [entry for entry in trace if entry[1] == "thrown"]
 
 

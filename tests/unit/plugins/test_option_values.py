@@ -82,10 +82,10 @@ def test_a_text_is_converted_to_the_type(kind: type, text: str, value: object) -
     ],
 )
 def test_a_text_that_is_not_of_the_type_is_refused(kind: type, text: str) -> None:
-    told = str(refusal(Option("x", kind), Text(text, FLAG)))
-    assert told.startswith(f"is {text!r}"[:100])
-    assert told.endswith(f"which is not {OPTION_TYPES[kind]}")
-    assert len(told) < 300
+    reported = str(refusal(Option("x", kind), Text(text, FLAG)))
+    assert reported.startswith(f"is {text!r}"[:100])
+    assert reported.endswith(f"which is not {OPTION_TYPES[kind]}")
+    assert len(reported) < 300
 
 
 @given(st.sampled_from(list(OPTION_TYPES)), st.text())
@@ -156,14 +156,14 @@ def test_no_error_contains_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     for kind in (int, float, bool):
         plain, secret = Option("x", kind, help="a key"), Option("x", kind, help="a key", secret=True)
         words = OPTION_TYPES[kind]
-        told = {
+        reported = {
             str(refusal(plain, FromEnvironment("X_KEY"))): f"from the environment variable X_KEY is not {words}",
             str(refusal(plain, FromFile(tmp_path / "key"))): f"from the file {tmp_path / 'key'} is not {words}",
             str(refusal(secret, "hunter2")): f"is not {words}",
             str(refusal(secret, ["hunter2"])): f"is not {words}",
             str(refusal(secret, Text("hunter2", FLAG))): f"is not {words}",
         }
-        assert list(told) == list(told.values())
+        assert list(reported) == list(reported.values())
     assert refusal(Option("x", choices=("hunter1",), secret=True), "hunter2").hint is None
 
 
