@@ -12,7 +12,7 @@ from pathlib import Path
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, Layer, Origin, Setting
 from reactorhost.config.toml_file import TomlFile
-from reactorhost.config.values import InvalidValueError, Kind
+from reactorhost.config.values import InvalidValueError, ValueKind
 
 _NOT_GIVEN: tuple[object, ...] = (None, (), [])
 
@@ -85,7 +85,7 @@ class Layers:
 
 
 def read_value(
-    called: str, kind: Kind, raw: object, origin: Origin, folder: Path, problems: Problems
+    called: str, kind: ValueKind, raw: object, origin: Origin, folder: Path, problems: Problems
 ) -> SettingValue | None:
     """Return `raw` read as `kind`, or None if it is invalid, which is reported; a relative path is below `folder`."""
     try:
@@ -96,7 +96,9 @@ def read_value(
     return SettingValue(folder / value if isinstance(value, Path) else value, origin)
 
 
-def read_list(called: str, kind: Kind, raw: object, origin: Origin, folder: Path, problems: Problems) -> SettingList:
+def read_list(
+    called: str, kind: ValueKind, raw: object, origin: Origin, folder: Path, problems: Problems
+) -> SettingList:
     """Return a value or a list of values, each read as `kind`, without those that are invalid."""
     items = list(raw) if isinstance(raw, list | tuple) else [raw]
     if not items:

@@ -16,7 +16,7 @@ _SHAPES = 'write { env = "NAME" } or { file = "PATH" }'
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class OptionText:
     """The text of a flag or variable, to be converted to the type of the option."""
 
     text: str = field(repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reactorhost.config.layers import Layers
-from reactorhost.config.option_sources import Text
+from reactorhost.config.option_sources import OptionText
 from reactorhost.config.plugin_names import name_of
 from reactorhost.config.plugin_tables import report_unnamed
 from reactorhost.config.settings import BY_NAME, Layer, Origin
@@ -14,13 +14,13 @@ from reactorhost.config.values import written
 _SET = BY_NAME["set"]
 
 
-def read(layers: Layers, named: Iterable[str]) -> dict[str, dict[str, Text]]:
+def read(layers: Layers, named: Iterable[str]) -> dict[str, dict[str, OptionText]]:
     """Return the texts by table and key; report each that is malformed or for none of the `named` plugins.
 
     A flag overrides the environment, and a later flag an earlier one.
     """
     known = {name_of(plugin) for plugin in named}
-    tables: dict[str, dict[str, Text]] = {}
+    tables: dict[str, dict[str, OptionText]] = {}
     for line, origin in _lines(layers):
         place, sign, text = line.partition("=")
         # At the last dot: `my.module:object` contains dots.
@@ -37,7 +37,7 @@ def read(layers: Layers, named: Iterable[str]) -> dict[str, dict[str, Text]]:
             what = f"{origin.where} {place.strip()} is for a plugin that no service names"
             report_unnamed(what, table, known, origin, layers.problems)
             continue
-        tables.setdefault(table, {})[key] = Text(text, origin)
+        tables.setdefault(table, {})[key] = OptionText(text, origin)
     return tables
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from reactorhost.config import file_tables
-from reactorhost.config.option_sources import FromEnvironment, Text, from_table
+from reactorhost.config.option_sources import FromEnvironment, OptionText, from_table
 from reactorhost.config.plugin_names import name_of
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Origin
@@ -35,7 +35,7 @@ def report_unnamed(what: str, name: str, known: Collection[str], origin: Origin,
     problems.add(what, origin, hint)
 
 
-def with_texts(tables: PluginTables, texts: Mapping[str, Mapping[str, Text]]) -> PluginTables:
+def with_texts(tables: PluginTables, texts: Mapping[str, Mapping[str, OptionText]]) -> PluginTables:
     """Return the tables with the values of flags and environment in place of those of the file."""
     names = [*tables, *(name for name in texts if name not in tables)]
     return {name: {**tables.get(name, {}), **texts.get(name, {})} for name in names}
@@ -46,7 +46,7 @@ def origins(file: TomlFile | None, tables: PluginTables) -> dict[str, Origin]:
     found = {f"plugin.{name}": file.origin("plugin", name) for name in tables} if file else {}
     for name, table in tables.items():
         for key, value in table.items():
-            if isinstance(value, Text):
+            if isinstance(value, OptionText):
                 found[f"plugin.{name}.{key}"] = value.origin
             elif file is not None:
                 found[f"plugin.{name}.{key}"] = file.origin("plugin", name, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from reactorhost.config.values import InvalidValueError, Kind, plain_text, size, written
+from reactorhost.config.values import InvalidValueError, ValueKind, plain_text, size, written
 
 _MODE = re.compile(r"0?[0-7]{3}")
 _OWNER = re.compile(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+")
@@ -77,8 +77,8 @@ def _show_owner(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-FRAMING = Kind("KIND", _read_framing, show=_show_framing)
-NETWORK = Kind("NETWORK", _read_network)
-MODE = Kind("MODE", _read_mode, show=_show_mode)
-OWNER = Kind("USER:GROUP", _read_owner, show=_show_owner)
-PROTOCOL = Kind("NAME", _read_protocol)
+FRAMING = ValueKind("KIND", _read_framing, show=_show_framing)
+NETWORK = ValueKind("NETWORK", _read_network)
+MODE = ValueKind("MODE", _read_mode, show=_show_mode)
+OWNER = ValueKind("USER:GROUP", _read_owner, show=_show_owner)
+PROTOCOL = ValueKind("NAME", _read_protocol)

@@ -9,7 +9,7 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, TABLE, Settings
 
 
-class Row(NamedTuple):
+class SettingRow(NamedTuple):
     """A setting, its value as it would be written, and its origin."""
 
     setting: str
@@ -17,7 +17,7 @@ class Row(NamedTuple):
     origin: str
 
 
-def rows(settings: Settings) -> Iterator[Row]:
+def rows(settings: Settings) -> Iterator[SettingRow]:
     """Yield every setting, then every service."""
     for setting in TABLE:
         if setting.name in HOST_KEYS:
@@ -28,8 +28,8 @@ def rows(settings: Settings) -> Iterator[Row]:
             yield _row(settings, f"service.{service.name}.{key}", shown)
 
 
-def _row(settings: Settings, key: str, value: str) -> Row:
-    return Row(key, value, str(settings.origins[key]))
+def _row(settings: Settings, key: str, value: str) -> SettingRow:
+    return SettingRow(key, value, str(settings.origins[key]))
 
 
 def _shown(service: Service) -> dict[str, str]:

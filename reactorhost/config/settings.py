@@ -14,7 +14,7 @@ from typing import Literal
 
 from reactorhost.config import service_values, values
 from reactorhost.config.service import Service
-from reactorhost.config.values import Kind
+from reactorhost.config.values import ValueKind
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
 DEFAULT_SERVICE = "default"
@@ -94,7 +94,7 @@ class Setting:
     """One setting: its kind and default, and the flag, variable and key that set it."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     default: object
     help: str
     """One line with the unit and the meaning of special values, without the default."""
@@ -117,12 +117,12 @@ class Setting:
         return self.default_text or self.kind.show(self.default)
 
 
-def _service(name: str, kind: Kind, default: object, text: str, *, many: bool = False, shown: str = "") -> Setting:
+def _service(name: str, kind: ValueKind, default: object, text: str, *, many: bool = False, shown: str = "") -> Setting:
     flag, variable = f"--{name.replace('_', '-')}", f"REACTORHOST_{name.upper()}"
     return Setting(name, kind, default, text, (flag,), variable, "service.NAME", many, default_text=shown)
 
 
-def _host(name: str, kind: Kind, default: object, text: str, *, shown: str = "") -> Setting:
+def _host(name: str, kind: ValueKind, default: object, text: str, *, shown: str = "") -> Setting:
     flags = (f"--{name.replace('_', '-')}",)
     return Setting(name, kind, default, text, flags, f"REACTORHOST_{name.upper()}", default_text=shown)
 

@@ -38,7 +38,7 @@ def _unchanged(text: str) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """A kind of value: its name in `--help`, how it is read, and how it is shown."""
 
     metavar: str
@@ -50,7 +50,7 @@ class Kind:
     switch: bool = False
 
 
-def whole(low: int, high: int) -> Kind:
+def whole(low: int, high: int) -> ValueKind:
     """Return the kind of whole numbers from `low` to `high`."""
 
     def read(value: object) -> object:
@@ -58,10 +58,10 @@ def whole(low: int, high: int) -> Kind:
             return value
         raise InvalidValueError(f"must be a whole number from {low} to {high}, not {written(value)}")
 
-    return Kind("N", read, _number_from_text)
+    return ValueKind("N", read, _number_from_text)
 
 
-def worker_count(high: int) -> Kind:
+def worker_count(high: int) -> ValueKind:
     """Return the kind of `"auto"` or a whole number from 1 to `high`."""
 
     def read(value: object) -> object:
@@ -69,10 +69,10 @@ def worker_count(high: int) -> Kind:
             return value
         raise InvalidValueError(f"must be a whole number from 1 to {high} or 'auto', not {written(value)}")
 
-    return Kind("N|auto", read, _number_from_text)
+    return ValueKind("N|auto", read, _number_from_text)
 
 
-def duration(low: float, high: float, *, zero_is_none: bool = False) -> Kind:
+def duration(low: float, high: float, *, zero_is_none: bool = False) -> ValueKind:
     """Return the kind of durations from `low` to `high` seconds; the value is float seconds."""
 
     def read(value: object) -> object:
@@ -81,10 +81,10 @@ def duration(low: float, high: float, *, zero_is_none: bool = False) -> Kind:
             raise InvalidValueError(f"must be from {show_duration(low)} to {show_duration(high)}, not {written(value)}")
         return None if zero_is_none and seconds == 0 else seconds
 
-    return Kind("DURATION", read, show=show_duration)
+    return ValueKind("DURATION", read, show=show_duration)
 
 
-def size(low: int, high: int) -> Kind:
+def size(low: int, high: int) -> ValueKind:
     """Return the kind of sizes from `low` to `high` bytes."""
 
     def read(value: object) -> object:
@@ -93,10 +93,10 @@ def size(low: int, high: int) -> Kind:
             raise InvalidValueError(f"must be from {show_size(low)} to {show_size(high)}, not {written(value)}")
         return count
 
-    return Kind("SIZE", read, _number_from_text, show_size)
+    return ValueKind("SIZE", read, _number_from_text, show_size)
 
 
-def choice(*words: str) -> Kind:
+def choice(*words: str) -> ValueKind:
     """Return the kind of one of `words`, case-insensitive."""
 
     def read(value: object) -> object:
@@ -105,7 +105,7 @@ def choice(*words: str) -> Kind:
         hint = did_you_mean(value.lower(), words) if isinstance(value, str) else None
         raise InvalidValueError(f"must be one of {', '.join(words)}, not {written(value)}", hint)
 
-    return Kind("|".join(words), read, choices=words)
+    return ValueKind("|".join(words), read, choices=words)
 
 
 def _read_switch(value: object) -> object:
@@ -164,14 +164,14 @@ def _number_from_text(text: str) -> object:
     return int(text) if _WHOLE.fullmatch(text.strip()) else text.strip()
 
 
-SWITCH = Kind("BOOLEAN", _read_switch, _switch_from_text, lambda value: "true" if value else "false", switch=True)
-NAME = Kind("NAME", _read_name)
-PATH = Kind("PATH", _read_path)
-LOG_PATH = Kind("PATH", _read_log_path, show=lambda value: "-" if value is None else str(value))
-ACCOUNT = Kind("NAME", _read_account, show=lambda value: "-" if value is None else str(value))
-ADDRESS = Kind("URI", _read_address)
-PLUGIN = Kind("NAME", _read_plugin)
-OPTION_TEXT = Kind("NAME.KEY=VALUE", str)
+SWITCH = ValueKind("BOOLEAN", _read_switch, _switch_from_text, lambda value: "true" if value else "false", switch=True)
+NAME = ValueKind("NAME", _read_name)
+PATH = ValueKind("PATH", _read_path)
+LOG_PATH = ValueKind("PATH", _read_log_path, show=lambda value: "-" if value is None else str(value))
+ACCOUNT = ValueKind("NAME", _read_account, show=lambda value: "-" if value is None else str(value))
+ADDRESS = ValueKind("URI", _read_address)
+PLUGIN = ValueKind("NAME", _read_plugin)
+OPTION_TEXT = ValueKind("NAME.KEY=VALUE", str)
 
 
 def _seconds(value: object) -> float:

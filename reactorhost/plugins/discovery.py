@@ -16,10 +16,10 @@ from reactorhost.config.plugin_names import name_of, names_a_file
 from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.plugins.identity import PluginIdentity
 
-__all__ = ["find", "installed", "name_of", "names_a_file", "split_target"]
-
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
+
+__all__ = ["find", "installed", "name_of", "names_a_file", "split_target"]
 
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _TARGET = re.compile(rf"\s*(?P<module>{_DOTTED})\s*(?::\s*(?P<object>{_DOTTED})\s*)?(?:\[.*\]\s*)?")
@@ -70,9 +70,7 @@ def split_target(target: str) -> tuple[str, str]:
 def _of_file(named: str) -> PluginIdentity:
     path = os.path.abspath(named)
     if not os.path.isfile(path):
-        raise PluginError(
-            f"there is no plugin file {path}", hint="check the path; it is relative to the working directory"
-        )
+        raise PluginError(f"there is no plugin file {path}", hint="check the path of the file")
     return PluginIdentity(name_of(named), None, None, path)
 
 

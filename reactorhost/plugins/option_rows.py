@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from reactorhost.api.hookspecs import Option
-from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
-from reactorhost.config.setting_rows import Row
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.setting_rows import SettingRow
 from reactorhost.config.settings import Layer, Origin, Settings
 
 _HIDDEN = "***"
 
 
-def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterator[Row]:
+def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterator[SettingRow]:
     """Yield every key that is set, then every option that has its default value.
 
     `declared` maps names of tables to the declared options. A value is shown only if its plugin declares the option,
@@ -24,10 +24,10 @@ def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterat
         options = {option.name: option for option in declared.get(name, ())}
         for key, value in table.items():
             place = f"plugin.{name}.{key}"
-            yield Row(place, _shown(value, options.get(key)), str(settings.origins[place]))
+            yield SettingRow(place, _shown(value, options.get(key)), str(settings.origins[place]))
         for option in options.values():
             if option.name not in table and not option.required:
-                yield Row(f"plugin.{name}.{option.name}", _default(option), str(Origin(Layer.DEFAULT)))
+                yield SettingRow(f"plugin.{name}.{option.name}", _default(option), str(Origin(Layer.DEFAULT)))
 
 
 def _shown(value: object, option: Option | None) -> str:
@@ -35,7 +35,7 @@ def _shown(value: object, option: Option | None) -> str:
         return str(value)
     if option is None or option.secret:
         return _HIDDEN
-    return _written(value.text if isinstance(value, Text) else value)
+    return _written(value.text if isinstance(value, OptionText) else value)
 
 
 def _default(option: Option) -> str:

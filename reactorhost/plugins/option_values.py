@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Mapping
 
 from reactorhost.api.hookspecs import Option
-from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
 from reactorhost.config.values import SWITCH, InvalidValueError
 from reactorhost.errors import did_you_mean
 
@@ -28,7 +28,7 @@ def read(option: Option, given: object) -> object:
     """
     shown = None
     match given:
-        case Text(text):
+        case OptionText(text):
             value, shown = _from_text(option, text), text
         case FromEnvironment(variable):
             value = _from_text(option, _of_environment(variable))

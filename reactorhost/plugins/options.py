@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from reactorhost.api.hookspecs import Option
-from reactorhost.config.option_sources import Text
+from reactorhost.config.option_sources import OptionText
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import InvalidValueError
@@ -83,7 +83,7 @@ def fill(name: str, options: Sequence[Option], table: Mapping[str, object], wher
 
 def _origin(table: Mapping[str, object], key: str, where_of: WhereOf) -> Origin:
     given = table.get(key)
-    return given.origin if isinstance(given, Text) else Origin(Layer.FILE, where_of(key) or "")
+    return given.origin if isinstance(given, OptionText) else Origin(Layer.FILE, where_of(key) or "")
 
 
 def _unknown(name: str, key: str, known: Mapping[str, Option]) -> tuple[str, str | None]:

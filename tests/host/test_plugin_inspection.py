@@ -114,6 +114,23 @@ def test_standard_descriptors_of_a_plugin_are_dev_null(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_plugin_that_floods_standard_output_is_loaded(plugin: Callable[[str], str]) -> None:
+    source = "import sys\nprint('x' * 10_000_000)\nsys.stderr.write('x' * 10_000_000)\n"
+    assert inspect(plugin(source + GOOD), LONG, "0.1.0").error is None
+
+
+def test_a_plugin_with_a_large_error_is_reported(plugin: Callable[[str], str]) -> None:
+    report = inspect(plugin("raise ValueError('x' * 1_000_000)"), LONG, "0.1.0")
+    assert report.error is not None
+    assert report.error[0].startswith("plugin made failed to import: ValueError: xxx")
+
+
+def test_a_plugin_that_forks_while_it_is_imported_is_reported_once(plugin: Callable[[str], str]) -> None:
+    report = inspect(plugin("import os\nos.fork()\n" + GOOD), LONG, "0.1.0")
+    assert report.error is None
+    assert report.hooks == ("receive", "options")
+
+
 def test_processes_that_a_plugin_started_are_killed(plugin: Callable[[str], str], tmp_path: Path) -> None:
     note = tmp_path / "pid"
     source = f"""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import resolve
 from reactorhost.config.settings import Settings
@@ -32,7 +32,7 @@ def settings(
 
 def texts(found: Settings) -> dict[str, dict[str, str]]:
     return {
-        name: {key: value.text for key, value in table.items() if isinstance(value, Text)}
+        name: {key: value.text for key, value in table.items() if isinstance(value, OptionText)}
         for name, table in found.plugin_tables.items()
     }
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reactorhost.address import Address
 from reactorhost.config import values
-from reactorhost.config.values import InvalidValueError, Kind
+from reactorhost.config.values import InvalidValueError, ValueKind
 
 DURATION = values.duration(0, 1e6)
 SIZE = values.size(0, 1 << 50)
@@ -19,7 +19,7 @@ WHOLE = values.whole(1, 256)
 WORKERS = values.worker_count(256)
 
 
-def from_text(kind: Kind, text: str) -> object:
+def from_text(kind: ValueKind, text: str) -> object:
     return kind.read(kind.from_text(text))
 
 
@@ -107,7 +107,7 @@ def test_whole_numbers_are_read_from_toml_and_text(number: int) -> None:
 
 @pytest.mark.parametrize("kind", [WHOLE, WORKERS], ids=["whole", "workers"])
 @pytest.mark.parametrize("written", [0, 257, -1, True, False, 4.0, "4", "four", [4], None], ids=repr)
-def test_an_invalid_whole_number_is_refused(kind: Kind, written: object) -> None:
+def test_an_invalid_whole_number_is_refused(kind: ValueKind, written: object) -> None:
     with pytest.raises(InvalidValueError, match="must be a whole number from 1 to 256"):
         kind.read(written)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.api.hookspecs import OPTION_TYPES, Option
-from reactorhost.config.option_sources import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import InvalidValueError
@@ -22,7 +22,7 @@ FLAG = Origin(Layer.FLAG, "--set")
 
 
 def of_text(text: str, kind: type = str) -> object:
-    return read(Option("x", kind), Text(text, FLAG))
+    return read(Option("x", kind), OptionText(text, FLAG))
 
 
 def refusal(option: Option, given: object) -> InvalidValueError:
@@ -82,7 +82,7 @@ def test_a_text_is_converted_to_the_type(kind: type, text: str, value: object) -
     ],
 )
 def test_a_text_that_is_not_of_the_type_is_refused(kind: type, text: str) -> None:
-    reported = str(refusal(Option("x", kind), Text(text, FLAG)))
+    reported = str(refusal(Option("x", kind), OptionText(text, FLAG)))
     assert reported.startswith(f"is {text!r}"[:100])
     assert reported.endswith(f"which is not {OPTION_TYPES[kind]}")
     assert len(reported) < 300
@@ -92,7 +92,7 @@ def test_a_text_that_is_not_of_the_type_is_refused(kind: type, text: str) -> Non
 def test_every_text_is_read_or_refused(kind: type, text: str) -> None:
     option = Option("x", kind)
     try:
-        assert option.accepts(read(option, Text(text, FLAG)))
+        assert option.accepts(read(option, OptionText(text, FLAG)))
     except InvalidValueError:
         assert kind is not str
 
@@ -161,7 +161,7 @@ def test_no_error_contains_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: P
             str(refusal(plain, FromFile(tmp_path / "key"))): f"from the file {tmp_path / 'key'} is not {words}",
             str(refusal(secret, "hunter2")): f"is not {words}",
             str(refusal(secret, ["hunter2"])): f"is not {words}",
-            str(refusal(secret, Text("hunter2", FLAG))): f"is not {words}",
+            str(refusal(secret, OptionText("hunter2", FLAG))): f"is not {words}",
         }
         assert list(reported) == list(reported.values())
     assert refusal(Option("x", choices=("hunter1",), secret=True), "hunter2").hint is None
@@ -173,7 +173,7 @@ def test_no_error_contains_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_value_that_is_not_a_choice_is_reported_with_a_similar_one() -> None:
     form = Option("x", str, "text", "form of a line", choices=["text", "json"])
     assert read(form, "json") == "json"
-    error = refusal(form, Text("jsno", FLAG))
+    error = refusal(form, OptionText("jsno", FLAG))
     assert str(error) == "is 'jsno', which is not one of text, json"
     assert error.hint == "did you mean 'json'?"
     assert refusal(form, "x").hint == "form of a line"
@@ -182,7 +182,7 @@ def test_a_value_that_is_not_a_choice_is_reported_with_a_similar_one() -> None:
 
 def test_the_items_of_a_list_are_choices() -> None:
     rooms = Option("x", list, [], choices=("a", "b"))
-    assert read(rooms, Text("b,a", FLAG)) == ["b", "a"]
+    assert read(rooms, OptionText("b,a", FLAG)) == ["b", "a"]
     assert str(refusal(rooms, ["a", "c"])) == "is ['a', 'c'], which is not a list of a, b"
 
 
@@ -213,7 +213,7 @@ def test_choices_that_contradict_the_option_are_refused(declared: dict[str, obje
 def test_only_a_problem_in_the_text_of_a_flag_is_a_usage_error() -> None:
     options = (Option("a", int), Option("b", int, 0))
     with pytest.raises(FlagError) as caught:
-        fill("echo", options, {"a": Text("x", FLAG), "c": Text("y", FLAG)}, lambda key: None)
+        fill("echo", options, {"a": OptionText("x", FLAG), "c": OptionText("y", FLAG)}, lambda key: None)
     assert caught.value.lines() == [
         "plugin echo has no option 'c'",
         "  where: --set",
@@ -222,7 +222,7 @@ def test_only_a_problem_in_the_text_of_a_flag_is_a_usage_error() -> None:
         "  where: --set",
     ]
     with pytest.raises(ConfigError) as caught_too:
-        fill("echo", options, {"a": Text("1", FLAG), "b": "x"}, lambda key: None)
+        fill("echo", options, {"a": OptionText("1", FLAG), "b": "x"}, lambda key: None)
     assert not isinstance(caught_too.value, FlagError)
 
 
