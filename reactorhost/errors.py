@@ -132,6 +132,7 @@ def error_of_system(error: OSError, what: str, *, hint: str) -> ReactorhostError
 
 def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:
     """Return the error that another process sent by `as_fields`."""
+    # A ConfigError was sent as one text and its class has no such constructor; its status means ReactorhostError.
     kinds = {kind.exit_status: kind for kind in ReactorhostError.__subclasses__() if kind is not ConfigError}
     kind = kinds.get(fields["status"], ReactorhostError)
     return kind(fields["what"], where=fields["where"], hint=fields["hint"], details=fields["details"])

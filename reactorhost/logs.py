@@ -141,6 +141,7 @@ class AppendHandler(logging.Handler):
         """
         if self._path is None:
             return
+        # Open before close: if this raises, the old file stays in use.
         fresh = _open_for_append(self._path)
         os.close(self._descriptor)
         self._descriptor = fresh
@@ -148,12 +149,14 @@ class AppendHandler(logging.Handler):
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
+            # A write to a regular file never waits for a reader, so only other files need the poll.
             if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
                 os.write(self._descriptor, data)
             else:
                 _write_without_waiting(self._descriptor, data)
 
     def _capture(self) -> None:
+        # Descriptors and not sys.stdout: C libraries and child processes of plugins print too.
         if self._capture_output:
             for standard in (1, 2):
                 os.dup2(self._descriptor, standard)

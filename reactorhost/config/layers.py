@@ -14,6 +14,7 @@ from reactorhost.config.settings import BY_NAME, HOST_KEYS, Layer, Origin, Setti
 from reactorhost.config.toml_file import TomlFile
 from reactorhost.config.values import InvalidValueError, ValueKind
 
+# click passes () for a flag that can be repeated and was not given. 0 and False are values.
 _NOT_GIVEN: tuple[object, ...] = (None, (), [])
 
 

@@ -59,7 +59,7 @@ def wrapped(wrapper: Call, inner: Call) -> AsyncCall:
 
 
 def guarded(plugin: str, hook: str, function: Call, on_error: OnError) -> AsyncCall:
-    """Return a callable that passes what `function` raises to `on_error` and then returns None."""
+    """Return a callable that calls `function`; an exception goes to `on_error`, and the result is then None."""
     async_function = _as_async(function)
 
     async def call(subject: Any, *rest: Any) -> Any:

@@ -48,6 +48,7 @@ class Attribution:
 
     def plugin_of(self, error: BaseException) -> LoadedPlugin | None:
         """Return the plugin of the innermost hook on the traceback, else of the innermost file, else the only one."""
+        # The host raises this error, so no frame of the wrapper is on the traceback.
         if isinstance(error, WrapperError) and error.code in self.owners:
             return self.owners[error.code][0].plugin
         of_hook = of_file = None
@@ -105,6 +106,7 @@ def attribution_of(registry: Registry) -> Attribution:
     for found in registry.all_implementations():
         function = found.hook.function
         bound_to = function.__self__ if isinstance(function, types.MethodType) else None
+        # A decorated hook has two code objects: its decorator's, and its own below it.
         for layer in {function, inspect.unwrap(function)}:
             code: types.CodeType = layer.__code__
             owners[code] = (*owners.get(code, ()), _Owner(found.plugin, found.hook.name, bound_to))

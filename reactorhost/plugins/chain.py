@@ -138,6 +138,7 @@ def resolve_worker(
     Raises:
         PluginError: a plugin breaks the contract, or two have the same name.
     """
+    # By id and not in a set: the object is a plugin's and may define `==` without a hash.
     registry = Registry(list({id(plugin.object): plugin for plugin in plugins}.values()))
     starts = [_with_own_worker(found) for found in registry.implementations("worker_start")]
     stops = [_with_own_worker(found) for found in registry.implementations("worker_stop")]
@@ -145,6 +146,7 @@ def resolve_worker(
     composition = _Composition(calls, as_it_is)
     attribution = attribution_of(registry)
 
+    # The guard around the whole chain does not know which plugin raised, hence "?" below and the attribution here.
     def fail_boot(_plugin: str, hook: str, _worker: object, error: Exception) -> NoReturn:
         raise _boot_error(attribution.plugin_of(error), hook, error) from error
 
@@ -201,6 +203,7 @@ class _Composition:
     def wrapped(self, implementations: Sequence[Implementation], combine: Callable[[Sequence[Call]], Call]) -> Call:
         """Return a callable of all implementations, from which exceptions propagate."""
         call = combine([self._put_around(found, found.call) for found in implementations if not found.hook.wraps])
+        # The outermost wrapper is the first implementation, so it is applied last.
         for found in reversed(implementations):
             if found.hook.wraps:
                 call = self._put_around(found, self.calls.wrapped(found.call, call))

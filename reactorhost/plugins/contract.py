@@ -85,6 +85,7 @@ def _hooks(identity: PluginIdentity, plugin: object) -> Iterator[Hook]:
             hint = "mark a function or a method with @hookimpl"
             raise PluginError(f"plugin {identity}: {attribute!r} is marked with @hookimpl but is a {kind}", hint=hint)
         name = options["specname"] or attribute
+        # pluggy's `optionalhook` is for hooks of later versions of the host: unknown ones are ignored.
         if name in HOOKS or not options["optionalhook"]:
             function = getattr(plugin, attribute)
             yield Hook(name, function, _Check(identity, name, function).arguments(options), options)

@@ -24,7 +24,7 @@ class ExitCalledError(Exception):
 
 
 def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnError) -> Callable[..., Any]:
-    """Return a callable that passes what `function` raises to `on_error` and then returns None."""
+    """Return a callable that calls `function`; an exception goes to `on_error`, and the result is then None."""
 
     def call(subject: Any, *rest: Any) -> Any:
         try:

@@ -82,7 +82,7 @@ def describe(named: str, timeout_seconds: float, host_version: str) -> PluginRep
     """Load one plugin and report the result, with its description and commands.
 
     Raises:
-        PluginError: nothing has this name, or several distributions claim it.
+        PluginError: there is no plugin of this name, or several distributions have one.
     """
     return _inspect_each([(named, find(named))], timeout_seconds, partial(_described, host_version))[0]
 

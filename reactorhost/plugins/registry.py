@@ -29,6 +29,8 @@ class _Holder:
     def __init__(self, plugin: LoadedPlugin) -> None:
         self.hooks: dict[str, Implementation] = {}
         for number, hook in enumerate(scan(plugin.identity, plugin.object)):
+            # Several functions of a plugin can implement one hook (`specname`), and pluggy registers in the order of
+            # dir(): the number keeps the order of `scan`.
             attribute = f"{hook.name}_{number:04}"
             setattr(self, attribute, hook.function)
             self.hooks[attribute] = Implementation(plugin, hook, adapted(hook, HOOKS[hook.name]))
