@@ -1,4 +1,4 @@
-"""Addresses: where a service listens, and who is at either end of a connection.
+"""Addresses of services, and endpoints of connections.
 
 Nothing here resolves a name or opens a socket.
 """
@@ -16,10 +16,10 @@ SCHEMES = ("tcp", "tls", "udp", "unix")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One place to listen: a host and port of TCP, of TLS over TCP or of UDP, or the path of a unix socket.
+    """An address to listen on: host and port of TCP, TLS or UDP, or the path of a unix socket.
 
-    `scheme` is one of `SCHEMES`. `host` is empty for every interface, both of IPv4 and IPv6. Port 0 asks the kernel
-    for a free one.
+    `scheme` is one of `SCHEMES`. An empty `host` means every interface, IPv4 and IPv6. With port 0 the kernel chooses
+    a free port.
     """
 
     scheme: str
@@ -35,7 +35,7 @@ class Address:
 
 
 class Endpoint(NamedTuple):
-    """One end of a connection; `str()` of it is `host:port`, `[host]:port`, or `unix` with a path if there is one."""
+    """One end of a connection; as text `host:port`, `[host]:port`, or `unix` with a path if there is one."""
 
     host: str
     port: int
@@ -47,10 +47,10 @@ class Endpoint(NamedTuple):
 
 
 def parse(uri: str) -> Address:
-    """Read `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT`, the same with `tls` or `udp`, or `unix:///PATH`.
+    """Parse `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT`, the same with `tls` or `udp`, or `unix:///PATH`.
 
     Raises:
-        UsageError: it is not an address; the message says what one looks like.
+        UsageError: it is not an address; the hint shows the right form.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
@@ -66,26 +66,28 @@ def parse(uri: str) -> Address:
 
 def _unix(uri: str, path: str) -> Address:
     if not path.startswith("/") or path.endswith("/"):
-        raise UsageError(f"{uri!r} is not an absolute path", hint="a unix address is unix:///path/of/the.socket")
+        raise UsageError(
+            f"{uri!r} is not an absolute path", hint="write unix:///PATH, for example unix:///run/echo.sock"
+        )
     try:
         length = len(os.fsencode(path))
     except UnicodeEncodeError:
-        raise UsageError(f"{uri!r} is not a path that a file can have") from None
+        raise UsageError(f"{uri!r} is not a valid path") from None
     if length > 107:
-        raise UsageError(f"{uri!r} is too long", hint="a unix socket's path has at most 107 bytes")
+        raise UsageError(f"{uri!r} is too long", hint="use a path of at most 107 bytes")
     return Address("unix", path=path)
 
 
 def _internet(scheme: str, uri: str, rest: str) -> Address:
     host, separator, port = rest.rpartition(":")
     if not separator or host.endswith(":") or host.count("[") != host.count("]"):
-        raise UsageError(f"{uri!r} has no port", hint=f"write {scheme}://HOST:PORT, and IPv6 as {scheme}://[::1]:9000")
+        raise UsageError(f"{uri!r} has no port", hint=f"write {scheme}://HOST:PORT, or for IPv6 {scheme}://[::1]:9000")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise UsageError(f"{uri!r} is ambiguous", hint=f"write an IPv6 address in brackets: {scheme}://[::1]:9000")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise UsageError(f"{uri!r} has no valid port", hint="a port is a number from 0 to 65535")
+        raise UsageError(f"{uri!r} has no valid port", hint="use a number from 0 to 65535")
     if any(character.isspace() or character in "/[]@" for character in host):
         raise UsageError(f"{uri!r} has no valid host", hint=f"write {scheme}://HOST:PORT")
     return Address(scheme, "" if host == "*" else host, int(port))

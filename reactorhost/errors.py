@@ -1,8 +1,7 @@
-"""The failures an operator can meet, each with its sentence and its exit status.
+"""The errors that an operator may see, each with an exit status.
 
-An error is told in up to three lines: what happened, where (a file and a line, or an address), and what to do
-next. `details` holds a traceback as text, shown only when somebody asked for it or when the code at fault is a
-plugin's.
+An error has up to three lines: what happened, where (a file and a line, or an address), and a hint what to do next.
+`details` is a traceback as text; it is shown with `--traceback`, or if the error comes from a plugin's code.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_MOST_WORDS = 4000
-_MOST_DETAILS = 32_000
-"""Characters that are told to another process; of a traceback its end."""
+_MAX_TEXT = 4000
+_MAX_DETAILS = 32_000
+"""Limits of what is sent to another process, in characters; of a traceback the end is sent."""
 
 
 class ReactorhostError(Exception):
-    """Failed at run time, in words for the operator."""
+    """An operation failed; the text is for the operator."""
 
     exit_status = 1
-    details_matter = False
-    """Whether the details are shown without being asked for: where somebody else's code is to blame."""
+    shows_details = False
+    """Whether the details are shown without `--traceback`, because they are about a plugin's code."""
 
     def __init__(
         self, what: str, *, where: str | None = None, hint: str | None = None, details: str | None = None
@@ -34,67 +33,67 @@ class ReactorhostError(Exception):
         self.details = details
 
     def lines(self) -> list[str]:
-        """Return what an operator reads: what, where, hint."""
+        """Return the lines for the operator: what, where, hint."""
         return list(Problem(self.what, self.where, self.hint).lines())
 
     def as_fields(self) -> dict[str, object]:
-        """Return the error as values that another process can make it from again: see `error_from_fields`."""
+        """Return the error as JSON values, from which `error_from_fields` makes it again in another process."""
         return {
             "status": self.exit_status,
-            "what": self.what[:_MOST_WORDS],
+            "what": self.what[:_MAX_TEXT],
             "where": self.where,
             "hint": self.hint,
-            "details": self.details and self.details[-_MOST_DETAILS:],
+            "details": self.details and self.details[-_MAX_DETAILS:],
         }
 
 
 class UsageError(ReactorhostError):
-    """The command was called in a way that cannot work."""
+    """The command line is invalid."""
 
     exit_status = 2
 
 
 class BootError(ReactorhostError):
-    """A worker could not boot."""
+    """A worker failed to boot."""
 
     exit_status = 3
-    details_matter = True
+    shows_details = True
 
 
 class PluginError(ReactorhostError):
-    """A plugin could not be loaded."""
+    """A plugin cannot be loaded."""
 
     exit_status = 4
-    details_matter = True
+    shows_details = True
 
 
 class NotRunningError(ReactorhostError):
-    """The host that the command is for does not run."""
+    """No host of that name is running."""
 
     exit_status = 5
 
 
 class AlreadyRunningError(ReactorhostError):
-    """A host of that name runs already."""
+    """A host of that name is running already."""
 
     exit_status = 6
 
 
 class NotPermittedError(ReactorhostError):
-    """This user may not do that."""
+    """The user does not have the permission."""
 
     exit_status = 7
 
 
 class StoppedEarlyError(ReactorhostError):
-    """The host was told to stop before it was ready."""
+    """The host was stopped before it was ready."""
 
     exit_status = 130
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a configuration."""
+    """One problem of a configuration."""
 
     what: str
     where: str | None = None
@@ -110,7 +109,7 @@ class Problem:
 
 
 class ConfigError(ReactorhostError):
-    """The configuration is wrong; every problem found is told at once."""
+    """The configuration is invalid; contains every problem found."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(problem.what for problem in problems))
@@ -121,26 +120,27 @@ class ConfigError(ReactorhostError):
         return [line for problem in self.problems for line in problem.lines()]
 
     def as_fields(self) -> dict[str, object]:
-        """Return the error as one text: its problems need not be told apart any more."""
-        return {**super().as_fields(), "what": "\n".join(self.lines())[:_MOST_WORDS]}
+        """Return the error with all problems in one text."""
+        return {**super().as_fields(), "what": "\n".join(self.lines())[:_MAX_TEXT]}
 
 
 def error_of_system(error: OSError, what: str, *, hint: str) -> ReactorhostError:
-    """Return the error for a system call that failed: its own kind where the user may not do it."""
+    """Return the error for a system call that failed: a `NotPermittedError` if permissions are the reason."""
     kind = NotPermittedError if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ReactorhostError
     return kind(f"{what}: {error.strerror or error}", hint=hint)
 
 
 def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:
-    """Return the error that another process told by `as_fields`."""
+    """Return the error that another process sent by `as_fields`."""
+    # A ConfigError was sent as one text and its class has no such constructor; its status means ReactorhostError.
     kinds = {kind.exit_status: kind for kind in ReactorhostError.__subclasses__() if kind is not ConfigError}
     kind = kinds.get(fields["status"], ReactorhostError)
     return kind(fields["what"], where=fields["where"], hint=fields["hint"], details=fields["details"])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return `did you mean X?` for the nearest known word, or None when nothing is near."""
-    import difflib  # a millisecond, which only mistakes pay
+    """Return `did you mean X?` for the most similar known word, or None if none is similar."""
+    import difflib  # takes a millisecond, and only errors need it
 
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
+    similar = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {similar[0]!r}?" if similar else None

@@ -1,7 +1,7 @@
-"""Durations counted in buckets, each a fifth wider than the one before: percentiles at constant cost.
+"""Histograms of durations in logarithmic buckets, from which percentiles are read at constant cost.
 
-Pure. A bucket is a quarter of an octave, so a figure read back is at most an eighth off. Counts of several processes
-and differences of two moments are histograms too.
+Nothing here makes a system call. A bucket is a quarter of an octave, so a percentile is at most an eighth off. Sums
+over processes and differences between two moments are histograms too.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 _FIRST_BITS = 10
 _OCTAVES = 26
 BUCKETS = 1 + 4 * _OCTAVES
-"""The first is for everything below 512 ns, the last for everything from 30 s."""
+"""The first bucket is for durations below 512 ns, the last for those from 30 s."""
 
 
 def bucket(nanoseconds: int) -> int:
-    """Return the number of the bucket that a duration falls into."""
+    """Return the number of a duration's bucket."""
     octave = nanoseconds.bit_length() - _FIRST_BITS
     if octave < 0:
         return 0
@@ -23,7 +23,7 @@ def bucket(nanoseconds: int) -> int:
 
 
 def middle_seconds(number: int) -> float:
-    """Return the duration that stands for a bucket, in seconds."""
+    """Return the middle of a bucket, in seconds."""
     if number == 0:
         return 256e-9
     octave, quarter = divmod(number - 1, 4)
@@ -31,7 +31,7 @@ def middle_seconds(number: int) -> float:
 
 
 def percentile(counts: Sequence[int], part: float) -> float | None:
-    """Return the duration in seconds that `part` (0 to 1) of all do not exceed, or None of none."""
+    """Return the duration in seconds that a `part` (0 to 1) of all durations does not exceed, or None without any."""
     total = sum(counts)
     if not total:
         return None
@@ -48,12 +48,12 @@ def percentile(counts: Sequence[int], part: float) -> float | None:
 
 
 def difference(newer: Sequence[int], older: Sequence[int]) -> list[int]:
-    """Return what was counted between two moments."""
+    """Return the counts between two moments."""
     return [new - old for new, old in zip(newer, older, strict=True)]
 
 
 def total(histograms: Iterable[Sequence[int]]) -> list[int]:
-    """Return the counts of several histograms together."""
+    """Return the sum of several histograms."""
     sums = [0] * BUCKETS
     for counts in histograms:
         sums = [left + right for left, right in zip(sums, counts, strict=True)]

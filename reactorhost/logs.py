@@ -1,7 +1,7 @@
-"""The log: `time level event key=value` or one JSON object a line, from every process of a host to one file.
+"""The log of a host: lines `time level event key=value`, or one JSON object a line, from all processes to one file.
 
-A log file is opened for appending and every line is one write, so lines of several processes never mix. A line
-that cannot be written (disk full, terminal gone) is dropped: logging never disturbs what it tells about.
+The file is opened for appending and every line is one write, so lines of several processes do not mix. A line that
+cannot be written (disk full, terminal closed, pipe full) is dropped: logging must not block or fail the host.
 """
 
 from __future__ import annotations
@@ -23,51 +23,51 @@ _FIELDS = "reactorhost_fields"
 
 
 class EventLog:
-    """Says what happened as an event with fields, always with the process that says it."""
+    """Logs events with fields; every line also has the fields of its context, for example worker and slot."""
 
     def __init__(self, logger: logging.Logger, **context: object) -> None:
         self.logger = logger
         self._context = context
 
     def bind(self, **context: object) -> EventLog:
-        """Return a log whose every line has these fields too."""
+        """Return a log with these fields added to the context."""
         return EventLog(self.logger, **{**self._context, **context})
 
     def debug(self, event: str, **fields: object) -> None:
-        """Tell something for whoever looks for the cause of something else."""
-        self._tell(logging.DEBUG, event, fields)
+        """Log an event that helps to find the cause of a problem."""
+        self._log(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
-        """Tell something that is as it should be."""
-        self._tell(logging.INFO, event, fields)
+        """Log an event of normal operation."""
+        self._log(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Tell something that the host copes with and an operator should know."""
-        self._tell(logging.WARNING, event, fields)
+        """Log a problem that the host can handle and an operator should know."""
+        self._log(logging.WARNING, event, fields)
 
     def error(self, event: str, *, details: str | None = None, **fields: object) -> None:
-        """Tell a failure; `details` is a traceback or another text of several lines."""
-        self._tell(logging.ERROR, event, fields, details)
+        """Log a failure; `details` is a traceback or another text of several lines."""
+        self._log(logging.ERROR, event, fields, details)
 
-    def _tell(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
+    def _log(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
         if self.logger.isEnabledFor(level):
             extra = {_FIELDS: {**self._context, **fields}, "reactorhost_details": details}
             self.logger.log(level, event, extra=extra)
 
 
 class ContextFormatter(logging.Formatter):
-    """Lines with the process's own fields, also for records that a plugin logged in the usual way."""
+    """Adds the fields of the process to every record, also to those that a plugin logs with `logging`."""
 
     def __init__(self, context: Mapping[str, object]) -> None:
         super().__init__()
         self._context = context
 
     def fields_of(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return the fields of a record, the process's own first."""
+        """Return the fields of a record, those of the process first."""
         return {**self._context, **getattr(record, _FIELDS, {})}
 
     def details_of(self, record: logging.LogRecord) -> str | None:
-        """Return the traceback of a record, if it has one."""
+        """Return the traceback or details of a record, if it has any."""
         if record.exc_info:
             return self.formatException(record.exc_info)
         details: str | None = getattr(record, "reactorhost_details", None)
@@ -75,10 +75,10 @@ class ContextFormatter(logging.Formatter):
 
 
 class TextFormatter(ContextFormatter):
-    """`2026-11-23T06:52:53.123Z info worker_ready slot=1 pid=4243`; a traceback follows, indented."""
+    """Formats `2026-11-23T06:52:53.123Z info worker_ready slot=1 pid=4243`, then the traceback, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line or lines."""
+        """Return the line of a record, and the lines of its traceback."""
         pairs = "".join(f" {key}={_text_value(value)}" for key, value in self.fields_of(record).items())
         line = f"{_timestamp(record.created)} {record.levelname.lower()} {_one_line(record.getMessage())}{pairs}"
         details = self.details_of(record)
@@ -88,10 +88,10 @@ class TextFormatter(ContextFormatter):
 
 
 class JsonFormatter(ContextFormatter):
-    """One object a line: `time`, `level`, `event`, the fields, and `details` when there is a traceback."""
+    """Formats one object a line: `time`, `level`, `event`, the fields, and `details` if there is a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
+        """Return the line of a record."""
         line = {"time": _timestamp(record.created), "level": record.levelname.lower(), "event": record.getMessage()}
         line.update(self.fields_of(record))
         details = self.details_of(record)
@@ -101,7 +101,7 @@ class JsonFormatter(ContextFormatter):
 
 
 class AppendHandler(logging.Handler):
-    """Appends each line in one write to a file, or to standard error when it has no path."""
+    """Appends each line by one write to a file, or to standard error if `path` is None."""
 
     def __init__(self, path: Path | None, *, capture_output: bool = False) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class AppendHandler(logging.Handler):
         self._capture()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; a failing write drops it."""
+        """Write one line; if that fails it is dropped."""
         data = (self.format(record) + "\n").encode(errors="backslashreplace")
         if self._held is not None:
             self._held.append(data)
@@ -120,27 +120,28 @@ class AppendHandler(logging.Handler):
             self._write(data)
 
     def hold(self) -> None:
-        """Keep lines back until `let_go`, for something that people are to read first."""
+        """Keep lines back until `write_held`, so that other output comes first on a terminal."""
         self._held = []
 
-    def let_go(self) -> None:
-        """Write what was kept back."""
+    def write_held(self) -> None:
+        """Write the lines that were kept back."""
         held, self._held = self._held, None
         for data in held or ():
             self._write(data)
 
-    def forget_held(self) -> None:
-        """Keep nothing back any more, and drop what was: in a forked process, whose parent writes those lines."""
+    def discard_held(self) -> None:
+        """Drop the lines that were kept back, in a forked process: its parent writes them."""
         self._held = None
 
     def reopen(self) -> None:
-        """Open the file again, after somebody moved it away.
+        """Open the file at the path again, after the old one was rotated away.
 
         Raises:
             OSError: it cannot be opened; the old one stays in use.
         """
         if self._path is None:
             return
+        # Open before close: if this raises, the old file stays in use.
         fresh = _open_for_append(self._path)
         os.close(self._descriptor)
         self._descriptor = fresh
@@ -148,12 +149,14 @@ class AppendHandler(logging.Handler):
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
+            # A write to a regular file never waits for a reader, so only other files need the poll.
             if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
                 os.write(self._descriptor, data)
             else:
-                _write_as_far_as_it_takes(self._descriptor, data)
+                _write_without_waiting(self._descriptor, data)
 
     def _capture(self) -> None:
+        # Descriptors and not sys.stdout: C libraries and child processes of plugins print too.
         if self._capture_output:
             for standard in (1, 2):
                 os.dup2(self._descriptor, standard)
@@ -162,9 +165,9 @@ class AppendHandler(logging.Handler):
 def install(
     path: Path | None, log_format: LogFormat, level: str, *, capture_output: bool = False, **context: object
 ) -> AppendHandler:
-    """Send this process's records to `path`, or to standard error; `context` stands in every line.
+    """Send the records of this process to `path`, or to standard error; every line has the fields of `context`.
 
-    With `capture_output` what the process prints goes there too.
+    With `capture_output` standard output and standard error of the process go there too.
 
     Raises:
         OSError: the file cannot be opened.
@@ -178,25 +181,25 @@ def install(
 
 
 def inherit(log_format: LogFormat, level: str, **context: object) -> AppendHandler:
-    """Go on with the log that is installed, with another `context`: what a forked process does.
+    """Keep the installed log, with another `context`, in a forked process.
 
-    It opens nothing: the parent's descriptor is good also when the file could not be opened again.
+    Opens no file: the inherited descriptor works even if the process may not open the file itself.
     """
     root = logging.getLogger()
     handler = next(handler for handler in root.handlers if isinstance(handler, AppendHandler))
-    handler.forget_held()
-    # What Python warns of in a plugin is a line of the log like any other.
+    handler.discard_held()
+    # Python's warnings, for example about a plugin's code, become log lines too.
     logging.captureWarnings(True)
     handler.setFormatter(TextFormatter(context) if log_format == "text" else JsonFormatter(context))
     root.setLevel(level.upper())
     return handler
 
 
-def _write_as_far_as_it_takes(descriptor: int, data: bytes) -> None:
-    """Write to a pipe or a terminal what can be written without waiting: who reads may have stopped to.
+def _write_without_waiting(descriptor: int, data: bytes) -> None:
+    """Write to a pipe or a terminal what fits without waiting, because the reader may have stopped reading.
 
-    A pipe that is ready has room for at least a page. The descriptor itself must stay as it is, for it is shared with
-    processes that are not ours.
+    poll() reports a pipe as writable if it has room for PIPE_BUF bytes, so a write of that size does not block. The
+    descriptor cannot be made non-blocking instead: that is a property of the open file, which other programs share.
     """
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

@@ -55,7 +55,7 @@ def show(**flags: Any) -> None:
     be loaded only the keys of its table are shown.
     """
     from reactorhost.config import resolve
-    from reactorhost.config.show import rows
+    from reactorhost.config.setting_rows import rows
     from reactorhost.dashboard.output.rich_tables import setting_table
     from reactorhost.dashboard.terminal.screen import print_renderable
     from reactorhost.plugins import option_rows

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 
-from reactorhost.config.places import base_dir
+from reactorhost.config.default_paths import base_dir
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, Message

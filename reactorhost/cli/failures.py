@@ -22,7 +22,7 @@ def traceback_option(command: Any) -> Any:
 
 def show_failure(error: ReactorhostError, traceback: bool) -> None:
     """Print a failure to standard error: the details first, so that the sentence is the last thing on the screen."""
-    if error.details and (traceback or error.details_matter):
+    if error.details and (traceback or error.shows_details):
         click.echo(error.details.rstrip(), err=True)
     if traceback and not error.details:
         import traceback as traces

@@ -95,7 +95,7 @@ def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str
 
 def complete_instances(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the names of running hosts."""
-    from reactorhost.config.places import base_dir
+    from reactorhost.config.default_paths import base_dir
     from reactorhost.master.rundir import running_instances
 
     names = running_instances(base_dir(os.environ, os.geteuid()))

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: its affinity, bounded by the CPU quota of its control groups."""
+"""Count the CPUs that this process may use: its affinity mask, limited by the CPU quota of its control groups."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def available_cpus(
 ) -> int:
     """Return the number of CPUs, at least 1; a quota of 1.5 CPUs counts as 2.
 
-    `affinity` is the number of CPUs in the scheduler's mask, None to ask the kernel.
+    `affinity` is the number of CPUs in the scheduler's mask; None reads it from the kernel.
     """
     count = len(os.sched_getaffinity(0)) if affinity is None else affinity
     limits = [limit for folder, version in _groups(memberships, hierarchy) if (limit := _limit(folder, version))]
@@ -21,10 +21,10 @@ def available_cpus(
 
 
 def _groups(memberships: Path, hierarchy: Path) -> list[tuple[Path, int]]:
-    """Return this process's control groups that may hold a CPU quota, with their ancestors: folder, version.
+    """Return folder and version of this process's control groups that may have a CPU quota, and of their ancestors.
 
-    A quota binds all groups below it. Inside a container the path told by version 1 is the host's and does not
-    exist, but the container's own group is then mounted at the root, which is the last ancestor.
+    A quota limits all groups below it. In a container with version 1 the path in /proc/self/cgroup is that of the
+    machine and does not exist, but the container's own group is mounted at the root, which is the last ancestor.
     """
     found = []
     for line in _lines(memberships):
@@ -42,7 +42,7 @@ def _groups(memberships: Path, hierarchy: Path) -> list[tuple[Path, int]]:
 
 
 def _limit(folder: Path, version: int) -> int | None:
-    """Return the quota in whole CPUs, rounded up, or None without one."""
+    """Return the quota in whole CPUs, rounded up, or None if there is none."""
     if version == 2:
         words = " ".join(_lines(folder / "cpu.max")).split()
     else:

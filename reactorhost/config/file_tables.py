@@ -1,4 +1,4 @@
-"""The tables that a configuration file may have, and keys that no table has."""
+"""Check which tables and keys a configuration file has."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _TABLES = ("host", "plugin", "service")
 
 
 def check(file: TomlFile, problems: Problems) -> None:
-    """Note unknown tables, and unknown keys of `[host]`."""
-    note_unknown(file, (), file.data, _TABLES, problems)
+    """Report unknown tables, and unknown keys of `[host]`."""
+    report_unknown(file, (), file.data, _TABLES, problems)
     host = file.data.get("host", {})
     if isinstance(host, dict):
-        note_unknown(file, ("host",), host, HOST_KEYS, problems)
+        report_unknown(file, ("host",), host, HOST_KEYS, problems)
     else:
-        problems.add(f"host must be a table, not {written(host)}", file.origin("host"), "write [host]")
+        problems.add(f"host must be a table, not {written(host)}", file.origin("host"), "write its keys under [host]")
 
 
-def named(file: TomlFile, kind: str, problems: Problems) -> dict[str, Mapping[str, object]]:
-    """Return the tables `[KIND.NAME]` by their names, and note what is none."""
+def named_tables(file: TomlFile, kind: str, problems: Problems) -> dict[str, Mapping[str, object]]:
+    """Return the tables `[KIND.NAME]` by name; report each value in their place that is not a table."""
     tables = file.data.get(kind, {})
-    hint = f"write [{kind}.NAME] above it"
+    hint = f"write it under a header [{kind}.NAME]"
     if not isinstance(tables, dict):
         problems.add(f"{kind} must be a table of tables, not {written(tables)}", file.origin(kind), hint)
         return {}
@@ -36,10 +36,10 @@ def named(file: TomlFile, kind: str, problems: Problems) -> dict[str, Mapping[st
     return {name: table for name, table in tables.items() if isinstance(table, dict)}
 
 
-def note_unknown(
+def report_unknown(
     file: TomlFile, path: tuple[str, ...], keys: Iterable[str], known: Iterable[str], problems: Problems
 ) -> None:
-    """Note each of `keys`, found in the table at `path`, that is not a known one."""
+    """Report each of `keys`, which are in the table at `path`, that is not one of `known`."""
     known = frozenset(known)
     for key in keys:
         if key not in known:
@@ -48,9 +48,9 @@ def note_unknown(
 
 
 def _hint(path: tuple[str, ...], key: str, known: frozenset[str]) -> str | None:
-    """Say where a key belongs that stands in the wrong table, else which known one is near."""
+    """Return the table that a misplaced key belongs in, else the most similar known key."""
     if key in HOST_KEYS:
-        return f"{key} belongs in [host]"
+        return f"move {key} to [host]"
     if key in SERVICE_KEYS:
-        return f"{key} belongs in [service.NAME]"
-    return did_you_mean(key, known) or f"known here: {', '.join(sorted(known))}"
+        return f"move {key} to [service.NAME]"
+    return did_you_mean(key, known) or f"use one of: {', '.join(sorted(known))}"

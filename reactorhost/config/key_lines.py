@@ -1,6 +1,6 @@
-"""The line of every key and table in a TOML text, which `tomllib` does not tell.
+"""Find the line of every key and table in a TOML text, which `tomllib` does not report.
 
-Reads only text that tomllib has accepted, so it finds its way by the first character of each value and checks
+The text must be one that tomllib has accepted: the scan decides by the first character of each value and checks
 nothing.
 """
 
@@ -14,7 +14,7 @@ Path = tuple[str, ...]
 _GAP = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# The long forms come first. A text in them may end in one or two quotes of its own, hence {3,5}.
+# The long forms come first. Their content may end with one or two quotes, hence {3,5}.
 _STRING = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}'
     r"|'''.*?'{3,5}"
@@ -28,8 +28,8 @@ _SCALAR = re.compile(r"[^,\]}#\n]+")
 def key_lines(text: str) -> dict[Path, int]:
     """Return the line, from 1, of each key and table, by the path from the root.
 
-    Elements of an array share the array's path, and the first of them that has a key gives its line. A table that
-    is never written by itself (`a` in `[a.b]`) has the line of what first implied it.
+    Elements of an array share the array's path; a key has the line of its first occurrence. A table that has no header
+    of its own (`a` in `[a.b]`) has the line of the first key or header that implies it.
     """
     scan = _Scan(text)
     scan.document()
@@ -37,7 +37,7 @@ def key_lines(text: str) -> dict[Path, int]:
 
 
 class _Scan:
-    """One walk through a text, from its start to its end."""
+    """One pass over a text from start to end."""
 
     __slots__ = ("at", "implied", "newlines", "text", "written")
 
@@ -49,7 +49,7 @@ class _Scan:
         self.implied: dict[Path, int] = {}
 
     def document(self) -> None:
-        """Walk through all tables and pairs."""
+        """Read all headers and pairs."""
         table: Path = ()
         self.skip(_GAP)
         while self.at < len(self.text):
@@ -60,26 +60,26 @@ class _Scan:
             self.skip(_GAP)
 
     def header(self) -> Path:
-        """Walk through `[table]` or `[[table]]`."""
+        """Read `[table]` or `[[table]]`; return its path."""
         brackets = 2 if self.text.startswith("[[", self.at) else 1
         start = self.at
         self.at += brackets
         table = self.key()
         self.at += brackets
-        self.note(table, 0, start)
+        self.record(table, 0, start)
         return table
 
     def pair(self, table: Path) -> None:
-        """Walk through `key = value`."""
+        """Read `key = value`."""
         start = self.at
         path = table + self.key()
-        self.note(path, len(table), start)
+        self.record(path, len(table), start)
         self.at += 1
         self.skip(_SPACE)
         self.value(path)
 
     def key(self) -> Path:
-        """Walk through a key, dotted or not, up to the sign after it."""
+        """Read a key, dotted or not, up to the `=` or `]` after it."""
         parts = []
         while True:
             self.skip(_SPACE)
@@ -90,7 +90,7 @@ class _Scan:
             self.at += 1
 
     def key_part(self) -> str:
-        """Walk through one part of a key."""
+        """Read one part of a key."""
         if self.text[self.at] == "'":
             return self.skip(_STRING)[1:-1]
         if self.text[self.at] != '"':
@@ -99,7 +99,7 @@ class _Scan:
         return _unescaped(quoted) if "\\" in quoted else quoted[1:-1]
 
     def value(self, path: Path) -> None:
-        """Walk through a value, noting the keys inside it under `path`."""
+        """Read a value and record the keys in it under `path`."""
         first = self.text[self.at]
         if first in "\"'":
             self.skip(_STRING)
@@ -110,7 +110,7 @@ class _Scan:
             self.skip(_SCALAR)
 
     def members(self, path: Path, end: str) -> None:
-        """Walk through what is between the brackets of an array or inline table."""
+        """Read the members of an array or inline table, up to and including its closing bracket."""
         while True:
             self.skip(_GAP)
             if self.text[self.at] == end:
@@ -124,15 +124,15 @@ class _Scan:
                 self.pair(path)
 
     def skip(self, pattern: re.Pattern[str]) -> str:
-        """Move behind what `pattern` matches here and return it."""
+        """Move past the match of `pattern` at this position, and return it."""
         match = pattern.match(self.text, self.at)
         if match is None:
             raise ValueError(f"not TOML at character {self.at}")
         self.at = match.end()
         return match[0]
 
-    def note(self, path: Path, known: int, start: int) -> None:
-        """Note that `path`, of which the first `known` parts are noted elsewhere, is written at `start`."""
+    def record(self, path: Path, known: int, start: int) -> None:
+        """Record the line of `path`, written at `start`; its first `known` parts have a header of their own."""
         line = bisect_right(self.newlines, start) + 1
         self.written.setdefault(path, line)
         for length in range(known + 1, len(path)):

@@ -1,31 +1,31 @@
-"""What is wrong with a configuration, collected so that all of it is told at once."""
+"""Collect the problems of a configuration, so that one error reports all of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reactorhost.config.settings import Origin, Source
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import ConfigError, Problem
 
 
 class FlagError(ConfigError):
-    """At least one problem lies in a flag: the command was called in a way that cannot work."""
+    """At least one problem is in a flag, so the exit status is that of a usage error."""
 
     exit_status = 2
 
 
 @dataclass(slots=True)
 class Problems:
-    """Problems in the order found, and whether a flag is to blame for one."""
+    """Problems in the order found, and whether one is in a flag."""
 
     found: list[Problem] = field(default_factory=list)
-    flag_to_blame: bool = False
+    in_flag: bool = False
 
     def add(self, what: str, origin: Origin, hint: str | None = None) -> None:
-        """Note that the value which came from `origin` is wrong."""
+        """Add a problem of the value that came from `origin`."""
         self.found.append(Problem(what, origin.where or None, hint))
-        self.flag_to_blame = self.flag_to_blame or origin.source is Source.FLAG
+        self.in_flag = self.in_flag or origin.layer is Layer.FLAG
 
     def error(self) -> ConfigError:
-        """Return the exception that tells all of them."""
-        return FlagError(self.found) if self.flag_to_blame else ConfigError(self.found)
+        """Return the exception that reports all of them."""
+        return FlagError(self.found) if self.in_flag else ConfigError(self.found)

@@ -1,7 +1,7 @@
-"""From flags, environment and file to settings: merged, checked, and every problem told at once.
+"""Resolve flags, environment and file to checked settings, or report all problems in one error.
 
-Nothing here looks at the process's own environment or directory: both are arguments, so that a daemon which reads
-its configuration again finds the same files as its start did.
+Environment and working directory are arguments and not those of the process: a daemon has changed its directory, and
+must find the same files when it reads its configuration again.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reactorhost.config import file_tables, plugin_tables, plugin_texts, services
+from reactorhost.config import file_tables, option_texts, plugin_tables, services
 from reactorhost.config.cpus import available_cpus
-from reactorhost.config.layers import Given, Layers
-from reactorhost.config.places import PID_FILE, default_run_dir
+from reactorhost.config.default_paths import PID_FILE, default_run_dir
+from reactorhost.config.layers import Layers, SettingValue
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Origin, Settings, Source
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Layer, Origin, Settings
 from reactorhost.config.toml_file import TomlFile, read
 from reactorhost.errors import ConfigError, Problem, UsageError
 
 _PREFIX = "REACTORHOST_"
-_NEAR = 0.8
-_PLACE = ("name", "run_dir", "pid_file")
+_SIMILARITY = 0.8
+_LOCATION_KEYS = ("name", "run_dir", "pid_file")
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a running instance is found."""
+    """The name and paths of an instance, running or not."""
 
     name: str
     run_dir: Path
@@ -47,88 +47,93 @@ def resolve(
     needs_plugin: bool = True,
     also_named: Iterable[str] = (),
 ) -> Settings:
-    """Return what a host is to run with.
+    """Return the settings of a host.
 
-    `flags` goes by the names of settings; None and an empty sequence are as if not given, and text is read as from
-    the environment. `installed` is looked at only when no plugin is named anywhere. Plugins in `also_named` may
-    have options, besides those that a service names.
+    `flags` maps names of settings to values; None and an empty sequence count as not given, and text is read as in
+    the environment. `installed` is iterated only if no plugin is named anywhere. `also_named` are plugins that may
+    have options although no service names them.
 
     Raises:
-        ConfigError: something is wrong; holds every problem found. Its exit status is 2 if a flag is to blame.
-        UsageError: all is well but for a plugin, which nothing names.
+        ConfigError: there are problems; contains all of them. Its exit status is 2 if one is in a flag.
+        UsageError: the only problem is that no plugin is named.
     """
     layers = Layers(flags, environ, cwd, Problems())
-    _tell_misspelt_variables(environ, layers.problems)
-    config = layers.one(BY_NAME["config"])
+    _report_misspelled_variables(environ, layers.problems)
+    config = layers.value(BY_NAME["config"])
     file = _read(config, layers)
-    host = _place({name: layers.one(BY_NAME[name]) for name in BY_NAME if name in HOST_KEYS}, environ, uid)
-    host["workers"] = _counted(host["workers"], cpus)
+    host = _with_default_paths(
+        {name: layers.value(BY_NAME[name]) for name in BY_NAME if name in HOST_KEYS}, environ, uid
+    )
+    host["workers"] = _with_worker_count(host["workers"], cpus)
     idle_timeout: Any = host["idle_timeout"].value
-    chosen = _choose(file, layers, idle_timeout, also_named)
-    if needs_plugin and not chosen.names_plugin and (file or config.value is None):
-        _tell_no_plugin(installed, layers.problems)
+    merged = _merge(file, layers, idle_timeout, also_named)
+    if needs_plugin and not merged.names_plugin and (file or config.value is None):
+        _report_no_plugin(installed, layers.problems)
     if layers.problems.found:
         raise layers.problems.error()
-    values: dict[str, Any] = {name: given.value for name, given in host.items()}
+    values: dict[str, Any] = {name: each.value for name, each in host.items()}
     return Settings(
         **values,
-        services=chosen.services,
-        plugin_tables=chosen.tables,
+        services=merged.services,
+        plugin_tables=merged.tables,
         config_file=file.path if file else None,
-        origins={name: given.origin for name, given in {**host, "config_file": config}.items()} | chosen.origins,
+        origins={name: each.origin for name, each in {**host, "config_file": config}.items()} | merged.origins,
     )
 
 
 def locate(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *, uid: int | None = None) -> Location:
-    """Return where the instance that flags, environment or file name is found; looks at nothing else.
+    """Return the location of the instance that flags, environment or file name; read no other setting.
 
-    A file that cannot be read does not matter when a flag or a variable says which instance.
+    A file that cannot be read is ignored if a flag or a variable names the instance.
 
     Raises:
-        ConfigError: one of these values is wrong.
+        ConfigError: one of these values is invalid.
     """
     layers = Layers(flags, environ, cwd, Problems())
-    config = layers.one(BY_NAME["config"])
+    config = layers.value(BY_NAME["config"])
     if isinstance(config.value, Path):
         try:
-            layers.add_file(read(config.value), _PLACE)
+            layers.add_file(read(config.value), _LOCATION_KEYS)
         except ConfigError:
-            if not any(layers.outside(BY_NAME[name]) for name in ("name", "run_dir")):
+            if not any(layers.flag_or_variable(BY_NAME[name]) for name in ("name", "run_dir")):
                 raise
-    place = _place({name: layers.one(BY_NAME[name]) for name in _PLACE}, environ, uid)
+    location = _with_default_paths({name: layers.value(BY_NAME[name]) for name in _LOCATION_KEYS}, environ, uid)
     if layers.problems.found:
         raise layers.problems.error()
-    values: dict[str, Any] = {name: given.value for name, given in place.items()}
+    values: dict[str, Any] = {name: each.value for name, each in location.items()}
     return Location(**values)
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
-    """The services and plugin tables that count."""
+class _Merged:
+    """Services and plugin tables of all layers together."""
 
     services: tuple[Service, ...]
     tables: plugin_tables.PluginTables
     origins: dict[str, Origin]
     names_plugin: bool
-    """False if neither a flag, nor the environment, nor a service of the file was to name plugins."""
+    """False if there is no flag, no variable and no service of the file that would name plugins."""
 
 
-def _tell_misspelt_variables(environ: Mapping[str, str], problems: Problems) -> None:
-    """Tell of variables that are nearly one of ours; others may be somebody else's, as those of Kubernetes are."""
+def _report_misspelled_variables(environ: Mapping[str, str], problems: Problems) -> None:
+    """Report variables whose name is similar to one of ours.
+
+    Others with the prefix are not errors: Kubernetes, for example, sets REACTORHOST_PORT for a service of that name.
+    """
     known = {setting.variable for setting in BY_NAME.values()}
     short = [variable.removeprefix(_PREFIX) for variable in known]
     for variable in sorted(environ.keys() - known):
         if variable.startswith(_PREFIX):
             import difflib
 
-            near = difflib.get_close_matches(variable.removeprefix(_PREFIX), short, n=1, cutoff=_NEAR)
+            near = difflib.get_close_matches(variable.removeprefix(_PREFIX), short, n=1, cutoff=_SIMILARITY)
             if near:
-                where = Origin(Source.ENVIRONMENT, variable)
+                where = Origin(Layer.ENVIRONMENT, variable)
                 problems.add(f"there is no setting {variable}", where, f"did you mean '{_PREFIX}{near[0]}'?")
 
 
-def _read(config: Given, layers: Layers) -> TomlFile | None:
-    """Read and check the file, None without one or if it cannot be read."""
+def _read(config: SettingValue, layers: Layers) -> TomlFile | None:
+    """Read and check the file; return None if there is none or it cannot be read."""
     if not isinstance(config.value, Path):
         return None
     try:
@@ -141,8 +146,10 @@ def _read(config: Given, layers: Layers) -> TomlFile | None:
     return file
 
 
-def _place(given: dict[str, Given], environ: Mapping[str, str], uid: int | None) -> dict[str, Given]:
-    """Return `given` with the run directory and the pid file that follow from the rest where they are not given."""
+def _with_default_paths(
+    given: dict[str, SettingValue], environ: Mapping[str, str], uid: int | None
+) -> dict[str, SettingValue]:
+    """Return `given` with default run directory and pid file if these are not set."""
     run_dir, pid_file = given["run_dir"], given["pid_file"]
     if run_dir.value is None:
         uid = os.geteuid() if uid is None else uid
@@ -152,29 +159,29 @@ def _place(given: dict[str, Given], environ: Mapping[str, str], uid: int | None)
     return {**given, "run_dir": run_dir, "pid_file": pid_file}
 
 
-def _counted(workers: Given, cpus: Callable[[], int]) -> Given:
+def _with_worker_count(workers: SettingValue, cpus: Callable[[], int]) -> SettingValue:
     if workers.value != "auto":
         return workers
-    return Given(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
+    return SettingValue(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
 
 
-def _choose(file: TomlFile | None, layers: Layers, idle_timeout: float | None, also_named: Iterable[str]) -> _Chosen:
+def _merge(file: TomlFile | None, layers: Layers, idle_timeout: float | None, also_named: Iterable[str]) -> _Merged:
     problems = layers.problems
-    in_file = services.in_file(file, problems) if file else []
-    given = services.outside(layers)
-    drafts = services.choose(in_file, given, problems)
-    # A plugin that only a service of the file names may have a table, also when flags replace that service.
-    named = services.plugin_names([*in_file, *drafts]).union(also_named)
-    tables = plugin_tables.in_file(file, named, problems) if file else {}
-    texts = plugin_texts.given(layers, services.plugin_names(drafts).union(also_named))
+    file_drafts = services.from_file(file, problems) if file else []
+    given = services.from_flags(layers)
+    drafts = services.merge(file_drafts, given, problems)
+    # A plugin that a service of the file names may have a table even if flags replace that service.
+    named = services.plugin_names([*file_drafts, *drafts]).union(also_named)
+    tables = plugin_tables.from_file(file, named, problems) if file else {}
+    texts = option_texts.read(layers, services.plugin_names(drafts).union(also_named))
     tables = plugin_tables.with_texts(tables, texts)
     origins = services.origins(drafts) | plugin_tables.origins(file, tables)
     ready = services.complete(drafts, idle_timeout, problems)
-    return _Chosen(ready, tables, origins, names_plugin=bool(in_file) or "plugins" in given)
+    return _Merged(ready, tables, origins, names_plugin=bool(file_drafts) or "plugins" in given)
 
 
-def _tell_no_plugin(installed: Iterable[str], problems: Problems) -> None:
-    """Note that no plugin is named.
+def _report_no_plugin(installed: Iterable[str], problems: Problems) -> None:
+    """Report that no plugin is named.
 
     Raises:
         UsageError: there is no other problem.

@@ -1,4 +1,4 @@
-"""One service of a host as the settings describe it, complete and checked; times are seconds."""
+"""One service of a host, complete and checked; times are seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reactorhost.address import Address
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How a service speaks TLS; each certificate goes with the key in the same place."""
+    """The TLS settings of a service; each certificate belongs to the key at the same index."""
 
     certificates: tuple[Path, ...]
     keys: tuple[Path, ...]
@@ -19,7 +19,7 @@ class Tls:
     client_certificates: str = "none"
     """`none`, `optional` or `required`."""
     alpn: tuple[str, ...] = ()
-    """Protocols offered by ALPN, the one we like best first."""
+    """Protocols offered by ALPN, the preferred one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +29,23 @@ class Service:
     name: str
     listen: tuple[Address, ...]
     plugins: tuple[str, ...]
-    """As named: `echo`, `module:object`, `/absolute/path/file.py`."""
+    """As the operator named them: `echo`, `module:object`, `/absolute/path/file.py`."""
     idle_timeout: float | None = None
     handshake_timeout: float = 10.0
     framing: str | Mapping[str, object] | None = None
-    """As written; the framing room reads it."""
+    """As written in the configuration; `reactorhost.framing.framing_named` reads it."""
     tls: Tls | None = None
     proxy_from: tuple[str, ...] = ()
-    """Networks whose connections begin with a PROXY header; then nobody else may connect."""
+    """Networks whose connections begin with a PROXY header; if there are any, other clients are refused."""
     max_datagram: int = 65535
-    """Bytes of the longest datagram that plugins are given."""
+    """Bytes of the longest datagram that is passed to plugins."""
     unix_mode: int | None = None
-    """As the umask makes it, when None."""
+    """None: as the umask sets it."""
     unix_owner: str | None = None
     """`USER`, `USER:GROUP` or `:GROUP`."""
 
     def speaks_tls(self, address: Address) -> bool:
-        """Tell whether clients of one of its addresses speak TLS."""
+        """Return whether clients of one of its addresses speak TLS."""
         if address.scheme == "tls":
             return True
         return address.scheme == "tcp" and self.tls is not None and all(each.scheme != "tls" for each in self.listen)

@@ -1,11 +1,11 @@
-"""The kinds of value that only services have: framings, networks, modes and owners of files, protocols."""
+"""The kinds of value that only services have: framing, network, file mode and owner, ALPN protocol."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from reactorhost.config.values import InvalidValueError, Kind, plain_text, size, written
+from reactorhost.config.values import InvalidValueError, ValueKind, plain_text, size, written
 
 _MODE = re.compile(r"0?[0-7]{3}")
 _OWNER = re.compile(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+")
@@ -14,7 +14,7 @@ _MESSAGE_SIZE = size(1, _LARGEST_MESSAGE)
 
 
 def _read_framing(value: object) -> object:
-    """Keep a name or a table as it is, for the framing to check, but for sizes, which are ours."""
+    """Return a name or a table as it is, for the framing to check; only `max_size` may have a unit and is read here."""
     if isinstance(value, Mapping):
         return {key: _MESSAGE_SIZE.read(each) if key == "max_size" else each for key, each in value.items()}
     return plain_text(value, "a framing's name or a table")
@@ -43,14 +43,16 @@ def _read_network(value: object) -> object:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
-        hint = "write 10.0.0.7, 10.0.0.0/8, ::1, or unix for whoever comes over a unix socket"
+        hint = "write 10.0.0.7, 10.0.0.0/8, ::1, or unix for all clients of a unix socket"
         raise InvalidValueError(f"must be an IP address or a network, not {written(value)}: {error}", hint) from None
 
 
 def _read_mode(value: object) -> object:
     if isinstance(value, str) and _MODE.fullmatch(value):
         return int(value, 8)
-    raise InvalidValueError(f"must be a file mode, not {written(value)}", 'write three octal digits, as "0660"')
+    raise InvalidValueError(
+        f"must be a file mode, not {written(value)}", 'write three octal digits as a string: "0660"'
+    )
 
 
 def _read_owner(value: object) -> object:
@@ -64,7 +66,7 @@ def _read_owner(value: object) -> object:
 def _read_protocol(value: object) -> object:
     if isinstance(value, str) and value.isascii() and value.isprintable() and 1 <= len(value) <= 255:
         return value
-    raise InvalidValueError(f"must be a protocol's name, not {written(value)}", 'as in "h2" or "mqtt"')
+    raise InvalidValueError(f"must be a protocol's name, not {written(value)}", 'for example "h2" or "mqtt"')
 
 
 def _show_mode(value: object) -> str:
@@ -75,8 +77,8 @@ def _show_owner(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-FRAMING = Kind("KIND", _read_framing, show=_show_framing)
-NETWORK = Kind("NETWORK", _read_network)
-MODE = Kind("MODE", _read_mode, show=_show_mode)
-OWNER = Kind("USER:GROUP", _read_owner, show=_show_owner)
-PROTOCOL = Kind("NAME", _read_protocol)
+FRAMING = ValueKind("KIND", _read_framing, show=_show_framing)
+NETWORK = ValueKind("NETWORK", _read_network)
+MODE = ValueKind("MODE", _read_mode, show=_show_mode)
+OWNER = ValueKind("USER:GROUP", _read_owner, show=_show_owner)
+PROTOCOL = ValueKind("NAME", _read_protocol)

@@ -1,4 +1,4 @@
-"""Which services a host runs: those of the file, or one that flags or environment make."""
+"""Decide which services a host runs: those of the file, or one that flags or environment define."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from reactorhost import address
 from reactorhost.address import Address
 from reactorhost.config import file_tables
-from reactorhost.config.layers import Given, GivenList, Layers, checked, checked_list
+from reactorhost.config.layers import Layers, SettingList, SettingValue, read_list, read_value
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service, Tls
 from reactorhost.config.settings import (
@@ -19,57 +19,57 @@ from reactorhost.config.settings import (
     OVERRIDES,
     SERVICE_KEYS,
     SERVICE_SETTINGS,
+    Layer,
     Origin,
     Setting,
-    Source,
 )
 from reactorhost.config.toml_file import TomlFile
 from reactorhost.config.values import NAME
 
-_DEFAULT = Origin(Source.DEFAULT)
+_DEFAULT_ORIGIN = Origin(Layer.DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A service that may still lack something, and where it was written; `given` goes by the names of settings."""
+    """A service before it is checked: its settings by name, and its origin."""
 
     name: str
     origin: Origin
-    given: Mapping[str, Given | GivenList]
+    settings: Mapping[str, SettingValue | SettingList]
 
     @property
     def listen(self) -> tuple[Address, ...]:
-        """Return its addresses."""
+        """Return the addresses it listens on."""
         return tuple(value for value in self.values("listen") if isinstance(value, Address))
 
     @property
     def plugins(self) -> tuple[str, ...]:
-        """Return its plugins."""
+        """Return the plugins as they were named."""
         return tuple(str(value) for value in self.values("plugins"))
 
     def values(self, key: str) -> tuple[Any, ...]:
-        """Return what a setting that takes many was given."""
-        given = self.given.get(key)
-        return given.values if isinstance(given, GivenList) else ()
+        """Return the values of a setting that can be repeated."""
+        found = self.settings.get(key)
+        return found.values if isinstance(found, SettingList) else ()
 
     def value(self, key: str) -> Any:
-        """Return what a setting was given, or its default."""
-        given = self.given.get(key)
-        return given.value if isinstance(given, Given) else BY_NAME[key].default
+        """Return the value of a setting, or its default."""
+        found = self.settings.get(key)
+        return found.value if isinstance(found, SettingValue) else BY_NAME[key].default
 
-    def place(self, key: str) -> Origin:
-        """Return where a setting was given, or else the service."""
-        given = self.given.get(key)
-        return given.origin if given else self.origin
+    def origin_of(self, key: str) -> Origin:
+        """Return the origin of a setting, or that of the service if the setting is not given."""
+        found = self.settings.get(key)
+        return found.origin if found else self.origin
 
 
-def in_file(file: TomlFile, problems: Problems) -> list[Draft]:
+def from_file(file: TomlFile, problems: Problems) -> list[Draft]:
     """Read every `[service.NAME]` of a file."""
     drafts = []
-    for name, table in file_tables.named(file, "service", problems).items():
+    for name, table in file_tables.named_tables(file, "service", problems).items():
         origin = file.origin("service", name)
-        checked(f"the service's name {name!r}", NAME, name, origin, file.path.parent, problems)
-        file_tables.note_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
+        read_value(f"the service's name {name!r}", NAME, name, origin, file.path.parent, problems)
+        file_tables.report_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
         read = {
             key: _read(file, name, BY_NAME[key], raw, problems) for key, raw in table.items() if key in SERVICE_KEYS
         }
@@ -77,27 +77,29 @@ def in_file(file: TomlFile, problems: Problems) -> list[Draft]:
     return drafts
 
 
-def _read(file: TomlFile, name: str, setting: Setting, raw: object, problems: Problems) -> Given | GivenList | None:
-    read = checked_list if setting.many else checked
+def _read(
+    file: TomlFile, name: str, setting: Setting, raw: object, problems: Problems
+) -> SettingValue | SettingList | None:
+    read = read_list if setting.many else read_value
     origin = file.origin("service", name, setting.name)
     return read(f"service {name!r}: {setting.name}", setting.kind, raw, origin, file.path.parent, problems)
 
 
-def outside(layers: Layers) -> dict[str, Given | GivenList]:
-    """Return what flags and environment give to a service."""
-    found: dict[str, Given | GivenList] = {}
+def from_flags(layers: Layers) -> dict[str, SettingValue | SettingList]:
+    """Return the settings of a service that flags or environment have."""
+    found: dict[str, SettingValue | SettingList] = {}
     for setting in SERVICE_SETTINGS:
-        if layers.outside(setting) is not None:
-            given = layers.many(setting) if setting.many else layers.one(setting)
+        if layers.flag_or_variable(setting) is not None:
+            given = layers.values(setting) if setting.many else layers.value(setting)
             found |= {setting.name: given} if given is not None else {}
     return found
 
 
-def choose(drafts: list[Draft], given: Mapping[str, Given | GivenList], problems: Problems) -> list[Draft]:
-    """Lay what flags or environment give over the services of the file.
+def merge(drafts: list[Draft], given: Mapping[str, SettingValue | SettingList], problems: Problems) -> list[Draft]:
+    """Return the services of the file with the settings of flags or environment, `given`, applied.
 
-    Plugins and addresses together replace them all. Anything else goes to the only service there is, and is a
-    problem if there are several.
+    Plugins and addresses together replace all services of the file. Anything else changes the only service of the
+    file, and is a problem if there are several.
     """
     if given.keys() >= {"plugins", "listen"}:
         return [Draft(DEFAULT_SERVICE, given["plugins"].origin, given)]
@@ -108,28 +110,28 @@ def choose(drafts: list[Draft], given: Mapping[str, Given | GivenList], problems
     if len(drafts) > 1:
         names = ", ".join(draft.name for draft in drafts)
         what = f"{origin.where} does not say which service it is for; the file has {len(drafts)}: {names}"
-        problems.add(what, origin, _how_to_say(first))
+        problems.add(what, origin, _how_to_set(first))
         return drafts
     draft = drafts[0] if drafts else _default_draft(origin)
-    return [replace(draft, given={**draft.given, **given})]
+    return [replace(draft, settings={**draft.settings, **given})]
 
 
-def _how_to_say(key: str) -> str:
+def _how_to_set(key: str) -> str:
     if key in {"plugins", "listen"}:
         other = BY_NAME["listen" if key == "plugins" else "plugins"].flag
-        return f"give {other} as well to serve this instead of the file's services"
+        return f"add {other} to serve this instead of the services of the file"
     return f"write {key} under [service.NAME] in the file"
 
 
 def _default_draft(origin: Origin) -> Draft:
-    address_given = GivenList((address.parse(DEFAULT_ADDRESS),), _DEFAULT)
-    return Draft(DEFAULT_SERVICE, origin, {"listen": address_given, "plugins": GivenList((), _DEFAULT)})
+    address_given = SettingList((address.parse(DEFAULT_ADDRESS),), _DEFAULT_ORIGIN)
+    return Draft(DEFAULT_SERVICE, origin, {"listen": address_given, "plugins": SettingList((), _DEFAULT_ORIGIN)})
 
 
 def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems) -> tuple[Service, ...]:
-    """Return the services, and note what they lack, name twice, or take from each other.
+    """Return the services; report missing, repeated and contradictory settings, and addresses used twice.
 
-    `idle_timeout` is the host's, for services without one of their own.
+    `idle_timeout` is that of the host, for services that do not set it.
     """
     for draft in drafts:
         _check_complete(draft, problems)
@@ -142,7 +144,7 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
             draft.name,
             draft.listen,
             draft.plugins,
-            idle_timeout=draft.value("idle_timeout") if "idle_timeout" in draft.given else idle_timeout,
+            idle_timeout=draft.value("idle_timeout") if "idle_timeout" in draft.settings else idle_timeout,
             handshake_timeout=draft.value("handshake_timeout"),
             framing=draft.value("framing"),
             tls=_tls(draft),
@@ -156,11 +158,11 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
 
 
 def origins(drafts: Iterable[Draft]) -> dict[str, Origin]:
-    """Return where each service's settings were given."""
+    """Return the origin of each setting of each service."""
     return {
-        f"service.{draft.name}.{setting.name}": draft.given[setting.name].origin
-        if setting.name in draft.given
-        else _DEFAULT
+        f"service.{draft.name}.{setting.name}": draft.settings[setting.name].origin
+        if setting.name in draft.settings
+        else _DEFAULT_ORIGIN
         for draft in drafts
         for setting in (*SERVICE_SETTINGS, *OVERRIDES)
     }
@@ -171,90 +173,99 @@ def _tls(draft: Draft) -> Tls | None:
         return None
     client_ca = draft.value("client_ca")
     wanted = draft.value("client_certificates")
-    if client_ca is not None and "client_certificates" not in draft.given:
+    if client_ca is not None and "client_certificates" not in draft.settings:
         wanted = "required"
     return Tls(draft.values("certificate"), draft.values("key"), client_ca, wanted, draft.values("alpn"))
 
 
 def _check_transport(draft: Draft, problems: Problems) -> None:
-    """Note what does not fit together in how clients are spoken to."""
+    """Report contradictions between addresses, TLS, PROXY protocol and framing."""
     name, certificates, keys = f"service {draft.name!r}", draft.values("certificate"), draft.values("key")
     schemes = {each.scheme for each in draft.listen}
     if "tls" in schemes and not certificates:
-        hint = "give it certificate and key, each a PEM file"
-        problems.add(f"{name} listens with TLS and has no certificate", draft.place("listen"), hint)
+        hint = "set certificate and key, each a PEM file"
+        problems.add(f"{name} has a tls:// address but no certificate", draft.origin_of("listen"), hint)
     if len(certificates) != len(keys):
         what = f"{name} has {len(certificates)} certificates and {len(keys)} keys"
-        problems.add(what, draft.place("certificate" if certificates else "key"), "give a key for each certificate")
-    if certificates and not schemes & {"tcp", "tls"}:
-        problems.add(f"{name} has a certificate and no TCP address", draft.place("certificate"))
-    for key in ("client_ca", "client_certificates", "alpn"):
-        if key in draft.given and not certificates:
-            problems.add(f"{name} has {key} and no certificate, so it speaks no TLS", draft.place(key))
-    if draft.value("client_certificates") != "none" and draft.value("client_ca") is None:
-        hint = "give it client_ca, the PEM file of who signs them"
         problems.add(
-            f"{name} asks for clients' certificates and trusts nobody", draft.place("client_certificates"), hint
+            what,
+            draft.origin_of("certificate" if certificates else "key"),
+            "set one key for each certificate, in the same order",
+        )
+    if certificates and not schemes & {"tcp", "tls"}:
+        problems.add(f"{name} has a certificate but no TCP address", draft.origin_of("certificate"))
+    for key in ("client_ca", "client_certificates", "alpn"):
+        if key in draft.settings and not certificates:
+            problems.add(f"{name} has {key} but no certificate, so it does not use TLS", draft.origin_of(key))
+    if draft.value("client_certificates") != "none" and draft.value("client_ca") is None:
+        hint = "set client_ca, the PEM file of the authorities that sign them"
+        problems.add(
+            f"{name} requests clients' certificates but has no client_ca", draft.origin_of("client_certificates"), hint
         )
     if draft.values("proxy_from") and "udp" in schemes:
-        what = f"{name} listens with UDP, which has no PROXY header"
-        problems.add(what, draft.place("proxy_from"), "give the UDP address a service of its own")
+        what = f"{name} has proxy_from and a UDP address, but UDP has no PROXY header"
+        problems.add(what, draft.origin_of("proxy_from"), "move the UDP address to a service of its own")
     if "unix" not in schemes and set(draft.values("proxy_from")) == {"unix"}:
-        what = f"{name} takes PROXY headers over unix sockets only, and has no unix address"
-        problems.add(what, draft.place("proxy_from"), "name the networks of the proxies")
-    if "framing" in draft.given and schemes == {"udp"}:
-        problems.add(f"{name} has only datagrams, which are messages already", draft.place("framing"))
+        what = f"{name} accepts PROXY headers over unix sockets only, but has no unix address"
+        problems.add(what, draft.origin_of("proxy_from"), "add the networks of the proxies to proxy_from")
+    if "framing" in draft.settings and schemes == {"udp"}:
+        problems.add(
+            f"{name} has a framing but only UDP addresses, whose datagrams are messages already",
+            draft.origin_of("framing"),
+        )
 
 
 def _check_kinds(draft: Draft, problems: Problems) -> None:
-    """Note what is for a kind of address that the service has not."""
+    """Report settings for a kind of address that the service does not have."""
     schemes = {each.scheme for each in draft.listen}
     for key, scheme, words in (
         ("unix_mode", "unix", "unix address"),
         ("unix_owner", "unix", "unix address"),
         ("max_datagram", "udp", "UDP address"),
     ):
-        if key in draft.given and scheme not in schemes:
-            problems.add(f"service {draft.name!r} has {key} and no {words}", draft.place(key))
+        if key in draft.settings and scheme not in schemes:
+            problems.add(f"service {draft.name!r} has {key} but no {words}", draft.origin_of(key))
 
 
 def _check_complete(draft: Draft, problems: Problems) -> None:
-    if "listen" not in draft.given:
-        problems.add(f"service {draft.name!r} has no address", draft.origin, f'add listen = "{DEFAULT_ADDRESS}" to it')
-    if "plugins" not in draft.given:
-        problems.add(f"service {draft.name!r} has no plugins", draft.origin, 'add plugins = ["NAME"] to it')
+    if "listen" not in draft.settings:
+        problems.add(
+            f"service {draft.name!r} has no address", draft.origin, f'add listen = "{DEFAULT_ADDRESS}" to its table'
+        )
+    if "plugins" not in draft.settings:
+        problems.add(f"service {draft.name!r} has no plugins", draft.origin, 'add plugins = ["NAME"] to its table')
 
 
 def _check_plugins(draft: Draft, problems: Problems) -> None:
     names = draft.plugins
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems.add(f"service {draft.name!r} names the plugin {name!r} twice", draft.place("plugins"))
+        problems.add(f"service {draft.name!r} names the plugin {name!r} twice", draft.origin_of("plugins"))
 
 
 def _check_addresses(drafts: list[Draft], problems: Problems) -> None:
-    # SO_REUSEPORT lets two services bind one address without an error and share out the clients between them.
+    # With SO_REUSEPORT two services can bind one address without an error; the kernel then spreads clients over both.
     taken: dict[tuple[str, int | str], Draft] = {}
     for draft in drafts:
         for each in draft.listen:
-            others = [taken[place] for place in _places(each) if place in taken]
+            others = [taken[socket] for socket in _sockets(each) if socket in taken]
             if others:
-                _note_taken(each, draft, others[0], problems)
-            taken |= dict.fromkeys(_places(each), draft)
+                _report_taken(each, draft, others[0], problems)
+            taken |= dict.fromkeys(_sockets(each), draft)
 
 
-def _note_taken(taken: Address, draft: Draft, other: Draft, problems: Problems) -> None:
-    origin = draft.place("listen")
+def _report_taken(taken: Address, draft: Draft, other: Draft, problems: Problems) -> None:
+    origin = draft.origin_of("listen")
     if other is draft:
         problems.add(f"service {draft.name!r} names the address {taken} twice", origin)
         return
-    what = f"service {draft.name!r} listens on {taken}, which service {other.name!r} has already"
-    where = other.place("listen").where
-    problems.add(what, origin, f"give each service an address of its own{f' (that is in {where})' if where else ''}")
+    what = f"service {draft.name!r} listens on {taken}, which service {other.name!r} already uses"
+    where = other.origin_of("listen").where
+    problems.add(what, origin, f"use a different address{f'; the other one is in {where}' if where else ''}")
 
 
-def _places(listen: Address) -> Iterator[tuple[str, int | str]]:
-    """Yield the sockets that an address stands for, in one spelling; none when the kernel chooses the port."""
-    # TCP and TLS share the ports of the kernel; UDP has its own.
+def _sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
+    """Yield the sockets that an address needs, in a canonical form; none if the kernel chooses the port."""
+    # TLS uses TCP ports; UDP has a port space of its own.
     protocol = "udp " if listen.scheme == "udp" else ""
     if listen.scheme == "unix":
         yield "unix", listen.path
@@ -264,10 +275,10 @@ def _places(listen: Address) -> Iterator[tuple[str, int | str]]:
         yield f"{protocol}0.0.0.0", listen.port
         yield f"{protocol}::", listen.port
     else:
-        yield f"{protocol}{_one_spelling(listen.host)}", listen.port
+        yield f"{protocol}{_canonical(listen.host)}", listen.port
 
 
-def _one_spelling(host: str) -> str:
+def _canonical(host: str) -> str:
     if ":" not in host:
         return host.lower()
     import ipaddress

@@ -1,7 +1,7 @@
-"""Every setting of a host: its type once resolved, and the one table of where it may be set.
+"""Every setting of a host: its resolved type, and one table of the flags, variables and keys that set it.
 
-The table is what the command line's options, the environment, the check of the TOML file and `config show` are
-made from. A setting `stop_timeout` is `--stop-timeout`, `REACTORHOST_STOP_TIMEOUT` and `[host] stop_timeout`.
+The options of the command line, the environment, the check of the TOML file and `config show` all use this table. A
+setting `stop_timeout` is `--stop-timeout`, `REACTORHOST_STOP_TIMEOUT` and `[host] stop_timeout`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Literal
 
 from reactorhost.config import service_values, values
 from reactorhost.config.service import Service
-from reactorhost.config.values import Kind
+from reactorhost.config.values import ValueKind
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
 DEFAULT_SERVICE = "default"
 MAX_WORKERS = 256
 
 
-class Source(Enum):
-    """The places that a setting's value can come from, the strongest first."""
+class Layer(Enum):
+    """The layers that may set a value, the strongest first."""
 
     FLAG = "flag"
     ENVIRONMENT = "environment"
@@ -32,21 +32,21 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where one value came from."""
+    """Where a value was set."""
 
-    source: Source
+    layer: Layer
     where: str = ""
     """`--workers`, `REACTORHOST_WORKERS` or `FILE:LINE`; empty for a default."""
     note: str = ""
 
     def __str__(self) -> str:
-        place = self.where if self.source is Source.FILE else f"{self.source.value} {self.where}".rstrip()
+        place = self.where if self.layer is Layer.FILE else f"{self.layer.value} {self.where}".rstrip()
         return f"{place} ({self.note})" if self.note else place
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one host runs with, complete and checked; times are seconds, sizes bytes."""
+    """The settings of one host, complete and checked; times are seconds, sizes bytes."""
 
     name: str
     services: tuple[Service, ...]
@@ -77,52 +77,52 @@ class Settings:
     slow_hook: float | None
     config_file: Path | None
     origins: Mapping[str, Origin]
-    """By setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
+    """By name of a setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
 
     def where(self, key: str) -> str | None:
-        """Return `FILE:LINE`, the flag or the variable that set `key` of `origins`, or None."""
+        """Return the `FILE:LINE`, flag or variable that set a key of `origins`, or None."""
         origin = self.origins.get(key)
         return origin.where or None if origin else None
 
     def where_option(self, plugin: str, key: str) -> str | None:
-        """Return the place of an option of a plugin, or of the plugin's table when the option is not given."""
+        """Return where an option of a plugin is set, or if it is not, where the plugin's table is."""
         return self.where(f"plugin.{plugin}.{key}") or self.where(f"plugin.{plugin}")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table."""
+    """One setting: its kind and default, and the flag, variable and key that set it."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     default: object
     help: str
-    """One line, with the unit and the meaning of special values; without the default."""
+    """One line with the unit and the meaning of special values, without the default."""
     flags: tuple[str, ...]
     variable: str
     table: str | None = "host"
-    """The TOML table whose key `name` sets it; None if a file cannot."""
+    """The TOML table whose key `name` sets it; None if a file cannot set it."""
     many: bool = False
     off_flag: str | None = None
     default_text: str = ""
 
     @property
     def flag(self) -> str:
-        """Return the spelling that messages use."""
+        """Return the flag that messages name."""
         return self.flags[0]
 
     @property
     def shown_default(self) -> str:
-        """Return the default as people read it."""
+        """Return the default as text for `--help`."""
         return self.default_text or self.kind.show(self.default)
 
 
-def _service(name: str, kind: Kind, default: object, text: str, *, many: bool = False, shown: str = "") -> Setting:
+def _service(name: str, kind: ValueKind, default: object, text: str, *, many: bool = False, shown: str = "") -> Setting:
     flag, variable = f"--{name.replace('_', '-')}", f"REACTORHOST_{name.upper()}"
     return Setting(name, kind, default, text, (flag,), variable, "service.NAME", many, default_text=shown)
 
 
-def _host(name: str, kind: Kind, default: object, text: str, *, shown: str = "") -> Setting:
+def _host(name: str, kind: ValueKind, default: object, text: str, *, shown: str = "") -> Setting:
     flags = (f"--{name.replace('_', '-')}",)
     return Setting(name, kind, default, text, flags, f"REACTORHOST_{name.upper()}", default_text=shown)
 
@@ -134,7 +134,7 @@ TABLE: tuple[Setting, ...] = (
         "plugins",
         values.PLUGIN,
         (),
-        "Plugin to serve with, first called first: an installed name, module:object or ./file.py. May be repeated.",
+        "Plugin to load: an installed name, module:object or ./file.py. May be repeated; the first is called first.",
         ("--plugin",),
         "REACTORHOST_PLUGINS",
         table="service.NAME",
@@ -145,7 +145,7 @@ TABLE: tuple[Setting, ...] = (
         "listen",
         values.ADDRESS,
         (),
-        "Address to serve: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:///PATH. May be repeated.",
+        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:///PATH. May be repeated.",
         ("--listen",),
         "REACTORHOST_LISTEN",
         table="service.NAME",
@@ -156,14 +156,14 @@ TABLE: tuple[Setting, ...] = (
         "framing",
         service_values.FRAMING,
         None,
-        "Messages out of the bytes: lines; in the file also a table. In place of the plugin's own.",
+        "How bytes are split into messages: lines; in the file also a table. Replaces the plugin's framing.",
         shown="the plugin's own, or none",
     ),
     _service(
         "certificate",
         values.PATH,
         (),
-        "PEM file of a certificate and its chain, for TLS. May be repeated: clients choose by name.",
+        "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one.",
         many=True,
         shown="none",
     ),
@@ -171,7 +171,7 @@ TABLE: tuple[Setting, ...] = (
         "key",
         values.PATH,
         (),
-        "PEM file of a certificate's private key; one for each certificate.",
+        "PEM file of a certificate's private key; one for each certificate, in the same order.",
         many=True,
         shown="none",
     ),
@@ -179,21 +179,21 @@ TABLE: tuple[Setting, ...] = (
         "client_ca",
         values.PATH,
         None,
-        "PEM file of the authorities that sign clients' certificates.",
+        "PEM file of the authorities that sign client certificates.",
         shown="none",
     ),
     _service(
         "client_certificates",
         values.choice("none", "optional", "required"),
         "none",
-        "Whether clients show a certificate of their own.",
+        "Whether clients must present a certificate.",
         shown="required with --client-ca, else none",
     ),
     _service(
         "alpn",
         service_values.PROTOCOL,
         (),
-        "Protocol offered by ALPN, the one liked best first. May be repeated.",
+        "Protocol offered by ALPN. May be repeated; the first is preferred.",
         many=True,
         shown="none",
     ),
@@ -201,7 +201,7 @@ TABLE: tuple[Setting, ...] = (
         "proxy_from",
         service_values.NETWORK,
         (),
-        "Network of proxies that send a PROXY header; then nobody else may connect. May be repeated.",
+        "Network of proxies that send a PROXY header; other clients are then refused. May be repeated.",
         many=True,
         shown="none",
     ),
@@ -209,32 +209,32 @@ TABLE: tuple[Setting, ...] = (
         "handshake_timeout",
         values.duration(0.1, 3600),
         10.0,
-        "Longest time for a TLS handshake and a PROXY header: seconds, or 500ms, 2m.",
+        "Time limit for the TLS handshake and the PROXY header: seconds, or 500ms, 2m.",
     ),
     _service(
         "max_datagram",
         values.size(1, 65535),
         65535,
-        "Longest datagram that is handed to the plugins; a longer one is dropped: bytes, or 1KiB.",
+        "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
     ),
     _service(
         "unix_mode",
         service_values.MODE,
         None,
-        "Mode of the files of unix sockets, octal.",
+        "Mode of unix socket files, octal.",
         shown="what the umask leaves of 0777",
     ),
     _service(
         "unix_owner",
         service_values.OWNER,
         None,
-        "Owner of the files of unix sockets: USER, USER:GROUP or :GROUP; -: whoever starts the host.",
+        "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user who starts the host.",
     ),
     Setting(
         "config",
         values.PATH,
         None,
-        "TOML file to read settings, services and plugin tables from.",
+        "TOML file with settings, services and plugin tables.",
         ("--config",),
         "REACTORHOST_CONFIG",
         table=None,
@@ -251,13 +251,18 @@ TABLE: tuple[Setting, ...] = (
         many=True,
         default_text="none",
     ),
-    _host("workers", values.worker_count(MAX_WORKERS), "auto", "Worker processes; auto: one for each usable CPU."),
-    _host("name", values.NAME, "default", "Name of this instance, for running several beside each other."),
+    _host(
+        "workers",
+        values.worker_count(MAX_WORKERS),
+        "auto",
+        "Number of worker processes; auto: one for each usable CPU.",
+    ),
+    _host("name", values.NAME, "default", "Name of this instance, to run several on one machine."),
     Setting(
         "daemon",
         values.SWITCH,
         False,
-        "Leave the terminal once the workers are ready.",
+        "Run in the background: return once the workers are ready.",
         ("--daemon", "-d"),
         "REACTORHOST_DAEMON",
         off_flag="--foreground",
@@ -266,17 +271,17 @@ TABLE: tuple[Setting, ...] = (
         "run_dir",
         values.PATH,
         None,
-        "Directory of lock, pid files and control socket.",
+        "Directory for lock file, pid files and control socket.",
         shown="/run/reactorhost/NAME for root, else $XDG_RUNTIME_DIR/reactorhost/NAME",
     ),
-    _host("pid_file", values.PATH, None, "File for the master's process id.", shown="RUN_DIR/master.pid"),
+    _host("pid_file", values.PATH, None, "File for the process id of the master.", shown="RUN_DIR/master.pid"),
     _host("log_file", values.LOG_PATH, None, "File to log to; -: standard error."),
-    _host("log_format", values.choice("text", "json"), "text", "Form of a log line."),
+    _host("log_format", values.choice("text", "json"), "text", "Format of log lines."),
     _host(
         "log_level",
         values.choice("debug", "info", "warning", "error", "critical"),
         "info",
-        "Least level that is logged.",
+        "Lowest level that is logged.",
     ),
     _host("user", values.ACCOUNT, None, "User that the workers run as; -: the user who starts the host."),
     _host("group", values.ACCOUNT, None, "Group that the workers run as; -: the primary group of that user."),
@@ -284,81 +289,86 @@ TABLE: tuple[Setting, ...] = (
         "backlog",
         values.whole(1, 2**31 - 1),
         102400,
-        "Connections that may wait to be accepted, for each listening socket; the kernel may give fewer.",
+        "Connections that may wait in the accept queue of each listening socket; the kernel may allow fewer.",
     ),
-    _host("max_connections", values.whole(1, 10_000_000), 65536, "Open connections for each worker."),
+    _host("max_connections", values.whole(1, 10_000_000), 65536, "Maximum number of open connections for each worker."),
     _host(
         "max_send_buffer",
         values.size(1 << 10, 1 << 36),
         16 << 20,
-        "Unsent bytes for one connection, past which it is closed: bytes, or 64KiB, 16MiB.",
+        "Unsent bytes of one connection above which it is closed: bytes, or 64KiB, 16MiB.",
     ),
     _host(
         "stop_timeout",
         values.duration(0, _DAY),
         10.0,
-        "Longest time that a stop waits for connections to end: seconds, or 500ms, 2m, 1h.",
+        "Time that a stop waits for connections to end: seconds, or 500ms, 2m, 1h.",
     ),
     _host(
         "boot_timeout",
         values.duration(0.1, 3600),
         30.0,
-        "Longest time that a worker may take to become ready: seconds, or 500ms, 2m, 1h.",
+        "Time within which a worker must become ready: seconds, or 500ms, 2m, 1h.",
     ),
     _host(
         "drain_timeout",
         values.duration(0, 30 * _DAY),
         3600.0,
-        "Longest time that an old worker serves on after a reload: seconds, or 500ms, 2m, 1h.",
+        "Time after a reload for which an old worker serves its open connections: seconds, or 500ms, 2m, 1h.",
     ),
     _host(
         "retire_delay",
         values.duration(0, 3600),
         65.0,
-        "Time that a removed worker's sockets stay served, for late handshakes: seconds, or 500ms, 2m.",
+        "Time for which the sockets of a removed worker are still served, for late handshakes: seconds, or 500ms, 2m.",
     ),
     _host(
         "idle_timeout",
         values.duration(0, 30 * _DAY, zero_is_none=True),
         None,
-        "Silence after which a connection is closed, 0: never: seconds, or 500ms, 2m, 1h.",
+        "Time without data after which a connection is closed, 0: never: seconds, or 500ms, 2m, 1h.",
     ),
     _host(
         "stall_timeout",
         values.duration(0, _DAY, zero_is_none=True),
         30.0,
-        "Time after which a worker whose loop does not turn is replaced, 0: never: seconds, or 500ms, 2m.",
+        "Time after which a worker whose event loop is blocked is replaced, 0: never: seconds, or 500ms, 2m.",
     ),
     _host(
         "event_loop",
         values.choice("asyncio", "uvloop"),
         "asyncio",
-        "Loop of workers whose plugins have async hooks; uvloop has to be installed.",
+        "Event loop of workers whose plugins have async hooks; uvloop must be installed.",
     ),
     _host(
         "peer_timeout",
         values.duration(0, 86400, zero_is_none=True),
         120.0,
-        "Time without a sign of life of a client's machine after which it is given up, 0: the kernel's: seconds.",
+        "Time after which a client whose machine does not answer is given up, 0: the kernel default: seconds.",
     ),
     _host(
         "close_timeout",
         values.duration(0.01, 3600),
         10.0,
-        "Longest time to send the rest to a connection that is being closed: seconds, or 500ms, 2m.",
+        "Time limit for sending the remaining data of a connection that is closing: seconds, or 500ms, 2m.",
     ),
-    _host("threads", values.whole(1, 1024), 4, "Threads of each worker for plugins that block; made when needed."),
+    _host(
+        "threads",
+        values.whole(1, 1024),
+        4,
+        "Threads of each worker for blocking calls of plugins; started when needed.",
+    ),
     _host(
         "thread_queue",
         values.whole(1, 10_000_000),
         1000,
-        "Calls that may wait for one of these threads, for each worker; one more is refused.",
+        "Calls that may wait for a thread, for each worker; further calls are refused.",
     ),
     _host(
         "slow_hook",
         values.duration(0, 3600, zero_is_none=True),
         0.1,
-        "Time that a hook may hold the loop before the log warns, 0: never warn: seconds, or 500ms, 2m.",
+        "Time for which a hook may block the event loop before a warning is logged, 0: never: seconds, or 500ms, 2m.",
     ),
 )
 
@@ -366,5 +376,5 @@ BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
 HOST_KEYS: frozenset[str] = frozenset(setting.name for setting in TABLE if setting.table == "host")
 SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == "service.NAME")
 OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"],)
-"""Settings of the host that a service may have for itself."""
+"""Settings of the host that a service can override."""
 SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_SETTINGS, *OVERRIDES))

@@ -1,7 +1,7 @@
-"""The kinds of value that a setting may have, each with what it accepts and how it is written.
+"""The kinds of value that a setting may have: what each accepts, and how it is shown.
 
-A kind reads what TOML gives (`read`); text from a flag or the environment is first turned into what TOML would
-have given (`from_text`), so one set of rules holds for all of them.
+A kind checks a TOML value (`read`). Text from a flag or the environment is first converted to the TOML value that it
+stands for (`from_text`), so the same rules apply to all layers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reactorhost import address
+from reactorhost.config.plugin_names import names_a_file
 from reactorhost.errors import UsageError, did_you_mean
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
@@ -25,54 +26,54 @@ _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false"
 
 
 class InvalidValueError(ValueError):
-    """A value that a setting does not take; its text follows the setting's name in a sentence."""
+    """The value of a setting or option is invalid; the text continues a sentence that begins with its name."""
 
     def __init__(self, text: str, hint: str | None = None) -> None:
         super().__init__(text)
         self.hint = hint
 
 
-def _as_it_is(text: str) -> object:
+def _unchanged(text: str) -> object:
     return text
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of value: how it is called in `--help`, read, and shown."""
+class ValueKind:
+    """A kind of value: its name in `--help`, how it is read, and how it is shown."""
 
     metavar: str
     read: Callable[[object], object]
-    """Return the value, checked and in its final type. Raises: InvalidValueError."""
-    from_text: Callable[[str], object] = _as_it_is
+    """Check a value and return it in its final type. Raises InvalidValueError."""
+    from_text: Callable[[str], object] = _unchanged
     show: Callable[[object], str] = str
     choices: tuple[str, ...] = ()
     switch: bool = False
 
 
-def whole(low: int, high: int) -> Kind:
-    """Make the kind of whole numbers from `low` to `high`."""
+def whole(low: int, high: int) -> ValueKind:
+    """Return the kind of whole numbers from `low` to `high`."""
 
     def read(value: object) -> object:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
         raise InvalidValueError(f"must be a whole number from {low} to {high}, not {written(value)}")
 
-    return Kind("N", read, _number_from_text)
+    return ValueKind("N", read, _number_from_text)
 
 
-def worker_count(high: int) -> Kind:
-    """Make the kind of `"auto"` or a whole number from 1 to `high`."""
+def worker_count(high: int) -> ValueKind:
+    """Return the kind of `"auto"` or a whole number from 1 to `high`."""
 
     def read(value: object) -> object:
         if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high):
             return value
         raise InvalidValueError(f"must be a whole number from 1 to {high} or 'auto', not {written(value)}")
 
-    return Kind("N|auto", read, _number_from_text)
+    return ValueKind("N|auto", read, _number_from_text)
 
 
-def duration(low: float, high: float, *, zero_is_none: bool = False) -> Kind:
-    """Make the kind of spans of time from `low` to `high` seconds, as float seconds."""
+def duration(low: float, high: float, *, zero_is_none: bool = False) -> ValueKind:
+    """Return the kind of durations from `low` to `high` seconds; the value is float seconds."""
 
     def read(value: object) -> object:
         seconds = _seconds(value)
@@ -80,11 +81,11 @@ def duration(low: float, high: float, *, zero_is_none: bool = False) -> Kind:
             raise InvalidValueError(f"must be from {show_duration(low)} to {show_duration(high)}, not {written(value)}")
         return None if zero_is_none and seconds == 0 else seconds
 
-    return Kind("DURATION", read, show=show_duration)
+    return ValueKind("DURATION", read, show=show_duration)
 
 
-def size(low: int, high: int) -> Kind:
-    """Make the kind of amounts of memory from `low` to `high` bytes."""
+def size(low: int, high: int) -> ValueKind:
+    """Return the kind of sizes from `low` to `high` bytes."""
 
     def read(value: object) -> object:
         count = _byte_count(value)
@@ -92,11 +93,11 @@ def size(low: int, high: int) -> Kind:
             raise InvalidValueError(f"must be from {show_size(low)} to {show_size(high)}, not {written(value)}")
         return count
 
-    return Kind("SIZE", read, _number_from_text, show_size)
+    return ValueKind("SIZE", read, _number_from_text, show_size)
 
 
-def choice(*words: str) -> Kind:
-    """Make the kind of one word out of `words`, in any case of letters."""
+def choice(*words: str) -> ValueKind:
+    """Return the kind of one of `words`, case-insensitive."""
 
     def read(value: object) -> object:
         if isinstance(value, str) and value.lower() in words:
@@ -104,7 +105,7 @@ def choice(*words: str) -> Kind:
         hint = did_you_mean(value.lower(), words) if isinstance(value, str) else None
         raise InvalidValueError(f"must be one of {', '.join(words)}, not {written(value)}", hint)
 
-    return Kind("|".join(words), read, choices=words)
+    return ValueKind("|".join(words), read, choices=words)
 
 
 def _read_switch(value: object) -> object:
@@ -116,7 +117,7 @@ def _read_switch(value: object) -> object:
 def _read_name(value: object) -> object:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
-    hint = "a name has 1 to 64 of A-Z a-z 0-9 . _ - and does not start with a dot"
+    hint = "use 1 to 64 of the characters A-Z a-z 0-9 . _ - and no dot at the start"
     raise InvalidValueError(f"must be a name, not {written(value)}", hint)
 
 
@@ -125,7 +126,7 @@ def _read_path(value: object) -> object:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise InvalidValueError(f"must be a path, but whose home {text!r} means is not known") from None
+        raise InvalidValueError(f"must be a path, but the home directory in {text!r} is unknown") from None
 
 
 def _read_log_path(value: object) -> object:
@@ -151,9 +152,8 @@ def _read_plugin(value: object) -> object:
     text = plain_text(value, "a plugin's name")
     if text != text.strip():
         raise InvalidValueError(f"must be a plugin's name, not {text!r} with spaces around it")
-    # A Path tells the caller, who knows the folder that it is relative to, that one is to be put before it.
-    is_file = text.endswith(".py") and ("/" in text or ":" not in text)
-    return _read_path(text) if is_file else text
+    # As a Path, so that `read_value` resolves it against the folder that it is relative to.
+    return _read_path(text) if names_a_file(text) else text
 
 
 def _switch_from_text(text: str) -> object:
@@ -164,14 +164,14 @@ def _number_from_text(text: str) -> object:
     return int(text) if _WHOLE.fullmatch(text.strip()) else text.strip()
 
 
-SWITCH = Kind("BOOLEAN", _read_switch, _switch_from_text, lambda value: "true" if value else "false", switch=True)
-NAME = Kind("NAME", _read_name)
-PATH = Kind("PATH", _read_path)
-LOG_PATH = Kind("PATH", _read_log_path, show=lambda value: "-" if value is None else str(value))
-ACCOUNT = Kind("NAME", _read_account, show=lambda value: "-" if value is None else str(value))
-ADDRESS = Kind("URI", _read_address)
-PLUGIN = Kind("NAME", _read_plugin)
-OPTION_TEXT = Kind("NAME.KEY=VALUE", str)
+SWITCH = ValueKind("BOOLEAN", _read_switch, _switch_from_text, lambda value: "true" if value else "false", switch=True)
+NAME = ValueKind("NAME", _read_name)
+PATH = ValueKind("PATH", _read_path)
+LOG_PATH = ValueKind("PATH", _read_log_path, show=lambda value: "-" if value is None else str(value))
+ACCOUNT = ValueKind("NAME", _read_account, show=lambda value: "-" if value is None else str(value))
+ADDRESS = ValueKind("URI", _read_address)
+PLUGIN = ValueKind("NAME", _read_plugin)
+OPTION_TEXT = ValueKind("NAME.KEY=VALUE", str)
 
 
 def _seconds(value: object) -> float:
@@ -179,7 +179,7 @@ def _seconds(value: object) -> float:
         return float(match[1]) * _SECONDS[match[2] or "s"]
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    hint = "a duration is a number of seconds, or like 500ms, 30s, 2m, 1h"
+    hint = "write a number of seconds, or a unit: 500ms, 30s, 2m, 1h"
     raise InvalidValueError(f"must be a duration, not {written(value)}", hint)
 
 
@@ -188,15 +188,15 @@ def _byte_count(value: object) -> int:
         return int(match[1]) * _BYTES[match[2] or "B"]
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    hint = "a size is a number of bytes, or like 64KiB, 16MiB, 1GiB"
+    hint = "write a number of bytes, or a unit: 64KiB, 16MiB, 1GiB"
     raise InvalidValueError(f"must be a size, not {written(value)}", hint)
 
 
 def plain_text(value: object, kind: str) -> str:
-    """Return `value` if it is text that is not blank and without control characters.
+    """Return `value` if it is text, not blank, and without control characters.
 
     Raises:
-        InvalidValueError: it is something else, and should have been `kind`.
+        InvalidValueError: it is not; the text says that it must be `kind`.
     """
     if isinstance(value, str) and value.strip() and not any(ord(character) < 32 for character in value):
         return value
@@ -204,7 +204,7 @@ def plain_text(value: object, kind: str) -> str:
 
 
 def written(value: object) -> str:
-    """Return `value` as a short text for a message, as TOML would write it where that is short."""
+    """Return `value` as short text for a message, in TOML notation if that is short."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list | tuple):
@@ -216,7 +216,7 @@ def written(value: object) -> str:
 
 
 def show_duration(seconds: object) -> str:
-    """Return seconds (None: 0) in the form that a duration is read from."""
+    """Return seconds (None: 0) in the notation of a duration."""
     if not isinstance(seconds, int | float) or seconds == 0:
         return "0s"
     for unit, length in (("h", 3600), ("m", 60)):

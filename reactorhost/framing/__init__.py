@@ -1,6 +1,6 @@
-"""Messages out of a byte stream.
+"""Framings: split a byte stream into messages.
 
-Nothing here makes a system call or knows of connections: bytes go in as they came, whole messages come out.
+Nothing here makes a system call or knows connections: received bytes go in, complete messages come out.
 """
 
 from __future__ import annotations

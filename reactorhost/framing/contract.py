@@ -1,4 +1,4 @@
-"""What a framing is: the contract between the host and every framing, also one that a plugin brings."""
+"""The interface between the host and a framing, its own or one that a plugin brings."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from collections.abc import Iterable
 from typing import Protocol
 
 DEFAULT_MAX_SIZE = 1024 * 1024
-"""Bytes that a message may have where nobody says otherwise."""
+"""The default limit of a message's size, in bytes."""
 
 
 class FramingError(Exception):
-    """The peer broke the framing, or sent a message that is too large; the text is one plain sentence.
+    """The peer broke the framing, or sent a message that is too large; the text is one sentence.
 
-    The peer is to blame and not the operator, so this is none of the errors that have an exit status.
+    Not a `ReactorhostError`: the fault is the peer's, and nothing that an operator started has failed.
     """
 
 
 class Framing(Protocol):
-    """The incoming bytes of one connection, cut into messages.
+    """Splits the received bytes of one connection into messages.
 
-    `feed` is all that a framing needs. The host uses three more methods where they are there:
+    Only `feed` is required. The host uses three optional methods:
 
-    - `rest() -> bytes` takes out the bytes that were not given as messages yet, also after an iterator was dropped half
-      way. Without it a connection cannot change from it to another framing.
-    - `frame(message) -> bytes` returns the message as it goes on the wire, or raises a ValueError that says why it
-      cannot. Without it `connection.send_message` cannot be used.
-    - `fresh() -> Framing` returns one with the same parameters that holds no bytes. Without it the host makes a deep
-      copy for each connection.
+    - `rest() -> bytes` takes out the bytes that were not returned as messages yet, also when the last iterator was not
+      exhausted. Without it a connection cannot change from this framing to another one.
+    - `frame(message) -> bytes` returns the message as it goes on the wire, or raises a ValueError with the reason.
+      Without it `connection.send_message` cannot be used.
+    - `fresh() -> Framing` returns a framing with the same parameters and no pending bytes. Without it the host makes a
+      deep copy for each connection.
     """
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        """Take bytes as they came and give the messages that are whole now, one when it is asked for.
+        """Add received bytes and return the messages that are complete now; the host takes one at a time.
 
-        The host does not call it again before it has taken every message, or let go of those that are left. There may
-        be no bytes at all.
+        The host calls this again only when it has taken every message, or has dropped the iterator. `data` may be
+        empty.
 
         Raises:
-            FramingError: the peer broke the framing; by the iterator, after the messages that came before.
+            FramingError: the peer broke the framing; raised by the iterator, after the messages before the violation.
         """

@@ -1,4 +1,4 @@
-"""Messages that are lines."""
+"""Messages that are lines of text."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from reactorhost.framing.splitter import Splitter
 _NEWLINES = repeat(b"\n")
 _RETURNS = repeat(b"\r")
 _RETURN = ord("\r")
-"""As a number it is looked for by memchr, in a quarter of the time."""
+"""A number and not bytes: `in` finds it by memchr, in a quarter of the time."""
 
 
 class Lines:
-    r"""Lines that end with a newline, also with a carriage return before it.
+    r"""Lines that end with a newline or with a carriage return and a newline.
 
-    The end is dropped, unless `keep_ends` is true: then it is part of the message, as it came. `end` is what `frame`
-    puts behind a line, b"\n" or b"\r\n".
+    The line end is removed; with `keep_ends` it stays part of the message, as received. `end` is what `frame` appends
+    to a line: b"\n" or b"\r\n".
 
     Raises:
-        TypeError, ValueError: a parameter is wrong.
+        TypeError, ValueError: a parameter is invalid.
     """
 
     __slots__ = ("_end", "_keep_ends", "_max_size", "_splitter")
 
     def __init__(self, *, max_size: int = DEFAULT_MAX_SIZE, keep_ends: bool = False, end: bytes = b"\n") -> None:
         if end not in (b"\n", b"\r\n"):
-            raise ValueError(f"end is {end!r}, and must be b'\\n' or b'\\r\\n'")
+            raise ValueError(f"end is {end!r} and must be b'\\n' or b'\\r\\n'")
         self._max_size = size_in_bytes("max_size", max_size)
         self._keep_ends = true_or_false("keep_ends", keep_ends)
         self._end = end
@@ -39,8 +39,8 @@ class Lines:
             b"\n",
             max_size,
             f"a line of more than {max_size} bytes",
-            # What is too much may be a carriage return.
-            most_tail=max_size if keep_ends else max_size + 1,
+            # The one byte more may be the carriage return of the line end.
+            max_tail=max_size if keep_ends else max_size + 1,
             size_of=_size_with_newline if keep_ends else _size_without_return,
         )
 
@@ -48,24 +48,24 @@ class Lines:
         return f"Lines(max_size={self._max_size}, keep_ends={self._keep_ends}, end={self._end!r})"
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take bytes as they came and give the lines that are whole now."""
+        """Add received bytes and return an iterator over the lines that are complete now."""
         splitter = self._splitter
         if self._keep_ends:
             return map(operator.add, splitter.feed(data), _NEWLINES)
-        # The tail may have the carriage return of a newline that comes now.
+        # The tail may end with the carriage return whose newline is the first byte of `data`.
         if splitter.tail or _RETURN in data:
             return map(bytes.removesuffix, splitter.feed(data), _RETURNS)
         return splitter.feed(data)
 
     def rest(self) -> bytes:
-        """Take out what was not given yet."""
+        """Take out the bytes that were not returned yet; an iterator at work returns no more messages."""
         return self._splitter.rest()
 
     def frame(self, message: bytes | bytearray | memoryview) -> bytes:
-        """Return the line with its end; with `keep_ends` one that has an end already is returned as it is.
+        """Return the line with its end; with `keep_ends` a line that has an end is returned unchanged.
 
         Raises:
-            ValueError: there is a newline inside, the other side would drop a carriage return, or it is too large.
+            ValueError: it contains a newline, ends with a carriage return that the peer would remove, or is too large.
         """
         message = message_bytes(message)
         if self._keep_ends and message.endswith(b"\n"):
@@ -80,7 +80,7 @@ class Lines:
         return line + end
 
     def fresh(self) -> Self:
-        """Return one with the same parameters that holds no bytes."""
+        """Return a framing with the same parameters and no pending bytes."""
         return type(self)(max_size=self._max_size, keep_ends=self._keep_ends, end=self._end)
 
 

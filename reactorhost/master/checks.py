@@ -37,7 +37,7 @@ def check_framings(settings: Settings) -> None:
             continue
         key = f"service.{service.name}.framing"
         try:
-            framings.written(service.name, service.framing, settings.where(key))
+            framings.from_config(service.name, service.framing, settings.where(key))
         except ConfigError as error:
             for problem in error.problems:
                 problems.add(problem.what, settings.origins[key], problem.hint)

@@ -76,7 +76,7 @@ def _supervise(
 
     def banner_first(document: StatusDocument) -> None:
         on_started(document)
-        log_file.let_go()
+        log_file.write_held()
 
     process.raise_descriptor_limit()
     process.name_process("rh-master")

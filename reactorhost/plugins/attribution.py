@@ -1,4 +1,8 @@
-"""Tell whose code an exception came out of, or a thread stands in, by the functions and files on the way."""
+"""Find the plugin that an exception came from, or whose code a stack is in.
+
+A frame belongs to a plugin if its code object is that of one of the plugin's hooks, else if its file lies in the
+plugin's home. Hooks come first: a plugin may use the code of another one, and is then itself at fault.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from reactorhost.plugins.wrappers import WrapperError
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
+    """A plugin's hook; `bound_to` is the object that the hook is a method of, or None."""
+
     plugin: LoadedPlugin
     hook: str
     bound_to: object
@@ -26,7 +32,7 @@ _Owners = tuple[_Owner, ...]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where in a plugin's code a stack stands; `hook` is None where no hook is on it."""
+    """A position in a plugin's code; `hook` is None if no hook is on the stack."""
 
     plugin: str
     hook: str | None
@@ -35,60 +41,58 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Several plugins and the code of their hooks; a hook's owner comes with the object that the hook is bound to."""
+    """Several plugins, and for each code object of a hook the hooks that it belongs to."""
 
     plugins: Sequence[LoadedPlugin]
     owners: Mapping[types.CodeType, _Owners]
 
-    def plugin(self, error: BaseException) -> LoadedPlugin | None:
+    def plugin_of(self, error: BaseException) -> LoadedPlugin | None:
         """Return the plugin of the innermost hook on the traceback, else of the innermost file, else the only one."""
+        # The host raises this error, so no frame of the wrapper is on the traceback.
         if isinstance(error, WrapperError) and error.code in self.owners:
             return self.owners[error.code][0].plugin
         of_hook = of_file = None
         for frame, _ in traceback.walk_tb(error.__traceback__):
             owner = self._owner_of_hook(frame)
             of_hook = owner.plugin if owner else of_hook
-            of_file = self._owner_of_file(frame.f_code.co_filename) or of_file
-        return of_hook or of_file or (self.plugins[0] if len(self.plugins) == 1 else None)
+            of_file = self._owner_of_file(frame) or of_file
+        return of_hook or of_file or self._only_plugin()
 
-    def name(self, error: BaseException) -> str:
-        """Return the name of that plugin, or `?`."""
-        plugin = self.plugin(error)
-        return plugin.name if plugin else "?"
+    def locate(self, innermost: types.FrameType, callers: Mapping[types.CodeType, str]) -> Standing | None:
+        """Return where in a plugin's code a stack is, or None if it is in no plugin's code.
 
-    def standing(self, innermost: types.FrameType, callers: Mapping[types.CodeType, str]) -> Standing | None:
-        """Return where in a plugin's code a stack stands, or None when it stands in none.
-
-        `callers` names the functions of the host that call plugins back, with what stands for the hook then.
+        `callers` maps functions of the host that call plugins back (timers, thread tasks) to the name that is
+        reported instead of a hook.
         """
         frames = [innermost]
         while (owner := self._owner_of_hook(frames[-1])) is None and (back := frames[-1].f_back) is not None:
             frames.append(back)
         hook = owner.hook if owner else next(filter(None, (callers.get(each.f_code) for each in frames)), None)
-        plugin = owner.plugin if owner else next(filter(None, map(self._owner_of_frame, frames)), None)
+        plugin = owner.plugin if owner else next(filter(None, map(self._owner_of_file, frames)), None)
         if plugin is None and hook is None:
             return None
-        name = plugin.name if plugin else self.plugins[0].name if len(self.plugins) == 1 else "?"
-        return Standing(name, hook, _place(frames, plugin))
-
-    def _owner_of_frame(self, frame: types.FrameType) -> LoadedPlugin | None:
-        return self._owner_of_file(frame.f_code.co_filename)
+        named = plugin or self._only_plugin()
+        return Standing(named.name if named else "?", hook, _place(frames, plugin))
 
     def _owner_of_hook(self, frame: types.FrameType) -> _Owner | None:
         code = frame.f_code
         owners = self.owners.get(code, ())
         if len(owners) < 2:
             return owners[0] if owners else None
-        # Two plugins that are instances of one class share their code; what it was called on tells them apart.
+        # Instances of one class share their code; the frame's first argument says which instance was called.
         called_on = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
         return next((owner for owner in owners if owner.bound_to is called_on), owners[0])
 
-    def _owner_of_file(self, file: str) -> LoadedPlugin | None:
+    def _owner_of_file(self, frame: types.FrameType) -> LoadedPlugin | None:
+        file = frame.f_code.co_filename
         return next((plugin for plugin in self.plugins if plugin.home and lies_in(plugin.home, file)), None)
+
+    def _only_plugin(self) -> LoadedPlugin | None:
+        return self.plugins[0] if len(self.plugins) == 1 else None
 
 
 def _place(frames: Sequence[types.FrameType], plugin: LoadedPlugin | None) -> str:
-    """Return `FILE:LINE` of the innermost frame in the plugin's home, else of the innermost that is not the host's."""
+    """Return `FILE:LINE` of the innermost frame in the plugin's home, else of the innermost outside the host."""
     others = [each for each in frames if not leads_to_plugins(each.f_code.co_filename)]
     home = plugin.home if plugin else None
     at_home = [each for each in others if home and lies_in(home, each.f_code.co_filename)]
@@ -96,12 +100,13 @@ def _place(frames: Sequence[types.FrameType], plugin: LoadedPlugin | None) -> st
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def blame_among(registry: Registry) -> Attribution:
-    """Return what tells the plugins of a registry apart."""
+def attribution_of(registry: Registry) -> Attribution:
+    """Return the attribution for the plugins of a registry."""
     owners: dict[types.CodeType, _Owners] = {}
     for found in registry.all_implementations():
         function = found.hook.function
         bound_to = function.__self__ if isinstance(function, types.MethodType) else None
+        # A decorated hook has two code objects: its decorator's, and its own below it.
         for layer in {function, inspect.unwrap(function)}:
             code: types.CodeType = layer.__code__
             owners[code] = (*owners.get(code, ()), _Owner(found.plugin, found.hook.name, bound_to))

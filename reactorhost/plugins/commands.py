@@ -1,4 +1,4 @@
-"""Ask a plugin for its commands."""
+"""Add a plugin's commands to the command line."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Registry
 
-_MOST_CHARACTERS = 200
+_MAX_CHARACTERS = 200
 
 
 def add_to(group: click.Group, plugin: LoadedPlugin) -> None:
-    """Let a plugin add its commands to a group.
+    """Call a plugin's `commands` hook, which adds its commands to a group.
 
     Raises:
-        PluginError: its hook raised, or added something else than commands.
+        PluginError: the hook raised an exception, or added an object that is not a command.
     """
     registry = Registry([plugin])
     with loading(plugin.identity, "failed in commands", plugin.home):
@@ -26,14 +26,14 @@ def add_to(group: click.Group, plugin: LoadedPlugin) -> None:
     added: Iterable[object] = group.commands.values()
     for command in added:
         if not isinstance(command, click.Command):
-            what = f"plugin {plugin.identity}: commands added {command!r}"
-            raise PluginError(what, where=plugin.file, hint="add what @click.command() makes")
+            what = f"plugin {plugin.identity}: commands added {command!r}, which is not a command"
+            raise PluginError(what, where=plugin.file, hint="add functions decorated with @click.command()")
 
 
-def listed(group: click.Group) -> tuple[tuple[str, str], ...]:
-    """Return name and help of each command that is not hidden."""
+def visible_commands(group: click.Group) -> tuple[tuple[str, str], ...]:
+    """Return name and help of each command that is not hidden, sorted by name."""
     return tuple(
-        (name, command.get_short_help_str(_MOST_CHARACTERS))
+        (name, command.get_short_help_str(_MAX_CHARACTERS))
         for name, command in sorted(group.commands.items())
         if not command.hidden
     )

@@ -1,4 +1,4 @@
-"""Hold the version of this host against what a plugin's distribution asks for."""
+"""Check that this version of the host is one that a plugin's distribution requires."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ _PLAIN = re.compile(rf"\s*{PROJECT}\s*(?P<versions>[<>=!~][^;@()\[\]]*)", re.IGN
 
 
 def check_host(identity: PluginIdentity, host_version: str) -> None:
-    """Refuse a plugin that asks for another version of the host.
-
-    Raises:
-        PluginError: this version is outside the range.
-    """
+    """Raise a PluginError if the plugin's distribution requires another version of the host."""
     for requirement in _requirements(identity):
         wanted = _unmet(requirement, host_version)
         if wanted is not None:
-            what = f"plugin {identity} needs {PROJECT} {wanted}, and this is {host_version}"
-            hint = f"pip install '{PROJECT}{wanted}', or another version of {identity.distribution}"
+            what = f"plugin {identity} requires {PROJECT} {wanted}, but this is {host_version}"
+            hint = f"pip install '{PROJECT}{wanted}', or install another version of {identity.distribution}"
             raise PluginError(what, hint=hint)
 
 
@@ -42,7 +38,7 @@ def _unmet(requirement: str, host_version: str) -> str | None:
     plain = _PLAIN.fullmatch(requirement)
     if plain is not None:
         return _outside(plain["versions"], host_version)
-    # Extras, markers and addresses have a grammar, whose import is 5 ms of a start.
+    # Extras, markers and URLs need the whole grammar, whose import takes 5 ms.
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

@@ -1,6 +1,6 @@
-"""Check that a plugin keeps to the contract, more strictly than pluggy, and say what is wrong and where.
+"""Check a plugin against the hook specifications, more strictly than pluggy, and report the first violation.
 
-Nothing here runs the plugin's code: attributes are looked up statically, arguments are read off the code object.
+Nothing here runs the plugin's code: attributes are looked up statically, arguments are read from the code object.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def _arguments(function: types.FunctionType) -> tuple[str, ...]:
 HOOKS: Mapping[str, tuple[str, ...]] = {
     name: _arguments(spec) for name, spec in vars(hookspecs).items() if hasattr(spec, f"{PROJECT}_spec")
 }
-"""The hooks and the names of their arguments, in the order of the contract."""
+"""The hooks and the names of their arguments, in the order of `hookspecs`."""
 
 
 ASYNC_HOOKS = frozenset({"connect", "receive", "close", "drain", "worker_start", "worker_stop"})
-"""The hooks that may be coroutine functions: they are called from a worker's loop."""
+"""The hooks that may be coroutine functions, because they are called from a worker's event loop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hook:
-    """One hook function of a plugin, bound; `arguments` are the names of what it wants, in its own order."""
+    """One hook function of a plugin, bound; `arguments` are the names of its arguments, in its own order."""
 
     name: str
     function: Callable[..., Any]
@@ -47,12 +47,12 @@ class Hook:
 
     @property
     def wraps(self) -> bool:
-        """Tell whether it is a generator around the others."""
+        """Return whether it is a wrapper: a generator around the other implementations."""
         return self.options["wrapper"]
 
     @property
     def awaits(self) -> bool:
-        """Tell whether it is a coroutine function."""
+        """Return whether it is a coroutine function."""
         return inspect.iscoroutinefunction(self.function)
 
 
@@ -60,7 +60,7 @@ def scan(identity: PluginIdentity, plugin: object) -> tuple[Hook, ...]:
     """Return the hooks of a plugin, in the order in which pluggy would register them.
 
     Raises:
-        PluginError: the first thing that breaks the contract.
+        PluginError: a hook violates the specifications, or there is no hook.
     """
     hooks = tuple(_hooks(identity, plugin))
     if not hooks:
@@ -80,29 +80,30 @@ def _hooks(identity: PluginIdentity, plugin: object) -> Iterator[Hook]:
         options = _mark(static)
         if options is None:
             continue
-        if not isinstance(_unpacked(static), types.FunctionType) or _computes(static):
+        if not isinstance(_function_in(static), types.FunctionType) or _is_computed(static):
             kind = type(static).__name__
             hint = "mark a function or a method with @hookimpl"
-            raise PluginError(f"plugin {identity}: {attribute!r} is marked as a hook but is a {kind}", hint=hint)
+            raise PluginError(f"plugin {identity}: {attribute!r} is marked with @hookimpl but is a {kind}", hint=hint)
         name = options["specname"] or attribute
+        # pluggy's `optionalhook` is for hooks of later versions of the host: unknown ones are ignored.
         if name in HOOKS or not options["optionalhook"]:
             function = getattr(plugin, attribute)
             yield Hook(name, function, _Check(identity, name, function).arguments(options), options)
 
 
 def _mark(static: object) -> HookimplOpts | None:
-    for holder in (static, _unpacked(static)):
+    for holder in (static, _function_in(static)):
         options: HookimplOpts | None = inspect.getattr_static(holder, _MARK, None)
         if isinstance(options, dict):
             return options
     return None
 
 
-def _unpacked(static: object) -> object:
-    # By type() and not isinstance(): a lazy proxy in a module answers isinstance() by running code.
+def _function_in(static: object) -> object:
+    # By type() and not isinstance(): a lazy proxy in a module may run code to answer isinstance().
     kind = type(static)
     if issubclass(kind, staticmethod | classmethod | types.MethodType):
-        return static.__func__  # type: ignore[attr-defined]  # what the line above has made sure
+        return static.__func__  # type: ignore[attr-defined]  # the line above made sure
     if issubclass(kind, property):
         return static.fget  # type: ignore[attr-defined]
     if issubclass(kind, functools.cached_property | functools.partial):
@@ -110,31 +111,32 @@ def _unpacked(static: object) -> object:
     return static
 
 
-def _computes(static: object) -> bool:
+def _is_computed(static: object) -> bool:
     return issubclass(type(static), property | functools.cached_property | functools.partial)
 
 
 def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
-    unmarked = {name: _unpacked(inspect.getattr_static(plugin, name, None)) for name in HOOKS}
+    unmarked = {name: _function_in(inspect.getattr_static(plugin, name, None)) for name in HOOKS}
     functions = {name: found for name, found in unmarked.items() if isinstance(found, types.FunctionType)}
     if not functions:
         hint = f"mark a function with @hookimpl; the hooks are {', '.join(HOOKS)}"
         raise PluginError(f"plugin {identity} has no hook", where=getattr(plugin, "__file__", None), hint=hint)
     names = ", ".join(functions)
     where = source_of(next(iter(functions.values())))
-    raise PluginError(f"plugin {identity} has no hook: {names} not marked", where=where, hint="forgot @hookimpl?")
+    what = f"plugin {identity} has no hook: {names} {'is' if len(functions) == 1 else 'are'} not marked"
+    raise PluginError(what, where=where, hint="mark hooks with @hookimpl")
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """One marked function that is held against the contract."""
+    """Checks one marked function."""
 
     identity: PluginIdentity
     name: str
     function: Callable[..., Any]
 
     def arguments(self, options: HookimplOpts) -> tuple[str, ...]:
-        """Return the names of the arguments, or raise what is wrong."""
+        """Return the names of the arguments, or raise a PluginError for the first violation."""
         if self.name not in HOOKS:
             hint = did_you_mean(self.name, HOOKS) or f"the hooks are {', '.join(HOOKS)}"
             self._refuse(f"unknown hook {self.name!r}", hint)
@@ -150,17 +152,21 @@ class _Check:
     def _check_kind(self, options: HookimplOpts) -> None:
         function = self.function
         if inspect.iscoroutinefunction(function) and self.name not in ASYNC_HOOKS:
-            self._refuse(f"hook {self.name!r} is async, and is called outside of any loop", "write a plain function")
+            self._refuse(
+                f"hook {self.name!r} is async, but is called outside of the event loop", "write a plain function"
+            )
         if inspect.isasyncgenfunction(function) or (options["wrapper"] and inspect.iscoroutinefunction(function)):
-            hint = "a wrapper is a plain generator; what it wraps may be async"
-            self._refuse(f"hook {self.name!r} is an async generator or wrapper", hint)
+            hint = "write a plain generator; the hooks that it wraps may be async"
+            self._refuse(f"hook {self.name!r} is an async generator or an async wrapper", hint)
         if options["hookwrapper"]:
-            self._refuse(f"hook {self.name!r} is a hookwrapper of the old style", "use wrapper=True")
+            self._refuse(f"hook {self.name!r} is an old-style hookwrapper", "use wrapper=True")
         yields = inspect.isgeneratorfunction(function)
         if options["wrapper"] and not yields:
-            self._refuse(f"hook {self.name!r} has wrapper=True but does not yield", "yield once, where the others run")
+            self._refuse(
+                f"hook {self.name!r} has wrapper=True but does not yield", "yield once, where the wrapped hooks run"
+            )
         if options["wrapper"] and self.name == "stats":
-            self._refuse(f"hook {self.name!r} cannot be a wrapper", "return the plugin's own numbers")
+            self._refuse(f"hook {self.name!r} cannot be a wrapper", "return the metrics of the plugin itself")
         if yields and not options["wrapper"]:
             self._refuse(f"hook {self.name!r} yields, so calling it does nothing", "use wrapper=True, or do not yield")
 
@@ -169,14 +175,14 @@ class _Check:
         function = function.__func__ if isinstance(function, types.MethodType) else function
         assert isinstance(function, types.FunctionType)
         code = function.__code__
-        hint = f"take some of the arguments ({', '.join(HOOKS[self.name])}), each without a default"
+        hint = f"use any of the arguments {', '.join(HOOKS[self.name])}, each without a default"
         if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
             self._refuse(f"hook {self.name!r} has star arguments", hint)
         if code.co_kwonlyargcount:
             self._refuse(f"hook {self.name!r} has keyword-only arguments", hint)
         names = _arguments(function)
         if function.__defaults__:
-            self._refuse(f"hook {self.name!r} has a default for {names[-len(function.__defaults__)]!r}", hint)
+            self._refuse(f"hook {self.name!r} has a default value for {names[-len(function.__defaults__)]!r}", hint)
         return names[1:] if isinstance(self.function, types.MethodType) else names
 
     def _refuse(self, what: str, hint: str) -> NoReturn:

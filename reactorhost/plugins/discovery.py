@@ -1,7 +1,7 @@
-"""Find plugins by their names, from metadata alone: no plugin is imported here.
+"""Find plugins by name without importing them: only the metadata of distributions is read.
 
-A plugin is named in one of three ways: `echo` is an entry point that a distribution declares in the group
-`reactorhost`, `module:object` is anything that can be imported, and what ends in `.py` is the path of a file.
+A plugin is named in one of three ways: `echo` is an entry point of a distribution in the group `reactorhost`,
+`module:object` is any importable object, and a name that ends in `.py` is the path of a file.
 """
 
 from __future__ import annotations
@@ -12,34 +12,37 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reactorhost.api.hookspecs import PROJECT
+from reactorhost.config.plugin_names import name_of, names_a_file
 from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.plugins.identity import PluginIdentity
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
+__all__ = ["find", "installed", "name_of", "names_a_file", "split_target"]
+
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _TARGET = re.compile(rf"\s*(?P<module>{_DOTTED})\s*(?::\s*(?P<object>{_DOTTED})\s*)?(?:\[.*\]\s*)?")
 
-# What reading the files of a damaged distribution was seen to raise; it differs between Python versions.
-_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError)
+# The exceptions that damaged metadata was seen to raise; they differ between versions of Python.
+_METADATA_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError)
 
 
 def installed() -> list[PluginIdentity]:
-    """Return every installed plugin, by name; two of one name are both there."""
-    return sorted(_claims(), key=lambda identity: (identity.name, identity.distribution or ""))
+    """Return every installed plugin, sorted by name; two with the same name are both included."""
+    return sorted(_entry_points(), key=lambda identity: (identity.name, identity.distribution or ""))
 
 
 def find(named: str) -> PluginIdentity:
     """Return the plugin that the operator named.
 
     Raises:
-        PluginError: nothing has this name, or several distributions claim it.
+        PluginError: there is no plugin of this name, or several distributions have one.
     """
     if names_a_file(named):
         return _of_file(named)
     if "/" in named and "://" not in named:
-        raise PluginError(f"{named!r} is no plugin", hint="a plugin in a file is named by a path that ends in .py")
+        raise PluginError(f"{named!r} is not a plugin", hint="to name a file, use a path that ends in .py")
     if ":" in named:
         return _of_object(named)
     known = installed()
@@ -48,36 +51,26 @@ def find(named: str) -> PluginIdentity:
         raise PluginError(f"no plugin named {named!r} is installed", hint=_suggestion(named, known))
     if len(claims) > 1:
         claimants = " and ".join(f"{claim.distribution} {claim.version}" for claim in claims)
-        raise PluginError(f"{claimants} both claim the plugin name {named!r}", hint="uninstall one of them")
+        raise PluginError(f"{claimants} both have a plugin named {named!r}", hint="uninstall one of them")
     return claims[0]
 
 
-def name_of(named: str) -> str:
-    """Return the name that a plugin has in `[plugin.NAME]` and in the log: the stem of a file, else as it was named."""
-    return os.path.basename(named).removesuffix(".py") if names_a_file(named) else named
-
-
-def names_a_file(named: str) -> bool:
-    """Tell whether a plugin is named by the path of a file."""
-    return named.endswith(".py") and ("/" in named or ":" not in named)
-
-
 def split_target(target: str) -> tuple[str, str]:
-    """Return module and object (empty for the module itself) of `module:object`.
+    """Split `module:object`; the object is empty for the module itself.
 
     Raises:
-        ValueError: it is not of that form.
+        ValueError: the text does not have that form.
     """
     match = _TARGET.fullmatch(target)
     if match is None:
-        raise ValueError(f"{target!r} is not of the form module:object")
+        raise ValueError(f"{target!r} does not have the form module:object")
     return match["module"], match["object"] or ""
 
 
 def _of_file(named: str) -> PluginIdentity:
     path = os.path.abspath(named)
     if not os.path.isfile(path):
-        raise PluginError(f"there is no plugin file {path}", hint="a name that ends in .py is a path")
+        raise PluginError(f"there is no plugin file {path}", hint="check the path of the file")
     return PluginIdentity(name_of(named), None, None, path)
 
 
@@ -87,7 +80,7 @@ def _of_object(named: str) -> PluginIdentity:
     except ValueError:
         name = ""
     if not name:
-        raise PluginError(f"{named!r} does not name a plugin", hint="write module:object, as in myapp.plugins:chat")
+        raise PluginError(f"{named!r} is not a plugin", hint="write module:object, for example myapp.plugins:chat")
     return PluginIdentity(named, None, None, named)
 
 
@@ -99,13 +92,13 @@ def _suggestion(named: str, known: list[PluginIdentity]) -> str:
     return "; ".join(filter(None, (near, listed, install if near is None else None))) or "no plugin is installed"
 
 
-def _claims() -> Iterator[PluginIdentity]:
-    from importlib import metadata  # 35 ms, which --help does not pay
+def _entry_points() -> Iterator[PluginIdentity]:
+    from importlib import metadata  # takes 35 ms, which --help must not cost
 
     seen = set()
     for distribution in metadata.distributions():
-        claims = list(_claims_of(distribution))
-        # An earlier entry of sys.path hides a distribution of the same name in a later one, as it does for imports.
+        claims = list(_entry_points_of(distribution))
+        # As with imports, a distribution hides those of the same name in later entries of sys.path.
         name = re.sub(r"[-_.]+", "-", claims[0].distribution or "").lower() if claims else ""
         if name and name in seen:
             continue
@@ -113,13 +106,13 @@ def _claims() -> Iterator[PluginIdentity]:
         yield from claims
 
 
-def _claims_of(distribution: Distribution) -> Iterator[PluginIdentity]:
+def _entry_points_of(distribution: Distribution) -> Iterator[PluginIdentity]:
     try:
-        # Most have nothing for us, and to read a text costs a third of taking it apart.
+        # Most distributions have no plugin; reading the file costs a third of parsing it.
         if PROJECT not in (distribution.read_text("entry_points.txt") or ""):
             return
         points = {(point.name, point.value) for point in distribution.entry_points if point.group == PROJECT}
-    except _DAMAGED:
+    except _METADATA_ERRORS:
         return
     if not points:
         return
@@ -131,8 +124,8 @@ def _claims_of(distribution: Distribution) -> Iterator[PluginIdentity]:
 def _name_and_version(distribution: Distribution) -> tuple[str | None, str | None]:
     try:
         fields = distribution.metadata
-        # By the version of Python, a key that is missing gives None, a warning or an error.
+        # Depending on the version of Python, indexing a missing key returns None, warns or raises.
         present = {key: fields[key] for key in ("Name", "Version") if key in fields}
-    except _DAMAGED:
+    except _METADATA_ERRORS:
         return None, None
     return present.get("Name"), present.get("Version")

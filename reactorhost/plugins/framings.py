@@ -1,4 +1,4 @@
-"""Which framing a service's connections begin with: the operator's, else what a plugin's `framing` hook says."""
+"""Choose the framing that connections of a service start with: the operator's, else that of a `framing` hook."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ from reactorhost.plugins.registry import Registry
 NewFraming = Callable[[], Framing]
 
 
-def written(service: str, framing: str | Mapping[str, object], where: str | None) -> NewFraming:
-    """Return what makes the framing that the operator wrote for a service.
+def from_config(service: str, framing: str | Mapping[str, object], where: str | None) -> NewFraming:
+    """Return a factory for the framing that the configuration of a service names.
 
     Raises:
-        ConfigError: there is no such framing, or it cannot be with these values.
+        ConfigError: there is no such framing, or a parameter is invalid.
     """
     try:
-        return maker(framing_named(framing))
+        return factory(framing_named(framing))
     except ValueError as error:
         raise ConfigError([Problem(f"service {service!r}: {error}", where)]) from None
 
 
-def of_plugins(service: str, plugins: Sequence[LoadedPlugin]) -> NewFraming | None:
-    """Return what makes the framing of the first plugin that says one, None if none does.
+def from_plugins(service: str, plugins: Sequence[LoadedPlugin]) -> NewFraming | None:
+    """Return a factory for the framing of the first plugin whose hook returns one, or None if none does.
 
     Raises:
-        PluginError: the hook raised, or returned something else.
+        PluginError: the hook raised an exception, or returned an object that is not a framing.
     """
     for found in Registry(plugins).implementations("framing"):
         plugin = found.plugin
         with loading(plugin.identity, "failed in framing", plugin.home):
-            said = found.call(service)
-        if said is not None:
+            returned = found.call(service)
+        if returned is not None:
             try:
-                return maker(said)
+                return factory(returned)
             except TypeError as error:
-                hint = "return Lines(), another framing, or a callable that makes one"
+                hint = "return Lines(), another framing, or a callable that returns one"
                 where = source_of(found.hook.function)
                 raise PluginError(f"plugin {plugin.identity}: framing: {error}", where=where, hint=hint) from None
     return None
 
 
-def maker(framing: Any) -> NewFraming:
-    """Return what makes a framing for each connection, out of a pattern or of what makes them.
+def factory(framing: Any) -> NewFraming:
+    """Return a factory of framings for connections, from a framing to copy or a callable that returns framings.
 
     Raises:
         TypeError: it is neither.
     """
-    if isinstance(framing, type) or (callable(framing) and not _feeds(framing)):
-        framing_made: Framing = framing()
-        if not _feeds(framing_made):
-            raise TypeError(f"{framing_made!r} has no method feed(data)")
-        make: NewFraming = framing
-        return make
-    if not _feeds(framing):
+    if isinstance(framing, type) or (callable(framing) and not _has_feed(framing)):
+        first: Framing = framing()
+        if not _has_feed(first):
+            raise TypeError(f"{first!r} has no method feed(data)")
+        new_framing: NewFraming = framing
+        return new_framing
+    if not _has_feed(framing):
         raise TypeError(f"{framing!r} has no method feed(data)")
     fresh: NewFraming | None = getattr(framing, "fresh", None)
     return fresh if fresh is not None else lambda: copy.deepcopy(framing)
 
 
-def _feeds(framing: Any) -> bool:
+def _has_feed(framing: Any) -> bool:
     return callable(getattr(framing, "feed", None))

@@ -1,7 +1,8 @@
-"""The line between the host and a plugin's code: what is raised beyond it ends here.
+"""The boundary between the host and a plugin's code: no exception of a plugin crosses it unhandled.
 
-Only this file, the transport (around `receive`, on the hot path) and the timers catch whatever a plugin raises.
-`sys.exit()` counts as an error of the plugin.
+Every broad `except` around plugin code is here, in the calls made from this guard, or where the hot path has its own:
+in the transports (around `receive`), the timers and the thread pool. `sys.exit()` in a plugin counts as an error of
+the plugin.
 """
 
 from __future__ import annotations
@@ -15,54 +16,56 @@ from reactorhost.plugins import tracebacks, wrappers
 from reactorhost.plugins.identity import PluginIdentity
 
 OnError = Callable[[str, str, Any, Exception], object]
-"""Called with the plugin's name, the hook, the hook's first argument, and what was raised."""
+"""Called with the plugin's name, the hook's name, the hook's first argument, and the exception."""
 
 
 class ExitCalledError(Exception):
-    """A plugin wanted to end the process, by `sys.exit()` or an interrupt, which is not its business."""
+    """A plugin tried to end the process, by `sys.exit()` or another exception that is not an `Exception`."""
 
 
 def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnError) -> Callable[..., Any]:
-    """Return a callable that hands what `function` raises to `on_error`, with its first argument, and returns None."""
+    """Return a callable that calls `function`; an exception goes to `on_error`, and the result is then None."""
 
     def call(subject: Any, *rest: Any) -> Any:
         try:
             return function(subject, *rest)
-        except BaseException as raised:  # noqa: BLE001 - the one place for it; an interrupt is the plugin's own too
+        except BaseException as raised:  # noqa: BLE001 - plugin code; a worker's signal handlers never raise
             on_error(plugin, hook, subject, as_error(raised))
             return None
 
     return call
 
 
-def guarded_ends(
+def guarded_halves(
     plugin: str, hook: str, wrapper: Callable[..., Any], on_error: OnError
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return the two halves of a wrapper, each guarded.
 
-    The first runs it up to its yield and returns the generator, or None when that failed. The second is called with
-    the hook's first argument, the generator and the result, and returns a tuple of the wrapper's own, or None.
+    The first runs the wrapper up to its yield and returns the generator, or None if that failed. The second is called
+    with the hook's first argument, the generator and the result of the wrapped hooks; it returns the wrapper's result
+    as a tuple of one, or None if that failed.
     """
 
-    def started(*arguments: Any) -> wrappers.Wrapper:
+    def start(*arguments: Any) -> wrappers.Wrapper:
         return wrappers.start(wrapper, *arguments)
 
-    def finished(_subject: Any, generator: wrappers.Wrapper, result: Any) -> tuple[Any]:
+    def finish(_subject: Any, generator: wrappers.Wrapper, result: Any) -> tuple[Any]:
         return (wrappers.finish(generator, result),)
 
-    return guarded(plugin, hook, started, on_error), guarded(plugin, hook, finished, on_error)
+    return guarded(plugin, hook, start, on_error), guarded(plugin, hook, finish, on_error)
 
 
 @contextmanager
 def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator[None]:
-    """Run a plugin's code while it is loaded; `failed` says what has failed, as `failed to import`.
+    """Run a plugin's code while it is loaded; `failed` says what failed, for example `failed to import`.
 
     Raises:
-        PluginError: the code raised something.
+        PluginError: the code raised an exception.
     """
     try:
         yield
-    except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - and the other
+    # No KeyboardInterrupt: a command that loads a plugin can be interrupted.
+    except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - plugin code
         error = as_error(raised)
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
@@ -73,7 +76,7 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
 
 
 def as_error(raised: BaseException) -> Exception:
-    """Return what a plugin raised as an error of its own, also where it would end the process."""
+    """Return what a plugin raised, replaced by an `ExitCalledError` if it would end the process."""
     if isinstance(raised, Exception):
         return raised
     what = f"called sys.exit({raised.code!r})" if isinstance(raised, SystemExit) else f"raised {type(raised).__name__}"

@@ -1,6 +1,6 @@
-"""Handlers: the objects that a plugin gives its connections to other hosts, held against the contract of hooks.
+"""Check handlers: the objects with which plugins handle their own connections to other hosts.
 
-A handler needs no marks: what it has of the methods below is called as the hook of that name is.
+A handler's methods need no `@hookimpl`: those that have the name of a hook below are called like that hook.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reactorhost.errors import did_you_mean
 from reactorhost.framing import Framing
 from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve_one
 from reactorhost.plugins.contract import HOOKS, Hook
-from reactorhost.plugins.framings import maker
+from reactorhost.plugins.framings import factory
 from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.plugins.registry import Implementation, adapted
@@ -36,9 +36,9 @@ _UNMARKED = HookimplOpts(
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """What was found of a handler.
+    """The methods of a handler.
 
-    `awaits` says whether a method of the connection is a coroutine function, `failed_awaits` the same of `failed`.
+    `awaits` says whether a method of the connection is a coroutine function, `failed_awaits` whether `failed` is one.
     """
 
     plugin: LoadedPlugin
@@ -49,27 +49,27 @@ class Handler:
     failed_awaits: bool
 
     def new_framing(self, service: str) -> Framing | None:
-        """Return a framing for a connection.
+        """Return a framing for a new connection, or None if the handler has none.
 
         Raises:
-            TypeError: `framing` returned something else.
+            TypeError: `framing` returned an object that is not a framing.
         """
-        said = None if self.framing is None else self.framing(service)
-        return None if said is None else maker(said)()
+        returned = None if self.framing is None else self.framing(service)
+        return None if returned is None else factory(returned)()
 
     def chain(self, on_error: OnError, around: Around = as_it_is) -> Chain:
-        """Return the handler's methods as a service's chain."""
+        """Return the handler's methods as a chain."""
         return resolve_one(self.plugin, self.implementations, on_error, around)
 
 
 def check(plugin: str, handler: object) -> Handler:
-    """Find the methods of a handler, which belongs to the plugin of this name.
+    """Find and check the methods of a handler that belongs to the plugin of this name.
 
     Raises:
-        TypeError: it has none, or one that cannot be called as its hook is.
+        TypeError: it has no methods, or one that cannot be called like its hook.
     """
     if isinstance(handler, type):
-        raise TypeError(f"the handler is the class {handler.__name__}: give an instance of it")
+        raise TypeError(f"the handler is the class {handler.__name__}: pass an instance of it")
     loaded = LoadedPlugin(PluginIdentity(plugin, None, None, plugin), handler, (), None)
     found: dict[str, Implementation] = {}
     for name in METHODS:
@@ -81,7 +81,7 @@ def check(plugin: str, handler: object) -> Handler:
         raise TypeError(f"the handler {handler!r} has none of the methods {', '.join(METHODS)}")
     framing, failed = found.pop("framing", None), found.pop("failed", None)
     if framing is not None and framing.hook.awaits:
-        raise TypeError(f"{_named(handler, 'framing')} is async, and its answer is needed at once")
+        raise TypeError(f"{_named(handler, 'framing')} is async, but its result is needed immediately")
     return Handler(
         loaded,
         found,
@@ -99,10 +99,10 @@ def _arguments(handler: object, name: str, function: Callable[..., Any]) -> tupl
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:
-        raise TypeError(f"{_named(handler, name)} does not tell the names of its arguments") from None
+        raise TypeError(f"{_named(handler, name)} has no signature, so its arguments are unknown") from None
     for each in parameters:
         if each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) or each.default is not each.empty:
-            raise TypeError(f"{_named(handler, name)} takes {each}: only plain arguments without a default are given")
+            raise TypeError(f"{_named(handler, name)} has the argument {each}: use plain arguments without a default")
         if each.name not in known:
             hint = did_you_mean(each.name, known) or f"they are {', '.join(known)}"
             raise TypeError(f"{_named(handler, name)} has an unknown argument {each.name!r}; {hint}")

@@ -1,4 +1,4 @@
-"""What is known of a plugin: its name before it is loaded, and its hooks after."""
+"""What is known about a plugin: its name before it is loaded, its hooks and options after."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from reactorhost.api.option import Option
 
 @dataclass(frozen=True, slots=True)
 class PluginIdentity:
-    """A plugin by name, and where its code is to be found.
+    """The name of a plugin, and where its code is.
 
     `target` is the value of the entry point (`module` or `module:object`), or the absolute path of a file.
-    `distribution` and `version` are None unless the plugin was installed.
+    `distribution` and `version` are None unless the plugin is installed as a distribution.
     """
 
     name: str
@@ -28,10 +28,10 @@ class PluginIdentity:
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlugin:
-    """A plugin that was imported and keeps to the contract.
+    """A plugin that was imported and checked.
 
-    `object` is what pluggy registers, `hooks` are the names of the hooks it implements, `file` is its module's file.
-    `home` is the folder or file that all its code lives in, `awaits` says whether any of its hooks is async.
+    `object` is the module or instance with the hooks, `hooks` are the names of those it implements, `file` is the file
+    of its module. `home` is the folder or file that contains all its code, `awaits` says whether any hook is async.
     """
 
     identity: PluginIdentity
@@ -44,16 +44,16 @@ class LoadedPlugin:
 
     @property
     def name(self) -> str:
-        """Return the name under which the operator knows it."""
+        """Return the name that the operator uses."""
         return self.identity.name
 
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """What trying to load a plugin showed.
+    """The result of loading a plugin in a process of its own.
 
-    `error` holds what, where and hint when it cannot be used, and `status` the exit status that this means.
-    `description` and `commands` (name and help) are there only when they were asked for.
+    If it failed, `error` has the lines of the error (what, where, hint) and `status` its exit status. `description`
+    and `commands` (name and help) are set by `inspection.describe` only.
     """
 
     identity: PluginIdentity

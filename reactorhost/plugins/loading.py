@@ -1,4 +1,4 @@
-"""Import a plugin that the operator named, and check it before anything of it is called."""
+"""Import a plugin by name, and check it before any of its hooks is called."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from reactorhost.plugins.options import declared
 
 
 def load(named: str, host_version: str) -> LoadedPlugin:
-    """Import a plugin and hold it against the contract.
+    """Import a plugin and check its hooks.
 
     Raises:
-        PluginError: it is not there, cannot be imported, breaks the contract, or wants another version of the host.
+        PluginError: it does not exist, cannot be imported, has invalid hooks, or requires another version of the host.
     """
     identity = find(named)
     check_host(identity, host_version)
@@ -38,10 +38,10 @@ def load(named: str, host_version: str) -> LoadedPlugin:
 
 
 def load_object(plugin: object, name: str) -> LoadedPlugin:
-    """Hold a module, an object or a class that was imported already against the contract.
+    """Check the hooks of a module, an object or a class that is imported already.
 
     Raises:
-        PluginError: it breaks the contract.
+        PluginError: the hooks are invalid.
     """
     module = plugin if isinstance(plugin, types.ModuleType) else sys.modules.get(getattr(plugin, "__module__", ""))
     home = getattr(module, "__file__", None)
@@ -49,20 +49,20 @@ def load_object(plugin: object, name: str) -> LoadedPlugin:
 
 
 def _make_importable(named: str) -> None:
-    """Let a one-off import what lies beside it: `module:object` from the working directory, a file from its folder."""
+    """Put the working directory (`module:object`) or the folder of a plugin file on `sys.path`."""
     if names_a_file(named):
         folder = os.path.dirname(os.path.abspath(named))
     elif ":" in named:
         folder = os.getcwd()
     else:
         return
-    # Last, so that nothing there hides what is installed; and not where Python was told to be safe from it.
+    # At the end, so that nothing there hides an installed module; not at all if Python runs with -P.
     if folder not in sys.path and not sys.flags.safe_path:
         sys.path.append(folder)
 
 
 def _load_module(identity: PluginIdentity) -> LoadedPlugin:
-    with loading(identity, "has an entry point that is wrong", None):
+    with loading(identity, "has an invalid entry point", None):
         module_name, attributes = split_target(identity.target)
     with loading(identity, "failed to import", None):
         home = _home(module_name)
@@ -76,7 +76,7 @@ def _load_module(identity: PluginIdentity) -> LoadedPlugin:
 
 def _checked(identity: PluginIdentity, plugin: object, *, home: str | None, file: str | None = None) -> LoadedPlugin:
     if isinstance(plugin, type):
-        with loading(identity, f"could not make a {plugin.__name__}", home):
+        with loading(identity, f"failed to create a {plugin.__name__}", home):
             plugin = plugin()
     scanned = scan(identity, plugin)
     found = {hook.name for hook in scanned}
@@ -87,7 +87,7 @@ def _checked(identity: PluginIdentity, plugin: object, *, home: str | None, file
 
 
 def _attribute(identity: PluginIdentity, holder: object, name: str, home: str | None) -> object:
-    with loading(identity, f"failed to give {name!r}", home):
+    with loading(identity, f"failed to return {name!r}", home):
         found = getattr(holder, name, _attribute)
     if found is _attribute:
         what = f"plugin {identity}: there is no {name!r} in {identity.target.partition(':')[0]}"
@@ -96,7 +96,7 @@ def _attribute(identity: PluginIdentity, holder: object, name: str, home: str | 
 
 
 def _home(module_name: str) -> str | None:
-    """Return the folder or file that the code of a module and its neighbours lies in, without importing it."""
+    """Return the folder of a module's top-level package, or the file of a single module, without importing it."""
     spec = importlib.util.find_spec(module_name.partition(".")[0])
     if spec is None:
         return None
@@ -106,13 +106,13 @@ def _home(module_name: str) -> str | None:
 
 
 class _FreshLoader(SourceFileLoader):
-    """Compile a file as it is now; a cached .pyc goes by the second, and two reloads may come in one."""
+    """Compiles a file's current content: a cached .pyc has a resolution of a second, and reloads can be faster."""
 
     def get_code(self, fullname: str) -> types.CodeType:
         source = self.get_data(self.path)
         code: types.CodeType = self.source_to_code(source, self.path)
-        # Without a modification time an entry is never read again: a traceback shows the lines that run, also when
-        # the file has changed since.
+        # linecache never reads an entry without a modification time again, so tracebacks show the lines that were
+        # loaded even if the file has changed since.
         lines = importlib.util.decode_source(source).splitlines(keepends=True)
         linecache.cache[self.path] = (len(source), None, lines, self.path)
         return code
@@ -120,7 +120,7 @@ class _FreshLoader(SourceFileLoader):
 
 def _import_file(identity: PluginIdentity) -> types.ModuleType:
     path = identity.target
-    # Two files of one name differ by their path, and none can hide an importable module.
+    # The path makes the name unique, and the prefix keeps it from hiding an importable module.
     name = f"reactorhost_file_{zlib.crc32(os.fsencode(path)):08x}_{identity.name.replace('.', '_')}"
     loader = _FreshLoader(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)

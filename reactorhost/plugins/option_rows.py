@@ -1,4 +1,4 @@
-"""The options of plugins as rows of text, for `config show`, without what is secret."""
+"""Return the options of plugins as rows of text, for `config show`, without secrets."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from reactorhost.api.option import Option
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
-from reactorhost.config.settings import Origin, Settings, Source
-from reactorhost.config.show import Row
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.setting_rows import SettingRow
+from reactorhost.config.settings import Layer, Origin, Settings
 
 _HIDDEN = "***"
 
 
-def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterator[Row]:
-    """Yield every key that was written, then every option that keeps its default.
+def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterator[SettingRow]:
+    """Yield every key that is set, then every option that has its default value.
 
-    `declared` holds the options by the name of the table. A value is shown only when its plugin declares it and does
-    not call it secret: a plugin that cannot be loaded says neither.
+    `declared` maps names of tables to the declared options. A value is shown only if its plugin declares the option,
+    and not as secret; so nothing is shown of a plugin that cannot be loaded.
     """
     for name in dict.fromkeys([*settings.plugin_tables, *declared]):
         table = settings.plugin_tables.get(name, {})
         options = {option.name: option for option in declared.get(name, ())}
         for key, value in table.items():
             place = f"plugin.{name}.{key}"
-            yield Row(place, _shown(value, options.get(key)), str(settings.origins[place]))
+            yield SettingRow(place, _shown(value, options.get(key)), str(settings.origins[place]))
         for option in options.values():
             if option.name not in table and not option.required:
-                yield Row(f"plugin.{name}.{option.name}", _default(option), str(Origin(Source.DEFAULT)))
+                yield SettingRow(f"plugin.{name}.{option.name}", _default(option), str(Origin(Layer.DEFAULT)))
 
 
 def _shown(value: object, option: Option | None) -> str:
@@ -35,7 +35,7 @@ def _shown(value: object, option: Option | None) -> str:
         return str(value)
     if option is None or option.secret:
         return _HIDDEN
-    return _written(value.text if isinstance(value, Text) else value)
+    return _written(value.text if isinstance(value, OptionText) else value)
 
 
 def _default(option: Option) -> str:
@@ -45,7 +45,7 @@ def _default(option: Option) -> str:
 
 
 def _written(value: object) -> str:
-    """Return a value of TOML as text, with dates as they are, and what would move a terminal escaped."""
+    """Return a TOML value as text; dates are unchanged, and control characters are escaped for the terminal."""
     if isinstance(value, str) and value.isprintable():
         return value
     return json.dumps(value, default=str, ensure_ascii=False)

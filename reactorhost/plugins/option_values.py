@@ -1,6 +1,6 @@
-"""Turn what an operator gave for one option into a value of the option's type.
+"""Convert the configured value of an option to the option's type.
 
-What comes from the environment, from a file, or for an option that is secret, stands in no error.
+No error contains a value that comes from the environment or a file, or the value of a secret option.
 """
 
 from __future__ import annotations
@@ -11,32 +11,24 @@ import stat
 from collections.abc import Callable, Mapping
 
 from reactorhost.api.option import Option
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
-from reactorhost.config.values import SWITCH
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.values import SWITCH, InvalidValueError
 from reactorhost.errors import did_you_mean
 
-_MOST_BYTES = 64 << 10
-_MOST_SHOWN = 200
+_MAX_BYTES = 64 << 10
+_MAX_SHOWN = 200
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*")
-
-
-class WrongValueError(ValueError):
-    """A value that an option does not take; its text follows the option's name in a sentence."""
-
-    def __init__(self, text: str, hint: str | None = None) -> None:
-        super().__init__(text)
-        self.hint = hint
 
 
 def read(option: Option, given: object) -> object:
     """Return the value of an option.
 
     Raises:
-        WrongValueError: it is not there, or is not what the option takes.
+        InvalidValueError: the variable or file has no value, or the value is not of the option's type.
     """
     shown = None
     match given:
-        case Text(text):
+        case OptionText(text):
             value, shown = _from_text(option, text), text
         case FromEnvironment(variable):
             value = _from_text(option, _of_environment(variable))
@@ -45,39 +37,39 @@ def read(option: Option, given: object) -> object:
         case _:
             value = given
     if option.accepts(value):
-        return _own(option, value)
-    raise _wrong(option, given, given if shown is None else shown)
+        return _copied(option, value)
+    raise _invalid(option, given, given if shown is None else shown)
 
 
 def default(option: Option) -> object:
-    """Return the default of an option, for a plugin to keep."""
-    return _own(option, option.default)
+    """Return the default of an option, as a copy if it is a list."""
+    return _copied(option, option.default)
 
 
-def _own(option: Option, value: object) -> object:
-    # A list is copied: the declared default, or the configuration, must not change when the plugin changes its own.
+def _copied(option: Option, value: object) -> object:
+    # A plugin may change a list that it gets; the declared default and the configuration must not change.
     if isinstance(value, list):
         return list(value)
     return float(value) if option.type is float and isinstance(value, int) else value
 
 
-def _wrong(option: Option, given: object, shown: object) -> WrongValueError:
+def _invalid(option: Option, given: object, shown: object) -> InvalidValueError:
     hint = option.help or None
     match given:
         case FromEnvironment(variable):
-            return WrongValueError(f"from the variable {variable} is not {option.kind}", hint)
+            return InvalidValueError(f"from the environment variable {variable} is not {option.kind}", hint)
         case FromFile(path):
-            return WrongValueError(f"from the file {path} is not {option.kind}", hint)
+            return InvalidValueError(f"from the file {path} is not {option.kind}", hint)
     if option.secret:
-        return WrongValueError(f"is not {option.kind}", hint)
+        return InvalidValueError(f"is not {option.kind}", hint)
     near = did_you_mean(shown, map(str, option.choices)) if isinstance(shown, str) else None
     written = repr(shown)
-    written = written if len(written) <= _MOST_SHOWN else f"{written[:_MOST_SHOWN]}..."
-    return WrongValueError(f"is {written}, which is not {option.kind}", near or hint)
+    written = written if len(written) <= _MAX_SHOWN else f"{written[:_MAX_SHOWN]}..."
+    return InvalidValueError(f"is {written}, which is not {option.kind}", near or hint)
 
 
 def _from_text(option: Option, text: str) -> object:
-    """Return the text as a value of the option's type, or as it is when it is none."""
+    """Return the text converted to the option's type, or unchanged if that is not possible."""
     try:
         return _READERS.get(option.type, str)(text)
     except ValueError:
@@ -108,23 +100,23 @@ def _of_environment(variable: str) -> str:
     text = os.environ.get(variable)
     if not text:
         state = "not set" if text is None else "empty"
-        hint = f"set {variable} where the host is started"
-        raise WrongValueError(f"is to come from the variable {variable}, which is {state}", hint)
+        hint = f"set {variable} in the environment of the host"
+        raise InvalidValueError(f"is read from the environment variable {variable}, which is {state}", hint)
     return text
 
 
 def _of_file(path: str) -> str:
-    """Return what a file holds, without the end of its last line."""
+    """Return the content of a file without a line end at its end."""
     try:
         content = _content(path)
     except OSError as error:
         raise _file_error(path, f"cannot be read: {error.strerror}") from None
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise _file_error(path, "is longer than 64 KiB")
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        # Without the cause, which holds the content.
+        # Without the cause: it contains the content of the file.
         raise _file_error(path, "is not UTF-8 text") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
@@ -133,16 +125,16 @@ def _of_file(path: str) -> str:
 
 
 def _content(path: str) -> bytes:
-    # A pipe with nobody at its other end would keep the worker from booting.
+    # Non-blocking: opening a FIFO without a writer would block the boot of the worker.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise _file_error(path, "is not a regular file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(_MOST_BYTES + 1)
+            return file.read(_MAX_BYTES + 1)
     finally:
         os.close(descriptor)
 
 
-def _file_error(path: str, state: str) -> WrongValueError:
-    return WrongValueError(f"is to come from the file {path}, which {state}")
+def _file_error(path: str, state: str) -> InvalidValueError:
+    return InvalidValueError(f"is read from the file {path}, which {state}")

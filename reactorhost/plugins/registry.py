@@ -1,4 +1,4 @@
-"""Bring the hooks of several plugins into pluggy's order."""
+"""Register plugins with pluggy, which decides the order of their hooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reactorhost.plugins.identity import LoadedPlugin
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Implementation:
-    """One hook function, the plugin it belongs to, and how it is called with all arguments of the hook in order."""
+    """One hook function, its plugin, and a callable that takes all arguments of the hook in order."""
 
     plugin: LoadedPlugin
     hook: Hook
@@ -24,11 +24,13 @@ class Implementation:
 
 
 class _Holder:
-    """The hooks of one plugin as pluggy takes them: equal to itself only, whatever `==` the plugin defines."""
+    """The object that is registered with pluggy for a plugin: pluggy compares plugins, and theirs may define `==`."""
 
     def __init__(self, plugin: LoadedPlugin) -> None:
         self.hooks: dict[str, Implementation] = {}
         for number, hook in enumerate(scan(plugin.identity, plugin.object)):
+            # Several functions of a plugin can implement one hook (`specname`), and pluggy registers in the order of
+            # dir(): the number keeps the order of `scan`.
             attribute = f"{hook.name}_{number:04}"
             setattr(self, attribute, hook.function)
             self.hooks[attribute] = Implementation(plugin, hook, adapted(hook, HOOKS[hook.name]))
@@ -42,20 +44,20 @@ class _Registry(pluggy.PluginManager):
 
 
 class Registry:
-    """Several plugins in order; the first one is called first."""
+    """The hooks of several plugins; the first plugin is called first."""
 
     def __init__(self, plugins: Sequence[LoadedPlugin]) -> None:
         """Register the plugins.
 
         Raises:
-            PluginError: one breaks the contract, or two have one name or are one thing under two names.
+            PluginError: a plugin's hooks are invalid, two have the same name, or two are the same object.
         """
-        _refuse_doubles(plugins)
+        _refuse_duplicates(plugins)
         self.plugins = tuple(plugins)
         self._manager = _Registry(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._implementations: dict[tuple[str, str, Callable[..., Any]], Implementation] = {}
-        # pluggy calls first what was registered last.
+        # pluggy calls the plugin that was registered last first.
         for plugin in reversed(plugins):
             holder = _Holder(plugin)
             self._manager.register(holder, plugin.name)
@@ -64,21 +66,21 @@ class Registry:
         self._manager.check_pending()
 
     def implementations(self, hook: str) -> list[Implementation]:
-        """Return all of one hook in the order of calls, wrappers first, outermost first."""
+        """Return the implementations of a hook in the order of calls: first the wrappers, the outermost first."""
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         ordered = reversed(caller.get_hookimpls())
         return [self._implementations[found.plugin_name, hook, found.function] for found in ordered]
 
     def all_implementations(self) -> list[Implementation]:
-        """Return those of every hook."""
+        """Return the implementations of all hooks."""
         return [found for hook in HOOKS for found in self.implementations(hook)]
 
     def call(self, hook: str, **arguments: object) -> Any:
-        """Call a cold hook through pluggy."""
+        """Call a hook through pluggy, for hooks that are not called often."""
         return getattr(self._manager.hook, hook)(**arguments)
 
 
-def _refuse_doubles(plugins: Sequence[LoadedPlugin]) -> None:
+def _refuse_duplicates(plugins: Sequence[LoadedPlugin]) -> None:
     names: dict[str, LoadedPlugin] = {}
     objects: dict[int, LoadedPlugin] = {}
     for plugin in plugins:
@@ -92,24 +94,25 @@ def _refuse_doubles(plugins: Sequence[LoadedPlugin]) -> None:
         names[plugin.name] = plugin
 
 
-def adapted(hook: Hook, given: tuple[str, ...]) -> Callable[..., Any]:
-    """Return the function itself if it takes all arguments in order, else the thinnest thing that picks them."""
-    if hook.arguments == given:
+def adapted(hook: Hook, arguments: tuple[str, ...]) -> Callable[..., Any]:
+    """Return the function itself if it takes all arguments in order, else a callable that passes those it takes."""
+    if hook.arguments == arguments:
         return hook.function
-    picked = _picked(hook, given)
+    selecting = _selecting(hook, arguments)
     if not hook.awaits:
-        return picked
+        return selecting
 
-    async def awaited(*arguments: Any) -> Any:
-        return await picked(*arguments)
+    async def selecting_async(*given: Any) -> Any:
+        return await selecting(*given)
 
-    return awaited
+    return selecting_async
 
 
-def _picked(hook: Hook, given: tuple[str, ...]) -> Callable[..., Any]:
+def _selecting(hook: Hook, arguments: tuple[str, ...]) -> Callable[..., Any]:
     wanted, function = hook.arguments, hook.function
-    places = tuple(given.index(name) for name in wanted)
-    match len(given), places:
+    indexes = tuple(arguments.index(name) for name in wanted)
+    # Lambdas and not one general function: each call of a hook goes through this.
+    match len(arguments), indexes:
         case 1, ():
             return lambda first: function()
         case 2, ():
@@ -120,4 +123,4 @@ def _picked(hook: Hook, given: tuple[str, ...]) -> Callable[..., Any]:
             return lambda first, second: function(second)
         case 2, (1, 0):
             return lambda first, second: function(second, first)
-    raise AssertionError(f"no way to call {hook.name}{wanted}")
+    raise AssertionError(f"cannot call {hook.name}{wanted}")

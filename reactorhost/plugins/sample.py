@@ -1,4 +1,4 @@
-"""Write a plugin's `[plugin.NAME]` table as it could be pasted into a configuration."""
+"""Write an example of a plugin's `[plugin.NAME]` table, to be pasted into a configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EMPTY: dict[type, object] = {bool: False, int: 0, float: 0.0, str: "", list: []
 
 
 def sample(name: str, options: Sequence[Option]) -> Iterator[str]:
-    """Yield the lines: each option with its help above it, and commented out unless it has to be given."""
+    """Yield the lines: each option below its help, and commented out unless it is required."""
     yield f"[plugin.{_key(name)}]"
     for option in options:
         yield from (f"# {line}" for line in _about(option))
@@ -22,9 +22,9 @@ def sample(name: str, options: Sequence[Option]) -> Iterator[str]:
 
 
 def toml(value: object) -> str:
-    """Return a value of an option as TOML."""
+    """Return the value of an option as TOML."""
     if isinstance(value, str):
-        # JSON has the same escapes, but lets one character through that TOML does not.
+        # The escapes of JSON are valid in TOML, but JSON does not escape DEL, which TOML requires.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,4 +1,4 @@
-"""Turn an exception out of a plugin's code into the words and the place that its author needs."""
+"""Describe an exception of a plugin for its author: one line, its place, and the traceback without host frames."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ import traceback
 
 import pluggy
 
-import reactorhost
-
-_HOST_FOLDERS = tuple(
-    os.path.dirname(os.path.abspath(file)) + os.sep for file in (reactorhost.__file__, pluggy.__file__)
-)
+# From this file's own path and not from the package: importing `reactorhost` here would be an import upward.
+_HOST_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_PLUGGY_FOLDER = os.path.dirname(os.path.abspath(pluggy.__file__)) + os.sep
 
 
 def headline(error: BaseException) -> str:
-    """Return the exception in one line, as `KeyError: 'port'`."""
+    """Return the exception in one line, for example `KeyError: 'port'`."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
     line = next(_summary(error).format_exception_only()).splitlines()[0].removesuffix(": ")
-    # The host's own name for what the plugin did says nothing to anybody.
+    # The class of the host's own exceptions (`ExitCalledError`) means nothing to the plugin's author.
     return line.partition(": ")[2] if type(error).__module__.startswith("reactorhost.plugins.") else line
 
 
 def words(error: BaseException) -> str:
-    """Return the name and the whole text of an exception, also of one whose `__str__` raises."""
+    """Return the class name and the whole text of an exception, even if its `__str__` raises."""
     name = type(error).__name__
     try:
         return f"{name}: {error}"
-    except BaseException:  # noqa: BLE001  it is a plugin's, and this is called outside of every guard
+    except BaseException:  # noqa: BLE001 - plugin code, and called outside of every guard
         return f"{name}: <its __str__ raised>"
 
 
@@ -42,7 +40,7 @@ def text(error: BaseException) -> str:
 
 
 def place(error: BaseException, home: str | None) -> str | None:
-    """Return `FILE:LINE` of the innermost line that lies in the plugin's `home`, else of the innermost line at all."""
+    """Return `FILE:LINE` of the innermost line in the plugin's `home`, or if there is none of the innermost line."""
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
         return f"{error.filename}:{error.lineno or 1}"
     innermost = innermost_at_home = None
@@ -57,13 +55,15 @@ def place(error: BaseException, home: str | None) -> str | None:
 
 
 def lies_in(home: str, file: str) -> bool:
-    """Tell whether a file is `home`, or lies below it."""
+    """Return whether a file is `home`, or is below it."""
     return file == home or file.startswith(home + os.sep)
 
 
 def leads_to_plugins(file: str) -> bool:
-    """Tell whether a file is the host's, or of what imports plugins for it."""
-    return file.startswith(("<frozen importlib", *_HOST_FOLDERS)) or file.endswith("/importlib/__init__.py")
+    """Return whether a file is part of the host, of pluggy or of the import system, whose frames call plugins."""
+    return file.startswith(("<frozen importlib", _HOST_FOLDER, _PLUGGY_FOLDER)) or file.endswith(
+        "/importlib/__init__.py"
+    )
 
 
 def _summary(error: BaseException) -> traceback.TracebackException:

@@ -1,12 +1,12 @@
-"""Call wrappers around what they wrap, as pluggy does, without pluggy's cost.
+"""Run wrapper hooks as pluggy does, without the cost of pluggy's call machinery.
 
-A wrapper is a generator that yields once. It is sent the result of what it wraps, or has its exception thrown in;
-what it returns or raises takes the place of that.
+A wrapper is a generator that yields once. At the yield it is sent the result of the hooks that it wraps, or their
+exception is raised there; what it then returns or raises replaces that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from types import CodeType
 from typing import Any
 
@@ -15,47 +15,11 @@ Wrapper = Generator[None, Any, Any]
 
 
 class WrapperError(RuntimeError):
-    """A wrapper yielded twice, or not at all; `code` is the code of its function."""
+    """A wrapper yielded twice, or not at all; `code` is the code object of its function."""
 
     def __init__(self, generator: Wrapper, what: str) -> None:
-        self.code: CodeType = generator.gi_code  # type: ignore[attr-defined]  # a hook that yields is a real generator
+        self.code: CodeType = generator.gi_code  # type: ignore[attr-defined]  # a generator function made it
         super().__init__(f"wrapper {self.code.co_name!r} {self.code.co_filename}:{self.code.co_firstlineno} {what}")
-
-
-def first_result(calls: Sequence[Call]) -> Call:
-    """Return a callable that makes the calls in turn, until one returns something."""
-
-    def first(*arguments: Any) -> Any:
-        for call in calls:
-            result = call(*arguments)
-            if result is not None:
-                return result
-        return None
-
-    return first
-
-
-def every_result(calls: Sequence[Call]) -> Call:
-    """Return a callable that makes all the calls and returns what they returned, without the Nones."""
-
-    def every(*arguments: Any) -> list[Any]:
-        return [result for call in calls if (result := call(*arguments)) is not None]
-
-    return every
-
-
-def wrapped(wrapper: Call, inner: Call) -> Call:
-    """Return a callable that calls `inner` with the wrapper around it."""
-
-    def call(*arguments: Any) -> Any:
-        generator = start(wrapper, *arguments)
-        try:
-            result = inner(*arguments)
-        except BaseException as error:  # noqa: BLE001 - the wrapper has it, and decides
-            return finish_with_error(generator, error)
-        return finish(generator, result)
-
-    return call
 
 
 def start(wrapper: Call, *arguments: Any) -> Wrapper:
@@ -69,7 +33,7 @@ def start(wrapper: Call, *arguments: Any) -> Wrapper:
 
 
 def finish(generator: Wrapper, result: Any) -> Any:
-    """Send a wrapper the result, and return its own."""
+    """Send a wrapper the result, and return the wrapper's own."""
     try:
         generator.send(result)
     except StopIteration as stop:
@@ -78,13 +42,13 @@ def finish(generator: Wrapper, result: Any) -> Any:
 
 
 def finish_with_error(generator: Wrapper, error: BaseException) -> Any:
-    """Throw an exception into a wrapper, and return what it makes of it."""
+    """Raise an exception at a wrapper's yield, and return the wrapper's result if it handles it."""
     try:
         generator.throw(error)
     except StopIteration as stop:
         return stop.value
     except RuntimeError as raised:
-        # Python does not let a StopIteration out of a generator, and wraps it.
+        # PEP 479: Python replaces a StopIteration that leaves a generator by a RuntimeError.
         if isinstance(error, StopIteration) and raised.__cause__ is error:
             raise error from None
         raise

@@ -308,7 +308,7 @@ class PluginBench:
             EventLog(logging.getLogger("reactorhost")),
             self._hook_queues(plugins),
         )
-        new_framing = framings.of_plugins("default", plugins)
+        new_framing = framings.from_plugins("default", plugins)
         self._service = RunningService.of_plugins("default", [*plugins, watcher], context, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
         self._metrics = Metrics(self._hooks.stats, self._hook_failed, self._stats_invalid)

@@ -191,10 +191,10 @@ class WorkerBuilder:
             max_datagram=service.max_datagram,
         )
         if service.framing is None:
-            new_framing = framings.of_plugins(service.name, plugins)
+            new_framing = framings.from_plugins(service.name, plugins)
         else:
             where = settings.where(f"service.{service.name}.framing")
-            new_framing = framings.written(service.name, service.framing, where)
+            new_framing = framings.from_config(service.name, service.framing, where)
         running = RunningService.of_plugins(
             service.name, plugins, context, limits, new_framing, tls, service.proxy_from
         )

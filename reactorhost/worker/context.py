@@ -161,7 +161,7 @@ class ServiceContext:
         self._hook_raised("framing", connection, raised)
 
     def _hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
-        self.hook_failed(self.chain.blame(raised), hook, connection, as_error(raised))
+        self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client broke the framing, and close its connection."""

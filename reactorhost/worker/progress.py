@@ -37,6 +37,6 @@ def watchdog(
         return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
 
     def locate(frame: FrameType) -> Standing | None:
-        return parts.hooks.blame.standing(frame, _CALLERS)
+        return parts.hooks.attribution.locate(frame, _CALLERS)
 
     return Watchdog(reactor, alarm, limit_seconds, progress, locate, log)

@@ -1,4 +1,4 @@
-"""The tests in the documentation that start a real host pass; every other example is held by tests/unit."""
+"""The tests in the documentation that start a real host pass; tests/unit checks every other example."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("path", "code"), EXAMPLES)
-def test_every_test_of_a_live_host_in_the_documentation_passes(
-    path: Path, code: str, live_host: Callable[..., LiveHost]
-) -> None:
+def test_every_documented_test_of_a_live_host_passes(path: Path, code: str, live_host: Callable[..., LiveHost]) -> None:
     names: dict[str, Callable[..., None]] = {}
     exec(compile(code, str(path), "exec"), names)
     tests = [value for name, value in names.items() if name.startswith("test_")]

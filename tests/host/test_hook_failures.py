@@ -1,4 +1,4 @@
-"""An exception in a plugin closes the connection that it came over, is told in the log, and hurts nobody else."""
+"""An exception in a plugin is logged and closes its own connection, and no other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FAILING = {
         """,
 }
 
-# The second client of a worker is the one that fails in hooks which do not see its data.
+# Hooks that do not see data fail for the second client of a worker.
 BAD = """
 def bad(connection):
     return connection.id == 2
@@ -66,7 +66,7 @@ def bad(connection):
 
 
 @pytest.mark.parametrize("hook", FAILING)
-def test_exception_closes_only_the_connection_that_it_came_over(
+def test_an_exception_closes_only_its_own_connection(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str], hook: str
 ) -> None:
     expected_errors.append("hook_failed")
@@ -82,7 +82,7 @@ def test_exception_closes_only_the_connection_that_it_came_over(
             answer = b"".join(iter(lambda: client.recv(100), b""))
             assert answer == (b"fail" if hook == "close" else b"")
             peer = "{}:{}".format(*client.getsockname())
-        # Every other plugin hears of it as of any connection: begun once, ended once.
+        # Every other plugin is called as for any connection: connect once, close once.
         assert told(host) == {"event": "connect", "id": 2}
         closed = told(host)
         assert (closed["event"], closed["id"]) == ("close", 2)
@@ -101,7 +101,7 @@ def test_exception_closes_only_the_connection_that_it_came_over(
     host.until(lambda status: status["totals"]["hook_errors"] == 1)
 
 
-def test_exception_in_drain_closes_that_connection_and_the_others_drain(
+def test_an_exception_in_drain_closes_its_connection_and_the_others_drain(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -133,7 +133,7 @@ def test_exception_in_drain_closes_that_connection_and_the_others_drain(
     assert "plugin=failing hook=drain" in host.wait_for_log("hook_failed")
 
 
-def test_every_plugin_is_called_though_one_of_them_raises(
+def test_every_plugin_is_called_although_one_raises(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -184,7 +184,7 @@ def test_no_exception_ends_the_worker(
     assert worker(host) == pid
 
 
-def test_exception_in_a_timer_of_the_worker_is_told_and_closes_nothing(
+def test_an_exception_in_a_worker_timer_is_logged_and_closes_no_connection(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -213,7 +213,7 @@ def test_exception_in_a_timer_of_the_worker_is_told_and_closes_nothing(
     )
     host = live_host("--plugin", plugin, "--workers", "1")
     with host.connect() as client:
-        # Whatever was told before the host was ready is not seen here.
+        # Log lines from before the host was ready are not visible here.
         first = told(host)["count"]
         assert [told(host)["count"] for _ in range(4)] == [first + number for number in range(1, 5)]
         client.sendall(b"x")
@@ -224,7 +224,7 @@ def test_exception_in_a_timer_of_the_worker_is_told_and_closes_nothing(
     assert host.log().count("hook_failed") == 3
 
 
-def test_exception_in_worker_stop_does_not_keep_the_others_from_stopping(
+def test_an_exception_in_worker_stop_does_not_prevent_the_others(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -241,7 +241,9 @@ def test_exception_in_worker_stop_does_not_keep_the_others_from_stopping(
     assert host.log().count("hook=worker_stop") == 2
 
 
-def test_failures_of_one_service_stay_in_it(live_host: Hosts, tmp_path: Path, expected_errors: list[str]) -> None:
+def test_failures_of_a_service_do_not_affect_others(
+    live_host: Hosts, tmp_path: Path, expected_errors: list[str]
+) -> None:
     expected_errors.append("hook_failed")
     plugin_file(tmp_path, "failing", "@hookimpl\ndef receive(connection, data):\n    raise ValueError\n")
     config = tmp_path / "host.toml"
@@ -258,7 +260,7 @@ def test_failures_of_one_service_stay_in_it(live_host: Hosts, tmp_path: Path, ex
     assert "plugin=failing hook=receive" in host.wait_for_log("hook_failed")
 
 
-def test_plugins_end_with_each_connection_that_failed_exactly_once(
+def test_close_is_called_exactly_once_for_each_failed_connection(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -269,7 +271,7 @@ def test_plugins_end_with_each_connection_that_failed_exactly_once(
         """
         @hookimpl
         def receive(connection, data):
-            # Every way to end it at once.
+            # Every way to close a connection, all at once.
             connection.close()
             connection.abort()
             raise ValueError

@@ -1,4 +1,4 @@
-"""A plugin that nobody packaged imports what lies beside it."""
+"""A plugin that is not packaged can import modules of its folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def receive(connection, data):
 
 
 @pytest.mark.parametrize("named", ["./handler.py", "handler:plugin"])
-def test_a_one_off_finds_its_neighbours(
+def test_an_unpackaged_plugin_can_import_modules_in_its_folder(
     live_host: Callable[..., LiveHost], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     folder = tmp_path / "app"

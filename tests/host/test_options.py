@@ -1,4 +1,4 @@
-"""Options of plugins: from flags, variables and files, kept over reloads, and nothing secret is shown."""
+"""Options of plugins come from flags, variables and files, survive reloads, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def shown(text: str) -> dict[str, tuple[str, str]]:
     return {name: (value, origin) for name, value, origin in (re.split(r" {2,}", line.strip()) for line in lines)}
 
 
-def test_a_secret_reaches_the_plugin_and_is_shown_nowhere(
+def test_a_secret_reaches_the_plugin_and_is_never_shown(
     daemon: Callable[..., Daemon], configured: Callable[[str], Path], tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("hunter2-file\n")
@@ -93,7 +93,9 @@ def test_a_secret_reaches_the_plugin_and_is_shown_nowhere(
     assert not [output for output in outputs if "hunter2" in output]
 
 
-def test_a_plugin_that_does_not_load_shows_no_value(configured: Callable[[str], Path], write_plugin: Write) -> None:
+def test_no_value_of_a_plugin_that_does_not_load_is_shown(
+    configured: Callable[[str], Path], write_plugin: Write
+) -> None:
     path = configured("key = 'hunter2'\nkye = 'hunter2'\nlimit = 5\npassword = { env = 'X' }\n")
     found = shown(run("config", "show", "--config", str(path)).stdout)
     assert (found["plugin.tells.kye"][0], found["plugin.tells.limit"][0]) == ("***", "5")
@@ -104,7 +106,7 @@ def test_a_plugin_that_does_not_load_shows_no_value(configured: Callable[[str], 
     assert [found[f"plugin.tells.{key}"][0] for key in ("key", "limit", "password")] == ["***", "***", '{ env = "X" }']
 
 
-def test_check_and_start_tell_the_same_of_secrets_and_never_a_value(
+def test_check_and_start_report_secrets_alike_and_never_a_value(
     configured: Callable[[str], Path], tmp_path: Path
 ) -> None:
     path = configured(
@@ -118,21 +120,21 @@ def test_check_and_start_tell_the_same_of_secrets_and_never_a_value(
     assert (checked.returncode, started.returncode) == (1, 1)
     unreadable = "cannot be read: No such file or directory"
     assert checked.stderr.splitlines() == [
-        "reactorhost: 'password' of plugin tells is to come from the variable X_NONE, which is not set",
+        "reactorhost: 'password' of plugin tells is read from the environment variable X_NONE, which is not set",
         f"  where: {path}:5",
-        "  hint: set X_NONE where the host is started",
-        f"'token' of plugin tells is to come from the file {tmp_path / 'none'}, which {unreadable}",
+        "  hint: set X_NONE in the environment of the host",
+        f"'token' of plugin tells is read from the file {tmp_path / 'none'}, which {unreadable}",
         f"  where: {path}:6",
         "'key' of plugin tells is not a string",
         f"  where: {path}:7",
-        "'limit' of plugin tells from the variable X_PASSWORD is not a whole number",
+        "'limit' of plugin tells from the environment variable X_PASSWORD is not a whole number",
         f"  where: {path}:8",
     ]
     assert started.stderr.endswith(checked.stderr)
     assert "hunter2" not in started.stderr
 
 
-def test_flags_that_are_wrong_are_told_at_once(write_plugin: Write) -> None:
+def test_all_invalid_flags_are_reported_in_one_error(write_plugin: Write) -> None:
     words = ("tells.limit=many", "tells.form=txt", "tells.limti=5", "tells.key=hunter2")
     flags = [word for text in words for word in ("--set", text)]
     checked = run("check", "--plugin", write_plugin(TELLS, "tells"), *flags)
@@ -149,7 +151,7 @@ def test_flags_that_are_wrong_are_told_at_once(write_plugin: Write) -> None:
     ]
 
 
-def test_start_tells_the_same_of_a_flag_as_check(write_plugin: Write, tmp_path: Path) -> None:
+def test_start_and_check_report_a_flag_alike(write_plugin: Write, tmp_path: Path) -> None:
     flags = ("--plugin", write_plugin(TELLS, "tells"), "--listen", "tcp://127.0.0.1:0", "--set", "tells.limit=many")
     checked = run("check", *flags)
     started = run("start", *flags, "--run-dir", str(tmp_path / "run"))
@@ -172,7 +174,7 @@ def test_flags_and_variables_are_kept_over_reload_hup_and_restart(
     host.signal(signal.SIGHUP)
     host.wait_for_log("reload_finished", 2)
     assert told(host, *asked) == expected.replace("None", "'new'")
-    # From a shell that has none of the variables, or others.
+    # From a shell that has none of the variables, or other ones.
     restarted = run("restart", "--run-dir", str(host.run_dir), environment={"X_PASSWORD": "of another shell"})
     assert restarted.returncode == 0, restarted.stderr
     assert "of the start" not in restarted.stdout + restarted.stderr
@@ -180,7 +182,7 @@ def test_flags_and_variables_are_kept_over_reload_hup_and_restart(
     assert told(host, *asked) == expected.replace("None", "'new'")
 
 
-def test_a_secret_that_went_away_fails_the_reload_and_old_workers_serve_on(
+def test_a_missing_secret_fails_the_reload_and_old_workers_keep_serving(
     live_host: Hosts, configured: Callable[[str], Path], tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_not_booted", "reload_failed"]
@@ -193,14 +195,14 @@ def test_a_secret_that_went_away_fails_the_reload_and_old_workers_serve_on(
     secret.unlink()
     reloaded = host.command("reload")
     assert reloaded.returncode == 1
-    what = f"'token' of plugin tells is to come from the file {secret}, which cannot be read: No such file or directory"
+    what = f"'token' of plugin tells is read from the file {secret}, which cannot be read: No such file or directory"
     assert what in reloaded.stderr
     assert f"where: {tmp_path / 'host.toml'}:5" in reloaded.stderr
     assert told(host, "token") == "['hunter2']"
     assert "hunter2" not in host.log()
 
 
-def test_a_variable_that_hup_asks_for_and_that_is_not_there_is_told(
+def test_a_missing_variable_is_reported_on_hup(
     live_host: Hosts, configured: Callable[[str], Path], expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_not_booted", "reload_failed"]
@@ -208,7 +210,7 @@ def test_a_variable_that_hup_asks_for_and_that_is_not_there_is_told(
     configured("limit = 2\ntoken = { env = 'X_NONE' }\n")
     host.signal(signal.SIGHUP)
     log = host.wait_for_log("reload_failed")
-    assert "is to come from the variable X_NONE, which is not set" in log
+    assert "is read from the environment variable X_NONE, which is not set" in log
     assert told(host, "limit") == "[1]"
 
 
@@ -221,7 +223,7 @@ def options():
 """
 
 
-def test_options_that_never_return_are_told(write_plugin: Write, tmp_path: Path) -> None:
+def test_an_options_hook_that_never_returns_is_reported(write_plugin: Write, tmp_path: Path) -> None:
     flags = ("--plugin", write_plugin(HANGS), "--boot-timeout", "0.3", "--listen", "tcp://127.0.0.1:0")
     checked = run("check", *flags)
     assert (checked.returncode, checked.stderr) == (4, "reactorhost: plugin made did not finish loading in 0.3 s\n")
@@ -230,13 +232,13 @@ def test_options_that_never_return_are_told(write_plugin: Write, tmp_path: Path)
     assert "did not become ready" in started.stderr
 
 
-def test_a_text_of_any_letters_and_length_reaches_the_plugin(live_host: Hosts, write_plugin: Write) -> None:
+def test_text_with_any_characters_and_length_reaches_the_plugin(live_host: Hosts, write_plugin: Write) -> None:
     text = "=\"'$(x) \\ grüße 日本 🙂\t" + "x" * 100_000
     host = live_host("--plugin", write_plugin(TELLS, "tells"), "--set", f"tells.key={text}", "--set", "tells.pin=")
     assert told(host, "key", "pin") == repr([text, ""])
 
 
-def test_a_start_that_is_refused_leaves_no_secret_in_its_log(configured: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_failed_start_logs_no_secret(configured: Callable[[str], Path], tmp_path: Path) -> None:
     path = configured("limit = { env = 'X_PASSWORD' }\n")
     flags = ("--config", str(path), "--run-dir", str(tmp_path / "run"), "--log-file", str(tmp_path / "log"))
     (tmp_path / "log").write_text("")
@@ -253,7 +255,7 @@ def described(*words: str) -> subprocess.CompletedProcess[str]:
     return run("plugins", *words)
 
 
-def test_one_plugin_is_described_with_a_table_that_check_takes(write_plugin: Write, tmp_path: Path) -> None:
+def test_the_sample_table_of_a_plugin_passes_check(write_plugin: Write, tmp_path: Path) -> None:
     plugin = write_plugin(TELLS, "tells")
     page = described(plugin, "--run-dir", str(tmp_path / "run"))
     assert (page.returncode, page.stderr) == (0, "")
@@ -274,7 +276,7 @@ def test_one_plugin_is_described_as_json(tmp_path: Path) -> None:
         '"""A chat.\n\nMore of it.\n"""\nfrom reactorhost import Option, hookimpl\nclass Greeter:\n'
         "    @hookimpl\n    def options(self):\n        return [Option('limit', int, 5, 'clients')]\n"
     )
-    # By its path: with PYTHONSAFEPATH the working directory is none.
+    # By its path: with PYTHONSAFEPATH the working directory is not on sys.path.
     place = {"PYTHONPATH": str(tmp_path)}
     page = run("plugins", "chat:Greeter", "--json", "--run-dir", str(tmp_path / "run"), environment=place)
     assert page.returncode == 0, page.stderr
@@ -310,7 +312,7 @@ def test_one_plugin_is_described_as_json(tmp_path: Path) -> None:
     }
 
 
-def test_a_plugin_that_is_not_there_or_broken_is_told(write_plugin: Write, tmp_path: Path) -> None:
+def test_a_missing_or_broken_plugin_is_reported(write_plugin: Write, tmp_path: Path) -> None:
     where = ("--run-dir", str(tmp_path / "run"))
     missing = described("ehco", *where)
     assert (missing.returncode, missing.stdout) == (4, "")
@@ -324,7 +326,7 @@ def test_a_plugin_that_is_not_there_or_broken_is_told(write_plugin: Write, tmp_p
     assert "reactorhost-echo" in echo.stdout
 
 
-def test_a_host_that_cannot_have_an_option_does_not_start(write_plugin: Write, live_host: Hosts) -> None:
+def test_a_host_does_not_start_without_a_required_option(write_plugin: Write, live_host: Hosts) -> None:
     source = TELLS.replace('choices=("text", "json")', 'choices=("yaml",)')
     with pytest.raises(HostFailedError, match="option 'form' has default 'text', which is not one of yaml") as caught:
         live_host("--plugin", write_plugin(source, "tells"))

@@ -1,4 +1,4 @@
-"""Several plugins on one service: each sees what it should, in the order in which they were named."""
+"""Several plugins on one service: each is called for the right events, in the order in which they are named."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def chain(*plugins: str) -> list[str]:
     return [word for plugin in plugins for word in ("--plugin", plugin)]
 
 
-def test_access_log_beside_echo_writes_a_line_for_each_connection(live_host: Hosts) -> None:
+def test_access_log_with_echo_writes_a_line_for_each_connection(live_host: Hosts) -> None:
     host = live_host("--plugin", "accesslog", "--plugin", "echo", "--workers", "1")
     pid = host.workers()[0]["pid"]
     for number in range(1, 4):
@@ -39,7 +39,7 @@ def test_access_log_beside_echo_writes_a_line_for_each_connection(live_host: Hos
         )
 
 
-def test_access_log_of_several_workers_has_every_connection_once(live_host: Hosts, tmp_path: Path) -> None:
+def test_access_log_of_several_workers_contains_every_connection_once(live_host: Hosts, tmp_path: Path) -> None:
     file = tmp_path / "access"
     config = tmp_path / "host.toml"
     config.write_text(
@@ -61,7 +61,7 @@ def test_access_log_of_several_workers_has_every_connection_once(live_host: Host
     assert {entry["pid"] for entry in entries} == {worker["pid"] for worker in host.workers()}
 
 
-def test_access_log_tells_why_a_connection_ended(live_host: Hosts, tmp_path: Path) -> None:
+def test_access_log_contains_the_close_reason(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(tmp_path, "closer", "@hookimpl\ndef receive(connection, data):\n    connection.close()\n")
     host = live_host(*chain("accesslog", plugin), "--workers", "1")
     with host.connect() as client:
@@ -70,7 +70,7 @@ def test_access_log_tells_why_a_connection_ended(live_host: Hosts, tmp_path: Pat
     assert " in=1 out=0 reason=local " in host.read_line()
 
 
-def test_guard_keeps_a_client_from_the_handler(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_plugin_can_refuse_a_client_before_the_handler(live_host: Hosts, tmp_path: Path) -> None:
     guard = plugin_file(
         tmp_path,
         "guard",
@@ -91,7 +91,7 @@ def test_guard_keeps_a_client_from_the_handler(live_host: Hosts, tmp_path: Path)
         """,
     )
     host = live_host(*chain(guard, handler), "--workers", "1")
-    # It may come as early as in the client's connect.
+    # The reset can arrive as early as in the client's connect.
     with pytest.raises(ConnectionResetError), host.connect() as client:
         client.recv(1)
     # Every plugin sees connect once and close once, also of a client that was refused.
@@ -101,7 +101,7 @@ def test_guard_keeps_a_client_from_the_handler(live_host: Hosts, tmp_path: Path)
     ]
 
 
-def test_plugins_are_asked_in_the_order_of_their_names_until_one_consumes(live_host: Hosts, tmp_path: Path) -> None:
+def test_plugins_are_called_in_the_named_order_until_one_consumes(live_host: Hosts, tmp_path: Path) -> None:
     source = """
         @hookimpl
         def connect(connection):
@@ -124,7 +124,7 @@ def test_plugins_are_asked_in_the_order_of_their_names_until_one_consumes(live_h
             assert [told(host)["by"] for _ in asked] == asked
 
 
-def test_falsy_answers_consume_and_none_does_not(live_host: Hosts, tmp_path: Path) -> None:
+def test_falsy_results_consume_and_none_does_not(live_host: Hosts, tmp_path: Path) -> None:
     plugins = [
         plugin_file(tmp_path, "zero", '@hookimpl\ndef receive(data):\n    return 0 if data == b"0" else None\n'),
         plugin_file(tmp_path, "echo2", ECHO),
@@ -137,7 +137,7 @@ def test_falsy_answers_consume_and_none_does_not(live_host: Hosts, tmp_path: Pat
         assert client.recv(10) == b"1"
 
 
-def test_order_can_be_changed_by_the_plugins_themselves(live_host: Hosts, tmp_path: Path) -> None:
+def test_plugins_can_change_the_order(live_host: Hosts, tmp_path: Path) -> None:
     plugins = [
         plugin_file(tmp_path, name, f'@hookimpl{mark}\ndef connect(connection):\n    tell("connect", by="{name}")\n')
         for name, mark in (("last", "(trylast=True)"), ("middle", ""), ("first", "(tryfirst=True)"))
@@ -147,7 +147,7 @@ def test_order_can_be_changed_by_the_plugins_themselves(live_host: Hosts, tmp_pa
         assert [told(host)["by"] for _ in range(3)] == ["first", "middle", "last"]
 
 
-def test_wrapper_stands_around_the_handler(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_wrapper_wraps_the_handler(live_host: Hosts, tmp_path: Path) -> None:
     wrapper = plugin_file(
         tmp_path,
         "wrapper",
@@ -181,7 +181,7 @@ def test_wrapper_stands_around_the_handler(live_host: Hosts, tmp_path: Path) -> 
         assert told(host)["result"] == "consumed"
 
 
-def test_wrapper_sees_and_may_swallow_an_exception(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_wrapper_can_suppress_an_exception(live_host: Hosts, tmp_path: Path) -> None:
     wrapper = plugin_file(
         tmp_path,
         "wrapper",

@@ -125,7 +125,7 @@ def test_a_command_needs_a_configuration_only_when_it_reads_an_option(chat: str)
     assert run(chat, "user", "--help").returncode == 0
     refused = run(chat, "user", "bob")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("reactorhost: plugin chat needs 'limit'\n")
+    assert refused.stderr.startswith("reactorhost: plugin chat needs the option 'limit'\n")
     refused = run(chat, "--set", "chat.limit=x", "user", "bob")
     assert refused.returncode == 2
     assert "'limit' of plugin chat is 'x', which is not a whole number\n  where: --set\n" in refused.stderr

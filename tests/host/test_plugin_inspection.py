@@ -1,4 +1,4 @@
-"""A plugin is inspected in a process of its own, and nothing it does there reaches this one."""
+"""A plugin is loaded in a child process, and nothing that it does there affects this process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def options():
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    """Hold every test to leaving no child and no descriptor."""
+    """Check that a test leaves no child and no descriptor."""
     before = os.listdir("/proc/self/fd")
     yield
     assert os.listdir("/proc/self/fd") == before
@@ -51,7 +51,7 @@ def plugin(tmp_path: Path) -> Callable[[str], str]:
     return write
 
 
-def test_a_good_plugin_is_described_and_not_imported_here(plugin: Callable[[str], str]) -> None:
+def test_a_valid_plugin_is_reported_and_not_imported_in_this_process(plugin: Callable[[str], str]) -> None:
     before = set(sys.modules)
     named = plugin(GOOD)
     report = inspect(named, LONG, "0.1.0")
@@ -81,7 +81,7 @@ def test_a_name_that_is_not_installed_is_reported(plugin: Callable[[str], str]) 
 
 
 @pytest.mark.parametrize(
-    ("source", "fate"),
+    ("source", "outcome"),
     [
         ("import os; os._exit(7)", "ended the process while loading, with exit status 7"),
         ("import ctypes; ctypes.string_at(0)", "crashed while loading: SIGSEGV"),
@@ -89,8 +89,8 @@ def test_a_name_that_is_not_installed_is_reported(plugin: Callable[[str], str]) 
         ("import os; os.closerange(3, 1024); os._exit(2)", "ended the process while loading, with exit status 2"),
     ],
 )
-def test_a_plugin_that_ends_its_process_is_reported(plugin: Callable[[str], str], source: str, fate: str) -> None:
-    assert inspect(plugin(source), LONG, "0.1.0").error == (f"plugin made {fate}",)
+def test_a_plugin_that_ends_its_process_is_reported(plugin: Callable[[str], str], source: str, outcome: str) -> None:
+    assert inspect(plugin(source), LONG, "0.1.0").error == (f"plugin made {outcome}",)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_a_plugin_that_ends_its_process_is_reported(plugin: Callable[[str], str]
         "import os\nos.closerange(3, 1024)\nwhile True: pass",
     ],
 )
-def test_a_plugin_that_hangs_is_given_up(plugin: Callable[[str], str], source: str) -> None:
+def test_a_plugin_that_hangs_is_killed_after_the_timeout(plugin: Callable[[str], str], source: str) -> None:
     report = inspect(plugin(source), SHORT, "0.1.0")
     assert report.error == ("plugin made did not finish loading in 0.3 s",)
 
 
-def test_what_a_plugin_prints_or_reads_goes_nowhere(
+def test_standard_descriptors_of_a_plugin_are_dev_null(
     plugin: Callable[[str], str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     source = "import os\nprint('printed', flush=True)\nos.write(1, b'a')\nos.write(2, b'b')\nassert not os.read(0, 1)\n"
@@ -114,7 +114,24 @@ def test_what_a_plugin_prints_or_reads_goes_nowhere(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_a_plugin_starts_ends_with_it(plugin: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_plugin_that_floods_standard_output_is_loaded(plugin: Callable[[str], str]) -> None:
+    source = "import sys\nprint('x' * 10_000_000)\nsys.stderr.write('x' * 10_000_000)\n"
+    assert inspect(plugin(source + GOOD), LONG, "0.1.0").error is None
+
+
+def test_a_plugin_with_a_large_error_is_reported(plugin: Callable[[str], str]) -> None:
+    report = inspect(plugin("raise ValueError('x' * 1_000_000)"), LONG, "0.1.0")
+    assert report.error is not None
+    assert report.error[0].startswith("plugin made failed to import: ValueError: xxx")
+
+
+def test_a_plugin_that_forks_while_it_is_imported_is_reported_once(plugin: Callable[[str], str]) -> None:
+    report = inspect(plugin("import os\nos.fork()\n" + GOOD), LONG, "0.1.0")
+    assert report.error is None
+    assert report.hooks == ("receive", "options")
+
+
+def test_processes_that_a_plugin_started_are_killed(plugin: Callable[[str], str], tmp_path: Path) -> None:
     note = tmp_path / "pid"
     source = f"""
 import os, signal
@@ -130,7 +147,7 @@ os.close(writer)
 os.read(reader, 1)
 os._exit(5)
 """
-    # The grandchild keeps the report's pipe open; the child's end is seen all the same.
+    # The grandchild keeps inherited descriptors open; the exit of the child is noticed all the same.
     assert inspect(plugin(source), LONG, "0.1.0").error == (
         "plugin made ended the process while loading, with exit status 5",
     )
@@ -149,7 +166,7 @@ def _gone(pid: int) -> bool:
         os.close(descriptor)
 
 
-def test_all_installed_plugins_are_reported_whatever_some_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_installed_plugins_are_reported_although_some_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = {
         "good": GOOD,
         "bad": "1 / 0",

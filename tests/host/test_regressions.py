@@ -1,4 +1,4 @@
-"""What went wrong in servers of this kind before, one test for each."""
+"""Known bugs of pre-forking servers, one test for each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pids_of(host: LiveHost) -> set[int]:
 
 
 @pytest.mark.parametrize("way", LEAVES_ITS_LOOP)
-def test_a_worker_that_leaves_its_loop_never_falls_into_the_masters_code(
+def test_a_worker_that_leaves_its_loop_does_not_run_code_of_the_master(
     live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str], way: str
 ) -> None:
     expected_errors += ["worker_crashed", "hook_failed"]
@@ -49,13 +49,13 @@ def test_a_worker_that_leaves_its_loop_never_falls_into_the_masters_code(
             os.kill(pid, signal.SIGTERM)
     assert all_end(before) or "receive" in way
     host.until(lambda status: status["workers_ready"] == 2 and len(status["workers"]) == 2)
-    # One that fell through would supervise: fork workers of its own, and be none of the master's.
+    # A worker that returned into the code of the master would supervise and fork workers of its own.
     assert started.of_this_test() == {host.pid, *pids_of(host)}
     assert host.status()["pid"] == host.pid
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
-def test_stop_leaves_neither_workers_nor_the_master(live_host: Hosts, number: signal.Signals) -> None:
+def test_stop_leaves_no_process(live_host: Hosts, number: signal.Signals) -> None:
     host = live_host("--plugin", "echo", "--workers", "4")
     assert len(started.of_this_test()) == 5
     host.signal(number)
@@ -63,7 +63,7 @@ def test_stop_leaves_neither_workers_nor_the_master(live_host: Hosts, number: si
     assert not started.of_this_test()
 
 
-def test_stop_in_the_middle_of_a_reload_leaves_nothing(
+def test_stop_during_a_reload_leaves_no_process(
     live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
@@ -71,13 +71,13 @@ def test_stop_in_the_middle_of_a_reload_leaves_nothing(
     waits = f"@hookimpl\ndef worker_start(worker):\n    if worker.generation > 1: open({str(gate)!r}).close()\n"
     host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "2")
     host.signal(signal.SIGUSR1)
-    # Opens when the canary waits in its hook: old workers, and one that boots.
+    # Opens when the canary waits in its hook: there are old workers and one that boots.
     with gate.open("w"):
         assert host.stop() == 0
     assert not started.of_this_test()
 
 
-def test_a_reload_kills_nobody_and_leaves_no_slot_without_a_worker(live_host: Hosts) -> None:
+def test_a_reload_kills_no_worker_and_leaves_no_slot_empty(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "3")
     before = pids_of(host)
     with ExitStack() as stack:
@@ -88,7 +88,7 @@ def test_a_reload_kills_nobody_and_leaves_no_slot_without_a_worker(live_host: Ho
         assert host.status()["pid"] == host.pid
     host.until(lambda status: len(status["workers"]) == 3)
     assert not before & pids_of(host)
-    # In each slot the new one is ready before the old one is let go.
+    # In each slot the new worker is ready before the old one drains.
     log = host.log()
     for slot in range(3):
         ready = re.search(rf"worker_ready .*slot={slot} .*generation=2", log)
@@ -98,14 +98,12 @@ def test_a_reload_kills_nobody_and_leaves_no_slot_without_a_worker(live_host: Ho
         assert ready.start() < draining.start()
 
 
-def test_after_a_reload_the_end_of_the_master_ends_the_new_workers_too(
-    live_host: Hosts, killed_masters: list[LiveHost]
-) -> None:
+def test_workers_of_a_reload_exit_when_the_master_is_killed(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
     host = live_host("--plugin", "echo", "--workers", "3")
     killed_masters.append(host)
     for _ in range(2):
         assert host.command("reload").returncode == 0
-    # The old ones too, should some of them still be about to leave.
+    # Also old workers, if some of them are still draining.
     workers = started.of_this_test() - {host.pid}
     assert set(pids_of(host)) <= workers
     host.signal(signal.SIGKILL)
@@ -113,13 +111,11 @@ def test_after_a_reload_the_end_of_the_master_ends_the_new_workers_too(
     assert not started.of_this_test() - {host.pid}
 
 
-def test_every_worker_that_died_is_reaped_when_several_die_at_once(
-    live_host: Hosts, expected_errors: list[str]
-) -> None:
+def test_every_worker_is_reaped_when_several_exit_at_once(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
     host = live_host("--plugin", "echo", "--workers", "4")
     before = pids_of(host)
-    # The kernel tells of a child's end once, however many ended before the master looked.
+    # The kernel merges pending SIGCHLD signals: one signal can stand for several exits.
     host.signal(signal.SIGSTOP)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
@@ -131,25 +127,25 @@ def test_every_worker_that_died_is_reaped_when_several_die_at_once(
     assert not before & pids_of(host)
 
 
-def test_ctrl_c_ends_everybody_and_lets_connections_finish(tmp_path: Path) -> None:
+def test_ctrl_c_stops_all_processes_and_drains_connections(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "--plugin", "echo", "--workers", "3", "--stop-timeout", "600") as host:
         assert len(started.of_this_test()) == 4
         with host.connect() as client:
             assert answers(client)
             host.type(CTRL_C)
             host.wait_for_log("host_stopping")
-            # The terminal sent it to the workers too, and they leave it to the master.
+            # The terminal sends it to the workers too, which ignore it: the master stops them.
             assert answers(client)
         assert host.wait() == 0
         assert not started.of_this_test()
 
 
-def test_an_interrupt_of_the_whole_group_ends_everybody(tmp_path: Path) -> None:
+def test_an_interrupt_of_the_process_group_stops_all_processes(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "--plugin", "echo", "--workers", "3", "--stop-timeout", "600") as host:
         with host.connect() as client:
             assert answers(client)
             os.killpg(host.pid, signal.SIGINT)
-            # Two that come at the same time are one to the kernel.
+            # The kernel merges two signals that are pending at the same time.
             host.wait_for_log("worker_draining", 3)
             assert answers(client)
             os.killpg(host.pid, signal.SIGINT)
@@ -158,7 +154,7 @@ def test_an_interrupt_of_the_whole_group_ends_everybody(tmp_path: Path) -> None:
         assert not started.of_this_test()
 
 
-def test_the_pid_file_names_the_master_and_nobody_else(live_host: Hosts, expected_errors: list[str]) -> None:
+def test_the_pid_file_contains_only_the_pid_of_the_master(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
     host = live_host("--plugin", "echo", "--workers", "2")
     pid_file = host.run_dir / "master.pid"
@@ -196,14 +192,14 @@ def test_two_masters_never_share_a_port(live_host: Hosts, listen: str) -> None:
     assert refused.value.status == 1
     assert f"reactorhost: {address} is in use by another process" in refused.value.text
     assert "worker_starting" not in refused.value.text
-    # Nothing of the first one's traffic went elsewhere.
+    # All traffic of the first host stayed with it.
     for _ in range(20):
         with host.connect() as client:
             assert answers(client)
     host.until(lambda status: status["totals"]["accepted"] == 20)
 
 
-def test_a_port_of_a_server_of_another_kind_is_not_shared_either(live_host: Hosts) -> None:
+def test_the_port_of_another_kind_of_server_is_not_shared(live_host: Hosts) -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
         address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(HostFailedError) as refused:
@@ -214,10 +210,10 @@ def test_a_port_of_a_server_of_another_kind_is_not_shared_either(live_host: Host
             other.accept()[0].close()
 
 
-def test_the_pid_of_a_dead_host_never_blocks_or_names_a_living_one(live_host: Hosts) -> None:
+def test_a_stale_pid_neither_blocks_a_start_nor_passes_for_a_running_host(live_host: Hosts) -> None:
     first = live_host("--plugin", "echo")
     second = live_host("--plugin", "echo")
-    # As if the machine had started again and the number had gone to another process.
+    # As after a reboot, when another process has the number.
     first.signal(signal.SIGKILL)
     first.process.wait()
     (first.run_dir / "master.pid").write_text(f"{second.pid}\n")

@@ -1,4 +1,4 @@
-"""Addresses of every kind, the files of a run directory, and what is said when one of them cannot be had."""
+"""Addresses of every kind, the files of a run directory, and the errors if one of them is not available."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def asked(client: socket.socket, count: int) -> bytes:
 # Services
 
 
-def test_several_services_of_one_file_serve_on_tcp_and_unix(
+def test_services_of_a_file_listen_on_tcp_and_unix_sockets(
     live_host: Hosts, tmp_path: Path, write_plugin: Callable[..., str]
 ) -> None:
     path = tmp_path / "a.sock"
@@ -78,7 +78,7 @@ def test_several_services_of_one_file_serve_on_tcp_and_unix(
     assert not path.exists()
 
 
-def test_every_interface_is_one_port_of_both_families(live_host: Hosts) -> None:
+def test_all_interfaces_means_one_port_for_ipv4_and_ipv6(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--listen", "tcp://*:0", "--workers", "2")
     (service,) = host.status()["services"]
     ports = {address.rpartition(":")[2] for address in service["addresses"]}
@@ -119,7 +119,7 @@ def test_several_workers_share_one_unix_socket(live_host: Hosts, tmp_path: Path)
         assert answers(client)
 
 
-def test_the_file_of_a_unix_socket_that_nobody_listens_on_is_replaced(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_stale_unix_socket_file_is_replaced(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -130,7 +130,7 @@ def test_the_file_of_a_unix_socket_that_nobody_listens_on_is_replaced(live_host:
     assert not path.exists()
 
 
-def test_the_unix_socket_of_another_server_is_left_alone(live_host: Hosts, tmp_path: Path) -> None:
+def test_the_unix_socket_of_another_server_is_not_replaced(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     first = live_host("--plugin", "echo", "--listen", f"unix://{path}")
     inode = path.stat().st_ino
@@ -144,7 +144,7 @@ def test_the_unix_socket_of_another_server_is_left_alone(live_host: Hosts, tmp_p
     assert first.stop() == 0
 
 
-def test_a_unix_socket_that_became_somebody_elses_is_not_removed(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_unix_socket_file_replaced_by_another_server_is_not_removed(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     host = live_host("--plugin", "echo", "--listen", f"unix://{path}")
     other = tmp_path / "b.sock"
@@ -155,7 +155,7 @@ def test_a_unix_socket_that_became_somebody_elses_is_not_removed(live_host: Host
         assert path.is_socket()
 
 
-def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_socket_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("letters")
     address = f"unix://{path}"
@@ -188,7 +188,7 @@ def test_the_pid_files_name_master_and_workers(live_host: Hosts) -> None:
     assert sorted(os.listdir(host.run_dir)) == ["control.sock", "lock", "master.pid", "workers.pid"]
 
 
-def test_a_pid_file_of_ones_own_choice_is_written_and_removed(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_configured_pid_file_is_written_and_removed(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "my.pid"
     path.write_text("99999999\n")
     host = live_host("--plugin", "echo", "--pid-file", str(path))
@@ -198,7 +198,7 @@ def test_a_pid_file_of_ones_own_choice_is_written_and_removed(live_host: Hosts, 
     assert not path.exists()
 
 
-def test_a_pid_file_that_became_somebody_elses_is_not_removed(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_pid_file_replaced_by_another_process_is_not_removed(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "my.pid"
     host = live_host("--plugin", "echo", "--pid-file", str(path))
     other = tmp_path / "other.pid"
@@ -208,7 +208,7 @@ def test_a_pid_file_that_became_somebody_elses_is_not_removed(live_host: Hosts, 
     assert path.read_text() == "1\n"
 
 
-def test_a_failed_second_start_leaves_the_first_ones_pid_file(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_failed_second_start_keeps_the_pid_file_of_the_first(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "my.pid"
     host = live_host("--plugin", "echo", "--pid-file", str(path))
     with pytest.raises(HostFailedError):
@@ -216,7 +216,7 @@ def test_a_failed_second_start_leaves_the_first_ones_pid_file(live_host: Hosts, 
     assert path.read_text() == f"{host.pid}\n"
 
 
-# What cannot be had. Each: the exit status, one sentence, no traceback, nothing left.
+# Failed starts. Each has an exit status and one sentence, no traceback, and leaves nothing behind.
 
 
 def refused(tmp_path: Path, *arguments: str) -> tuple[int, str]:
@@ -224,33 +224,33 @@ def refused(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     defaults = {"--listen": "tcp://127.0.0.1:0", "--run-dir": str(tmp_path / "run")}
     words = [word for flag, value in defaults.items() if flag not in given for word in (flag, value)]
     ended = run("start", "--plugin", "echo", "--workers", "2", *words, *arguments)
-    told = [line for line in ended.stderr.splitlines() if line.startswith("reactorhost: ")]
-    assert len(told) == 1, ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("reactorhost: ")]
+    assert len(lines) == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "  hint: " in ended.stderr
     assert not (tmp_path / "run").exists()
-    return ended.returncode, told[0].removeprefix("reactorhost: ")
+    return ended.returncode, lines[0].removeprefix("reactorhost: ")
 
 
-def test_an_address_of_another_machine(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--listen", "tcp://192.0.2.1:0")
-    assert (status, told) == (1, "tcp://192.0.2.1:0 is not an address of this machine")
+def test_a_start_on_an_address_of_another_machine_fails(tmp_path: Path) -> None:
+    status, message = refused(tmp_path, "--listen", "tcp://192.0.2.1:0")
+    assert (status, message) == (1, "tcp://192.0.2.1:0 is not an address of this machine")
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70 + ".example"])
-def test_a_host_that_nobody_knows(tmp_path: Path, host: str) -> None:
-    status, told = refused(tmp_path, "--listen", f"tcp://{host}:0")
+def test_a_start_on_an_unknown_host_name_fails(tmp_path: Path, host: str) -> None:
+    status, message = refused(tmp_path, "--listen", f"tcp://{host}:0")
     assert status == 1
-    assert told.startswith(f"tcp://{host}:0 cannot be resolved")
+    assert message.startswith(f"tcp://{host}:0 cannot be resolved")
 
 
 def without_privileged_ports() -> None:
-    """Let the program that is started next not listen below 1024, though root starts it."""
+    """Remove the privilege to bind ports below 1024 from the program that is started next, also for root."""
     drop_from_bounding_set, net_bind_service = 24, 10
     ctypes.CDLL(None).prctl(drop_from_bounding_set, net_bind_service, 0, 0, 0)
 
 
-def test_a_port_for_which_one_needs_privilege(tmp_path: Path) -> None:
+def test_a_start_on_a_privileged_port_fails_without_the_privilege(tmp_path: Path) -> None:
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     if first == 0:
         pytest.skip("this kernel gives every port to everybody")
@@ -267,66 +267,66 @@ def test_a_port_for_which_one_needs_privilege(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_start_fails_if_the_run_directory_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    status, told = refused(tmp_path, "--run-dir", str(tmp_path / "file" / "run"))
-    assert (status, told) == (1, f"cannot make the run directory {tmp_path / 'file' / 'run'}: Not a directory")
+    status, message = refused(tmp_path, "--run-dir", str(tmp_path / "file" / "run"))
+    assert (status, message) == (1, f"cannot make the run directory {tmp_path / 'file' / 'run'}: Not a directory")
 
 
-def test_a_run_directory_of_somebody_else(tmp_path: Path) -> None:
+def test_a_start_fails_with_the_run_directory_of_another_user(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     if os.geteuid() == 0:
         os.chown(foreign, 65534, 65534)
     else:
-        # Everybody's sight, and root's to write.
+        # Readable for all, writable for root only.
         foreign = Path("/usr")
     status, _ = refused(tmp_path, "--run-dir", str(foreign))
     assert status == 7
 
 
-def test_a_run_directory_that_everybody_may_write_to(tmp_path: Path) -> None:
-    everybodys = tmp_path / "open"
-    everybodys.mkdir()
-    everybodys.chmod(0o777)
-    status, told = refused(tmp_path, "--run-dir", str(everybodys))
-    assert (status, told) == (7, f"{everybodys} can be written to by others")
-    assert os.listdir(everybodys) == []
+def test_a_start_fails_with_a_world_writable_run_directory(tmp_path: Path) -> None:
+    shared = tmp_path / "open"
+    shared.mkdir()
+    shared.chmod(0o777)
+    status, message = refused(tmp_path, "--run-dir", str(shared))
+    assert (status, message) == (7, f"{shared} can be written to by others")
+    assert os.listdir(shared) == []
 
 
-def test_a_run_directory_with_too_long_a_name(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--run-dir", str(tmp_path / ("x" * 120)))
+def test_a_start_fails_if_the_path_of_the_run_directory_is_too_long(tmp_path: Path) -> None:
+    status, message = refused(tmp_path, "--run-dir", str(tmp_path / ("x" * 120)))
     assert status == 1
-    assert "control.sock" in told
+    assert "control.sock" in message
     assert os.listdir(tmp_path) == []
 
 
-def test_a_pid_file_that_cannot_be_written(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--pid-file", str(tmp_path / "no" / "such" / "folder.pid"))
+def test_a_start_fails_if_the_pid_file_cannot_be_written(tmp_path: Path) -> None:
+    status, message = refused(tmp_path, "--pid-file", str(tmp_path / "no" / "such" / "folder.pid"))
     assert status == 1
-    assert told.startswith("cannot write the pid file")
-    assert told.endswith("No such file or directory")
+    assert message.startswith("cannot write the pid file")
+    assert message.endswith("No such file or directory")
 
 
-def test_a_pid_file_that_is_no_file_is_left_alone(tmp_path: Path) -> None:
-    # As `--pid-file /dev/null` would be, which root can replace by a file.
+def test_a_pid_file_that_is_not_regular_is_not_replaced(tmp_path: Path) -> None:
+    # As with `--pid-file /dev/null`, which root could replace by a file.
     device = tmp_path / "device"
     os.mkfifo(device)
-    status, told = refused(tmp_path, "--pid-file", str(device))
+    status, message = refused(tmp_path, "--pid-file", str(device))
     assert status == 1
-    assert told.startswith(f"cannot write the pid file {device}")
+    assert message.startswith(f"cannot write the pid file {device}")
     assert device.is_fifo()
 
 
-def test_a_log_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    status, told = refused(tmp_path, "--log-file", str(tmp_path / "no" / "log"))
-    assert (status, told) == (1, f"cannot open the log file {tmp_path / 'no' / 'log'}: No such file or directory")
+def test_a_start_fails_if_the_log_file_cannot_be_opened(tmp_path: Path) -> None:
+    status, message = refused(tmp_path, "--log-file", str(tmp_path / "no" / "log"))
+    assert (status, message) == (1, f"cannot open the log file {tmp_path / 'no' / 'log'}: No such file or directory")
 
 
 @pytest.mark.parametrize("flag", [(), ("-d",)], ids=["foreground", "daemon"])
-def test_a_disk_that_is_full(tmp_path: Path, flag: tuple[str, ...]) -> None:
+def test_a_start_fails_on_a_full_disk(tmp_path: Path, flag: tuple[str, ...]) -> None:
     place = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(tmp_path / "run"))
-    # No file may grow past nothing, which is what a write to a full disk meets too.
+    # With a file size limit of 0 every write fails, as on a full disk.
     ended = subprocess.run(
         [*COMMAND, "start", *flag, "--plugin", "echo", *place],
         capture_output=True,

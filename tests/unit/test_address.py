@@ -49,7 +49,7 @@ def test_every_form_of_an_address_is_read(uri: str, address: Address) -> None:
         ("unix:///" + "x" * 120, "too long"),
     ],
 )
-def test_what_is_no_address_is_refused_with_what_one_looks_like(uri: str, words: str) -> None:
+def test_an_invalid_address_is_refused_with_the_right_form(uri: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(uri)
     assert words in "\n".join(caught.value.lines())
@@ -57,7 +57,7 @@ def test_what_is_no_address_is_refused_with_what_one_looks_like(uri: str, words:
 
 
 @given(strategies.text(max_size=40))
-def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
+def test_every_text_is_parsed_or_refused_with_a_usage_error(text: str) -> None:
     try:
         address = parse(text)
     except UsageError:
@@ -74,10 +74,10 @@ def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
         (Endpoint("unix:/tmp/client", 0), "unix:/tmp/client"),
     ],
 )
-def test_an_end_is_written_as_people_write_it(endpoint: Endpoint, text: str) -> None:
+def test_endpoints_as_text(endpoint: Endpoint, text: str) -> None:
     assert str(endpoint) == text
 
 
-def test_a_path_that_no_file_can_have_is_told() -> None:
-    with pytest.raises(UsageError, match="is not a path that a file can have"):
+def test_a_path_that_cannot_be_a_file_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="is not a valid path"):
         parse("unix:///tmp/\ud800")

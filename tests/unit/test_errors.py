@@ -1,4 +1,4 @@
-"""An error says what, where and what to do, and survives the way to another process."""
+"""An error has a sentence, a place and a hint, and can be sent to another process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from reactorhost import errors
 from reactorhost.errors import ConfigError, PluginError, Problem, ReactorhostError, did_you_mean, error_from_fields
 
 
-def test_an_error_is_told_in_up_to_three_lines() -> None:
+def test_an_error_has_up_to_three_lines() -> None:
     assert ReactorhostError("it broke").lines() == ["it broke"]
-    told = PluginError("it broke", where="file.py:3", hint="mend it").lines()
-    assert told == ["it broke", "  where: file.py:3", "  hint: mend it"]
+    reported = PluginError("it broke", where="file.py:3", hint="mend it").lines()
+    assert reported == ["it broke", "  where: file.py:3", "  hint: mend it"]
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,14 @@ def test_an_error_is_told_in_up_to_three_lines() -> None:
         if kind.__module__ == errors.__name__ and kind is not ConfigError
     ],
 )
-def test_an_error_is_the_same_after_a_way_through_json(kind: type[ReactorhostError]) -> None:
+def test_an_error_survives_json(kind: type[ReactorhostError]) -> None:
     error = kind("what", where="where", hint="hint", details="trace")
     again = error_from_fields(json.loads(json.dumps(error.as_fields())))
     assert type(again) is kind
     assert (again.lines(), again.details, again.exit_status) == (error.lines(), error.details, error.exit_status)
 
 
-def test_all_problems_of_a_configuration_are_told_here_and_elsewhere() -> None:
+def test_all_problems_of_a_configuration_are_in_the_error_and_its_fields() -> None:
     error = ConfigError([Problem("a is wrong", "f:1"), Problem("b is wrong", "f:2", "use c")])
     assert error.lines() == ["a is wrong", "  where: f:1", "b is wrong", "  where: f:2", "  hint: use c"]
     assert error_from_fields(error.as_fields()).what == "\n".join(error.lines())
@@ -50,7 +50,7 @@ def test_exit_statuses_are_the_documented_ones() -> None:
     assert {kind: kind.exit_status for kind in documented} == documented
 
 
-def test_a_near_word_is_offered_and_a_far_one_is_not() -> None:
+def test_a_similar_word_is_suggested_and_a_different_one_is_not() -> None:
     assert did_you_mean("ecko", ["accesslog", "echo"]) == "did you mean 'echo'?"
     assert did_you_mean("zzz", ["accesslog", "echo"]) is None
     assert did_you_mean("x", []) is None

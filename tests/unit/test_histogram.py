@@ -1,4 +1,4 @@
-"""Durations in buckets: every one has its place, and what is read back is near."""
+"""Every duration has a bucket, and the middle of the bucket is close to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reactorhost.histogram import BUCKETS, bucket, difference, middle_seconds, p
 
 
 @given(strategies.integers(512, 30_000_000_000))
-def test_what_is_read_back_is_at_most_an_eighth_off(nanoseconds: int) -> None:
+def test_the_middle_of_a_bucket_is_at_most_an_eighth_off(nanoseconds: int) -> None:
     assert middle_seconds(bucket(nanoseconds)) == pytest.approx(nanoseconds * 1e-9, rel=0.13)
 
 
@@ -33,7 +33,7 @@ def counts(*durations: float) -> list[int]:
     return made
 
 
-def test_percentiles_are_of_what_was_counted() -> None:
+def test_percentiles_of_known_counts() -> None:
     made = counts(*[10e-6] * 98, 1e-3, 1.0)
     assert percentile(made, 0.5) == pytest.approx(10e-6, rel=0.13)
     assert percentile(made, 0.99) == pytest.approx(1e-3, rel=0.13)

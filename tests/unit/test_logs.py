@@ -1,4 +1,4 @@
-"""A line of the log is one line, says which process speaks, and is never in the way."""
+"""A log record is one line that names its process, and logging never blocks or raises."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_json_is_one_object_with_the_same_fields() -> None:
 
 
 @given(strategies.text(), strategies.text())
-def test_no_text_breaks_a_line_in_two(message: str, value: str) -> None:
+def test_no_text_splits_a_line(message: str, value: str) -> None:
     for formatter in (TextFormatter({}), JsonFormatter({})):
         assert len(formatter.format(record(message.replace("%", ""), field=value)).split("\n")) == 1
 
 
-def test_a_traceback_follows_indented_or_stands_in_the_object() -> None:
+def test_a_traceback_is_indented_text_or_a_field_of_the_object() -> None:
     try:
         raise ValueError("spoiled")
     except ValueError:
@@ -64,23 +64,23 @@ def test_a_traceback_follows_indented_or_stands_in_the_object() -> None:
     assert "ValueError: spoiled" in json.loads(JsonFormatter({}).format(made))["details"]
 
 
-def test_lines_go_to_the_file_with_the_context_and_below_the_level_nothing(tmp_path: Path) -> None:
+def test_lines_at_or_above_the_level_are_written_with_the_context(tmp_path: Path) -> None:
     logs.install(tmp_path / "log", "text", "info", master=5)
     log = EventLog(logging.getLogger("reactorhost")).bind(slot=2)
     log.debug("not_told")
-    log.info("told")
+    log.info("reported")
     logging.getLogger("reactorhost.plugin").warning("a plugin says %s", "so")
     log.error("failed", details="line 1\nline 2")
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line.split(" ", 1)[1] for line in lines[:3]] == [
-        "info told master=5 slot=2",
+        "info reported master=5 slot=2",
         "warning a plugin says so master=5",
         "error failed master=5 slot=2",
     ]
     assert lines[3:] == ["    line 1", "    line 2"]
 
 
-def test_after_a_rotation_reopen_goes_on_in_a_new_file(tmp_path: Path) -> None:
+def test_reopen_after_a_rotation_continues_in_a_new_file(tmp_path: Path) -> None:
     handler = logs.install(tmp_path / "log", "text", "info")
     log = EventLog(logging.getLogger("reactorhost"))
     log.info("before")
@@ -92,7 +92,7 @@ def test_after_a_rotation_reopen_goes_on_in_a_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().split()[2] == "after"
 
 
-def test_a_log_that_cannot_be_written_disturbs_nobody(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_written_raises_nothing(tmp_path: Path) -> None:
     logs.install(Path("/dev/full"), "text", "info")
     EventLog(logging.getLogger("reactorhost")).info("lost")
 
@@ -108,18 +108,18 @@ def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
     assert "kept" in (tmp_path / "moved" / "log").read_text()
 
 
-def test_lines_can_wait_until_something_else_was_said(tmp_path: Path) -> None:
+def test_lines_can_be_held_and_released(tmp_path: Path) -> None:
     handler = logs.install(tmp_path / "log", "text", "info")
     log = EventLog(logging.getLogger("reactorhost"))
     handler.hold()
     log.info("first")
     assert (tmp_path / "log").read_text() == ""
-    handler.let_go()
+    handler.write_held()
     log.info("second")
     assert [line.split()[2] for line in (tmp_path / "log").read_text().splitlines()] == ["first", "second"]
 
 
-def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_pipe_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     try:
         handler = logs.install(None, "text", "info")

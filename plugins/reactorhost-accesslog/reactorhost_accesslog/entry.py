@@ -1,6 +1,6 @@
-"""What is said about one finished connection, as a line of text or of JSON.
+"""Format the line of one finished connection, as text or JSON.
 
-Nothing here makes a system call or asks a clock.
+Nothing here makes a system call or reads a clock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Entry:
 
 
 def text(entry: Entry) -> bytes:
-    """Return the entry as words between single spaces, always the same number of them."""
+    """Return the entry as a fixed number of words, separated by single spaces."""
     return (
         f"{_timestamp(entry.ended_at)} {entry.service} {_word(entry.peer)} {entry.seconds:.3f}s"
         f" in={entry.bytes_in} out={entry.bytes_out} reason={entry.reason} id={entry.id} pid={entry.pid}\n"
@@ -64,13 +64,13 @@ FORMATS: Mapping[str, Callable[[Entry], bytes]] = {"text": text, "json": as_json
 
 
 def _timestamp(unix_seconds: float) -> str:
-    # Milliseconds first: rounding them up may carry into the second.
+    # Round to milliseconds first: the result may carry into the next second.
     seconds, milliseconds = divmod(round(unix_seconds * 1000), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
 
 
 def _word(peer: str) -> str:
-    # The name of a unix client is bytes of its own choice: without quotes a newline in it would forge a line.
+    # A unix client chooses the name of its socket; without quotes a newline in it would forge a log line.
     if not peer:
         return "-"
     if peer.isprintable() and not any(c in peer for c in ' "\\'):

@@ -1,7 +1,7 @@
-"""The hooks: a finished connection becomes an entry, an entry a line, a line goes to its file.
+"""The hooks of the access log, which write a line when a connection closes.
 
-A file that cannot take a line never disturbs a connection. That is told once when it begins and once when it is
-over, with the number of lines that were lost.
+A write that fails does not affect connections. It is logged once when writing starts to fail, and once when it works
+again, with the number of lost lines.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class AccessLog:
-    """One worker's access log, for all services that name it."""
+    """The access log of one worker, for all services that use the plugin."""
 
     def __init__(self) -> None:
         self.format = "text"
         self.file = LineFile("-")
         self.lost = 0
-        """Lines lost since the file last took one."""
+        """Lines lost since the last successful write."""
         self._log = logging.getLogger(__name__)
         self._pid = 0
 
@@ -42,29 +42,29 @@ class AccessLog:
 
     @hookimpl
     def configure(self, config: Mapping[str, object]) -> None:
-        """Take the options.
+        """Set the options.
 
         Raises:
-            ValueError: an option has a value that cannot work.
+            ValueError: an option has an invalid value.
         """
         chosen, path = str(config["format"]), str(config["file"])
         if chosen not in FORMATS:
-            raise ValueError(f"format is {' or '.join(FORMATS)}, not {chosen!r}")
+            raise ValueError(f"format must be {' or '.join(FORMATS)}, not {chosen!r}")
         if path != "-" and not os.path.isabs(path):
-            raise ValueError(f"file is an absolute path, or - for standard output, not {path!r}")
+            raise ValueError(f"file must be an absolute path, or - for standard output, not {path!r}")
         self.format = chosen
         self.file = LineFile(path)
 
     @hookimpl
     def worker_start(self, worker: Worker) -> None:
-        """Open the file; one that cannot be opened fails the boot, not a night's log."""
+        """Open the file; if it cannot be opened, the worker fails to boot."""
         self.file.open()
         self._log = worker.log
         self._pid = worker.pid
 
     @hookimpl
     def close(self, connection: Connection, reason: CloseReason) -> None:
-        """Write the line of a connection that ended."""
+        """Write the line of a closed connection."""
         entry = Entry(
             ended_at=time.time(),
             service=connection.service,

@@ -1,7 +1,7 @@
-"""A file that takes whole lines from several processes, and that may be moved away at any time.
+"""Append lines to a file that several processes write to, and that may be rotated away at any time.
 
-A line is one `write` on a descriptor opened for appending: the kernel puts it behind what is there, so lines of
-several workers never mix.
+A line is one `write` to a descriptor opened with O_APPEND: the kernel appends it as a whole, so lines of several
+workers do not mix.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A named pipe that nobody reads is an error then, not a worker that hangs; files do not mind.
+# O_NONBLOCK: opening a FIFO without a reader fails instead of blocking the worker; regular files ignore it.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _MODE = 0o640
 _STANDARD_OUTPUT = 1
@@ -25,7 +25,7 @@ _CHECK_SECONDS = 1.0
 
 
 class LineFile:
-    """Where lines go: the file at `path`, or standard output for `-`."""
+    """Appends lines to the file at `path`, or to standard output if that is `-`."""
 
     def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
@@ -35,7 +35,7 @@ class LineFile:
         self._torn = False
 
     def open(self) -> None:
-        """Open the file, made when it is missing.
+        """Open the file, and create it if it is missing.
 
         Raises:
             OSError: it cannot be opened for appending.
@@ -46,7 +46,7 @@ class LineFile:
         self._torn = False
 
     def close(self) -> None:
-        """Close the file; nothing happens when it is closed already."""
+        """Close the file if it is open."""
         if self._descriptor is not None and self.path != "-":
             os.close(self._descriptor)
         self._descriptor = None
@@ -55,30 +55,30 @@ class LineFile:
         """Append one line that ends with a newline.
 
         Raises:
-            OSError: the line is not in the file, or only its beginning.
+            OSError: the line was not written, or only its beginning.
         """
         self._follow()
         if self._descriptor is None:
             raise OSError(errno.EBADF, "the log is closed")
-        if self.path == "-" and not _takes_more(self._descriptor):
-            raise OSError(errno.EAGAIN, "nobody reads standard output")
-        # After a line that was cut short (a disk that filled up) the next one begins on a line of its own.
+        if self.path == "-" and not _is_writable(self._descriptor):
+            raise OSError(errno.EAGAIN, "standard output is full")
+        # After a line that was written in part (disk full), start a new line.
         whole = b"\n" + line if self._torn else line
         taken = os.write(self._descriptor, whole)
         self._torn = taken < len(whole) if taken else self._torn
         if taken < len(whole):
-            raise OSError(errno.ENOSPC, "the line was cut short")
+            raise OSError(errno.ENOSPC, "the line was written only in part")
 
     def _opened(self) -> int:
         if self.path == "-":
-            # Without this the lines of a process that was started with it closed would go to whatever is number 1 now.
+            # If the process was started with descriptor 1 closed, any other file may have that number now.
             if sys.__stdout__ is None:
                 raise OSError(errno.EBADF, "standard output is closed")
             return _STANDARD_OUTPUT
         return os.open(self.path, _FLAGS, _MODE)
 
     def _follow(self) -> None:
-        """Open the file anew when the path names another one now, as after a rotation of logs."""
+        """Open the file again if the path names another file now, as after a rotation."""
         if self.path == "-" or self._descriptor is None:
             return
         now = self._clock()
@@ -87,7 +87,7 @@ class LineFile:
         self._checked_at = now
         if self._is_at_path(self._descriptor):
             return
-        # When the new file cannot be opened the moved one still takes the lines: late beats lost.
+        # If the new file cannot be opened, keep writing to the moved one.
         with contextlib.suppress(OSError):
             moved, self._descriptor = self._descriptor, self._opened()
             os.close(moved)
@@ -100,8 +100,8 @@ class LineFile:
             return False
 
 
-def _takes_more(descriptor: int) -> bool:
-    """Tell whether a line can be written without waiting; the descriptor is shared, so its own mode must stay."""
+def _is_writable(descriptor: int) -> bool:
+    """Return whether a write would not block; O_NONBLOCK is no way, because other programs share the open file."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""The access log as the host calls it: options, lines, files that fail and files that move."""
+"""The hooks of the access log: options, lines, failing writes and rotated files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def finish(log: AccessLog, reason: CloseReason = CloseReason.PEER, **facts: obje
     log.close(cast("Connection", FakeConnection(**facts)), reason)  # type: ignore[arg-type]  # facts of any field
 
 
-def test_a_line_says_who_how_long_how_much_and_why(tmp_path: Path) -> None:
+def test_a_text_line_has_client_duration_bytes_and_reason(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     log = started(file=str(path))
     finish(log, CloseReason.IDLE)
@@ -63,7 +63,7 @@ def test_a_line_says_who_how_long_how_much_and_why(tmp_path: Path) -> None:
     )
 
 
-def test_json_says_the_same_in_fields(tmp_path: Path) -> None:
+def test_a_json_line_has_the_same_fields(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     log = started(file=str(path), format="json")
     finish(log)
@@ -91,7 +91,7 @@ def test_lines_go_to_standard_output_by_default(capfd: pytest.CaptureFixture[str
     os.fstat(1)
 
 
-def test_a_log_of_earlier_is_continued_and_a_new_one_is_closed_to_others(tmp_path: Path) -> None:
+def test_an_existing_log_is_appended_to_and_a_new_one_is_not_readable_by_others(tmp_path: Path) -> None:
     old, new = tmp_path / "old.log", tmp_path / "new.log"
     old.write_text("before\n")
     for path in (old, new):
@@ -102,12 +102,12 @@ def test_a_log_of_earlier_is_continued_and_a_new_one_is_closed_to_others(tmp_pat
     assert new.stat().st_mode & 0o027 == 0
 
 
-def test_a_format_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="format is text or json, not 'xml'"):
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="format must be text or json, not 'xml'"):
         started(format="xml")
 
 
-def test_a_relative_file_is_refused_because_nobody_knows_relative_to_what() -> None:
+def test_a_relative_file_is_refused() -> None:
     with pytest.raises(ValueError, match="absolute path"):
         started(file="access.log")
 
@@ -123,7 +123,7 @@ def test_a_named_pipe_without_reader_fails_the_boot_instead_of_hanging(tmp_path:
         started(file=str(tmp_path / "access.pipe"))
 
 
-def test_a_full_disk_is_told_once_and_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_logged_once_and_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     log = started(file="/dev/full")
     for _ in range(3):
         finish(log)
@@ -134,7 +134,7 @@ def test_a_full_disk_is_told_once_and_disturbs_nobody(caplog: pytest.LogCaptureF
     log.worker_stop()
 
 
-def test_a_reader_that_went_away_and_one_that_came_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_writing_to_a_pipe_recovers_when_a_reader_returns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "access.pipe"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -156,7 +156,7 @@ def test_a_reader_that_went_away_and_one_that_came_back(tmp_path: Path, caplog: 
     os.close(reader)
 
 
-def test_a_connection_that_ends_after_the_worker_stopped_is_only_counted(tmp_path: Path) -> None:
+def test_a_connection_that_closes_after_the_worker_stopped_is_counted_as_lost(tmp_path: Path) -> None:
     log = started(file=str(tmp_path / "access.log"))
     log.worker_stop()
     finish(log)

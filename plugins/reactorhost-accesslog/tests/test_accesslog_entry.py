@@ -1,4 +1,4 @@
-"""Entries as lines: whatever a peer calls itself, one line stays one line."""
+"""An entry is one line of a fixed number of words, with every possible name of the peer."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ def test_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ended_at", "said"),
+    ("ended_at", "expected"),
     [(0.0, b"1970-01-01T00:00:00.000Z"), (59.9996, b"1970-01-01T00:01:00.000Z"), (1.9994, b"1970-01-01T00:00:01.999Z")],
 )
-def test_milliseconds_carry(ended_at: float, said: bytes) -> None:
-    assert text(dataclasses.replace(ENTRY, ended_at=ended_at)).split()[0] == said
+def test_rounded_milliseconds_carry_into_the_second(ended_at: float, expected: bytes) -> None:
+    assert text(dataclasses.replace(ENTRY, ended_at=ended_at)).split()[0] == expected
 
 
 @given(st.text())
 @example("")
 @example("unix:a b")
 @example("unix:a\n2026-11-23T06:52:53.123Z forged")
-def test_no_peer_can_forge_a_line_or_shift_the_words(peer: str) -> None:
+def test_no_peer_name_can_forge_a_line_or_add_words(peer: str) -> None:
     line = text(dataclasses.replace(ENTRY, peer=peer))
     assert len(line.split()) == len(text(ENTRY).split())
     assert len(line.decode().splitlines()) == 1
 
 
 @given(st.text())
-def test_json_keeps_every_peer_as_it_is(peer: str) -> None:
+def test_json_keeps_every_peer_name_unchanged(peer: str) -> None:
     line = as_json(dataclasses.replace(ENTRY, peer=peer))
     assert line.count(b"\n") == 1
     assert json.loads(line)["peer"] == peer
 
 
 @given(st.text(min_size=1))
-def test_different_peers_are_different_words(peer: str) -> None:
+def test_different_peer_names_are_different_words(peer: str) -> None:
     other = peer + "'"
     assert text(dataclasses.replace(ENTRY, peer=peer)) != text(dataclasses.replace(ENTRY, peer=other))

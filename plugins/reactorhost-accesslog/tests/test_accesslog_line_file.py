@@ -1,4 +1,4 @@
-"""The file of lines: rotation, cut lines, and a clock that the test moves."""
+"""A `LineFile` follows rotation and handles partial writes, on a fake clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "lines.log"
 
 
-def test_a_file_that_was_moved_away_is_left_within_a_second(path: Path, clock: Clock) -> None:
+def test_a_moved_file_is_replaced_within_a_second(path: Path, clock: Clock) -> None:
     lines = LineFile(str(path), clock)
     lines.open()
     moved = path.rename(path.with_suffix(".1"))
@@ -41,7 +41,7 @@ def test_a_file_that_was_moved_away_is_left_within_a_second(path: Path, clock: C
     assert (moved.read_bytes(), path.read_bytes()) == (b"late\n", b"new\n")
 
 
-def test_a_file_that_another_one_replaced_is_left_too(path: Path, clock: Clock) -> None:
+def test_a_file_that_was_replaced_by_another_one_is_left(path: Path, clock: Clock) -> None:
     lines = LineFile(str(path), clock)
     lines.open()
     path.rename(path.with_suffix(".1"))
@@ -64,7 +64,7 @@ def test_following_a_moved_file_leaks_no_descriptor(path: Path, clock: Clock) ->
     lines.close()
 
 
-def test_while_the_new_file_cannot_be_opened_the_moved_one_takes_the_lines(path: Path, clock: Clock) -> None:
+def test_lines_go_to_the_moved_file_while_the_new_one_cannot_be_opened(path: Path, clock: Clock) -> None:
     folder = path.parent / "logs"
     folder.mkdir()
     lines = LineFile(str(folder / "lines.log"), clock)
@@ -76,13 +76,13 @@ def test_while_the_new_file_cannot_be_opened_the_moved_one_takes_the_lines(path:
     assert (moved / "lines.log").read_bytes() == b"late\n"
 
 
-def test_a_line_that_was_cut_short_is_an_error_and_the_next_begins_anew(path: Path, clock: Clock) -> None:
+def test_a_partial_write_is_an_error_and_the_next_line_starts_a_new_line(path: Path, clock: Clock) -> None:
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     lines = LineFile(str(path), clock)
     lines.open()
     room = fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ)
-    with pytest.raises(OSError, match="cut short"):
+    with pytest.raises(OSError, match="only in part"):
         lines.write(b"x" * (room + 1) + b"\n")
     assert len(os.read(reader, room)) == room
     lines.write(b"whole\n")
@@ -93,7 +93,7 @@ def test_a_line_that_was_cut_short_is_an_error_and_the_next_begins_anew(path: Pa
     os.close(reader)
 
 
-def test_closing_twice_closes_nobody_elses_descriptor(path: Path, clock: Clock) -> None:
+def test_closing_twice_does_not_close_a_reused_descriptor(path: Path, clock: Clock) -> None:
     lines = LineFile(str(path), clock)
     lines.open()
     lines.close()
@@ -108,14 +108,14 @@ def test_a_closed_file_refuses_lines(path: Path, clock: Clock) -> None:
         LineFile(str(path), clock).write(b"line\n")
 
 
-def test_a_standard_output_that_nobody_reads_is_an_error_and_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_standard_output_is_an_error_and_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     try:
         file = LineFile("-")
         file.open()
         monkeypatch.setattr(file, "_descriptor", writer)
         os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)))
-        with pytest.raises(OSError, match="nobody reads"):
+        with pytest.raises(OSError, match="is full"):
             file.write(b"lost\n")
         os.read(reader, 1 << 20)
         file.write(b"again\n")

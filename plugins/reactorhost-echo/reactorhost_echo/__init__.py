@@ -1,4 +1,4 @@
-"""Echo: every byte that comes goes back."""
+"""Send every received byte back to the client."""
 
 from reactorhost import Connection, hookimpl
 

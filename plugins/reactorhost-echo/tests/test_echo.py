@@ -1,4 +1,4 @@
-"""Echo, seen through a connection that is none."""
+"""The echo plugin, called with a fake connection."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def received(*pieces: bytes) -> list[bytes]:
 
 
 @given(st.lists(st.binary(min_size=1)))
-def test_every_piece_comes_back_whole_and_in_order(pieces: list[bytes]) -> None:
+def test_every_piece_is_sent_back_whole_and_in_order(pieces: list[bytes]) -> None:
     assert received(*pieces) == pieces
 
 

@@ -24,8 +24,8 @@ class EventRing(EventLog):
         """Return the last events, the oldest first."""
         return list(self._events)
 
-    def _tell(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
-        super()._tell(level, event, fields, details)
+    def _log(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
+        super()._log(level, event, fields, details)
         if level >= logging.INFO:
             self.remember(logging.getLevelName(level).lower(), event, **fields)
 

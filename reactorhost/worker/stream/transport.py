@@ -556,7 +556,7 @@ class StreamTransport:
             self._timers.cancel_all()
 
     def _timer_failed(self, error: Exception) -> None:
-        self._context.hook_failed(self._context.chain.blame(error), "timer", self.connection, error)
+        self._context.hook_failed(self._context.chain.plugin_of(error), "timer", self.connection, error)
 
     # Waiting.
 

@@ -83,7 +83,7 @@ class DatagramTransport:
 
     def _timer_failed(self, error: Exception) -> None:
         context = self._port.context
-        context.hook_failed(context.chain.blame(error), "timer", self.connection, error)
+        context.hook_failed(context.chain.plugin_of(error), "timer", self.connection, error)
 
     def when_drained(self, tell: Callable[[bool], object]) -> None:
         """Tell at once: nothing is ever queued."""

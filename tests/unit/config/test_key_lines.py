@@ -1,4 +1,4 @@
-"""`key_lines` finds the line of every key that `tomllib` reads, however the text is laid out."""
+"""`key_lines` finds the line of every key that `tomllib` reads, in every layout of the text."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DOCUMENTS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(KEYS, TABLES, max
 
 
 class Writer:
-    """Writes a tree as TOML in drawn layouts, noting the line of everything it writes."""
+    """Writes a tree as TOML in drawn layouts, and records the line of each key."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -158,14 +158,14 @@ def written_documents(draw: st.DrawFn) -> Writer:
 
 
 @given(written_documents())
-def test_every_key_has_the_line_that_it_was_written_on(writer: Writer) -> None:
+def test_every_key_has_the_line_it_is_written_on(writer: Writer) -> None:
     data = tomllib.loads(writer.text)
     lines = key_lines(writer.text)
     assert lines == {**writer.implied, **writer.written}
     assert set(lines) == set(paths_of(data))
 
 
-def test_dotted_and_quoted_keys_count_by_their_parts() -> None:
+def test_dotted_and_quoted_keys_are_split_into_their_parts() -> None:
     text = '[service."a.b"]\nlisten = 1\n[host]\nx . "y\\u00e9" = 1\n'
     assert key_lines(text) == {
         ("service",): 1,
@@ -177,21 +177,21 @@ def test_dotted_and_quoted_keys_count_by_their_parts() -> None:
     }
 
 
-def test_a_table_written_after_it_was_implied_has_its_own_line() -> None:
+def test_a_table_with_a_header_after_it_was_implied_has_the_line_of_its_header() -> None:
     assert key_lines("[a.b]\n[a]\n")["a",] == 2
 
 
-def test_an_array_of_tables_has_the_line_of_its_first() -> None:
+def test_an_array_of_tables_has_the_line_of_its_first_table() -> None:
     lines = key_lines("[[a]]\nx = 1\n[[a]]\nx = 2\ny = 3\n")
     assert lines == {("a",): 1, ("a", "x"): 2, ("a", "y"): 5}
 
 
-def test_what_looks_like_a_key_inside_a_string_is_none() -> None:
+def test_text_like_a_key_inside_a_string_is_ignored() -> None:
     assert key_lines('a = """\nb = 1\n[c]\n"""\nd = 1') == {("a",): 1, ("d",): 5}
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment", " \t"])
-def test_a_text_without_keys_has_none(text: str) -> None:
+def test_text_without_keys_has_no_lines(text: str) -> None:
     assert key_lines(text) == {}
 
 
@@ -201,6 +201,6 @@ def test_a_long_text_is_read_in_one_pass() -> None:
 
 
 @pytest.mark.parametrize("text", ["= 1", "a = ,", 'a = "'])
-def test_a_text_that_is_not_toml_is_refused(text: str) -> None:
+def test_text_that_is_not_toml_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not TOML at character"):
         key_lines(text)

@@ -1,4 +1,4 @@
-"""Options of plugins come from tables, flags and environment; the one that counts is kept with its place."""
+"""Options of plugins come from tables, flags and environment; the strongest is kept with its origin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import resolve
 from reactorhost.config.settings import Settings
@@ -32,7 +32,7 @@ def settings(
 
 def texts(found: Settings) -> dict[str, dict[str, str]]:
     return {
-        name: {key: value.text for key, value in table.items() if isinstance(value, Text)}
+        name: {key: value.text for key, value in table.items() if isinstance(value, OptionText)}
         for name, table in found.plugin_tables.items()
     }
 
@@ -76,13 +76,13 @@ def test_a_text_goes_to_the_table_before_its_last_dot(line: str, table: str, key
 
 
 @given(st.sampled_from(["echo", "my.chat:Greeter", "made", "v1.2"]), st.text(min_size=1), st.text())
-def test_whatever_follows_the_sign_is_kept(table: str, key: str, text: str) -> None:
+def test_everything_after_the_equals_sign_is_kept(table: str, key: str, text: str) -> None:
     if key.strip() != key or "." in key or "=" in key:
         return
     assert texts(settings(f"{table}.{key}={text}")) == {table: {key: text}}
 
 
-def test_a_flag_counts_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+def test_a_flag_overrides_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
     path = tmp_path / "host.toml"
     path.write_text(SERVICE + "[plugin.echo]\na = 1\nb = 2\nc = 3\n")
     environ = {"REACTORHOST_SET": "echo.b=two, and more\n\n  echo.c=x\n"}
@@ -98,7 +98,7 @@ def test_a_flag_counts_before_the_environment_and_that_before_the_file(tmp_path:
     }
 
 
-def test_of_two_texts_for_one_key_the_later_counts() -> None:
+def test_a_later_text_overrides_an_earlier_one() -> None:
     assert texts(settings("echo.a=1", "echo.b=2", "echo.a=3")) == {"echo": {"a": "3", "b": "2"}}
 
 
@@ -116,15 +116,15 @@ def test_of_two_texts_for_one_key_the_later_counts() -> None:
         ("x" * 100_000, f"'{'x' * 56}..."),
     ],
 )
-def test_a_text_of_another_form_is_told_without_its_value(line: str, shown: str) -> None:
-    hint = "as in --set echo.limit=5"
-    assert problems(line) == (Problem(f"--set takes NAME.key=value, not {shown}", "--set", hint),)
+def test_a_malformed_text_is_reported_without_its_value(line: str, shown: str) -> None:
+    hint = "for example --set echo.limit=5"
+    assert problems(line) == (Problem(f"--set must be NAME.key=value, not {shown}", "--set", hint),)
     if line.strip():
-        told = problems(environ={"REACTORHOST_SET": line})
-        assert told == (Problem(f"REACTORHOST_SET takes NAME.key=value, not {shown}", "REACTORHOST_SET", hint),)
+        reported = problems(environ={"REACTORHOST_SET": line})
+        assert reported == (Problem(f"REACTORHOST_SET must be NAME.key=value, not {shown}", "REACTORHOST_SET", hint),)
 
 
-def test_a_text_for_a_plugin_that_nobody_names_is_told() -> None:
+def test_a_text_for_a_plugin_that_no_service_names_is_reported() -> None:
     what = "is for a plugin that no service names"
     first, second, third = problems("ecko.limit=1", "chat:Greeter.x=hunter2", "./mode.py.x=2")
     assert first == Problem(f"--set ecko.limit {what}", "--set", "did you mean 'echo'?")
@@ -132,27 +132,27 @@ def test_a_text_for_a_plugin_that_nobody_names_is_told() -> None:
     assert third == Problem(f"--set ./mode.py.x {what}", "--set", "did you mean 'made'?")
 
 
-def test_a_text_for_a_plugin_that_flags_replaced_is_told(tmp_path: Path) -> None:
+def test_a_text_for_a_plugin_that_flags_replaced_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "host.toml"
     path.write_text(SERVICE)
     with pytest.raises(FlagError, match=r"--set echo\.a is for a plugin that no service names"):
         settings("echo.a=1", config=path, plugins=("./made.py",))
 
 
-def test_whoever_asks_for_a_plugin_that_no_service_names_may_have_its_options() -> None:
+def test_also_named_plugins_may_have_options() -> None:
     flags = {"set": ("chat.a=1",)}
     found = resolve(flags, {}, CWD, uid=1000, cpus=lambda: 4, needs_plugin=False, also_named=("chat",))
     assert texts(found) == {"chat": {"a": "1"}}
 
 
-def test_a_text_is_not_in_what_settings_look_like() -> None:
+def test_the_repr_of_settings_does_not_contain_a_text() -> None:
     assert "hunter2" not in repr(settings("echo.password=hunter2"))
 
 
-# Tables that name a place
+# References to variables and files
 
 
-def test_a_value_may_be_the_name_of_a_variable_or_of_a_file(tmp_path: Path) -> None:
+def test_a_value_can_refer_to_a_variable_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "host.toml"
     path.write_text(
         SERVICE + "[plugin.echo]\na = { env = 'A_B' }\nb = { file = 'keys/b' }\nc = { file = '/run/c' }\n"
@@ -175,19 +175,19 @@ def test_a_value_may_be_the_name_of_a_variable_or_of_a_file(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        ("{}", "must not be a table of nothing"),
-        ("{ evn = 'X' }", "must not be a table of evn"),
-        ("{ env = 'X', default = 'hunter2' }", "must not be a table of env, default"),
-        ("{ env = 'X', file = 'y' }", "must not be a table of env, file"),
-        ("{ env = 5 }", "must be the name of a variable, not 5"),
-        ("{ env = '' }", "must be the name of a variable, not ''"),
-        ("{ env = 'A=B' }", "must be the name of a variable, not 'A=B'"),
-        ("{ env = ['X'] }", "must be the name of a variable, not a list"),
+        ("{}", "must not be a table with no key"),
+        ("{ evn = 'X' }", "must not be a table with evn"),
+        ("{ env = 'X', default = 'hunter2' }", "must not be a table with env, default"),
+        ("{ env = 'X', file = 'y' }", "must not be a table with env, file"),
+        ("{ env = 5 }", "must be the name of an environment variable, not 5"),
+        ("{ env = '' }", "must be the name of an environment variable, not ''"),
+        ("{ env = 'A=B' }", "must be the name of an environment variable, not 'A=B'"),
+        ("{ env = ['X'] }", "must be the name of an environment variable, not a list"),
         ("{ file = true }", "must be a path, not true"),
         ("{ file = '' }", "must be a path, not ''"),
     ],
 )
-def test_a_table_of_another_shape_is_told(tmp_path: Path, value: str, what: str) -> None:
+def test_a_table_of_another_shape_is_reported(tmp_path: Path, value: str, what: str) -> None:
     path = tmp_path / "host.toml"
     path.write_text(SERVICE + f"[plugin.echo]\npassword = {value}\n")
     (problem,) = problems_of(path)

@@ -1,4 +1,4 @@
-"""Settings are merged from flag, environment, file and default, and all that is wrong is told at once."""
+"""Settings are merged from flag, environment, file and default, and one error reports all problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import locate, resolve
-from reactorhost.config.settings import HOST_KEYS, TABLE, Settings, Source
+from reactorhost.config.settings import HOST_KEYS, TABLE, Layer, Settings
 from reactorhost.errors import ConfigError, Problem, UsageError
 
 CWD = Path("/home/op")
@@ -43,7 +43,7 @@ def error_of(path: str, flags: Mapping[str, object] | None = None, **environ: st
     return caught.value
 
 
-def told(error: ConfigError, path: str) -> list[tuple[str, str]]:
+def reported(error: ConfigError, path: str) -> list[tuple[str, str]]:
     return [(problem.what, (problem.where or "").replace(path, "FILE")) for problem in error.problems]
 
 
@@ -65,23 +65,23 @@ def test_one_plugin_is_enough() -> None:
     assert (found.user, found.group, found.plugin_tables) == (None, None, {})
 
 
-def test_the_uid_is_the_processs_own_unless_told() -> None:
+def test_the_uid_is_that_of_the_process_by_default() -> None:
     found = resolve({"plugins": ("echo",)}, {"TMPDIR": "/t"}, CWD)
     assert found.run_dir.is_relative_to("/run/reactorhost" if os.geteuid() == 0 else f"/t/reactorhost-{os.geteuid()}")
 
 
-@given(st.sets(st.sampled_from([Source.FLAG, Source.ENVIRONMENT, Source.FILE])))
-def test_the_strongest_layer_that_speaks_is_heard(
-    tmp_path_factory: pytest.TempPathFactory, speaking: set[Source]
+@given(st.sets(st.sampled_from([Layer.FLAG, Layer.ENVIRONMENT, Layer.FILE])))
+def test_the_strongest_layer_with_a_value_decides(
+    tmp_path_factory: pytest.TempPathFactory, speaking: set[Layer]
 ) -> None:
     path = tmp_path_factory.mktemp("layers") / "host.toml"
-    path.write_text(SERVICE + ("[host]\nbacklog = 3\n" if Source.FILE in speaking else ""))
-    flags = {"config": str(path)} | ({"backlog": 1} if Source.FLAG in speaking else {})
-    environ = {"REACTORHOST_BACKLOG": "2"} if Source.ENVIRONMENT in speaking else {}
+    path.write_text(SERVICE + ("[host]\nbacklog = 3\n" if Layer.FILE in speaking else ""))
+    flags = {"config": str(path)} | ({"backlog": 1} if Layer.FLAG in speaking else {})
+    environ = {"REACTORHOST_BACKLOG": "2"} if Layer.ENVIRONMENT in speaking else {}
     found = resolve(flags, environ, CWD, uid=1000, cpus=lambda: 4)
-    strongest = next(source for source in Source if source in {*speaking, Source.DEFAULT})
-    assert found.origins["backlog"].source is strongest
-    assert found.backlog == [1, 2, 3, 102400][list(Source).index(strongest)]
+    strongest = next(source for source in Layer if source in {*speaking, Layer.DEFAULT})
+    assert found.origins["backlog"].layer is strongest
+    assert found.backlog == [1, 2, 3, 102400][list(Layer).index(strongest)]
 
 
 def test_each_value_knows_its_origin(write: Write) -> None:
@@ -109,7 +109,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", sorted(HOST_KEYS))
-def test_every_setting_is_read_alike_from_flag_environment_and_file(name: str, write: Write) -> None:
+def test_every_setting_has_the_same_value_from_flag_environment_and_file(name: str, write: Write) -> None:
     text = GOOD[name]
     bare = "true" if name == "daemon" else text if text.isdecimal() else f"'{text}'"
     from_flag = getattr(settings({name: text}), name)
@@ -119,23 +119,23 @@ def test_every_setting_is_read_alike_from_flag_environment_and_file(name: str, w
 
 
 @pytest.mark.parametrize("empty", [None, (), []], ids=repr)
-def test_an_option_that_was_not_given_is_not_heard(empty: object) -> None:
+def test_a_flag_that_is_not_given_does_not_override(empty: object) -> None:
     flags = {setting.name: empty for setting in TABLE}
     environ = {"REACTORHOST_PLUGINS": "echo", "REACTORHOST_WORKERS": "2"}
     assert resolve(flags, environ, CWD, uid=0, cpus=lambda: 1).workers == 2
 
 
 @pytest.mark.parametrize("empty", ["", "  "], ids=repr)
-def test_an_empty_variable_is_as_if_unset(empty: str) -> None:
+def test_an_empty_variable_counts_as_unset(empty: str) -> None:
     assert settings({}, {"REACTORHOST_WORKERS": empty, "REACTORHOST_LISTEN": empty}).workers == 4
 
 
-def test_variables_of_strangers_are_ignored() -> None:
+def test_unrelated_variables_are_ignored() -> None:
     strange = {"REACTORHOST_PORT_9000_TCP": "tcp://10.0.0.1:9000", "REACTORHOST_SERVICE_HOST": "x"}
     assert settings({}, strange) == settings({})
 
 
-def test_a_switch_can_be_switched_off_again(write: Write) -> None:
+def test_a_switch_can_be_turned_off_by_a_flag(write: Write) -> None:
     path = write(SERVICE + "[host]\ndaemon = true\n")
     assert of_file(path).daemon is True
     found = of_file(path, {"daemon": False})
@@ -143,7 +143,7 @@ def test_a_switch_can_be_switched_off_again(write: Write) -> None:
     assert found.where("daemon") == "--foreground"
 
 
-# Workers, places, services
+# Workers, paths, services
 
 
 @pytest.mark.parametrize(("cpus", "workers"), [(1, 1), (7, 7), (300, 256)])
@@ -153,7 +153,7 @@ def test_auto_is_one_worker_for_each_cpu(cpus: int, workers: int) -> None:
     assert str(found.origins["workers"]) == "flag --workers (auto)"
 
 
-def test_relative_paths_start_where_they_were_written(write: Write, tmp_path: Path) -> None:
+def test_relative_paths_are_relative_to_where_they_are_written(write: Write, tmp_path: Path) -> None:
     path = write(SERVICE + "[host]\nrun_dir = 'run'\nlog_file = 'logs/a.log'\n")
     found = of_file(path, {"pid_file": "x.pid"}, REACTORHOST_LOG_FILE="b.log")
     assert found.run_dir == tmp_path / "run"
@@ -161,19 +161,19 @@ def test_relative_paths_start_where_they_were_written(write: Write, tmp_path: Pa
     assert found.log_file == CWD / "b.log"
 
 
-def test_the_configuration_file_may_be_named_by_the_environment_from_here(tmp_path: Path) -> None:
+def test_a_variable_can_name_the_configuration_file_relative_to_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "host.toml").write_text(SERVICE)
     found = resolve({}, {"REACTORHOST_CONFIG": "host.toml"}, tmp_path, uid=0)
     assert found.config_file == tmp_path / "host.toml"
 
 
-def test_the_name_decides_the_run_directory() -> None:
+def test_the_run_directory_follows_from_the_name() -> None:
     found = settings({"name": "blue"}, {"XDG_RUNTIME_DIR": "/run/user/1000"})
     assert found.run_dir == Path("/run/user/1000/reactorhost/blue")
     assert settings({"run_dir": "/x"}).pid_file == Path("/x/master.pid")
 
 
-def test_lists_are_commas_in_the_environment_and_repeated_flags(tmp_path: Path) -> None:
+def test_lists_are_comma_separated_variables_and_repeated_flags(tmp_path: Path) -> None:
     environ = {"REACTORHOST_PLUGINS": "accesslog, echo,", "REACTORHOST_LISTEN": "tcp://*:1,unix:///s"}
     (service,) = resolve({}, environ, CWD, uid=0).services
     assert service.plugins == ("accesslog", "echo")
@@ -182,7 +182,7 @@ def test_lists_are_commas_in_the_environment_and_repeated_flags(tmp_path: Path) 
     assert service.plugins == ("a,b", "/home/op/c.py")
 
 
-def test_a_single_text_is_a_list_of_one() -> None:
+def test_a_single_text_is_a_list_with_one_element() -> None:
     (service,) = resolve({"plugins": "echo", "listen": "tcp://*:1"}, {}, CWD, uid=0).services
     assert (service.plugins, str(*service.listen)) == (("echo",), "tcp://*:1")
 
@@ -193,26 +193,26 @@ def test_flag_and_variable_together_replace_the_services_of_the_file(write: Writ
     assert (service.name, service.plugins, str(*service.listen)) == ("default", ("x",), "tcp://*:5")
 
 
-def test_a_lone_variable_is_told_when_there_are_several_services(write: Write) -> None:
+def test_a_variable_for_one_of_several_services_is_reported(write: Write) -> None:
     path = write(SERVICE + SERVICE.replace("web", "api").replace(":1", ":2"))
     error = error_of(path, REACTORHOST_LISTEN="tcp://*:5")
-    assert told(error, path) == [
+    assert reported(error, path) == [
         ("REACTORHOST_LISTEN does not say which service it is for; the file has 2: web, api", "REACTORHOST_LISTEN")
     ]
     assert error.exit_status == 1
 
 
-def test_what_flags_replace_needs_not_be_complete(write: Write) -> None:
+def test_services_that_flags_replace_may_be_incomplete(write: Write) -> None:
     path = write("[service.web]\nlisten = 'tcp://*:1'\n")
     (service,) = of_file(path, {"plugins": ("x",)}).services
     assert (service.name, service.plugins) == ("web", ("x",))
-    assert told(error_of(path), path) == [("service 'web' has no plugins", "FILE:1")]
+    assert reported(error_of(path), path) == [("service 'web' has no plugins", "FILE:1")]
 
 
 # Plugin tables
 
 
-def test_plugin_tables_are_kept_as_they_are(write: Write) -> None:
+def test_plugin_tables_are_kept_unchanged(write: Write) -> None:
     path = write(SERVICE.replace("'echo'", "['echo', './my.py', 'm:o']") + "[plugin.echo]\na = [[1]]\n[plugin.my]\n"
                  "[plugin.'m:o']\nx = 1\n")  # fmt: skip
     found = of_file(path)
@@ -221,17 +221,17 @@ def test_plugin_tables_are_kept_as_they_are(write: Write) -> None:
     assert found.where("plugin.my") == f"{path}:6"
 
 
-def test_a_table_for_a_plugin_that_nobody_names_is_told(write: Write) -> None:
+def test_a_table_for_a_plugin_that_no_service_names_is_reported(write: Write) -> None:
     path = write(SERVICE + "[plugin.ecko]\n\n[plugin.zzz]\n")
     error = error_of(path)
-    assert told(error, path) == [
+    assert reported(error, path) == [
         ("[plugin.ecko] is for a plugin that no service names", "FILE:4"),
         ("[plugin.zzz] is for a plugin that no service names", "FILE:6"),
     ]
-    assert [problem.hint for problem in error.problems] == ["did you mean 'echo'?", "services name: echo"]
+    assert [problem.hint for problem in error.problems] == ["did you mean 'echo'?", "the services name: echo"]
 
 
-def test_a_table_of_a_plugin_that_flags_replaced_may_stay(write: Write) -> None:
+def test_a_table_of_a_plugin_that_flags_replaced_is_accepted(write: Write) -> None:
     path = write(SERVICE + "[plugin.echo]\n[plugin.x]\n")
     assert of_file(path, {"plugins": ("x",)}).plugin_tables.keys() == {"echo", "x"}
 
@@ -243,15 +243,15 @@ def test_a_table_of_a_plugin_that_flags_replaced_may_stay(write: Write) -> None:
         ("[plugin]\necho = true\n", "plugin.echo must be a table, not true", 2),
     ],
 )
-def test_plugin_tables_that_are_none_are_told(write: Write, text: str, what: str, line: int) -> None:
+def test_plugin_tables_that_are_not_tables_are_reported(write: Write, text: str, what: str, line: int) -> None:
     path = write(text + SERVICE)
-    assert told(error_of(path), path) == [(what, f"FILE:{line}")]
+    assert reported(error_of(path), path) == [(what, f"FILE:{line}")]
 
 
 # Problems
 
 
-def test_everything_that_is_wrong_is_told_at_once_with_its_place(write: Write) -> None:
+def test_one_error_reports_all_problems_with_their_places(write: Write) -> None:
     path = write(
         "workers = 3\n"
         "[hots]\n"
@@ -264,7 +264,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(write: Write) -
         "listen = 'tcp://x'\n"
     )
     error = error_of(path, REACTORHOST_LOG_LEVEL="loud")
-    assert sorted(told(error, path), key=lambda pair: pair[1]) == [
+    assert sorted(reported(error, path), key=lambda pair: pair[1]) == [
         ("unknown table or key 'workers'", "FILE:1"),
         ("unknown table or key 'hots'", "FILE:2"),
         ("workers must be a whole number from 1 to 256 or 'auto', not 'four'", "FILE:4"),
@@ -276,26 +276,26 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(write: Write) -
         ("log_level must be one of debug, info, warning, error, critical, not 'loud'", "REACTORHOST_LOG_LEVEL"),
     ]
     hints = {problem.what: problem.hint for problem in error.problems}
-    assert hints["unknown table or key 'workers'"] == "workers belongs in [host]"
+    assert hints["unknown table or key 'workers'"] == "move workers to [host]"
     assert hints["unknown table or key 'hots'"] == "did you mean 'host'?"
     assert hints["unknown key 'stop_timout' in [host]"] == "did you mean 'stop_timeout'?"
-    assert hints["unknown key 'listen' in [host]"] == "listen belongs in [service.NAME]"
+    assert hints["unknown key 'listen' in [host]"] == "move listen to [service.NAME]"
     assert error.exit_status == 1
 
 
-def test_an_unknown_table_that_is_like_no_other_is_told_the_known_ones(write: Write) -> None:
+def test_an_unknown_table_is_reported_with_the_known_ones(write: Write) -> None:
     error = error_of(write(SERVICE + "[xyz]\n"))
-    assert error.problems[0].hint == "known here: host, plugin, service"
+    assert error.problems[0].hint == "use one of: host, plugin, service"
 
 
-def test_a_host_that_is_no_table_is_told(write: Write) -> None:
+def test_a_host_that_is_not_a_table_is_reported(write: Write) -> None:
     path = write("host = 3\n" + SERVICE)
-    assert told(error_of(path), path) == [("host must be a table, not 3", "FILE:1")]
+    assert reported(error_of(path), path) == [("host must be a table, not 3", "FILE:1")]
 
 
-def test_a_wrong_value_in_the_file_is_told_also_when_a_flag_hides_it(write: Write) -> None:
+def test_an_invalid_value_in_the_file_is_reported_although_a_flag_overrides_it(write: Write) -> None:
     path = write(SERVICE + "[host]\nworkers = 'four'\n")
-    assert [where for _, where in told(error_of(path, {"workers": "2"}), path)] == ["FILE:5"]
+    assert [where for _, where in reported(error_of(path, {"workers": "2"}), path)] == ["FILE:5"]
 
 
 FLAG_PROBLEMS: list[tuple[dict[str, object], str]] = [
@@ -311,37 +311,37 @@ FLAG_PROBLEMS: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("flags", "where"), FLAG_PROBLEMS, ids=repr)
-def test_a_wrong_flag_is_a_wrong_call(flags: dict[str, object], where: str) -> None:
+def test_an_invalid_flag_is_a_usage_error(flags: dict[str, object], where: str) -> None:
     with pytest.raises(FlagError) as caught:
         settings(flags)
     assert caught.value.exit_status == 2
     assert [problem.where for problem in caught.value.problems] == [where]
 
 
-def test_a_wrong_variable_is_no_wrong_call() -> None:
+def test_an_invalid_variable_is_not_a_usage_error() -> None:
     with pytest.raises(ConfigError) as caught:
         settings({}, {"REACTORHOST_WORKERS": "four"})
     assert caught.value.exit_status == 1
     assert caught.value.problems[0].where == "REACTORHOST_WORKERS"
 
 
-def test_with_a_wrong_flag_and_a_wrong_file_all_is_told_as_a_wrong_call(write: Write) -> None:
+def test_problems_in_flag_and_file_are_reported_as_a_usage_error(write: Write) -> None:
     path = write(SERVICE + "[host]\nworkers = 0\n")
     error = error_of(path, {"backlog": "x"})
-    assert [where for _, where in told(error, path)] == ["FILE:5", "--backlog"]
+    assert [where for _, where in reported(error, path)] == ["FILE:5", "--backlog"]
     assert error.exit_status == 2
 
 
-def test_a_file_that_cannot_be_read_hides_no_other_problem(tmp_path: Path) -> None:
+def test_an_unreadable_file_does_not_hide_other_problems(tmp_path: Path) -> None:
     path = str(tmp_path / "none.toml")
     error = error_of(path, REACTORHOST_WORKERS="x")
-    assert [where for _, where in told(error, path)] == ["FILE", "REACTORHOST_WORKERS"]
+    assert [where for _, where in reported(error, path)] == ["FILE", "REACTORHOST_WORKERS"]
     assert error.exit_status == 1
 
 
-def test_a_syntax_error_is_told_with_file_and_line(write: Write) -> None:
+def test_a_syntax_error_is_reported_with_file_and_line(write: Write) -> None:
     path = write("[host]\nworkers = \n")
-    assert [where for _, where in told(error_of(path), path)] == ["FILE:2"]
+    assert [where for _, where in reported(error_of(path), path)] == ["FILE:2"]
 
 
 # No plugin
@@ -356,9 +356,7 @@ def test_a_syntax_error_is_told_with_file_and_line(write: Write) -> None:
     ],
 )
 @pytest.mark.parametrize("flags", [{}, {"listen": ("tcp://*:1",)}], ids=repr)
-def test_without_a_plugin_the_hint_says_how_to_name_one(
-    flags: dict[str, object], installed: list[str], hint: str
-) -> None:
+def test_without_a_plugin_the_hint_shows_the_flag(flags: dict[str, object], installed: list[str], hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(flags, {}, CWD, uid=0, installed=installed)
     assert caught.value.exit_status == 2
@@ -370,29 +368,29 @@ def test_a_file_without_services_names_no_plugin(write: Write) -> None:
         of_file(write("[host]\nworkers = 1\n"))
 
 
-def test_a_missing_plugin_is_told_with_other_problems() -> None:
+def test_a_missing_plugin_is_reported_with_other_problems() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve({}, {"REACTORHOST_WORKERS": "x"}, CWD, uid=0)
     assert [problem.where for problem in caught.value.problems] == ["REACTORHOST_WORKERS", None]
     assert caught.value.exit_status == 1
 
 
-def test_installed_plugins_are_looked_at_only_when_none_is_named() -> None:
+def test_installed_plugins_are_listed_only_if_none_is_named() -> None:
     installed = iter(["echo"])
     resolve({"plugins": ("echo",)}, {}, CWD, uid=0, installed=installed)
     assert list(installed) == ["echo"]
 
 
-def test_who_only_shows_the_settings_needs_no_plugin() -> None:
+def test_settings_can_be_resolved_without_a_plugin() -> None:
     assert resolve({}, {}, CWD, uid=0, needs_plugin=False).services == ()
     (service,) = resolve({"listen": "tcp://*:1"}, {}, CWD, uid=0, needs_plugin=False).services
     assert service.plugins == ()
 
 
-# Where a running instance is
+# The location of an instance
 
 
-def test_an_instance_is_found_by_the_same_layers(write: Write) -> None:
+def test_an_instance_is_located_by_the_same_layers(write: Write) -> None:
     path = write("[host]\nname = 'blue'\nworkers = 'wrong, but another matter'\n")
     here = locate({}, {"REACTORHOST_CONFIG": path}, CWD, uid=0)
     assert (here.name, here.run_dir) == ("blue", Path("/run/reactorhost/blue"))
@@ -401,7 +399,7 @@ def test_an_instance_is_found_by_the_same_layers(write: Write) -> None:
     assert locate({"run_dir": "r"}, {"REACTORHOST_RUN_DIR": "/e"}, CWD, uid=0).run_dir == CWD / "r"
 
 
-def test_a_broken_file_hides_an_instance_only_when_nothing_else_names_it(write: Write) -> None:
+def test_an_invalid_file_prevents_locating_only_if_no_flag_names_the_instance(write: Write) -> None:
     environ = {"REACTORHOST_CONFIG": write("[host")}
     with pytest.raises(ConfigError, match="not valid TOML"):
         locate({}, environ, CWD, uid=0)
@@ -409,14 +407,14 @@ def test_a_broken_file_hides_an_instance_only_when_nothing_else_names_it(write: 
     assert locate({}, environ | {"REACTORHOST_RUN_DIR": "/r"}, CWD, uid=0).run_dir == Path("/r")
 
 
-def test_a_wrong_name_of_an_instance_is_a_wrong_call() -> None:
+def test_an_invalid_instance_name_is_a_usage_error() -> None:
     with pytest.raises(FlagError) as caught:
         locate({"name": "../x"}, {}, CWD, uid=0)
     assert isinstance(caught.value.problems[0], Problem)
     assert caught.value.problems[0].where == "--name"
 
 
-def test_a_misspelt_variable_is_told_and_those_of_others_are_not(tmp_path: Path) -> None:
+def test_a_misspelled_variable_is_reported_and_unrelated_ones_are_not(tmp_path: Path) -> None:
     others = {
         "REACTORHOST_PORT": "tcp://10.0.0.1:80",
         "REACTORHOST_SERVICE_HOST": "10.0.0.1",
@@ -425,8 +423,8 @@ def test_a_misspelt_variable_is_told_and_those_of_others_are_not(tmp_path: Path)
     resolve({"plugins": ["echo"]}, others, tmp_path)
     with pytest.raises(ConfigError) as caught:
         resolve({"plugins": ["echo"]}, {**others, "REACTORHOST_WORKRES": "2", "REACTORHOST_PLUGIN": "x"}, tmp_path)
-    told = "\n".join(caught.value.lines())
-    assert "where: REACTORHOST_WORKRES" in told
-    assert "did you mean 'REACTORHOST_WORKERS'?" in told
-    assert "did you mean 'REACTORHOST_PLUGINS'?" in told
+    reported = "\n".join(caught.value.lines())
+    assert "where: REACTORHOST_WORKRES" in reported
+    assert "did you mean 'REACTORHOST_WORKERS'?" in reported
+    assert "did you mean 'REACTORHOST_PLUGINS'?" in reported
     assert len(caught.value.problems) == 2

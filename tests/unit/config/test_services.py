@@ -1,4 +1,4 @@
-"""The services of a host: those of the file, or one from flags or environment, whole and on separate addresses."""
+"""The services of a host: those of the file, or one from flags or environment, complete and on separate addresses."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 import pytest
 
 from reactorhost.address import parse as parse_address
-from reactorhost.config.layers import Given, GivenList
+from reactorhost.config.layers import SettingList, SettingValue
 from reactorhost.config.problems import Problems
-from reactorhost.config.services import Draft, choose, complete, in_file
-from reactorhost.config.settings import Origin, Source
+from reactorhost.config.services import Draft, complete, from_file, merge
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.toml_file import parse
 from reactorhost.errors import Problem
 
 FILE = Path("/etc/host.toml")
-PLUGIN_FLAG = Origin(Source.FLAG, "--plugin")
-LISTEN_FLAG = Origin(Source.FLAG, "--listen")
-PLUGINS = GivenList(("echo",), PLUGIN_FLAG)
-LISTEN = GivenList((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
+PLUGIN_FLAG = Origin(Layer.FLAG, "--plugin")
+LISTEN_FLAG = Origin(Layer.FLAG, "--listen")
+PLUGINS = SettingList(("echo",), PLUGIN_FLAG)
+LISTEN = SettingList((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
 
 
 def service(name: str, listen: str | None, plugins: Sequence[str] | None = ("echo",)) -> Draft:
-    origin = Origin(Source.FILE, f"{FILE}:{name}")
-    addresses = None if listen is None else GivenList(tuple(map(parse_address, listen.split())), origin)
-    chain = None if plugins is None else GivenList(tuple(plugins), origin)
+    origin = Origin(Layer.FILE, f"{FILE}:{name}")
+    addresses = None if listen is None else SettingList(tuple(map(parse_address, listen.split())), origin)
+    chain = None if plugins is None else SettingList(tuple(plugins), origin)
     return Draft(name, origin, given(addresses, chain))
 
 
-def given(listen: GivenList | None, plugins: GivenList | None) -> dict[str, Given | GivenList]:
+def given(listen: SettingList | None, plugins: SettingList | None) -> dict[str, SettingValue | SettingList]:
     return {key: values for key, values in (("listen", listen), ("plugins", plugins)) if values is not None}
 
 
@@ -41,10 +41,10 @@ def problems_of(*drafts: Draft) -> list[Problem]:
 
 def read(text: str) -> tuple[list[Draft], list[Problem]]:
     problems = Problems()
-    return in_file(parse(text, FILE), problems), problems.found
+    return from_file(parse(text, FILE), problems), problems.found
 
 
-def test_listen_and_plugins_may_be_one_or_a_list() -> None:
+def test_listen_and_plugins_can_be_a_text_or_a_list() -> None:
     drafts, problems = read(
         "[service.a]\nlisten = 'tcp://*:1'\nplugins = 'echo'\n"
         "[service.b]\nlisten = ['tcp://*:2', 'unix:///s']\nplugins = ['x', 'y']\n"
@@ -55,13 +55,13 @@ def test_listen_and_plugins_may_be_one_or_a_list() -> None:
     assert (b.name, b.plugins, [str(each) for each in b.listen]) == ("b", ("x", "y"), ["tcp://*:2", "unix:///s"])
 
 
-def test_a_plugin_file_is_taken_from_the_folder_of_the_toml_file() -> None:
+def test_a_plugin_file_is_relative_to_the_folder_of_the_toml_file() -> None:
     drafts, _ = read("[service.a]\nlisten = 'tcp://*:1'\nplugins = ['./my.py', '/abs/x.py', 'mod:obj']\n")
     (a,) = complete(drafts, None, Problems())
     assert a.plugins == ("/etc/my.py", "/abs/x.py", "mod:obj")
 
 
-def test_every_wrong_element_is_told_with_the_line_of_its_key() -> None:
+def test_every_invalid_element_is_reported_with_the_line_of_its_key() -> None:
     _, problems = read("[service.a]\nlisten = ['tpc://x:1', 'tcp://x', 5]\n\nplugins = [3, '']\n")
     assert [problem.where for problem in problems] == ["/etc/host.toml:2"] * 3 + ["/etc/host.toml:4"] * 2
     assert problems[0].what.startswith("service 'a': listen 'tpc://x:1' has an unknown scheme")
@@ -69,21 +69,21 @@ def test_every_wrong_element_is_told_with_the_line_of_its_key() -> None:
 
 
 @pytest.mark.parametrize("key", ["listen", "plugins"])
-def test_an_empty_list_is_told_once(key: str) -> None:
+def test_an_empty_list_is_reported_once(key: str) -> None:
     drafts, problems = read(f"[service.a]\nlisten = 'tcp://*:1'\nplugins = 'x'\n[service.b]\n{key} = []\n")
     assert [problem.what for problem in problems] == [f"service 'b': {key} must name at least one"]
     assert not any(key in problem.what for problem in problems_of(*drafts))
 
 
-def test_an_unknown_key_of_a_service_is_told() -> None:
+def test_an_unknown_key_of_a_service_is_reported() -> None:
     _, problems = read("[service.a]\nlisten = 'tcp://*:1'\nplugin = 'x'\nworkers = 3\n")
     assert [(problem.what, problem.where, problem.hint) for problem in problems] == [
         ("unknown key 'plugin' in [service.a]", "/etc/host.toml:3", "did you mean 'plugins'?"),
-        ("unknown key 'workers' in [service.a]", "/etc/host.toml:4", "workers belongs in [host]"),
+        ("unknown key 'workers' in [service.a]", "/etc/host.toml:4", "move workers to [host]"),
     ]
 
 
-def test_a_service_with_a_wrong_name_is_told() -> None:
+def test_a_service_with_an_invalid_name_is_reported() -> None:
     _, problems = read("\n[service.'a/b']\nlisten = 'tcp://*:1'\nplugins = 'x'\n")
     assert [problem.where for problem in problems] == ["/etc/host.toml:2"]
     assert "'a/b'" in problems[0].what
@@ -97,32 +97,32 @@ def test_a_service_with_a_wrong_name_is_told() -> None:
         ("[service]\n\nlisten = 'tcp://*:1'", "service.listen must be a table, not 'tcp://*:1'", 3),
     ],
 )
-def test_services_that_are_no_tables_are_told(text: str, what: str, line: int) -> None:
+def test_services_that_are_not_tables_are_reported(text: str, what: str, line: int) -> None:
     drafts, (problem,) = read(text)
     assert drafts == []
     assert (problem.what, problem.where) == (what, f"/etc/host.toml:{line}")
-    assert problem.hint == "write [service.NAME] above it"
+    assert problem.hint == "write it under a header [service.NAME]"
 
 
 def test_flags_for_both_replace_every_service() -> None:
-    (draft,) = choose([service("a", "tcp://*:1"), service("b", "tcp://*:2")], given(LISTEN, PLUGINS), Problems())
+    (draft,) = merge([service("a", "tcp://*:1"), service("b", "tcp://*:2")], given(LISTEN, PLUGINS), Problems())
     assert draft == Draft("default", PLUGIN_FLAG, given(LISTEN, PLUGINS))
 
 
-def test_without_flags_the_file_counts() -> None:
+def test_without_flags_the_services_of_the_file_are_used() -> None:
     drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
-    assert choose(drafts, given(None, None), Problems()) == drafts
+    assert merge(drafts, given(None, None), Problems()) == drafts
 
 
-def test_a_plugin_alone_goes_to_the_only_service() -> None:
-    (draft,) = choose([service("a", "tcp://*:1", None)], given(None, PLUGINS), Problems())
+def test_a_plugin_flag_alone_changes_the_only_service() -> None:
+    (draft,) = merge([service("a", "tcp://*:1", None)], given(None, PLUGINS), Problems())
     assert draft.name == "a"
     assert draft.plugins == PLUGINS.values
     assert str(draft.listen[0]) == "tcp://*:1"
 
 
-def test_an_address_alone_goes_to_the_only_service() -> None:
-    (draft,) = choose([service("a", None, ["x"])], given(LISTEN, None), Problems())
+def test_an_address_flag_alone_changes_the_only_service() -> None:
+    (draft,) = merge([service("a", None, ["x"])], given(LISTEN, None), Problems())
     assert (draft.name, draft.listen) == ("a", LISTEN.values)
     assert draft.plugins == ("x",)
 
@@ -132,31 +132,31 @@ def test_an_address_alone_goes_to_the_only_service() -> None:
     [(PLUGINS, None, "--plugin", "--listen"), (None, LISTEN, "--listen", "--plugin")],
     ids=["plugin", "listen"],
 )
-def test_one_alone_is_a_problem_with_several_services(
-    plugins: GivenList | None, listen: GivenList | None, flag: str, other: str
+def test_a_flag_alone_is_a_problem_with_several_services(
+    plugins: SettingList | None, listen: SettingList | None, flag: str, other: str
 ) -> None:
     problems = Problems()
     drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]
-    assert choose(drafts, given(listen, plugins), problems) == drafts
+    assert merge(drafts, given(listen, plugins), problems) == drafts
     (problem,) = problems.found
     assert problem.what == f"{flag} does not say which service it is for; the file has 2: a, b"
     assert problem.where == flag
     assert other in str(problem.hint)
 
 
-def test_a_plugin_alone_without_a_file_serves_the_default_address() -> None:
-    (draft,) = choose([], given(None, PLUGINS), Problems())
+def test_a_plugin_flag_without_a_file_serves_the_default_address() -> None:
+    (draft,) = merge([], given(None, PLUGINS), Problems())
     (ready,) = complete([draft], None, Problems())
     assert (ready.name, ready.plugins, str(*ready.listen)) == ("default", ("echo",), "tcp://127.0.0.1:9000")
 
 
-def test_a_service_that_lacks_something_is_told_where_it_stands() -> None:
+def test_an_incomplete_service_is_reported_with_its_line() -> None:
     problems = problems_of(service("a", None, None))
     assert [problem.what for problem in problems] == ["service 'a' has no address", "service 'a' has no plugins"]
     assert {problem.where for problem in problems} == {"/etc/host.toml:a"}
 
 
-def test_a_plugin_named_twice_in_one_service_is_told_once() -> None:
+def test_a_plugin_named_twice_in_one_service_is_reported_once() -> None:
     (problem,) = problems_of(service("a", "tcp://*:1", ["x", "y", "x", "x"]), service("b", "tcp://*:2", ["x"]))
     assert problem.what == "service 'a' names the plugin 'x' twice"
 
@@ -172,10 +172,10 @@ def test_a_plugin_named_twice_in_one_service_is_told_once() -> None:
         ("unix:///run/a.sock", "unix:///run/a.sock"),
     ],
 )
-def test_two_services_on_one_address_are_told(one: str, other: str) -> None:
+def test_two_services_on_one_address_are_reported(one: str, other: str) -> None:
     (problem,) = problems_of(service("a", one), service("b", other))
     assert problem.what.startswith("service 'b' listens on ")
-    assert problem.what.endswith("which service 'a' has already")
+    assert problem.what.endswith("which service 'a' already uses")
     assert problem.where == "/etc/host.toml:b"
     assert "/etc/host.toml:a" in str(problem.hint)
 
@@ -191,19 +191,19 @@ def test_two_services_on_one_address_are_told(one: str, other: str) -> None:
         ("tcp://[not-v6:x]:1", "tcp://[::1]:1"),
     ],
 )
-def test_addresses_that_differ_are_fine(one: str, other: str) -> None:
+def test_different_addresses_are_accepted(one: str, other: str) -> None:
     assert problems_of(service("a", one), service("b", other)) == []
 
 
-def test_an_address_named_twice_in_one_service_is_told_once() -> None:
+def test_an_address_named_twice_in_one_service_is_reported_once() -> None:
     (problem,) = problems_of(service("a", "tcp://*:1 tcp://*:1"))
     assert problem.what == "service 'a' names the address tcp://*:1 twice"
 
 
-def test_proxy_headers_over_unix_sockets_only_need_one() -> None:
+def test_proxy_headers_over_unix_sockets_need_a_unix_address() -> None:
     text = "[service.a]\nplugins = 'x'\nproxy_from = 'unix'\nlisten = '{}'\n"
     drafts, _ = read(text.format("tcp://*:1"))
     (problem,) = problems_of(*drafts)
-    assert problem.what == "service 'a' takes PROXY headers over unix sockets only, and has no unix address"
+    assert problem.what == "service 'a' accepts PROXY headers over unix sockets only, but has no unix address"
     drafts, _ = read(text.format("unix:///s"))
     assert problems_of(*drafts) == []

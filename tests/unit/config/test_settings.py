@@ -1,4 +1,4 @@
-"""The table of settings is whole: each has its places, and its default passes its own check."""
+"""The table of settings is complete and consistent, and every default is valid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from reactorhost.config.service import Service, Tls
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS, TABLE, Origin, Setting, Settings, Source
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS, TABLE, Layer, Origin, Setting, Settings
 from reactorhost.config.values import InvalidValueError
 
 _FIELDS = {"certificate": "certificates", "key": "keys"}
@@ -24,12 +24,12 @@ def test_names_flags_and_variables_are_unique() -> None:
 
 
 @pytest.mark.parametrize("setting", HOST, ids=lambda setting: setting.name)
-def test_a_host_setting_is_named_alike_everywhere(setting: Setting) -> None:
+def test_a_host_setting_has_the_same_name_everywhere(setting: Setting) -> None:
     assert setting.flag == "--" + setting.name.replace("_", "-")
     assert setting.variable == "REACTORHOST_" + setting.name.upper()
 
 
-def test_the_table_is_the_settings() -> None:
+def test_the_table_contains_exactly_the_settings() -> None:
     fields = {each.name for each in dataclasses.fields(Settings)}
     assert fields - {"services", "plugin_tables", "config_file", "origins"} == HOST_KEYS
     fields_of_services = {each.name for each in dataclasses.fields(Service)} | {
@@ -40,7 +40,7 @@ def test_the_table_is_the_settings() -> None:
 
 
 @pytest.mark.parametrize("setting", HOST, ids=lambda setting: setting.name)
-def test_a_default_keeps_to_its_own_rule(setting: Setting) -> None:
+def test_a_default_is_a_valid_value(setting: Setting) -> None:
     if setting.default is not None:
         assert setting.kind.read(setting.default) == setting.default
         assert setting.kind.read(setting.kind.from_text(setting.shown_default)) == setting.default
@@ -58,14 +58,14 @@ def test_help_is_a_sentence_on_one_line(setting: Setting) -> None:
 @pytest.mark.parametrize(
     ("origin", "text"),
     [
-        (Origin(Source.FLAG, "--workers"), "flag --workers"),
-        (Origin(Source.ENVIRONMENT, "REACTORHOST_WORKERS"), "environment REACTORHOST_WORKERS"),
-        (Origin(Source.FILE, "/a.toml:3"), "/a.toml:3"),
-        (Origin(Source.DEFAULT), "default"),
-        (Origin(Source.DEFAULT, note="auto"), "default (auto)"),
+        (Origin(Layer.FLAG, "--workers"), "flag --workers"),
+        (Origin(Layer.ENVIRONMENT, "REACTORHOST_WORKERS"), "environment REACTORHOST_WORKERS"),
+        (Origin(Layer.FILE, "/a.toml:3"), "/a.toml:3"),
+        (Origin(Layer.DEFAULT), "default"),
+        (Origin(Layer.DEFAULT, note="auto"), "default (auto)"),
     ],
 )
-def test_an_origin_reads_well(origin: Origin, text: str) -> None:
+def test_origins_as_text(origin: Origin, text: str) -> None:
     assert str(origin) == text
 
 
@@ -87,7 +87,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_numbers_have_their_limits(name: str) -> None:
+def test_numbers_outside_their_limits_are_refused(name: str) -> None:
     kind = BY_NAME[name].kind
     least, most, too_little, too_much = LIMITS[name]
     kind.read(least)
@@ -97,6 +97,6 @@ def test_numbers_have_their_limits(name: str) -> None:
             kind.read(value)
 
 
-def test_what_is_settled_does_not_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Origin(Source.DEFAULT).note = "x"  # type: ignore[misc]  # that is the test
+        Origin(Layer.DEFAULT).note = "x"  # type: ignore[misc]  # that is the test

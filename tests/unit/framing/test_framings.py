@@ -1,4 +1,4 @@
-"""Framings: any split of a stream gives the same messages, nothing is lost or given twice, and sizes hold."""
+"""Every split of a stream yields the same messages, no byte is lost or repeated, and size limits hold."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ from reactorhost.framing import (
     FramingError,
     LengthPrefixed,
     Lines,
-    fixed,
     framing_named,
-    length_prefixed,
+    pending,
     splitter,
 )
 
 Built = Delimited | Fixed | LengthPrefixed | Lines
 
 
-# What the framings are held to, written as plainly as can be: over the whole stream at once.
+# Reference implementations that read the whole stream at once.
 
 
 @dataclass
 class Reading:
-    """What a stream holds: messages, each with the place where it ends in the stream, and what breaks it."""
+    """The messages of a stream, the position where each ends, and the error that ends the stream, if any."""
 
     messages: list[bytes]
     ends: list[int]
@@ -108,9 +107,9 @@ class Case:
     make: Callable[[], Built]
     read: Callable[[bytes], Reading]
     tokens: tuple[bytes, ...]
-    """What streams are made of."""
+    """Streams are sequences of these."""
     beyond: int
-    """Bytes that may be held of one message that is not whole."""
+    """The most bytes that may be kept of one incomplete message."""
 
     def __str__(self) -> str:
         return repr(self.make())
@@ -166,8 +165,8 @@ every_framing = pytest.mark.parametrize("case", CASES, ids=str)
 
 @pytest.fixture(autouse=True, scope="module")
 def few_pieces_at_once() -> Iterator[None]:
-    """Let short streams go the way of long ones."""
-    with patch.object(splitter, "_FIRST_BUNCH", 2), patch.object(splitter, "_PLAIN_SIZE", 20):
+    """Process short streams in batches, as long ones are."""
+    with patch.object(splitter, "_FIRST_BATCH", 2), patch.object(splitter, "_UNBATCHED_SIZE", 20):
         yield
 
 
@@ -186,7 +185,7 @@ def bytewise(stream: bytes) -> list[bytes]:
 
 
 def taken(framing: Built, pieces: list[bytes]) -> tuple[list[bytes], str | None]:
-    """Feed pieces; return the messages, and the error that ended it."""
+    """Feed the pieces; return the messages and the error after them, if any."""
     messages: list[bytes] = []
     try:
         for piece in pieces:
@@ -197,15 +196,13 @@ def taken(framing: Built, pieces: list[bytes]) -> tuple[list[bytes], str | None]
     return messages, None
 
 
-# Any split, any place to stop
+# Every split, every place to stop
 
 
 @every_framing
 @settings(max_examples=30)
 @given(data=strategies.data())
-def test_any_split_of_a_stream_gives_the_same_messages_and_the_same_error(
-    case: Case, data: strategies.DataObject
-) -> None:
+def test_every_split_of_a_stream_yields_the_same_messages_and_error(case: Case, data: strategies.DataObject) -> None:
     stream = drawn_stream(data, case)
     reading = case.read(stream)
     for pieces in ([stream], drawn_pieces(data, stream), bytewise(stream)):
@@ -215,7 +212,7 @@ def test_any_split_of_a_stream_gives_the_same_messages_and_the_same_error(
 @every_framing
 @settings(max_examples=30)
 @given(data=strategies.data())
-def test_the_rest_after_any_number_of_messages_is_what_was_not_given(case: Case, data: strategies.DataObject) -> None:
+def test_rest_returns_exactly_what_was_not_returned_as_messages(case: Case, data: strategies.DataObject) -> None:
     stream = drawn_stream(data, case)
     reading = case.read(stream)
     stop = data.draw(strategies.integers(0, len(reading.messages)), label="messages taken")
@@ -231,7 +228,7 @@ def test_the_rest_after_any_number_of_messages_is_what_was_not_given(case: Case,
     assert messages == reading.messages[:stop]
     assert framing.rest() == stream[reading.ends[stop - 1] if stop else 0 : fed]
     assert framing.rest() == b""
-    # Who still has the iterator gets nothing of what was taken out, and the framing is as good as new.
+    # The old iterator returns nothing that was taken out, and the framing is as if new.
     assert list(batch) == []
     assert taken(framing, [stream]) == (reading.messages, reading.error)
 
@@ -239,7 +236,7 @@ def test_the_rest_after_any_number_of_messages_is_what_was_not_given(case: Case,
 @every_framing
 @settings(max_examples=30)
 @given(data=strategies.data())
-def test_what_is_held_is_bounded_by_the_maximum_and_the_last_piece(case: Case, data: strategies.DataObject) -> None:
+def test_pending_bytes_are_bounded_by_the_limit_and_the_last_piece(case: Case, data: strategies.DataObject) -> None:
     stream = drawn_stream(data, case)
     pieces = drawn_pieces(data, stream)
     framing = case.make()
@@ -250,7 +247,7 @@ def test_what_is_held_is_bounded_by_the_maximum_and_the_last_piece(case: Case, d
 @every_framing
 @settings(max_examples=30)
 @given(data=strategies.data())
-def test_what_was_framed_comes_out_again(case: Case, data: strategies.DataObject) -> None:
+def test_framed_messages_are_read_back(case: Case, data: strategies.DataObject) -> None:
     framing = case.make()
     candidates = data.draw(
         strategies.lists(strategies.lists(strategies.sampled_from(case.tokens), max_size=4).map(b"".join), max_size=8),
@@ -272,7 +269,7 @@ def test_what_was_framed_comes_out_again(case: Case, data: strategies.DataObject
 @every_framing
 @settings(max_examples=30)
 @given(data=strategies.data())
-def test_every_message_that_came_can_be_framed_again(case: Case, data: strategies.DataObject) -> None:
+def test_every_received_message_can_be_framed_again(case: Case, data: strategies.DataObject) -> None:
     framing = case.make()
     messages, _ = taken(framing, [drawn_stream(data, case)])
     for message in messages:
@@ -282,7 +279,7 @@ def test_every_message_that_came_can_be_framed_again(case: Case, data: strategie
 
 
 @every_framing
-def test_a_fresh_one_has_the_same_parameters_and_nothing_of_the_state(case: Case) -> None:
+def test_fresh_framing_has_the_same_parameters_and_no_pending_bytes(case: Case) -> None:
     framing = case.make()
     list(framing.feed(case.tokens[0][:1]))
     fresh = framing.fresh()
@@ -296,7 +293,7 @@ def test_a_fresh_one_has_the_same_parameters_and_nothing_of_the_state(case: Case
 
 
 @every_framing
-def test_nothing_in_gives_nothing(case: Case) -> None:
+def test_feeding_no_bytes_yields_no_message(case: Case) -> None:
     framing = case.make()
     assert list(framing.feed(b"")) == []
     assert framing.rest() == b""
@@ -309,7 +306,7 @@ def test_messages_are_bytes(case: Case) -> None:
         assert {type(message) for message in messages} <= {bytes}
 
 
-def test_a_batch_may_be_stopped_and_gone_on_with() -> None:
+def test_a_batch_can_be_paused_and_resumed() -> None:
     for framing, stream in (
         (Lines(), b"a\nb\r\nc\n"),
         (Delimited(b"; "), b"a; b; c; "),
@@ -323,16 +320,16 @@ def test_a_batch_may_be_stopped_and_gone_on_with() -> None:
 
 
 @pytest.mark.parametrize("taken_first", [0, 1, 63, 64, 65, 191, 192, 193, 999, 1000])
-def test_a_large_batch_may_be_stopped_anywhere(taken_first: int) -> None:
+def test_a_large_batch_can_be_stopped_at_any_message(taken_first: int) -> None:
     stream = b"".join(b"%059d\r\n" % number for number in range(1000)) + b"tail"
-    with patch.object(splitter, "_FIRST_BUNCH", 64), patch.object(splitter, "_PLAIN_SIZE", 4096):
+    with patch.object(splitter, "_FIRST_BATCH", 64), patch.object(splitter, "_UNBATCHED_SIZE", 4096):
         framing = Lines()
         batch = framing.feed(stream)
         assert list(itertools.islice(batch, taken_first)) == [b"%059d" % number for number in range(taken_first)]
         assert framing.rest() == stream[taken_first * 61 :]
 
 
-def test_lines_may_go_on_as_binary_in_the_middle_of_a_batch() -> None:
+def test_framing_can_change_from_lines_to_binary_within_a_batch() -> None:
     lines, binary = Lines(), LengthPrefixed(">H")
     batch = iter(lines.feed(b"HELLO\r\nBINARY\r\n\0\3\n\n\n\0"))
     assert [next(batch), next(batch)] == [b"HELLO", b"BINARY"]
@@ -344,7 +341,7 @@ def test_lines_may_go_on_as_binary_in_the_middle_of_a_batch() -> None:
 
 
 class Counting(bytearray):
-    """A buffer that counts the bytes which are copied or looked at."""
+    """A bytearray that counts the bytes copied or searched."""
 
     work: ClassVar[int] = 0
 
@@ -368,13 +365,13 @@ class Counting(bytearray):
 SLOW_PEERS: Mapping[str, tuple[Built, types.ModuleType, int]] = {
     "lines": (Lines(), splitter, 1),
     "delimited": (Delimited(b"ababac"), splitter, 6),
-    "length_prefixed": (LengthPrefixed(), length_prefixed, 1),
-    "fixed": (Fixed(10_000), fixed, 1),
+    "length_prefixed": (LengthPrefixed(), pending, 1),
+    "fixed": (Fixed(10_000), pending, 1),
 }
 
 
 @pytest.mark.parametrize("kind", SLOW_PEERS)
-def test_the_work_for_a_peer_that_sends_byte_by_byte_grows_with_the_bytes(
+def test_work_is_linear_in_the_bytes_of_a_peer_that_sends_byte_by_byte(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     framing, module, looks = SLOW_PEERS[kind]
@@ -383,25 +380,25 @@ def test_the_work_for_a_peer_that_sends_byte_by_byte_grows_with_the_bytes(
     message = b"ab" * 5000
     stream = framing.frame(message) * 3
     assert taken(framing, bytewise(stream)) == ([message] * 3, None)
-    # Every byte is appended once, looked at once for each byte of a delimiter, and copied out once.
+    # Every byte is appended once, searched once for each byte of a delimiter, and copied out once.
     assert len(stream) <= Counting.work <= (looks + 3) * len(stream)
 
 
-def test_a_large_batch_is_copied_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    cut = splitter.Splitter._cut
+def test_a_large_batch_is_copied_only_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = splitter.Splitter._split
     left: list[int] = []
 
     def counted(self: splitter.Splitter, most: int) -> list[bytes]:
         left.append(len(self.tail))
         return cut(self, most)
 
-    monkeypatch.setattr(splitter.Splitter, "_cut", counted)
+    monkeypatch.setattr(splitter.Splitter, "_split", counted)
     assert len(list(Lines().feed(b"\n" * 65536))) == 65536
     assert len(left) <= 18
 
 
 @pytest.mark.parametrize("framing", [Lines(), Delimited(b"\n"), Fixed(1), LengthPrefixed("B")], ids=repr)
-def test_little_is_cut_for_who_takes_one_message_of_a_large_batch(framing: Built) -> None:
+def test_taking_one_message_of_a_large_batch_splits_off_few_pieces(framing: Built) -> None:
     stream = b"\n" * 65536 if not isinstance(framing, LengthPrefixed) else b"\0" * 65536
     batch = iter(framing.feed(stream))
     next(batch)
@@ -409,7 +406,7 @@ def test_little_is_cut_for_who_takes_one_message_of_a_large_batch(framing: Built
     assert cut <= 64
 
 
-# Bad peers
+# Violations by the peer
 
 
 def refusal(framing: Built, *pieces: bytes) -> str:
@@ -445,13 +442,13 @@ def refusal(framing: Built, *pieces: bytes) -> str:
         ),
     ],
 )
-def test_peer_that_breaks_the_framing_is_told_of_in_one_sentence(
+def test_a_violation_of_the_framing_is_described_in_one_sentence(
     framing: Built, pieces: list[bytes], sentence: str
 ) -> None:
     assert refusal(framing, *pieces) == sentence
 
 
-def test_messages_before_the_one_that_breaks_the_framing_are_given() -> None:
+def test_messages_before_a_violation_are_returned() -> None:
     for framing, stream in (
         (Lines(max_size=2), b"a\nb\nccc\nd\n"),
         (Delimited(b";", max_size=2), b"a;b;ccc;d;"),
@@ -468,13 +465,13 @@ def test_messages_before_the_one_that_breaks_the_framing_are_given() -> None:
     ("framing", "stream"),
     [(Lines(max_size=4), b"123456"), (Delimited(b";;", max_size=4), b"123456"), (LengthPrefixed("b"), b"\xff")],
 )
-def test_framing_that_was_broken_stays_broken(framing: Built, stream: bytes) -> None:
+def test_a_broken_framing_stays_broken(framing: Built, stream: bytes) -> None:
     first = refusal(framing, stream)
     for more in (b"x", b"\n", b";;"):
         assert refusal(framing, more) == first
 
 
-def test_message_of_the_very_maximum_is_none_too_large() -> None:
+def test_a_message_of_exactly_the_maximum_size_is_accepted() -> None:
     for framing in (
         Lines(max_size=6),
         Lines(max_size=6, end=b"\r\n"),
@@ -487,7 +484,7 @@ def test_message_of_the_very_maximum_is_none_too_large() -> None:
         assert taken(framing.fresh(), [wire]) == taken(framing.fresh(), bytewise(wire)) == ([b"123456"], None)
 
 
-def test_length_that_lies_reserves_no_memory() -> None:
+def test_a_false_length_allocates_no_memory() -> None:
     framing = LengthPrefixed(">I", max_size=2**32)
     assert list(framing.feed(b"\xff\xff\xff\xfe" + b"x" * 100)) == []
     assert len(framing.rest()) == 104
@@ -508,14 +505,14 @@ def test_length_that_lies_reserves_no_memory() -> None:
         (Delimited(b"::"), b"a::b", "a message has the delimiter b'::' inside"),
         (Delimited(b"::"), b"a:", "a message has the delimiter b'::' inside"),
         (Delimited(b"::", max_size=3), b"1234", "a message of 4 bytes is larger than the 3 bytes that are allowed"),
-        (LengthPrefixed("B"), bytes(256), "a message of 256 bytes has a length that the format 'B' cannot say"),
+        (LengthPrefixed("B"), bytes(256), "a message of 256 bytes is too long for a length of the format 'B'"),
         (LengthPrefixed(max_size=3), b"1234", "a message of 4 bytes is larger than the 3 bytes that are allowed"),
         (LengthPrefixed(offset=4), b"123", "a message of 3 bytes is shorter than its header of 4"),
-        (Fixed(4), b"123", "a message of 3 bytes where each has 4"),
-        (Fixed(4), b"12345", "a message of 5 bytes where each has 4"),
+        (Fixed(4), b"123", "a message of 3 bytes where each must have 4"),
+        (Fixed(4), b"12345", "a message of 5 bytes where each must have 4"),
     ],
 )
-def test_message_that_cannot_be_framed_is_refused(framing: Built, message: bytes, sentence: str) -> None:
+def test_a_message_that_cannot_be_framed_is_refused(framing: Built, message: bytes, sentence: str) -> None:
     with pytest.raises(ValueError, match=r"^a ") as caught:
         framing.frame(message)
     assert str(caught.value) == sentence
@@ -523,7 +520,7 @@ def test_message_that_cannot_be_framed_is_refused(framing: Built, message: bytes
 
 @pytest.mark.parametrize("framing", [Lines(), Delimited(b";"), LengthPrefixed(), Fixed(3)], ids=repr)
 @pytest.mark.parametrize("message", [3, "abc", None])
-def test_what_is_not_bytes_is_never_framed(framing: Built, message: Any) -> None:
+def test_only_bytes_are_framed(framing: Built, message: Any) -> None:
     with pytest.raises(TypeError):
         framing.frame(message)
 
@@ -543,7 +540,7 @@ def test_what_is_not_bytes_is_never_framed(framing: Built, message: Any) -> None
         (Fixed(3), memoryview(b"abc"), b"abc"),
     ],
 )
-def test_message_goes_on_the_wire_as_the_protocol_wants_it(
+def test_framed_message_has_the_form_of_the_protocol(
     framing: Built, message: bytes | bytearray | memoryview, wire: bytes
 ) -> None:
     framed = framing.frame(message)
@@ -556,33 +553,33 @@ def test_message_goes_on_the_wire_as_the_protocol_wants_it(
 @pytest.mark.parametrize(
     ("kind", "values", "error", "sentence"),
     [
-        (Lines, {"max_size": 0}, ValueError, "max_size is 0, and must be at least 1"),
-        (Lines, {"max_size": "1KiB"}, TypeError, "max_size is '1KiB', which is not a whole number of bytes"),
-        (Lines, {"max_size": True}, TypeError, "max_size is True, which is not a whole number of bytes"),
-        (Lines, {"keep_ends": 1}, TypeError, "keep_ends is 1, which is neither true nor false"),
-        (Lines, {"end": b"\r"}, ValueError, "end is b'\\r', and must be b'\\n' or b'\\r\\n'"),
-        (Delimited, {"delimiter": "\n"}, TypeError, "delimiter is '\\n', which is not bytes"),
+        (Lines, {"max_size": 0}, ValueError, "max_size is 0 and must be at least 1"),
+        (Lines, {"max_size": "1KiB"}, TypeError, "max_size is '1KiB', not a whole number of bytes"),
+        (Lines, {"max_size": True}, TypeError, "max_size is True, not a whole number of bytes"),
+        (Lines, {"keep_ends": 1}, TypeError, "keep_ends is 1, not true or false"),
+        (Lines, {"end": b"\r"}, ValueError, "end is b'\\r' and must be b'\\n' or b'\\r\\n'"),
+        (Delimited, {"delimiter": "\n"}, TypeError, "delimiter is '\\n', not bytes"),
         (Delimited, {"delimiter": b""}, ValueError, "delimiter is empty"),
-        (Delimited, {"delimiter": b";", "max_size": -1}, ValueError, "max_size is -1, and must be at least 1"),
-        (Fixed, {"size": 0}, ValueError, "size is 0, and must be at least 1"),
-        (Fixed, {"size": 1.5}, TypeError, "size is 1.5, which is not a whole number of bytes"),
-        (LengthPrefixed, {"format": 4}, TypeError, "format is 4, which is not a text"),
-        (LengthPrefixed, {"offset": -1}, ValueError, "offset is -1, and must be at least 0"),
-        (LengthPrefixed, {"offset": 9, "max_size": 8}, ValueError, "max_size is 8, and must be at least 9"),
-        (LengthPrefixed, {"inclusive": "no"}, TypeError, "inclusive is 'no', which is neither true nor false"),
+        (Delimited, {"delimiter": b";", "max_size": -1}, ValueError, "max_size is -1 and must be at least 1"),
+        (Fixed, {"size": 0}, ValueError, "size is 0 and must be at least 1"),
+        (Fixed, {"size": 1.5}, TypeError, "size is 1.5, not a whole number of bytes"),
+        (LengthPrefixed, {"format": 4}, TypeError, "format is 4, not a string"),
+        (LengthPrefixed, {"offset": -1}, ValueError, "offset is -1 and must be at least 0"),
+        (LengthPrefixed, {"offset": 9, "max_size": 8}, ValueError, "max_size is 8 and must be at least 9"),
+        (LengthPrefixed, {"inclusive": "no"}, TypeError, "inclusive is 'no', not true or false"),
         *(
             (
                 LengthPrefixed,
                 {"format": text},
                 ValueError,
-                f"format is {text!r}, which is not one integer of the struct module, as '>H' or '<I'",
+                f"format is {text!r}, not one integer of the struct module such as '>H' or '<I'",
             )
             for text in ("", ">", "HH", ">2H", "f", "4s", "x", "?", "> H", "H\n")
         ),
         (LengthPrefixed, {"format": ">n"}, ValueError, "format is '>n': bad char in struct format"),
     ],
 )
-def test_wrong_parameter_is_told_when_a_framing_is_made(
+def test_an_invalid_parameter_is_reported_when_the_framing_is_made(
     kind: Callable[..., Built], values: Mapping[str, object], error: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -613,7 +610,7 @@ def test_wrong_parameter_is_told_when_a_framing_is_made(
         ({"kind": "fixed", "size": 16}, Fixed(16)),
     ],
 )
-def test_framing_of_a_configuration_file(spec: Any, framing: Built) -> None:
+def test_framing_from_a_configuration_file(spec: Any, framing: Built) -> None:
     assert repr(framing_named(spec)) == repr(framing)
 
 
@@ -621,27 +618,27 @@ def test_framing_of_a_configuration_file(spec: Any, framing: Built) -> None:
     ("spec", "sentence"),
     [
         ("line", "there is no framing 'line'; did you mean 'lines'?"),
-        ("json", "there is no framing 'json'; the kinds are lines, delimited, length_prefixed, fixed"),
-        (7, "there is no framing 7; the kinds are lines, delimited, length_prefixed, fixed"),
-        ({"kind": ["lines"]}, "there is no framing ['lines']; the kinds are lines, delimited, length_prefixed, fixed"),
-        ({}, "a framing needs 'kind', which is one of lines, delimited, length_prefixed, fixed"),
-        ("delimited", "framing 'delimited' needs 'delimiter'"),
-        ({"kind": "fixed"}, "framing 'fixed' needs 'size'"),
-        ({"kind": "lines", "maxsize": 1}, "framing 'lines' does not know 'maxsize'; did you mean 'max_size'?"),
+        ("json", "there is no framing 'json'; use one of lines, delimited, length_prefixed, fixed"),
+        (7, "there is no framing 7; use one of lines, delimited, length_prefixed, fixed"),
+        ({"kind": ["lines"]}, "there is no framing ['lines']; use one of lines, delimited, length_prefixed, fixed"),
+        ({}, "a framing table needs the key 'kind', one of lines, delimited, length_prefixed, fixed"),
+        ("delimited", "framing 'delimited' needs the parameter 'delimiter'"),
+        ({"kind": "fixed"}, "framing 'fixed' needs the parameter 'size'"),
+        ({"kind": "lines", "maxsize": 1}, "framing 'lines' has no parameter 'maxsize'; did you mean 'max_size'?"),
         (
             {"kind": "lines", "delimiter": "\n"},
-            "framing 'lines' does not know 'delimiter'; it knows max_size, keep_ends, end",
+            "framing 'lines' has no parameter 'delimiter'; its parameters are max_size, keep_ends, end",
         ),
-        ({"kind": "fixed", "size": "16"}, "framing 'fixed': size is '16', which is not a whole number of bytes"),
+        ({"kind": "fixed", "size": "16"}, "framing 'fixed': size is '16', not a whole number of bytes"),
         ({"kind": "delimited", "delimiter": ""}, "framing 'delimited': delimiter is empty"),
-        ({"kind": "delimited", "delimiter": 10}, "framing 'delimited': delimiter is 10, which is not bytes"),
+        ({"kind": "delimited", "delimiter": 10}, "framing 'delimited': delimiter is 10, not bytes"),
         (
             {"kind": "length_prefixed", "max_size": 0},
-            "framing 'length_prefixed': max_size is 0, and must be at least 1",
+            "framing 'length_prefixed': max_size is 0 and must be at least 1",
         ),
     ],
 )
-def test_framing_that_does_not_exist_is_told_in_one_sentence(spec: Any, sentence: str) -> None:
+def test_an_invalid_framing_is_described_in_one_sentence(spec: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match="framing") as caught:
         framing_named(spec)
     assert str(caught.value) == sentence

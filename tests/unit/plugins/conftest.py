@@ -1,4 +1,4 @@
-"""Plugins made on the spot: as files, as modules, and as installed distributions."""
+"""Fixtures that make plugins: as files, as modules, and as installed distributions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 
 
 @pytest.fixture(autouse=True)
-def _modules_forgotten() -> Iterator[None]:
-    """Take out of sys.modules what a test has imported."""
+def _modules_removed() -> Iterator[None]:
+    """Remove the modules that a test imported from sys.modules."""
     before = dict(sys.modules)
     yield
     for name in sys.modules.keys() - before.keys():

@@ -1,4 +1,4 @@
-"""Before a host starts its plugins are looked at, and none is imported."""
+"""The plugins of a host are checked before it starts, without importing them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_a_plugin_for_another_host_is_refused_before_any_worker_is_forked(
     install: Callable[..., Path], tmp_path: Path
 ) -> None:
     install("made", "[reactorhost]\nmade = made_echo\n", requires=("reactorhost>=99",), modules={"made_echo.py": "1/0"})
-    with pytest.raises(PluginError, match=r"plugin made \(made 1.0\) needs reactorhost >=99"):
+    with pytest.raises(PluginError, match=r"plugin made \(made 1.0\) requires reactorhost >=99"):
         checks.check_plugins(_settings(tmp_path, "made"))
     assert "made_echo" not in sys.modules
 
 
-def test_a_plugin_of_several_services_is_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_of_several_services_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_for = []
 
     def find(named: str) -> PluginIdentity:

@@ -1,4 +1,4 @@
-"""A plugin adds commands to a group, is held to adding commands, and describes itself."""
+"""A plugin adds commands to a group, and nothing but commands; its docstring describes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.errors import PluginError
-from reactorhost.plugins.commands import add_to, listed
+from reactorhost.plugins.commands import add_to, visible_commands
 from reactorhost.plugins.description import description
 from reactorhost.plugins.identity import LoadedPlugin
 
@@ -26,16 +26,16 @@ def test_commands_are_listed_by_name_with_their_help(loaded: Loaded) -> None:
 
     group = click.Group("made")
     add_to(group, loaded("made", commands=commands))
-    assert listed(group) == (("bar", "Drink."), ("zoo", "See the animals."))
+    assert visible_commands(group) == (("bar", "Drink."), ("zoo", "See the animals."))
 
 
 def test_a_plugin_without_the_hook_adds_nothing(loaded: Loaded) -> None:
     group = click.Group("made")
     add_to(group, loaded("made", receive=hookimpl(lambda data: None)))
-    assert listed(group) == ()
+    assert visible_commands(group) == ()
 
 
-def test_what_is_no_command_is_refused(loaded: Loaded) -> None:
+def test_an_object_that_is_not_a_command_is_refused(loaded: Loaded) -> None:
     def named(cli: click.Group) -> None:
         cli.add_command(print, "x")  # type: ignore[arg-type]  # a plugin's mistake
 
@@ -48,7 +48,7 @@ def test_what_is_no_command_is_refused(loaded: Loaded) -> None:
         add_to(click.Group("made"), loaded("made", commands=hookimpl(nameless, specname="commands")))
 
 
-def test_sys_exit_in_the_hook_is_a_plugin_that_cannot_be_loaded(loaded: Loaded) -> None:
+def test_sys_exit_in_the_hook_is_a_plugin_error(loaded: Loaded) -> None:
     def leave(cli: click.Group) -> None:
         raise SystemExit(3)
 
@@ -70,7 +70,7 @@ def test_a_description_is_the_first_paragraph_in_one_line(loaded: Loaded) -> Non
     module = types.ModuleType("made", "  Say\n  hello.\n\n  More.")
     assert description(loaded("made", module)) == "Say hello."
     assert description(loaded("made", Greeter())) == "Greet everybody."
-    # Not what it inherits, but what the module says that it stands in.
+    # Not an inherited docstring, but that of the module that defines the class.
     assert description(loaded("made", Silent())) == __doc__
     assert description(loaded("made", types.SimpleNamespace())) is None
     assert description(loaded("made", types.ModuleType("made"))) is None

@@ -1,4 +1,4 @@
-"""A plugin that breaks the contract is refused with what, where and what to do."""
+"""A plugin that breaks the contract is refused with an error, its line and a hint."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_hooks_are_those_of_the_contract() -> None:
     }
 
 
-def test_every_hook_of_the_contract_says_what_it_returns() -> None:
+def test_every_hook_of_the_contract_documents_its_result() -> None:
     for name in HOOKS:
         documentation = inspect.getdoc(getattr(hookspecs, name)) or ""
         assert "Returns:" in documentation, name
@@ -119,7 +119,7 @@ def test_properties_of_a_plugin_are_not_run() -> None:
     assert [hook.name for hook in scan(IDENTITY, Plugin())] == ["receive"]
 
 
-def test_a_lazy_object_in_a_module_is_left_alone() -> None:
+def test_a_lazy_object_in_a_module_is_not_evaluated() -> None:
     class Lazy:
         def __getattribute__(self, name: str) -> object:
             raise AssertionError(f"{name} was asked for")
@@ -130,7 +130,7 @@ def test_a_lazy_object_in_a_module_is_left_alone() -> None:
     assert len(scan(IDENTITY, _module(receive=receive, lazy=Lazy()))) == 1
 
 
-def test_an_unknown_hook_is_refused_where_it_stands() -> None:
+def test_an_unknown_hook_is_refused_with_its_line() -> None:
     @hookimpl
     def recieve(connection: object, data: object) -> None: ...
 
@@ -140,7 +140,7 @@ def test_an_unknown_hook_is_refused_where_it_stands() -> None:
     assert error.hint == "did you mean 'receive'?"
 
 
-def test_an_unknown_hook_near_nothing_lists_the_hooks() -> None:
+def test_an_unknown_hook_without_a_similar_name_lists_the_hooks() -> None:
     error = _refusal(_module(zzz=hookimpl(lambda: None)))
     assert error.hint is not None
     assert "connect, receive, close, drain" in error.hint
@@ -181,7 +181,7 @@ def _double_star(connection: object, **arguments: object) -> None: ...
 @pytest.mark.parametrize(
     ("function", "what"),
     [
-        (_defaulted, "a default for 'data'"),
+        (_defaulted, "a default value for 'data'"),
         (_keyword_only, "keyword-only arguments"),
         (_star, "star arguments"),
         (_double_star, "star arguments"),
@@ -209,28 +209,28 @@ def test_a_decorated_hook_has_the_arguments_of_the_function_inside() -> None:
     assert scan(IDENTITY, _module(receive=receive))[0].arguments == ("data",)
 
 
-def test_a_plugin_without_a_mark_is_asked_about_it() -> None:
+def test_a_plugin_with_unmarked_hooks_is_refused_with_a_hint() -> None:
     def receive(connection: object, data: object) -> None: ...
     def close(connection: object) -> None: ...
 
     error = _refusal(_module(receive=receive, close=close))
-    assert "no hook: receive, close not marked" in error.what
+    assert "no hook: receive, close are not marked" in error.what
     assert error.where == _line(receive)
-    assert error.hint == "forgot @hookimpl?"
+    assert error.hint == "mark hooks with @hookimpl"
 
 
-def test_a_plugin_with_nothing_like_a_hook_is_told_the_hooks() -> None:
+def test_a_plugin_without_hooks_is_refused_with_a_list_of_hooks() -> None:
     error = _refusal(_module(__file__="/somewhere.py", receive=5))
     assert error.what.endswith("has no hook")
     assert error.where == "/somewhere.py"
     assert "@hookimpl" in (error.hint or "")
 
 
-def test_a_mark_of_another_project_is_no_mark() -> None:
+def test_a_mark_of_another_project_is_ignored() -> None:
     @pluggy.HookimplMarker("pytest")
     def receive(connection: object, data: object) -> None: ...
 
-    assert _refusal(_module(receive=receive)).hint == "forgot @hookimpl?"
+    assert _refusal(_module(receive=receive)).hint == "mark hooks with @hookimpl"
 
 
 class _Callable:
@@ -245,9 +245,9 @@ class _Callable:
         (hookimpl(type("Handler", (), {})), "type"),
     ],
 )
-def test_a_marked_thing_that_is_no_function_is_refused(thing: object, kind: str) -> None:
+def test_a_marked_object_that_is_not_a_function_is_refused(thing: object, kind: str) -> None:
     error = _refusal(_module(receive=thing))
-    assert f"'receive' is marked as a hook but is a {kind}" in error.what
+    assert f"'receive' is marked with @hookimpl but is a {kind}" in error.what
 
 
 def test_a_marked_property_is_refused() -> None:
@@ -273,7 +273,7 @@ def test_a_wrapper_that_does_not_yield_is_refused() -> None:
     assert "wrapper=True but does not yield" in error.what
 
 
-def test_a_generator_that_is_no_wrapper_is_refused() -> None:
+def test_a_generator_that_is_not_a_wrapper_is_refused() -> None:
     @hookimpl
     def receive(data: object) -> Iterator[None]:
         yield
@@ -283,7 +283,7 @@ def test_a_generator_that_is_no_wrapper_is_refused() -> None:
     assert error.hint == "use wrapper=True, or do not yield"
 
 
-def test_hooks_that_a_loop_calls_may_be_async() -> None:
+def test_hooks_called_from_the_loop_can_be_async() -> None:
     def made(name: str) -> Callable[..., object]:
         @hookimpl(specname=name)
         async def hook() -> None: ...
@@ -296,11 +296,11 @@ def test_hooks_that_a_loop_calls_may_be_async() -> None:
 
 
 @pytest.mark.parametrize("name", ["options", "configure", "framing", "stats", "commands"])
-def test_hooks_outside_of_any_loop_may_not_be_async(name: str) -> None:
+def test_hooks_called_outside_of_the_loop_cannot_be_async(name: str) -> None:
     async def hook() -> None: ...
 
     error = _refusal(_module(**{name: hookimpl(hook)}))
-    assert f"hook {name!r} is async, and is called outside of any loop" in error.what
+    assert f"hook {name!r} is async, but is called outside of the event loop" in error.what
     assert error.hint == "write a plain function"
 
 
@@ -316,5 +316,5 @@ def test_async_generators_and_async_wrappers_are_refused() -> None:
         _module(close=hookimpl(wraps, wrapper=True)),
     ):
         error = _refusal(module)
-        assert "is an async generator or wrapper" in error.what
-        assert error.hint == "a wrapper is a plain generator; what it wraps may be async"
+        assert "is an async generator or an async wrapper" in error.what
+        assert error.hint == "write a plain generator; the hooks that it wraps may be async"

@@ -1,4 +1,4 @@
-"""Plugins are found by metadata alone, and a stranger's damage disturbs nobody."""
+"""Plugins are found by metadata alone, and damaged metadata of other distributions is ignored."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_an_installed_plugin_is_found_without_importing_it(install: Callable[...
 def test_installed_lists_every_plugin_of_every_distribution_by_name(install: Callable[..., Path]) -> None:
     install("reactorhost-two", "[reactorhost]\nzebra = z\nant = a:b\n\n[console_scripts]\nrun = x:y\n")
     install("reactorhost-echo", _echo())
-    install("stranger", "[pytest11]\nother = o\n")
+    install("unrelated", "[pytest11]\nother = o\n")
     install("silent", None)
     assert [identity.name for identity in discovery.installed()] == ["ant", "echo", "zebra"]
 
 
-def test_an_unknown_name_suggests_the_nearest_and_lists_what_is_installed(install: Callable[..., Path]) -> None:
+def test_an_unknown_name_suggests_a_similar_one_and_lists_the_installed(install: Callable[..., Path]) -> None:
     install("reactorhost-echo", _echo())
     install("reactorhost-accesslog", _echo("accesslog", "log"))
     with pytest.raises(PluginError) as caught:
@@ -52,14 +52,14 @@ def test_an_unknown_name_suggests_the_nearest_and_lists_what_is_installed(instal
     assert caught.value.exit_status == 4
 
 
-def test_an_unknown_name_near_nothing_suggests_to_install_it() -> None:
+def test_an_unknown_name_without_a_similar_one_suggests_to_install_it() -> None:
     with pytest.raises(PluginError) as caught:
         discovery.find("chat")
     assert caught.value.hint == "pip install reactorhost-chat"
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b; rm", "--help"])
-def test_a_name_that_cannot_be_one_is_refused_without_a_command_to_paste(name: str) -> None:
+def test_an_invalid_name_is_refused_without_a_command_to_paste(name: str) -> None:
     with pytest.raises(PluginError) as caught:
         discovery.find(name)
     assert "pip" not in (caught.value.hint or "")
@@ -68,9 +68,7 @@ def test_a_name_that_cannot_be_one_is_refused_without_a_command_to_paste(name: s
 def test_two_distributions_claiming_one_name_are_both_named(install: Callable[..., Path]) -> None:
     install("reactorhost-echo", _echo())
     install("fast-echo", _echo(), version="2.3")
-    with pytest.raises(
-        PluginError, match=r"fast-echo 2\.3 and reactorhost-echo 1\.0 both claim the plugin name 'echo'"
-    ):
+    with pytest.raises(PluginError, match=r"fast-echo 2\.3 and reactorhost-echo 1\.0 both have a plugin named 'echo'"):
         discovery.find("echo")
     assert len(discovery.installed()) == 2
 
@@ -91,14 +89,14 @@ def test_a_distribution_found_twice_is_the_first_on_the_path(install: Callable[.
         b"[reactorhost]\n=\n",
     ],
 )
-def test_broken_metadata_of_a_stranger_disturbs_nothing(install: Callable[..., Path], entry_points: bytes) -> None:
-    site = install("stranger", "")
-    (site / "stranger-1.0.dist-info" / "entry_points.txt").write_bytes(entry_points)
+def test_broken_metadata_of_another_distribution_is_ignored(install: Callable[..., Path], entry_points: bytes) -> None:
+    site = install("unrelated", "")
+    (site / "unrelated-1.0.dist-info" / "entry_points.txt").write_bytes(entry_points)
     install("reactorhost-echo", _echo())
     assert discovery.find("echo").distribution == "reactorhost-echo"
 
 
-def test_a_plugin_whose_distribution_lost_its_metadata_is_found_all_the_same(install: Callable[..., Path]) -> None:
+def test_a_plugin_is_found_although_its_distribution_lost_its_metadata(install: Callable[..., Path]) -> None:
     site = install("reactorhost-echo", _echo())
     (site / "reactorhost_echo-1.0.dist-info" / "METADATA").unlink()
     assert discovery.find("echo").target == "made_echo"
@@ -112,13 +110,13 @@ def test_a_file_is_named_by_its_stem(plugin_file: Callable[..., Path], monkeypat
         assert discovery.name_of(named) == "chat.server"
 
 
-def test_a_file_that_is_not_there_is_told_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_is_reported_with_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PluginError, match=f"there is no plugin file {tmp_path}/missing.py"):
         discovery.find("./missing.py")
 
 
-def test_an_object_goes_by_the_whole_of_its_name() -> None:
+def test_an_object_is_named_by_module_and_attribute() -> None:
     named = "my.package:thing.inner"
     assert discovery.find(named) == PluginIdentity(named, None, None, named)
     assert discovery.split_target(named) == ("my.package", "thing.inner")
@@ -127,14 +125,14 @@ def test_an_object_goes_by_the_whole_of_its_name() -> None:
 
 
 @pytest.mark.parametrize("named", ["module:", ":object", "a b:c", "a:b:c", "1a:b", "a:b-c", "tcp://x:1"])
-def test_what_only_looks_like_an_object_is_told_how_to_write_one(named: str) -> None:
-    with pytest.raises(PluginError, match="does not name a plugin") as caught:
+def test_a_malformed_object_name_is_refused_with_the_right_form(named: str) -> None:
+    with pytest.raises(PluginError, match="is not a plugin") as caught:
         discovery.find(named)
     assert "module:object" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("named", ["./", "/bin/ls", "./handler"])
-def test_a_path_that_is_no_python_file_is_told_so(named: str) -> None:
+def test_a_path_that_is_not_a_python_file_is_reported(named: str) -> None:
     with pytest.raises(PluginError) as caught:
         discovery.find(named)
-    assert caught.value.hint == "a plugin in a file is named by a path that ends in .py"
+    assert caught.value.hint == "to name a file, use a path that ends in .py"

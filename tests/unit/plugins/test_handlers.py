@@ -1,4 +1,4 @@
-"""Handlers: which methods of an object are called, with what, and which objects are none."""
+"""Handlers: which methods of an object are called, with which arguments, and which objects are refused."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def only(**methods: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(**methods)
 
 
-def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> None:
+def test_methods_get_the_arguments_that_they_name_in_any_order() -> None:
     seen: list[object] = []
 
-    class Given:
+    class SettingValue:
         def connect(self) -> None:
             seen.append("connect")
 
@@ -35,7 +35,7 @@ def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> 
         def close(self, reason: object) -> None:
             seen.append(reason)
 
-    chain = check("p", Given()).chain(failing)
+    chain = check("p", SettingValue()).chain(failing)
     chain.connect(1)  # type: ignore[arg-type]
     chain.receive(1, b"data")  # type: ignore[arg-type]
     chain.close(1, CloseReason.PEER)  # type: ignore[arg-type]
@@ -44,15 +44,15 @@ def test_methods_are_given_the_arguments_that_they_name_in_their_own_order() -> 
     assert not chain.has_drain
 
 
-def test_a_receive_that_takes_everything_is_called_without_anything_between() -> None:
+def test_a_receive_with_all_arguments_is_called_directly() -> None:
     def receive(connection: object, data: object) -> None:
         pass
 
     assert check("p", only(receive=receive)).chain(failing).receive is receive
 
 
-def test_what_a_method_raises_is_told_with_the_plugin_and_the_method() -> None:
-    told: list[object] = []
+def test_an_exception_of_a_method_is_reported_with_plugin_and_method() -> None:
+    reported: list[object] = []
 
     def connect() -> None:
         raise ZeroDivisionError
@@ -60,15 +60,15 @@ def test_what_a_method_raises_is_told_with_the_plugin_and_the_method() -> None:
     def receive() -> None:
         raise KeyError
 
-    chain = check("p", only(connect=connect, receive=receive)).chain(lambda *told_of: told.append(told_of[:2]))
+    chain = check("p", only(connect=connect, receive=receive)).chain(lambda *arguments: reported.append(arguments[:2]))
     chain.connect(1)  # type: ignore[arg-type]
-    assert told == [("p", "connect")]
+    assert reported == [("p", "connect")]
     with pytest.raises(KeyError) as raised:
         chain.receive(1, b"")  # type: ignore[arg-type]
-    assert chain.blame(raised.value) == "p"
+    assert chain.plugin_of(raised.value) == "p"
 
 
-def test_one_coroutine_function_makes_the_whole_chain_await() -> None:
+def test_one_coroutine_function_makes_the_whole_chain_async() -> None:
     async def close() -> None:
         pass
 
@@ -79,7 +79,7 @@ def test_one_coroutine_function_makes_the_whole_chain_await() -> None:
     assert check("p", only(failed=close)).failed_awaits
 
 
-def test_attributes_that_cannot_be_called_are_no_methods() -> None:
+def test_attributes_that_are_not_callable_are_ignored() -> None:
     found = check("p", only(failed=3, connect=None, receive=lambda data: None))
     assert found.failed is None
     assert list(found.implementations) == ["receive"]
@@ -93,7 +93,7 @@ def test_a_framing_is_made_for_each_connection(said: object) -> None:
     assert first is not second
 
 
-def test_without_a_framing_there_is_none() -> None:
+def test_a_handler_without_framing_has_none() -> None:
     def none(found: Handler) -> bool:
         return found.new_framing("tcp://h:1") is None
 
@@ -119,24 +119,24 @@ def _with(default: Callable[..., object]) -> object:
 @pytest.mark.parametrize(
     ("handler", "words"),
     [
-        (AsClass, "is the class AsClass: give an instance of it"),
+        (AsClass, "is the class AsClass: pass an instance of it"),
         (object(), "has none of the methods connect, receive, close, drain, framing, failed"),
         (_with(lambda connection, dat: None), r"receive of .* has an unknown argument 'dat'; did you mean 'data'\?"),
         (_with(lambda zzz: None), "has an unknown argument 'zzz'; they are connection, data"),
-        (_with(lambda data=1: None), "takes data=1: only plain arguments without a default are given"),
-        (_with(lambda *data: None), r"takes \*data: only plain arguments"),
-        (_with(partial(lambda connection, data: None, data=1)), "takes data=1: only plain"),
+        (_with(lambda data=1: None), "has the argument data=1: use plain arguments without a default"),
+        (_with(lambda *data: None), r"has the argument \*data: use plain arguments"),
+        (_with(partial(lambda connection, data: None, data=1)), "has the argument data=1: use plain"),
         (_with(_generator), "receive of the handler SimpleNamespace yields, so calling it does nothing"),
-        (only(framing=_framing), "framing of .* is async, and its answer is needed at once"),
+        (only(framing=_framing), "framing of .* is async, but its result is needed immediately"),
         (only(failed=lambda reason: None), "failed of .* unknown argument 'reason'; they are error"),
     ],
 )
-def test_what_cannot_be_called_is_refused(handler: object, words: str) -> None:
+def test_a_method_that_cannot_be_called_as_a_hook_is_refused(handler: object, words: str) -> None:
     with pytest.raises(TypeError, match=words):
         check("p", handler)
 
 
-def test_something_else_than_a_framing_is_refused() -> None:
+def test_an_object_that_is_not_a_framing_is_refused() -> None:
     with pytest.raises(TypeError, match="has no method feed"):
         check("p", only(framing=lambda: "lines")).new_framing("tcp://h:1")
 

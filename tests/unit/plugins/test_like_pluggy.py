@@ -1,4 +1,4 @@
-"""What is called here is what pluggy would call: the same order, arguments, results and exceptions."""
+"""Hooks are called as pluggy calls them: the same order, arguments, results and exceptions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Trace = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Behaviour:
-    """One hook of one plugin: what it is marked with, what it takes, and what it does."""
+    """One hook of one plugin: its options, its arguments, and its behaviour."""
 
     order: str
     wraps: bool
@@ -35,7 +35,7 @@ class Behaviour:
     after: str
 
     def function(self, name: str, trace: Trace) -> Callable[..., Any]:
-        """Return the hook function; it writes down what happens to it."""
+        """Return the hook function, which records how it is called."""
         body = functools.partial(_wrapper_body if self.wraps else _plain_body, self, name, trace)
         call = "(yield from body(taken))" if self.wraps else "body(taken)"
         taken = ", ".join(f"{argument!r}: {argument}" for argument in self.arguments)
@@ -136,7 +136,7 @@ def _outcome(call: Callable[[], object]) -> tuple[object, ...]:
 
 
 def _told(error: BaseException) -> tuple[object, ...]:
-    # The words about a wrapper that does not yield once are our own, and so is the class.
+    # The error of a wrapper that does not yield exactly once has its own class and text here.
     if isinstance(error, RuntimeError):
         return RuntimeError, type(error.__cause__)
     return type(error), str(error)
@@ -169,12 +169,12 @@ def _never(plugin: str, hook: str, connection: object, error: Exception) -> None
 
 
 @given(_behaviours("receive", raising=True))
-def test_receive_is_what_pluggy_would_do(behaviours: list[Behaviour]) -> None:
+def test_receive_behaves_as_under_pluggy(behaviours: list[Behaviour]) -> None:
     assert _with_chain("receive", behaviours, _never) == _with_pluggy("receive", behaviours)
 
 
 @given(_behaviours("receive", raising=True), st.sampled_from(["twice", "twice, then raise"]))
-def test_a_wrapper_that_yields_twice_is_what_it_is_in_pluggy(behaviours: list[Behaviour], after: str) -> None:
+def test_a_wrapper_that_yields_twice_behaves_as_under_pluggy(behaviours: list[Behaviour], after: str) -> None:
     # Outermost: pluggy does not resume the wrappers around one that yields twice, here they see its exception.
     twice = Behaviour("first", True, (), "none", after)
     plain = [behaviour for behaviour in behaviours if behaviour.order != "first" or not behaviour.wraps]
@@ -183,7 +183,7 @@ def test_a_wrapper_that_yields_twice_is_what_it_is_in_pluggy(behaviours: list[Be
 
 @pytest.mark.parametrize("hook", ["connect", "close", "drain"])
 @given(data=st.data())
-def test_a_guarded_hook_without_an_exception_is_what_pluggy_would_do(hook: str, data: st.DataObject) -> None:
+def test_a_guarded_hook_without_an_exception_behaves_as_under_pluggy(hook: str, data: st.DataObject) -> None:
     behaviours = data.draw(_behaviours(hook, raising=False))
     _, trace = _with_chain(hook, behaviours, _never)
     assert trace == _with_pluggy(hook, behaviours)[1]
@@ -191,20 +191,20 @@ def test_a_guarded_hook_without_an_exception_is_what_pluggy_would_do(hook: str, 
 
 @pytest.mark.parametrize("hook", ["connect", "close", "drain"])
 @given(data=st.data())
-def test_a_guarded_hook_calls_all_in_pluggys_order_and_tells_each_exception(hook: str, data: st.DataObject) -> None:
+def test_a_guarded_hook_calls_all_in_pluggys_order_and_reports_each_exception(hook: str, data: st.DataObject) -> None:
     behaviours = [
         behaviour
         for behaviour in data.draw(_behaviours(hook, raising=True))
         if "interrupt" not in (behaviour.before, behaviour.after)
     ]
-    told: list[str] = []
-    outcome, trace = _with_chain(hook, behaviours, lambda plugin, *_: told.append(plugin))
+    reported: list[str] = []
+    outcome, trace = _with_chain(hook, behaviours, lambda plugin, *_: reported.append(plugin))
     calm = [Behaviour(b.order, b.wraps, b.arguments, "none", "none") for b in behaviours]
     expected = [entry[:3] for entry in _with_pluggy(hook, calm)[1] if entry[1] != "sent"]
     assert [entry for entry in trace if entry[1] in ("called", "starts")] == expected
     assert outcome[0] == "returned"
     failing = [f"plugin{number}" for number, behaviour in enumerate(behaviours) if _fails(behaviour)]
-    assert sorted(told) == sorted(failing)
+    assert sorted(reported) == sorted(failing)
     assert not [entry for entry in trace if entry[1] == "thrown"]
 
 

@@ -1,4 +1,4 @@
-"""Loading imports what was named, tells whose fault a failure is, and never runs old code."""
+"""Loading imports what was named, reports failures with plugin and line, and never runs stale code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_home_of_a_module_in_a_package_is_the_package(install: Callable[...,
 
 
 @pytest.mark.parametrize("target", ["made_objects:Echo", "made_objects:echo", "made_objects:Holder.echo"])
-def test_an_instance_and_a_class_are_plugins_too(install: Callable[..., Path], target: str) -> None:
+def test_a_plugin_can_be_an_instance_or_a_class(install: Callable[..., Path], target: str) -> None:
     source = """
         from reactorhost import Option, hookimpl
         class Echo:
@@ -71,17 +71,17 @@ def test_an_instance_and_a_class_are_plugins_too(install: Callable[..., Path], t
     assert plugin.name == target
 
 
-def test_an_object_that_is_not_there_is_suggested(install: Callable[..., Path]) -> None:
+def test_a_missing_object_is_reported_with_a_similar_name(install: Callable[..., Path]) -> None:
     install("made", None, modules={"made_objects.py": "echo = 1"})
     error = _refusal("made_objects:ecko")
     assert "there is no 'ecko' in made_objects" in error.what
     assert error.hint == "did you mean 'echo'?"
 
 
-def test_a_class_that_cannot_be_made_is_told(install: Callable[..., Path]) -> None:
+def test_a_class_that_cannot_be_instantiated_is_reported(install: Callable[..., Path]) -> None:
     source = "class Echo:\n    def __init__(self, port): ...\n"
     install("made", None, modules={"made_objects.py": source})
-    assert "could not make a Echo: TypeError" in _refusal("made_objects:Echo").what
+    assert "failed to create a Echo: TypeError" in _refusal("made_objects:Echo").what
 
 
 def test_an_import_that_fails_names_plugin_distribution_version_and_line(install: Callable[..., Path]) -> None:
@@ -102,7 +102,7 @@ def test_an_import_that_fails_names_plugin_distribution_version_and_line(install
     assert "loading.py" not in details
 
 
-def test_a_syntax_error_is_told_at_its_own_place(plugin_file: Callable[..., Path]) -> None:
+def test_a_syntax_error_is_reported_with_its_own_line(plugin_file: Callable[..., Path]) -> None:
     path = plugin_file("import os\n\ndef receive(:\n")
     error = _refusal(path)
     assert error.what == "plugin made failed to import: SyntaxError: invalid syntax"
@@ -111,13 +111,13 @@ def test_a_syntax_error_is_told_at_its_own_place(plugin_file: Callable[..., Path
 
 
 @pytest.mark.parametrize("source", [b"\xff\xfe\x00", b"x = '\x00'\n", b"# coding: nonsense\n", b"\x80 = 1\n"])
-def test_a_file_that_is_no_python_is_told(tmp_path: Path, source: bytes) -> None:
+def test_a_file_that_is_not_python_is_reported(tmp_path: Path, source: bytes) -> None:
     path = tmp_path / "made.py"
     path.write_bytes(source)
     assert "plugin made failed to import" in _refusal(path).what
 
 
-def test_a_module_that_is_missing_is_told_what_to_do(plugin_file: Callable[..., Path]) -> None:
+def test_a_missing_module_is_reported_with_a_hint(plugin_file: Callable[..., Path]) -> None:
     path = plugin_file("import made_nowhere.inner\n")
     error = _refusal(path)
     assert error.hint == "install 'made_nowhere', or put its folder on PYTHONPATH"
@@ -126,18 +126,18 @@ def test_a_module_that_is_missing_is_told_what_to_do(plugin_file: Callable[..., 
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit('no database')"])
-def test_an_exit_in_an_import_is_an_error_of_the_plugin(plugin_file: Callable[..., Path], code: str) -> None:
+def test_sys_exit_during_the_import_is_a_plugin_error(plugin_file: Callable[..., Path], code: str) -> None:
     error = _refusal(plugin_file(f"\n{code}\n"))
     assert "called sys.exit(" in error.what
     assert (error.where or "").endswith("made.py:2")
 
 
-def test_an_interrupt_in_an_import_is_an_interrupt(plugin_file: Callable[..., Path]) -> None:
+def test_an_interrupt_during_the_import_propagates(plugin_file: Callable[..., Path]) -> None:
     with pytest.raises(KeyboardInterrupt):
         load(str(plugin_file("raise KeyboardInterrupt")), "0.1.0")
 
 
-def test_a_file_is_compiled_anew_within_one_second(plugin_file: Callable[..., Path]) -> None:
+def test_a_file_that_changes_within_a_second_is_compiled_again(plugin_file: Callable[..., Path]) -> None:
     source = "from reactorhost import hookimpl\n@hookimpl\ndef connect(): return {}\n"
     path = plugin_file(source.format(1))
     first = load(str(path), "0.1.0")
@@ -149,7 +149,7 @@ def test_a_file_is_compiled_anew_within_one_second(plugin_file: Callable[..., Pa
     assert not (path.parent / "__pycache__").exists()
 
 
-def test_a_traceback_shows_the_lines_that_run_also_after_the_file_has_changed(plugin_file: Callable[..., Path]) -> None:
+def test_a_traceback_shows_the_loaded_lines_after_the_file_changed(plugin_file: Callable[..., Path]) -> None:
     path = plugin_file("from reactorhost import hookimpl\n@hookimpl\ndef connect():\n    return 1 / 0\n")
     plugin = load(str(path), "0.1.0")
     plugin_file("# another\n# file\n# by now\n    something else\n")
@@ -158,7 +158,7 @@ def test_a_traceback_shows_the_lines_that_run_also_after_the_file_has_changed(pl
     assert "return 1 / 0" in "".join(traceback.format_exception(caught.value))
 
 
-def test_files_of_one_name_do_not_clash_and_hide_no_module(tmp_path: Path) -> None:
+def test_files_of_one_name_do_not_clash_or_hide_modules(tmp_path: Path) -> None:
     plugins = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -173,13 +173,13 @@ def test_files_of_one_name_do_not_clash_and_hide_no_module(tmp_path: Path) -> No
     assert all(sys.modules[plugin.object.__name__] is plugin.object for plugin in plugins)  # type: ignore[attr-defined]
 
 
-def test_a_file_may_hold_dataclasses(plugin_file: Callable[..., Path]) -> None:
+def test_a_file_can_define_dataclasses(plugin_file: Callable[..., Path]) -> None:
     source = "from __future__ import annotations\nimport dataclasses\n"
     path = plugin_file(source + ECHO + "@dataclasses.dataclass\nclass State:\n    count: dataclasses.KW_ONLY\n")
     assert load(str(path), "0.1.0").hooks == ("receive",)
 
 
-def test_a_file_that_failed_leaves_no_module(plugin_file: Callable[..., Path]) -> None:
+def test_a_file_that_fails_leaves_no_module(plugin_file: Callable[..., Path]) -> None:
     before = set(sys.modules)
     _refusal(plugin_file("1 / 0"))
     assert set(sys.modules) == before
@@ -199,7 +199,7 @@ def test_a_file_that_failed_leaves_no_module(plugin_file: Callable[..., Path]) -
         ("reactorhost >=< broken", "0.1.0"),
     ],
 )
-def test_a_host_that_fits_the_plugins_metadata_takes_it(
+def test_a_plugin_that_requires_this_version_of_the_host_is_loaded(
     install: Callable[..., Path], requirement: str, version: str
 ) -> None:
     entry = "[reactorhost]\nmade = made_echo\n"
@@ -217,11 +217,11 @@ def test_a_plugin_for_another_host_is_refused_before_it_is_imported(
     install("made", "[reactorhost]\nmade = made_echo\n", requires=(requirement,), modules={"made_echo.py": "1 / 0"})
     with pytest.raises(PluginError) as caught:
         load("made", version)
-    assert caught.value.what.startswith("plugin made (made 1.0) needs reactorhost ")
-    assert caught.value.what.endswith(f"and this is {version}")
+    assert caught.value.what.startswith("plugin made (made 1.0) requires reactorhost ")
+    assert caught.value.what.endswith(f"but this is {version}")
     assert "pip install" in (caught.value.hint or "")
 
 
-def test_an_entry_point_that_is_no_target_is_told(install: Callable[..., Path]) -> None:
+def test_an_invalid_entry_point_is_reported(install: Callable[..., Path]) -> None:
     install("made", "[reactorhost]\nmade = not a target\n")
-    assert "has an entry point that is wrong" in _refusal("made").what
+    assert "has an invalid entry point" in _refusal("made").what

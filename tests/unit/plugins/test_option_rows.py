@@ -1,4 +1,4 @@
-"""Options of plugins as `config show` has them: everything with its origin, and nothing that is secret."""
+"""`config show` prints options of plugins with their origin and without secrets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPTIONS = (
 )
 
 
-def test_a_value_is_shown_if_its_plugin_declares_it_and_does_not_call_it_secret(tmp_path: Path) -> None:
+def test_a_value_is_shown_if_its_plugin_declares_it_and_it_is_not_secret(tmp_path: Path) -> None:
     file = tmp_path / "host.toml"
     file.write_text(TOML)
     settings = resolve({"config": str(file), "set": ("echo.greeting=hello",)}, {}, tmp_path, uid=0, cpus=lambda: 3)

@@ -1,4 +1,4 @@
-"""A value is read by the type of its option, wherever it comes from, and one that is secret stands in no error."""
+"""A value from any source is converted to the type of its option, and no error contains a secret."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.api.option import OPTION_TYPES, Option
-from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
+from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import FlagError
-from reactorhost.config.settings import Origin, Source
+from reactorhost.config.settings import Layer, Origin
+from reactorhost.config.values import InvalidValueError
 from reactorhost.errors import ConfigError
-from reactorhost.plugins.option_values import WrongValueError, read
+from reactorhost.plugins.option_values import read
 from reactorhost.plugins.options import fill
 
-FLAG = Origin(Source.FLAG, "--set")
+FLAG = Origin(Layer.FLAG, "--set")
 
 
 def of_text(text: str, kind: type = str) -> object:
-    return read(Option("x", kind), Text(text, FLAG))
+    return read(Option("x", kind), OptionText(text, FLAG))
 
 
-def refusal(option: Option, given: object) -> WrongValueError:
-    with pytest.raises(WrongValueError) as caught:
+def refusal(option: Option, given: object) -> InvalidValueError:
+    with pytest.raises(InvalidValueError) as caught:
         read(option, given)
     return caught.value
 
@@ -57,7 +58,7 @@ def refusal(option: Option, given: object) -> WrongValueError:
         (list, "", []),
     ],
 )
-def test_a_text_is_read_by_the_type(kind: type, text: str, value: object) -> None:
+def test_a_text_is_converted_to_the_type(kind: type, text: str, value: object) -> None:
     found = of_text(text, kind)
     assert found == value
     assert type(found) is kind
@@ -81,38 +82,38 @@ def test_a_text_is_read_by_the_type(kind: type, text: str, value: object) -> Non
     ],
 )
 def test_a_text_that_is_not_of_the_type_is_refused(kind: type, text: str) -> None:
-    told = str(refusal(Option("x", kind), Text(text, FLAG)))
-    assert told.startswith(f"is {text!r}"[:100])
-    assert told.endswith(f"which is not {OPTION_TYPES[kind]}")
-    assert len(told) < 300
+    reported = str(refusal(Option("x", kind), OptionText(text, FLAG)))
+    assert reported.startswith(f"is {text!r}"[:100])
+    assert reported.endswith(f"which is not {OPTION_TYPES[kind]}")
+    assert len(reported) < 300
 
 
 @given(st.sampled_from(list(OPTION_TYPES)), st.text())
-def test_any_text_is_read_or_refused(kind: type, text: str) -> None:
+def test_every_text_is_read_or_refused(kind: type, text: str) -> None:
     option = Option("x", kind)
     try:
-        assert option.accepts(read(option, Text(text, FLAG)))
-    except WrongValueError:
+        assert option.accepts(read(option, OptionText(text, FLAG)))
+    except InvalidValueError:
         assert kind is not str
 
 
 # Variables and files
 
 
-def test_a_variable_is_read_by_the_type(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_is_converted_to_the_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("X_LIMIT", "12")
     assert read(Option("x", int), FromEnvironment("X_LIMIT")) == 12
     assert read(Option("x"), FromEnvironment("X_LIMIT")) == "12"
 
 
 @pytest.mark.parametrize(("value", "state"), [(None, "not set"), ("", "empty")])
-def test_a_variable_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, value: str | None, state: str) -> None:
+def test_a_missing_variable_is_reported(monkeypatch: pytest.MonkeyPatch, value: str | None, state: str) -> None:
     monkeypatch.delenv("X_KEY", raising=False)
     if value is not None:
         monkeypatch.setenv("X_KEY", value)
     error = refusal(Option("x"), FromEnvironment("X_KEY"))
-    assert str(error) == f"is to come from the variable X_KEY, which is {state}"
-    assert error.hint == "set X_KEY where the host is started"
+    assert str(error) == f"is read from the environment variable X_KEY, which is {state}"
+    assert error.hint == "set X_KEY in the environment of the host"
 
 
 @pytest.mark.parametrize(
@@ -134,45 +135,45 @@ def test_a_file_is_read_without_its_last_line_end(tmp_path: Path, content: bytes
         (b"hunter2 \xff", "is not UTF-8 text"),
     ],
 )
-def test_a_file_that_gives_nothing_is_told(tmp_path: Path, content: bytes | None, state: str) -> None:
+def test_a_file_without_a_usable_value_is_reported(tmp_path: Path, content: bytes | None, state: str) -> None:
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
     error = refusal(Option("x"), FromFile(path))
-    assert str(error) == f"is to come from the file {path}, which {state}"
+    assert str(error) == f"is read from the file {path}, which {state}"
     assert error.__suppress_context__ or error.__context__ is None
 
 
-def test_a_file_that_is_none_is_told_at_once(tmp_path: Path) -> None:
+def test_a_file_that_is_not_regular_is_reported_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
         assert str(refusal(Option("x"), FromFile(path))).endswith("which is not a regular file")
 
 
-def test_a_secret_stands_in_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_error_contains_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("X_KEY", "hunter2")
     (tmp_path / "key").write_text("hunter2")
     for kind in (int, float, bool):
         plain, secret = Option("x", kind, help="a key"), Option("x", kind, help="a key", secret=True)
         words = OPTION_TYPES[kind]
-        told = {
-            str(refusal(plain, FromEnvironment("X_KEY"))): f"from the variable X_KEY is not {words}",
+        reported = {
+            str(refusal(plain, FromEnvironment("X_KEY"))): f"from the environment variable X_KEY is not {words}",
             str(refusal(plain, FromFile(tmp_path / "key"))): f"from the file {tmp_path / 'key'} is not {words}",
             str(refusal(secret, "hunter2")): f"is not {words}",
             str(refusal(secret, ["hunter2"])): f"is not {words}",
-            str(refusal(secret, Text("hunter2", FLAG))): f"is not {words}",
+            str(refusal(secret, OptionText("hunter2", FLAG))): f"is not {words}",
         }
-        assert list(told) == list(told.values())
+        assert list(reported) == list(reported.values())
     assert refusal(Option("x", choices=("hunter1",), secret=True), "hunter2").hint is None
 
 
 # Choices
 
 
-def test_a_value_that_is_no_choice_is_told_with_the_nearest() -> None:
+def test_a_value_that_is_not_a_choice_is_reported_with_a_similar_one() -> None:
     form = Option("x", str, "text", "form of a line", choices=["text", "json"])
     assert read(form, "json") == "json"
-    error = refusal(form, Text("jsno", FLAG))
+    error = refusal(form, OptionText("jsno", FLAG))
     assert str(error) == "is 'jsno', which is not one of text, json"
     assert error.hint == "did you mean 'json'?"
     assert refusal(form, "x").hint == "form of a line"
@@ -181,11 +182,11 @@ def test_a_value_that_is_no_choice_is_told_with_the_nearest() -> None:
 
 def test_the_items_of_a_list_are_choices() -> None:
     rooms = Option("x", list, [], choices=("a", "b"))
-    assert read(rooms, Text("b,a", FLAG)) == ["b", "a"]
+    assert read(rooms, OptionText("b,a", FLAG)) == ["b", "a"]
     assert str(refusal(rooms, ["a", "c"])) == "is ['a', 'c'], which is not a list of a, b"
 
 
-def test_choices_of_numbers_are_no_booleans() -> None:
+def test_booleans_do_not_match_choices_of_numbers() -> None:
     ratio = Option("x", float, choices=(0.5, 1))
     assert read(ratio, 1) == 1.0
     refusal(ratio, True)
@@ -209,10 +210,10 @@ def test_choices_that_contradict_the_option_are_refused(declared: dict[str, obje
 # In a table
 
 
-def test_a_flag_is_to_blame_for_its_text_only() -> None:
+def test_only_a_problem_in_the_text_of_a_flag_is_a_usage_error() -> None:
     options = (Option("a", int), Option("b", int, 0))
     with pytest.raises(FlagError) as caught:
-        fill("echo", options, {"a": Text("x", FLAG), "c": Text("y", FLAG)}, lambda key: None)
+        fill("echo", options, {"a": OptionText("x", FLAG), "c": OptionText("y", FLAG)}, lambda key: None)
     assert caught.value.lines() == [
         "plugin echo has no option 'c'",
         "  where: --set",
@@ -221,14 +222,14 @@ def test_a_flag_is_to_blame_for_its_text_only() -> None:
         "  where: --set",
     ]
     with pytest.raises(ConfigError) as caught_too:
-        fill("echo", options, {"a": Text("1", FLAG), "b": "x"}, lambda key: None)
+        fill("echo", options, {"a": OptionText("1", FLAG), "b": "x"}, lambda key: None)
     assert not isinstance(caught_too.value, FlagError)
 
 
-def test_a_secret_that_is_missing_comes_with_the_way_to_write_it() -> None:
+def test_a_missing_secret_is_reported_with_the_way_to_write_it() -> None:
     with pytest.raises(ConfigError) as caught:
         fill("echo", (Option("key", help="of the door", secret=True),), {}, lambda key: None)
     assert caught.value.lines() == [
-        "plugin echo needs 'key'",
+        "plugin echo needs the option 'key'",
         '  hint: write key = { env = "NAME" } under [plugin.echo] (of the door)',
     ]

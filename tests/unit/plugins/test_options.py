@@ -1,4 +1,4 @@
-"""The operator's table is held against what the plugin declares, and every problem is told at once."""
+"""A table is checked against the options that the plugin declares, and one error reports every problem."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _problems(table: Mapping[str, object], options: tuple[Option, ...] = OPTIONS
 @given(
     st.fixed_dictionaries({"path": VALUES[str]}, optional={o.name: VALUES[o.type] for o in OPTIONS if not o.required})
 )
-def test_a_table_of_the_right_types_is_taken_with_defaults_for_the_rest(table: dict[str, object]) -> None:
+def test_a_valid_table_is_read_with_defaults_for_the_rest(table: dict[str, object]) -> None:
     defaults = {option.name: option.default for option in OPTIONS if not option.required}
     filled = fill("echo", OPTIONS, table, _where)
     assert filled == defaults | table
@@ -58,7 +58,7 @@ def test_a_table_of_the_right_types_is_taken_with_defaults_for_the_rest(table: d
 
 
 @given(st.sampled_from(OPTIONS), st.one_of(*VALUES.values(), st.none(), st.lists(st.integers(), min_size=1)))
-def test_a_value_of_another_type_is_refused_at_its_place(option: Option, value: object) -> None:
+def test_a_value_of_another_type_is_refused_with_its_line(option: Option, value: object) -> None:
     table = {"path": "x", option.name: value}
     right = type(value) is option.type or (option.type is float and type(value) is int)
     if right and all(isinstance(item, str) for item in (value if isinstance(value, list) else ())):
@@ -71,12 +71,12 @@ def test_a_value_of_another_type_is_refused_at_its_place(option: Option, value: 
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_number_is_a_finite_one(value: float) -> None:
+def test_a_number_must_be_finite(value: float) -> None:
     ((what, *_),) = _problems({"path": "x", "rate": value})
     assert what == f"'rate' of plugin echo is {value!r}, which is not a number"
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_one_error_reports_every_problem() -> None:
     assert _problems({"verbos": True, "limit": "many", "zzz": 1}) == [
         ["plugin echo has no option 'verbos'", "  where: host.toml:6", "  hint: did you mean 'verbose'?"],
         [
@@ -85,18 +85,22 @@ def test_every_problem_is_told_at_once() -> None:
             "  hint: its options are verbose, limit, rate, path, names",
         ],
         ["'limit' of plugin echo is 'many', which is not a whole number", "  where: host.toml:5", "  hint: clients"],
-        ["plugin echo needs 'path'", "  where: host.toml:4", "  hint: write path = a string under [plugin.echo]"],
+        [
+            "plugin echo needs the option 'path'",
+            "  where: host.toml:4",
+            "  hint: write path = a string under [plugin.echo]",
+        ],
     ]
 
 
 def test_a_table_for_a_plugin_without_options_is_refused() -> None:
     assert _problems({"colour": 1}, ()) == [
-        ["plugin echo has no options, so 'colour' means nothing", "  where: host.toml:6"]
+        ["plugin echo has no options, so 'colour' has no effect", "  where: host.toml:6", "  hint: remove colour"]
     ]
     assert fill("echo", (), {}, _where) == {}
 
 
-def test_a_list_is_the_plugins_own() -> None:
+def test_a_plugin_gets_a_copy_of_a_list() -> None:
     filled = fill("echo", OPTIONS, {"path": ""}, _where)
     filled["names"].append("b")  # type: ignore[attr-defined]  # the declared default is a list
     assert OPTIONS[-1].default == ["a"]
@@ -139,7 +143,7 @@ def test_a_plugin_gets_what_it_declared(loaded: Callable[..., LoadedPlugin]) -> 
     assert len(seen) == 1
 
 
-def test_options_that_are_none_are_refused(loaded: Callable[..., LoadedPlugin]) -> None:
+def test_objects_that_are_not_options_are_refused(loaded: Callable[..., LoadedPlugin]) -> None:
     with pytest.raises(PluginError, match="options returned 'limit'"):
         declared(loaded("echo", options=hookimpl(lambda: ["limit"])))
     with pytest.raises(PluginError, match="failed in options: TypeError"):
@@ -151,7 +155,7 @@ def test_an_option_declared_twice_is_refused(loaded: Callable[..., LoadedPlugin]
         declared(loaded("echo", options=hookimpl(lambda: [Option("x"), Option("x", int)])))
 
 
-def test_an_exception_in_configure_is_a_plugin_that_cannot_be_loaded(loaded: Callable[..., LoadedPlugin]) -> None:
+def test_an_exception_in_configure_is_a_plugin_error(loaded: Callable[..., LoadedPlugin]) -> None:
     def fail(config: object) -> None:
         raise OSError("no such database")
 

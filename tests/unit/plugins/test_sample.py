@@ -1,4 +1,4 @@
-"""The example of a plugin's table can be pasted: it is TOML, and it says what the plugin declares."""
+"""The example of a plugin's table can be pasted: it is TOML, and it matches what the plugin declares."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES: dict[type, st.SearchStrategy[Any]] = {
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-def test_it_is_written_for_people() -> None:
+def test_a_sample_has_help_and_comments() -> None:
     options = (
         Option("greeting", str, "hello", "what every client\nreads first"),
         Option("limit", int),
@@ -42,7 +42,7 @@ def test_it_is_written_for_people() -> None:
 
 
 @given(TEXTS, st.lists(st.tuples(TEXTS, st.sampled_from(list(VALUES)), TEXTS), max_size=3), st.data())
-def test_any_declaration_gives_toml_with_its_defaults(
+def test_every_declaration_yields_toml_with_its_defaults(
     name: str, declared: list[tuple[str, type, str]], data: st.DataObject
 ) -> None:
     options = [

@@ -1,12 +1,12 @@
-"""`config show` names every setting, its value and where it came from."""
+"""`config show` prints every setting with its value and origin."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from reactorhost.config.resolve import resolve
+from reactorhost.config.setting_rows import rows
 from reactorhost.config.settings import HOST_KEYS
-from reactorhost.config.show import rows
 
 TOML = """\
 [host]
@@ -25,7 +25,7 @@ def shown(tmp_path: Path) -> dict[str, tuple[str, str]]:
     return {row.setting: (row.value, row.origin.replace(str(file), "FILE")) for row in rows(settings)}
 
 
-def test_values_are_shown_as_they_could_be_written(tmp_path: Path) -> None:
+def test_values_are_shown_in_the_notation_of_the_file(tmp_path: Path) -> None:
     found = shown(tmp_path)
     assert found["stop_timeout"] == ("2m", "FILE:2")
     assert found["max_send_buffer"] == ("64KiB", "flag --max-send-buffer")

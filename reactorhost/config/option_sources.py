@@ -1,6 +1,6 @@
-"""What an operator writes for one option of a plugin, before the plugin's declaration gives it a type.
+"""Where the value of a plugin's option comes from, if it is not a plain TOML value.
 
-A value of TOML stands as it is; these are the others.
+The option's type is known only once the plugin is loaded; `plugins.option_values` then reads the value.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _SHAPES = 'write { env = "NAME" } or { file = "PATH" }'
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """Text of a flag or a variable, to be read by the type of the option that it is for."""
+class OptionText:
+    """The text of a flag or variable, to be converted to the type of the option."""
 
     text: str = field(repr=False)
     origin: Origin
@@ -25,7 +25,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class FromEnvironment:
-    """The value of an environment variable, as it is when a worker boots."""
+    """The value of an environment variable at the time when a worker boots."""
 
     variable: str
 
@@ -35,7 +35,7 @@ class FromEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class FromFile:
-    """The content of a file, as it is when a worker boots."""
+    """The content of a file at the time when a worker boots."""
 
     path: Path
 
@@ -44,17 +44,17 @@ class FromFile:
 
 
 def from_table(table: Mapping[str, object], folder: Path) -> FromEnvironment | FromFile:
-    """Return what `{ env = "NAME" }` or `{ file = "PATH" }` stands for; a relative path is put under `folder`.
+    """Return the source that `{ env = "NAME" }` or `{ file = "PATH" }` means; a relative path is below `folder`.
 
     Raises:
         InvalidValueError: the table is neither.
     """
     if table.keys() == {"env"}:
-        variable = plain_text(table["env"], "the name of a variable")
+        variable = plain_text(table["env"], "the name of an environment variable")
         if "=" in variable:
-            raise InvalidValueError(f"must be the name of a variable, not {variable!r}", _SHAPES)
+            raise InvalidValueError(f"must be the name of an environment variable, not {variable!r}", _SHAPES)
         return FromEnvironment(variable)
     if table.keys() == {"file"}:
         return FromFile(folder / str(PATH.read(table["file"])))
-    keys = ", ".join(table) or "nothing"
-    raise InvalidValueError(f"must not be a table of {keys}", _SHAPES)
+    keys = ", ".join(table) or "no key"
+    raise InvalidValueError(f"must not be a table with {keys}", _SHAPES)

@@ -1,4 +1,4 @@
-"""The run directory follows from user and environment, without a look at the disk."""
+"""The run directory follows from user and environment, without any access to the disk."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.config.places import base_dir, default_run_dir
+from reactorhost.config.default_paths import base_dir, default_run_dir
 
 
-def test_root_has_run() -> None:
+def test_root_uses_run() -> None:
     assert default_run_dir("web", {"XDG_RUNTIME_DIR": "/run/user/0"}, 0) == Path("/run/reactorhost/web")
 
 
-def test_a_user_has_the_runtime_directory() -> None:
+def test_a_user_uses_the_xdg_runtime_directory() -> None:
     assert default_run_dir("web", {"XDG_RUNTIME_DIR": "/run/user/1000"}, 1000) == Path("/run/user/1000/reactorhost/web")
 
 
 @pytest.mark.parametrize("runtime", ["", "relative"])
-def test_without_a_usable_runtime_directory_it_is_the_users_own_under_temp(runtime: str) -> None:
+def test_without_a_valid_runtime_directory_a_user_has_one_in_the_temp_directory(runtime: str) -> None:
     assert base_dir({"XDG_RUNTIME_DIR": runtime, "TMPDIR": "/var/tmp"}, 1000) == Path("/var/tmp/reactorhost-1000")
 
 
 @pytest.mark.parametrize("environ", [{}, {"TMPDIR": ""}, {"TMPDIR": "here"}])
-def test_temp_is_slash_tmp_unless_said(environ: dict[str, str]) -> None:
+def test_the_temp_directory_is_tmp_by_default(environ: dict[str, str]) -> None:
     assert base_dir(environ, 7) == Path("/tmp/reactorhost-7")

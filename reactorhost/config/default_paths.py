@@ -1,6 +1,6 @@
-"""Where an instance keeps its files, unless told otherwise.
+"""The default paths of an instance's files.
 
-Nothing here touches the file system: making the directory and checking its owner is the master's.
+Nothing here touches the file system: the master makes the directory and checks its owner.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PID_FILE = "master.pid"
-_TEMP = "/tmp"  # noqa: S108 - whoever makes the directory checks its owner and mode
+_TEMP = "/tmp"  # noqa: S108 - the master checks owner and mode of the directory
 
 
 def base_dir(environ: Mapping[str, str], uid: int) -> Path:
-    """Return the directory under which every instance of this user has its own.
+    """Return the directory that contains the run directory of every instance of this user.
 
-    The temp directory is everybody's, so there the name carries the user; its owner and mode must be checked.
+    In the shared temporary directory its name contains the user id, and its owner and mode must be checked.
     """
     if uid == 0:
         return Path("/run/reactorhost")
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    # The XDG specification: a path that is not absolute is to be ignored.
+    # XDG Base Directory Specification: a relative path must be ignored.
     if runtime.startswith("/"):
         return Path(runtime, "reactorhost")
     temp = environ.get("TMPDIR", "")
@@ -28,5 +28,5 @@ def base_dir(environ: Mapping[str, str], uid: int) -> Path:
 
 
 def default_run_dir(name: str, environ: Mapping[str, str], uid: int) -> Path:
-    """Return the run directory of the instance `name`."""
+    """Return the default run directory of the instance `name`."""
     return base_dir(environ, uid) / name

@@ -1,4 +1,4 @@
-"""Settings as rows of text, for `config show`."""
+"""Return settings as rows of text, for `config show`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, TABLE, Settings
 
 
-class Row(NamedTuple):
-    """One setting, its value as it could be written, and where it came from."""
+class SettingRow(NamedTuple):
+    """A setting, its value as it would be written, and its origin."""
 
     setting: str
     value: str
     origin: str
 
 
-def rows(settings: Settings) -> Iterator[Row]:
+def rows(settings: Settings) -> Iterator[SettingRow]:
     """Yield every setting, then every service."""
     for setting in TABLE:
         if setting.name in HOST_KEYS:
@@ -28,12 +28,12 @@ def rows(settings: Settings) -> Iterator[Row]:
             yield _row(settings, f"service.{service.name}.{key}", shown)
 
 
-def _row(settings: Settings, key: str, value: str) -> Row:
-    return Row(key, value, str(settings.origins[key]))
+def _row(settings: Settings, key: str, value: str) -> SettingRow:
+    return SettingRow(key, value, str(settings.origins[key]))
 
 
 def _shown(service: Service) -> dict[str, str]:
-    """Return a service's settings; of those that have to do with TLS none when it speaks none."""
+    """Return a service's settings, those of TLS only if it has TLS."""
     shown: dict[str, str] = {"listen": ", ".join(map(str, service.listen)), "plugins": ", ".join(service.plugins)}
     if service.tls is not None:
         tls = service.tls
