@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from reactorhost.reactor import READ, WRITE, Reactor
+from reactorhost.system.fork import ForkRegistry
 
 Message = dict[str, Any]
 
@@ -39,11 +40,20 @@ class JsonLine:
         queued: bytes that wait for the other side to read.
     """
 
-    def __init__(self, reactor: Reactor, sock: socket.socket, receiver: Receiver, *, most_queued: int | None = None):
+    def __init__(
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        receiver: Receiver,
+        registry: ForkRegistry,
+        *,
+        most_queued: int | None = None,
+    ) -> None:
         sock.setblocking(False)
         self._reactor = reactor
         self._socket = sock
         self._receiver = receiver
+        self._registry = registry
         self._most_queued = most_queued
         self._incoming = bytearray()
         self._descriptors: deque[int] = deque()
@@ -51,6 +61,7 @@ class JsonLine:
         self.closed = False
         self.queued = 0
         reactor.register(sock.fileno(), READ, self._ready)
+        registry.add(self, self._close_in_child)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send one object; what the kernel does not take now waits. A closed line swallows it."""
@@ -74,11 +85,12 @@ class JsonLine:
         if self.closed:
             return
         self.closed = True
+        self._registry.discard(self)
         self._reactor.unregister(self._socket.fileno())
         self._release()
 
-    def close_inherited(self) -> None:
-        """Close a forked child's copy: the reactor it is registered in belongs to the parent."""
+    def _close_in_child(self) -> None:
+        # Without unregistering: the epoll set is shared with the parent, whose registration must stay.
         self.closed = True
         self._release()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields
 from reactorhost.ipc.status import StatusDocument
-from reactorhost.system.forked import leave_forked
+from reactorhost.system.fork import run_and_exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def start_daemon(run: Callable[[Callable[[StatusDocument], None]], None]) -> Sta
     child = os.fork()
     if child == 0:
         os.close(reader)
-        leave_forked(lambda: _fork_again(run, Starter(writer)))
+        run_and_exit(lambda: _fork_again(run, Starter(writer)))
     os.close(writer)
     os.waitpid(child, 0)
     with os.fdopen(reader) as messages:
@@ -59,7 +59,7 @@ def _fork_again(run: Callable[[Callable[[StatusDocument], None]], None], starter
     # A session of its own, and not its leader: no terminal can ever become its controlling one.
     os.setsid()
     if os.fork() == 0:
-        leave_forked(lambda: _live(run, starter))
+        run_and_exit(lambda: _live(run, starter))
     return 0
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_of_system
+from reactorhost.system.fork import ForkRegistry
 
 _FLOCK = struct.Struct("@hhllii")
 
@@ -23,9 +24,10 @@ _FLOCK = struct.Struct("@hhllii")
 class RunDirectory:
     """The run directory of one instance."""
 
-    def __init__(self, path: Path, pid_file: Path) -> None:
+    def __init__(self, path: Path, pid_file: Path, registry: ForkRegistry) -> None:
         self.path = path
         self.pid_file = pid_file
+        self._registry = registry
         self._lock: int | None = None
         self._made: list[Path] = []
 
@@ -75,6 +77,7 @@ class RunDirectory:
             self._lock = self._locked()
         except OSError as error:
             raise error_of_system(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+        self._registry.add(self, self.close_lock)
         if self.pid_file.parent == self.path:
             # Whose it was is gone, or we had no lock.
             self.pid_file.unlink(missing_ok=True)
@@ -119,6 +122,7 @@ class RunDirectory:
         for path in (self.workers_file, self.control_socket, self.lock_file):
             with contextlib.suppress(OSError):
                 path.unlink()
+        self._registry.discard(self)
         self.close_lock()
         for path in reversed(self._made):
             with contextlib.suppress(OSError):

@@ -24,6 +24,7 @@ from reactorhost.master.stats.events import EventRing
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.reactor import Reactor
 from reactorhost.system import process
+from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.boot import open_log
 
 _LEFTOVER_SECONDS = 3.0
@@ -38,7 +39,8 @@ def run_host(settings: Settings, launch: Launch, on_started: Callable[[StatusDoc
     """
     account = process.resolve_account(settings.user, settings.group)
     check_owners(settings)
-    rundir = RunDirectory(settings.run_dir, settings.pid_file)
+    registry = ForkRegistry()
+    rundir = RunDirectory(settings.run_dir, settings.pid_file, registry)
     rundir.prepare()
     rundir.take_lock()
     started = False
@@ -51,7 +53,7 @@ def run_host(settings: Settings, launch: Launch, on_started: Callable[[StatusDoc
     try:
         settings, fresh_log = _with_log_file(settings)
         try:
-            _supervise(settings, account, rundir, launch, note_started)
+            _supervise(settings, account, rundir, registry, launch, note_started)
         finally:
             if fresh_log and not started and settings.log_file is not None:
                 settings.log_file.unlink(missing_ok=True)
@@ -63,6 +65,7 @@ def _supervise(
     settings: Settings,
     account: tuple[int, int, str] | None,
     rundir: RunDirectory,
+    registry: ForkRegistry,
     launch: Launch,
     on_started: Callable[[StatusDocument], None],
 ) -> None:
@@ -77,23 +80,28 @@ def _supervise(
 
     process.raise_descriptor_limit()
     process.name_process("rh-master")
-    listeners = Listeners(settings.services, settings.backlog, settings.peer_timeout)
+    listeners = Listeners(settings.services, settings.backlog, settings.peer_timeout, registry)
     try:
         _bind(listeners, rundir)
         reactor = Reactor()
+        registry.add(reactor, reactor.close)
         log = EventRing(logging.getLogger("reactorhost"))
-        master = Supervisor(reactor, settings, account, listeners, rundir, log, log_file, banner_first)
-        _serve_requests(master, AdminCommands(master, launch, log), reactor, rundir, log)
+        master = Supervisor(reactor, registry, settings, account, listeners, rundir, log, log_file, banner_first)
+        _serve_requests(master, AdminCommands(master, launch, log), reactor, registry, rundir, log)
     finally:
         listeners.close()
 
 
 def _serve_requests(
-    master: Supervisor, requests: AdminCommands, reactor: Reactor, rundir: RunDirectory, log: EventLog
+    master: Supervisor,
+    requests: AdminCommands,
+    reactor: Reactor,
+    registry: ForkRegistry,
+    rundir: RunDirectory,
+    log: EventLog,
 ) -> None:
     """Let the master run while signals and the control socket can ask something of it."""
-    control = ControlServer(reactor, rundir.control_socket, requests.verbs(), log)
-    master.close_in_children(control.close_inherited)
+    control = ControlServer(reactor, registry, rundir.control_socket, requests.verbs(), log)
     reactor.watch_signals(requests.signals())
     # Not for us yet, and the default would end the host.
     for ignored in (signal.SIGUSR2, signal.SIGPIPE):

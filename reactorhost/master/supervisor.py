@@ -35,6 +35,7 @@ from reactorhost.master.workers.connection_lists import Listings
 from reactorhost.master.workers.pool import ExitReport, WorkerPool
 from reactorhost.reactor import Reactor
 from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.system.fork import ForkRegistry
 
 MOST_WORKERS = 256
 _PAGES = MOST_WORKERS * 8
@@ -49,6 +50,7 @@ class Supervisor:
     def __init__(
         self,
         reactor: Reactor,
+        registry: ForkRegistry,
         settings: Settings,
         account: tuple[int, int, str] | None,
         listeners: Listeners,
@@ -74,7 +76,7 @@ class Supervisor:
             settings.drain_timeout,
             settings.retire_delay,
         )
-        self._pool = WorkerPool(self._reactor, Scoreboard(_PAGES), self)
+        self._pool = WorkerPool(self._reactor, registry, Scoreboard(_PAGES), self)
         self._monitor = Monitor(self._reactor, self._pool)
         self._reporter = StatusBuilder(
             self._planner, self._pool, self._monitor, listeners, log, time.time(), time.monotonic()
@@ -86,13 +88,8 @@ class Supervisor:
         self._stop_watchers: list[Watcher] = []
         self._reasons: dict[int, str] = {}
         self._written_workers: list[tuple[int, int, int]] | None = None
-        self._close_in_children: list[Callable[[], None]] = []
         self._settling = False
         self._timer: ReactorTimer | None = None
-
-    def close_in_children(self, close: Callable[[], None]) -> None:
-        """Call `close` in every forked worker, for something that is open here and not its own."""
-        self._close_in_children.append(close)
 
     def run(self) -> None:
         """Supervise until the host was stopped.
@@ -175,16 +172,8 @@ class Supervisor:
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         sockets = self._listeners.of_slot(slot)
-
-        def close_inherited() -> None:
-            self._reactor.close()
-            for close in self._close_in_children:
-                close()
-            self._listeners.close_inherited(sockets)
-            self._rundir.close_lock()
-
         try:
-            handle = self._pool.fork(self._settings, self._account, slot, generation, sockets, close_inherited)
+            handle = self._pool.fork(self._settings, self._account, slot, generation, sockets)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             if self._planner.fork_failed(slot, now):

@@ -17,6 +17,7 @@ from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp
+from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker import progress
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
@@ -55,7 +56,8 @@ class WorkerLife:
         self._reactor = Reactor()
         self._figures = StatsPublisher(self._reactor, task.scoreboard, task.page, self._set_timed)
         self._counters = self._figures.counters
-        self._line = JsonLine(self._reactor, task.master_line, self)
+        self._fork_registry = ForkRegistry()
+        self._line = JsonLine(self._reactor, task.master_line, self, self._fork_registry)
         self._error_reporter = ErrorReporter(self._reactor, self._figures, log, self._line.send)
         self._acceptor = Acceptor(self._reactor, self._counters, log, task.settings.max_connections)
         self._wake_up = WakeUp(self._reactor, self._deliver)
@@ -124,7 +126,7 @@ class WorkerLife:
         # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
         if self._watchdog is not None:
             self._watchdog.stop()
-        self._line.close_inherited()
+        self._fork_registry.close_in_child()
         self._wake_up.close_inherited()
         if self._stage is not Stage.BOOTING:
             self._slot_sockets.close_inherited()

@@ -13,6 +13,7 @@ import pytest
 
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.reactor import Reactor
+from reactorhost.system.fork import ForkRegistry
 
 
 class Ear:
@@ -54,7 +55,7 @@ def test_messages_arrive_whole_however_the_stream_is_cut(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ear = Ear()
-    line = JsonLine(reactor, ends[0], ear)
+    line = JsonLine(reactor, ends[0], ear, ForkRegistry())
     for byte in b'{"a":1}\n{"b":"\\n"}\n{"c"':
         ends[1].send(bytes([byte]))
         reactor.turn(0)
@@ -66,7 +67,7 @@ def test_more_than_the_kernel_takes_waits_and_arrives(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     here, there = Ear(), Ear()
-    ours, theirs = JsonLine(reactor, ends[0], here), JsonLine(reactor, ends[1], there)
+    ours, theirs = JsonLine(reactor, ends[0], here, ForkRegistry()), JsonLine(reactor, ends[1], there, ForkRegistry())
     sent = [{"number": number, "load": "x" * 1000} for number in range(2000)]
     for message in sent:
         ours.send(message)
@@ -89,7 +90,7 @@ def test_descriptors_come_with_their_message_in_order_also_behind_a_queue(
                     self.messages.append({"said": file.read()})
 
     taker = Taker()
-    ours, theirs = JsonLine(reactor, ends[0], Ear()), JsonLine(reactor, ends[1], taker)
+    ours, theirs = JsonLine(reactor, ends[0], Ear(), ForkRegistry()), JsonLine(reactor, ends[1], taker, ForkRegistry())
     for number in range(40):
         ours.send({"filler": "x" * 20_000})
         reader, writer = os.pipe()
@@ -105,7 +106,7 @@ def test_descriptors_come_with_their_message_in_order_also_behind_a_queue(
 
 
 def test_descriptors_that_nobody_takes_are_closed(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = JsonLine(reactor, ends[0], Ear()), JsonLine(reactor, ends[1], Ear())
+    ours, theirs = JsonLine(reactor, ends[0], Ear(), ForkRegistry()), JsonLine(reactor, ends[1], Ear(), ForkRegistry())
     reader, writer = os.pipe()
     ours.send({}, [writer])
     os.close(writer)
@@ -121,7 +122,7 @@ def test_what_is_no_object_ends_the_line_and_is_told_once(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket], garbage: bytes
 ) -> None:
     ear = Ear()
-    JsonLine(reactor, ends[0], ear)
+    JsonLine(reactor, ends[0], ear, ForkRegistry())
     ends[1].setblocking(False)
     while garbage and not ear.ends:
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
@@ -136,7 +137,7 @@ def test_the_end_of_the_other_side_is_told_once_after_everything_it_said(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ear = Ear()
-    line = JsonLine(reactor, ends[0], ear)
+    line = JsonLine(reactor, ends[0], ear, ForkRegistry())
     ends[1].send(b'{"last":1}\n')
     ends[1].close()
     line.read_rest()
@@ -150,7 +151,7 @@ def test_a_reader_that_lets_too_much_wait_is_given_up(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     ear = Ear()
-    line = JsonLine(reactor, ends[0], ear, most_queued=100_000)
+    line = JsonLine(reactor, ends[0], ear, ForkRegistry(), most_queued=100_000)
     for _ in range(1000):
         line.send({"load": "x" * 1000})
     assert ear.ends == 1
@@ -164,7 +165,7 @@ def test_a_line_may_be_closed_by_what_it_tells(reactor: Reactor, ends: tuple[soc
             line.close()
 
     ear: Any = Closer()
-    JsonLine(reactor, ends[0], ear)
+    JsonLine(reactor, ends[0], ear, ForkRegistry())
     ends[1].send(json.dumps({"a": 1}).encode() + b"\n" + b'{"b":2}\n')
     turns(reactor)
     assert ear.messages == [{"a": 1}]

@@ -11,17 +11,19 @@ import pytest
 
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError
 from reactorhost.master.rundir import RunDirectory, holder_pid, running_instances
+from reactorhost.system.fork import ForkRegistry
 
 
 def directory(path: Path) -> RunDirectory:
-    return RunDirectory(path, path / "master.pid")
+    return RunDirectory(path, path / "master.pid", ForkRegistry())
 
 
 def locked_elsewhere(path: Path) -> subprocess.Popen[bytes]:
     """Return a process that holds the lock of a run directory until its standard input ends."""
     code = (
         "import sys; from pathlib import Path; from reactorhost.master.rundir import RunDirectory\n"
-        f"run = RunDirectory(Path({str(path)!r}), Path({str(path / 'master.pid')!r}))\n"
+        "from reactorhost.system.fork import ForkRegistry\n"
+        f"run = RunDirectory(Path({str(path)!r}), Path({str(path / 'master.pid')!r}), ForkRegistry())\n"
         "run.prepare(); run.take_lock(); print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -16,6 +16,7 @@ from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
+from reactorhost.system.fork import ForkRegistry
 
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
 _PEER_CREDENTIALS = struct.Struct("iII")
@@ -49,12 +50,16 @@ class Session:
 class ControlServer:
     """Accepts the clients of the control socket and calls the verbs they ask for."""
 
-    def __init__(self, reactor: Reactor, path: Path, verbs: Mapping[str, Verb], log: EventLog) -> None:
+    def __init__(
+        self, reactor: Reactor, registry: ForkRegistry, path: Path, verbs: Mapping[str, Verb], log: EventLog
+    ) -> None:
         self._reactor = reactor
+        self._registry = registry
         self._path = path
         self._verbs = verbs
         self._log = log
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        registry.add(self._listener, self._listener.close)
         self._open = False
         self._sessions: dict[JsonLine, Session] = {}
 
@@ -81,15 +86,10 @@ class ControlServer:
         """Stop listening and end every session."""
         if self._open:
             self._reactor.unregister(self._listener.fileno())
+        self._registry.discard(self._listener)
         self._listener.close()
         for line in tuple(self._sessions):
             line.close()
-
-    def close_inherited(self) -> None:
-        """Close a forked worker's copies."""
-        self._listener.close()
-        for line in self._sessions:
-            line.close_inherited()
 
     def message_received(self, line: JsonLine, message: Message) -> None:
         """Call the verb that a client asks for."""
@@ -122,5 +122,5 @@ class ControlServer:
             self._log.warning("control_refused", pid=pid, uid=uid)
             client.close()
             return
-        line = JsonLine(self._reactor, client, self, most_queued=_MOST_QUEUED_BYTES)
+        line = JsonLine(self._reactor, client, self, self._registry, most_queued=_MOST_QUEUED_BYTES)
         self._sessions[line] = Session(line)

@@ -22,6 +22,7 @@ from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, queue_info, reuseport_filter
 from reactorhost.master.listen.bind import SocketAddress
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
+from reactorhost.system.fork import ForkRegistry
 
 _PORT_TRIES = 16
 
@@ -100,10 +101,13 @@ class Group:
 class Listeners:
     """Every listening socket of a host."""
 
-    def __init__(self, services: Sequence[Service], backlog: int, peer_timeout: float | None) -> None:
+    def __init__(
+        self, services: Sequence[Service], backlog: int, peer_timeout: float | None, registry: ForkRegistry
+    ) -> None:
         self._backlog = backlog
         self._peer_timeout = peer_timeout
         self._services = services
+        self._registry = registry
         self.groups: list[Group] = []
         self._sockets: list[SlotSocket] = []
         self._unix_files = UnixSocketFiles()
@@ -132,7 +136,7 @@ class Listeners:
         for group in self.groups:
             if isinstance(group.sockaddr, str) or any(each.group is group for each in self.owned_by(slot)):
                 continue
-            self._sockets.append(SlotSocket(slot, group, self._made(group.scheme, group.family, group.sockaddr)))
+            self._keep(SlotSocket(slot, group, self._made(group.scheme, group.family, group.sockaddr)))
 
     def of_slot(self, slot: int) -> list[SlotSocket]:
         """Return the sockets that a worker of this slot accepts from, the shared ones too."""
@@ -187,7 +191,7 @@ class Listeners:
                 self._steer(each.group, len(order) - 1)
                 order[order.index(each)] = order[-1]
                 order.pop()
-            each.socket.close()
+            self._close(each)
             self._steer(each.group)
         # The next slot of this number is to be served like any other.
         self._leaving = [number for number in self._leaving if number != slot]
@@ -195,16 +199,10 @@ class Listeners:
     def close(self) -> None:
         """Close every socket, and remove the files of unix sockets that are still ours."""
         for each in self._sockets:
-            each.socket.close()
+            self._close(each)
             each.group.order.clear()
         self._sockets.clear()
         self._unix_files.remove()
-
-    def close_inherited(self, keep: Sequence[SlotSocket]) -> None:
-        """Close a forked worker's copies of what is not its own."""
-        for each in self._sockets:
-            if each not in keep:
-                each.socket.close()
 
     def effective_backlog(self) -> int:
         """Return how long a queue may get: what was asked for, or what the kernel gives."""
@@ -242,8 +240,8 @@ class Listeners:
                     continue
                 raise
             self.groups += [each.group for each in bound]
-            self._sockets += bound
             for each in bound:
+                self._keep(each)
                 if scheme == "udp":
                     each.note_open()
             return
@@ -252,7 +250,7 @@ class Listeners:
         sock = self._unix_files.bind(path, service)
         group = Group(service.name, "unix", socket.AF_UNIX, str(path))
         self.groups.append(group)
-        self._sockets.append(SlotSocket(None, group, sock))
+        self._keep(SlotSocket(None, group, sock))
 
     def _made(self, scheme: str, family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
         """Return a socket that no client comes to yet."""
@@ -270,6 +268,14 @@ class Listeners:
                 sock.close()
                 raise
         return sock
+
+    def _keep(self, each: SlotSocket) -> None:
+        self._sockets.append(each)
+        self._registry.add(each, each.socket.close)
+
+    def _close(self, each: SlotSocket) -> None:
+        self._registry.discard(each)
+        each.socket.close()
 
     # Steering.
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -23,7 +23,7 @@ from reactorhost.master.stats.samples import Sample
 from reactorhost.master.workers import exit_status, stack_dump
 from reactorhost.master.workers.stack_dump import StackDump
 from reactorhost.reactor import Reactor
-from reactorhost.system import fork
+from reactorhost.system.fork import ForkRegistry, fork
 from reactorhost.worker.boot import run_worker
 
 
@@ -34,7 +34,7 @@ class PoolListener(Protocol):
         """Take what a worker said, other than that it failed."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class WorkerHandle:
     """One worker process: the line to it, its page, where its stack goes when it dies, and what it said of itself."""
 
@@ -69,8 +69,11 @@ class ExitReport:
 class WorkerPool:
     """Every worker process of a host."""
 
-    def __init__(self, reactor: Reactor, scoreboard: Scoreboard, listener: PoolListener) -> None:
+    def __init__(
+        self, reactor: Reactor, registry: ForkRegistry, scoreboard: Scoreboard, listener: PoolListener
+    ) -> None:
         self._reactor = reactor
+        self._registry = registry
         self._scoreboard = scoreboard
         self._listener = listener
         self._handles: dict[int, WorkerHandle] = {}
@@ -83,7 +86,6 @@ class WorkerPool:
         slot: int,
         generation: int,
         sockets: Sequence[SlotSocket],
-        close_inherited: Callable[[], None],
     ) -> WorkerHandle:
         """Fork a worker that borrows `sockets`.
 
@@ -98,21 +100,19 @@ class WorkerPool:
         )
         task = WorkerSpec(settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, account)
 
-        def close_ours() -> None:
-            ours.close()
-            self.close_inherited()
-            close_inherited()
-
+        # Before the fork, so that the worker's copy of this end is closed with the other lines.
+        line = JsonLine(self._reactor, ours, self, self._registry)
         try:
-            pid = fork.fork(partial(run_worker, task, stack_descriptor), close_ours)
+            pid = fork(partial(run_worker, task, stack_descriptor), self._registry, sockets)
         except OSError:
             os.close(stack_descriptor)
-            ours.close()
+            line.close()
             self._scoreboard.give_back(page)
             raise
         finally:
             theirs.close()
-        handle = WorkerHandle(pid, JsonLine(self._reactor, ours, self), page, stack_descriptor)
+        handle = WorkerHandle(pid, line, page, stack_descriptor)
+        self._registry.add(handle, partial(os.close, stack_descriptor))
         self._handles[pid] = handle
         return handle
 
@@ -136,6 +136,7 @@ class WorkerPool:
         handle.line.read_rest()
         del self._handles[pid]
         handle.line.close()
+        self._registry.discard(handle)
         last = self._sample(handle, time.monotonic())
         self._scoreboard.give_back(handle.page)
         return ExitReport(self._words(status), status, last, stack_dump.take(handle.stack_descriptor), handle.failure)
@@ -158,12 +159,6 @@ class WorkerPool:
     def pids(self) -> list[int]:
         """Return the process ids of all workers."""
         return list(self._handles)
-
-    def close_inherited(self) -> None:
-        """Close a forked worker's copies of the lines to its siblings: they must end when the master does."""
-        for handle in self._handles.values():
-            handle.line.close_inherited()
-            os.close(handle.stack_descriptor)
 
     # What lines tell.
 
