@@ -44,10 +44,11 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     """Check and run the host, with all that it takes: of a daemon only its own process imports that."""
     from reactorhost.master.checks import check_plugins, check_services
     from reactorhost.master.startup import run_host
+    from reactorhost.worker.boot import run_worker
 
     check_plugins(settings)
     check_services(settings)
-    run_host(settings, _launch(flags, directory, settings), on_started)
+    run_host(settings, _launch(flags, directory, settings), run_worker, on_started)
 
 
 def _fill_standard_descriptors() -> None:

@@ -34,9 +34,9 @@ class SlotSocket:
     slot: int | None
     group: Group
     socket: socket.socket
-    open: bool = False
+    is_open: bool = False
 
-    def let_in(self, backlog: int) -> None:
+    def open(self, backlog: int) -> None:
         """Let clients come.
 
         Raises:
@@ -46,16 +46,16 @@ class SlotSocket:
             self.socket.bind(self.group.sockaddr)
         else:
             self.socket.listen(backlog)
-        self.note_open()
+        self.joined()
 
-    def note_open(self) -> None:
+    def joined(self) -> None:
         """Note that clients come, and that the kernel counts it in its group."""
-        self.open = True
+        self.is_open = True
         self.group.order.append(self)
 
     def waiting(self) -> int:
         """Return how many clients wait to be taken; of datagrams only whether there are any."""
-        if not self.open:
+        if not self.is_open:
             return 0
         if self.group.scheme == "udp":
             return int(queue_info.has_datagrams(self.socket))
@@ -146,7 +146,7 @@ class Listeners:
         """Return the sockets that only this slot has."""
         return [each for each in self._sockets if each.slot == slot]
 
-    def let_in(self, slot: int) -> None:
+    def open(self, slot: int) -> None:
         """Let clients come to a slot; called when a worker of it is ready.
 
         Raises:
@@ -154,9 +154,9 @@ class Listeners:
         """
         problem: OSError | None = None
         for each in self.of_slot(slot):
-            if not each.open:
+            if not each.is_open:
                 try:
-                    each.let_in(self._backlog)
+                    each.open(self._backlog)
                 except OSError as error:
                     problem = error
         self._steer_all()
@@ -243,7 +243,7 @@ class Listeners:
             for each in bound:
                 self._keep(each)
                 if scheme == "udp":
-                    each.note_open()
+                    each.joined()
             return
 
     def _bind_unix(self, service: Service, path: Path) -> None:

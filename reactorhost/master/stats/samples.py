@@ -11,23 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import TOTALS, Counters, Timings
+from reactorhost.ipc.scoreboard import TOTALS, Counters
 from reactorhost.ipc.status import History, Latency, Rates
+from reactorhost.master.workers.sample import Sample
 
 INTERVAL_SECONDS = 1.0
 _HISTORY = 300
 _WINDOW = 5
 """Samples that percentiles and the plugins' shares are taken over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One page at one moment; `timings` are of the worker, then of its plugins in the order of `plugins`."""
-
-    at: float
-    counters: Counters
-    timings: list[Timings]
-    plugins: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -73,8 +64,8 @@ class Samples:
         self._points.append(Point(now, connections, self.totals([sample.counters for sample in samples.values()])))
         self._newest_wall = time.time()
 
-    def ended(self, last: Sample) -> None:
-        """Add up what a worker counted that ended."""
+    def worker_ended(self, last: Sample) -> None:
+        """Add the counters of a worker that ended to the totals."""
         for name in TOTALS:
             self._past[name] += getattr(last.counters, name)
         for name, timings in zip(last.plugins, last.timings[1:], strict=False):

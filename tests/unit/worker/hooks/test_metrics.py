@@ -152,7 +152,7 @@ def test_only_what_changed_is_told_once_a_second_and_at_the_end() -> None:
 
 
 def report(pid: int, metrics: PluginMetrics, counters: dict[str, float], gauges: dict[str, float]) -> None:
-    metrics.told(pid, {"counters": {"made": counters}, "gauges": {"made": gauges}})
+    metrics.update(pid, {"counters": {"made": counters}, "gauges": {"made": gauges}})
 
 
 def test_counters_of_workers_that_ended_still_count_and_gauges_do_not() -> None:
@@ -160,9 +160,9 @@ def test_counters_of_workers_that_ended_still_count_and_gauges_do_not() -> None:
     report(1, metrics, {"hits": 5}, {"size": 7})
     report(2, metrics, {"hits": 6}, {"size": 8})
     assert metrics.of("made") == {"hits": 11, "size": 15}
-    metrics.ended(1)
-    metrics.ended(1)
-    metrics.ended(99)
+    metrics.worker_ended(1)
+    metrics.worker_ended(1)
+    metrics.worker_ended(99)
     assert metrics.of("made") == {"hits": 11, "size": 8}
     assert metrics.of("other") == {}
 
@@ -171,8 +171,8 @@ def test_names_that_every_reload_invents_do_not_pile_up_in_the_master() -> None:
     metrics = PluginMetrics()
     for generation in range(100):
         report(generation, metrics, {"kept": 1, **{f"g{generation}.n{at}": at for at in range(49)}}, {})
-        metrics.ended(generation)
-    assert len(metrics._past["made"]) == MOST_NAMES
+        metrics.worker_ended(generation)
+    assert len(metrics._ended["made"]) == MOST_NAMES
     assert metrics.of("made")["kept"] == 100
 
 
@@ -184,7 +184,7 @@ def test_a_sum_of_counters_never_falls(steps: list[tuple[int, bool, int]]) -> No
     before = 0
     for pid, ends, more in steps:
         if ends:
-            metrics.ended(pid)
+            metrics.worker_ended(pid)
             counted.pop(pid, None)
         else:
             counted[pid] = counted.get(pid, 0) + more
