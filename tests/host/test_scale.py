@@ -117,7 +117,7 @@ def test_a_scaling_that_another_one_replaces_is_told(
         assert first.stdout.readline() == "1 of 2 workers ready\n"
         second = subprocess.Popen([*COMMAND, "scale", "3", "--run-dir", str(host.run_dir)], stdout=subprocess.DEVNULL)
         _, said = first.communicate()
-        assert (first.returncode, said) == (1, "reactorhost: another scaling came in between\n")
+        assert (first.returncode, said) == (1, "reactorhost: superseded by another request to scale\n")
         gate.open()
         assert second.wait() == 0
     assert host.status()["workers_ready"] == 3

@@ -274,11 +274,14 @@ class Planner:
             if worker.state in (WorkerState.STARTING, WorkerState.STUCK) and not worker.aborted:
                 worker.aborted = True
                 worker.deadline = now + _ABORT_SECONDS
-                late = f"not ready within {self.boot_timeout:g} s (boot_timeout)"
-                actions.append(Abort(worker.pid, worker.reason or late))
+                worker.reason = worker.reason or f"not ready within {self.boot_timeout:g} s (boot_timeout)"
+                actions.append(Abort(worker.pid, worker.reason))
             else:
                 worker.deadline = now + _KILL_AFTER_SECONDS
-                actions.append(Kill(worker.pid, f"still {worker.state} after its deadline"))
+                late = f"still {worker.state} after its deadline"
+                # The first reason is the cause; it is what a failed start or reload reports.
+                worker.reason = worker.reason or late
+                actions.append(Kill(worker.pid, late))
         return [*actions, *self.adoption.expire(now)]
 
     def _fit_slots(self, now: float) -> Iterator[Action]:
