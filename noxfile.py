@@ -1,4 +1,4 @@
-"""The sessions that hold the project together; plain `nox` runs those that every change has to pass."""
+"""Sessions for development; plain `nox` runs those that every change must pass."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import nox
 from python_discovery import get_interpreter
 
-# The first release that finds interpreters by python_discovery, which this file asks too.
+# The first release that finds interpreters with python_discovery, which this file uses too.
 nox.needs_version = ">=2026.8.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
-# Where there is no network uv must not try either.
+# uv must not try to download interpreters either.
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
-# The quick ones first; the tests last, so that their closing lines are what is read.
+# Quick sessions first; tests last, so that their summary ends the output.
 nox.options.sessions = ["lint", "types", "wheels", "tests"]
 
 ROOT = Path(__file__).parent
@@ -29,10 +29,10 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 NEWER = ("3.14", "3.15")
 
 
-def show_pyenv() -> None:
-    """Let pyenv give every version that it has: its `python3.12` works only for versions that are switched on.
+def enable_pyenv_versions() -> None:
+    """Enable every version that pyenv has: its shim `python3.12` works only for enabled versions.
 
-    What is switched on already stays first. That need not be somebody's choice: pyenv sets it for a nox of its own.
+    Versions enabled before stay first. PYENV_VERSION may be set by pyenv's own shim for nox rather than by a user.
     """
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     if shutil.which("pyenv"):
@@ -41,19 +41,19 @@ def show_pyenv() -> None:
         os.environ["PYENV_VERSION"] = ":".join(filter(None, dict.fromkeys([*chosen, *names, "system"])))
 
 
-show_pyenv()
+enable_pyenv_versions()
 PYTHONS = [version for version in (*SUPPORTED, *NEWER) if get_interpreter(version)]
 
 
 def group(*names: str) -> tuple[str, ...]:
-    """Return what the dependency groups ask for."""
+    """Return the requirements of dependency groups."""
     return nox.project.dependency_groups(PROJECT, *names)
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install host and plugins as a user would, and the groups beside them."""
+    """Install host and plugins as a user would, and dependency groups."""
     session.install(".", *PLUGINS, *group(*groups))
-    # From here on the checkout is not importable: what is tested is what was installed.
+    # From here on the checkout is not importable: the tests see only what was installed.
     session.env["PYTHONSAFEPATH"] = "1"
 
 
@@ -64,7 +64,7 @@ def tests(session: nox.Session) -> None:
     if missing:
         session.log(f"not on this machine, so not tested: Python {', '.join(missing)}")
     install(session, "test")
-    # Most of a test's time is waiting for processes, which share a processor well.
+    # Tests mostly wait for processes, so more of them than processors run at once.
     session.run("pytest", "--numprocesses=4", *session.posargs)
 
 
@@ -78,7 +78,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Measure what the tests reach, in every process that they start."""
+    """Measure the coverage of the tests, in every process that they start."""
     install(session, "test", "coverage")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "--numprocesses=4", *session.posargs)
@@ -105,9 +105,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def wheels(session: nox.Session) -> None:
-    """Build all distributions and use them as a stranger would, with the newest and the oldest dependencies."""
+    """Build all distributions and use them as a new user would, with the newest and the oldest dependencies."""
     session.install(*group("wheels"))
-    # Outside the tree, so that nothing of the checkout can be found by accident.
+    # Outside the tree, so that nothing of the checkout is imported by accident.
     with tempfile.TemporaryDirectory(prefix="reactorhost-wheels-") as folder:
         dist = Path(folder) / "dist"
         for source in (".", *PLUGINS):
@@ -120,7 +120,7 @@ def wheels(session: nox.Session) -> None:
 
 
 def use_wheels(session: nox.Session, venv: Path, dist: Path, constraints: list[str]) -> None:
-    """Install the built wheels into a new environment and run the check with its interpreter."""
+    """Install the built wheels into a new environment and run the check there."""
     session.run("python", "-m", "venv", str(venv))
     python = str(venv / "bin" / "python")
     built = [str(wheel) for wheel in sorted(dist.glob("*.whl"))]
@@ -149,10 +149,10 @@ def bench(session: nox.Session) -> None:
     results.mkdir(exist_ok=True)
     words = [word for word in session.posargs if word != "--all"]
     command = " ".join(["nox -s bench", *(["--", *words] if words else [])])
-    # The programs share modules of their folder, which an interpreter that is told to be safe does not look into.
+    # The programs import modules of their own folder, which PYTHONSAFEPATH would forbid.
     session.env["PYTHONSAFEPATH"] = ""
     suite = ["tests/benchmarks/suite.py", "--json", str(results / "suite.json"), "--command", command, *words]
-    # After Ctrl-C it needs a while to end its servers.
+    # After Ctrl-C the suite needs time to end its servers.
     session.run("python", *suite, interrupt_timeout=30.0, terminate_timeout=30.0)
     if "--all" in session.posargs:
         for name in ("turn_cost", "toolkit_cost", "tls_cost", "top_cost"):
@@ -160,20 +160,20 @@ def bench(session: nox.Session) -> None:
 
 
 def install_peers(session: nox.Session) -> None:
-    """Install what reactorhost is compared with, as far as it can be: the suite tells what is missing."""
+    """Install the servers to compare with, as far as possible; the suite reports what is missing."""
     for requirement in group("bench"):
         session.install(requirement, success_codes=[0, 1, 2], silent=True)
 
 
 @nox.session
 def benchpage(session: nox.Session) -> None:
-    """Make docs/benchmarks.md of the stored runs; `-- --add .bench/suite.json` stores one more first."""
+    """Generate docs/benchmarks.md from the stored runs; `-- --add .bench/suite.json` stores one more first."""
     session.install(*(requirement for requirement in group("bench") if requirement.startswith("matplotlib")))
     session.run("python", "tests/benchmarks/page.py", *session.posargs)
 
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Make the pictures of `top` in docs/images from a real host under load."""
+    """Render the pictures of `top` in docs/images from a real host under load."""
     install(session)
     session.run("python", "tests/benchmarks/top_pictures.py", str(ROOT / "docs" / "images"), *session.posargs)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import hypothesis
 import pytest
 
-# On a loaded machine an example takes as long as it takes.
+# No deadline: on a loaded machine one example can take seconds.
 hypothesis.settings.register_profile("loaded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("loaded")
 
@@ -15,32 +15,32 @@ pytest_plugins = ["reactorhost.testing"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the long form of the tests that have one."""
+    """Add `--soak`, the long form of some tests."""
     parser.addoption("--soak", action="store_true", help="run the tests under load for minutes, with full numbers")
 
 
 @pytest.fixture
 def soak(request: pytest.FixtureRequest) -> bool:
-    """Tell whether the long form was asked for."""
+    """Return whether the long form was requested."""
     return bool(request.config.getoption("--soak"))
 
 
-_FIGURES = pytest.StashKey[list[str]]()
+_MEASUREMENTS = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Report something measured, to be read below the results of the long form."""
+    """Return a function that records a measurement, printed below the results with `--soak`."""
 
     def report(text: str) -> None:
-        request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {text}")
+        request.config.stash.setdefault(_MEASUREMENTS, []).append(f"{request.node.name}: {text}")
 
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what was measured."""
+    """Print the recorded measurements."""
     if config.getoption("--soak"):
-        terminalreporter.section("figures")
-        for text in config.stash.get(_FIGURES, []):
+        terminalreporter.section("measurements")
+        for text in config.stash.get(_MEASUREMENTS, []):
             terminalreporter.line(text)

@@ -28,12 +28,13 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.testing.fake_dialer import FakeDialer
 from reactorhost.testing.fakes import FakeDatagramSocket, FakeReactor, FakeSocket
 from reactorhost.testing.live import HostFailedError
+from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.metrics import Metrics, Values
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.outbound.connections import OutboundConnections
-from reactorhost.worker.service import Limits, RunningService, ServiceContext
+from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.transport import CloseState, StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
@@ -217,7 +218,7 @@ class PluginBench:
         sock = FakeDatagramSocket()
         self._reactor.sockets[sock.fileno()] = sock
         sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._ports))))
-        port = self._service.port(sock, lambda: None)
+        port = self._service.udp_socket(sock, lambda: None)
         self._ports.append(port)
         port.open()
         self.settle()
@@ -296,7 +297,7 @@ class PluginBench:
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
         reactor = cast("Any", self._reactor)
         counters = Counters(pid=os.getpid())
-        context = ServiceContext(
+        context = WorkerContext(
             reactor,
             counters,
             Dispatcher(reactor, counters),
@@ -307,7 +308,7 @@ class PluginBench:
             self._hook_queues(plugins),
         )
         new_framing = framings.of_plugins("default", plugins)
-        self._service = RunningService("default", [*plugins, watcher], context, self._limits, new_framing)
+        self._service = RunningService.of_plugins("default", [*plugins, watcher], context, self._limits, new_framing)
         self._hooks = chain.resolve_worker(plugins, self._hook_failed)
         self._metrics = Metrics(self._hooks.stats, self._hook_failed, self._stats_invalid)
         self._outbound = OutboundConnections(context, self._limits, FakeDialer(self._reached, self._refused))
@@ -393,13 +394,13 @@ class PluginBench:
         transport = connected()
         far_end = BenchClient(self, sock, transport, ends_too=True)
         (service,) = (each for each in self._outbound.services if transport in each.transports)
-        close = service.chain.close
+        close = service.context.chain.close
 
         def closed(connection: Connection, reason: CloseReason) -> None:
             far_end.closed = reason
             close(connection, reason)
 
-        service.chain = replace(service.chain, close=closed)
+        service.context.chain = replace(service.context.chain, close=closed)
         self.outbound.append(far_end)
         return transport
 

@@ -18,6 +18,8 @@ from reactorhost.plugins import chain, framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.system import process
+from reactorhost.worker.context import Dispatcher as AnyDispatcher
+from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.metrics import Metrics
@@ -26,7 +28,7 @@ from reactorhost.worker.monitor.metrics_report import MetricsReport
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import SocketDialer
-from reactorhost.worker.service import Limits, RunningService, ServiceContext
+from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -47,7 +49,7 @@ class WorkerParts:
 
     plugins: tuple[LoadedPlugin, ...]
     services: dict[str, RunningService]
-    dispatcher: Dispatcher
+    dispatcher: AnyDispatcher
     outbound: OutboundConnections
     hooks: chain.WorkerHooks
     facades: WorkerFacades
@@ -105,7 +107,7 @@ class WorkerBuilder:
         named = dict.fromkeys(named for service in settings.services for named in service.plugins)
         plugins = {name: self._plugin(name) for name in named}
         bridge, hook_queues = self._bridge() if any(plugin.awaits for plugin in plugins.values()) else (None, None)
-        context = ServiceContext(
+        context = WorkerContext(
             self.reactor,
             self.figures.counters,
             Dispatcher(self.reactor, self.figures.counters),
@@ -178,7 +180,7 @@ class WorkerBuilder:
         return bridge, HookQueues(self.error_reporter.hook_cancel_ignored)
 
     def _service(
-        self, service: Service, plugins: list[LoadedPlugin], context: ServiceContext, tls: ServerTls | None
+        self, service: Service, plugins: list[LoadedPlugin], context: WorkerContext, tls: ServerTls | None
     ) -> RunningService:
         settings = self.task.settings
         limits = Limits(
@@ -193,11 +195,13 @@ class WorkerBuilder:
         else:
             where = settings.where(f"service.{service.name}.framing")
             new_framing = framings.written(service.name, service.framing, where)
-        running = RunningService(service.name, plugins, context, limits, new_framing, tls, service.proxy_from)
+        running = RunningService.of_plugins(
+            service.name, plugins, context, limits, new_framing, tls, service.proxy_from
+        )
         running.on_ended = self.ended
         return running
 
-    def _outbound(self, context: ServiceContext) -> OutboundConnections:
+    def _outbound(self, context: WorkerContext) -> OutboundConnections:
         settings = self.task.settings
         limits = Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer)
         dialer = SocketDialer(self.reactor, settings.peer_timeout, self.error_reporter.outbound_tls_broken)

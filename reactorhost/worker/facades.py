@@ -8,11 +8,12 @@ from functools import partial
 
 from reactorhost.api.worker import Worker
 from reactorhost.reactor import Reactor
+from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.outbound.connections import OutboundConnections
-from reactorhost.worker.service import HookFailure, RunningService
+from reactorhost.worker.service import RunningService
 
 
 class WorkerFacades:

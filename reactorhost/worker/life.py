@@ -58,7 +58,7 @@ class WorkerLife:
         self._counters = self._figures.counters
         self._fork_registry = ForkRegistry()
         self._line = JsonLine(self._reactor, task.master_line, self, self._fork_registry)
-        self._error_reporter = ErrorReporter(self._reactor, self._figures, log, self._line.send)
+        self._error_reporter = ErrorReporter(self._reactor, self._counters, self._figures.timing, log, self._line.send)
         self._acceptor = Acceptor(self._reactor, self._counters, log, task.settings.max_connections)
         self._wake_up = WakeUp(self._reactor, self._deliver)
         self._threads = ThreadPool(
@@ -296,7 +296,7 @@ class WorkerLife:
 
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():
-            service.set_timed(timed)
+            service.context.set_timed(timed)
 
 
 def _described(plugin: LoadedPlugin) -> Message:

@@ -1,4 +1,4 @@
-"""What every host test is held to: nothing is left behind, and nothing went wrong that it did not expect."""
+"""Fixtures of the host tests. After every test: no process, file or descriptor left, no unexpected error logged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import started
 from daemons import Daemon
 from reactorhost.testing import LiveHost
 
-_PATIENCE_SECONDS = 20.0
+_END_SECONDS = 20.0
 _SEVERE_LINE = re.compile(r"^\S+Z (?:error|critical) (\S+)", re.MULTILINE)
 _UNCAUGHT = re.compile(r"^Traceback \(most recent call last\)", re.MULTILINE)
 
@@ -32,13 +32,13 @@ def expected_errors() -> list[str]:
 
 @pytest.fixture
 def killed_masters() -> list[LiveHost]:
-    """Return a list for the hosts whose master this test kills for good: its files may stay behind."""
+    """Return a list for hosts whose master the test kills: their files may stay behind."""
     return []
 
 
 @pytest.fixture
 def write_plugin(tmp_path: Path) -> Callable[..., str]:
-    """Return a function that writes a plugin file, over the one before if it has the same name; returns its path."""
+    """Return a function that writes a plugin file, replacing one of the same name, and returns its path."""
 
     def write(source: str, name: str = "made") -> str:
         path = tmp_path / f"{name}.py"
@@ -50,7 +50,7 @@ def write_plugin(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
-    """Start hosts by `daemon("--plugin", "echo", ...)` that leave the terminal; they end with the test."""
+    """Return a function that starts a daemon, as `daemon("--plugin", "echo", ...)`; daemons end with the test."""
     daemons: list[Daemon] = []
 
     def start(*arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None) -> Daemon:
@@ -65,18 +65,18 @@ def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left(
+def _check_leftovers(
     expected_errors: list[str], killed_masters: list[LiveHost], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Hold every test to leaving no process, no file, no descriptor and no error that it did not expect."""
-    hosts = _note_hosts(monkeypatch)
+    """Check after each test that no process, file, descriptor or unexpected error is left."""
+    hosts = _record_hosts(monkeypatch)
     token = uuid.uuid4().hex
-    # Every process that a test starts has it, and so has whatever such a process starts in turn.
+    # Inherited by every process that the test starts, and by their children.
     monkeypatch.setenv(started.TOKEN, token)
     descriptors = _descriptors()
     children = started.children(os.getpid())
     yield
-    # The processes first: what is still alive would be blamed for the rest too.
+    # Processes first: one that still runs would also show up in the other checks.
     left = _end_all(token)
     problems = [f"left running: {each}" for each in left]
     for host in hosts:
@@ -90,7 +90,7 @@ def _nothing_is_left(
     assert not problems, "\n".join(problems)
 
 
-def _note_hosts(monkeypatch: pytest.MonkeyPatch) -> list[LiveHost]:
+def _record_hosts(monkeypatch: pytest.MonkeyPatch) -> list[LiveHost]:
     hosts: list[LiveHost] = []
     initialise = LiveHost.__init__
 
@@ -105,9 +105,9 @@ def _note_hosts(monkeypatch: pytest.MonkeyPatch) -> list[LiveHost]:
 def _files_of(host: LiveHost) -> list[str]:
     names = ("master.pid", "workers.pid", "lock", "control.sock")
     left = [host.run_dir / name for name in names if (host.run_dir / name).exists()]
-    # Only the one who made the directory removes it: not who was started after one that was killed.
-    heir = host.log_path.exists() and host.log().count(" host_starting ") > 1
-    if not left and host.run_dir.exists() and (not heir or os.listdir(host.run_dir)):
+    # A host removes its directory only if it made it, so not after one that was killed.
+    reused = host.log_path.exists() and host.log().count(" host_starting ") > 1
+    if not left and host.run_dir.exists() and (not reused or os.listdir(host.run_dir)):
         left = [host.run_dir, *host.run_dir.iterdir()]
     return [f"file left: {path}" for path in left]
 
@@ -118,15 +118,15 @@ def _unexpected_in_log(host: LiveHost, expected: list[str]) -> list[str]:
     log = host.log()
     events = set(_SEVERE_LINE.findall(log)) | set(_severe_objects(log))
     problems = [f"unexpected error in the log: {event}" for event in sorted(events - set(expected))]
-    # A host that does not come up shows the traceback of a plugin there, and a worker that crashes its own.
+    # A host that fails to start logs the traceback of a plugin, and a crashed worker its own.
     failed = host._process is not None and (host._process.returncode or 0) > 0
     if not failed and "worker_crashed" not in expected and _UNCAUGHT.search(log):
-        problems.append("an exception that nobody caught is in the log")
+        problems.append("an uncaught exception is in the log")
     return [*problems, log] if problems else []
 
 
 def _severe_objects(log: str) -> Iterator[str]:
-    """Yield the events of a log in JSON that are errors."""
+    """Yield the error events of a JSON log."""
     for line in log.splitlines():
         if line.startswith('{"time"'):
             record = json.loads(line)
@@ -140,14 +140,14 @@ def _descriptors() -> set[str]:
         try:
             found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
         except FileNotFoundError:
-            # The one that the listing itself used.
+            # The descriptor that listdir itself used.
             continue
     return found
 
 
 def _end_all(token: str) -> list[str]:
-    """Wait for every process with the token to end; kill and return those that do not."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    """Wait until every process with the token has ended; kill and return those that have not."""
+    deadline = time.monotonic() + _END_SECONDS
     left: list[str] = []
     while running := started.running(token):
         for pid, name in running.items():
@@ -159,7 +159,7 @@ def _end_all(token: str) -> list[str]:
                 if not select.select([descriptor], (), (), max(0.0, deadline - time.monotonic()))[0]:
                     left.append(f"{pid} {name}")
                     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                    select.select([descriptor], (), (), _PATIENCE_SECONDS)
+                    select.select([descriptor], (), (), _END_SECONDS)
             finally:
                 os.close(descriptor)
     return left

@@ -329,7 +329,7 @@ def test_the_terminal_is_as_it_was(
 def test_the_terminal_is_as_it_was_after_a_failure_in_drawing(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     program = (
-        "import sys\nfrom reactorhost.dashboard import live\nrender, calls = live.render, []\n"
+        "import sys\nfrom reactorhost.dashboard.live import live_view as live\nrender, calls = live.render, []\n"
         "def broken(*arguments):\n    calls.append(1)\n"
         "    if len(calls) > 2: raise ZeroDivisionError('drawn badly')\n    return render(*arguments)\n"
         "live.render = broken\nfrom reactorhost.cli import main\n"

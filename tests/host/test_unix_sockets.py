@@ -18,7 +18,7 @@ from daemons import run
 from reactorhost.config.service import Service
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
-from users import NOBODY, told_to_nobody
+from users import NOBODY, run_as_nobody
 
 Hosts = Callable[..., LiveHost]
 
@@ -124,7 +124,7 @@ def test_who_may_not_give_a_file_away_is_told_and_no_file_is_left() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chown(folder, NOBODY, NOBODY)
         path = Path(folder) / "a.sock"
-        status, told = told_to_nobody(lambda: UnixSocketFiles().bind(path, service(unix_owner="root")))
+        status, told = run_as_nobody(lambda: UnixSocketFiles().bind(path, service(unix_owner="root")))
         assert status == 7
         assert told[0] == f"cannot give unix://{path} to root: Operation not permitted"
         assert os.listdir(folder) == []
@@ -135,7 +135,7 @@ def test_a_folder_that_this_user_may_not_write_to_is_told() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         path = Path(folder) / "a.sock"
-        status, told = told_to_nobody(lambda: UnixSocketFiles().bind(path, service()))
+        status, told = run_as_nobody(lambda: UnixSocketFiles().bind(path, service()))
         assert (status, told) == (
             7,
             [f"may not make unix://{path}: Permission denied", f"  hint: this user cannot write to {folder}"],

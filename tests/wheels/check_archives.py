@@ -1,4 +1,4 @@
-"""Check that the built archives hold what they should and nothing else; called by the session `wheels`."""
+"""Check the contents of the built archives; run by the session `wheels`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Use installed wheels as a stranger would; run by the interpreter of an environment outside the tree.
+"""Use the installed wheels as a new user would; run by an interpreter outside the tree.
 
 Start in the background, talk, stop, uninstall the plugin, see the right error. The session `wheels` calls it.
 """
@@ -20,7 +20,7 @@ BIN = Path(sys.prefix) / "bin"
 
 
 def main() -> None:
-    """Walk the whole way.
+    """Run all checks.
 
     Raises:
         SystemExit: something is not as a user expects it.
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def tell_versions() -> None:
-    """Say what is tested, and that it is what was installed."""
+    """Print what is tested, and check that it is the installed package."""
     import reactorhost
 
     if not Path(reactorhost.__file__).is_relative_to(sys.prefix):
@@ -53,7 +53,7 @@ def tell_versions() -> None:
 
 @contextmanager
 def started(run_dir: Path, *plugins: str) -> Iterator[tuple[str, int]]:
-    """Run a host in the background; yield its address. At the end stop it, and expect that nothing is left."""
+    """Run a host in the background and yield its address; stop it and check that nothing is left."""
     place = ("--run-dir", str(run_dir))
     command(0, "start", "-d", *plugins, "--listen", "tcp://127.0.0.1:0", "--workers", "2", *place)
     try:
@@ -72,7 +72,7 @@ def started(run_dir: Path, *plugins: str) -> Iterator[tuple[str, int]]:
 
 
 def talk(address: tuple[str, int]) -> None:
-    """Send a megabyte, half-close, and expect every byte back."""
+    """Send 1 MB, half-close, and expect every byte back."""
     sent = bytes(range(256)) * 4096
     with socket.create_connection(address, timeout=SECONDS) as client:
         client.sendall(sent)
@@ -83,12 +83,12 @@ def talk(address: tuple[str, int]) -> None:
 
 
 def uninstall(distribution: str) -> None:
-    """Take a distribution out of this environment."""
+    """Uninstall a distribution."""
     subprocess.run([sys.executable, "-m", "pip", "uninstall", "--quiet", "--yes", distribution], check=True)
 
 
 def start_without_plugin(run_dir: Path) -> None:
-    """Start with a plugin that is not there: exit 4, words that help, nothing left behind."""
+    """Start with a plugin that is not installed: exit 4, a useful hint, nothing left behind."""
     address = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir))
     said = command(4, "start", "-d", "--plugin", "echo", *address)
     for words in ("echo", "pip install reactorhost-echo"):
@@ -103,7 +103,7 @@ def start_without_plugin(run_dir: Path) -> None:
 
 
 def command(status: int, *arguments: str) -> str:
-    """Run `reactorhost`, expect an exit status, return all that it said."""
+    """Run `reactorhost`, expect an exit status, return its output."""
     done = subprocess.run(
         [BIN / "reactorhost", *arguments],
         stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ class UdpSockets:
 
     def add(self, slot: int, service: RunningService, sock: DatagramSocket) -> None:
         """Read this one too."""
-        port = service.port(sock, lambda: self._closed(slot))
+        port = service.udp_socket(sock, lambda: self._closed(slot))
         self._ports.append((slot, port))
         port.open()
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import TlsFacts
-from reactorhost.logs import EventLog
 from reactorhost.reactor.steps import (
     ClosedBeforeDataError,
     ProxyRefusedError,
@@ -22,13 +21,13 @@ from reactorhost.reactor.steps import (
     TlsHandshakeError,
 )
 from reactorhost.system.rate_limit import RateLimit
+from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
-from reactorhost.worker.stream.transport import CloseState
+from reactorhost.worker.stream.transport import CloseState, StreamTransport
 
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
-    from reactorhost.worker.service import RunningService
 
 _MOST_LINES_A_SECOND = 5
 
@@ -44,14 +43,24 @@ class ClientInfo:
     tls: TlsFacts | None = None
 
 
+Begin = Callable[[StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None"], StreamTransport]
+"""Serves a client from its `connect` on: called with the socket, peer, TLS facts and local address."""
+
+
 class PendingHandshakes:
     """What happens between accepting a client and its `connect`."""
 
     def __init__(
-        self, service: RunningService, log: EventLog, tls: ServerTls | None, proxy_from: Sequence[str]
+        self,
+        context: ServiceContext,
+        begin: Begin,
+        on_failed: Callable[[], object],
+        tls: ServerTls | None,
+        proxy_from: Sequence[str],
     ) -> None:
-        self._service = service
-        self._log = log
+        self._context = context
+        self._begin_connection = begin
+        self._on_failed = on_failed
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._running: set[StepRunner[StreamSocket]] = set()
@@ -84,9 +93,9 @@ class PendingHandshakes:
             self._forget(runner)
 
     def _accept(self, sock: socket.SocketType, arrival: ClientInfo, wrap: Wrap | None) -> None:
-        service = self._service
-        service.counters.accepted += 1
-        service.counters.connections += 1
+        context = self._context
+        context.counters.accepted += 1
+        context.counters.connections += 1
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
@@ -96,9 +105,9 @@ class PendingHandshakes:
             self._tell_refused(arrival, error)
             self._forget(runner)
 
-        runner = StepRunner(service.reactor, sock, self._steps(sock, arrival, wrap), done, failed)
+        runner = StepRunner(context.reactor, sock, self._steps(sock, arrival, wrap), done, failed)
         self._running.add(runner)
-        runner.begin(service.reactor.now + service.limits.handshake_timeout)
+        runner.begin(context.reactor.now + context.limits.handshake_timeout)
 
     def _steps(self, sock: socket.SocketType, arrival: ClientInfo, wrap: Wrap | None) -> Step[StreamSocket]:
         if self._proxies is not None:
@@ -120,25 +129,21 @@ class PendingHandshakes:
             def broken(reason: str) -> None:
                 self._tell_broken(arrival, reason)
 
-            wrapped = TlsSocket(self._service.reactor, sock, tls.context, broken, is_server=True)
+            wrapped = TlsSocket(self._context.reactor, sock, tls.context, broken, is_server=True)
             facts = yield from wrapped.handshake()
             return wrapped, facts
 
         return wrap
 
     def _begin(self, sock: StreamSocket, arrival: ClientInfo) -> None:
-        service = self._service
-        transport = service.begin(sock, arrival.peer, arrival.tls, arrival.local)
-        if self._draining and service.chain.has_drain and transport.phase is CloseState.OPEN:
-            service.chain.drain(transport.connection)
+        chain = self._context.chain
+        transport = self._begin_connection(sock, arrival.peer, arrival.tls, arrival.local)
+        if self._draining and chain.has_drain and transport.phase is CloseState.OPEN:
+            chain.drain(transport.connection)
 
     def _forget(self, runner: StepRunner[StreamSocket]) -> None:
-        service = self._service
         self._running.discard(runner)
-        service.counters.connections -= 1
-        service.counters.refused += 1
-        if service.on_ended is not None:
-            service.on_ended()
+        self._on_failed()
 
     # What is told, of which strangers are the cause.
 
@@ -146,16 +151,16 @@ class PendingHandshakes:
         if isinstance(error, ClosedBeforeDataError) or not self._may_tell():
             return
         if isinstance(error, TlsHandshakeError):
-            self._log.info("handshake_failed", service=self._service.name, peer=arrival.peer, reason=str(error))
+            self._context.log.info("handshake_failed", service=self._context.name, peer=arrival.peer, reason=str(error))
         else:
-            self._log.warning("proxy_refused", service=self._service.name, peer=arrival.peer, reason=str(error))
+            self._context.log.warning("proxy_refused", service=self._context.name, peer=arrival.peer, reason=str(error))
 
     def _tell_broken(self, arrival: ClientInfo, reason: str) -> None:
         if self._may_tell():
-            self._log.info("tls_broken", service=self._service.name, peer=arrival.peer, reason=reason)
+            self._context.log.info("tls_broken", service=self._context.name, peer=arrival.peer, reason=reason)
 
     def _may_tell(self) -> bool:
-        reactor = self._service.reactor
+        reactor = self._context.reactor
         if self._lines.admits(reactor.now):
             return True
         if not self._will_tell_rest:
@@ -165,4 +170,4 @@ class PendingHandshakes:
 
     def _tell_rest(self) -> None:
         self._will_tell_rest = False
-        self._log.info("log_suppressed", service=self._service.name, count=self._lines.take_held_back())
+        self._context.log.info("log_suppressed", service=self._context.name, count=self._lines.take_held_back())

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from reactorhost.address import Address
 from reactorhost.api.connection import Connection
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
+from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins import tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
-from reactorhost.worker.monitor.stats_publisher import StatsPublisher
+from reactorhost.worker.hooks.hook_timing import HookTiming
 
 _SECONDS_BETWEEN_TOLD_ERRORS = 1.0
 _MOST_ERROR_WORDS = 500
 _MOST_DETAILS = 32_000
 
 
+class HookFailure(Protocol):
+    """Called with an exception of a plugin's hook, timer or thread."""
+
+    def __call__(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
+        """Report it."""
+
+
 class ErrorReporter:
     """Logs and counts; `tell_master` sends a report."""
 
     def __init__(
-        self, reactor: Reactor, figures: StatsPublisher, log: EventLog, tell_master: Callable[[Message], object]
+        self,
+        reactor: Reactor,
+        counters: Counters,
+        timing: HookTiming,
+        log: EventLog,
+        tell_master: Callable[[Message], object],
     ) -> None:
         self._reactor = reactor
-        self._figures = figures
+        self._counters = counters
+        self._timing = timing
         self._log = log
         self._tell_master = tell_master
         self._homes: dict[str, str | None] = {}
@@ -39,8 +53,8 @@ class ErrorReporter:
 
     def hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         """Tell of an exception in a plugin's code."""
-        self._figures.counters.hook_errors += 1
-        self._figures.timing.failed(plugin)
+        self._counters.hook_errors += 1
+        self._timing.failed(plugin)
         words = tracebacks.words(error)[:_MOST_ERROR_WORDS]
         self._tell_newest(plugin, words)
         peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
-    from reactorhost.worker.service import HookFailure
+    from reactorhost.worker.hooks.hook_errors import HookFailure
 
 T = TypeVar("T")
 

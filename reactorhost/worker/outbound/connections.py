@@ -20,8 +20,9 @@ from reactorhost.plugins import handlers
 from reactorhost.plugins.guard import guarded
 from reactorhost.plugins.handlers import Handler
 from reactorhost.reactor import Timer
+from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
-from reactorhost.worker.service import Limits, RunningService, ServiceContext
+from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
@@ -46,7 +47,7 @@ class OutboundConnections:
         services: those of the connections that are open, one each.
     """
 
-    def __init__(self, context: ServiceContext, limits: Limits, dialer: Dialer) -> None:
+    def __init__(self, context: WorkerContext, limits: Limits, dialer: Dialer) -> None:
         self.limits = limits
         self.dialer = dialer
         counters = Counters()
@@ -140,11 +141,10 @@ class OutboundConnections:
         handler = attempt.handler
         service = RunningService(
             str(attempt.far_end.address),
-            (),
             self.context,
             self.limits,
+            handler.chain,
             attempt.new_framing,
-            resolved=lambda _, on_error, around: handler.chain(on_error, around),
         )
         self.services.add(service)
 
@@ -180,7 +180,7 @@ class OutboundConnections:
         task.add_done_callback(self._tasks.discard)
 
     def _hook_failed(self, plugin: str, hook: str, _subject: object, error: Exception) -> None:
-        self.context.failed(plugin, hook, None, error)
+        self.context.hook_failed(plugin, hook, None, error)
 
     def _tell_if_left(self) -> None:
         if self._on_left is not None and not self.services:

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing, FramingError
-
-if TYPE_CHECKING:
-    from reactorhost.api.connection import Connection
-    from reactorhost.worker.service import RunningService
-
+from reactorhost.worker.context import ServiceContext
 
 _GATHERING_SECONDS = 0.001
 
@@ -58,18 +55,18 @@ class FramedInput:
 
     __slots__ = (
         "_backlog",
+        "_context",
         "_delivering",
         "_fed_something",
         "_going_on",
         "_messages",
-        "_service",
         "_source",
         "framing",
     )
 
-    def __init__(self, source: Source, service: RunningService, framing: Framing) -> None:
+    def __init__(self, source: Source, context: ServiceContext, framing: Framing) -> None:
         self._source = source
-        self._service = service
+        self._context = context
         # What the framing was fed and has not given yet, and what came meanwhile: one read at most.
         self._messages: Iterator[bytes] | None = None
         self._backlog = b""
@@ -81,7 +78,7 @@ class FramedInput:
     def receive(self, connection: Connection, data: bytes) -> None:
         """Take bytes, and call the service for each message that they complete."""
         # What was counted is a piece of the stream.
-        self._service.counters.messages -= 1
+        self._context.counters.messages -= 1
         self._backlog += data
         if self._messages is None:
             self._deliver(connection)
@@ -113,7 +110,7 @@ class FramedInput:
         """Call the service for what waits once whoever is at work has finished."""
         if not self._going_on:
             self._going_on = True
-            self._service.reactor.call_soon(self._go_on_later)
+            self._context.reactor.call_soon(self._go_on_later)
 
     def _go_on_later(self) -> None:
         self._going_on = False
@@ -127,7 +124,7 @@ class FramedInput:
         try:
             self._deliver(connection)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self._service.receive_failed(connection, raised)
+            self._context.receive_failed(connection, raised)
         if self._messages is None:
             self._source.read_on()
 
@@ -138,8 +135,8 @@ class FramedInput:
         return iter(self.framing.feed(data))
 
     def _deliver(self, connection: Connection) -> None:
-        service, source = self._service, self._source
-        counters = service.counters
+        context, source = self._context, self._source
+        counters = context.counters
         is_first, send_at = True, 0.0
         self._delivering = True
         try:
@@ -154,13 +151,13 @@ class FramedInput:
                             break
                         send_at = now + _GATHERING_SECONDS
                     counters.messages += 1
-                    service.receive(connection, message)
+                    context.receive(connection, message)
                     if self._messages is not messages or source.busy or not source.takes_input:
                         break
                 else:
                     self._take_up_backlog()
         except FramingError as error:
-            service.framing_broken(connection, error)
+            context.framing_broken(connection, error)
         finally:
             self._delivering = False
             if send_at:

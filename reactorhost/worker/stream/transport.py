@@ -12,20 +12,18 @@ import enum
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import CloseReason, Connection, TlsFacts
 from reactorhost.framing import Framing
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals
 from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.send_buffer import FEW, SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket, endpoint, reset_on_close
-
-if TYPE_CHECKING:
-    from reactorhost.worker.service import RunningService
 
 # A client that fills a read is asked for four times as much in the next, as far as it goes, by its transport and not
 # by the reactor: what comes is handed over before the next such client is read.
@@ -53,6 +51,7 @@ class StreamTransport:
 
     __slots__ = (
         "_accepted_at",
+        "_context",
         "_counters",
         "_deadline",
         "_eof_received",
@@ -70,7 +69,6 @@ class StreamTransport:
         "_read_size",
         "_reason",
         "_sends_at_once",
-        "_service",
         "_timers",
         "active_at",
         "arrivals",
@@ -83,20 +81,20 @@ class StreamTransport:
 
     def __init__(
         self,
-        service: RunningService,
+        context: ServiceContext,
         sock: StreamSocket,
         peer: Any,
         connection_id: int,
         tls: TlsFacts | None = None,
         local: Endpoint | None = None,
     ) -> None:
-        now = service.reactor.now
-        self._service = service
-        self._counters = service.counters
-        # The service itself, or what makes messages for it out of the bytes.
-        self.receiver: RunningService | FramedInput = service
+        now = context.reactor.now
+        self._context = context
+        self._counters = context.counters
+        # The context itself, or what makes messages for it out of the bytes.
+        self.receiver: ServiceContext | FramedInput = context
         self.socket = sock
-        self.arrivals: Arrivals = service.dispatcher.arrivals
+        self.arrivals: Arrivals = context.dispatcher.arrivals
         self._peer = peer
         self._local = local
         self._accepted_at = now
@@ -120,15 +118,15 @@ class StreamTransport:
         self.busy = False
         self._eof_received = False
         self._eof_wanted = False
-        self._idle_seconds = service.limits.idle_timeout
+        self._idle_seconds = context.limits.idle_timeout
         # The idle timer while open, the end of all patience afterwards.
         self._deadline: ReactorTimer | None = None
         self._timers: PluginTimers | None = None
-        self.connection = Connection(connection_id, service.name, time.time(), self, tls)
+        self.connection = Connection(connection_id, context.name, time.time(), self, tls)
 
     def open(self) -> None:
         """Tell the plugins of the new connection, then read it."""
-        self._service.chain.connect(self.connection)
+        self._context.chain.connect(self.connection)
         if self._phase is CloseState.OPEN and self._deadline is None:
             self._watch_idle()
         self._update_interest()
@@ -149,7 +147,7 @@ class StreamTransport:
 
     def receive_failed(self, raised: BaseException) -> None:
         """Take what came out of the receive chain."""
-        self._service.receive_failed(self.connection, raised)
+        self._context.receive_failed(self.connection, raised)
 
     def filled_a_read(self, received: int) -> None:
         """Read more at a time if a client sends as much as was asked for, or, by TLS, even more."""
@@ -188,7 +186,7 @@ class StreamTransport:
             return
         except OSError:
             data = None
-        self._service.dispatcher.give([(self, data)])
+        self._context.dispatcher.give([(self, data)])
         if data and len(data) < READ_BYTES and size == self._read_size:
             self._read_at_most(max(size // 4, READ_BYTES))
 
@@ -208,7 +206,7 @@ class StreamTransport:
         # As `_count_sent` does: every message comes this way, and is spared the call.
         self.connection.bytes_out += sent
         self._counters.bytes_out += sent
-        self.active_at = self._service.reactor.now
+        self.active_at = self._context.reactor.now
         return sent == len(data) or self._queue(data, sent)
 
     def _send_otherwise(self, data: bytes | bytearray | memoryview) -> bool:
@@ -272,10 +270,10 @@ class StreamTransport:
             else:
                 self._update_interest()
         if self._phase is not CloseState.CLOSED:
-            limit = self._service.limits.close_timeout if seconds is None else seconds
+            limit = self._context.limits.close_timeout if seconds is None else seconds
             if self._deadline is not None:
                 self._deadline.cancel()
-            self._deadline = self._service.reactor.call_later(limit, self.abort)
+            self._deadline = self._context.reactor.call_later(limit, self.abort)
 
     def abort(self) -> None:
         """Reset the connection now."""
@@ -313,7 +311,7 @@ class StreamTransport:
         if isinstance(self.receiver, FramedInput):
             self.receiver.change(framing)
         elif framing is not None:
-            self.receiver = FramedInput(self, self._service, framing)
+            self.receiver = FramedInput(self, self._context, framing)
             self._read_at_most(READ_BYTES)
 
     def when_drained(self, tell: Callable[[bool], object]) -> None:
@@ -342,7 +340,7 @@ class StreamTransport:
 
     def read_raw(self) -> None:
         """Give the bytes to the service as they come."""
-        self.receiver = self._service
+        self.receiver = self._context
 
     def read_on(self) -> None:
         """Read, or not, according to what still waits to be given."""
@@ -352,7 +350,7 @@ class StreamTransport:
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
         if self._timers is None:
-            self._timers = PluginTimers(self._service.reactor, self._timer_failed)
+            self._timers = PluginTimers(self._context.reactor, self._timer_failed)
         timer = self._timers.call_later(seconds, function, args)
         if self._phase is not CloseState.OPEN:
             timer.cancel()
@@ -379,7 +377,7 @@ class StreamTransport:
     @property
     def age(self) -> float:
         """Seconds since the connection was accepted."""
-        return self._service.reactor.now - self._accepted_at
+        return self._context.reactor.now - self._accepted_at
 
     @property
     def queued(self) -> int:
@@ -417,8 +415,8 @@ class StreamTransport:
     def _queue(self, data: bytes, start: int) -> bool:
         if self._outgoing is None:
             self._outgoing = SendBuffer()
-        if len(self._outgoing) > self._service.limits.max_send_buffer:
-            self._service.overflowed(self.connection)
+        if len(self._outgoing) > self._context.limits.max_send_buffer:
+            self._context.overflowed(self.connection)
             self._reset(CloseReason.OVERFLOW)
             return False
         self._outgoing.add(data, start)
@@ -454,7 +452,7 @@ class StreamTransport:
     def _count_sent(self, sent: int) -> None:
         self.connection.bytes_out += sent
         self._counters.bytes_out += sent
-        self.active_at = self._service.reactor.now
+        self.active_at = self._context.reactor.now
 
     def _finish_sending(self) -> None:
         if self._eof_received:
@@ -485,14 +483,14 @@ class StreamTransport:
         # Nobody tells a client that has gone from one that still reads: a hook that sends nothing is not waited for.
         if self._deadline is not None:
             self._deadline.cancel()
-        limit = self._service.limits.close_timeout
-        self._deadline = self._service.reactor.call_at(self.active_at + limit, self._silence_due)
+        limit = self._context.limits.close_timeout
+        self._deadline = self._context.reactor.call_at(self.active_at + limit, self._silence_due)
 
     def _silence_due(self) -> None:
         self._deadline = None
         if self._phase is not CloseState.OPEN:
             return
-        if self._service.reactor.now - self.active_at >= self._service.limits.close_timeout:
+        if self._context.reactor.now - self.active_at >= self._context.limits.close_timeout:
             self._end(CloseReason.PEER)
         else:
             self._watch_silence()
@@ -536,7 +534,7 @@ class StreamTransport:
         if self._phase is not CloseState.OPEN:
             reason = self._reason
         if self._interest:
-            self._service.reactor.unregister(self.socket.fileno())
+            self._context.reactor.unregister(self.socket.fileno())
             self._interest = 0
         self._phase = CloseState.CLOSED
         self.takes_input = False
@@ -550,26 +548,26 @@ class StreamTransport:
         if self._deadline is not None:
             self._deadline.cancel()
         # A plugin may be at work on this connection further up the stack: its close hook comes after that.
-        self._service.reactor.call_soon(self._service.ended, self, reason)
+        self._context.reactor.call_soon(self._context.closed, self, reason)
 
     def _cancel_timers(self) -> None:
         if self._timers is not None:
             self._timers.cancel_all()
 
     def _timer_failed(self, error: Exception) -> None:
-        self._service.failed(self._service.chain.blame(error), "timer", self.connection, error)
+        self._context.hook_failed(self._context.chain.blame(error), "timer", self.connection, error)
 
     # Waiting.
 
     def _watch_idle(self) -> None:
         # One timer a connection, which looks at the last activity when it is due: a message touches no timer.
         if self._idle_seconds is not None:
-            self._deadline = self._service.reactor.call_at(self.active_at + self._idle_seconds, self._idle_due)
+            self._deadline = self._context.reactor.call_at(self.active_at + self._idle_seconds, self._idle_due)
 
     def _idle_due(self) -> None:
         self._deadline = None
         if self.busy:
-            self.active_at = self._service.reactor.now
+            self.active_at = self._context.reactor.now
         if self._phase is CloseState.OPEN and self._is_idle() and self._interest & READ:
             # A turn that had no room for this client may have left something unread.
             self._read()
@@ -584,7 +582,7 @@ class StreamTransport:
             self._watch_idle()
 
     def _is_idle(self) -> bool:
-        return self._idle_seconds is not None and self._service.reactor.now - self.active_at >= self._idle_seconds
+        return self._idle_seconds is not None and self._context.reactor.now - self.active_at >= self._idle_seconds
 
     def _update_interest(self) -> None:
         phase = self._phase
@@ -606,7 +604,7 @@ class StreamTransport:
             wanted |= _BY_REACTOR
         if wanted == self._interest:
             return
-        reactor = self._service.reactor
+        reactor = self._context.reactor
         descriptor = self.socket.fileno()
         if not wanted:
             reactor.unregister(descriptor)
@@ -624,13 +622,13 @@ class StreamTransport:
     def _give_kept(self) -> None:
         if self._kept is not None and self.takes_input:
             data, self._kept = self._kept, None
-            self._service.dispatcher.give([(self, data)])
+            self._context.dispatcher.give([(self, data)])
             self._update_interest()
 
     def _has_pending(self) -> bool:
         """Tell whether something waits that comes before what can be read; it is given soon, or after a busy hook."""
         if self._kept is not None:
-            self._service.reactor.call_soon(self._give_kept)
+            self._context.reactor.call_soon(self._give_kept)
             return True
         if not (isinstance(self.receiver, FramedInput) and self.receiver.waiting):
             return False

@@ -14,15 +14,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Endpoint
-from reactorhost.logs import EventLog
 from reactorhost.reactor import READ
+from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.udp import pktinfo
 from reactorhost.worker.udp.pktinfo import Control
 from reactorhost.worker.udp.transport import DatagramTransport
 
 if TYPE_CHECKING:
     from reactorhost.worker.hooks.hook_queue import HookQueues
-    from reactorhost.worker.service import RunningService
 
 _BATCH = 64
 _MOST_UNFINISHED = 1024
@@ -68,18 +67,14 @@ class UdpSocket:
 
     def __init__(
         self,
-        service: RunningService,
+        context: ServiceContext,
         sock: DatagramSocket,
         ids: itertools.count[int],
-        hook_queues: HookQueues | None,
-        log: EventLog,
         on_closed: Callable[[], object],
     ) -> None:
-        self.service = service
+        self.context = context
         self._socket = sock
         self._ids = ids
-        self._hook_queues = hook_queues
-        self._log = log
         self._on_closed = on_closed
         self._stage = Stage.READING
         self._watched = False
@@ -117,7 +112,7 @@ class UdpSocket:
         if self._stage is Stage.READING:
             self._stage = Stage.EMPTYING
             # An empty socket never becomes readable, so it would never be found to be empty.
-            self.service.reactor.call_soon(self._readable, READ)
+            self.context.reactor.call_soon(self._readable, READ)
 
     def abandon(self) -> None:
         """Read no more, forget every timer, and cancel every hook that still runs."""
@@ -128,9 +123,9 @@ class UdpSocket:
         for transport in tuple(self._timed):
             transport.cancel_timers()
         self._timed.clear()
-        if self._hook_queues is not None:
+        if self.context.hook_queues is not None:
             for transport in tuple(self._unfinished):
-                self._hook_queues.cancel(transport.connection)
+                self.context.hook_queues.cancel(transport.connection)
         self._close_if_done()
 
     def close_inherited(self) -> None:
@@ -161,36 +156,36 @@ class UdpSocket:
         return size, address, control
 
     def _received(self, size: int, address: Any, control: Control) -> None:
-        service = self.service
-        if size > service.limits.max_datagram:
+        context = self.context
+        if size > context.limits.max_datagram:
             self._complain(size, address)
             return
         data = self._view[:size].tobytes()
         transport = DatagramTransport(self, address, control, next(self._ids))
         connection = transport.connection
         connection.bytes_in = size
-        counters = service.counters
+        counters = context.counters
         counters.messages += 1
         counters.bytes_in += size
         try:
-            service.receive(connection, data)
+            context.receive(connection, data)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            service.receive_failed(connection, raised)
-        if self._hook_queues is not None:
-            self._wait_for_hook(transport, self._hook_queues)
+            context.receive_failed(connection, raised)
+        if self.context.hook_queues is not None:
+            self._wait_for_hook(transport, self.context.hook_queues)
 
     def _complain(self, size: int, address: Any) -> None:
         """Tell of a datagram that is not handed over cut, at most once a second."""
         self._too_long += 1
-        now = self.service.reactor.now
+        now = self.context.reactor.now
         if now - self._complained_at >= _SECONDS_BETWEEN_COMPLAINTS:
             self._complained_at = now
-            self._log.warning(
+            self.context.log.warning(
                 "datagram_too_long",
-                service=self.service.name,
+                service=self.context.name,
                 peer=Endpoint(*address[:2]),
                 bytes=size,
-                max_datagram=self.service.limits.max_datagram,
+                max_datagram=self.context.limits.max_datagram,
                 dropped=self._too_long,
             )
 
@@ -208,7 +203,7 @@ class UdpSocket:
                 room = "65507 bytes over IPv4, 65527 over IPv6"
                 raise ValueError(f"a datagram has room for {room}, not for {len(data)}") from None
             return False
-        self.service.counters.bytes_out += len(data)
+        self.context.counters.bytes_out += len(data)
         return True
 
     def local(self) -> Endpoint:
@@ -232,7 +227,7 @@ class UdpSocket:
         if self._stage in (Stage.READING, Stage.EMPTYING):
             if not self._watched and len(self._unfinished) <= _FEW_UNFINISHED:
                 self._watch(watched=True)
-                self.service.reactor.call_soon(self._readable, READ)
+                self.context.reactor.call_soon(self._readable, READ)
         else:
             self._close_if_done()
 
@@ -242,7 +237,7 @@ class UdpSocket:
 
     def timers_over(self, transport: DatagramTransport) -> None:
         """Look, once the last timer's function has run, whether it has set another one."""
-        self.service.reactor.call_soon(self._look_at_timers, transport)
+        self.context.reactor.call_soon(self._look_at_timers, transport)
 
     def _look_at_timers(self, transport: DatagramTransport) -> None:
         if not transport.has_timers:
@@ -256,10 +251,10 @@ class UdpSocket:
             return
         self._watched = watched
         if watched:
-            self.service.reactor.register(self._socket.fileno(), READ, self._readable)
+            self.context.reactor.register(self._socket.fileno(), READ, self._readable)
         else:
             # Before closing: other processes hold this socket too, so epoll would go on reporting it.
-            self.service.reactor.unregister(self._socket.fileno())
+            self.context.reactor.unregister(self._socket.fileno())
 
     def _close_if_done(self) -> None:
         reads_no_more = self._stage in (Stage.ANSWERING, Stage.LEAVING)

@@ -29,9 +29,9 @@ class DatagramTransport:
         self._port = port
         self._address = address
         self._control = control
-        self._received_at = port.service.reactor.now
+        self._received_at = port.context.reactor.now
         self._timers: PluginTimers | None = None
-        self.connection = Connection(connection_id, port.service.name, time.time(), self)
+        self.connection = Connection(connection_id, port.context.name, time.time(), self)
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
         """Send one datagram to whom this one came from."""
@@ -57,13 +57,13 @@ class DatagramTransport:
     @property
     def age(self) -> float:
         """Seconds since it was received."""
-        return self._port.service.reactor.now - self._received_at
+        return self._port.context.reactor.now - self._received_at
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later."""
         port = self._port
         if self._timers is None:
-            self._timers = PluginTimers(port.service.reactor, self._timer_failed, lambda: port.timers_over(self))
+            self._timers = PluginTimers(port.context.reactor, self._timer_failed, lambda: port.timers_over(self))
         timer = self._timers.call_later(seconds, function, args)
         if port.takes_no_timers:
             timer.cancel()
@@ -82,8 +82,8 @@ class DatagramTransport:
             self._timers.cancel_all()
 
     def _timer_failed(self, error: Exception) -> None:
-        service = self._port.service
-        service.failed(service.chain.blame(error), "timer", self.connection, error)
+        context = self._port.context
+        context.hook_failed(context.chain.blame(error), "timer", self.connection, error)
 
     def when_drained(self, tell: Callable[[bool], object]) -> None:
         """Tell at once: nothing is ever queued."""

@@ -118,8 +118,9 @@ def host_turn(sockets: Sequence[socket.socket], _place: str) -> Turn:
     from reactorhost.logs import EventLog
     from reactorhost.plugins import loading
     from reactorhost.reactor import Reactor
+    from reactorhost.worker.context import Limits, WorkerContext
     from reactorhost.worker.hooks.hook_timing import HookTiming
-    from reactorhost.worker.service import Limits, RunningService, ServiceContext
+    from reactorhost.worker.service import RunningService
     from reactorhost.worker.stream.dispatch import Dispatcher
 
     def failed(plugin: str, hook: str, connection: object, error: Exception) -> None:
@@ -129,8 +130,8 @@ def host_turn(sockets: Sequence[socket.socket], _place: str) -> Turn:
     timing = HookTiming(reactor, lambda timed: None)
     log = EventLog(logging.getLogger("reactorhost"))
     dispatcher = Dispatcher(reactor, counters)
-    context = ServiceContext(reactor, counters, dispatcher, itertools.count(1), failed, timing, log)
-    service = RunningService("default", [loading.load("echo", __version__)], context, Limits())
+    context = WorkerContext(reactor, counters, dispatcher, itertools.count(1), failed, timing, log)
+    service = RunningService.of_plugins("default", [loading.load("echo", __version__)], context, Limits())
     accept = service.acceptor("tcp")
     for each in sockets:
         accept(each, each.getpeername())

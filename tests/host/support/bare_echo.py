@@ -1,4 +1,4 @@
-"""The least that a Python program has to do to echo: an epoll loop without a host around it, to measure against.
+"""A bare epoll echo loop in Python, as a baseline for measurements.
 
 Prints its port, and serves until killed.
 """

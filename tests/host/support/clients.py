@@ -1,4 +1,4 @@
-"""What a client of an echo service does and sees."""
+"""Clients of an echo service."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import socket
 
 
 def answers(sock: socket.socket, data: bytes = b"still there?") -> bool:
-    """Say whether a client that sends something gets the same back."""
+    """Return whether the service echoes `data`."""
     sock.sendall(data)
     return read_exactly(sock, len(data)) == data
 
 
 def read_exactly(sock: socket.socket, count: int) -> bytes:
-    """Read so many bytes, or fewer if the connection ends before."""
+    """Read `count` bytes, or fewer if the connection ends first."""
     data = b""
     while len(data) < count and (more := sock.recv(count - len(data))):
         data += more
@@ -20,7 +20,7 @@ def read_exactly(sock: socket.socket, count: int) -> bytes:
 
 
 def ended(sock: socket.socket) -> bool:
-    """Wait for the end of a connection; False if something comes instead."""
+    """Wait for EOF or a reset; return False if data arrives instead."""
     try:
         return sock.recv(1) == b""
     except ConnectionResetError:

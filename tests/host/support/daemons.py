@@ -1,4 +1,4 @@
-"""Hosts that leave the terminal (`start -d`), and single runs of the command."""
+"""Hosts started with `start -d`, and single runs of the command."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ COMMAND = (sys.executable, "-m", "reactorhost")
 
 
 class Daemon(LiveHost):
-    """A host started with -d, whose log goes to a file beside its run directory.
+    """A host started with -d that logs to a file beside its run directory.
 
     Attributes:
-        started: what the starting command did.
+        started: result of the starting command.
     """
 
     started: subprocess.CompletedProcess[str]
@@ -32,10 +32,10 @@ class Daemon(LiveHost):
         self._pidfd: int | None = None
 
     def start(self) -> None:
-        """Start it; the command returns when its workers are ready.
+        """Start the host; the command returns when the workers are ready.
 
         Raises:
-            HostFailedError: it did not come up.
+            HostFailedError: the host did not start.
         """
         listen = ["--listen", "tcp://127.0.0.1:0"]
         if any(word in self._arguments for word in ("--listen", "--config")):
@@ -56,8 +56,8 @@ class Daemon(LiveHost):
         self.find()
 
     def find(self) -> None:
-        """Take the process that its pid file names for the master from now on."""
-        self._forget()
+        """Read the master's process id from the pid file."""
+        self._close_pidfd()
         self._pid = int((self.run_dir / "master.pid").read_text())
         self._pidfd = os.pidfd_open(self._pid)
 
@@ -73,13 +73,13 @@ class Daemon(LiveHost):
         signal.pidfd_send_signal(self._pidfd, number)
 
     def wait(self) -> int:
-        """Wait for the master's end; its exit status is nobody's to know, and taken for 0."""
+        """Wait until the master has ended. Its parent is not this process, so its status is unknown: return 0."""
         if self._pidfd is not None and not select.select([self._pidfd], (), (), DEADLINE_SECONDS)[0]:
             raise TimeoutError(f"the daemon {self._pid} still runs\n{self.log()}")
         return 0
 
     def end(self) -> None:
-        """End it if it still runs, at once, with everything that it left."""
+        """End the host at once if it still runs, and its workers."""
         if self._pidfd is None:
             return
         try:
@@ -91,9 +91,9 @@ class Daemon(LiveHost):
         except ProcessLookupError:
             pass
         finally:
-            self._forget()
+            self._close_pidfd()
 
-    def _forget(self) -> None:
+    def _close_pidfd(self) -> None:
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None
@@ -102,7 +102,7 @@ class Daemon(LiveHost):
 def run(
     *arguments: str, environment: dict[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `reactorhost ARGUMENTS` to its end."""
+    """Run `reactorhost ARGUMENTS` until it exits."""
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,

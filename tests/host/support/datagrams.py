@@ -1,4 +1,4 @@
-"""Clients of a UDP service: one that asks and waits, and one that counts what is answered while a host is operated."""
+"""Clients of a UDP service: a blocking one, and one that counts answers while a host is operated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def udp_addresses(host: LiveHost, service: str | None = None) -> list[tuple[str,
 
 
 def udp_client(address: tuple[str, int]) -> socket.socket:
-    """Return a client's socket, connected: it takes answers from that address only, and its calls time out."""
+    """Return a connected UDP socket, which receives from that address only; its calls time out."""
     client = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
     client.settimeout(DEADLINE_SECONDS)
     client.connect(address)
@@ -33,7 +33,7 @@ def udp_client(address: tuple[str, int]) -> socket.socket:
 
 
 class CountingClients:
-    """Clients that send numbered datagrams, each exactly once, from entering to `stop()`, a few under way at a time.
+    """Send numbered datagrams, each exactly once, from entering to `stop()`, a few in flight at a time.
 
     Every client is a flow of its own, so that together they come to every socket of the host.
     """
@@ -61,7 +61,7 @@ class CountingClients:
             each.close()
 
     def more(self, count: int) -> None:
-        """Wait until so many more are answered.
+        """Wait until `count` more are answered.
 
         Raises:
             TimeoutError: they are not.
@@ -72,7 +72,7 @@ class CountingClients:
                 raise TimeoutError(f"not answered: {sorted(self._open)} of {self.sent}")
 
     def lost(self) -> list[bytes]:
-        """Send no more, wait for what is under way, and return what was not answered."""
+        """Stop sending, wait for those in flight, and return the unanswered ones."""
         self._stopping.set()
         self._thread.join()
         return sorted(self._open)

@@ -1,4 +1,4 @@
-"""Status documents as a host of any size would tell them, for what draws them."""
+"""Status documents of hosts of any size, for tests of what draws them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reactorhost.ipc.status import (
 )
 
 NOON = 1_795_435_477.0
-"""The moment of every document that is not told another."""
+"""Default time of the documents."""
 
 LATENCY: Latency = {"p50_seconds": 11e-6, "p99_seconds": 119e-6, "p999_seconds": 1.2e-3, "max_seconds": 4.1e-3}
 UNKNOWN_LATENCY: Latency = {"p50_seconds": None, "p99_seconds": None, "p999_seconds": None, "max_seconds": None}
@@ -135,7 +135,7 @@ def history(samples: int = 300, end: float = NOON) -> History:
 
 
 def document(count: int = 8, /, **fields: object) -> StatusDocument:
-    """Return a host whose workers all serve; `fields` replace those of the document."""
+    """Return the document of a host whose workers all serve; `fields` replace those of the document."""
     everybody = [worker(number, 4243 + number) for number in range(count)]
     made: dict[str, Any] = {
         "schema": 1,
@@ -211,7 +211,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
 
 
 def troubled(**fields: object) -> StatusDocument:
-    """Return a host of eight slots with a worker that drains, one that starts, one stuck, and a slot in back-off."""
+    """Return the document of eight slots: one worker draining, one starting, one stuck, one slot in back-off."""
     made = document(8)
     workers = made["workers"]
     workers[2].update({"state": "stuck", "lag_max_seconds": None, "tick_age_seconds": 31.0, "cpu_percent": 100.0})

@@ -1,4 +1,4 @@
-"""What an echo costs a server: the CPU time of one of its processes for each message."""
+"""Measure what an echo costs a server: CPU time of one process per message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BARE = Path(__file__).with_name("bare_echo.py")
 
 @dataclass(frozen=True, slots=True)
 class EchoServer:
-    """A server that echoes, and its clients.
+    """An echo server and its clients.
 
     Attributes:
         pid: the process that does the work.
@@ -31,7 +31,7 @@ class EchoServer:
     clients: Sequence[socket.socket]
 
     def nanoseconds_per_echo(self, times: int) -> float:
-        """Let every client send a message and have it back so many times; return the CPU time that one cost."""
+        """Echo one message per client, `rounds` times; return CPU seconds per message."""
         before = cpu_nanoseconds(self.pid)
         for _ in range(times):
             for client in self.clients:
@@ -42,12 +42,12 @@ class EchoServer:
 
 
 def cpu_nanoseconds(pid: int) -> int:
-    """Wait until a process sleeps, and return how long its first thread has run.
+    """Wait until a process sleeps, and return the CPU time of its first thread.
 
     What the kernel adds up at every switch, and not the hundredths of a second of `/proc/PID/stat`.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
-    # The answer comes before the turn that made it is over, and while a thread runs its figure stands still.
+    # The answer arrives before the turn that sent it ends, and the kernel does not update the time of a running thread.
     while not _sleeps(pid):
         if time.monotonic() > deadline:
             raise TimeoutError(f"process {pid} does not come to rest")
@@ -61,7 +61,7 @@ def _sleeps(pid: int) -> bool:
 
 @contextmanager
 def on_one_processor(*servers: EchoServer) -> Iterator[None]:
-    """Let servers and clients share a processor.
+    """Pin servers and clients to one processor.
 
     So a server runs when its clients wait, and has as much to do a turn as any other, however busy the machine is.
     """
@@ -86,7 +86,7 @@ def connected(address: tuple[str, int], pid: int, clients: int) -> Iterator[Echo
 
 @contextmanager
 def bare_loop(clients: int) -> Iterator[EchoServer]:
-    """Run the loop without a host, with clients."""
+    """Run the bare loop with clients."""
     with subprocess.Popen([sys.executable, "-I", str(_BARE)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

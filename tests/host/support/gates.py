@@ -1,4 +1,4 @@
-"""A gate that a plugin waits at until the test opens it: something that takes exactly as long as a test wants."""
+"""A gate that blocks a plugin until the test opens it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 
 class Gate:
-    """A gate in a directory; while it is there, whoever runs `code` waits at it."""
+    """A FIFO in a directory; code of a plugin that runs `code` blocks while it exists."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "gate"
 
     @property
     def code(self) -> str:
-        """Return a line of Python that waits while there is a gate."""
+        """Return a line of Python that blocks while the gate is shut."""
         return f"__import__('os').path.exists({str(self._path)!r}) and open({str(self._path)!r}).close()"
 
     def shut(self) -> None:
-        """Let whoever comes wait."""
+        """Block from now on."""
         os.mkfifo(self._path)
 
     def open(self) -> None:
-        """Wait until somebody waits, then let everybody through."""
-        # Opening for writing returns when a reader is there, closing lets it go on.
+        """Wait until one reader is blocked, then let all through."""
+        # open() for writing returns once a reader has opened the FIFO; closing gives the reader EOF.
         with self._path.open("w"):
             self._path.unlink()

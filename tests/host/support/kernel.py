@@ -1,4 +1,4 @@
-"""What the kernel tells of a process or of a port, for tests that look at a host from outside."""
+"""Facts from the kernel about a process or a port, for tests that look at a host from outside."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _HEADER = struct.Struct("IHHII")
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that a process holds."""
+    """Return the resident memory of a process in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def descriptors(pid: int) -> int:
-    """Return how many descriptors a process has open."""
+    """Return the number of open descriptors of a process."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def leave_descriptors(pid: int, more: int) -> None:
-    """Limit a process to so many descriptors besides those that it has open."""
+    """Limit a process to `more` descriptors beyond those it has open."""
     taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
     free = (number for number in count() if number not in taken)
     limit = next(islice(free, more, None))
@@ -37,13 +37,13 @@ def leave_descriptors(pid: int, more: int) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used, its own and the kernel's for it."""
+    """Return the CPU seconds of a process, user and system."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def is_stopped(pid: int) -> bool:
-    """Say whether a SIGSTOP has arrived."""
+    """Return whether a process is stopped by SIGSTOP."""
     return _stat(pid)[0] == "T"
 
 
@@ -57,7 +57,7 @@ def queues(port: int) -> list[int]:
 
 
 def _listeners() -> Iterator[tuple[int, int]]:
-    """Yield port and queue length of every listener, as the kernel's own interface tells: see sock_diag(7).
+    """Yield port and queue length of every listener, from sock_diag(7).
 
     A file of /proc has a line for each socket that ever was, which takes seconds after thousands of connections.
     """
@@ -81,7 +81,7 @@ def _listeners() -> Iterator[tuple[int, int]]:
 
 def _queues_of_proc(port: int) -> list[int]:
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    # Of a listener, the second queue is what waits to be accepted.
+    # For a listener, the second queue is the accept queue.
     return [
         int(row[4].partition(":")[2], 16)
         for row in rows
@@ -90,5 +90,5 @@ def _queues_of_proc(port: int) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields that come after the name of the program, its state first."""
+    """Return the fields of /proc/PID/stat after the program name, state first."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

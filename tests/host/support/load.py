@@ -1,4 +1,4 @@
-"""A load of short connections, from a process of its own, that counts every connection and every failure by kind.
+"""A load of short connections from a separate process, which counts connections, and failures by kind.
 
 A connection is: connect, send 32 bytes, receive them back, close. A fixed number is in flight all the time, and each
 one has a deadline. `Load` is the test's side; run as a program this file is the other one, told by lines of JSON on
@@ -25,7 +25,7 @@ from typing import Any, Self
 MESSAGE_BYTES = 32
 IN_FLIGHT = 32
 DEADLINE_SECONDS = 20.0
-"""The longest that one connection may take; more is a failure of the kind `timeout`."""
+"""Seconds that one connection may take; beyond that it is a failure of kind `timeout`."""
 
 _MOST_EXAMPLES = 10
 _PATIENCE_SECONDS = 90.0
@@ -36,7 +36,7 @@ Target = tuple[str, int] | str
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a load has seen so far.
+    """Counts of a load so far.
 
     Attributes:
         answered: connections that were answered in full.
@@ -54,12 +54,12 @@ class Count:
 
     @property
     def failed(self) -> int:
-        """How many were not answered in full."""
+        """Number of connections that were not answered in full."""
         return sum(self.failures.values())
 
 
 class Load:
-    """A load on some addresses, in turn, from entering to `stop()` or leaving."""
+    """Connect to addresses in rotation, from entering to `stop()` or leaving."""
 
     def __init__(self, *targets: Target, in_flight: int = IN_FLIGHT) -> None:
         self._targets = targets
@@ -69,7 +69,7 @@ class Load:
 
     def __enter__(self) -> Self:
         task = json.dumps({"targets": self._targets, "in_flight": self._in_flight})
-        # Not importable from where it runs: the file itself is the program.
+        # The module is not importable there, so the file itself is the program.
         command = [sys.executable, "-I", os.path.abspath(__file__), task]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self
@@ -86,11 +86,11 @@ class Load:
         process.stdout.close()
 
     def more(self, answers: int) -> Count:
-        """Wait until so many more connections were answered, or failed."""
+        """Wait until `count` more connections were answered or failed."""
         return self._ask({"more": answers})
 
     def stop(self) -> Count:
-        """Open no more connections, wait for those in flight, and return what became of them all."""
+        """Stop connecting, wait for those in flight, and return the counts."""
         return self._ask({"stop": True})
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -117,7 +117,7 @@ class Load:
         return Count(**json.loads(line))
 
 
-# The other side.
+# The load process.
 
 
 @dataclass(slots=True, eq=False)
@@ -133,18 +133,18 @@ class Client:
 
     @property
     def message(self) -> bytes:
-        """What it sends: a number, so that no answer can be taken for another's."""
+        """The bytes to send: a unique number, so that answers cannot be confused."""
         return b"%*d" % (MESSAGE_BYTES, self.number)
 
 
 class Generator:
-    """Keeps connections in flight until told to stop."""
+    """Keeps connections in flight until stopped."""
 
     def __init__(self, targets: Sequence[Target], in_flight: int) -> None:
         self._targets = targets
         self._in_flight = in_flight
         self._selector = selectors.EpollSelector()
-        # In the order of their deadlines, because all have the same patience.
+        # Ordered by deadline, since all have the same timeout.
         self._clients: dict[int, Client] = {}
         self._begun = time.monotonic()
         self._opened = 0
@@ -157,7 +157,7 @@ class Generator:
         self._orders = b""
 
     def run(self) -> None:
-        """Work until told to stop, or until whoever told is gone."""
+        """Work until the parent process sends a byte or is gone."""
         self._selector.register(0, selectors.EVENT_READ)
         while not (self._stopping and not self._clients):
             while not self._stopping and len(self._clients) < self._in_flight:

@@ -1,4 +1,4 @@
-"""Certificates for tests, made on the spot, and clients that speak TLS."""
+"""Certificates made for tests, and TLS clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DAY = dt.timedelta(days=1)
 
 
 class Pki:
-    """An authority, and the files of what it signs in a folder.
+    """A certificate authority and the certificate files that it signs.
 
     Attributes:
         authority: PEM file of the authority itself.
@@ -28,7 +28,7 @@ class Pki:
         self._ca.cert_pem.write_to_path(str(self.authority))
 
     def issue(self, name: str, *identities: str, begins: int = -1, ends: int = 300) -> tuple[Path, Path]:
-        """Write NAME.pem and NAME.key, valid from `begins` to `ends` days from now; over older ones of that name."""
+        """Write NAME.pem and NAME.key, valid from `begins` to `ends` days from now; replace older ones."""
         now = dt.datetime.now(dt.UTC)
         leaf = self._ca.issue_cert(*identities, not_before=now + begins * _DAY, not_after=now + ends * _DAY)
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
@@ -37,7 +37,7 @@ class Pki:
         return certificate, key
 
     def arguments(self, *names: str) -> list[str]:
-        """Return the flags for certificates that were issued under these names."""
+        """Return the command-line flags for the certificates of these names."""
         return [
             word
             for name in names
@@ -45,7 +45,7 @@ class Pki:
         ]
 
     def context(self, shown: str | None = None, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-        """Return a client's context that trusts the authority, and shows a certificate if asked for one."""
+        """Return a client context that trusts the authority, with a client certificate if `certificate` is given."""
         context = ssl.create_default_context(cafile=self.authority)
         if shown is not None:
             context.load_cert_chain(self._folder / f"{shown}.pem", self._folder / f"{shown}.key")
@@ -54,7 +54,7 @@ class Pki:
         return context
 
     def connect(self, host: LiveHost, name: str = "localhost", context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
-        """Return a client, connected and with its handshake made, whose calls time out."""
+        """Return a connected client after its handshake; its calls time out."""
         return self.wrap(socket.create_connection(host.address(), timeout=DEADLINE_SECONDS), name, context)
 
     def wrap(
@@ -65,7 +65,7 @@ class Pki:
         *,
         suppress_ragged_eofs: bool = True,
     ) -> ssl.SSLSocket:
-        """Make the handshake over a connected socket; closes it if that fails."""
+        """Do the handshake over a connected socket; close it on failure."""
         try:
             return (context or self.context()).wrap_socket(
                 sock, server_hostname=name, suppress_ragged_eofs=suppress_ragged_eofs

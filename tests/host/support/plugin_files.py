@@ -1,4 +1,4 @@
-"""Plugins that tests write: small files, which tell what they see as lines of JSON on standard output."""
+"""Small plugins written by tests; they print what they see as JSON lines on standard output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def connect(connection):
 def close(connection, reason):
     tell("close", id=connection.id, reason=reason.value, read=connection.bytes_in, sent=connection.bytes_out)
 """
-"""Hooks that tell of every connection's beginning and end."""
+"""Hooks that print an event for each connect and close."""
 
 ECHO = """
 @hookimpl
@@ -36,20 +36,20 @@ def receive(connection, data):
 
 
 def plugin_file(directory: Path, name: str, *sources: str) -> str:
-    """Write a plugin of some pieces of source, in which `tell(event, **facts)` prints a line; return its path."""
+    """Write a plugin from pieces of source, where `tell(event, **facts)` prints a line; return its path."""
     path = directory / f"{name}.py"
     path.write_text("\n".join([_HEAD, *(textwrap.dedent(source) for source in sources)]))
     return str(path)
 
 
 def told(host: LiveHost) -> dict[str, Any]:
-    """Return what a plugin tells next."""
+    """Return the next event that a plugin prints."""
     facts: dict[str, Any] = json.loads(host.read_line())
     return facts
 
 
 def told_until(host: LiveHost, event: str) -> list[dict[str, Any]]:
-    """Return what plugins tell up to the first such event, which is the last of the list."""
+    """Return the events up to and including the first of this name."""
     seen: list[dict[str, Any]] = []
     while not seen or seen[-1]["event"] != event:
         seen.append(told(host))

@@ -1,4 +1,4 @@
-"""A program on a terminal of its own, whose screen is read as a person would see it."""
+"""A program on its own pseudo-terminal, with its screen emulated."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from reactorhost.testing import DEADLINE_SECONDS
 ENTER = b"\x1b[?1049h"
 LEAVE = b"\x1b[?1049l"
 _MODES = slice(0, 4)
-# pyte takes these for text.
+# pyte would treat these as text.
 _UNKNOWN_TO_PYTE = re.compile(rb"\x1b\[\?(?:1049|7)[hl]")
 
 
 class ScreenProgram:
-    """A program whose standard input and output are a terminal that controls its session.
+    """A program with a controlling terminal.
 
     Attributes:
-        written: everything that it wrote to the terminal.
+        written: everything written to the terminal.
     """
 
     def __init__(
@@ -76,23 +76,23 @@ class ScreenProgram:
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen, without spaces at the ends."""
+        """The lines of the screen, without trailing spaces."""
         return [line.rstrip() for line in self._screen.display]
 
     def type(self, keys: str | bytes) -> None:
-        """Type something."""
+        """Write to the terminal as a keyboard would."""
         os.write(self._terminal, keys.encode() if isinstance(keys, str) else keys)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal another size, of which its program hears."""
+        """Change the size of the terminal; the program gets SIGWINCH."""
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._screen.resize(rows, columns)
 
-    def until(self, holds: Callable[[list[str]], object], what: str = "what was waited for") -> list[str]:
-        """Read the screen until something holds of its lines; returns them.
+    def until(self, holds: Callable[[list[str]], object], what: str = "the condition") -> list[str]:
+        """Read output until `holds(lines)` is true; return the lines.
 
         Raises:
-            TimeoutError: it did not in time.
+            TimeoutError: it was not within the deadline.
         """
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not holds(self.lines):
@@ -101,15 +101,15 @@ class ScreenProgram:
         return self.lines
 
     def until_text(self, *texts: str) -> list[str]:
-        """Read the screen until all these texts stand on it; returns its lines."""
+        """Read output until all these texts are on the screen; return its lines."""
         return self.until(lambda lines: all(any(text in line for line in lines) for text in texts), f"{texts}")
 
     def until_gone(self, text: str) -> list[str]:
-        """Read the screen until a text is not on it any more; returns its lines."""
+        """Read output until `text` is no longer on the screen; return its lines."""
         return self.until(lambda lines: not any(text in line for line in lines), f"the end of {text!r}")
 
     def until_written(self, data: bytes, count: int = 1) -> None:
-        """Read until something was written to the terminal so many times."""
+        """Read output until `data` was written `count` times."""
         self.until(lambda _: self.written.count(data) >= count, f"{data!r}")
 
     def signal(self, number: signal.Signals) -> None:
@@ -117,7 +117,7 @@ class ScreenProgram:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait for the program's end, reading what it still writes; returns its exit status."""
+        """Wait until the program exits, reading its output; return its exit status."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
             self._read(0.02)
@@ -127,13 +127,13 @@ class ScreenProgram:
         return status
 
     def is_restored(self) -> bool:
-        """Say whether the terminal is as it was: its modes, its main screen, its cursor."""
+        """Return whether modes, main screen and cursor of the terminal are restored."""
         modes = termios.tcgetattr(self._theirs)[_MODES] == self._before[_MODES]
         last = self.written.rfind
         return modes and last(LEAVE) > last(ENTER) and last(b"\x1b[?25h") > last(b"\x1b[?25l")
 
     def hang_up(self) -> None:
-        """Take the terminal away."""
+        """Close the terminal."""
         if self._terminal >= 0:
             os.close(self._terminal)
             self._terminal = -1

@@ -1,4 +1,4 @@
-"""A host on a terminal of its own, with which a test does what people do: type, and close it."""
+"""A host on its own pseudo-terminal, which a test types into and closes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CTRL_C = b"\x03"
 
 
 class TerminalHost(LiveHost):
-    """A host whose standard input and output are a terminal that controls its session; it logs to a file.
+    """A host with a controlling terminal; it logs to a file.
 
     Attributes:
-        screen: what it printed so far.
+        screen: everything printed so far.
     """
 
     def __init__(self, directory: Path, *arguments: str) -> None:
@@ -30,7 +30,7 @@ class TerminalHost(LiveHost):
         self._terminal: int | None = None
 
     def start(self) -> None:
-        """Start it, and return when its workers are ready."""
+        """Start the host and return when its workers are ready."""
         command = [*COMMAND, "start", "--run-dir", str(self.run_dir), "--log-file", str(self.log_path)]
         self._terminal, theirs = os.openpty()
         self._process = subprocess.Popen(
@@ -46,12 +46,12 @@ class TerminalHost(LiveHost):
         self.wait_for_screen(b"  stop ")
 
     def type(self, keys: bytes) -> None:
-        """Type something."""
+        """Write to the terminal as a keyboard would."""
         assert self._terminal is not None
         os.write(self._terminal, keys)
 
     def wait_for_screen(self, text: bytes) -> None:
-        """Wait until a text stands on the screen."""
+        """Wait until `text` was printed."""
         assert self._terminal is not None
         deadline = time.monotonic() + DEADLINE_SECONDS
         while text not in self.screen:
@@ -66,7 +66,7 @@ class TerminalHost(LiveHost):
             self._terminal = None
 
     def end(self) -> None:
-        """End it if it still runs, and its terminal."""
+        """Kill the host if it still runs, and close the terminal."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(DEADLINE_SECONDS)
@@ -74,7 +74,7 @@ class TerminalHost(LiveHost):
 
 
 def on_a_terminal(directory: Path, *arguments: str) -> contextlib.AbstractContextManager[TerminalHost]:
-    """Run a host on a terminal of its own while the context lasts."""
+    """Run a host on its own terminal while the context lasts."""
     return TerminalHost(directory / "terminal", *arguments)
 
 

@@ -1,4 +1,4 @@
-"""Commands as another user runs them."""
+"""Run commands as another user."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from reactorhost.cli import main
 from reactorhost.errors import ReactorhostError
 
 NOBODY = 65534
-# Another user may not be able to read the interpreter's files: what a command imports late has to be there before.
+# Another user may have no permission to read the interpreter's files: import beforehand what commands import late.
 _IMPORTED = (reactorhost.cli.running, reactorhost.cli.start, reactorhost.cli.stop, reactorhost.master.startup)
 
 
 def run_unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `reactorhost ARGUMENTS` as a user without privileges: as nobody if we are root, else as ourselves."""
+    """Run `reactorhost ARGUMENTS` without privileges: as user nobody if this process is root, else unchanged."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         _become_nobody_and_run(arguments, writer)
     os.close(writer)
-    with os.fdopen(reader) as said:
-        text = said.read()
+    with os.fdopen(reader) as output:
+        text = output.read()
     _, status = os.waitpid(child, 0)
     return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), text, text)
 
 
-def told_to_nobody(act: Callable[[], object]) -> tuple[int, list[str]]:
-    """Do something as nobody, for which we have to be root; returns exit status and lines of how it is refused."""
+def run_as_nobody(act: Callable[[], object]) -> tuple[int, list[str]]:
+    """Call `act` as user nobody, which needs root; return exit status and the lines of the error."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -52,8 +52,8 @@ def told_to_nobody(act: Callable[[], object]) -> tuple[int, list[str]]:
         finally:
             os._exit(status)
     os.close(writer)
-    with os.fdopen(reader) as said:
-        lines = said.read().splitlines()
+    with os.fdopen(reader) as output:
+        lines = output.read().splitlines()
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status), lines
 
@@ -69,17 +69,17 @@ def _become_nobody_and_run(arguments: tuple[str, ...], writer: int) -> None:
     try:
         if os.geteuid() == 0:
             _become_nobody()
-        said = io.StringIO()
-        with redirect_stdout(said), redirect_stderr(said):
+        output = io.StringIO()
+        with redirect_stdout(output), redirect_stderr(output):
             try:
                 main(list(arguments))
             except SystemExit as ended:
                 status = int(ended.code or 0)
-        os.write(writer, said.getvalue().encode())
+        os.write(writer, output.getvalue().encode())
     except BaseException:
         os.write(writer, traceback.format_exc().encode())
         raise
     finally:
-        # Whatever happened, this process must not go on as a second pytest.
+        # In any case this process must not continue as a second pytest.
         sys.stdout.flush()
         os._exit(status)

@@ -1,4 +1,4 @@
-"""Waits with a deadline, for what no line of a host's output tells."""
+"""Wait with a deadline for conditions that a host does not print."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterable
 
 from reactorhost.testing import DEADLINE_SECONDS
 
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 def until(holds: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
-    """Look again and again until something holds.
+    """Poll until `holds()` is true.
 
     Raises:
-        TimeoutError: it did not in time.
+        TimeoutError: it was not within `seconds`.
     """
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come in {seconds:g} s")
-        select.select((), (), (), _LOOK_SECONDS)
+        select.select((), (), (), _POLL_SECONDS)
 
 
 def all_end(pids: Iterable[int], seconds: float = DEADLINE_SECONDS) -> bool:
-    """Say whether these processes have all ended within a time from now."""
+    """Return whether all these processes end within `seconds` from now."""
     deadline = time.monotonic() + seconds
     return all(_ends(pid, deadline) for pid in pids)
 

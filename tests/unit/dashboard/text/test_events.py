@@ -64,7 +64,7 @@ def test_an_event_of_another_version_loses_nothing() -> None:
 def events_of_the_master() -> dict[str, set[str]]:
     """Return the events that the master tells, and the fields that each has at least."""
     found: dict[str, set[str]] = {}
-    for path in Path(reactorhost.master.__file__).parent.glob("*.py"):
+    for path in Path(reactorhost.master.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue

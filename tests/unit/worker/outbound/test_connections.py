@@ -116,7 +116,7 @@ def test_they_are_not_among_the_clients_and_not_counted_with_them(bench: PluginB
     plugin.worker.connect(ADDRESS, Recording())
     bench.settle()
     bench.outbound[0].send(b"answer")
-    counters = bench._service.counters
+    counters = bench._service.context.counters
     assert (counters.bytes_in, counters.messages, counters.connections) == (0, 0, 0)
     assert list(plugin.worker.connections) == []
 

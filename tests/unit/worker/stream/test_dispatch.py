@@ -54,7 +54,7 @@ def test_everybody_gets_what_came_and_it_is_counted(bench: PluginBench, plugin: 
     ready_at_once(bench, (one, b"first"), (two, b"second"))
     assert plugin.seen == [(1, b"first"), (2, b"second")]
     assert [client.connection.bytes_in for client in (one, two)] == [5, 6]
-    counters = bench._service.counters
+    counters = bench._service.context.counters
     assert (counters.messages, counters.bytes_in) == (2, 11)
 
 
@@ -65,11 +65,11 @@ def test_what_was_read_of_a_client_that_another_one_paused_waits_for_its_resume(
     plugin.victim, plugin.deed = two.connection, "pause"
     ready_at_once(bench, (one, b"x"), (two, b"kept"), (two, b"later"))
     assert plugin.seen == [(1, b"x")]
-    assert (bench._service.counters.messages, two.connection.bytes_in) == (1, 0)
+    assert (bench._service.context.counters.messages, two.connection.bytes_in) == (1, 0)
     two.connection.resume()
     bench.settle()
     assert plugin.seen == [(1, b"x"), (2, b"kept"), (2, b"later")]
-    assert (bench._service.counters.messages, two.connection.bytes_in) == (3, 9)
+    assert (bench._service.context.counters.messages, two.connection.bytes_in) == (3, 9)
 
 
 def test_what_was_read_of_a_client_that_is_flooded_meanwhile_waits_until_it_has_read(plugin_bench: Bench) -> None:
@@ -133,7 +133,7 @@ def test_what_was_read_of_a_client_that_another_one_closed_is_dropped(
     ready_at_once(bench, (one, b"x"), (two, b"dropped"))
     assert plugin.seen == [(1, b"x")]
     assert plugin.closed == [(2, CloseReason.LOCAL)]
-    counters = bench._service.counters
+    counters = bench._service.context.counters
     assert (counters.messages, counters.bytes_in) == (1, 1)
 
 
@@ -200,7 +200,7 @@ def test_progress_is_seen_from_inside_a_hook(plugin_bench: Bench) -> None:
     class Asks:
         @hookimpl
         def receive(self, connection: Connection, data: bytes) -> None:
-            progress.append(made._service.dispatcher.handed_over)
+            progress.append(made._service.context.dispatcher.handed_over)
 
     made = plugin_bench(Asks())
     clients = [made.connect() for _ in range(3)]

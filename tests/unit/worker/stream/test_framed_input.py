@@ -165,7 +165,7 @@ def test_each_message_is_counted_once(plugin_bench: Bench) -> None:
     client = bench.connect()
     for piece in (b"a\nb\nc", b"d", b"\n", b"e\n"):
         client.send(piece)
-    assert bench._service.counters.messages == 4
+    assert bench._service.context.counters.messages == 4
 
 
 class Pairs:

@@ -21,8 +21,9 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.reactor import READ, WRITE
 from reactorhost.testing.fakes import FakeReactor
+from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.service import Limits, RunningService, ServiceContext
+from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.transport import CloseState
 
@@ -124,7 +125,7 @@ class Stage:
         for name, hook in implemented.items():
             setattr(namespace, name, hook)
         plugin = LoadedPlugin(PluginIdentity("paper", None, None, "paper"), namespace, tuple(implemented), None)
-        context = ServiceContext(
+        context = WorkerContext(
             self.reactor,  # type: ignore[arg-type]  # what a transport needs of one
             self.counters,
             Dispatcher(self.reactor, self.counters),  # type: ignore[arg-type]  # likewise
@@ -134,7 +135,7 @@ class Stage:
             EventLog(logging.getLogger("reactorhost")),
         )
         limits = Limits(close_timeout=10.0, idle_timeout=idle_timeout, max_send_buffer=max_send_buffer)
-        self.service = RunningService("default", [plugin], context, limits)
+        self.service = RunningService.of_plugins("default", [plugin], context, limits)
         self.service.acceptor("tcp")(self.socket, ("127.0.0.1", 5000))  # type: ignore[arg-type]  # likewise
         (self.transport,) = self.service.transports
         self.connection = self.transport.connection
@@ -522,7 +523,7 @@ def test_the_plugins_own_function_is_what_the_transport_calls() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         connection.send(data)
 
-    assert Stage(receive=receive).service.receive is receive
+    assert Stage(receive=receive).service.context.receive is receive
 
 
 def test_a_bag_for_plugins_is_made_on_first_use() -> None:

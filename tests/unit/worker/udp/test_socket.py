@@ -20,9 +20,10 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.plugins.loading import load_object
 from reactorhost.testing.fakes import FakeDatagramSocket, FakeReactor
+from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.hooks.hook_queue import HookQueues
 from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.service import Limits, RunningService, ServiceContext
+from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.udp import socket as udp_socket
 from reactorhost.worker.udp.socket import Stage, UdpSocket
@@ -48,7 +49,7 @@ class Host:
         self.socket = sock or FakeDatagramSocket()
         self.reactor.sockets[self.socket.fileno()] = self.socket
         reactor = cast("Any", self.reactor)
-        context = ServiceContext(
+        context = WorkerContext(
             reactor,
             self.counters,
             Dispatcher(reactor, self.counters),
@@ -59,8 +60,10 @@ class Host:
             hook_queues,
         )
         plugin = type("Plugin", (), {"receive": staticmethod(hookimpl(receive))})
-        service = RunningService("a", [load_object(plugin, "plugin")], context, Limits(max_datagram=max_datagram))
-        self.port: UdpSocket = service.port(self.socket, self._note_closed)
+        service = RunningService.of_plugins(
+            "a", [load_object(plugin, "plugin")], context, Limits(max_datagram=max_datagram)
+        )
+        self.port: UdpSocket = service.udp_socket(self.socket, self._note_closed)
         self.port.open()
 
     def _note_closed(self) -> None:

@@ -1,0 +1,211 @@
+"""What the connections of one service read: its limits, counters, resolved hooks, and where failures are reported.
+
+`WorkerContext` is shared by all services of a worker. `ServiceContext` is one service as its transports see it; they
+never see the service itself, which makes them (`worker.service`). So arrows run down: service, transports, context.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from reactorhost.api.connection import CloseReason, Connection, transport_of
+from reactorhost.framing import FramingError
+from reactorhost.ipc.scoreboard import Counters
+from reactorhost.logs import EventLog
+from reactorhost.plugins.chain import Around, Chain, as_it_is
+from reactorhost.plugins.guard import OnError, as_error
+from reactorhost.reactor import Arrivals, Reactor
+from reactorhost.system.rate_limit import RateLimit
+from reactorhost.worker.hooks.hook_errors import HookFailure
+from reactorhost.worker.hooks.hook_timing import HookTiming
+
+if TYPE_CHECKING:
+    from reactorhost.worker.hooks.hook_queue import HookQueues
+
+_CLIENT_LINES_PER_SECOND = 5
+
+Resolve = Callable[[OnError, Around], Chain]
+"""Makes a chain: called with the receiver of exceptions and with what is put around each hook."""
+
+
+class Dispatcher(Protocol):
+    """Calls the services' `receive` for what the reactor has read."""
+
+    @property
+    def arrivals(self) -> Arrivals:
+        """Where the reactor puts what it reads."""
+
+    @property
+    def handed_over(self) -> int:
+        """Return how many messages were dispatched so far: a number that grows within a turn too."""
+
+    def give(self, arrived: Sequence[tuple[Any, bytes | None]], /) -> None:
+        """Dispatch pairs of a transport and what was read from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a service's connections.
+
+    Attributes:
+        close_timeout: seconds for the flush and the client's answer when a connection is closed.
+        idle_timeout: seconds without traffic that end a connection, or None.
+        max_send_buffer: bytes that may be queued for a client that does not read.
+        handshake_timeout: seconds for everything that comes before `connect`.
+        max_datagram: bytes of the longest datagram that is accepted.
+    """
+
+    close_timeout: float = 10.0
+    idle_timeout: float | None = None
+    max_send_buffer: int = 16 << 20
+    handshake_timeout: float = 10.0
+    max_datagram: int = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What all services of a worker share.
+
+    Attributes:
+        counters: plain attributes that every message adds to.
+        ids: numbers for connections.
+        hook_failed: called with every exception of a plugin's code.
+        hook_queues: run the hooks of services that have async ones; None in a worker without any.
+    """
+
+    reactor: Reactor
+    counters: Counters
+    dispatcher: Dispatcher
+    ids: itertools.count[int]
+    hook_failed: HookFailure
+    timing: HookTiming
+    log: EventLog
+    hook_queues: HookQueues | None = None
+
+
+class ServiceContext:
+    """One service, as its transports see it.
+
+    Attributes:
+        chain: the resolved hooks.
+        receive: `chain.receive`; with one plugin it is the plugin's own function, except while calls are timed.
+        counters: the worker's counters.
+        hook_queues: the worker's, if a hook of this service is async; else None.
+        on_closed: called with each transport whose socket is closed, once its `close` hooks have run.
+    """
+
+    __slots__ = (
+        "_client_lines",
+        "_plain",
+        "_timed",
+        "_worker",
+        "chain",
+        "counters",
+        "dispatcher",
+        "hook_queues",
+        "limits",
+        "log",
+        "name",
+        "on_closed",
+        "reactor",
+        "receive",
+    )
+
+    def __init__(self, name: str, worker: WorkerContext, limits: Limits, resolve: Resolve) -> None:
+        self.name = name
+        self.limits = limits
+        # The transports' own names for what the worker shares: one attribute less on the way of a message.
+        self.reactor = worker.reactor
+        self.counters = worker.counters
+        self.dispatcher = worker.dispatcher
+        self.log = worker.log
+        self.hook_queues: HookQueues | None = None
+        self.on_closed: Callable[[Any], object] = _ignore
+        self._worker = worker
+        # Of events that clients cause, which may be many.
+        self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
+        self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
+        timed = resolve(self.hook_failed, worker.timing.around)
+        self._timed = self._queued(replace(timed, receive=worker.timing.around_receive(timed.receive)))
+        self.receive = self.chain.receive
+
+    def _queued(self, chain: Chain) -> Chain:
+        """Run a chain of coroutine functions in hook queues; return a plain chain as it is."""
+        if not chain.awaits:
+            return chain
+        self.hook_queues = self._worker.hook_queues
+        assert self.hook_queues is not None, "a worker whose plugins await has hook queues"
+        return self.hook_queues.adapted(chain, self._hook_raised)
+
+    def set_timed(self, timed: bool) -> None:
+        """Time the hooks from now on, or call them plainly."""
+        self.chain = self._timed if timed else self._plain
+        self.receive = self.chain.receive
+
+    # Failures.
+
+    def hook_failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
+        """Report an exception of a plugin's code, and close the connection that it concerns."""
+        self._worker.hook_failed(plugin, hook, connection, error)
+        transport_of(connection).close_for(CloseReason.ERROR)
+
+    def receive_failed(self, connection: Connection, raised: BaseException) -> None:
+        """Report what the receive chain raised, and close the connection."""
+        self._hook_raised("receive", connection, raised)
+
+    def framing_failed(self, connection: Connection, raised: BaseException) -> None:
+        """Report what a plugin's framing raised, and close the connection."""
+        self._hook_raised("framing", connection, raised)
+
+    def _hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
+        self.hook_failed(self.chain.blame(raised), hook, connection, as_error(raised))
+
+    def framing_broken(self, connection: Connection, error: FramingError) -> None:
+        """Log that a client broke the framing, and close its connection."""
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "framing_broken",
+                service=self.name,
+                peer=connection.peer,
+                connection=connection.id,
+                reason=str(error),
+                suppressed=self._client_lines.take_held_back(),
+            )
+        transport_of(connection).close_for(CloseReason.FRAMING)
+
+    def overflowed(self, connection: Connection) -> None:
+        """Log that a client is closed because it does not read what it is sent."""
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "send_buffer_overflow",
+                service=self.name,
+                peer=connection.peer,
+                connection=connection.id,
+                queued_bytes=connection.queued,
+                max_send_buffer=self.limits.max_send_buffer,
+                suppressed=self._client_lines.take_held_back(),
+            )
+
+    # The end of a connection.
+
+    def closed(self, transport: Any, reason: CloseReason) -> None:
+        """Call the `close` hooks of a connection whose socket is closed, then `on_closed`."""
+        connection: Connection = transport.connection
+        if self.hook_queues is None:
+            self.chain.close(connection, reason)
+            self.on_closed(transport)
+        else:
+            self.hook_queues.finish(
+                connection,
+                reason,
+                self.chain.close,
+                lambda: self.on_closed(transport),
+                self.limits.close_timeout,
+            )
+
+
+def _ignore(transport: Any) -> None:
+    """Do nothing: the service sets its own function."""
