@@ -111,7 +111,7 @@ def test_a_directory_that_others_can_write_to_is_refused(tmp_path: Path, depth: 
     path = tmp_path / "base" / "one"
     path.mkdir(parents=True)
     (path, path.parent)[depth].chmod(0o777)
-    with pytest.raises(NotPermittedError, match="can be written to by others"):
+    with pytest.raises(NotPermittedError, match="other users can write to"):
         directory(path).prepare()
     (path, path.parent)[depth].chmod(0o1777)
     directory(path).prepare()
@@ -121,5 +121,5 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("")
     with pytest.raises(NotPermittedError, match="is not a directory"):
         directory(tmp_path / "one").prepare()
-    with pytest.raises(ReactorhostError, match="cannot make the run directory"):
+    with pytest.raises(ReactorhostError, match="cannot create the run directory"):
         directory(tmp_path / "one" / "two").prepare()

@@ -263,14 +263,14 @@ def test_a_port_for_which_one_needs_privilege(tmp_path: Path) -> None:
         preexec_fn=without_privileged_ports,
     )
     assert ended.returncode == 7, ended.stderr
-    assert f"reactorhost: may not listen on {address}\n" in ended.stderr
+    assert f"reactorhost: not permitted to listen on {address}\n" in ended.stderr
     assert os.listdir(tmp_path) == []
 
 
 def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status, told = refused(tmp_path, "--run-dir", str(tmp_path / "file" / "run"))
-    assert (status, told) == (1, f"cannot make the run directory {tmp_path / 'file' / 'run'}: Not a directory")
+    assert (status, told) == (1, f"cannot create the run directory {tmp_path / 'file' / 'run'}: Not a directory")
 
 
 def test_a_run_directory_of_somebody_else(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_run_directory_that_everybody_may_write_to(tmp_path: Path) -> None:
     everybodys.mkdir()
     everybodys.chmod(0o777)
     status, told = refused(tmp_path, "--run-dir", str(everybodys))
-    assert (status, told) == (7, f"{everybodys} can be written to by others")
+    assert (status, told) == (7, f"other users can write to {everybodys}")
     assert os.listdir(everybodys) == []
 
 

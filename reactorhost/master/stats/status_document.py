@@ -75,7 +75,7 @@ class StatusBuilder:
             "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(self.planner.slots.items())],
             "workers": self._workers(now),
-            "listeners": self.listeners.facts(),
+            "listeners": self.listeners.status(),
             "plugins": self._plugins(settings, rates, now),
             "events": self.log.events(),
             "history": samples.history() if history else None,

@@ -17,7 +17,7 @@ from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Report
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
-from reactorhost.master.listen.listeners import SlotSocket
+from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_status, stack_dump
 from reactorhost.master.workers.sample import Sample
 from reactorhost.master.workers.stack_dump import StackDump
