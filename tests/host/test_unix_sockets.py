@@ -138,7 +138,10 @@ def test_a_folder_that_this_user_may_not_write_to_is_told() -> None:
         status, told = run_as_nobody(lambda: UnixSocketFiles().bind(path, service()))
         assert (status, told) == (
             7,
-            [f"not permitted to create unix://{path}: Permission denied", f"  hint: this user cannot write to {folder}"],
+            [
+                f"not permitted to create unix://{path}: Permission denied",
+                f"  hint: this user cannot write to {folder}",
+            ],
         )
 
 

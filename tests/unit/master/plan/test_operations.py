@@ -33,7 +33,7 @@ class FakeWatcher:
 
 
 class FakeHost:
-    """A planner whose workers boot when they are told to."""
+    """A planner without processes; its workers boot in `boot`."""
 
     def __init__(self, workers: int) -> None:
         self.planner = Planner(workers, 10.0, 5.0, 60.0, 65.0, jitter=random.Random(1))

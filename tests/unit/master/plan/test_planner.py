@@ -180,7 +180,7 @@ def test_a_canary_that_fails_leaves_every_old_worker_and_no_back_off() -> None:
     assert host.planner.slots[0].backoff.failures == 0
 
 
-def test_a_late_worker_is_asked_for_its_stack_and_then_killed() -> None:
+def test_a_late_worker_is_sent_abrt_and_then_kill() -> None:
     host = FakeSupervisor()
     host.running()
     host.start_reload()
@@ -202,7 +202,7 @@ def test_a_worker_that_does_not_drain_in_time_is_killed() -> None:
     assert Kill(first, "still draining after its deadline") in host.expire(4.1)
 
 
-def test_the_end_of_a_draining_worker_is_no_failure() -> None:
+def test_the_end_of_a_draining_worker_is_not_a_failure() -> None:
     host = FakeSupervisor()
     first, _ = host.running()
     host.planner.leaving(first, 5.0, host.now)
@@ -220,7 +220,7 @@ def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves
     assert {Adopt(2, pids[1]), Adopt(0, pids[1])} <= set(host.settle())
 
 
-def test_shrinking_lets_the_highest_leave_and_keeps_its_listeners_served() -> None:
+def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
     host.planner.scale(2)
@@ -230,13 +230,13 @@ def test_shrinking_lets_the_highest_leave_and_keeps_its_listeners_served() -> No
     assert host.settle() == []
     assert host.expire(64.0) == []
     assert host.expire(1.0) == [Retire(2, pids[0])]
-    assert host.settle() == [], "nobody adopts what is being given back"
+    assert host.settle() == [], "a slot that retires is not adopted"
     assert host.planner.adoption.released(2, pids[0], host.now)
     host.planner.adoption.retired(2)
     assert sorted(host.planner.slots) == [0, 1]
 
 
-def test_a_slot_does_not_retire_while_anybody_else_may_hold_its_listeners() -> None:
+def test_a_slot_does_not_retire_while_another_worker_may_have_its_listeners() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
     host.planner.scale(2)
@@ -247,7 +247,9 @@ def test_a_slot_does_not_retire_while_anybody_else_may_hold_its_listeners() -> N
     assert Retire(2, pids[0]) in host.expire(1.0)
     host.exit(pids[1])
     host.settle()
-    assert not host.planner.adoption.released(2, pids[0], host.now), "who boots may not have closed what it inherited"
+    assert not host.planner.adoption.released(2, pids[0], host.now), (
+        "a worker that boots may still have what it inherited"
+    )
     assert Adopt(2, pids[0]) in host.settle()
     assert host.expire(1.0) == []
     host.ready(1)
@@ -255,7 +257,7 @@ def test_a_slot_does_not_retire_while_anybody_else_may_hold_its_listeners() -> N
     assert host.planner.adoption.released(2, pids[0], host.now)
 
 
-def test_a_slot_whose_adopter_ends_while_it_gives_back_is_adopted_again_and_retires_later() -> None:
+def test_a_slot_whose_adopter_ends_while_it_retires_is_adopted_again_and_retires_later() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
     host.planner.scale(2)
@@ -269,7 +271,7 @@ def test_a_slot_whose_adopter_ends_while_it_gives_back_is_adopted_again_and_reti
     assert Retire(2, pids[1]) in host.expire(0.1)
 
 
-def test_a_slot_that_is_wanted_again_while_it_is_given_back_is_not_closed() -> None:
+def test_a_slot_that_is_wanted_again_while_it_retires_is_not_closed() -> None:
     host = FakeSupervisor(2)
     pids = host.running()
     host.planner.scale(1)
@@ -281,7 +283,7 @@ def test_a_slot_that_is_wanted_again_while_it_is_given_back_is_not_closed() -> N
     assert not host.planner.adoption.released(1, pids[0], host.now)
 
 
-def test_growing_again_takes_back_a_slot_that_had_not_retired() -> None:
+def test_growing_again_reuses_a_slot_that_had_not_retired() -> None:
     host = FakeSupervisor(2)
     pids = host.running()
     host.planner.scale(1)
@@ -304,7 +306,7 @@ def test_a_slot_that_never_served_is_closed_at_once() -> None:
     assert host.exit(booting) is ExitKind.EXPECTED
 
 
-def test_a_slot_that_leaves_during_its_reload_does_not_hold_the_reload_up() -> None:
+def test_a_slot_that_leaves_during_its_reload_is_skipped() -> None:
     host = FakeSupervisor(2)
     host.running()
     host.start_reload()
@@ -316,7 +318,7 @@ def test_a_slot_that_leaves_during_its_reload_does_not_hold_the_reload_up() -> N
     assert not host.planner.reload.waiting
 
 
-def test_stopping_drains_everybody_and_starts_nobody() -> None:
+def test_stopping_drains_every_worker_and_starts_none() -> None:
     host = FakeSupervisor()
     first, second = host.running()
     host.planner.stop(host.now, at_once=False)
@@ -328,7 +330,7 @@ def test_stopping_drains_everybody_and_starts_nobody() -> None:
     assert host.planner.stopped()
 
 
-def test_a_second_stop_hurries_everybody_once() -> None:
+def test_a_second_stop_signals_every_worker_once() -> None:
     host = FakeSupervisor()
     first, second = host.running()
     host.planner.stop(host.now, at_once=False)
@@ -367,15 +369,15 @@ def test_a_fork_that_fails_ends_a_reload_or_waits_like_a_crash() -> None:
     assert host.planner.slots[0].backoff.until > host.now
 
 
-def test_a_stranger_is_nobody() -> None:
+def test_a_process_that_is_not_a_worker_is_ignored() -> None:
     host = FakeSupervisor()
     host.running()
     assert host.end(1) is None
     assert host.planner.ready(1, host.now) is None
 
 
-class AnyHistory(RuleBasedStateMachine):
-    """Whatever happens in whatever order, the roster rests, and what it wants makes sense."""
+class AnySequence(RuleBasedStateMachine):
+    """After any sequence of events the planner settles, and its records are consistent."""
 
     @initialize(workers=strategies.integers(1, 4))
     def begin(self, workers: int) -> None:
@@ -399,7 +401,7 @@ class AnyHistory(RuleBasedStateMachine):
             self.host.exit(pid)
 
     @rule(data=strategies.data())
-    def one_is_told_to_leave(self, data: strategies.DataObject) -> None:
+    def one_leaves(self, data: strategies.DataObject) -> None:
         pid = self._some(data, WorkerState.READY)
         if pid is not None:
             self.host.planner.leaving(pid, 5.0, self.host.now)
@@ -457,7 +459,7 @@ class AnyHistory(RuleBasedStateMachine):
         if planner.state is HostState.RUNNING and not any(
             planner.in_slot(slot, *WorkerState) for slot in planner.slots
         ):
-            assert next_at is not None, "nobody serves and nothing is going to happen"
+            assert next_at is not None, "no worker serves and no deadline is set"
 
     def teardown(self) -> None:
         if not hasattr(self, "host"):
@@ -475,7 +477,7 @@ class AnyHistory(RuleBasedStateMachine):
             if planner.scaled():
                 break
         else:
-            raise AssertionError("the roster did not come to what was wanted")
+            raise AssertionError("the planner did not reach its target")
         planner.stop(self.host.now, at_once=False)
         self.host.settle()
         for pid in list(planner.workers):
@@ -483,8 +485,8 @@ class AnyHistory(RuleBasedStateMachine):
         assert planner.stopped()
 
 
-TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnySequence = AnySequence.TestCase
+TestAnySequence.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.parametrize("target", [1, 4])

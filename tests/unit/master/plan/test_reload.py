@@ -83,7 +83,7 @@ def test_a_slot_that_is_not_wanted_any_more_is_skipped_before_and_during_its_rep
     assert reload.replaced == 0
 
 
-def test_a_failed_canary_ends_the_reload_for_all_who_requested_it() -> None:
+def test_a_failed_canary_fails_every_request_of_the_reload() -> None:
     first, second = FakeWatcher(), FakeWatcher()
     reload = running(first, second)
     reload.choose([0, 1])
@@ -111,7 +111,7 @@ def test_requests_during_a_reload_wait_for_one_more_that_serves_them_all() -> No
     assert first.reported == [ERROR]
 
 
-def test_a_reload_that_is_abandoned_fails_for_those_who_wait_too() -> None:
+def test_an_abandoned_reload_fails_the_waiting_requests_too() -> None:
     first, second = FakeWatcher(), FakeWatcher()
     reload = running(first)
     reload.request(second)
