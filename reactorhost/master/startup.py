@@ -171,7 +171,7 @@ class _Startup:
                 listeners.close()
                 if not self.rundir.leftover_workers() or time.monotonic() > give_up_at:
                     raise
-                # No event tells when such a worker ends: it is not a child of this process.
+                # Poll: such a worker is not a child of this process, so its end causes no event here.
                 time.sleep(_LEFTOVER_POLL_SECONDS)
             else:
                 return

@@ -21,7 +21,7 @@ _RETIRE_RETRY_SECONDS = 1.0
 
 
 class Supervisor:
-    """Makes the host what the planner wants; `account` is the user that workers become."""
+    """Carries out the planner's actions; `account` is the user that workers change to."""
 
     def __init__(self, context: MasterContext, account: tuple[int, int, str] | None) -> None:
         self._account = account

@@ -109,7 +109,7 @@ class Requests:
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         if fresh.workers != self.settings.workers:
             self._planner.scale(fresh.workers)
-        # What a process keeps for its whole life is kept in the settings too, so that the status tells what is true.
+        # What a process keeps for its whole life is kept in the settings too, so that the status document is right.
         kept = {name: getattr(self.settings, name) for name in _FIXED_SETTINGS}
         waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
         if waiting:

@@ -82,7 +82,7 @@ def udp_socket(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.
         # No SO_REUSEADDR: if both sides set it, UDP lets another program take over the port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAM_BUFFER_BYTES)
-        # A reply must come from the address that the client sent to, which on a wildcard only the datagram tells.
+        # A reply must come from the address that the client sent to, which on a wildcard only the datagram contains.
         if sockaddr[0] == "0.0.0.0":
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         elif sockaddr[0] == "::":

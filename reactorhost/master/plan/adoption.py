@@ -96,6 +96,6 @@ class Adoption:
     def _may_be_held(self, slot: Slot) -> bool:
         """Say whether any process but the adopter may have copies of a slot's listeners."""
         # A worker that boots inherited copies of every slot's listeners and may not have closed them yet; one that was
-        # told to leave while it booted is STOPPING.
+        # ordered to leave while it booted is STOPPING.
         booting = (WorkerState.STARTING, WorkerState.STOPPING)
         return any(worker.state in booting for worker in self.workers.values()) or not slot.holders <= {slot.adopter}

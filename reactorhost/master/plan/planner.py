@@ -7,8 +7,8 @@ reports, requests and timers arrive does not matter beyond the records that they
 
 Records. A `WorkerRecord` is a process: STARTING (forked), READY (it reported so), DRAINING or STOPPING (it was ordered
 to leave, or leaves by itself), STUCK (its loop stands still). A `Slot` is a place for one (states in slot.py). A slot
-is READY exactly while one of its workers is: `_enter` and `exited` are the only places where a worker stops being
-READY, and both update the slot.
+is READY exactly while one of its workers is: worker_table.py is the only place where a worker's state changes, and it
+updates the slot.
 
 The order inside `decide`:
 1. Slots: create or take back those below `target`, send away those above it. First, because all that follows is about
@@ -41,18 +41,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from reactorhost.errors import ReactorhostError, UsageError
-from reactorhost.master.plan.actions import Abort, Action, Close, Drain, Kill, LeaveNow, Open, Spawn, Steer
+from reactorhost.master.plan.actions import Action, Close, Open, Spawn, Steer
 from reactorhost.master.plan.adoption import Adoption
 from reactorhost.master.plan.recycle import Recycling
 from reactorhost.master.plan.reload import Reload
 from reactorhost.master.plan.scale import Scaling
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_record import Exit, ExitKind, WorkerRecord, WorkerState, in_slot
+from reactorhost.master.plan.worker_record import Exit, ExitKind, WorkerRecord, WorkerState
+from reactorhost.master.plan.worker_table import KILL_AFTER_SECONDS, WorkerTable
 
 _STEADY_SECONDS = 30.0
-_ABORT_SECONDS = 2.0
-_KILL_AFTER_SECONDS = 3.0
 _MOST_DRAINING_IN_A_SLOT = 4
 
 
@@ -87,20 +86,19 @@ class Planner:
     recycling: Recycling = field(default_factory=Recycling)
     scaling: Scaling = field(default_factory=Scaling)
     adoption: Adoption = field(init=False)
+    _table: WorkerTable = field(init=False)
     _stop_at: float | None = None
     _hurry: bool = False
 
     def __post_init__(self) -> None:
         self.adoption = Adoption(self.slots, self.workers)
+        self._table = WorkerTable(self.workers, self.slots)
 
     # Events.
 
     def forked(self, pid: int, slot: int, generation: int, page: int, now: float) -> None:
         """Record that a worker was forked for a slot."""
-        self.slots[slot].holders.add(pid)
-        self.workers[pid] = WorkerRecord(
-            pid, slot, generation, page, now, WorkerState.STARTING, now, now + self.boot_timeout
-        )
+        self._table.add(pid, slot, generation, page, now, self.boot_timeout)
 
     def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
         """Record that the fork for a slot failed, which counts like a crash; returns whether that ended a reload."""
@@ -121,8 +119,7 @@ class Planner:
         if worker is None or worker.state is not WorkerState.STARTING or worker.aborted:
             return None
         old_pids = [each.pid for each in self.in_slot(worker.slot, WorkerState.READY)]
-        worker.state, worker.since, worker.deadline = WorkerState.READY, now, None
-        self.slots[worker.slot].apply(SlotEvent.READY)
+        self._table.become_ready(worker, now)
         self.generation = max(self.generation, worker.generation)
         if self.state is HostState.STARTING:
             self.state = HostState.RUNNING
@@ -135,33 +132,28 @@ class Planner:
         """Record that a worker leaves without an order of the master; its slot is filled at once."""
         worker = self.workers.get(pid)
         if worker is not None and worker.state is WorkerState.READY:
-            self._drain(worker, WorkerState.DRAINING, seconds, now)
+            self._table.drain(worker, seconds, now)
 
     def stalled(self, pid: int, seconds: float, now: float) -> None:
         """Record that a worker's loop has not turned for so long; it is ended, and its slot is filled at once."""
         worker = self.workers.get(pid)
         if worker is not None and worker.state in (WorkerState.READY, WorkerState.DRAINING):
-            self._enter(worker, WorkerState.STUCK, now)
-            worker.deadline = now
-            worker.reason = f"its loop did not turn for {seconds:.1f} s (stall_timeout)"
+            self._table.become_stuck(worker, f"its loop did not turn for {seconds:.1f} s (stall_timeout)", now)
 
     def exited(self, pid: int, how: str, error: ReactorhostError, now: float) -> Exit | None:
         """Record the end of a process; returns what it means, or None for a process that is not a worker.
 
         `error` is what operations that needed the worker are failed with, if it did not boot.
         """
-        worker = self.workers.pop(pid, None)
+        worker = self._table.remove(pid)
         if worker is None:
             return None
-        for each in self.slots.values():
-            each.holders.discard(pid)
         self.recycling.worker_ended(pid)
         if worker.state in (WorkerState.DRAINING, WorkerState.STOPPING):
             return Exit(worker, ExitKind.EXPECTED)
         kind = ExitKind.NOT_BOOTED if worker.state is WorkerState.STARTING else ExitKind.CRASHED
         slot = self.slots[worker.slot]
         slot.last_exit = how
-        self._update_slot(worker.slot)
         if self.reload.is_replacement(worker):
             # No back-off: the worker that was to be replaced serves on.
             self.reload.fail(error)
@@ -219,7 +211,7 @@ class Planner:
 
     def in_slot(self, slot: int, *states: WorkerState) -> list[WorkerRecord]:
         """Return the workers of a slot in one of these states, the oldest first."""
-        return in_slot(self.workers, slot, *states)
+        return self._table.in_slot(slot, *states)
 
     def ready_slots(self) -> int:
         """Return how many wanted slots have a ready worker."""
@@ -267,22 +259,7 @@ class Planner:
 
     def expire(self, now: float) -> list[Action]:
         """Return what has to be done about deadlines that passed; only a timer calls this."""
-        actions: list[Action] = []
-        for worker in self.workers.values():
-            if worker.deadline is None or now < worker.deadline:
-                continue
-            if worker.state in (WorkerState.STARTING, WorkerState.STUCK) and not worker.aborted:
-                worker.aborted = True
-                worker.deadline = now + _ABORT_SECONDS
-                worker.reason = worker.reason or f"not ready within {self.boot_timeout:g} s (boot_timeout)"
-                actions.append(Abort(worker.pid, worker.reason))
-            else:
-                worker.deadline = now + _KILL_AFTER_SECONDS
-                late = f"still {worker.state} after its deadline"
-                # The first reason is the cause; it is what a failed start or reload reports.
-                worker.reason = worker.reason or late
-                actions.append(Kill(worker.pid, late))
-        return [*actions, *self.adoption.expire(now)]
+        return [*self._table.expire(now, self.boot_timeout), *self.adoption.expire(now)]
 
     def _fit_slots(self, now: float) -> Iterator[Action]:
         """Open the slots that are missing, take back those that are wanted again, and send away the surplus."""
@@ -312,9 +289,9 @@ class Planner:
         self.recycling.fail(number, ReactorhostError(f"slot {number} is not wanted any more"))
         self.reload.slot_unwanted(number)
         for worker in self.in_slot(number, WorkerState.STARTING):
-            yield self._leave_now(worker, now)
+            yield self._table.leave_now(worker, now)
         for worker in self.in_slot(number, WorkerState.READY):
-            yield self._drain(worker, WorkerState.DRAINING, self.drain_timeout, now)
+            yield self._table.drain(worker, self.drain_timeout, now)
         if not reached:
             del self.slots[number]
             yield Close(number)
@@ -325,7 +302,7 @@ class Planner:
             return
         # A worker that boots there may have read the old code.
         for worker in self.in_slot(number, WorkerState.STARTING):
-            yield self._leave_now(worker, now)
+            yield self._table.leave_now(worker, now)
         self.slots[number].apply(SlotEvent.SPAWN)
         yield Spawn(number, self.reload.generation)
 
@@ -349,43 +326,20 @@ class Planner:
         """Drain all ready workers of a slot but the newest, and the oldest that drain for long sooner."""
         for number in self.slots:
             for worker in self.in_slot(number, WorkerState.READY)[:-1]:
-                yield self._drain(worker, WorkerState.DRAINING, self.drain_timeout, now)
+                yield self._table.drain(worker, self.drain_timeout, now)
             # Frequent reloads with long connections must not pile up processes.
             for worker in self.in_slot(number, WorkerState.DRAINING)[:-_MOST_DRAINING_IN_A_SLOT]:
-                soonest = now + self.stop_timeout + _KILL_AFTER_SECONDS
+                soonest = now + self.stop_timeout + KILL_AFTER_SECONDS
                 if worker.deadline is None or worker.deadline > soonest:
-                    yield self._drain(worker, WorkerState.DRAINING, self.stop_timeout, now)
+                    yield self._table.drain(worker, self.stop_timeout, now)
 
     def _stop_all(self, now: float) -> Iterator[Action]:
         seconds = max(0.0, (self._stop_at or now) - now)
         for worker in self.workers.values():
             if (self._hurry and not worker.hurried) or worker.state is WorkerState.STARTING:
-                yield self._leave_now(worker, now)
+                yield self._table.leave_now(worker, now)
             elif worker.state is not WorkerState.STOPPING:
-                yield self._drain(worker, WorkerState.STOPPING, seconds, now, final=True)
-
-    def _leave_now(self, worker: WorkerRecord, now: float) -> LeaveNow:
-        self._enter(worker, WorkerState.STOPPING, now)
-        worker.hurried, worker.deadline = True, now + _ABORT_SECONDS
-        return LeaveNow(worker.pid)
-
-    def _drain(
-        self, worker: WorkerRecord, state: WorkerState, seconds: float, now: float, *, final: bool = False
-    ) -> Drain:
-        if worker.state is not state:
-            self._enter(worker, state, now)
-        worker.deadline = now + seconds + _KILL_AFTER_SECONDS
-        return Drain(worker.pid, seconds, final)
-
-    def _enter(self, worker: WorkerRecord, state: WorkerState, now: float) -> None:
-        worker.state, worker.since = state, now
-        self._update_slot(worker.slot)
-
-    def _update_slot(self, number: int) -> None:
-        """Change a slot's state when it has lost its last ready worker."""
-        slot = self.slots.get(number)
-        if slot is not None and slot.state is SlotState.READY and not self.in_slot(number, WorkerState.READY):
-            slot.apply(SlotEvent.LOST)
+                yield self._table.drain(worker, seconds, now, state=WorkerState.STOPPING)
 
     def _wanted(self) -> list[int]:
         return [number for number in range(self.target) if number in self.slots]

@@ -53,7 +53,7 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The end of a worker; `failed_reload`: it was to replace one that goes on serving."""
+    """The end of a worker; `failed_reload`: it was to replace a worker that continues to serve."""
 
     worker: WorkerRecord
     kind: ExitKind

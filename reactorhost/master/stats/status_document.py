@@ -99,10 +99,10 @@ class StatusBuilder:
         return services
 
     def _totals(self) -> Totals:
-        living = [self.pool.counters(pid) for pid in self.pool.pids()]
-        totals = self.monitor.samples.totals(living)
+        live = [self.pool.counters(pid) for pid in self.pool.pids()]
+        totals = self.monitor.samples.totals(live)
         return {
-            "connections": sum(each.connections for each in living),
+            "connections": sum(each.connections for each in live),
             "accepted": totals["accepted"],
             "refused": totals["refused"],
             "messages": totals["messages"],
@@ -129,7 +129,8 @@ class StatusBuilder:
     def _worker(self, worker: WorkerRecord, now: float) -> WorkerStatus:
         counters = self.pool.counters(worker.pid)
         slot = self.planner.slots.get(worker.slot)
-        alive = counters.tick > 0
+        # Before its first turn a worker has stored nothing.
+        stored = counters.tick > 0
         return {
             "slot": worker.slot,
             "pid": worker.pid,
@@ -138,8 +139,8 @@ class StatusBuilder:
             "uptime_seconds": round(now - worker.started_at, 3),
             "state_seconds": round(now - worker.since, 3),
             "deadline_seconds": None if worker.deadline is None else round(max(0.0, worker.deadline - now), 3),
-            "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if alive else None,
-            "lag_max_seconds": round(counters.lag_max_seconds, 6) if alive else None,
+            "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if stored else None,
+            "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
             "cpu_percent": self.monitor.samples.cpu_percent(worker.pid),
             "rss_bytes": procfs.resident_bytes(worker.pid),
             "pss_bytes": self.monitor.memory.read(worker.pid, now),

@@ -190,6 +190,7 @@ def test_a_late_worker_is_sent_abrt_and_then_kill() -> None:
     assert host.expire(0.1) == [Abort(pid, "not ready within 10 s (boot_timeout)")]
     assert host.planner.ready(pid, host.now) is None
     assert host.expire(2.0) == [Kill(pid, "still starting after its deadline")]
+    assert host.planner.workers[pid].reason == "not ready within 10 s (boot_timeout)", "the first reason is the cause"
 
 
 def test_a_worker_that_does_not_drain_in_time_is_killed() -> None:
