@@ -76,37 +76,46 @@ def run_host(
         rundir.clean_up()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class _Startup:
     """What a start needs, once the run directory is locked."""
 
-    settings: Settings
-    account: tuple[int, int, str] | None
-    rundir: RunDirectory
-    registry: ForkRegistry
-    launch: Launch
-    run_worker: RunWorker
-    on_started: Callable[[StatusDocument], None]
+    def __init__(
+        self,
+        settings: Settings,
+        account: tuple[int, int, str] | None,
+        rundir: RunDirectory,
+        registry: ForkRegistry,
+        launch: Launch,
+        run_worker: RunWorker,
+        on_started: Callable[[StatusDocument], None],
+    ) -> None:
+        self._settings = settings
+        self._account = account
+        self._rundir = rundir
+        self._registry = registry
+        self._launch = launch
+        self._run_worker = run_worker
+        self._on_started = on_started
 
     def run(self) -> None:
         log_file = self._open_log()
-        if self.settings.log_file is None:
+        if self._settings.log_file is None:
             # On a terminal the banner comes first. A start that fails prints one sentence and needs no log lines.
             log_file.hold()
         process.raise_descriptor_limit()
         process.name_process("rh-master")
-        settings = self.settings
-        listeners = Listeners(settings.services, settings.backlog, settings.peer_timeout, self.registry)
+        settings = self._settings
+        listeners = Listeners(settings.services, settings.backlog, settings.peer_timeout, self._registry)
         try:
             self._bind(listeners)
             reactor = Reactor()
-            self.registry.add(reactor, reactor.close)
+            self._registry.add(reactor, reactor.close)
             self._supervise(reactor, self._build_context(reactor, listeners), log_file)
         finally:
             listeners.close()
 
     def _build_context(self, reactor: Reactor, listeners: Listeners) -> MasterContext:
-        settings = self.settings
+        settings = self._settings
         log = EventRing(logging.getLogger("reactorhost"))
         planner = Planner(
             settings.workers,
@@ -115,7 +124,7 @@ class _Startup:
             settings.drain_timeout,
             settings.retire_delay,
         )
-        pool = WorkerPool(reactor, self.registry, Scoreboard(_SCOREBOARD_PAGES), self.run_worker)
+        pool = WorkerPool(reactor, self._registry, Scoreboard(_SCOREBOARD_PAGES), self._run_worker)
         monitor = Monitor(reactor, pool)
         status = StatusBuilder(planner, pool, monitor, listeners, log, time.time(), time.monotonic())
         lists = ConnectionLists(reactor, pool)
@@ -123,14 +132,14 @@ class _Startup:
 
     def _supervise(self, reactor: Reactor, context: MasterContext, log_file: AppendHandler) -> None:
         def banner_first(document: StatusDocument) -> None:
-            self.on_started(document)
+            self._on_started(document)
             log_file.let_go()
 
-        supervisor = Supervisor(context, self.account)
-        lifecycle = Lifecycle(context, supervisor, self.rundir, banner_first)
+        supervisor = Supervisor(context, self._account)
+        lifecycle = Lifecycle(context, supervisor, self._rundir, banner_first)
         requests = Requests(context, supervisor, lifecycle, log_file)
-        commands = AdminCommands(requests, lifecycle, self.launch, context.log)
-        control = ControlServer(reactor, self.registry, self.rundir.control_socket, commands.verbs(), context.log)
+        commands = AdminCommands(requests, lifecycle, self._launch, context.log)
+        control = ControlServer(reactor, self._registry, self._rundir.control_socket, commands.verbs(), context.log)
         reactor.watch_signals(commands.signals())
         # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
         for ignored in (signal.SIGUSR2, signal.SIGPIPE):
@@ -147,7 +156,7 @@ class _Startup:
             reactor.close()
 
     def _open_log(self) -> AppendHandler:
-        settings = self.settings
+        settings = self._settings
         try:
             return logs.install(
                 settings.log_file,
@@ -169,7 +178,7 @@ class _Startup:
                 listeners.bind()
             except AddressInUseError:
                 listeners.close()
-                if not self.rundir.leftover_workers() or time.monotonic() > give_up_at:
+                if not self._rundir.leftover_workers() or time.monotonic() > give_up_at:
                     raise
                 # Poll: such a worker is not a child of this process, so its end causes no event here.
                 time.sleep(_LEFTOVER_POLL_SECONDS)

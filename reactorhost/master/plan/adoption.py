@@ -12,7 +12,6 @@ copy makes the kernel count the socket as a member of its group, so a slot does 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reactorhost.master.plan.actions import Adopt, Release, Retire
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
@@ -21,16 +20,16 @@ from reactorhost.master.plan.worker_record import WorkerRecord, WorkerState, nex
 _RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
 class Adoption:
     """The holders of every slot's listeners; the two mappings belong to the planner."""
 
-    slots: dict[int, Slot]
-    workers: dict[int, WorkerRecord]
+    def __init__(self, slots: dict[int, Slot], workers: dict[int, WorkerRecord]) -> None:
+        self._slots = slots
+        self._workers = workers
 
     def decide(self, now: float) -> Iterator[Adopt | Release]:
         """Assign an adopter to every slot that needs one, and release the slots that need none any more."""
-        for slot in self.slots.values():
+        for slot in self._slots.values():
             if not slot.reachable:
                 continue
             adopter = self._adopter(slot)
@@ -44,7 +43,7 @@ class Adoption:
                 yield Release(slot.number, adopter.pid)
                 adopter = None
             elif slot.state is not SlotState.READY and adopter is None:
-                adopter = next_ready(self.workers, slot.number)
+                adopter = next_ready(self._workers, slot.number)
                 if adopter is not None:
                     slot.holders.add(adopter.pid)
                     yield Adopt(slot.number, adopter.pid)
@@ -52,7 +51,7 @@ class Adoption:
 
     def expire(self, now: float) -> Iterator[Retire]:
         """Retire the slots whose time has come."""
-        for slot in self.slots.values():
+        for slot in self._slots.values():
             if slot.retire_at is None or now < slot.retire_at:
                 continue
             if self._may_be_held(slot):
@@ -66,7 +65,7 @@ class Adoption:
 
         The caller closes them now, or calls `retire_later`.
         """
-        slot = self.slots.get(number)
+        slot = self._slots.get(number)
         if slot is None:
             return False
         slot.holders.discard(pid)
@@ -81,16 +80,16 @@ class Adoption:
 
     def retire_later(self, number: int, when: float) -> None:
         """Try again at `when`: the queue is not empty, or clients cannot be steered away."""
-        slot = self.slots[number]
+        slot = self._slots[number]
         slot.apply(SlotEvent.KEEP)
         slot.retire_at = when
 
     def retired(self, number: int) -> None:
         """Remove a slot whose listeners are closed."""
-        self.slots.pop(number, None)
+        self._slots.pop(number, None)
 
     def _adopter(self, slot: Slot) -> WorkerRecord | None:
-        worker = None if slot.adopter is None else self.workers.get(slot.adopter)
+        worker = None if slot.adopter is None else self._workers.get(slot.adopter)
         return worker if worker is not None and worker.state is WorkerState.READY else None
 
     def _may_be_held(self, slot: Slot) -> bool:
@@ -98,4 +97,4 @@ class Adoption:
         # A worker that boots inherited copies of every slot's listeners and may not have closed them yet; one that was
         # ordered to leave while it booted is STOPPING.
         booting = (WorkerState.STARTING, WorkerState.STOPPING)
-        return any(worker.state in booting for worker in self.workers.values()) or not slot.holders <= {slot.adopter}
+        return any(worker.state in booting for worker in self._workers.values()) or not slot.holders <= {slot.adopter}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.watcher import Watcher
@@ -28,7 +27,6 @@ class ReloadState(enum.Enum):
     """A replacement boots in `slot`."""
 
 
-@dataclass(slots=True)
 class Reload:
     """The reload of a host, the same object for one after the other.
 
@@ -41,15 +39,16 @@ class Reload:
         total: slots that are replaced in this reload.
     """
 
-    state: ReloadState = ReloadState.IDLE
-    requested: bool = False
-    generation: int = 0
-    waiting: list[int] = field(default_factory=list)
-    slot: int = -1
-    replaced: int = 0
-    total: int = 0
-    _watchers: list[Watcher] = field(default_factory=list)
-    _queue: list[Watcher] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.state = ReloadState.IDLE
+        self.requested = False
+        self.generation = 0
+        self.waiting: list[int] = []
+        self.slot = -1
+        self.replaced = 0
+        self.total = 0
+        self._watchers: list[Watcher] = []
+        self._queue: list[Watcher] = []
 
     @property
     def running(self) -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.master.plan.watcher import Watcher
 
 
-@dataclass(slots=True)
 class Scaling:
     """The newest request; an earlier one ends when it is superseded. The number itself is the planner's `target`."""
 
-    _watcher: Watcher | None = None
-    _reported: int = -1
+    def __init__(self) -> None:
+        self._watcher: Watcher | None = None
+        self._reported = -1
 
     def request(self, watcher: Watcher) -> None:
         """Report to this client from now on."""

@@ -6,7 +6,6 @@ STARTING -> READY -> DRAINING        READY, DRAINING -> STUCK        any -> STOP
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reactorhost.master.plan.actions import Abort, Drain, Kill, LeaveNow
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
@@ -17,28 +16,28 @@ KILL_AFTER_SECONDS = 3.0
 _ABORT_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerTable:
     """The records by process id; the two mappings belong to the planner."""
 
-    workers: dict[int, WorkerRecord]
-    slots: dict[int, Slot]
+    def __init__(self, workers: dict[int, WorkerRecord], slots: dict[int, Slot]) -> None:
+        self._workers = workers
+        self._slots = slots
 
     def in_slot(self, slot: int, *states: WorkerState) -> list[WorkerRecord]:
         """Return the workers of a slot in one of these states, the oldest first."""
-        return in_slot(self.workers, slot, *states)
+        return in_slot(self._workers, slot, *states)
 
     def add(self, pid: int, slot: int, generation: int, page: int, now: float, boot_timeout: float) -> None:
         """Add a worker that was forked."""
-        self.slots[slot].holders.add(pid)
+        self._slots[slot].holders.add(pid)
         deadline = now + boot_timeout
-        self.workers[pid] = WorkerRecord(pid, slot, generation, page, now, WorkerState.STARTING, now, deadline)
+        self._workers[pid] = WorkerRecord(pid, slot, generation, page, now, WorkerState.STARTING, now, deadline)
 
     def remove(self, pid: int) -> WorkerRecord | None:
         """Remove a worker that ended; returns its record, or None if it is not a worker."""
-        worker = self.workers.pop(pid, None)
+        worker = self._workers.pop(pid, None)
         if worker is not None:
-            for slot in self.slots.values():
+            for slot in self._slots.values():
                 slot.holders.discard(pid)
             self._update_slot(worker.slot)
         return worker
@@ -46,7 +45,7 @@ class WorkerTable:
     def become_ready(self, worker: WorkerRecord, now: float) -> None:
         """Record that a worker reported READY."""
         worker.state, worker.since, worker.deadline = WorkerState.READY, now, None
-        self.slots[worker.slot].apply(SlotEvent.READY)
+        self._slots[worker.slot].apply(SlotEvent.READY)
 
     def become_stuck(self, worker: WorkerRecord, reason: str, now: float) -> None:
         """Record that a worker does not respond; it is ended at the next deadline, which is now."""
@@ -70,7 +69,7 @@ class WorkerTable:
 
     def expire(self, now: float, boot_timeout: float) -> Iterator[Abort | Kill]:
         """End the workers whose deadline passed."""
-        for worker in self.workers.values():
+        for worker in self._workers.values():
             if worker.deadline is None or now < worker.deadline:
                 continue
             if worker.state in (WorkerState.STARTING, WorkerState.STUCK) and not worker.aborted:
@@ -91,6 +90,6 @@ class WorkerTable:
 
     def _update_slot(self, number: int) -> None:
         # A slot that was never reached is removed before its worker ends.
-        slot = self.slots.get(number)
+        slot = self._slots.get(number)
         if slot is not None and slot.state is SlotState.READY and not self.in_slot(number, WorkerState.READY):
             slot.apply(SlotEvent.LOST)
