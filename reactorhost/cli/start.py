@@ -48,10 +48,11 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     """
     from reactorhost.master.checks import check_plugins, check_services
     from reactorhost.master.startup import run_host
+    from reactorhost.worker.boot import run_worker
 
     check_plugins(settings)
     check_services(settings)
-    run_host(settings, _launch(flags, directory, settings), on_started)
+    run_host(settings, _launch(flags, directory, settings), run_worker, on_started)
 
 
 def _fill_standard_descriptors() -> None:

@@ -1,4 +1,4 @@
-"""What is looked at before a host starts, or takes over other settings; nothing here imports a plugin."""
+"""Checks before a host starts or changes its settings; nothing here imports a plugin."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from reactorhost.plugins.compatibility import check_host
 
 
 def check_plugins(settings: Settings) -> None:
-    """Make sure that every plugin named is installed and made for this host, without importing any.
-
-    Workers look again, because a reload may find another version. What reading versions takes is imported here, once,
-    and theirs by the fork.
+    """Check that every configured plugin is installed and supports this version of the host.
 
     Raises:
-        PluginError: one is not.
+        PluginError: one is not, or does not.
     """
+    # Workers check again, because a reload may find another version. That this check imports packaging in the master
+    # saves each worker the import.
     for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
         check_host(discovery.find(named), __version__)
 
 
 def check_framings(settings: Settings) -> None:
-    """Make sure that every framing in the configuration is one.
+    """Check every framing in the configuration.
 
     Raises:
-        ConfigError: some are not.
+        ConfigError: some are invalid.
     """
     problems = Problems()
     for service in settings.services:
@@ -46,17 +45,17 @@ def check_framings(settings: Settings) -> None:
 
 
 def check_certificates(settings: Settings) -> list[str]:
-    """Load every certificate as workers will; returns a sentence for each that expires soon.
+    """Load every certificate as workers do; returns a warning for each one that expires soon.
 
     Raises:
         ConfigError: some cannot be used.
     """
-    told: list[str] = []
+    warnings: list[str] = []
     problems: list[Problem] = []
     for service in settings.services:
         if service.tls is None:
             continue
-        # Here and not above: whoever speaks no TLS does without it.
+        # Late, because a host without TLS does not need the ssl module.
         from reactorhost.tls.context import ServerTls
 
         try:
@@ -67,14 +66,14 @@ def check_certificates(settings: Settings) -> list[str]:
         for certificate in loaded.certificates:
             days = certificate.days_left(time.time())
             if days is not None:
-                told.append(f"the certificate {certificate.path} expires in {days} days")
+                warnings.append(f"the certificate {certificate.path} expires in {days} days")
     if problems:
         raise ConfigError(problems)
-    return told
+    return warnings
 
 
 def check_services(settings: Settings) -> list[str]:
-    """Look at all framings and certificates; returns warnings.
+    """Check all framings and certificates; returns warnings.
 
     Raises:
         ConfigError: some cannot be used.

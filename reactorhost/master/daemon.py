@@ -1,4 +1,4 @@
-"""Leaving the terminal: the starting command waits for READY and returns the true status."""
+"""Start a host as a daemon; the command waits until it is ready, and returns the exit status of its start."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from reactorhost.system.fork import run_and_exit
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """The way back to the command that started a daemon."""
+    """The pipe to the command that started a daemon."""
 
     descriptor: int
 
-    def tell(self, message: dict[str, Any]) -> None:
-        """Send a message; a starter that is gone does not matter."""
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message; a command that has ended is ignored."""
         data = json.dumps(message).encode() + b"\n"
         try:
             while data:
@@ -31,18 +31,18 @@ class Starter:
             return
 
     def close(self) -> None:
-        """Tell that nothing more comes."""
+        """End the messages."""
         os.close(self.descriptor)
 
 
 def start_daemon(run: Callable[[Callable[[StatusDocument], None]], None]) -> StatusDocument:
-    """Run a host as a daemon; returns its status once it is ready.
+    """Run a host as a daemon; returns its status document once it is ready.
 
-    `run` is called in the daemon, with what it is to call once it started.
+    `run` is called in the daemon, with a callback for the moment when the host is ready.
 
     Raises:
-        ReactorhostError: it did not come up, with the status that a foreground start had had.
-        KeyboardInterrupt: the wait was interrupted; the daemon was told to stop.
+        ReactorhostError: it did not start; the error is the one of a start in the foreground.
+        StoppedEarlyError: the wait was interrupted; the daemon was sent TERM.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -56,27 +56,27 @@ def start_daemon(run: Callable[[Callable[[StatusDocument], None]], None]) -> Sta
 
 
 def _fork_again(run: Callable[[Callable[[StatusDocument], None]], None], starter: Starter) -> int:
-    # A session of its own, and not its leader: no terminal can ever become its controlling one.
+    # The second fork: a process that does not lead its session cannot get a controlling terminal any more.
     os.setsid()
     if os.fork() == 0:
-        run_and_exit(lambda: _live(run, starter))
+        run_and_exit(lambda: _run_daemon(run, starter))
     return 0
 
 
-def _live(run: Callable[[Callable[[StatusDocument], None]], None], starter: Starter) -> int:
-    starter.tell({"pid": os.getpid()})
+def _run_daemon(run: Callable[[Callable[[StatusDocument], None]], None], starter: Starter) -> int:
+    starter.send({"pid": os.getpid()})
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
 
     def started(document: StatusDocument) -> None:
-        starter.tell({"started": document})
+        starter.send({"started": document})
         starter.close()
 
     try:
         run(started)
     except ReactorhostError as error:
-        starter.tell({"failed": error.as_fields()})
+        starter.send({"failed": error.as_fields()})
         return error.exit_status
     return 0
 
@@ -99,9 +99,9 @@ def _wait(messages: Any) -> StatusDocument:
         raise StoppedEarlyError("interrupted before the host was ready") from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    raise BootError("the host ended before it was ready", hint="start it without -d to see why")
+    raise BootError("the host ended before it was ready", hint="start it without -d to see the cause")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Take TERM as Ctrl-C: a starter that is told to end must not leave a host behind that nobody waits for."""
+    """Treat TERM as Ctrl-C: the command must not leave a host behind that starts unnoticed."""
     raise KeyboardInterrupt

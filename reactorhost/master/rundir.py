@@ -1,7 +1,8 @@
-"""The run directory of an instance: lock, pid files, control socket; nothing else may touch it while the lock is held.
+"""The run directory of an instance: lock, pid files and control socket.
 
-Alive means that the lock is held. It is a record lock (fcntl, not flock): the kernel itself names the process that
-holds it, so a process id that went to a stranger is never taken for ours, and a forked worker does not inherit it.
+An instance runs exactly while its lock is held. It is a record lock (fcntl, not flock): the kernel reports the process
+that holds it, so a process id that was reused is never mistaken for a master, and a forked worker does not inherit it.
+POSIX drops a record lock when the process closes any descriptor of the file, so the master opens it once only.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ class RunDirectory:
 
     @property
     def control_socket(self) -> Path:
-        """Where the master answers."""
+        """Path of the control socket."""
         return self.path / CONTROL_SOCKET
 
     @property
     def workers_file(self) -> Path:
-        """One line a live worker: slot, pid, generation."""
+        """Path of a file with one line for each live worker: slot, pid, generation."""
         return self.path / "workers.pid"
 
     @property
     def lock_file(self) -> Path:
-        """Held for the master's life."""
+        """Path of the lock file, locked while the master lives."""
         return self.path / "lock"
 
     def prepare(self) -> None:
-        """Make the directory, or check that it is ours and nobody else may write to it.
+        """Create the directory, or check that it belongs to this user and no other user can write to it.
 
         Raises:
-            ReactorhostError: it is somebody else's, open to others, or cannot be made.
+            ReactorhostError: it belongs to another user, others can write to it, or it cannot be created.
         """
         try:
             for missing in reversed([each for each in (self.path, *self.path.parents) if not each.exists()]):
@@ -59,20 +60,20 @@ class RunDirectory:
                 self._made.append(missing)
         except OSError as error:
             raise error_of_system(
-                error, f"cannot make the run directory {self.path}", hint="choose another with --run-dir"
+                error, f"cannot create the run directory {self.path}", hint="choose another with --run-dir"
             ) from None
-        # Who may write to the parent may put another directory in this one's place.
+        # A user who can write to the parent can put another directory in this one's place.
         for path in (self.path.parent, self.path):
             _check_safe(path)
 
     def take_lock(self) -> None:
-        """Become the one host of this directory.
+        """Take the lock of this directory.
 
         Raises:
-            AlreadyRunningError: another process is.
+            AlreadyRunningError: another process has it.
         """
         if self.lock_file.exists() and not self._made:
-            # A host that could not clean up left it all behind, so it falls to us.
+            # A master that was killed left it behind, so this one removes it at the end.
             self._made.append(self.path)
         try:
             self._lock = self._locked()
@@ -80,7 +81,7 @@ class RunDirectory:
             raise error_of_system(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
         self._registry.add(self, self.close_lock)
         if self.pid_file.parent == self.path:
-            # Whose it was is gone, or we had no lock.
+            # It is stale: the process that wrote it had the lock.
             self.pid_file.unlink(missing_ok=True)
 
     def write_pid_file(self) -> None:
@@ -105,19 +106,19 @@ class RunDirectory:
         _replace(self.workers_file, "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in rows))
 
     def leftover_workers(self) -> bool:
-        """Say whether a master that ended without cleaning up left workers that still live."""
+        """Say whether workers of a master that ended without cleaning up still run."""
         try:
             pids = [int(line.split()[1]) for line in self.workers_file.read_text().splitlines()]
         except (OSError, ValueError, IndexError):
             return False
-        return any(_lives(pid) for pid in pids)
+        return any(_runs(pid) for pid in pids)
 
     def clean_up(self) -> None:
-        """Remove everything that is ours; the lock is given up last, and the directories only if they are empty."""
+        """Remove the files of this instance, then the lock, then the directories that it created if they are empty."""
         if self._lock is None:
             return
         with contextlib.suppress(OSError):
-            # Not by its inode: the file system gives a number again at once.
+            # By content, not by inode: inode numbers are reused at once.
             if self.pid_file.is_file() and self.pid_file.read_text() == f"{os.getpid()}\n":
                 self.pid_file.unlink()
         for path in (self.workers_file, self.control_socket, self.lock_file):
@@ -130,7 +131,7 @@ class RunDirectory:
                 path.rmdir()
 
     def close_lock(self) -> None:
-        """Close this process's copy of the lock, in the master its end, in a forked worker nothing but a copy."""
+        """Close the lock file: in the master this ends the lock, in a forked worker it closes a copy without a lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -144,46 +145,44 @@ class RunDirectory:
                 os.close(descriptor)
                 holder = holder_pid(self.path)
                 raise AlreadyRunningError(
-                    f"a host runs already in {self.path}" + (f", pid {holder}" if holder else ""),
-                    hint="stop it with `reactorhost stop`, or start another beside it with --name",
+                    f"a host already runs in {self.path}" + (f", pid {holder}" if holder else ""),
+                    hint="stop it with `reactorhost stop`, or start another one with --name",
                 ) from None
             if _same_file(descriptor, self.lock_file):
                 return descriptor
-            # Its last holder removed the file between our open and our lock.
+            # The last holder removed the file between open and lock: this lock is on a file without a name.
             os.close(descriptor)
 
 
 def _check_safe(path: Path) -> None:
-    """Make sure that nobody but us and root can change what is in a directory.
+    """Check that only this user and root can change the content of a directory.
 
     Raises:
-        NotPermittedError: somebody can.
+        NotPermittedError: others can.
     """
-    facts = path.stat()
-    if not stat.S_ISDIR(facts.st_mode):
+    status = path.stat()
+    if not stat.S_ISDIR(status.st_mode):
         raise NotPermittedError(f"{path} is not a directory", hint="choose another with --run-dir")
-    if facts.st_uid not in (os.geteuid(), 0):
-        raise NotPermittedError(f"{path} belongs to somebody else", hint="choose another with --run-dir")
-    if facts.st_mode & 0o022 and not facts.st_mode & stat.S_ISVTX:
+    if status.st_uid not in (os.geteuid(), 0):
+        raise NotPermittedError(f"{path} belongs to another user", hint="choose another with --run-dir")
+    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
         raise NotPermittedError(
-            f"{path} can be written to by others", hint=f"chmod go-w {path}, or choose another with --run-dir"
+            f"other users can write to {path}", hint=f"chmod go-w {path}, or choose another with --run-dir"
         )
 
 
 def holder_pid(run_dir: Path) -> int | None:
-    """Return the process that holds the lock of a run directory, or None when nobody does.
-
-    It asks without taking the lock, so that looking never makes a start fail.
-    """
+    """Return the process that holds the lock of a run directory, or None."""
+    # F_GETLK does not take the lock, so that a query never makes a start fail.
     try:
         descriptor = os.open(run_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
+        found = fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
     finally:
         os.close(descriptor)
-    kind, _, _, _, pid, _ = _FLOCK.unpack(answer)
+    kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 
@@ -196,8 +195,8 @@ def running_instances(base: Path) -> list[str]:
     return [name for name in names if holder_pid(base / name) is not None]
 
 
-def _lives(pid: int) -> bool:
-    """Tell whether a process runs, and does not only wait to be reaped."""
+def _runs(pid: int) -> bool:
+    """Say whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (OSError, IndexError):
@@ -205,11 +204,11 @@ def _lives(pid: int) -> bool:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Replace a file in one step: readers see the old content or the new one."""
     if path.exists() and not path.is_file():
-        # root could put a file in the place of /dev/null.
-        raise FileExistsError(errno.EEXIST, "it exists and is no file")
-    # Always the same name: what a master left that was killed right here, the next one takes away.
+        # As root, the rename would replace a device such as /dev/null.
+        raise FileExistsError(errno.EEXIST, "it exists and is not a file")
+    # A fixed name: a file that a master left when it was killed here is overwritten by the next one.
     fresh = path.with_name(f".{path.name}.new")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

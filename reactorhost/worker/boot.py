@@ -6,9 +6,8 @@ import logging
 import os
 
 from reactorhost import logs
-from reactorhost.config.settings import Settings
 from reactorhost.ipc.worker_spec import WorkerSpec
-from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.logs import EventLog
 from reactorhost.system import process
 from reactorhost.worker.life import WorkerLife
 
@@ -21,10 +20,3 @@ def run_worker(task: WorkerSpec, stack_descriptor: int) -> int:
     settings = task.settings
     log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=task.slot)
     return WorkerLife(task, EventLog(logging.getLogger("reactorhost")), log_file).run()
-
-
-def open_log(settings: Settings, **context: object) -> AppendHandler:
-    """Send this process's log where the settings say."""
-    return logs.install(
-        settings.log_file, settings.log_format, settings.log_level, capture_output=settings.daemon, **context
-    )

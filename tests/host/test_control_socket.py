@@ -1,4 +1,4 @@
-"""The control socket: whatever is said to it, the host serves on and others are answered."""
+"""The control socket: no input disturbs the host or other clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def speak(host: LiveHost) -> socket.socket:
 
 
 def unanswered(client: socket.socket, data: bytes) -> bool:
-    """Send something, and say whether the connection is ended without an answer."""
+    """Send data; returns whether the host closes the connection without a response."""
     try:
         client.sendall(data)
     except (BrokenPipeError, ConnectionResetError):
@@ -52,7 +52,7 @@ NO_REQUESTS = {
 
 
 @pytest.mark.parametrize("what", NO_REQUESTS)
-def test_what_is_no_request_ends_that_client_only(live_host: Hosts, what: str) -> None:
+def test_invalid_input_disconnects_only_its_client(live_host: Hosts, what: str) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with speak(host) as other, speak(host) as client:
         assert unanswered(client, NO_REQUESTS[what])
@@ -73,7 +73,7 @@ def test_what_is_no_request_ends_that_client_only(live_host: Hosts, what: str) -
         ("{}", "there is no verb 'None'", "verbs: "),
     ],
 )
-def test_a_verb_that_is_wrong_gets_a_question_and_exit_status_2(
+def test_an_unknown_verb_gets_a_suggestion_and_exit_status_2(
     live_host: Hosts, request_text: str, what: str, hint: str
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
@@ -83,12 +83,12 @@ def test_a_verb_that_is_wrong_gets_a_question_and_exit_status_2(
         assert answer["status"] == 2
         assert answer["what"].startswith(what)
         assert hint in answer["hint"]
-        # The conversation goes on.
+        # The connection stays usable.
         client.sendall(b'{"verb": "status"}\n')
         assert json.loads(lines.readline())["status"] == 0
 
 
-def test_requests_may_come_in_pieces_and_several_at_once(live_host: Hosts) -> None:
+def test_requests_arrive_in_pieces_or_several_at_once(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with speak(host) as client, client.makefile("rb") as lines:
         for piece in (b'{"ve', b'rb": "sta', b'tus"}\n{"verb": "launch"}\n{"verb"', b': "status"}\n'):
@@ -99,7 +99,7 @@ def test_requests_may_come_in_pieces_and_several_at_once(live_host: Hosts) -> No
     assert "document" in third
 
 
-def test_a_client_that_never_reads_keeps_nobody_waiting(live_host: Hosts) -> None:
+def test_a_client_that_never_reads_does_not_delay_others(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with speak(host) as silent:
         silent.sendall(b'{"verb": "status"}\n' * 2000)
@@ -107,19 +107,19 @@ def test_a_client_that_never_reads_keeps_nobody_waiting(live_host: Hosts) -> Non
         with host.connect() as served:
             assert answers(served)
         assert host.command("reload").returncode == 0
-        # It may still have all of it.
+        # The client can still read all of it.
         with silent.makefile("rb") as lines:
             assert all(json.loads(lines.readline())["status"] == 0 for _ in range(2000))
 
 
-def test_a_client_that_never_reads_does_not_keep_a_host_from_stopping(live_host: Hosts) -> None:
+def test_a_client_that_never_reads_does_not_delay_a_stop(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with speak(host) as silent:
         silent.sendall(b'{"verb": "status"}\n' * 2000)
         assert host.stop() == 0
 
 
-def test_clients_that_come_and_go_leave_no_descriptor(live_host: Hosts) -> None:
+def test_clients_that_disconnect_leave_no_descriptor(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     host.status()
 
@@ -131,7 +131,7 @@ def test_clients_that_come_and_go_leave_no_descriptor(live_host: Hosts) -> None:
         for _ in range(10):
             with speak(host) as vanishing:
                 vanishing.sendall(b'{"verb": "connections"}\n{"verb": "sta')
-        # Answered in turn, so that the queue never fills up.
+        # One after the other, so that the queue never fills up.
         host.status()
     with ExitStack() as stack:
         clients = [stack.enter_context(speak(host)) for _ in range(20)]
@@ -141,7 +141,7 @@ def test_clients_that_come_and_go_leave_no_descriptor(live_host: Hosts) -> None:
     until(lambda: descriptors() <= before, "the end of every descriptor")
 
 
-def test_a_worker_holds_no_descriptor_of_a_control_client(live_host: Hosts) -> None:
+def test_a_worker_has_no_descriptor_of_a_control_client(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with speak(host) as client:
         client.sendall(b'{"verb": "status"}\n')
@@ -149,7 +149,7 @@ def test_a_worker_holds_no_descriptor_of_a_control_client(live_host: Hosts) -> N
         assert host.command("reload").returncode == 0
         host.until(lambda status: len(status["workers"]) == 1)
         (new,) = host.workers()
-        # Forked while a client was connected: of the master's sockets it has one, the listener.
+        # Forked while a client was connected: the listener is the only socket of the master that it has.
         assert len(sockets_of(new["pid"]) & sockets_of(host.pid)) == 1
 
 

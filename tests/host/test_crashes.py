@@ -1,4 +1,4 @@
-"""Workers die in every way: only what they had accepted is lost, nobody waits long, and the host mends itself."""
+"""Workers that crash: only the connections that they had accepted are lost, and they are replaced."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def worker_start(worker):
             case "die": os.kill(os.getpid(), signal.SIGKILL)
             case "hang": threading.Event().wait()
 """
-"""Fails to boot in a slot as long as there is a file `break-SLOT` beside it, in the way that the file says."""
+"""Runs the code of the file `break-SLOT` beside the plugin when it boots in that slot, if the file exists."""
 
 
 def pid_of(host: LiveHost, slot: int) -> int:
@@ -57,15 +57,15 @@ def clients(address: tuple[str, int], count: int) -> list[socket.socket]:
     return opened
 
 
-class Asking:
-    """Clients that each send a line as soon as they are connected, and wait for it to come back."""
+class EchoClients:
+    """Clients that each send a line once they are connected, and wait for its echo."""
 
     def __init__(self, address: tuple[str, int], count: int) -> None:
         self.waiting = dict.fromkeys(clients(address, count), False)
         self.answered: list[socket.socket] = []
 
     def turn(self, seconds: float) -> None:
-        """Go on with whoever is ready; an error of any of them is raised."""
+        """Continue with the clients that are ready; an error of any of them is raised."""
         unsent = [client for client, sent in self.waiting.items() if not sent]
         readable, writable, _ = select.select(list(self.waiting), unsent, (), seconds)
         for client in writable:
@@ -78,7 +78,7 @@ class Asking:
                 self.answered.append(client)
 
     def finish(self) -> None:
-        """Wait until each has its answer."""
+        """Wait until each has its echo."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while self.waiting:
             assert time.monotonic() < deadline, f"{len(self.waiting)} clients have no answer"
@@ -89,11 +89,11 @@ class Asking:
             client.close()
 
 
-def test_killed_worker_loses_only_what_it_had_accepted(
+def test_a_killed_worker_loses_only_the_connections_that_it_had_accepted(
     live_host: Hosts, expected_errors: list[str], soak: bool, figure: Callable[[str], None]
 ) -> None:
     expected_errors.append("worker_crashed")
-    # The more often a worker of a slot died, the longer its place waits: many kills need many slots.
+    # The back-off of a slot grows with each kill, so many kills need many slots.
     workers, kills = (8, 48) if soak else (2, 6)
     host = live_host("--plugin", "echo", "--workers", str(workers))
     with Load(host.address()) as load:
@@ -129,18 +129,16 @@ def test_all_workers_killed_at_once_are_all_replaced(live_host: Hosts, expected_
         assert load.stop().failed == lost.failed
 
 
-def test_whatever_waits_in_the_queue_of_a_killed_worker_is_answered(
-    live_host: Hosts, expected_errors: list[str]
-) -> None:
+def test_connections_in_the_queue_of_a_killed_worker_are_answered(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
     host = live_host("--plugin", "echo", "--workers", "2")
     address = host.address()
     victim = pid_of(host, 1)
     os.kill(victim, signal.SIGSTOP)
     until(lambda: is_stopped(victim), "the worker's stop")
-    asking = Asking(address, 64)
+    asking = EchoClients(address, 64)
     try:
-        # The other worker has answered its own, and the rest is where the stopped one would find it.
+        # The running worker has answered its clients; the others are in the queue of the stopped one.
         while not (asking.answered and asking.waiting and len(asking.answered) + sum(queues(address[1])) == 64):
             asking.turn(0.02)
         os.kill(victim, signal.SIGKILL)
@@ -149,16 +147,16 @@ def test_whatever_waits_in_the_queue_of_a_killed_worker_is_answered(
         asking.close()
 
 
-def test_full_queue_of_a_killed_worker_is_answered(live_host: Hosts, expected_errors: list[str]) -> None:
+def test_a_full_queue_of_a_killed_worker_is_answered(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
     host = live_host("--plugin", "echo", "--workers", "2", "--backlog", "4")
     address = host.address()
     victim = pid_of(host, 0)
     os.kill(victim, signal.SIGSTOP)
     until(lambda: is_stopped(victim), "the worker's stop")
-    asking = Asking(address, 64)
+    asking = EchoClients(address, 64)
     try:
-        # What does not fit is not refused: those clients try again by themselves.
+        # Connections that do not fit into the queue are not refused: TCP retransmits their SYN.
         while max(queues(address[1])) < 5:
             asking.turn(0.02)
         os.kill(victim, signal.SIGKILL)
@@ -168,7 +166,7 @@ def test_full_queue_of_a_killed_worker_is_answered(live_host: Hosts, expected_er
 
 
 @pytest.mark.parametrize("how", ["exit", "raise", "die", "hang"])
-def test_nobody_waits_while_a_slot_has_no_worker(
+def test_connections_are_answered_while_a_slot_has_no_worker(
     live_host: Hosts,
     tmp_path: Path,
     expected_errors: list[str],
@@ -183,7 +181,7 @@ def test_nobody_waits_while_a_slot_has_no_worker(
     with Load(host.address(), in_flight=8) as load:
         load.more(50)
         cause.write_text(how)
-        # TERM and not KILL, so that not even the connections of that moment may be lost.
+        # TERM and not KILL, so that no connection at all may be lost.
         os.kill(pid_of(host, 1), signal.SIGTERM)
         host.wait_for_log("worker_not_booted", 1 if how == "hang" else 8 if soak else 5)
         load.more(200)
@@ -195,14 +193,14 @@ def test_nobody_waits_while_a_slot_has_no_worker(
         assert document["slots"][1]["adopted_by"] is None
         load.more(200)
         count = load.stop()
-    figure(f"longest wait for an answer while a slot had nobody: {count.slowest_seconds} s ({how})")
+    figure(f"longest wait for an answer while a slot had no worker: {count.slowest_seconds} s ({how})")
     assert count.failures == {}, count
     assert count.slowest_seconds < 5
     fresh = pid_of(host, 1)
     host.until(lambda status: any(w["pid"] == fresh and w["accepted"] > 10 for w in status["workers"]))
 
 
-def test_crash_loop_slows_down_is_told_and_ends_by_itself(
+def test_a_crash_loop_slows_down_is_logged_and_recovers(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_not_booted", "worker_crashed"]
@@ -223,14 +221,14 @@ def test_crash_loop_slows_down_is_told_and_ends_by_itself(
     starts = re.findall(r"^(\S+) info worker_starting .* slot=0 ", log, re.MULTILINE)
     times = [datetime.fromisoformat(moment) for moment in starts[1:]]
     waits = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
-    # At once, then 0.1 s doubling, each spread by a quarter; a busy machine can only make it longer.
+    # At once, then 0.1 s doubling, each spread by a quarter; a busy machine only makes it longer.
     assert all(wait >= 0.075 * 2**number - 0.002 for number, wait in enumerate(waits)), waits
     cause.unlink()
     host.until(lambda status: status["workers_ready"] == 2)
     assert host.process.poll() is None
 
 
-def test_host_whose_every_worker_crashes_answers_who_waited(
+def test_connections_that_wait_while_all_workers_crash_are_answered_later(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_not_booted", "worker_crashed"]
@@ -242,7 +240,7 @@ def test_host_whose_every_worker_crashes_answers_who_waited(
     for worker in host.workers():
         os.kill(worker["pid"], signal.SIGKILL)
     host.wait_for_log("worker_not_booted", 4)
-    asking = Asking(address, 16)
+    asking = EchoClients(address, 16)
     try:
         until(lambda: sum(queues(address[1])) == 16, "a queue of everybody who came")
         assert host.status()["workers_ready"] == 0
@@ -253,10 +251,10 @@ def test_host_whose_every_worker_crashes_answers_who_waited(
         asking.close()
 
 
-def test_connections_of_other_workers_outlive_a_crash(live_host: Hosts, expected_errors: list[str]) -> None:
+def test_a_crash_keeps_the_connections_of_other_workers(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
     host = live_host("--plugin", "echo", "--workers", "2")
-    asking = Asking(host.address(), 40)
+    asking = EchoClients(host.address(), 40)
     try:
         asking.finish()
         rows = json.loads(host.command("connections", "--json").stdout)["connections"]
@@ -275,7 +273,7 @@ def test_connections_of_other_workers_outlive_a_crash(live_host: Hosts, expected
         asking.close()
 
 
-def test_segmentation_fault_is_logged_with_signal_and_line_of_the_plugin(
+def test_a_segmentation_fault_is_logged_with_the_signal_and_the_line_of_the_plugin(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_crashed")

@@ -1,4 +1,4 @@
-"""`start -d`: the command returns when the workers are ready, with the true exit status."""
+"""`start -d` returns when the workers are ready, with the exit status of the start."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_the_command_returns_when_workers_are_ready_and_shows_the_banner(daemon:
         assert answers(client)
 
 
-def test_a_daemon_is_in_a_session_of_its_own_and_does_not_lead_it(daemon: Daemons) -> None:
+def test_a_daemon_has_its_own_session_and_is_not_its_leader(daemon: Daemons) -> None:
     host = daemon("--plugin", "echo")
     assert os.getsid(host.pid) not in (os.getsid(0), host.pid)
     assert os.readlink(f"/proc/{host.pid}/fd/0") == "/dev/null"
 
 
-def test_what_a_daemon_and_its_plugins_print_goes_to_the_log(daemon: Daemons, write_plugin: Callable[..., str]) -> None:
+def test_output_of_a_daemon_and_its_plugins_goes_to_the_log(daemon: Daemons, write_plugin: Callable[..., str]) -> None:
     prints = (
         "import os, sys\n"
         "@hookimpl\ndef receive(connection, data):\n"
@@ -60,7 +60,7 @@ def test_stop_of_a_daemon_leaves_only_its_log(daemon: Daemons) -> None:
     assert "host_stopped" in host.log()
 
 
-def test_without_a_log_file_a_daemon_logs_into_its_run_directory(tmp_path: Path) -> None:
+def test_without_log_file_a_daemon_logs_to_its_run_directory(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     place = ("--run-dir", str(run_dir))
     assert run("start", "-d", "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", *place).returncode == 0
@@ -69,7 +69,7 @@ def test_without_a_log_file_a_daemon_logs_into_its_run_directory(tmp_path: Path)
     assert "host_stopped" in (run_dir / "reactorhost.log").read_text()
 
 
-# What goes wrong at a start, in the foreground and with -d.
+# Failures of a start, in the foreground and with -d.
 
 RAISES = "@hookimpl\ndef worker_start(worker):\n    raise OSError('no database')\n"
 EXITS = "import os\nos._exit(0)\n"
@@ -110,19 +110,19 @@ SHOWS_CODE = {
 
 @pytest.mark.parametrize("daemon_flag", [("-d",), ()], ids=["daemon", "foreground"])
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_start_with_a_broken_plugin_fails_with_the_true_status_says_why_and_leaves_nothing(
+def test_a_start_with_a_broken_plugin_fails_with_its_status_and_cause_and_leaves_nothing(
     tmp_path: Path, write_plugin: Callable[..., str], kind: str, daemon_flag: tuple[str, ...]
 ) -> None:
-    source, status, told = BROKEN[kind]
+    source, status, expected = BROKEN[kind]
     place = tmp_path / "place"
     place.mkdir()
-    # Short only where nothing else is waited for: a loaded machine needs its time to get as far as the plugin.
-    patience = "1.5" if "not ready within" in told else "30"
+    # Short only where the timeout must pass: a loaded machine needs time to reach the plugin.
+    boot_timeout = "1.5" if "not ready within" in expected else "30"
     flags = (
         "--workers",
         "2",
         "--boot-timeout",
-        patience,
+        boot_timeout,
         "--log-file",
         str(place / "log"),
         "--run-dir",
@@ -131,10 +131,10 @@ def test_a_start_with_a_broken_plugin_fails_with_the_true_status_says_why_and_le
     plugin = write_plugin(source)
     ended = run("start", *daemon_flag, "--plugin", plugin, "--listen", "tcp://127.0.0.1:0", *flags)
     assert ended.returncode == status, ended.stderr
-    assert told in ended.stderr
+    assert expected in ended.stderr
     assert SHOWS_CODE.get(kind, "") in ended.stderr
     assert ended.stdout == ""
-    # The sentence stands below the details.
+    # The sentence follows the details.
     sentence = [line for line in ended.stderr.splitlines() if line.startswith("reactorhost: ")]
     assert len(sentence) == 1
     assert os.listdir(place) == []
@@ -142,7 +142,7 @@ def test_a_start_with_a_broken_plugin_fails_with_the_true_status_says_why_and_le
 
 
 @pytest.mark.parametrize("daemon_flag", [("-d",), ()], ids=["daemon", "foreground"])
-def test_an_unknown_plugin_is_told_with_what_is_installed(tmp_path: Path, daemon_flag: tuple[str, ...]) -> None:
+def test_the_error_for_an_unknown_plugin_lists_the_installed_ones(tmp_path: Path, daemon_flag: tuple[str, ...]) -> None:
     ended = run("start", *daemon_flag, "--plugin", "ecoh", "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 4
     assert "no plugin named 'ecoh' is installed" in ended.stderr
@@ -151,9 +151,7 @@ def test_an_unknown_plugin_is_told_with_what_is_installed(tmp_path: Path, daemon
     assert os.listdir(tmp_path) == []
 
 
-def test_a_log_file_that_was_there_before_outlives_a_failed_start(
-    tmp_path: Path, write_plugin: Callable[..., str]
-) -> None:
+def test_a_failed_start_keeps_a_log_file_that_existed(tmp_path: Path, write_plugin: Callable[..., str]) -> None:
     log = tmp_path / "host.log"
     log.write_text("from before\n")
     place = ("--log-file", str(log), "--run-dir", str(tmp_path / "run"))
@@ -163,7 +161,7 @@ def test_a_log_file_that_was_there_before_outlives_a_failed_start(
     assert "no database" in log.read_text()
 
 
-def test_one_worker_of_several_that_does_not_boot_is_no_failed_start(
+def test_a_start_succeeds_when_one_of_several_workers_does_not_boot(
     daemon: Daemons, write_plugin: Callable[..., str], expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_not_booted")
@@ -175,7 +173,7 @@ def test_one_worker_of_several_that_does_not_boot_is_no_failed_start(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_the_command_while_it_waits_ends_the_daemon_too(
+def test_interrupting_the_command_stops_the_daemon(
     tmp_path: Path, write_plugin: Callable[..., str], number: signal.Signals
 ) -> None:
     note, run_dir = tmp_path / "importing", tmp_path / "run"
@@ -188,15 +186,15 @@ def test_interrupting_the_command_while_it_waits_ends_the_daemon_too(
         daemons = started.of_this_test() - {starter.pid}
         assert daemons
         starter.send_signal(number)
-        _, said = starter.communicate()
+        _, stderr = starter.communicate()
     assert starter.returncode == 130
-    assert said.splitlines()[-1] == "reactorhost: interrupted before the host was ready"
-    assert "Traceback" not in said
+    assert stderr.splitlines()[-1] == "reactorhost: interrupted before the host was ready"
+    assert "Traceback" not in stderr
     assert all_end(daemons)
     assert not run_dir.exists()
 
 
-def test_a_starter_that_is_killed_does_not_disturb_the_daemon(
+def test_killing_the_command_does_not_stop_the_daemon(
     tmp_path: Path, write_plugin: Callable[..., str], daemon: Daemons
 ) -> None:
     gate = tmp_path / "gate"
@@ -207,7 +205,7 @@ def test_a_starter_that_is_killed_does_not_disturb_the_daemon(
     plugins = ("--plugin", write_plugin(waits), "--plugin", "echo")
     places = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(host.run_dir), "--log-file", str(host.log_path))
     command = [*COMMAND, "start", "-d", "--workers", "1", *plugins, *places]
-    # The gate opens when the plugin waits in its hook.
+    # The plugin reached its hook.
     with subprocess.Popen(command) as starter, gate.open("w"):
         starter.kill()
         starter.wait()

@@ -1,4 +1,4 @@
-"""HUP: the configuration is read again; on a terminal that went away the host stops."""
+"""HUP: the host reads its configuration again, or stops if its terminal is gone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ANSWER = "@hookimpl\ndef receive(connection, data):\n    connection.send(b'{}')\
 
 @pytest.fixture
 def configure(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that writes the configuration file, over the one before."""
+    """Return a function that replaces the configuration file."""
 
     def write(
         workers: object = 1, stop_timeout: object = 600, listen: str = "tcp://127.0.0.1:0", plugin: str = "echo"
@@ -56,7 +56,7 @@ def test_a_valid_configuration_is_applied_and_workers_reload(live_host: Hosts, c
         assert host.stop() == 0
 
 
-def test_another_plugin_in_the_configuration_serves_from_then_on(
+def test_a_new_plugin_in_the_configuration_is_used(
     live_host: Hosts, configure: Callable[..., Path], write_plugin: Callable[..., str]
 ) -> None:
     host = live_host("--config", str(configure(plugin=write_plugin(ANSWER.format("old"), "old"))))
@@ -69,7 +69,7 @@ def test_another_plugin_in_the_configuration_serves_from_then_on(
     assert host.status()["services"][0]["plugins"][0]["name"] == "new"
 
 
-def test_fewer_workers_in_the_configuration_send_the_highest_away(
+def test_fewer_workers_in_the_configuration_drain_the_highest_slots(
     live_host: Hosts, configure: Callable[..., Path]
 ) -> None:
     host = live_host("--config", str(configure(workers=3)))
@@ -79,7 +79,7 @@ def test_fewer_workers_in_the_configuration_send_the_highest_away(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"workers": '"many"'}, "host.toml:3"),
         ({"plugin": "ecoh"}, "did you mean 'echo'?"),
@@ -92,7 +92,7 @@ def test_a_configuration_that_is_refused_is_logged_and_changes_nothing(
     configure: Callable[..., Path],
     expected_errors: list[str],
     change: dict[str, str],
-    told: str,
+    expected: str,
 ) -> None:
     expected_errors.append("configuration_refused")
     host = live_host("--config", str(configure()))
@@ -101,7 +101,7 @@ def test_a_configuration_that_is_refused_is_logged_and_changes_nothing(
     host.signal(signal.SIGHUP)
     log = host.wait_for_log("configuration_refused")
     refusal = next(line for line in log.splitlines() if "configuration_refused" in line)
-    assert told in refusal.replace('\\"', '"')
+    assert expected in refusal.replace('\\"', '"')
     assert 'hint="nothing was changed"' in refusal
     after = host.status()
     assert [worker["pid"] for worker in after["workers"]] == [worker["pid"] for worker in before]
@@ -110,7 +110,7 @@ def test_a_configuration_that_is_refused_is_logged_and_changes_nothing(
         assert answers(client)
 
 
-def test_log_files_are_opened_again(live_host: Hosts, tmp_path: Path) -> None:
+def test_log_files_are_reopened(live_host: Hosts, tmp_path: Path) -> None:
     log = tmp_path / "host.log"
     host = live_host("--plugin", "echo", "--log-file", str(log))
     log.rename(tmp_path / "host.log.1")
@@ -119,7 +119,7 @@ def test_log_files_are_opened_again(live_host: Hosts, tmp_path: Path) -> None:
     assert "reload_finished" not in (tmp_path / "host.log.1").read_text()
 
 
-def test_what_a_process_has_for_life_stays_as_it_was(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+def test_settings_of_a_whole_process_life_are_kept(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     service = '[service.echo]\nlisten = "tcp://127.0.0.1:0"\nplugins = "echo"\n'
     config.write_text(f'[host]\nname = "first"\nbacklog = 50\nmax_connections = 10\n{service}')
@@ -137,7 +137,7 @@ def test_what_a_process_has_for_life_stays_as_it_was(daemon: Callable[..., Daemo
     assert host.command("stop").returncode == 0
 
 
-def test_with_its_terminal_still_there_a_hangup_only_reads_again(tmp_path: Path) -> None:
+def test_with_its_terminal_open_the_host_only_reads_again(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "--plugin", "echo") as host:
         os.kill(host.pid, signal.SIGHUP)
         host.wait_for_log("reload_finished")
@@ -145,7 +145,7 @@ def test_with_its_terminal_still_there_a_hangup_only_reads_again(tmp_path: Path)
         assert host.stop() == 0
 
 
-def test_a_terminal_that_went_away_stops_the_host(tmp_path: Path) -> None:
+def test_a_terminal_that_closed_stops_the_host(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "--plugin", "echo", "--workers", "2") as host:
         pids = [worker["pid"] for worker in host.workers()]
         host.hang_up()

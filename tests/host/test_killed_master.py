@@ -1,4 +1,4 @@
-"""kill -9 of the master: workers finish what they have and leave, and the next start comes up at once."""
+"""kill -9 of the master: workers finish their connections and leave, and the next start succeeds at once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from waiting import all_end
 Hosts = Callable[..., LiveHost]
 
 SOON_SECONDS = 10.0
-"""What is promised is 2 s; a loaded machine gets more, and every timeout in these tests is far from both."""
+"""Documented are 2 s; a loaded machine gets more time, and all timeouts in these tests are far longer."""
 
 
 def kill(host: LiveHost) -> list[int]:
-    """Kill the master; return the process ids of its workers."""
+    """Kill the master; returns the process ids of its workers."""
     workers = [worker["pid"] for worker in host.status()["workers"]]
     host.signal(signal.SIGKILL)
     host.process.wait()
@@ -60,7 +60,7 @@ def test_open_connections_are_closed_after_stop_timeout(live_host: Hosts, killed
     assert all_end(workers, SOON_SECONDS)
 
 
-def test_workers_that_drain_after_a_reload_leave_too(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
+def test_workers_that_drain_after_a_reload_leave(live_host: Hosts, killed_masters: list[LiveHost]) -> None:
     host = live_host("--plugin", "echo", "--workers", "1", "--stop-timeout", "600")
     killed_masters.append(host)
     with host.connect() as client:
@@ -80,7 +80,7 @@ STUCK = {
 
 
 @pytest.mark.parametrize("where", STUCK)
-def test_a_worker_that_is_stuck_leaves_too(
+def test_a_stuck_worker_leaves(
     live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost], where: str
 ) -> None:
     stuck = f"@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n    {STUCK[where]}\n"
@@ -88,11 +88,11 @@ def test_a_worker_that_is_stuck_leaves_too(
     killed_masters.append(host)
     with host.connect() as client:
         assert answers(client)
-        assert all_end(kill(host), SOON_SECONDS), "however long it may take to stop"
+        assert all_end(kill(host), SOON_SECONDS), "stop_timeout does not apply to it"
         assert ended(client)
 
 
-def test_a_worker_whose_loop_turns_keeps_its_connections_for_the_whole_stop_timeout(
+def test_a_worker_that_responds_keeps_its_connections_for_the_whole_stop_timeout(
     live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost]
 ) -> None:
     late = "@hookimpl\ndef receive(connection, data):\n    connection.call_later(3, connection.send, data)\n"
@@ -106,7 +106,7 @@ def test_a_worker_whose_loop_turns_keeps_its_connections_for_the_whole_stop_time
     assert all_end(workers, SOON_SECONDS)
 
 
-def test_a_worker_that_boots_leaves_too(
+def test_a_worker_that_boots_leaves(
     live_host: Hosts, write_plugin: Callable[..., str], killed_masters: list[LiveHost]
 ) -> None:
     waits = (
@@ -122,7 +122,7 @@ def test_a_worker_that_boots_leaves_too(
     assert all_end(workers, SOON_SECONDS)
 
 
-def test_a_start_comes_up_at_once_on_the_same_port(live_host: Hosts) -> None:
+def test_the_next_start_binds_the_same_port_at_once(live_host: Hosts) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     host = live_host("--plugin", "echo", "--workers", "4", "--listen", f"tcp://127.0.0.1:{port}")
@@ -133,7 +133,7 @@ def test_a_start_comes_up_at_once_on_the_same_port(live_host: Hosts) -> None:
     assert all_end(workers)
 
 
-def test_a_start_comes_up_beside_workers_that_still_serve_their_connections(live_host: Hosts) -> None:
+def test_the_next_start_succeeds_while_old_workers_serve_their_connections(live_host: Hosts) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     host = live_host(
@@ -150,7 +150,7 @@ def test_a_start_comes_up_beside_workers_that_still_serve_their_connections(live
     assert all_end(workers)
 
 
-def test_a_daemon_comes_up_again_too(daemon: Callable[..., Daemon]) -> None:
+def test_the_next_start_of_a_daemon_succeeds(daemon: Callable[..., Daemon]) -> None:
     host = daemon("--plugin", "echo", "--workers", "2")
     workers = [worker["pid"] for worker in host.workers()]
     host.signal(signal.SIGKILL)

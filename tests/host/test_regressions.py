@@ -176,7 +176,7 @@ def test_two_masters_never_share_a_run_directory(live_host: Hosts) -> None:
         arguments = ("--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(host.run_dir))
         second = run("start", *flag, *arguments)
         assert second.returncode == 6
-        assert second.stderr.startswith(f"reactorhost: a host runs already in {host.run_dir}, pid {host.pid}\n")
+        assert second.stderr.startswith(f"reactorhost: a host already runs in {host.run_dir}, pid {host.pid}\n")
     assert {name: (host.run_dir / name).stat().st_ino for name in os.listdir(host.run_dir)} == files
     with host.connect() as client:
         assert answers(client)

@@ -1,4 +1,4 @@
-"""Reload: new code in every worker, or every old worker serving on and the reason told."""
+"""Reload: every worker gets the new code, or every old worker keeps serving and the cause is reported."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def pids_of(host: LiveHost) -> list[int]:
     return [worker["pid"] for worker in host.workers()]
 
 
-def says(word: str) -> str:
+def replying(word: str) -> str:
     return f"@hookimpl\ndef receive(connection, data):\n    connection.send(b'{word}')\n"
 
 
-def asked(host: LiveHost, count: int = 3) -> bytes:
+def replies(host: LiveHost, count: int = 3) -> bytes:
     with host.connect() as client:
         client.sendall(b"?")
         return read_exactly(client, count)
 
 
-def following(host: LiveHost, command: str = "reload") -> subprocess.Popen[str]:
-    """Start a command, with its output to be read as it comes."""
+def start_command(host: LiveHost, command: str = "reload") -> subprocess.Popen[str]:
+    """Start a command whose output is read while it runs."""
     return subprocess.Popen(
         [*COMMAND, command, "--run-dir", str(host.run_dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -51,7 +51,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 # Reloads that work.
 
 
-def test_each_slot_is_told_as_it_is_replaced(live_host: Hosts) -> None:
+def test_progress_reports_each_slot_that_is_replaced(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "3")
     before = pids_of(host)
     reloaded = host.command("reload")
@@ -66,35 +66,37 @@ def test_each_slot_is_told_as_it_is_replaced(live_host: Hosts) -> None:
 
 
 @pytest.mark.parametrize("cached", [False, True], ids=["without .pyc", "with .pyc"])
-def test_new_code_of_the_plugin_serves_from_then_on(live_host: Hosts, write_plugin: Write, cached: bool) -> None:
+def test_workers_run_the_new_code_of_the_plugin(live_host: Hosts, write_plugin: Write, cached: bool) -> None:
     environment = {"PYTHONDONTWRITEBYTECODE": "" if cached else "1"}
-    plugin = write_plugin(says("old"))
+    plugin = write_plugin(replying("old"))
     written = os.stat(plugin)
     host = live_host("--plugin", plugin, environment=environment)
-    assert asked(host) == b"old"
-    write_plugin(says("new"))
-    # Equally long, and of the same moment: a .pyc of the old one would pass for one of the new.
+    assert replies(host) == b"old"
+    write_plugin(replying("new"))
+    # The same length and time: a .pyc file of the old code would be taken for the new code.
     os.utime(plugin, ns=(written.st_atime_ns, written.st_mtime_ns))
     assert os.stat(plugin).st_size == written.st_size
-    assert asked(host) == b"old"
+    assert replies(host) == b"old"
     assert host.command("reload").returncode == 0
-    assert asked(host) == b"new"
+    assert replies(host) == b"new"
 
 
-def test_a_module_that_the_plugin_imports_is_new_too(live_host: Hosts, tmp_path: Path, write_plugin: Write) -> None:
+def test_workers_run_the_new_code_of_a_module_that_the_plugin_imports(
+    live_host: Hosts, tmp_path: Path, write_plugin: Write
+) -> None:
     (tmp_path / "answers_of_plugin.py").write_text("WORD = b'old'\n")
     source = (
         "import answers_of_plugin\n@hookimpl\ndef receive(connection, data):\n"
         "    connection.send(answers_of_plugin.WORD)\n"
     )
     host = live_host("--plugin", write_plugin(source), environment={"PYTHONPATH": str(tmp_path)})
-    assert asked(host) == b"old"
+    assert replies(host) == b"old"
     (tmp_path / "answers_of_plugin.py").write_text("WORD = b'newer'\n")
     assert host.command("reload").returncode == 0
-    assert asked(host, 5) == b"newer"
+    assert replies(host, 5) == b"newer"
 
 
-def test_ten_reloads_in_a_row_leave_one_worker_a_slot(live_host: Hosts) -> None:
+def test_ten_reloads_in_a_row_leave_one_worker_in_each_slot(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     for generation in range(2, 12):
         assert host.command("reload").stdout.splitlines()[-1] == f"reloaded: 2 workers, generation {generation}"
@@ -102,16 +104,16 @@ def test_ten_reloads_in_a_row_leave_one_worker_a_slot(live_host: Hosts) -> None:
     assert started.of_this_test() == {host.pid, *pids_of(host)}
 
 
-def test_a_reload_that_is_asked_for_while_one_runs_comes_after_it(
+def test_a_reload_that_is_requested_during_another_one_follows_it(
     live_host: Hosts, write_plugin: Write, tmp_path: Path
 ) -> None:
     gate = Gate(tmp_path)
     waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
     host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "2")
     gate.shut()
-    with following(host) as first:
+    with start_command(host) as first:
         host.wait_for_log("reload_started")
-        with following(host) as second, following(host) as third:
+        with start_command(host) as second, start_command(host) as third:
             assert first_line(second) == first_line(third) == "waiting for the reload that is running\n"
             assert host.status()["reloading"] is True
             gate.open()
@@ -123,9 +125,7 @@ def test_a_reload_that_is_asked_for_while_one_runs_comes_after_it(
     assert [each.returncode for each in (first, second, third)] == [0, 0, 0]
 
 
-def test_a_client_that_vanishes_does_not_disturb_its_reload(
-    live_host: Hosts, write_plugin: Write, tmp_path: Path
-) -> None:
+def test_a_reload_continues_when_its_client_disconnects(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
     host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "2")
@@ -134,46 +134,46 @@ def test_a_client_that_vanishes_does_not_disturb_its_reload(
         client.connect(str(host.run_dir / "control.sock"))
         client.sendall(b'{"verb": "reload"}\n')
         host.wait_for_log("reload_started")
-    with following(host) as other:
+    with start_command(host) as other:
         assert first_line(other).startswith("waiting")
         other.kill()
     gate.open()
     host.wait_for_log("reload_finished", 2)
     assert host.status()["generation"] == 3
-    assert asked(host, 1) == b"?"
+    assert replies(host, 1) == b"?"
 
 
-def test_ctrl_c_ends_the_waiting_and_not_the_reload(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_command_but_not_the_reload(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
     host = live_host("--plugin", write_plugin(waits), "--plugin", "echo")
     gate.shut()
-    with following(host) as reload:
+    with start_command(host) as reload:
         host.wait_for_log("reload_started")
         reload.send_signal(signal.SIGINT)
-        _, said = reload.communicate()
-    assert (reload.returncode, said.strip()) == (130, "")
+        _, stderr = reload.communicate()
+    assert (reload.returncode, stderr.strip()) == (130, "")
     gate.open()
     host.wait_for_log("reload_finished")
 
 
-def test_a_reload_that_a_stop_overtakes_fails_and_says_so(
+def test_a_stop_during_a_reload_fails_the_reload_command(
     live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str]
 ) -> None:
-    # The replacement that waits in its hook hears nothing, and is killed in the end.
+    # The replacement blocks in its hook and reads no orders; it is killed at its deadline.
     expected_errors.append("worker_killed")
     gate = Gate(tmp_path)
     waits = f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"
     host = live_host("--plugin", write_plugin(waits), "--plugin", "echo")
     gate.shut()
-    with following(host) as reload:
+    with start_command(host) as reload:
         host.wait_for_log("reload_started")
         assert host.stop() == 0
-        _, said = reload.communicate()
-    assert (reload.returncode, said) == (1, "reactorhost: the host is being stopped\n")
+        _, stderr = reload.communicate()
+    assert (reload.returncode, stderr) == (1, "reactorhost: the host is being stopped\n")
 
 
-def test_a_worker_that_crashed_meanwhile_does_not_keep_a_reload_from_its_end(
+def test_a_reload_finishes_although_a_worker_crashes_during_it(
     live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_crashed")
@@ -182,7 +182,7 @@ def test_a_worker_that_crashed_meanwhile_does_not_keep_a_reload_from_its_end(
     host = live_host("--plugin", write_plugin(waits), "--plugin", "echo", "--workers", "2")
     before = pids_of(host)
     gate.shut()
-    with following(host) as reload:
+    with start_command(host) as reload:
         host.wait_for_log("reload_started")
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -194,7 +194,7 @@ def test_a_worker_that_crashed_meanwhile_does_not_keep_a_reload_from_its_end(
     assert {worker["generation"] for worker in host.workers()} == {2}
 
 
-# Reloads to broken code.
+# Reloads of broken code.
 
 HANGS = "import signal\nwhile True:\n    signal.pause()\n"
 BROKEN = {
@@ -214,14 +214,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_broken_code_leaves_every_old_worker_serving_and_says_why_until_it_is_repaired(
+def test_broken_code_fails_the_reload_with_its_cause_and_keeps_every_old_worker(
     live_host: Hosts, write_plugin: Write, expected_errors: list[str], kind: str
 ) -> None:
     expected_errors += ["worker_not_booted", "reload_failed", "worker_killed"]
-    source, status, told, code = BROKEN[kind]
-    # Short only where it is waited for: a loaded machine needs its time to boot.
-    patience = "3" if "hangs" in kind else "30"
-    host = live_host("--plugin", write_plugin(says("old")), "--workers", "2", "--boot-timeout", patience)
+    source, status, expected, code = BROKEN[kind]
+    # Short only where the timeout must pass: a loaded machine needs time to boot.
+    boot_timeout = "3" if "hangs" in kind else "30"
+    host = live_host("--plugin", write_plugin(replying("old")), "--workers", "2", "--boot-timeout", boot_timeout)
     before = pids_of(host)
     with host.connect() as client:
         client.sendall(b"?")
@@ -229,25 +229,23 @@ def test_broken_code_leaves_every_old_worker_serving_and_says_why_until_it_is_re
         write_plugin(source)
         failed = host.command("reload")
         assert failed.returncode == status, failed.stderr
-        assert told in failed.stderr
+        assert expected in failed.stderr
         assert code in failed.stderr
         assert failed.stderr.splitlines()[-1].startswith(("reactorhost: ", "  where: ", "  hint: "))
         client.sendall(b"?")
         assert read_exactly(client, 3) == b"old"
     assert pids_of(host) == before
     assert (host.status()["generation"], host.status()["reloading"]) == (1, False)
-    assert asked(host) == b"old"
-    write_plugin(says("new"))
+    assert replies(host) == b"old"
+    write_plugin(replying("new"))
     assert host.command("reload").returncode == 0
-    assert asked(host) == b"new"
+    assert replies(host) == b"new"
     assert not set(before) & set(pids_of(host))
 
 
-def test_a_signal_to_reload_to_broken_code_is_told_in_the_log(
-    live_host: Hosts, write_plugin: Write, expected_errors: list[str]
-) -> None:
+def test_a_failed_reload_by_signal_is_logged(live_host: Hosts, write_plugin: Write, expected_errors: list[str]) -> None:
     expected_errors += ["worker_not_booted", "reload_failed"]
-    host = live_host("--plugin", write_plugin(says("old")), "--workers", "2")
+    host = live_host("--plugin", write_plugin(replying("old")), "--workers", "2")
     before = pids_of(host)
     write_plugin("1 / 0\n")
     host.signal(signal.SIGUSR1)
@@ -257,13 +255,13 @@ def test_a_signal_to_reload_to_broken_code_is_told_in_the_log(
     assert pids_of(host) == before
 
 
-def test_code_that_breaks_behind_the_canary_keeps_the_rest_of_the_old_workers(
+def test_a_failure_after_the_canary_keeps_the_remaining_old_workers(
     live_host: Hosts, write_plugin: Write, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_not_booted", "reload_failed"]
-    host = live_host("--plugin", write_plugin(says("old")), "--workers", "3")
+    host = live_host("--plugin", write_plugin(replying("old")), "--workers", "3")
     before = pids_of(host)
-    write_plugin(says("new") + "@hookimpl\ndef worker_start(worker):\n    assert worker.slot == 0\n")
+    write_plugin(replying("new") + "@hookimpl\ndef worker_start(worker):\n    assert worker.slot == 0\n")
     failed = host.command("reload")
     assert failed.returncode == 3
     assert failed.stdout.startswith("slot 0: ")
@@ -271,11 +269,11 @@ def test_code_that_breaks_behind_the_canary_keeps_the_rest_of_the_old_workers(
     assert host.status()["workers_ready"] == 3
 
 
-def test_a_reload_of_a_host_that_does_not_run_is_told(tmp_path: Path) -> None:
+def test_reload_of_a_host_that_does_not_run_has_exit_status_5(tmp_path: Path) -> None:
     assert run("reload", "--run-dir", str(tmp_path / "run")).returncode == 5
 
 
-def test_a_connection_stays_with_the_old_worker_that_drains(live_host: Hosts) -> None:
+def test_an_open_connection_stays_with_the_old_worker_that_drains(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with host.connect() as client:
         assert answers(client)

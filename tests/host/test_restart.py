@@ -1,4 +1,4 @@
-"""`reactorhost restart`: the same settings again, wherever it is called from."""
+"""`reactorhost restart` uses the settings of the first start, from any folder and environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from waiting import all_end
 
 Daemons = Callable[..., Daemon]
 
-SHOUTS = """
+UPPERCASE = """
 from reactorhost import hookimpl
 
 @hookimpl
@@ -32,10 +32,10 @@ plugins = ["./shout.py"]
 """
 
 
-def test_a_daemon_comes_back_with_the_same_settings(daemon: Daemons, tmp_path: Path) -> None:
+def test_a_daemon_restarts_with_the_same_settings(daemon: Daemons, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    (home / "shout.py").write_text(SHOUTS)
+    (home / "shout.py").write_text(UPPERCASE)
     (home / "host.toml").write_text(CONFIG)
     environment = {"REACTORHOST_LOG_LEVEL": "debug", "REACTORHOST_MAX_CONNECTIONS": "77"}
     host = daemon("--config", "host.toml", "--backlog", "123", environment=environment, cwd=home)
@@ -63,7 +63,7 @@ def test_a_daemon_comes_back_with_the_same_settings(daemon: Daemons, tmp_path: P
         assert read_exactly(client, 5) == b"HELLO"
 
 
-def test_open_connections_may_finish_first(daemon: Daemons) -> None:
+def test_restart_waits_for_open_connections(daemon: Daemons) -> None:
     host = daemon("--plugin", "echo", "--stop-timeout", "600")
     command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
     with host.connect() as client:
@@ -78,7 +78,7 @@ def test_open_connections_may_finish_first(daemon: Daemons) -> None:
     host.find()
 
 
-def test_a_host_of_the_foreground_comes_to_the_terminal_of_the_restart(live_host: Callable[..., LiveHost]) -> None:
+def test_a_foreground_host_moves_to_the_terminal_of_the_restart(live_host: Callable[..., LiveHost]) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as restart:
@@ -93,7 +93,7 @@ def test_a_host_of_the_foreground_comes_to_the_terminal_of_the_restart(live_host
     assert restart.returncode == 0
 
 
-def test_its_exit_status_is_that_of_the_start(
+def test_the_exit_status_is_that_of_the_new_start(
     daemon: Daemons, write_plugin: Callable[..., str], expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_not_booted")

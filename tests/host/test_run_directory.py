@@ -1,4 +1,4 @@
-"""The run directory is safe from others, and its lock tells the truth about who runs."""
+"""The run directory is safe from other users, and its lock identifies the process that runs."""
 
 from __future__ import annotations
 
@@ -36,38 +36,38 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.communicate(timeout=30)
 
 
-def test_nobody_holds_a_directory_that_does_not_exist(tmp_path: Path) -> None:
+def test_a_directory_that_does_not_exist_has_no_holder(tmp_path: Path) -> None:
     assert holder_pid(tmp_path / "none") is None
     assert running_instances(tmp_path / "none") == []
 
 
-def test_the_kernel_names_the_holder_until_its_death_however_it_dies(tmp_path: Path) -> None:
+def test_the_lock_has_a_holder_until_that_process_ends_in_any_way(tmp_path: Path) -> None:
     process = locked_elsewhere(tmp_path / "one")
     assert holder_pid(tmp_path / "one") == process.pid
     assert running_instances(tmp_path) == ["one"]
     process.kill()
     end(process)
-    assert (tmp_path / "one" / "lock").exists(), "nobody cleaned up"
+    assert (tmp_path / "one" / "lock").exists(), "a killed process removes nothing"
     assert holder_pid(tmp_path / "one") is None
     ours = directory(tmp_path / "one")
     ours.prepare()
     ours.take_lock()
     ours.clean_up()
-    assert not (tmp_path / "one").exists(), "what the dead one could not remove falls to the next"
+    assert not (tmp_path / "one").exists(), "the next one removes what it left"
 
 
-def test_a_second_host_is_told_who_is_first(tmp_path: Path) -> None:
+def test_the_error_of_a_second_host_names_the_first(tmp_path: Path) -> None:
     process = locked_elsewhere(tmp_path / "one")
     ours = directory(tmp_path / "one")
     ours.prepare()
     with pytest.raises(AlreadyRunningError, match=f"pid {process.pid}"):
         ours.take_lock()
     ours.clean_up()
-    assert holder_pid(tmp_path / "one") == process.pid, "who does not hold the lock removes nothing"
+    assert holder_pid(tmp_path / "one") == process.pid, "only the holder of the lock removes the files"
     end(process)
 
 
-def test_looking_never_takes_the_lock(tmp_path: Path) -> None:
+def test_a_query_never_takes_the_lock(tmp_path: Path) -> None:
     ours = directory(tmp_path / "one")
     ours.prepare()
     (tmp_path / "one" / "lock").touch()
@@ -94,7 +94,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     os.waitpid(child, 0)
 
 
-def test_only_our_own_pid_file_is_removed(tmp_path: Path) -> None:
+def test_a_pid_file_of_another_process_is_not_removed(tmp_path: Path) -> None:
     ours = directory(tmp_path / "one")
     ours.prepare()
     ours.take_lock()
@@ -111,15 +111,15 @@ def test_a_directory_that_others_can_write_to_is_refused(tmp_path: Path, depth: 
     path = tmp_path / "base" / "one"
     path.mkdir(parents=True)
     (path, path.parent)[depth].chmod(0o777)
-    with pytest.raises(NotPermittedError, match="can be written to by others"):
+    with pytest.raises(NotPermittedError, match="other users can write to"):
         directory(path).prepare()
     (path, path.parent)[depth].chmod(0o1777)
     directory(path).prepare()
 
 
-def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("")
     with pytest.raises(NotPermittedError, match="is not a directory"):
         directory(tmp_path / "one").prepare()
-    with pytest.raises(ReactorhostError, match="cannot make the run directory"):
+    with pytest.raises(ReactorhostError, match="cannot create the run directory"):
         directory(tmp_path / "one" / "two").prepare()

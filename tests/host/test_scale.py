@@ -1,4 +1,4 @@
-"""`reactorhost scale N` waits until N workers are ready, and loses nobody."""
+"""`reactorhost scale N` waits until N workers are ready, and loses no connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from waiting import all_end
 Hosts = Callable[..., LiveHost]
 
 
-def test_growing_returns_when_all_are_ready(live_host: Hosts) -> None:
+def test_growing_returns_when_all_workers_are_ready(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     (first,) = host.workers()
     scaled = host.command("scale", "4")
@@ -30,7 +30,7 @@ def test_growing_returns_when_all_are_ready(live_host: Hosts) -> None:
     assert host.status()["workers_wanted"] == 4
 
 
-def test_shrinking_lets_the_highest_leave_and_their_connections_go_on(live_host: Hosts) -> None:
+def test_shrinking_drains_the_highest_slots_and_keeps_their_connections(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "4")
     with ExitStack() as stack:
         clients = [stack.enter_context(host.connect()) for _ in range(32)]
@@ -44,14 +44,14 @@ def test_shrinking_lets_the_highest_leave_and_their_connections_go_on(live_host:
         assert scaled.stdout.splitlines()[-1].startswith("scaled: 1 workers ready, ")
         assert len(host.workers()) == 1
         assert all(answers(client) for client in clients)
-        # New ones are served although most slots have nobody.
+        # New connections are served although most slots have no worker.
         for _ in range(32):
             with host.connect() as client:
                 assert answers(client)
     assert all_end(worker["pid"] for worker in leaving)
 
 
-def test_growing_again_takes_the_slots_back(live_host: Hosts) -> None:
+def test_growing_again_reuses_the_slots_that_leave(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "3")
     for count in ("1", "3", "2", "4"):
         assert host.command("scale", count).returncode == 0
@@ -68,18 +68,18 @@ def test_scaling_to_the_same_number_changes_nothing(live_host: Hosts) -> None:
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "257", "many", "1.5"])
-def test_a_number_that_cannot_be_is_refused(live_host: Hosts, count: str) -> None:
+def test_a_number_out_of_range_is_refused(live_host: Hosts, count: str) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     refused = run("scale", "--run-dir", str(host.run_dir), "--", count)
     assert refused.returncode == 2
     assert "Invalid value for 'WORKERS'" in refused.stderr
-    # Whoever speaks to the control socket without the command is held to the same.
+    # The same limits hold for a client that uses the control socket directly.
     for wrong in (0, 257, "2", True, None, 1.5):
         assert host.ask("scale", workers=wrong)["status"] == 2
     assert host.status()["workers_wanted"] == 1
 
 
-def test_a_slot_that_does_not_get_a_worker_is_told_with_its_traceback(
+def test_a_worker_that_does_not_boot_is_reported_with_its_traceback(
     live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_not_booted")
@@ -99,12 +99,12 @@ def test_a_slot_that_does_not_get_a_worker_is_told_with_its_traceback(
     for _ in range(8):
         with host.connect() as client:
             assert answers(client)
-    # It goes on trying, and succeeds once it can.
+    # The host keeps trying until the plugin boots.
     cause.unlink()
     host.until(lambda status: status["workers_ready"] == 2)
 
 
-def test_a_scaling_that_another_one_replaces_is_told(
+def test_a_request_to_scale_fails_when_a_newer_one_supersedes_it(
     live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path
 ) -> None:
     gate = Gate(tmp_path)
@@ -116,8 +116,8 @@ def test_a_scaling_that_another_one_replaces_is_told(
         assert first.stdout is not None
         assert first.stdout.readline() == "1 of 2 workers ready\n"
         second = subprocess.Popen([*COMMAND, "scale", "3", "--run-dir", str(host.run_dir)], stdout=subprocess.DEVNULL)
-        _, said = first.communicate()
-        assert (first.returncode, said) == (1, "reactorhost: another scaling came in between\n")
+        _, stderr = first.communicate()
+        assert (first.returncode, stderr) == (1, "reactorhost: superseded by another request to scale\n")
         gate.open()
         assert second.wait() == 0
     assert host.status()["workers_ready"] == 3

@@ -263,14 +263,14 @@ def test_a_start_on_a_privileged_port_fails_without_the_privilege(tmp_path: Path
         preexec_fn=without_privileged_ports,
     )
     assert ended.returncode == 7, ended.stderr
-    assert f"reactorhost: may not listen on {address}\n" in ended.stderr
+    assert f"reactorhost: not permitted to listen on {address}\n" in ended.stderr
     assert os.listdir(tmp_path) == []
 
 
 def test_a_start_fails_if_the_run_directory_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     status, message = refused(tmp_path, "--run-dir", str(tmp_path / "file" / "run"))
-    assert (status, message) == (1, f"cannot make the run directory {tmp_path / 'file' / 'run'}: Not a directory")
+    assert (status, message) == (1, f"cannot create the run directory {tmp_path / 'file' / 'run'}: Not a directory")
 
 
 def test_a_start_fails_with_the_run_directory_of_another_user(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_start_fails_with_a_world_writable_run_directory(tmp_path: Path) -> No
     shared.mkdir()
     shared.chmod(0o777)
     status, message = refused(tmp_path, "--run-dir", str(shared))
-    assert (status, message) == (7, f"{shared} can be written to by others")
+    assert (status, message) == (7, f"other users can write to {shared}")
     assert os.listdir(shared) == []
 
 

@@ -1,4 +1,4 @@
-"""A host in the foreground starts, says what it is, obeys signals, and stops."""
+"""A host in the foreground: start, banner, signals, stop."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def pids_of(host: LiveHost) -> list[int]:
     return [host.pid, *(worker["pid"] for worker in host.workers())]
 
 
-# What it says.
+# The banner.
 
 
-def test_the_banner_names_version_pid_address_plugins_workers_and_how_to_stop(live_host: Hosts) -> None:
+def test_the_banner_shows_version_pid_address_plugins_workers_and_how_to_stop(live_host: Hosts) -> None:
     host = live_host("--plugin", "accesslog", "--plugin", "echo", "--workers", "2")
     _, port = host.address()
     chain = " > ".join(f"{name} {metadata.version(f'reactorhost-{name}')}" for name in ("accesslog", "echo"))
@@ -48,13 +48,13 @@ def test_the_command_in_the_banner_stops_the_host(live_host: Hosts) -> None:
     assert host.wait() == 0
 
 
-def test_clients_are_served_from_the_moment_of_the_banner(live_host: Hosts) -> None:
+def test_clients_are_served_once_the_banner_is_printed(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     with host.connect() as client:
         assert answers(client)
 
 
-def test_a_terminal_without_the_letters_of_the_banner_does_not_end_the_host(live_host: Hosts) -> None:
+def test_a_terminal_that_cannot_encode_the_banner_does_not_end_the_host(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", environment={"PYTHONIOENCODING": "iso8859-5"})
     assert host.banner[0] == f"reactorhost {__version__} ? default ? pid {host.pid}"
     with host.connect() as client:
@@ -62,7 +62,7 @@ def test_a_terminal_without_the_letters_of_the_banner_does_not_end_the_host(live
     assert host.stop() == 0
 
 
-def test_a_full_disk_under_the_banner_does_not_end_the_host(tmp_path: Path) -> None:
+def test_a_banner_that_cannot_be_written_does_not_end_the_host(tmp_path: Path) -> None:
     arguments = ["start", "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(tmp_path / "run")]
     with open("/dev/full", "w") as full:
         buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
@@ -75,7 +75,7 @@ def test_a_full_disk_under_the_banner_does_not_end_the_host(tmp_path: Path) -> N
     assert process.returncode == 0
 
 
-# How it stops.
+# Stop.
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -84,13 +84,13 @@ def test_int_and_term_stop_every_process_with_exit_status_0(live_host: Hosts, nu
     pids = pids_of(host)
     host.signal(number)
     assert host.wait() == 0
-    # The master ends last: nothing is waited for here.
+    # The master ends last, so all of it is true at once.
     assert not [pid for pid in pids if started.lives(pid)]
     assert not host.run_dir.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stop_waits_for_open_connections_and_a_second_signal_stops_now(
+def test_stop_waits_for_open_connections_and_a_second_signal_stops_at_once(
     live_host: Hosts, number: signal.Signals
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600")
@@ -105,7 +105,7 @@ def test_stop_waits_for_open_connections_and_a_second_signal_stops_now(
     assert host.wait() == 0
 
 
-def test_quit_stops_now_with_connections_open(live_host: Hosts) -> None:
+def test_quit_stops_at_once_with_connections_open(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600", "--close-timeout", "600")
     clients = [host.connect() for _ in range(8)]
     assert all(answers(client) for client in clients)
@@ -116,7 +116,7 @@ def test_quit_stops_now_with_connections_open(live_host: Hosts) -> None:
         client.close()
 
 
-def test_stop_is_finite_when_a_client_never_leaves(live_host: Hosts) -> None:
+def test_stop_ends_although_a_client_stays_connected(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--stop-timeout", "0.2")
     with host.connect() as client:
         assert answers(client)
@@ -124,7 +124,7 @@ def test_stop_is_finite_when_a_client_never_leaves(live_host: Hosts) -> None:
         assert ended(client)
 
 
-def test_stop_is_finite_when_a_plugin_never_returns(
+def test_stop_ends_although_a_hook_never_returns(
     live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_killed")
@@ -146,17 +146,17 @@ def test_an_interrupt_while_workers_boot_stops_with_130_and_leaves_nothing(
         assert process.stdout is not None
         assert process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
+        _, stderr = process.communicate()
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "reactorhost: stopped before it was ready"
-    assert "Traceback" not in said
+    assert stderr.splitlines()[-1] == "reactorhost: stopped before it was ready"
+    assert "Traceback" not in stderr
     assert not run_dir.exists()
 
 
-# What else signals do.
+# Other signals.
 
 
-def test_ttin_and_ttou_add_and_take_away_a_worker(live_host: Hosts) -> None:
+def test_ttin_adds_and_ttou_removes_a_worker(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     host.signal(signal.SIGTTIN)
     grown = host.until(lambda status: status["workers_ready"] == 2 and status["workers_wanted"] == 2)
@@ -166,10 +166,10 @@ def test_ttin_and_ttou_add_and_take_away_a_worker(live_host: Hosts) -> None:
     assert all_end([leaving])
 
 
-def test_ttou_never_takes_the_last_worker(live_host: Hosts) -> None:
+def test_ttou_keeps_the_last_worker(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     host.signal(signal.SIGTTOU)
-    # The signal's byte was there when the first answer was made, so the second one comes after it was acted on.
+    # The signal arrived before the first response was made, so the second response is made after its effect.
     host.status()
     assert host.status()["workers_wanted"] == 1
     with host.connect() as client:
@@ -188,7 +188,7 @@ def test_usr1_replaces_every_worker(live_host: Hosts) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGPIPE])
-def test_signals_that_mean_nothing_yet_are_survived(live_host: Hosts, number: signal.Signals) -> None:
+def test_signals_without_a_meaning_are_ignored(live_host: Hosts, number: signal.Signals) -> None:
     host = live_host("--plugin", "echo")
     host.signal(number)
     host.status()
@@ -199,7 +199,7 @@ def test_signals_that_mean_nothing_yet_are_survived(live_host: Hosts, number: si
     "number",
     [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE],
 )
-def test_a_worker_leaves_the_masters_signals_to_the_master(live_host: Hosts, number: signal.Signals) -> None:
+def test_a_worker_ignores_the_signals_of_the_master(live_host: Hosts, number: signal.Signals) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with host.connect() as client:
         assert answers(client)

@@ -1,4 +1,4 @@
-"""`reactorhost stop`: waits for the real end, shows what it waits for, and tells the truth in its exit status."""
+"""`reactorhost stop` shows what it waits for, and returns when every process has ended."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from users import NOBODY, run_unprivileged
 Hosts = Callable[..., LiveHost]
 
 
-def following(host: LiveHost, *arguments: str) -> subprocess.Popen[str]:
-    """Start `reactorhost stop`, with its output to be read as it comes."""
+def start_stop(host: LiveHost, *arguments: str) -> subprocess.Popen[str]:
+    """Start `reactorhost stop`; its output is read while it runs."""
     command = [*COMMAND, "stop", *arguments, "--run-dir", str(host.run_dir)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
 
@@ -34,20 +34,20 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def test_it_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host: Hosts) -> None:
+def test_stop_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--stop-timeout", "600")
     pids = [host.pid, *(worker["pid"] for worker in host.workers())]
     with host.connect() as client:
         assert answers(client)
         host.until(lambda status: status["totals"]["connections"] == 1)
-        with following(host) as stop:
-            told = re.fullmatch(
+        with start_stop(host) as stop:
+            shown = re.fullmatch(
                 r"waiting: 1 connections open on (\d) workers, at most (\d+) s left\n", first_line(stop)
             )
-            assert told
-            assert int(told[1]) in (1, 2)
-            assert 550 < int(told[2]) <= 604
-            # It is not told to hurry by anybody who only watches.
+            assert shown
+            assert int(shown[1]) in (1, 2)
+            assert 550 < int(shown[2]) <= 604
+            # A second command only follows the stop and does not speed it up.
             assert answers(client)
             client.close()
             rest, _ = stop.communicate()
@@ -57,11 +57,11 @@ def test_it_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host: 
     assert not host.run_dir.exists()
 
 
-def test_it_shows_how_the_time_runs(live_host: Hosts) -> None:
+def test_stop_shows_the_time_left(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--stop-timeout", "600")
     with host.connect() as client:
         assert answers(client)
-        with following(host) as stop:
+        with start_stop(host) as stop:
             seconds = [int(first_line(stop).split()[-3]) for _ in range(3)]
             assert seconds[0] > seconds[1] > seconds[2]
             client.close()
@@ -77,11 +77,11 @@ def test_now_closes_every_connection_at_once(live_host: Hosts) -> None:
     assert host.wait() == 0
 
 
-def test_now_hurries_a_stop_that_waits(live_host: Hosts) -> None:
+def test_now_ends_a_stop_that_waits(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--stop-timeout", "600")
     with host.connect() as client:
         assert answers(client)
-        with following(host) as first:
+        with start_stop(host) as first:
             assert first_line(first).startswith("waiting:")
             assert host.command("stop", "--now").returncode == 0
             first.communicate()
@@ -89,11 +89,11 @@ def test_now_hurries_a_stop_that_waits(live_host: Hosts) -> None:
         assert ended(client)
 
 
-def test_two_stops_at_once_both_see_the_end(live_host: Hosts) -> None:
+def test_two_stop_commands_both_wait_for_the_end(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--stop-timeout", "600")
     with host.connect() as client:
         assert answers(client)
-        with following(host) as first, following(host) as second:
+        with start_stop(host) as first, start_stop(host) as second:
             assert first_line(first).startswith("waiting:")
             assert first_line(second).startswith("waiting:")
             assert answers(client)
@@ -101,25 +101,25 @@ def test_two_stops_at_once_both_see_the_end(live_host: Hosts) -> None:
             assert (first.wait(), second.wait()) == (0, 0)
 
 
-def test_ctrl_c_ends_the_waiting_and_not_the_stop(live_host: Hosts) -> None:
+def test_ctrl_c_ends_the_command_but_not_the_stop(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--stop-timeout", "600")
     with host.connect() as client:
         assert answers(client)
-        with following(host) as stop:
+        with start_stop(host) as stop:
             assert first_line(stop).startswith("waiting:")
             stop.send_signal(signal.SIGINT)
-            _, said = stop.communicate()
+            _, stderr = stop.communicate()
         assert stop.returncode == 130
-        assert "Traceback" not in said
+        assert "Traceback" not in stderr
         assert host.status()["state"] == "stopping"
         assert answers(client)
     assert host.wait() == 0
 
 
-def test_a_master_that_does_not_answer_is_told_and_stopped_by_a_signal(live_host: Hosts) -> None:
+def test_a_master_that_does_not_respond_is_reported_and_stopped_by_a_signal(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo")
     host.signal(signal.SIGSTOP)
-    with following(host) as stop:
+    with start_stop(host) as stop:
         assert stop.stderr is not None
         assert f"the master (pid {host.pid}) does not answer, sending it a signal" in stop.stderr.readline()
         stop.communicate()
@@ -127,7 +127,7 @@ def test_a_master_that_does_not_answer_is_told_and_stopped_by_a_signal(live_host
     assert host.wait() == 0
 
 
-def test_other_commands_say_that_the_master_does_not_answer(live_host: Hosts) -> None:
+def test_other_commands_report_that_the_master_does_not_respond(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo")
     host.signal(signal.SIGSTOP)
     shown = host.command("status")
@@ -136,10 +136,10 @@ def test_other_commands_say_that_the_master_does_not_answer(live_host: Hosts) ->
     assert f"the master of 'default' (pid {host.pid}) does not answer" in shown.stderr
 
 
-# Nobody to stop.
+# No host to stop.
 
 
-def test_a_host_that_does_not_run_is_told_with_exit_status_5(tmp_path: Path) -> None:
+def test_stop_of_a_host_that_does_not_run_has_exit_status_5(tmp_path: Path) -> None:
     ended = run("stop", "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 5
     assert ended.stderr.startswith("reactorhost: no host named 'default' is running\n")
@@ -148,7 +148,7 @@ def test_a_host_that_does_not_run_is_told_with_exit_status_5(tmp_path: Path) -> 
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Start a host that is found by its name alone; return the name, of no other host, and the environment."""
+    """Start a host with a unique name; yields the name and the environment in which it is found."""
     name = f"t-{uuid.uuid4().hex[:12]}"
     environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
     arguments = ("--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--log-file", str(tmp_path / "log"))
@@ -165,14 +165,14 @@ def test_an_instance_is_found_by_its_name(instance: tuple[str, dict[str, str]]) 
 
 
 @pytest.mark.parametrize("command", [["stop"], ["status"], ["reload"], ["scale", "2"], ["connections"], ["reopen"]])
-def test_a_name_that_is_nearly_right_gets_a_question(instance: tuple[str, dict[str, str]], command: list[str]) -> None:
+def test_a_misspelt_name_gets_a_suggestion(instance: tuple[str, dict[str, str]], command: list[str]) -> None:
     name, environment = instance
     missed = run(*command, "--name", name[:-1], environment=environment)
     assert missed.returncode == 5
     assert missed.stderr == (f"reactorhost: no host named {name[:-1]!r} is running\n  hint: did you mean {name!r}?\n")
 
 
-def test_a_name_that_is_far_off_gets_the_list(instance: tuple[str, dict[str, str]]) -> None:
+def test_an_unknown_name_gets_the_list_of_hosts(instance: tuple[str, dict[str, str]]) -> None:
     name, environment = instance
     missed = run("status", "--name", "QQQ", environment=environment)
     assert missed.returncode == 5
@@ -193,7 +193,7 @@ def test_a_master_that_was_killed_is_not_running_and_nothing_stale_blocks_a_star
     assert host.stop() == 0
 
 
-def test_a_stale_pid_file_never_gets_a_stranger_signalled(live_host: Hosts) -> None:
+def test_a_stale_pid_file_never_gets_another_process_signalled(live_host: Hosts) -> None:
     with subprocess.Popen(["sleep", "600"]) as stranger:
         host = live_host("--plugin", "echo")
         host.signal(signal.SIGKILL)
@@ -209,12 +209,12 @@ def test_a_stale_pid_file_never_gets_a_stranger_signalled(live_host: Hosts) -> N
         stranger.kill()
 
 
-# Somebody else's.
+# A host of another user.
 
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """Return a directory that every user can look into."""
+    """Yield a directory that every user can list."""
     path = Path(tempfile.mkdtemp(prefix="rh-"))
     path.chmod(0o755)
     yield path
@@ -222,10 +222,10 @@ def open_directory() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("command", [["stop"], ["stop", "--now"]])
-def test_a_host_of_somebody_else_is_not_stopped_with_exit_status_7(open_directory: Path, command: list[str]) -> None:
+def test_a_host_of_another_user_is_not_stopped_with_exit_status_7(open_directory: Path, command: list[str]) -> None:
     with LiveHost(open_directory / "host", "--plugin", "echo") as host:
         if os.geteuid() != 0:
-            # Who cannot become another user sees what another one sees: a socket that is not for him.
+            # A test that cannot change its user sees what another user sees: a socket without permission.
             (host.run_dir / "control.sock").chmod(0)
         refused = run_unprivileged(*command, "--run-dir", str(host.run_dir))
         assert refused.returncode == 7
@@ -234,7 +234,7 @@ def test_a_host_of_somebody_else_is_not_stopped_with_exit_status_7(open_director
         assert host.stop() == 0
 
 
-def test_a_socket_that_lost_its_mode_still_checks_who_speaks(open_directory: Path) -> None:
+def test_a_socket_with_a_wrong_mode_still_refuses_other_users(open_directory: Path) -> None:
     with LiveHost(open_directory / "host", "--plugin", "echo") as host:
         (host.run_dir / "control.sock").chmod(0o777)
         answer = run_unprivileged("reload", "--run-dir", str(host.run_dir))

@@ -108,9 +108,9 @@ def test_an_owner_that_nobody_is_is_told_by_check_and_start(tmp_path: Path) -> N
     )
     checked = run("check", "--config", str(config))
     told = (
-        "service 'a': unix_owner is 'root:no-such-group', and there is no group 'no-such-group'",
+        "service 'a': unix_owner is 'root:no-such-group', but there is no group 'no-such-group'",
         f"where: {config}:4",
-        "service 'b': unix_owner is 'no-such-user', and there is no user 'no-such-user'",
+        "service 'b': unix_owner is 'no-such-user', but there is no user 'no-such-user'",
         f"where: {config}:8",
     )
     assert checked.returncode == 1
@@ -126,7 +126,7 @@ def test_who_may_not_give_a_file_away_is_told_and_no_file_is_left() -> None:
         path = Path(folder) / "a.sock"
         status, told = run_as_nobody(lambda: UnixSocketFiles().bind(path, service(unix_owner="root")))
         assert status == 7
-        assert told[0] == f"cannot give unix://{path} to root: Operation not permitted"
+        assert told[0] == f"cannot change the owner of unix://{path} to root: Operation not permitted"
         assert os.listdir(folder) == []
 
 
@@ -138,7 +138,10 @@ def test_a_folder_that_this_user_may_not_write_to_is_told() -> None:
         status, told = run_as_nobody(lambda: UnixSocketFiles().bind(path, service()))
         assert (status, told) == (
             7,
-            [f"may not make unix://{path}: Permission denied", f"  hint: this user cannot write to {folder}"],
+            [
+                f"not permitted to create unix://{path}: Permission denied",
+                f"  hint: this user cannot write to {folder}",
+            ],
         )
 
 

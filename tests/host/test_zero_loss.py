@@ -1,4 +1,4 @@
-"""Whatever an operator does to a host that serves, no connection is lost: not refused, not reset, not left waiting."""
+"""No operation on a running host loses a connection: none is refused, reset or left without an answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Verdict = Callable[[LiveHost, Count], None]
 
 @pytest.fixture
 def nothing_lost(figure: Callable[[str], None]) -> Verdict:
-    """Hold a load to not one failure, and report how much it was."""
+    """Check that a load had no failure, and record its size."""
 
     def hold(host: LiveHost, count: Count) -> None:
         figure(f"{count.answered} connections answered in {count.seconds:.1f} s, failures {count.failures}")
@@ -56,7 +56,7 @@ def terminate(host: LiveHost, slot: int) -> None:
             worker["slot"] == slot and worker["state"] == "ready" and worker["pid"] != pid
             for worker in status["workers"]
         ),
-        "a worker in the place of one that was told to leave",
+        "a worker that replaces one that was terminated",
     )
 
 
@@ -119,7 +119,7 @@ def test_terminating_the_only_worker_loses_no_connection(live_host: Hosts, nothi
         nothing_lost(host, load.stop())
 
 
-def test_everything_at_once_loses_no_connection(live_host: Hosts, soak: bool, nothing_lost: Verdict) -> None:
+def test_all_operations_at_once_lose_no_connection(live_host: Hosts, soak: bool, nothing_lost: Verdict) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--retire-delay", "0.3")
     with Load(host.address()) as load:
         for workers in islice(cycle([3, 1, 4, 2]), 60 if soak else 4):
@@ -156,7 +156,7 @@ def test_several_services_lose_no_connection(live_host: Hosts, tmp_path: Path, n
         nothing_lost(host, load.stop())
 
 
-def test_slot_that_left_is_closed_without_losing_a_connection(
+def test_a_slot_that_left_is_closed_without_losing_a_connection(
     live_host: Hosts, soak: bool, nothing_lost: Verdict
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "1", "--retire-delay", "0.3")
@@ -175,7 +175,7 @@ def test_slot_that_left_is_closed_without_losing_a_connection(
 
 
 @pytest.mark.parametrize("retired", [False, True], ids=["before it is closed", "after it was closed"])
-def test_slot_that_left_can_come_back(live_host: Hosts, retired: bool, nothing_lost: Verdict) -> None:
+def test_a_slot_that_left_can_be_reused(live_host: Hosts, retired: bool, nothing_lost: Verdict) -> None:
     host = live_host("--plugin", "echo", "--workers", "2", "--retire-delay", "0.2" if retired else "60")
     with Load(host.address()) as load:
         scale(host, 1)
@@ -220,7 +220,7 @@ def receive(connection, data):
 
 
 @pytest.mark.parametrize("stuck", ["in its boot", "in a hook"])
-def test_slot_is_not_closed_while_a_stuck_worker_holds_it(
+def test_a_slot_is_not_closed_while_a_stuck_worker_has_its_listeners(
     live_host: Hosts, tmp_path: Path, nothing_lost: Verdict, stuck: str, expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_killed")
@@ -236,7 +236,7 @@ def test_slot_is_not_closed_while_a_stuck_worker_holds_it(
             os.kill(second, signal.SIGTERM)
             host.until(lambda status: any(worker["state"] == "starting" for worker in status["workers"]))
         else:
-            while asked(clients[-1], b"which?") != b"1":
+            while reply_to(clients[-1], b"which?") != b"1":
                 clients.append(host.connect())
             clients[-1].sendall(b"wait")
         with Load(host.address(), in_flight=8) as load:
@@ -253,13 +253,13 @@ def test_slot_is_not_closed_while_a_stuck_worker_holds_it(
             client.close()
 
 
-def asked(client: socket.socket, question: bytes) -> bytes:
+def reply_to(client: socket.socket, question: bytes) -> bytes:
     client.sendall(question)
     return client.recv(100)
 
 
 def unblock(fifo: Path) -> None:
-    """Let whoever waits to open a pipe for reading go on; it may have been killed meanwhile."""
+    """Release a process that blocks in opening a pipe for reading, if it still runs."""
     with contextlib.suppress(OSError):
         os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
 
@@ -276,7 +276,7 @@ def test_new_connections_are_steered_past_a_slot_that_leaves(live_host: Hosts) -
             assert client.recv(1) == b"x"
     document = host.until(lambda status: sum(worker["accepted"] for worker in status["workers"]) == before + 600)
     shares = [worker["accepted"] / 600 for worker in document["workers"]]
-    # A neighbour serves what still comes to the leaving slot: without steering it would have two thirds.
+    # The adopter of the slot that leaves would get two thirds of the connections without steering.
     assert max(shares) < 0.6, shares
 
 

@@ -1,4 +1,4 @@
-"""What operators ask of a running host, by signals and over the control socket."""
+"""The commands of the control socket, and the signals: what each of them requests of the host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.logs import EventLog
 from reactorhost.master.admin.control_server import Session, Verb
-from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.admin.requests import Requests
+from reactorhost.master.lifecycle import Lifecycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,93 +31,95 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class AdminCommands:
-    """The ways in which a master can be asked for something."""
+    """Turns signals and messages of the control socket into requests."""
 
-    master: Supervisor
+    requests: Requests
+    lifecycle: Lifecycle
     launch: Launch
     log: EventLog
 
     def signals(self) -> Mapping[signal.Signals, Callable[[], object]]:
-        """Return what each signal asks for."""
+        """Return the callback of each signal."""
         return {
-            signal.SIGINT: self.master.ask_stop,
-            signal.SIGTERM: self.master.ask_stop,
-            signal.SIGQUIT: lambda: self.master.ask_stop(at_once=True),
-            signal.SIGHUP: self._hung_up,
+            signal.SIGINT: self.requests.stop,
+            signal.SIGTERM: self.requests.stop,
+            signal.SIGQUIT: lambda: self.requests.stop(at_once=True),
+            signal.SIGHUP: self._hangup,
             signal.SIGUSR1: self._reload,
             signal.SIGTTIN: lambda: self._scale_by(1),
             signal.SIGTTOU: lambda: self._scale_by(-1),
-            signal.SIGCHLD: self.master.reap,
+            signal.SIGCHLD: self.lifecycle.reap,
         }
 
     def verbs(self) -> Mapping[str, Verb]:
-        """Return what each verb of the control socket asks for."""
+        """Return the callback of each verb of the control socket."""
         return {
-            "ping": lambda session, request: session.done(),
+            "ping": lambda session, message: session.done(),
             "status": self._status,
             "recycle": self._recycle,
-            "stop": lambda session, request: self.master.ask_stop(session, at_once=bool(request.get("now"))),
-            "reload": lambda session, request: self.master.ask_reload(session),
+            "stop": lambda session, message: self.requests.stop(session, at_once=bool(message.get("now"))),
+            "reload": lambda session, message: self.requests.reload(session),
             "scale": self._scale,
-            "connections": lambda session, request: self.master.ask_connections(session),
+            "connections": lambda session, message: self.requests.connections(session),
             "reopen": self._reopen,
-            "launch": self._tell_launch,
+            "launch": self._launch,
         }
 
     def _reload(self) -> None:
-        # A host that stops has nobody to tell that it will not.
+        # While the host stops the request fails, and a signal has no client to report that to.
         with contextlib.suppress(ReactorhostError):
-            self.master.ask_reload()
+            self.requests.reload()
 
     def _scale_by(self, difference: int) -> None:
-        # Past the limits a signal does nothing.
+        # Beyond the limits a signal has no effect.
         with contextlib.suppress(ReactorhostError):
-            self.master.ask_scale(self.master.workers + difference)
+            self.requests.scale_by(difference)
 
-    def _hung_up(self) -> None:
+    def _hangup(self) -> None:
+        # A terminal that closes sends the same signal as an operator who wants the configuration read again.
         if self.launch.terminal_gone():
             self.log.info("terminal_gone")
-            self.master.ask_stop()
+            self.requests.stop()
             return
         try:
-            self.master.change_settings(self.launch.read_again())
+            self.requests.change_settings(self.launch.read_again())
         except ReactorhostError as error:
-            told = "; ".join(line.strip() for line in error.lines())
-            self.log.error("configuration_refused", error=told, hint="nothing was changed")  # noqa: TRY400  no logger
+            text = "; ".join(line.strip() for line in error.lines())
+            self.log.error("configuration_refused", error=text, hint="nothing was changed")  # noqa: TRY400  no logger
             return
         with contextlib.suppress(ReactorhostError):
-            # The log tells of it, where it still can.
-            self.master.reopen_logs()
+            # `reopen_logs` logs its failure.
+            self.requests.reopen_logs()
         self._reload()
 
-    def _status(self, session: Session, request: Message) -> None:
-        session.done(document=self.master.status(history=bool(request.get("history"))))
+    def _status(self, session: Session, message: Message) -> None:
+        session.done(document=self.requests.status(history=bool(message.get("history"))))
 
-    def _recycle(self, session: Session, request: Message) -> None:
-        pid = request.get("pid")
+    def _recycle(self, session: Session, message: Message) -> None:
+        pid = message.get("pid")
         if not isinstance(pid, int) or isinstance(pid, bool):
             raise UsageError(f"cannot recycle {pid!r}", hint="give the process id of a worker")
-        self.master.ask_recycle(pid, session)
+        self.requests.recycle(pid, session)
 
-    def _scale(self, session: Session, request: Message) -> None:
-        workers = request.get("workers")
+    def _scale(self, session: Session, message: Message) -> None:
+        workers = message.get("workers")
         if not isinstance(workers, int) or isinstance(workers, bool):
             raise UsageError(f"cannot scale to {workers!r} workers", hint="give a whole number")
-        self.master.ask_scale(workers, session)
+        self.requests.scale(workers, session)
 
-    def _reopen(self, session: Session, request: Message) -> None:
-        self.master.reopen_logs()
+    def _reopen(self, session: Session, message: Message) -> None:
+        self.requests.reopen_logs()
         session.done()
 
-    def _tell_launch(self, session: Session, request: Message) -> None:
+    def _launch(self, session: Session, message: Message) -> None:
         session.done(
             arguments=self.launch.arguments,
             directory=self.launch.directory,
-            environment=self.launch.environment | self._secrets(),
-            daemon=self.master.settings.daemon,
+            environment=self.launch.environment | self._plugin_variables(),
+            daemon=self.requests.settings.daemon,
         )
 
-    def _secrets(self) -> dict[str, str]:
-        """Return the variables that plugins take values from: who restarts the host may not have them."""
-        names = plugin_tables.variables(self.master.settings.plugin_tables)
+    def _plugin_variables(self) -> dict[str, str]:
+        """Return the variables that plugin options refer to: the caller of `restart` may not have them set."""
+        names = plugin_tables.variables(self.requests.settings.plugin_tables)
         return {name: os.environ[name] for name in names if name in os.environ}

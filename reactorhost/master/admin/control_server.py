@@ -1,7 +1,7 @@
-"""The control socket: one JSON object asks, lines of progress and one that ends answer.
+"""The server of the control socket: requests and responses are JSON objects, one a line.
 
-A request is `{"verb": NAME, ...}`. An answer is any number of `{"progress": TEXT}` and `{"rows": [...]}`, then
-`{"status": EXIT_STATUS, ...}`: 0 with the verb's result, or another with `what`, `where`, `hint` and `details`.
+A request is `{"verb": NAME, ...}`. A response is any number of `{"progress": TEXT}` and `{"rows": [...]}`, then
+`{"status": EXIT_STATUS, ...}`: 0 with the verb's result, or another number with `what`, `where`, `hint`, `details`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ Verb = Callable[["Session", Message], None]
 
 
 class Session:
-    """One client of the control socket, and the answer to what it asked."""
+    """One client of the control socket, and the response to its request."""
 
     def __init__(self, line: JsonLine) -> None:
         self._line = line
 
     def progress(self, text: str, **fields: object) -> None:
-        """Say how far it is."""
+        """Report how far the request is."""
         self._line.send({"progress": text, **fields})
 
     def rows(self, rows: list[Message]) -> None:
@@ -48,7 +48,7 @@ class Session:
 
 
 class ControlServer:
-    """Accepts the clients of the control socket and calls the verbs they ask for."""
+    """Accepts the clients of the control socket and calls the verbs that they request."""
 
     def __init__(
         self, reactor: Reactor, registry: ForkRegistry, path: Path, verbs: Mapping[str, Verb], log: EventLog
@@ -67,15 +67,15 @@ class ControlServer:
         """Listen, for this user and root only.
 
         Raises:
-            NotPermittedError: the socket cannot be made.
+            NotPermittedError: the socket cannot be created.
         """
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
             self._listener.bind(str(self._path))
         except OSError as error:
-            # Python itself refuses a path that is too long, with words and without a number.
-            raise error_of_system(error, f"cannot make {self._path}", hint="use another, shorter --run-dir") from None
+            # A path that is too long is refused by Python itself, without an errno.
+            raise error_of_system(error, f"cannot create {self._path}", hint="use another, shorter --run-dir") from None
         finally:
             os.umask(before)
         self._listener.listen(64)
@@ -92,7 +92,7 @@ class ControlServer:
             line.close()
 
     def message_received(self, line: JsonLine, message: Message) -> None:
-        """Call the verb that a client asks for."""
+        """Call the verb that a client requests."""
         session = self._sessions[line]
         name = str(message.get("verb"))
         verb = self._verbs.get(name)
@@ -106,14 +106,14 @@ class ControlServer:
             session.failed(error)
 
     def line_closed(self, line: JsonLine) -> None:
-        """Forget a client that is gone; what it started goes on."""
+        """Forget a client that disconnected; what it requested continues."""
         self._sessions.pop(line, None)
 
     def _accept(self, events: int) -> None:
         try:
             client, _ = self._listener.accept()
         except OSError:
-            # Gone again, or no descriptor free: it waits in the queue.
+            # The client disconnected, or no descriptor is free and it stays in the queue.
             return
         pid, uid, _ = _PEER_CREDENTIALS.unpack(
             client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)

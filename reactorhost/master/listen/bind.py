@@ -1,4 +1,4 @@
-"""Binding: sockets made with the options that they keep, and what is said when an address cannot be had."""
+"""Sockets with all options that they keep, bound to an address, and the error when that fails."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.system.socket_options import set_stream_options
 
 SocketAddress = tuple[Any, ...]
-"""Host and port as the socket module has them, for IPv6 with flow and scope."""
+"""Host and port as in the socket module, for IPv6 with flow and scope."""
 
-# The kernel doubles it, and gives at most net.core.rmem_max.
+# The kernel doubles the value and caps it at net.core.rmem_max.
 _DATAGRAM_BUFFER_BYTES = 4 << 20
 # Not in the socket module before Python 3.14.
 _IP_PKTINFO = 8
 
 
 class AddressInUseError(ReactorhostError):
-    """Somebody listens there."""
+    """Another process listens on the address."""
 
 
-def resolved(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAddress]]:
-    """Yield every family and socket address that an address stands for, IPv4 first.
+def resolve(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAddress]]:
+    """Yield every family and socket address of an address, IPv4 first.
 
     Raises:
-        ReactorhostError: nobody knows the host.
+        ReactorhostError: the host cannot be resolved.
     """
     if not address.host:
+        # Two sockets, the second with IPV6_V6ONLY. A dual-stack [::] would lose all of its IPv4 clients to any other
+        # socket on 0.0.0.0.
         yield socket.AF_INET, ("0.0.0.0", address.port)
         if _has_ipv6():
             yield socket.AF_INET6, ("::", address.port, 0, 0)
@@ -38,8 +40,8 @@ def resolved(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAdd
     try:
         found = socket.getaddrinfo(address.host, address.port, type=_kind(address), flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        # UnicodeError: a label that is empty or too long never gets as far as the resolver.
-        reason = error.strerror if isinstance(error, OSError) else "no host can have that name"
+        # UnicodeError: Python refuses to encode a label that is empty or too long.
+        reason = error.strerror if isinstance(error, OSError) else "not a valid host name"
         raise ReactorhostError(
             f"{address} cannot be resolved: {reason}", hint="give an address of this machine"
         ) from None
@@ -49,16 +51,15 @@ def resolved(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAdd
             yield family, families[family]
 
 
-def stream(family: socket.AddressFamily, sockaddr: SocketAddress, peer_timeout: float | None) -> socket.socket:
-    """Return a TCP socket that is bound, with every option that accepted sockets inherit.
+def tcp_socket(family: socket.AddressFamily, sockaddr: SocketAddress, peer_timeout: float | None) -> socket.socket:
+    """Return a bound TCP socket with every option that accepted sockets inherit.
 
-    `peer_timeout` is how long a client's machine may give no sign of life, in seconds; None: as long as the kernel
-    has patience.
+    `peer_timeout` is how long a client's machine may stay silent, in seconds; None leaves it to the kernel.
 
     Raises:
         OSError: it cannot be bound.
     """
-    sock = _opened(family, socket.SOCK_STREAM)
+    sock = _create(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -70,18 +71,18 @@ def stream(family: socket.AddressFamily, sockaddr: SocketAddress, peer_timeout: 
     return sock
 
 
-def datagrams(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
-    """Return a UDP socket for an address, not bound yet: it would receive from that moment on.
+def udp_socket(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
+    """Return a UDP socket for an address, not bound yet: from bind() on it would receive.
 
     Raises:
         OSError: the system has no room for it.
     """
-    sock = _opened(family, socket.SOCK_DGRAM)
+    sock = _create(family, socket.SOCK_DGRAM)
     try:
-        # No SO_REUSEADDR: with it on both sides, UDP lets another program take the port away.
+        # No SO_REUSEADDR: if both sides set it, UDP lets another program take over the port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAM_BUFFER_BYTES)
-        # An answer has to come from the address that was asked, which only each datagram tells.
+        # A reply must come from the address that the client sent to, which on a wildcard only the datagram contains.
         if sockaddr[0] == "0.0.0.0":
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         elif sockaddr[0] == "::":
@@ -93,29 +94,29 @@ def datagrams(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.s
 
 
 def probe(family: socket.AddressFamily, sockaddr: SocketAddress, address: Address) -> None:
-    """Make sure that nobody has it: with SO_REUSEPORT a second host would bind without an error.
+    """Check that the address is free: with SO_REUSEPORT a second host would bind it without an error.
 
     Raises:
-        ReactorhostError: somebody has, or nobody can.
+        ReactorhostError: it is in use, or cannot be bound.
     """
-    with _opened(family, _kind(address)) as sock:
+    with _create(family, _kind(address)) as sock:
         if address.scheme != "udp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(sockaddr)
         except OSError as error:
-            raise refusal(address, error) from None
+            raise bind_error(address, error) from None
 
 
-def refusal(address: Address, error: OSError) -> ReactorhostError:
-    """Return what to tell the operator of an address that cannot be bound."""
+def bind_error(address: Address, error: OSError) -> ReactorhostError:
+    """Return the error for an address that cannot be bound."""
     if error.errno == errno.EADDRINUSE:
         see = "ss -lunp" if address.scheme == "udp" else "ss -ltnp"
         return AddressInUseError(f"{address} is in use by another process", hint=f"see which with: {see}")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return NotPermittedError(f"may not listen on {address}", hint="ports below 1024 need root")
+        return NotPermittedError(f"not permitted to listen on {address}", hint="ports below 1024 need root")
     if error.errno == errno.EADDRNOTAVAIL:
-        return ReactorhostError(f"{address} is not an address of this machine", hint="see yours with: ip address")
+        return ReactorhostError(f"{address} is not an address of this machine", hint="list them with: ip address")
     return ReactorhostError(f"cannot listen on {address}: {error.strerror}")
 
 
@@ -123,9 +124,9 @@ def _kind(address: Address) -> socket.SocketKind:
     return socket.SOCK_DGRAM if address.scheme == "udp" else socket.SOCK_STREAM
 
 
-def _opened(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+def _create(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
     sock = socket.socket(family, kind)
-    # Once, here: the flag belongs to the description that all workers share.
+    # Here and not in workers: O_NONBLOCK belongs to the description that all of them share.
     sock.setblocking(False)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

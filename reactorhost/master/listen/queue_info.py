@@ -1,4 +1,4 @@
-"""What waits at a socket until a worker takes it, and what the kernel threw away, as the kernel tells."""
+"""The queue of a listening socket as the kernel reports it: its length, its limit, and what was dropped."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ _MEMINFO_BYTES = 36
 
 
 def connections(sock: socket.socket) -> tuple[int, int]:
-    """Return length and limit of an accept queue: of a TCP listener, tcpi_unacked and tcpi_sacked."""
+    """Return length and limit of the accept queue of a TCP listener."""
+    # Of a listener, the kernel reports them in fields that mean something else otherwise: tcpi_unacked, tcpi_sacked.
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     depth, limit = struct.unpack_from("II", info, _TCP_INFO_UNACKED)
     return depth, limit
 
 
 def has_datagrams(sock: socket.socket) -> bool:
-    """Tell whether a datagram waits that nobody has read."""
+    """Say whether a datagram waits to be read."""
     try:
         sock.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
@@ -29,7 +30,7 @@ def has_datagrams(sock: socket.socket) -> bool:
 
 
 def dropped(sock: socket.socket) -> int | None:
-    """Return how many connections or datagrams the kernel turned away; it says so since 4.12."""
+    """Return how many connections or datagrams the kernel dropped, or None before Linux 4.12."""
     try:
         info = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
     except OSError:

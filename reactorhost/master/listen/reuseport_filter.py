@@ -1,8 +1,8 @@
-"""Steering: a classic BPF program that keeps new connections away from some listeners of a SO_REUSEPORT group.
+"""A classic BPF program that steers new connections away from some listeners of a SO_REUSEPORT group.
 
-The program returns the index of the socket that gets the connection; indexes count the group's sockets in the order
-in which they joined. It needs no privilege. Source: socket(7), SO_ATTACH_REUSEPORT_CBPF; net/core/filter.c for the
-random number at SKF_AD_OFF + SKF_AD_RANDOM.
+The program returns the index of the socket that gets the connection; sockets are indexed in the order in which they
+joined the group. Attaching it needs no privilege. Source: socket(7), SO_ATTACH_REUSEPORT_CBPF; net/core/filter.c for
+the random number at SKF_AD_OFF + SKF_AD_RANDOM.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ _RANDOM = 0xFFFFF000 + 56
 
 
 def program(sockets: int, leaving: Sequence[int]) -> bytes:
-    """Return the instructions that spread evenly over `sockets` indexes, all but the ones in `leaving`.
-
-    A number below the count of those that stay is drawn, and moved up by one past every index left out.
-    """
+    """Return the instructions that choose evenly among `sockets` indexes except those in `leaving`."""
+    # Draw a number below the count of the sockets that stay, then add one for every excluded index at or below it.
+    # Excluded indexes must come in ascending order for that.
     instructions = [(_LOAD_ABSOLUTE, 0, 0, _RANDOM), (_MODULO, 0, 0, sockets - len(leaving))]
     for index in sorted(leaving):
         instructions += [(_JUMP_IF_AT_LEAST, 0, 1, index), (_ADD, 0, 0, 1)]
@@ -36,7 +35,7 @@ def program(sockets: int, leaving: Sequence[int]) -> bytes:
 
 
 def attach(sock: socket.socket, sockets: int, leaving: Sequence[int]) -> bool:
-    """Steer the group of `sock`; False where the kernel refuses, and nothing changed."""
+    """Steer the group of `sock`; returns False, with nothing changed, where the kernel refuses."""
     code = program(sockets, leaving)
     buffer = ctypes.create_string_buffer(code, len(code))
     filter_program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
@@ -44,7 +43,7 @@ def attach(sock: socket.socket, sockets: int, leaving: Sequence[int]) -> bool:
 
 
 def detach(sock: socket.socket) -> bool:
-    """Let the kernel spread by its hash again; False where it refuses."""
+    """Let the kernel choose by its hash again; returns False where it refuses."""
     return _set(sock, _SO_DETACH_REUSEPORT_BPF, struct.pack("i", 0))
 
 

@@ -1,4 +1,4 @@
-"""The files of unix sockets: made with the rights that were asked for and never with wider ones, and removed again."""
+"""The files of unix sockets: made with the configured mode and owner and never with wider ones, and removed again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALL = 0o777
 
 
 class UnixSocketFiles:
-    """The files of this host."""
+    """The files that this host made."""
 
     def __init__(self) -> None:
         self._made: dict[Path, tuple[int, int]] = {}
@@ -29,7 +29,7 @@ class UnixSocketFiles:
         """Return a socket bound to a path, whose file has the mode and the owner of its service.
 
         Raises:
-            ReactorhostError: the path is taken, or not for this user, or its folder is not there.
+            ReactorhostError: the path is in use or not permitted, or its folder does not exist.
         """
         owner = _owner_ids(service)
         _remove_stale(path)
@@ -40,31 +40,31 @@ class UnixSocketFiles:
         except BaseException:
             sock.close()
             raise
-        # Of what tells it from another file that takes its path later, the last change comes last.
-        self._made[path] = _mark(path)
+        # After chown and chmod: the identity contains the time of the last change.
+        self._made[path] = _identity(path)
         return sock
 
     def remove(self) -> None:
-        """Remove the files that are still ours."""
-        for path, mark in self._made.items():
+        """Remove the files, except those that another process has replaced."""
+        for path, identity in self._made.items():
             with contextlib.suppress(OSError):
-                if _mark(path) == mark:
+                if _identity(path) == identity:
                     path.unlink()
         self._made.clear()
 
 
 def check_owners(settings: Settings) -> None:
-    """Make sure that there is every user and group that a socket's file is to belong to.
+    """Check that every user and group that a socket's file shall belong to exists.
 
     Raises:
-        ConfigError: there is not.
+        ConfigError: one does not.
     """
     problems: list[Problem] = []
     for service in settings.services:
         try:
             _owner_ids(service)
         except KeyError as error:
-            what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, and there is no {error.args[0]}"
+            what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, but there is no {error.args[0]}"
             where = settings.where(f"service.{service.name}.unix_owner")
             problems.append(Problem(what, where, "give names or numbers of accounts of this machine"))
     if problems:
@@ -72,10 +72,10 @@ def check_owners(settings: Settings) -> None:
 
 
 def _owner_ids(service: Service) -> tuple[int, int] | None:
-    """Return the ids of user and group, `_UNCHANGED` for whoever starts the host, or None when it is both.
+    """Return the ids of user and group, `_UNCHANGED` for one that is not configured, or None without an owner.
 
     Raises:
-        KeyError: there is no such account; the text says which.
+        KeyError: the account does not exist; the text says which.
     """
     if service.unix_owner is None:
         return None
@@ -104,12 +104,12 @@ def _group_id(group: str) -> int:
 def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, int] | None) -> None:
     before = os.umask(0)
     mode = _ALL & ~before if service.unix_mode is None else service.unix_mode
-    # Nobody has any right to it before it has its owner.
+    # bind() makes the file, and clients can connect from then on: without any right until it has its owner.
     os.umask(_ALL & ~mode if owner is None else _ALL)
     try:
         sock.bind(str(path))
     except OSError as error:
-        raise _refusal(path, error) from None
+        raise _bind_error(path, error) from None
     finally:
         os.umask(before)
     if owner is None:
@@ -120,15 +120,15 @@ def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, i
     except OSError as error:
         path.unlink(missing_ok=True)
         kind = NotPermittedError if error.errno == errno.EPERM else ReactorhostError
-        what = f"cannot give unix://{path} to {service.unix_owner}: {error.strerror}"
-        raise kind(what, hint="only root gives files away; a group has to be one of this user's") from None
+        what = f"cannot change the owner of unix://{path} to {service.unix_owner}: {error.strerror}"
+        raise kind(what, hint="only root can change the user; the group must be one of this user's") from None
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a unix socket's file that nobody listens on any more.
+    """Remove the file of a unix socket that no process listens on any more.
 
     Raises:
-        ReactorhostError: somebody does, or it is no socket, or it cannot be looked at.
+        ReactorhostError: a process listens, or it is not a socket, or it cannot be accessed.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -143,31 +143,31 @@ def _remove_stale(path: Path) -> None:
         try:
             path.unlink()
         except OSError as error:
-            raise _refusal(path, error) from None
+            raise _bind_error(path, error) from None
         return
     except (TimeoutError, BlockingIOError):
-        # Its queue is full: somebody listens.
+        # The queue is full, so a process listens.
         pass
     except OSError as error:
-        raise _refusal(path, error) from None
+        raise _bind_error(path, error) from None
     raise AddressInUseError(f"unix://{path} is in use by another process", hint=f"see which with: ss -lxp src {path}")
 
 
-def _refusal(path: Path, error: OSError) -> ReactorhostError:
+def _bind_error(path: Path, error: OSError) -> ReactorhostError:
     if error.errno == errno.EADDRINUSE:
         return AddressInUseError(f"unix://{path} is in use by another process", hint="see which with: ss -lxp")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return ReactorhostError(
-            f"there is no folder {path.parent} for unix://{path}", hint="make it, or choose another"
+            f"there is no folder {path.parent} for unix://{path}", hint="create it, or choose another path"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NotPermittedError(
-            f"may not make unix://{path}: {error.strerror}", hint=f"this user cannot write to {path.parent}"
+            f"not permitted to create unix://{path}: {error.strerror}", hint=f"this user cannot write to {path.parent}"
         )
     return ReactorhostError(f"cannot listen on unix://{path}: {error.strerror}")
 
 
-def _mark(path: Path) -> tuple[int, int]:
-    """Return what tells a file from another that took its path later."""
-    facts = path.stat()
-    return facts.st_ino, facts.st_ctime_ns
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what distinguishes a file from one that has its path later; inode numbers are reused at once."""
+    status = path.stat()
+    return status.st_ino, status.st_ctime_ns

@@ -1,1 +1,1 @@
-"""Decide what the master does next. Nothing here makes a system call or reads a clock."""
+"""Decide what the master does next: pure, without a clock or a system call."""

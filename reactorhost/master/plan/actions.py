@@ -1,4 +1,4 @@
-"""What the roster can ask the master to do."""
+"""The actions that the planner can decide on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the listeners of a slot that never served."""
+    """Close the listeners of a slot that clients never reached."""
 
     slot: int
 
@@ -29,7 +29,7 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Order a worker to leave once its connections ended; `final`: nobody accepts after it."""
+    """Order a worker to leave once its connections ended; `final`: no worker accepts after it."""
 
     pid: int
     seconds: float
@@ -45,7 +45,7 @@ class LeaveNow:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Signal a worker to write its stack and die."""
+    """Send ABRT to a worker, which writes its stack and ends."""
 
     pid: int
     why: str
@@ -53,7 +53,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Kill a worker."""
+    """Send KILL to a worker."""
 
     pid: int
     why: str
@@ -61,7 +61,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Hand the listeners of a slot without a worker to another slot's worker."""
+    """Pass the listeners of a slot without a ready worker to another slot's worker."""
 
     slot: int
     pid: int
@@ -69,7 +69,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Take the listeners of a slot back from the worker that adopted them."""
+    """Order the adopter of a slot to close its copies of the listeners."""
 
     slot: int
     pid: int
@@ -77,14 +77,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Steer:
-    """Keep new connections away from the slots that leave."""
+    """Steer new connections away from the slots that leave; empty when none does."""
 
     leaving: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """Close the listeners of a slot that left, if their queues are certainly empty."""
+    """Close the listeners of a slot that left, the adopter's copies first, if their queues are empty."""
 
     slot: int
     adopter: int | None

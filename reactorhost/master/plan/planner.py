@@ -1,7 +1,36 @@
-"""The roster: which workers there are, which are missing, late, surplus or in back-off, and what to do about it.
+"""The planner: which workers a host has, which it should have, and the actions that make the two equal.
 
-Nothing here makes a system call or reads a clock. Events come in with `now` (monotonic seconds), `decide` returns
-the actions, and whoever carries them out reports back what became of them.
+Nothing here makes a system call or reads a clock. Events come in with `now` (monotonic seconds) and change records;
+`decide` compares the records with what is wanted and returns actions; the supervisor carries them out and reports the
+results as further events, until `decide` returns nothing. An event never acts by itself, so the order in which exits,
+reports, requests and timers arrive does not matter beyond the records that they leave.
+
+Records. A `WorkerRecord` is a process: STARTING (forked), READY (it reported so), DRAINING or STOPPING (it was ordered
+to leave, or leaves by itself), STUCK (its loop stands still). A `Slot` is a place for one (states in slot.py). A slot
+is READY exactly while one of its workers is: worker_table.py is the only place where a worker's state changes, and it
+updates the slot.
+
+The order inside `decide`:
+1. Slots: create or take back those below `target`, send away those above it. First, because all that follows is about
+   wanted slots.
+2. Reload: choose the next slot and start its replacement. Before 3, so that an empty slot gets the new generation.
+3. Fill: start a worker where none starts or serves, unless the slot is in back-off. While the host starts only slot 0
+   is filled: a plugin that cannot boot fails once and not in every slot.
+4. Drain: all ready workers of a slot but the newest, which is how replacements take over. The old worker is never
+   ordered to leave before the new one is READY.
+5. Adopt: last, because it needs to know which slots ended up without a ready worker.
+
+Deadlines are checked by `expire` alone, which only a timer calls. By then the reactor has delivered every report that
+had arrived, so a master that was suspended itself does not end workers that reported in time. The first deadline of a
+worker that starts or is stuck sends ABRT, for its stack, every later one KILL.
+
+Races that the records absorb:
+- READY and the boot deadline cross: a worker that was sent ABRT is not accepted as ready any more.
+- A worker gets TERM from an operator: it reports LEAVING, its slot is filled at once, and its exit is expected.
+- A slot becomes wanted again while its adopter closes its copies: the slot is adopted anew. Orders to one worker arrive
+  in order, so the new copies come after the old ones are closed.
+- A replacement and the worker it replaces are in one slot; if the old one crashes first, its slot is filled by the
+  replacement that boots already, and no second worker is started.
 """
 
 from __future__ import annotations
@@ -11,124 +40,36 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from reactorhost.master.plan.actions import (
-    Abort,
-    Action,
-    Adopt,
-    Close,
-    Drain,
-    Kill,
-    LeaveNow,
-    Open,
-    Release,
-    Retire,
-    Spawn,
-    Steer,
-)
+from reactorhost.errors import ReactorhostError, UsageError
+from reactorhost.master.plan.actions import Action, Close, Open, Spawn, Steer
+from reactorhost.master.plan.adoption import Adoption
+from reactorhost.master.plan.recycle import Recycling
+from reactorhost.master.plan.reload import Reload
+from reactorhost.master.plan.scale import Scaling
+from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
+from reactorhost.master.plan.watcher import Watcher
+from reactorhost.master.plan.worker_record import Exit, ExitKind, WorkerRecord, WorkerState
+from reactorhost.master.plan.worker_table import KILL_AFTER_SECONDS, WorkerTable
 
-_FIRST_BACKOFF_SECONDS = 0.1
-_LONGEST_BACKOFF_SECONDS = 30.0
 _STEADY_SECONDS = 30.0
-_ABORT_SECONDS = 2.0
-_KILL_AFTER_SECONDS = 3.0
 _MOST_DRAINING_IN_A_SLOT = 4
-_RETIRE_RETRY_SECONDS = 1.0
-
-
-class WorkerState(enum.StrEnum):
-    """What a worker is at, as its master sees it."""
-
-    STARTING = "starting"
-    READY = "ready"
-    DRAINING = "draining"
-    STOPPING = "stopping"
-    STUCK = "stuck"
 
 
 class HostState(enum.Enum):
-    """What the whole host is at."""
+    """State of the whole host."""
 
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
 
 
-class ExitKind(enum.Enum):
-    """What a worker's end means."""
-
-    EXPECTED = "expected"
-    NOT_BOOTED = "not booted"
-    CRASHED = "crashed"
-
-
-@dataclass(slots=True)
-class WorkerRecord:
-    """One worker process.
-
-    `deadline` is when patience with its present state ends, `reason` what is to be said then; `aborted` says that it
-    was asked for its stack, `hurried` that it was told to leave at once.
-    """
-
-    pid: int
-    slot: int
-    generation: int
-    page: int
-    started_at: float
-    state: WorkerState
-    since: float
-    deadline: float | None
-    aborted: bool = False
-    hurried: bool = False
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """The end of a worker; `failed_reload` says that it was to be the replacement of one that serves on."""
-
-    member: WorkerRecord
-    kind: ExitKind
-    failed_reload: bool
-
-
-@dataclass(slots=True)
-class Slot:
-    """One place for a worker, whose listeners outlive every worker in it.
-
-    `holders` are the workers that may have copies of its listeners. `retiring` says that the adopter was asked to
-    close its own: when it did, the master's are the last.
-    """
-
-    number: int
-    serving: bool = False
-    failures: int = 0
-    restarts: int = 0
-    not_before: float = 0.0
-    adopter: int | None = None
-    leaving_since: float | None = None
-    retire_at: float | None = None
-    retiring: bool = False
-    last_exit: str | None = None
-    holders: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class Reload:
-    """A rolling reload on its way: one slot after the other, the first one is the canary."""
-
-    generation: int
-    waiting: list[int]
-    slot: int | None = None
-    replaced: int = 0
-
-
 @dataclass(slots=True)
 class Planner:
-    """All workers of a host and what is wanted of them.
+    """All workers and slots of a host, and the operations that change what is wanted of them.
 
     Attributes:
-        target: number of slots that should serve.
-        generation: number of the last reload that a worker became ready with.
+        target: number of slots that are wanted.
+        generation: number of the newest reload of which a worker became ready.
     """
 
     target: int
@@ -137,358 +78,283 @@ class Planner:
     drain_timeout: float
     retire_delay: float
     jitter: random.Random = field(default_factory=random.Random)
-    mode: HostState = HostState.STARTING
+    state: HostState = HostState.STARTING
     generation: int = 1
     slots: dict[int, Slot] = field(default_factory=dict)
-    members: dict[int, WorkerRecord] = field(default_factory=dict)
-    reload: Reload | None = None
-    recycling: set[int] = field(default_factory=set)
+    workers: dict[int, WorkerRecord] = field(default_factory=dict)
+    reload: Reload = field(default_factory=Reload)
+    recycling: Recycling = field(default_factory=Recycling)
+    scaling: Scaling = field(default_factory=Scaling)
+    adoption: Adoption = field(init=False)
+    _table: WorkerTable = field(init=False)
     _stop_at: float | None = None
     _hurry: bool = False
 
-    # What happened.
+    def __post_init__(self) -> None:
+        self.adoption = Adoption(self.slots, self.workers)
+        self._table = WorkerTable(self.workers, self.slots)
+
+    # Events.
 
     def forked(self, pid: int, slot: int, generation: int, page: int, now: float) -> None:
-        """Note that a worker was forked for a slot."""
-        self.slots[slot].holders.add(pid)
-        self.members[pid] = WorkerRecord(
-            pid, slot, generation, page, now, WorkerState.STARTING, now, now + self.boot_timeout
-        )
+        """Record that a worker was forked for a slot."""
+        self._table.add(pid, slot, generation, page, now, self.boot_timeout)
 
-    def fork_failed(self, slot: int, now: float) -> bool:
-        """Note that no process could be made; the slot waits as after a crash. Returns whether that ended a reload."""
-        if self.reload is not None and self.reload.slot == slot:
-            self.reload = None
+    def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
+        """Record that the fork for a slot failed, which counts like a crash; returns whether that ended a reload."""
+        if self.reload.replaces(slot):
+            self.reload.fail(error)
             return True
-        self._back_off(self.slots[slot], now)
+        self.slots[slot].backoff.add_failure(now, self.jitter)
         return False
 
+    def open_failed(self, slot: int, error: ReactorhostError) -> None:
+        """Record that a slot has no listeners: its worker could serve nothing, so the host stays below it."""
+        self.scaling.fail(error)
+        self.target = slot
+
     def ready(self, pid: int, now: float) -> WorkerRecord | None:
-        """Note that a worker reported READY; returns it, or None when it is not wanted any more."""
-        member = self.members.get(pid)
-        if member is None or member.state is not WorkerState.STARTING or member.aborted:
+        """Record that a worker is ready; returns it, or None when it is not wanted any more."""
+        worker = self.workers.get(pid)
+        if worker is None or worker.state is not WorkerState.STARTING or worker.aborted:
             return None
-        member.state, member.since, member.deadline = WorkerState.READY, now, None
-        self.slots[member.slot].serving = True
-        self.generation = max(self.generation, member.generation)
-        if self.mode is HostState.STARTING:
-            self.mode = HostState.RUNNING
-        self.recycling.discard(member.slot)
-        if self.reload is not None and self._is_replacement(member):
-            self.reload.slot = None
-            self.reload.replaced += 1
-        return member
+        old_pids = [each.pid for each in self.in_slot(worker.slot, WorkerState.READY)]
+        self._table.become_ready(worker, now)
+        self.generation = max(self.generation, worker.generation)
+        if self.state is HostState.STARTING:
+            self.state = HostState.RUNNING
+        self.recycling.replacement_ready(worker)
+        if self.reload.is_replacement(worker):
+            self.reload.replacement_ready(pid, old_pids)
+        return worker
 
     def leaving(self, pid: int, seconds: float, now: float) -> None:
-        """Note that somebody else told a worker to leave; its slot wants a new one at once."""
-        member = self.members.get(pid)
-        if member is not None and member.state is WorkerState.READY:
-            self._let_go(member, WorkerState.DRAINING, seconds, now)
+        """Record that a worker leaves without an order of the master; its slot is filled at once."""
+        worker = self.workers.get(pid)
+        if worker is not None and worker.state is WorkerState.READY:
+            self._table.drain(worker, seconds, now)
 
     def stalled(self, pid: int, seconds: float, now: float) -> None:
-        """Note that the loop of a worker has not turned for so long: it is ended, and somebody else serves at once."""
-        member = self.members.get(pid)
-        if member is not None and member.state in (WorkerState.READY, WorkerState.DRAINING):
-            member.state, member.since, member.deadline = WorkerState.STUCK, now, now
-            member.reason = f"its loop did not turn for {seconds:.1f} s (stall_timeout)"
+        """Record that a worker's loop has not turned for so long; it is ended, and its slot is filled at once."""
+        worker = self.workers.get(pid)
+        if worker is not None and worker.state in (WorkerState.READY, WorkerState.DRAINING):
+            self._table.become_stuck(worker, f"its loop did not turn for {seconds:.1f} s (stall_timeout)", now)
 
-    def recycle(self, pid: int) -> bool:
-        """Replace one worker, which drains once the new one is ready; False when it is none that serves."""
-        member = self.members.get(pid)
-        if member is None or member.state is not WorkerState.READY or member.slot not in self._active():
-            return False
-        self.recycling.add(member.slot)
-        return True
+    def exited(self, pid: int, how: str, error: ReactorhostError, now: float) -> Exit | None:
+        """Record the end of a process; returns what it means, or None for a process that is not a worker.
 
-    def exited(self, pid: int, why: str, now: float) -> Exit | None:
-        """Note that a process ended; returns what that means, or None for a stranger."""
-        member = self.members.pop(pid, None)
-        if member is None:
+        `error` is what operations that needed the worker are failed with, if it did not boot.
+        """
+        worker = self._table.remove(pid)
+        if worker is None:
             return None
-        for each in self.slots.values():
-            each.holders.discard(pid)
-        if member.state in (WorkerState.DRAINING, WorkerState.STOPPING):
-            return Exit(member, ExitKind.EXPECTED, failed_reload=False)
-        kind = ExitKind.NOT_BOOTED if member.state is WorkerState.STARTING else ExitKind.CRASHED
-        slot = self.slots[member.slot]
-        slot.last_exit = why
-        if self._is_replacement(member):
-            self.reload = None
-            return Exit(member, kind, failed_reload=True)
-        if member.slot in self.recycling and kind is ExitKind.NOT_BOOTED:
-            self.recycling.discard(member.slot)
-            return Exit(member, kind, failed_reload=False)
+        self.recycling.worker_ended(pid)
+        if worker.state in (WorkerState.DRAINING, WorkerState.STOPPING):
+            return Exit(worker, ExitKind.EXPECTED)
+        kind = ExitKind.NOT_BOOTED if worker.state is WorkerState.STARTING else ExitKind.CRASHED
+        slot = self.slots[worker.slot]
+        slot.last_exit = how
+        if self.reload.is_replacement(worker):
+            # No back-off: the worker that was to be replaced serves on.
+            self.reload.fail(error)
+            return Exit(worker, kind, failed_reload=True)
+        if kind is ExitKind.NOT_BOOTED:
+            if self.state is HostState.RUNNING:
+                self.scaling.worker_failed(worker.slot, error)
+            if self.recycling.fail(worker.slot, error):
+                return Exit(worker, kind)
         slot.restarts += 1
-        if kind is ExitKind.CRASHED and now - member.since >= _STEADY_SECONDS:
-            slot.failures = 0
-        self._back_off(slot, now)
-        return Exit(member, kind, failed_reload=False)
+        if kind is ExitKind.CRASHED and now - worker.since >= _STEADY_SECONDS:
+            slot.backoff.reset()
+        slot.backoff.add_failure(now, self.jitter)
+        return Exit(worker, kind)
 
-    def start_reload(self) -> None:
-        """Replace every worker, one slot after the other, by one of the next generation."""
-        self.reload = Reload(self.generation + 1, sorted(self._active()))
+    # Requests.
 
-    def scale(self, target: int) -> None:
-        """Want `target` workers from now on."""
+    def recycle(self, pid: int, watcher: Watcher) -> None:
+        """Replace one worker, which drains once the new one is ready.
+
+        Raises:
+            UsageError: the process is not a worker that serves.
+        """
+        worker = self.workers.get(pid)
+        if worker is None or worker.state is not WorkerState.READY or worker.slot not in self._wanted():
+            ready = ", ".join(str(each.pid) for each in self.workers.values() if each.state is WorkerState.READY)
+            raise UsageError(f"pid {pid} is not a worker that serves", hint=f"workers: {ready or 'none'}")
+        self.recycling.request(worker, watcher)
+
+    def scale(self, target: int, watcher: Watcher | None = None) -> None:
+        """Want `target` slots from now on."""
         self.target = target
+        if watcher is not None:
+            self.scaling.request(watcher)
+
+    def begin_reload(self) -> bool:
+        """Start the reload that was requested, if none runs; returns whether it started."""
+        if not self.reload.requested or self.reload.running or self.state is not HostState.RUNNING:
+            return False
+        self.reload.begin(self.generation + 1, sorted(self._wanted()))
+        return True
 
     def stop(self, now: float, *, at_once: bool) -> None:
         """Want no worker any more."""
-        self.mode = HostState.STOPPING
-        self.reload = None
-        self._hurry = self._hurry or at_once
-        if self._stop_at is None:
+        if self.state is not HostState.STOPPING:
+            self.state = HostState.STOPPING
             self._stop_at = now + self.stop_timeout
+            stopping = ReactorhostError("the host is being stopped")
+            for operation in (self.reload, self.recycling):
+                operation.abandon(stopping)
+            self.scaling.fail(stopping)
+        self._hurry = self._hurry or at_once
 
-    def retire_later(self, slot: int, when: float) -> None:
-        """Try again at `when` to close a slot."""
-        self.slots[slot].retiring = False
-        self.slots[slot].retire_at = when
-
-    def released(self, number: int, pid: int, now: float) -> bool:
-        """Note that a worker closed its copies of a slot's listeners; returns whether the slot is to be closed."""
-        slot = self.slots.get(number)
-        if slot is None:
-            return False
-        slot.holders.discard(pid)
-        if not slot.retiring or slot.adopter != pid:
-            return False
-        slot.retiring, slot.adopter = False, None
-        if self._held(slot):
-            slot.retire_at = now + _RETIRE_RETRY_SECONDS
-            return False
-        return True
-
-    def retired(self, slot: int) -> None:
-        """Forget a slot whose listeners are closed."""
-        self.slots.pop(slot, None)
-
-    # What is so.
+    # State.
 
     def in_slot(self, slot: int, *states: WorkerState) -> list[WorkerRecord]:
         """Return the workers of a slot in one of these states, the oldest first."""
-        return [member for member in self.members.values() if member.slot == slot and member.state in states]
+        return self._table.in_slot(slot, *states)
 
     def ready_slots(self) -> int:
-        """Return how many of the wanted slots have a worker that is ready."""
-        return sum(1 for slot in self._active() if self.in_slot(slot, WorkerState.READY))
+        """Return how many wanted slots have a ready worker."""
+        return sum(self.slots[number].state is SlotState.READY for number in self._wanted())
 
     def scaled(self) -> bool:
-        """Say whether exactly the wanted slots are served by workers of their own."""
-        leaving = (slot.number for slot in self.slots.values() if slot.leaving_since is not None)
-        surplus = any(self.in_slot(slot, WorkerState.STARTING, WorkerState.READY) for slot in leaving)
+        """Say whether every wanted slot is ready and no other one has a worker that stays."""
+        surplus = any(
+            self.in_slot(slot.number, WorkerState.STARTING, WorkerState.READY)
+            for slot in self.slots.values()
+            if not slot.wanted
+        )
         return self.ready_slots() == self.target and not surplus
+
+    def report_scaling(self) -> None:
+        """Report to the client that requested the present target."""
+        draining = sum(worker.state is WorkerState.DRAINING for worker in self.workers.values())
+        self.scaling.report(self.ready_slots(), self.target, draining, reached=self.scaled())
 
     def stopped(self) -> bool:
         """Say whether nothing is left to stop."""
-        return self.mode is HostState.STOPPING and not self.members
+        return self.state is HostState.STOPPING and not self.workers
 
     def seconds_to_stop(self, now: float) -> float:
         """Return how long a stop still waits for connections to end."""
         return 0.0 if self._stop_at is None or self._hurry else max(0.0, self._stop_at - now)
 
     def next_at(self, now: float) -> float | None:
-        """Return when something is due that no event will tell, or None."""
+        """Return when the next deadline is due, or None without one."""
         return min(self._deadlines(now), default=None)
 
-    # What to do.
+    # Decisions.
 
     def decide(self, now: float) -> list[Action]:
-        """Return what is to be done now. Deadlines are not looked at: see `expire`."""
-        if self.mode is HostState.STOPPING:
+        """Return what has to be done now, apart from deadlines (`expire`)."""
+        if self.state is HostState.STOPPING:
             return list(self._stop_all(now))
         return [
             *self._fit_slots(now),
-            *self._replace(now),
+            *self._reload_next(now),
             *self._fill(now),
-            *self._let_old_ones_go(now),
-            *self._adopt(now),
+            *self._drain_surplus(now),
+            *self.adoption.decide(now),
         ]
 
     def expire(self, now: float) -> list[Action]:
-        """Return what is to be done about deadlines that passed.
-
-        Called only by a timer: by then every report that had arrived was read, so a master that was itself stopped
-        for a while blames no worker for it.
-        """
-        actions: list[Action] = []
-        for member in self.members.values():
-            if member.deadline is None or now < member.deadline:
-                continue
-            if member.state in (WorkerState.STARTING, WorkerState.STUCK) and not member.aborted:
-                member.aborted = True
-                member.deadline = now + _ABORT_SECONDS
-                late = f"not ready within {self.boot_timeout:g} s (boot_timeout)"
-                actions.append(Abort(member.pid, member.reason or late))
-            else:
-                member.deadline = now + _KILL_AFTER_SECONDS
-                actions.append(Kill(member.pid, f"still {member.state} after its deadline"))
-        for slot in self.slots.values():
-            if slot.retire_at is not None and now >= slot.retire_at:
-                if self._held(slot):
-                    slot.retire_at = now + _RETIRE_RETRY_SECONDS
-                    continue
-                slot.retire_at = None
-                slot.retiring = slot.adopter is not None
-                actions.append(Retire(slot.number, slot.adopter))
-        return actions
+        """Return what has to be done about deadlines that passed; only a timer calls this."""
+        return [*self._table.expire(now, self.boot_timeout), *self.adoption.expire(now)]
 
     def _fit_slots(self, now: float) -> Iterator[Action]:
-        """Open the slots that are missing, and send away the highest that are too many."""
-        before = [slot.number for slot in self.slots.values() if slot.leaving_since is not None]
+        """Open the slots that are missing, take back those that are wanted again, and send away the surplus."""
+        before = self._leaving()
         for number in range(self.target):
             slot = self.slots.get(number)
             if slot is None:
                 self.slots[number] = Slot(number)
                 yield Open(number)
-            elif slot.leaving_since is not None:
-                slot.leaving_since = slot.retire_at = None
-                if slot.retiring:
-                    slot.retiring, slot.adopter = False, None
-                slot.failures, slot.not_before = 0, 0.0
-        for slot in list(self.slots.values()):
-            if slot.number >= self.target and slot.leaving_since is None:
-                yield from self._send_away(slot, now)
-        after = [slot.number for slot in self.slots.values() if slot.leaving_since is not None]
+            elif not slot.wanted:
+                if slot.state is SlotState.RETIRING:
+                    slot.adopter = None
+                slot.apply(SlotEvent.WANTED)
+                slot.backoff.reset()
+        for slot in [slot for slot in self.slots.values() if slot.number >= self.target and slot.wanted]:
+            yield from self._send_away(slot, now)
+        after = self._leaving()
         if before != after:
-            yield Steer(tuple(after))
+            yield Steer(after)
 
     def _send_away(self, slot: Slot, now: float) -> Iterator[Action]:
-        """Let a slot's worker go; listeners that ever served are kept until they are certainly empty."""
-        slot.leaving_since = now
-        self.recycling.discard(slot.number)
-        if self.reload is not None and self.reload.slot == slot.number:
-            self.reload.slot = None
-        for member in self.in_slot(slot.number, WorkerState.STARTING):
-            yield self._hurry_out(member, now)
-        for member in self.in_slot(slot.number, WorkerState.READY):
-            yield self._let_go(member, WorkerState.DRAINING, self.drain_timeout, now)
-        if slot.serving:
+        number = slot.number
+        reached = slot.reachable
+        if reached:
+            slot.apply(SlotEvent.UNWANTED)
             slot.retire_at = now + self.retire_delay
-        else:
-            self.slots.pop(slot.number)
-            yield Close(slot.number)
+        self.recycling.fail(number, ReactorhostError(f"slot {number} is not wanted any more"))
+        self.reload.slot_unwanted(number)
+        for worker in self.in_slot(number, WorkerState.STARTING):
+            yield self._table.leave_now(worker, now)
+        for worker in self.in_slot(number, WorkerState.READY):
+            yield self._table.drain(worker, self.drain_timeout, now)
+        if not reached:
+            del self.slots[number]
+            yield Close(number)
 
-    def _replace(self, now: float) -> Iterator[Action]:
-        """Start the next replacement of a reload."""
-        reload = self.reload
-        if reload is None or reload.slot is not None:
+    def _reload_next(self, now: float) -> Iterator[Action]:
+        number = self.reload.choose(self._wanted())
+        if number is None:
             return
-        while reload.waiting:
-            slot = reload.waiting.pop(0)
-            if slot in self._active():
-                # Whatever boots there already may have read the old code.
-                for member in self.in_slot(slot, WorkerState.STARTING):
-                    yield self._hurry_out(member, now)
-                reload.slot = slot
-                yield Spawn(slot, reload.generation)
-                return
+        # A worker that boots there may have read the old code.
+        for worker in self.in_slot(number, WorkerState.STARTING):
+            yield self._table.leave_now(worker, now)
+        self.slots[number].apply(SlotEvent.SPAWN)
+        yield Spawn(number, self.reload.generation)
 
     def _fill(self, now: float) -> Iterator[Action]:
-        """Start a worker in every slot that has none, unless it is in back-off."""
-        for number in self._active():
+        """Start a worker in every wanted slot that has none, unless it is in back-off."""
+        for number in self._wanted():
             slot = self.slots[number]
-            if self.mode is HostState.STARTING and number != 0:
+            if self.state is HostState.STARTING and number != 0:
                 return
-            if self.reload is not None and self.reload.slot == number:
+            if self.reload.replaces(number) or self.in_slot(number, WorkerState.STARTING):
                 continue
-            wanted = (WorkerState.STARTING,) if number in self.recycling else (WorkerState.STARTING, WorkerState.READY)
-            if now >= slot.not_before and not self.in_slot(number, *wanted):
+            if slot.state is SlotState.READY and number not in self.recycling:
+                continue
+            if now < slot.backoff.until:
+                slot.apply(SlotEvent.WAIT)
+            else:
+                slot.apply(SlotEvent.SPAWN)
                 yield Spawn(number, self.generation)
 
-    def _let_old_ones_go(self, now: float) -> Iterator[Action]:
-        """Let only the newest ready worker of each slot serve, and limit how many old ones drain."""
+    def _drain_surplus(self, now: float) -> Iterator[Action]:
+        """Drain all ready workers of a slot but the newest, and the oldest that drain for long sooner."""
         for number in self.slots:
-            for member in self.in_slot(number, WorkerState.READY)[:-1]:
-                yield self._let_go(member, WorkerState.DRAINING, self.drain_timeout, now)
-            for member in self.in_slot(number, WorkerState.DRAINING)[:-_MOST_DRAINING_IN_A_SLOT]:
-                soonest = now + self.stop_timeout + _KILL_AFTER_SECONDS
-                if member.deadline is None or member.deadline > soonest:
-                    yield self._let_go(member, WorkerState.DRAINING, self.stop_timeout, now)
-
-    def _adopt(self, now: float) -> Iterator[Action]:
-        """Give the listeners of every slot without a ready worker to a neighbour, and take them back later."""
-        for slot in self.slots.values():
-            if not slot.serving:
-                continue
-            has_own = bool(self.in_slot(slot.number, WorkerState.READY))
-            adopter = None if slot.adopter is None else self.members.get(slot.adopter)
-            if adopter is not None and adopter.state is not WorkerState.READY:
-                adopter = None
-            if slot.retiring and adopter is not None:
-                continue
-            if slot.retiring:
-                slot.retiring, slot.retire_at = False, now
-            if has_own and adopter is not None:
-                yield Release(slot.number, adopter.pid)
-                adopter = None
-            elif not has_own and adopter is None:
-                adopter = self._neighbour(slot.number)
-                if adopter is not None:
-                    slot.holders.add(adopter.pid)
-                    yield Adopt(slot.number, adopter.pid)
-            slot.adopter = None if adopter is None else adopter.pid
+            for worker in self.in_slot(number, WorkerState.READY)[:-1]:
+                yield self._table.drain(worker, self.drain_timeout, now)
+            # Frequent reloads with long connections must not pile up processes.
+            for worker in self.in_slot(number, WorkerState.DRAINING)[:-_MOST_DRAINING_IN_A_SLOT]:
+                soonest = now + self.stop_timeout + KILL_AFTER_SECONDS
+                if worker.deadline is None or worker.deadline > soonest:
+                    yield self._table.drain(worker, self.stop_timeout, now)
 
     def _stop_all(self, now: float) -> Iterator[Action]:
         seconds = max(0.0, (self._stop_at or now) - now)
-        for member in self.members.values():
-            if (self._hurry and not member.hurried) or member.state is WorkerState.STARTING:
-                yield self._hurry_out(member, now)
-            elif member.state is not WorkerState.STOPPING:
-                yield self._let_go(member, WorkerState.STOPPING, seconds, now, final=True)
+        for worker in self.workers.values():
+            if (self._hurry and not worker.hurried) or worker.state is WorkerState.STARTING:
+                yield self._table.leave_now(worker, now)
+            elif worker.state is not WorkerState.STOPPING:
+                yield self._table.drain(worker, seconds, now, state=WorkerState.STOPPING)
 
-    def _hurry_out(self, member: WorkerRecord, now: float) -> LeaveNow:
-        member.state, member.since, member.hurried = WorkerState.STOPPING, now, True
-        member.deadline = now + _ABORT_SECONDS
-        return LeaveNow(member.pid)
-
-    def _let_go(
-        self, member: WorkerRecord, state: WorkerState, seconds: float, now: float, *, final: bool = False
-    ) -> Drain:
-        if member.state is not state:
-            member.state, member.since = state, now
-        member.deadline = now + seconds + _KILL_AFTER_SECONDS
-        return Drain(member.pid, seconds, final)
-
-    def _back_off(self, slot: Slot, now: float) -> None:
-        """Let a slot wait: not at all the first time, then 0.1 s doubling to 30 s, spread by a quarter."""
-        slot.failures += 1
-        if slot.failures == 1:
-            slot.not_before = now
-            return
-        doublings = min(slot.failures - 2, 20)
-        delay = min(_FIRST_BACKOFF_SECONDS * 2**doublings, _LONGEST_BACKOFF_SECONDS)
-        slot.not_before = now + delay * self.jitter.uniform(0.75, 1.25)
-
-    def _held(self, slot: Slot) -> bool:
-        """Say whether anybody but its adopter may still have copies of a slot's listeners.
-
-        While one has, the kernel counts them among the sockets of the group and lets clients come there. A worker
-        that boots may not have closed yet what it inherited of other slots.
-        """
-        booting = (WorkerState.STARTING, WorkerState.STOPPING)
-        return any(member.state in booting for member in self.members.values()) or not slot.holders <= {slot.adopter}
-
-    def _is_replacement(self, member: WorkerRecord) -> bool:
-        reload = self.reload
-        return reload is not None and reload.slot == member.slot and member.generation == reload.generation
-
-    def _active(self) -> list[int]:
+    def _wanted(self) -> list[int]:
         return [number for number in range(self.target) if number in self.slots]
 
-    def _neighbour(self, slot: int) -> WorkerRecord | None:
-        """Return the ready worker of the next slot that has one, going round."""
-        ready = [member for member in self.members.values() if member.state is WorkerState.READY]
-        return min(ready, key=lambda member: (member.slot <= slot, member.slot), default=None)
+    def _leaving(self) -> tuple[int, ...]:
+        return tuple(slot.number for slot in self.slots.values() if not slot.wanted)
 
     def _deadlines(self, now: float) -> Iterator[float]:
-        for member in self.members.values():
-            if member.deadline is not None:
-                yield member.deadline
-        if self.mode is HostState.STOPPING:
+        for worker in self.workers.values():
+            if worker.deadline is not None:
+                yield worker.deadline
+        if self.state is HostState.STOPPING:
             return
         for slot in self.slots.values():
             if slot.retire_at is not None:
                 yield slot.retire_at
-            if slot.leaving_since is None and slot.not_before > now:
-                yield slot.not_before
+            if slot.wanted and slot.backoff.until > now:
+                yield slot.backoff.until

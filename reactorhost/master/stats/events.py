@@ -1,4 +1,4 @@
-"""The event ring: the last things that happened, for whoever looks at the host; the log has them all."""
+"""The newest log events, for the status document."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MOST = 200
 
 
 class EventRing(EventLog):
-    """A log that also remembers its last events, from level info on."""
+    """A log that also keeps its newest events, from level info up."""
 
     def __init__(self, logger: logging.Logger, **context: object) -> None:
         super().__init__(logger, **context)
         self._events: deque[EventStatus] = deque(maxlen=_MOST)
 
     def events(self) -> list[EventStatus]:
-        """Return the last events, the oldest first."""
+        """Return the events, the oldest first."""
         return list(self._events)
 
     def _log(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
@@ -30,7 +30,7 @@ class EventRing(EventLog):
             self.remember(logging.getLevelName(level).lower(), event, **fields)
 
     def remember(self, level: str, event: str, **fields: object) -> None:
-        """Remember something that another process has put into the log."""
+        """Keep an event without logging it: another process has logged it."""
         plain: dict[str, str | int | float | None] = {
             key: value if isinstance(value, int | float) else str(value) for key, value in fields.items()
         }

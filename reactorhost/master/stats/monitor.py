@@ -1,4 +1,4 @@
-"""The monitor: looks at every worker once a second, keeps what it saw, and names those whose loop stands still."""
+"""The monitor: samples every worker and the master itself once a second, and finds loops that stand still."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.master.stats.samples import Samples
-from reactorhost.master.workers.pool import ExitReport, WorkerPool
+from reactorhost.master.workers.pool import WorkerPool
+from reactorhost.master.workers.sample import Sample
 from reactorhost.reactor import Reactor
 from reactorhost.system.procfs import ProportionalMemory
 
 
 @dataclass(slots=True)
 class LastError:
-    """The newest exception of a plugin, and when it was told in monotonic seconds."""
+    """The newest exception of a plugin, and when it was reported in monotonic seconds."""
 
     text: str
     at: float
@@ -22,13 +23,13 @@ class LastError:
 
 @dataclass(slots=True)
 class Monitor:
-    """What the master knows of its workers and of itself beside their states.
+    """What is measured of the workers and of the master.
 
     Attributes:
         lag_max_seconds: longest turn of the master's own loop in the last second.
-        cpu_percent: the master's processor time in the last second, or None before there are two looks.
+        cpu_percent: the master's processor time in the last second, or None before the second sample.
         errors: the newest exception of each plugin.
-        numbers: the plugins' own numbers.
+        metrics: the plugins' own metrics.
     """
 
     reactor: Reactor
@@ -41,7 +42,7 @@ class Monitor:
     cpu_percent: float | None = None
     _cpu: tuple[float, float] | None = None
 
-    def look(self, now: float) -> None:
+    def sample(self, now: float) -> None:
         """Take the samples of this second."""
         self.samples.take(self.pool.samples(now), now)
         self.lag_max_seconds = self.reactor.longest_turn
@@ -53,21 +54,19 @@ class Monitor:
         self._cpu = (now, cpu)
 
     def stalled(self, limit: float, now: float) -> list[tuple[int, float]]:
-        """Return the workers whose loop did not turn for `limit` seconds, and for how long it did not.
-
-        None while this process itself was held up within that time: then theirs were too, and nobody is to blame.
-        """
+        """Return the workers whose loop did not turn for `limit` seconds, and for how long it did not."""
+        # If the master itself was suspended within that time (a laptop that slept, a debugger), the workers were too.
         if not limit or now - self.samples.regular_since < limit:
             return []
         ticks = ((pid, self.pool.counters(pid).tick) for pid in self.pool.pids())
         return [(pid, now - tick) for pid, tick in ticks if tick and now - tick >= limit]
 
     def hook_failed(self, plugin: str, error: str, now: float) -> None:
-        """Remember the newest exception of a plugin."""
+        """Record the newest exception of a plugin."""
         self.errors[plugin] = LastError(error, now)
 
-    def ended(self, pid: int, report: ExitReport) -> None:
-        """Add up what a worker did that ended."""
-        self.samples.ended(report.last)
+    def worker_ended(self, pid: int, last: Sample) -> None:
+        """Add the counters of a worker that ended to the totals."""
+        self.samples.worker_ended(last)
         self.memory.forget(pid)
-        self.metrics.ended(pid)
+        self.metrics.worker_ended(pid)

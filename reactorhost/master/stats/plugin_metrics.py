@@ -1,11 +1,8 @@
-"""The numbers of plugins over all workers: counters add up, those of workers that ended too; gauges are of who lives.
-
-Names come from plugins, and a reload may bring others: only so many of each plugin are kept.
-"""
+"""The metrics of plugins over all workers: sums of counters since the start, and sums of the live workers' gauges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reactorhost.ipc.jsonlines import Message
@@ -13,50 +10,50 @@ from reactorhost.ipc.messages import MAX_METRICS, Values
 
 
 @dataclass(slots=True)
-class _Told:
-    """What one worker told last, by plugin."""
+class _WorkerMetrics:
+    """What one worker reported last, by plugin."""
 
     counters: dict[str, Values] = field(default_factory=dict)
     gauges: dict[str, Values] = field(default_factory=dict)
 
 
 class PluginMetrics:
-    """What every worker told of its plugins' numbers, and what those counted that ended."""
+    """The newest metrics of every worker, and the counters of the workers that ended.
+
+    A plugin chooses its names, and a reload may bring other ones: their number is limited here too, or they would pile
+    up for as long as the master runs.
+    """
 
     def __init__(self) -> None:
-        self._workers: dict[int, _Told] = {}
-        self._past: dict[str, Values] = {}
+        self._workers: dict[int, _WorkerMetrics] = {}
+        self._ended: dict[str, Values] = {}
 
-    def told(self, pid: int, message: Message) -> None:
-        """Take what a worker reports: all of those plugins of which something changed."""
-        worker = self._workers.setdefault(pid, _Told())
+    def update(self, pid: int, message: Message) -> None:
+        """Replace the metrics of the plugins that a report contains."""
+        worker = self._workers.setdefault(pid, _WorkerMetrics())
         worker.counters.update(message["counters"])
         worker.gauges.update(message["gauges"])
 
-    def ended(self, pid: int) -> None:
-        """Add up what a worker counted that ended."""
-        worker = self._workers.pop(pid, _Told())
+    def worker_ended(self, pid: int) -> None:
+        """Keep the counters of a worker that ended."""
+        worker = self._workers.pop(pid, _WorkerMetrics())
         for plugin, counters in worker.counters.items():
-            past = _sum((counters, self._past.get(plugin, {})))
-            # What the newest worker counts is more worth keeping than what code of long ago did.
-            self._past[plugin] = dict(list(past.items())[:MAX_METRICS])
+            # The newest worker's names come first: those of code that was replaced long ago are dropped.
+            total = _sum((counters, self._ended.get(plugin, {})))
+            self._ended[plugin] = dict(list(total.items())[:MAX_METRICS])
 
     def of(self, plugin: str) -> Values:
-        """Return the numbers of a plugin over all workers, by name."""
-        living = list(self._workers.values())
-        counters = _sum([*(each.counters.get(plugin, {}) for each in living), self._past.get(plugin, {})])
-        gauges = _sum([each.gauges.get(plugin, {}) for each in living])
+        """Return the metrics of a plugin over all workers, by name."""
+        live = list(self._workers.values())
+        counters = _sum([*(each.counters.get(plugin, {}) for each in live), self._ended.get(plugin, {})])
+        gauges = _sum(each.gauges.get(plugin, {}) for each in live)
         kept = dict(list({**gauges, **counters}.items())[: 2 * MAX_METRICS])
         return dict(sorted(kept.items()))
 
 
-def _sum(many: list[Values] | tuple[Values, ...]) -> Values:
-    total: dict[str, int | float] = {}
+def _sum(many: Iterable[Values]) -> Values:
+    total: Values = {}
     for values in many:
-        _add(total, values)
+        for name, value in values.items():
+            total[name] = total.get(name, 0) + value
     return total
-
-
-def _add(total: Values, values: Mapping[str, int | float]) -> None:
-    for name, value in values.items():
-        total[name] = total.get(name, 0) + value

@@ -1,6 +1,6 @@
-"""Samples: what the workers' pages say once a second, kept long enough for rates, percentiles and history.
+"""Samples of the workers' pages, one a second, kept as long as rates, percentiles and the history need them.
 
-Pages belong to processes and processes end: what they counted is added up here, so that totals only grow.
+A page ends with its process. The counters of workers that ended are added up here, so that totals never fall.
 """
 
 from __future__ import annotations
@@ -11,28 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import TOTALS, Counters, Timings
+from reactorhost.ipc.scoreboard import TOTALS, Counters
 from reactorhost.ipc.status import History, Latency, Rates
+from reactorhost.master.workers.sample import Sample
 
 INTERVAL_SECONDS = 1.0
 _HISTORY = 300
 _WINDOW = 5
-"""Samples that percentiles and the plugins' shares are taken over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One page at one moment; `timings` are of the worker, then of its plugins in the order of `plugins`."""
-
-    at: float
-    counters: Counters
-    timings: list[Timings]
-    plugins: tuple[str, ...]
+"""Samples that percentiles and the plugins' shares of the time cover."""
 
 
 @dataclass(slots=True)
 class PluginSums:
-    """What the timed calls of one plugin came to over the window."""
+    """Sums of the timed calls of one plugin over the window."""
 
     calls: int = 0
     nanoseconds: int = 0
@@ -60,29 +51,29 @@ class Samples:
         self.regular_since = 0.0
 
     def take(self, samples: dict[int, Sample], now: float) -> None:
-        """Keep the samples of all workers of this second, by process id."""
+        """Add the samples of all workers of this second, by process id."""
         newest = self._points[-1].at if self._points else None
         if newest is None or now - newest > 2 * INTERVAL_SECONDS:
-            # This process itself was held up: nobody's age means anything until time passed evenly again.
+            # The master was suspended, and perhaps the workers too: their ages mean nothing until a while from now.
             self.regular_since = now
         for pid, sample in samples.items():
             self._workers.setdefault(pid, deque(maxlen=_WINDOW + 1)).append(sample)
-        for gone in self._workers.keys() - samples.keys():
-            del self._workers[gone]
+        for ended in self._workers.keys() - samples.keys():
+            del self._workers[ended]
         connections = sum(sample.counters.connections for sample in samples.values())
         self._points.append(Point(now, connections, self.totals([sample.counters for sample in samples.values()])))
         self._newest_wall = time.time()
 
-    def ended(self, last: Sample) -> None:
-        """Add up what a worker counted that ended."""
+    def worker_ended(self, last: Sample) -> None:
+        """Add the counters of a worker that ended to the totals."""
         for name in TOTALS:
             self._past[name] += getattr(last.counters, name)
         for name, timings in zip(last.plugins, last.timings[1:], strict=False):
             self._past_errors[name] = self._past_errors.get(name, 0) + timings.errors
 
-    def totals(self, living: Sequence[Counters]) -> dict[str, int]:
-        """Return the totals of the host, of workers that ended too."""
-        return {name: self._past[name] + sum(getattr(each, name) for each in living) for name in TOTALS}
+    def totals(self, live: Sequence[Counters]) -> dict[str, int]:
+        """Return the totals of the host, including those of workers that ended."""
+        return {name: self._past[name] + sum(getattr(each, name) for each in live) for name in TOTALS}
 
     def rates(self) -> Rates:
         """Return the host's totals per second over the last interval."""
@@ -115,17 +106,17 @@ class Samples:
         if len(samples) < 2:
             return None
         before, after = samples[-2], samples[-1]
-        # By the worker's own clock: its page is up to a quarter of a second old.
+        # Over the time between the worker's own writes: its page is up to a quarter of a second old.
         seconds = after.counters.tick - before.counters.tick
         used = after.counters.cpu_seconds - before.counters.cpu_seconds
         return round(100 * used / seconds, 1) if seconds > 0 else None
 
     def worker_latency(self, pid: int) -> Latency:
-        """Return how long a worker's `receive` took, over the window."""
+        """Return how long calls of `receive` took in a worker, over the window."""
         return latency(self._worker_receive(pid))
 
     def latency(self) -> Latency:
-        """Return how long `receive` took in the whole host, over the window."""
+        """Return how long calls of `receive` took in the whole host, over the window."""
         return latency(histogram.total(self._worker_receive(pid) for pid in self._workers))
 
     def plugin_sums(self) -> dict[str, PluginSums]:

@@ -1,4 +1,4 @@
-"""Build the status document from the roster, the monitor and the listeners."""
+"""The status document: reads planner, monitor, listeners and log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from reactorhost.ipc.status import (
     WorkerStatus,
 )
 from reactorhost.master.listen.listeners import Listeners
-from reactorhost.master.plan.planner import Planner, Slot, WorkerRecord, WorkerState
+from reactorhost.master.plan.planner import Planner
+from reactorhost.master.plan.slot import Slot
+from reactorhost.master.plan.worker_record import WorkerRecord
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.samples import latency
@@ -32,7 +34,7 @@ from reactorhost.system import procfs
 
 @dataclass(frozen=True, slots=True)
 class StatusBuilder:
-    """Knows where the facts of a host are."""
+    """Builds the document; `started_at` is Unix time."""
 
     planner: Planner
     pool: WorkerPool
@@ -52,7 +54,7 @@ class StatusBuilder:
             "name": settings.name,
             "pid": os.getpid(),
             "time": time.time(),
-            "state": self.planner.mode.value,
+            "state": self.planner.state.value,
             "generation": self.planner.generation,
             "started_at": self.started_at,
             "uptime_seconds": round(now - self.started_monotonic, 3),
@@ -65,26 +67,19 @@ class StatusBuilder:
             "max_connections": settings.max_connections * self.planner.target,
             "workers_wanted": self.planner.target,
             "workers_ready": self.planner.ready_slots(),
-            "reloading": self.planner.reload is not None,
+            "reloading": self.planner.reload.running,
             "services": self._services(settings),
             "totals": self._totals(),
             "rates": rates,
             "latency": samples.latency(),
             "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(self.planner.slots.items())],
-            "workers": [self._worker(member, now) for member in self._members()],
-            "listeners": self.listeners.facts(),
+            "workers": self._workers(now),
+            "listeners": self.listeners.status(),
             "plugins": self._plugins(settings, rates, now),
             "events": self.log.events(),
             "history": samples.history() if history else None,
         }
-
-    def connections(self) -> int:
-        """Return how many connections are open."""
-        return sum(self.pool.counters(pid).connections for pid in self.pool.pids())
-
-    def _members(self) -> list[WorkerRecord]:
-        return sorted(self.planner.members.values(), key=lambda member: (member.slot, member.generation, member.pid))
 
     def _services(self, settings: Settings) -> list[ServiceStatus]:
         loaded = self.pool.plugins()
@@ -104,10 +99,10 @@ class StatusBuilder:
         return services
 
     def _totals(self) -> Totals:
-        living = [self.pool.counters(pid) for pid in self.pool.pids()]
-        totals = self.monitor.samples.totals(living)
+        live = [self.pool.counters(pid) for pid in self.pool.pids()]
+        totals = self.monitor.samples.totals(live)
         return {
-            "connections": sum(each.connections for each in living),
+            "connections": sum(each.connections for each in live),
             "accepted": totals["accepted"],
             "refused": totals["refused"],
             "messages": totals["messages"],
@@ -127,28 +122,33 @@ class StatusBuilder:
             "descriptors": procfs.open_descriptors(),
         }
 
-    def _worker(self, member: WorkerRecord, now: float) -> WorkerStatus:
-        counters = self.pool.counters(member.pid)
-        slot = self.planner.slots.get(member.slot)
-        alive = counters.tick > 0
+    def _workers(self, now: float) -> list[WorkerStatus]:
+        records = sorted(self.planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
+        return [self._worker(record, now) for record in records]
+
+    def _worker(self, worker: WorkerRecord, now: float) -> WorkerStatus:
+        counters = self.pool.counters(worker.pid)
+        slot = self.planner.slots.get(worker.slot)
+        # Before its first turn a worker has stored nothing.
+        stored = counters.tick > 0
         return {
-            "slot": member.slot,
-            "pid": member.pid,
-            "generation": member.generation,
-            "state": member.state.value,
-            "uptime_seconds": round(now - member.started_at, 3),
-            "state_seconds": round(now - member.since, 3),
-            "deadline_seconds": None if member.deadline is None else round(max(0.0, member.deadline - now), 3),
-            "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if alive else None,
-            "lag_max_seconds": round(counters.lag_max_seconds, 6) if alive else None,
-            "cpu_percent": self.monitor.samples.cpu_percent(member.pid),
-            "rss_bytes": procfs.resident_bytes(member.pid),
-            "pss_bytes": self.monitor.memory.read(member.pid, now),
+            "slot": worker.slot,
+            "pid": worker.pid,
+            "generation": worker.generation,
+            "state": worker.state.value,
+            "uptime_seconds": round(now - worker.started_at, 3),
+            "state_seconds": round(now - worker.since, 3),
+            "deadline_seconds": None if worker.deadline is None else round(max(0.0, worker.deadline - now), 3),
+            "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if stored else None,
+            "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
+            "cpu_percent": self.monitor.samples.cpu_percent(worker.pid),
+            "rss_bytes": procfs.resident_bytes(worker.pid),
+            "pss_bytes": self.monitor.memory.read(worker.pid, now),
             "restarts": slot.restarts if slot else 0,
             "last_exit": slot.last_exit if slot else None,
-            "adopted_slots": [each.number for each in self.planner.slots.values() if each.adopter == member.pid],
-            "rates": self.monitor.samples.worker_rates(member.pid),
-            "latency": self.monitor.samples.worker_latency(member.pid),
+            "adopted_slots": [each.number for each in self.planner.slots.values() if each.adopter == worker.pid],
+            "rates": self.monitor.samples.worker_rates(worker.pid),
+            "latency": self.monitor.samples.worker_latency(worker.pid),
             "connections": counters.connections,
             "accepted": counters.accepted,
             "refused": counters.refused,
@@ -159,24 +159,15 @@ class StatusBuilder:
         }
 
     def _slot(self, slot: Slot, now: float) -> SlotStatus:
-        waiting = slot.not_before > now
+        waiting = slot.backoff.until > now
         return {
             "slot": slot.number,
-            "state": self._slot_state(slot, waiting=waiting),
+            "state": slot.status,
             "restarts": slot.restarts,
-            "retry_seconds": round(slot.not_before - now, 3) if waiting else None,
+            "retry_seconds": round(slot.backoff.until - now, 3) if waiting else None,
             "adopted_by": slot.adopter,
             "last_exit": slot.last_exit,
         }
-
-    def _slot_state(self, slot: Slot, *, waiting: bool) -> str:
-        if slot.leaving_since is not None:
-            return "leaving"
-        if self.planner.in_slot(slot.number, WorkerState.READY):
-            return "ready"
-        if self.planner.in_slot(slot.number, WorkerState.STARTING) or not waiting:
-            return "starting"
-        return "backoff"
 
     def _plugins(self, settings: Settings, rates: Rates, now: float) -> list[PluginMetricsStatus]:
         loaded = self.pool.plugins()

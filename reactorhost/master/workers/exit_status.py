@@ -1,4 +1,4 @@
-"""How a process ended, in words: its exit status or signal, and whether the kernel was short of memory."""
+"""How a process ended: its exit status or signal, and kills for lack of memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def decode(status: int) -> str:
-    """Say what a wait status means: `exit status 3` or `signal 11 (SIGSEGV)`."""
+    """Return a wait status in words: `exit status 3` or `signal 11 (SIGSEGV)`."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exit status {code}"
@@ -27,7 +27,7 @@ def killed(status: int) -> bool:
 
 
 def out_of_memory_kills() -> int | None:
-    """Return how many processes of our control group the kernel killed for want of memory, or None if unknown."""
+    """Return how many processes of this control group the kernel killed for lack of memory, or None if unknown."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
         unified = next(line.partition("::")[2] for line in lines if line.startswith("0::"))

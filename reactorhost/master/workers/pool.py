@@ -1,4 +1,4 @@
-"""The crew: the worker processes as the master holds them; forks, orders, signals, hears, buries."""
+"""The worker processes: forks them, sends orders and signals, receives reports, and reaps them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, error_from_fields
@@ -18,25 +17,33 @@ from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Report
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
-from reactorhost.master.listen.listeners import SlotSocket
-from reactorhost.master.stats.samples import Sample
+from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_status, stack_dump
+from reactorhost.master.workers.sample import Sample
 from reactorhost.master.workers.stack_dump import StackDump
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry, fork
-from reactorhost.worker.boot import run_worker
 
+MOST_WORKERS = 256
 
-class PoolListener(Protocol):
-    """Who hears of what workers report."""
+RunWorker = Callable[[WorkerSpec, int], int]
+"""Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes."""
 
-    def worker_reported(self, pid: int, message: Message) -> None:
-        """Take what a worker said, other than that it failed."""
+ReportHandler = Callable[[int, Message], object]
+"""Handles a report of the worker with this process id."""
 
 
 @dataclass(slots=True, eq=False)
 class WorkerHandle:
-    """One worker process: the line to it, its page, where its stack goes when it dies, and what it said of itself."""
+    """One worker process as the master holds it.
+
+    Attributes:
+        line: the line of orders and reports.
+        page: its page of the scoreboard.
+        stack_descriptor: file that its stack is in if it crashed.
+        failure: why it could not boot, if it reported so.
+        plugins: the plugins that it loaded, as it reported them.
+    """
 
     pid: int
     line: JsonLine
@@ -48,19 +55,18 @@ class WorkerHandle:
 
 @dataclass(frozen=True, slots=True)
 class ExitReport:
-    """What is known of a worker that ended: in words, its last figures, its stack, and the failure that it told."""
+    """What is known of a worker that ended; `how` is its exit status or signal in words."""
 
-    why: str
-    status: int
+    how: str
     last: Sample
     stack: StackDump | None
     failure: ReactorhostError | None
 
-    def boot_error(self, slot: int, pid: int, reason: str | None) -> ReactorhostError:
-        """Return why a worker did not become ready; `reason` is why the master ended it, if it did."""
+    def boot_error(self, slot: int, pid: int, reason: str) -> ReactorhostError:
+        """Return why the worker did not become ready; `reason` is why the master ended it, empty if it did not."""
         if self.failure is not None:
             return self.failure
-        what = f"the worker in slot {slot} (pid {pid}) did not become ready: {reason or self.why}"
+        what = f"the worker in slot {slot} (pid {pid}) did not become ready: {reason or self.how}"
         if self.stack is None:
             return BootError(what, hint="its plugin may have ended the process")
         return BootError(what, where=self.stack.where, details=self.stack.text)
@@ -69,15 +75,18 @@ class ExitReport:
 class WorkerPool:
     """Every worker process of a host."""
 
-    def __init__(
-        self, reactor: Reactor, registry: ForkRegistry, scoreboard: Scoreboard, listener: PoolListener
-    ) -> None:
+    def __init__(self, reactor: Reactor, registry: ForkRegistry, scoreboard: Scoreboard, run_worker: RunWorker) -> None:
         self._reactor = reactor
         self._registry = registry
         self._scoreboard = scoreboard
-        self._listener = listener
+        self._run_worker = run_worker
         self._handles: dict[int, WorkerHandle] = {}
+        self._report_handlers: dict[str, ReportHandler] = {}
         self._oom_kills = exit_status.out_of_memory_kills()
+
+    def on(self, report: Report, handler: ReportHandler) -> None:
+        """Call `handler` for every report of this kind."""
+        self._report_handlers[report] = handler
 
     def fork(
         self,
@@ -98,12 +107,12 @@ class WorkerPool:
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets
         )
-        task = WorkerSpec(settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, account)
-
-        # Before the fork, so that the worker's copy of this end is closed with the other lines.
+        spec = WorkerSpec(settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, account)
+        # Before the fork, so that the worker closes its copy of this end with those of the other lines. A copy that
+        # stayed open in any worker would hide the end of the master from this one.
         line = JsonLine(self._reactor, ours, self, self._registry)
         try:
-            pid = fork(partial(run_worker, task, stack_descriptor), self._registry, sockets)
+            pid = fork(partial(self._run_worker, spec, stack_descriptor), self._registry, sockets)
         except OSError:
             os.close(stack_descriptor)
             line.close()
@@ -117,40 +126,46 @@ class WorkerPool:
         return handle
 
     def order(self, pid: int, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send an order to a worker, if it lives."""
+        """Send an order to a worker; one that ended already is ignored."""
         handle = self._handles.get(pid)
         if handle is not None:
             handle.line.send(message, descriptors)
 
     def signal(self, pid: int, number: signal.Signals) -> None:
-        """Send a signal to a worker that was not reaped yet, so its process id is still its own."""
+        """Send a signal to a worker."""
+        # A process that was not reaped keeps its id, so the signal cannot reach another one.
         if pid in self._handles:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def reap(self, pid: int, status: int) -> ExitReport | None:
-        """Take a reaped process out of the crew; returns what is known of its end, or None for a stranger."""
+        """Remove a worker that was waited for; returns what is known of its end, or None if it is not a worker."""
         handle = self._handles.get(pid)
         if handle is None:
             return None
+        # Its last reports may wait in the socket: SIGCHLD and the end of the line arrive in any order.
         handle.line.read_rest()
         del self._handles[pid]
         handle.line.close()
         self._registry.discard(handle)
         last = self._sample(handle, time.monotonic())
         self._scoreboard.give_back(handle.page)
-        return ExitReport(self._words(status), status, last, stack_dump.take(handle.stack_descriptor), handle.failure)
+        return ExitReport(self._describe(status), last, stack_dump.take(handle.stack_descriptor), handle.failure)
 
     def counters(self, pid: int) -> Counters:
-        """Return what a worker stored last, alive or stuck."""
+        """Return what a worker stored last; it may be stuck or have ended."""
         return self._scoreboard.read(self._handles[pid].page)
 
+    def connections(self) -> int:
+        """Return the number of open connections."""
+        return sum(self.counters(pid).connections for pid in self._handles)
+
     def samples(self, now: float) -> dict[int, Sample]:
-        """Return what every worker stored last."""
+        """Return what every worker stored last, by process id."""
         return {pid: self._sample(handle, now) for pid, handle in self._handles.items()}
 
     def plugins(self) -> dict[str, Message]:
-        """Return what the newest worker that is ready said of each plugin, by name."""
+        """Return the plugins of the newest worker that reported them, by name."""
         for handle in reversed(self._handles.values()):
             if handle.plugins:
                 return {plugin["name"]: plugin for plugin in handle.plugins}
@@ -160,10 +175,10 @@ class WorkerPool:
         """Return the process ids of all workers."""
         return list(self._handles)
 
-    # What lines tell.
+    # Receiver of the lines.
 
     def message_received(self, line: JsonLine, message: Message) -> None:
-        """Remember what a worker says of itself, and pass the rest on."""
+        """Record what the pool itself keeps, and call the handler of the report."""
         handle = next((handle for handle in self._handles.values() if handle.line is line), None)
         if handle is None:
             return
@@ -172,21 +187,24 @@ class WorkerPool:
             return
         if message["report"] == Report.READY:
             handle.plugins = message["plugins"]
-        self._listener.worker_reported(handle.pid, message)
+        handler = self._report_handlers.get(message["report"])
+        if handler is not None:
+            handler(handle.pid, message)
 
     def line_closed(self, line: JsonLine) -> None:
-        """Wait for the end of the process: it is what tells the rest."""
+        """Do nothing: the exit of the process follows, and it has the cause."""
 
     def _sample(self, handle: WorkerHandle, now: float) -> Sample:
         names = tuple(plugin["name"] for plugin in handle.plugins)
         timings = self._scoreboard.read_timings(handle.page, len(names))
         return Sample(now, self._scoreboard.read(handle.page), timings, names)
 
-    def _words(self, status: int) -> str:
+    def _describe(self, status: int) -> str:
         words = exit_status.decode(status)
         if exit_status.killed(status):
+            # The kernel does not say which process it killed: a count that grew is the closest there is.
             kills = exit_status.out_of_memory_kills()
             if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
-                words += ", by the kernel for want of memory"
+                words += ", sent by the kernel: out of memory"
             self._oom_kills = kills
         return words

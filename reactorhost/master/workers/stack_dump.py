@@ -1,4 +1,4 @@
-"""The stack that faulthandler left of a worker, cut down to what is not the host's own."""
+"""The stack that faulthandler wrote in a worker that crashed, without the frames of the host."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MOST_BYTES = 65536
 
 @dataclass(frozen=True, slots=True)
 class StackDump:
-    """What a dying process was doing: the frames of others, most recent first, and the place of the first of them."""
+    """The frames of plugins and libraries, most recent first; `where` is the place of the first one."""
 
     text: str
     where: str | None
 
 
 def take(descriptor: int) -> StackDump | None:
-    """Read the stack from its file and close it; None when the process left none."""
+    """Read the stack from its file and close the file; returns None when the process wrote none."""
     try:
         text = os.pread(descriptor, _MOST_BYTES, 0).decode(errors="replace").strip()
     finally:
@@ -31,7 +31,7 @@ def take(descriptor: int) -> StackDump | None:
 
 
 def cut(text: str) -> StackDump:
-    """Leave out what only the host did to come to the code of others."""
+    """Remove the frames of the host that called the code at fault, and those of the import system."""
     kept: list[str] = []
     where: str | None = None
     for line in text.splitlines():

@@ -6,7 +6,8 @@ import pytest
 
 from reactorhost.histogram import bucket
 from reactorhost.ipc.scoreboard import Counters, Timings
-from reactorhost.master.stats.samples import Sample, Samples
+from reactorhost.master.stats.samples import Samples
+from reactorhost.master.workers.sample import Sample
 
 
 def timings(calls: int, seconds: float, errors: int = 0) -> Timings:
@@ -49,7 +50,7 @@ def test_rates_are_differences_over_the_time_between() -> None:
 def test_totals_and_errors_of_workers_that_ended_stay() -> None:
     samples = Samples()
     samples.take({7: sample(1.0, 1000, errors=3)}, 1.0)
-    samples.ended(sample(1.5, 1200, errors=4))
+    samples.worker_ended(sample(1.5, 1200, errors=4))
     samples.take({8: sample(2.0, 50, errors=1)}, 2.0)
     assert samples.totals([Counters(messages=50)])["messages"] == 1250
     assert samples.plugin_errors() == {"a": 5, "b": 0}

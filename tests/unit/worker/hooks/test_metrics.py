@@ -164,7 +164,7 @@ def test_changes_are_reported_once_a_second_and_at_the_end() -> None:
 
 
 def report(pid: int, metrics: PluginMetrics, counters: dict[str, float], gauges: dict[str, float]) -> None:
-    metrics.told(pid, {"counters": {"made": counters}, "gauges": {"made": gauges}})
+    metrics.update(pid, {"counters": {"made": counters}, "gauges": {"made": gauges}})
 
 
 def test_counters_of_ended_workers_are_kept_and_gauges_are_not() -> None:
@@ -172,9 +172,9 @@ def test_counters_of_ended_workers_are_kept_and_gauges_are_not() -> None:
     report(1, metrics, {"hits": 5}, {"size": 7})
     report(2, metrics, {"hits": 6}, {"size": 8})
     assert metrics.of("made") == {"hits": 11, "size": 15}
-    metrics.ended(1)
-    metrics.ended(1)
-    metrics.ended(99)
+    metrics.worker_ended(1)
+    metrics.worker_ended(1)
+    metrics.worker_ended(99)
     assert metrics.of("made") == {"hits": 11, "size": 8}
     assert metrics.of("other") == {}
 
@@ -183,8 +183,8 @@ def test_names_that_change_with_every_reload_do_not_pile_up_in_the_master() -> N
     metrics = PluginMetrics()
     for generation in range(100):
         report(generation, metrics, {"kept": 1, **{f"g{generation}.n{at}": at for at in range(49)}}, {})
-        metrics.ended(generation)
-    assert len(metrics._past["made"]) == MAX_METRICS
+        metrics.worker_ended(generation)
+    assert len(metrics._ended["made"]) == MAX_METRICS
     assert metrics.of("made")["kept"] == 100
 
 
@@ -196,7 +196,7 @@ def test_a_sum_of_counters_never_decreases(steps: list[tuple[int, bool, int]]) -
     before = 0
     for pid, ends, more in steps:
         if ends:
-            metrics.ended(pid)
+            metrics.worker_ended(pid)
             counted.pop(pid, None)
         else:
             counted[pid] = counted.get(pid, 0) + more

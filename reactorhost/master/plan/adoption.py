@@ -1,0 +1,100 @@
+"""Adoption and retirement: which worker accepts on the listeners of a slot without one, and when they can be closed.
+
+A listener that no worker accepts on still gets its share of the clients, and they hang. So a slot without a ready
+worker is adopted at once by the worker of another slot.
+
+Closing a listener resets the connections in its queue. A slot that leaves is therefore closed in steps: new clients are
+steered away (by the master), a delay passes in which the queue drains, the adopter closes its copies and reports it,
+and the master, which then holds the last copy, closes it if the queue is empty. Until then any other process with a
+copy makes the kernel count the socket as a member of its group, so a slot does not retire while a worker may have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reactorhost.master.plan.actions import Adopt, Release, Retire
+from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
+from reactorhost.master.plan.worker_record import WorkerRecord, WorkerState, next_ready
+
+_RETRY_SECONDS = 1.0
+
+
+class Adoption:
+    """The holders of every slot's listeners; the two mappings belong to the planner."""
+
+    def __init__(self, slots: dict[int, Slot], workers: dict[int, WorkerRecord]) -> None:
+        self._slots = slots
+        self._workers = workers
+
+    def decide(self, now: float) -> Iterator[Adopt | Release]:
+        """Assign an adopter to every slot that needs one, and release the slots that need none any more."""
+        for slot in self._slots.values():
+            if not slot.reachable:
+                continue
+            adopter = self._adopter(slot)
+            if slot.state is SlotState.RETIRING:
+                if adopter is not None:
+                    continue
+                # It ended before it reported. The listeners need another adopter until the next try, which is due now.
+                slot.apply(SlotEvent.KEEP)
+                slot.retire_at = now
+            if slot.state is SlotState.READY and adopter is not None:
+                yield Release(slot.number, adopter.pid)
+                adopter = None
+            elif slot.state is not SlotState.READY and adopter is None:
+                adopter = next_ready(self._workers, slot.number)
+                if adopter is not None:
+                    slot.holders.add(adopter.pid)
+                    yield Adopt(slot.number, adopter.pid)
+            slot.adopter = None if adopter is None else adopter.pid
+
+    def expire(self, now: float) -> Iterator[Retire]:
+        """Retire the slots whose time has come."""
+        for slot in self._slots.values():
+            if slot.retire_at is None or now < slot.retire_at:
+                continue
+            if self._may_be_held(slot):
+                slot.retire_at = now + _RETRY_SECONDS
+            else:
+                slot.apply(SlotEvent.RETIRE)
+                yield Retire(slot.number, slot.adopter)
+
+    def released(self, number: int, pid: int, now: float) -> bool:
+        """Record that a worker closed its copies of a slot's listeners; returns whether the master can close its own.
+
+        The caller closes them now, or calls `retire_later`.
+        """
+        slot = self._slots.get(number)
+        if slot is None:
+            return False
+        slot.holders.discard(pid)
+        if slot.state is not SlotState.RETIRING or slot.adopter != pid:
+            return False
+        slot.adopter = None
+        slot.apply(SlotEvent.KEEP)
+        if self._may_be_held(slot):
+            slot.retire_at = now + _RETRY_SECONDS
+            return False
+        return True
+
+    def retire_later(self, number: int, when: float) -> None:
+        """Try again at `when`: the queue is not empty, or clients cannot be steered away."""
+        slot = self._slots[number]
+        slot.apply(SlotEvent.KEEP)
+        slot.retire_at = when
+
+    def retired(self, number: int) -> None:
+        """Remove a slot whose listeners are closed."""
+        self._slots.pop(number, None)
+
+    def _adopter(self, slot: Slot) -> WorkerRecord | None:
+        worker = None if slot.adopter is None else self._workers.get(slot.adopter)
+        return worker if worker is not None and worker.state is WorkerState.READY else None
+
+    def _may_be_held(self, slot: Slot) -> bool:
+        """Say whether any process but the adopter may have copies of a slot's listeners."""
+        # A worker that boots inherited copies of every slot's listeners and may not have closed them yet; one that was
+        # ordered to leave while it booted is STOPPING.
+        booting = (WorkerState.STARTING, WorkerState.STOPPING)
+        return any(worker.state in booting for worker in self._workers.values()) or not slot.holders <= {slot.adopter}

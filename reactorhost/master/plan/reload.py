@@ -1,0 +1,132 @@
+"""The rolling reload: which slot is replaced next, how far it is, what it reports, and the queue behind it.
+
+    IDLE -> CHOOSING <-> REPLACING     CHOOSING -> IDLE when every slot was replaced     any -> IDLE when it fails
+
+The first slot is the canary: one replacement that does not become ready ends the reload, and every worker that was not
+replaced serves on. A request that arrives during a reload starts another one after it, because code that was read
+before the request may be older than what the request is about; one reload serves all requests that waited.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Sequence
+
+from reactorhost.errors import ReactorhostError
+from reactorhost.master.plan.watcher import Watcher
+from reactorhost.master.plan.worker_record import WorkerRecord
+
+
+class ReloadState(enum.Enum):
+    """How far a reload is."""
+
+    IDLE = "idle"
+    CHOOSING = "choosing"
+    """The next slot has to be chosen."""
+    REPLACING = "replacing"
+    """A replacement boots in `slot`."""
+
+
+class Reload:
+    """The reload of a host, the same object for one after the other.
+
+    Attributes:
+        requested: another reload is to start.
+        generation: number that the replacements have; 0 before the first reload.
+        waiting: slots that are still to be replaced, the next one first.
+        slot: slot whose replacement boots, or -1.
+        replaced: replacements that became ready.
+        total: slots that are replaced in this reload.
+    """
+
+    def __init__(self) -> None:
+        self.state = ReloadState.IDLE
+        self.requested = False
+        self.generation = 0
+        self.waiting: list[int] = []
+        self.slot = -1
+        self.replaced = 0
+        self.total = 0
+        self._watchers: list[Watcher] = []
+        self._queue: list[Watcher] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether a reload runs."""
+        return self.state is not ReloadState.IDLE
+
+    def request(self, watcher: Watcher | None = None) -> None:
+        """Start a reload as soon as none runs."""
+        self.requested = True
+        if watcher is not None:
+            self._queue.append(watcher)
+            if self.running:
+                watcher.progress("waiting for the reload that is running")
+
+    def begin(self, generation: int, slots: Sequence[int]) -> None:
+        """Start the requested reload; all watchers that waited follow it."""
+        self.state, self.requested = ReloadState.CHOOSING, False
+        self._watchers, self._queue = self._queue, []
+        self.generation, self.waiting = generation, list(slots)
+        self.replaced, self.total = 0, len(self.waiting)
+
+    def choose(self, wanted: Collection[int]) -> int | None:
+        """Return the slot to replace now, or None; a slot that is not wanted any more is skipped."""
+        while self.state is ReloadState.CHOOSING and self.waiting:
+            slot = self.waiting.pop(0)
+            if slot in wanted:
+                self.state, self.slot = ReloadState.REPLACING, slot
+                return slot
+        return None
+
+    def replaces(self, slot: int) -> bool:
+        """Say whether a replacement boots in this slot."""
+        return self.state is ReloadState.REPLACING and self.slot == slot
+
+    def is_replacement(self, worker: WorkerRecord) -> bool:
+        """Say whether this worker is the replacement that boots."""
+        # The slot may also have a worker of the old generation that booted when the reload began.
+        return self.replaces(worker.slot) and worker.generation == self.generation
+
+    def replacement_ready(self, pid: int, old_pids: Sequence[int]) -> None:
+        """Record that the replacement is ready; `old_pids` drain from now on."""
+        self.replaced += 1
+        old = ", ".join(str(each) for each in old_pids) or "none"
+        text = f"slot {self.slot}: pid {old} -> {pid} ready ({self.replaced} of {self.total})"
+        for watcher in self._watchers:
+            watcher.progress(text, done=self.replaced, total=self.total)
+        self._continue()
+
+    def slot_unwanted(self, slot: int) -> None:
+        """Skip the replacement in a slot that the host was scaled below."""
+        if self.replaces(slot):
+            self._continue()
+
+    def finish(self) -> bool:
+        """End the reload if every slot was replaced; returns whether it ended now."""
+        if self.state is not ReloadState.CHOOSING or self.waiting:
+            return False
+        watchers = self._end()
+        for watcher in watchers:
+            watcher.done(generation=self.generation, replaced=self.replaced)
+        return True
+
+    def fail(self, error: ReactorhostError) -> None:
+        """End the reload: its replacement did not become ready. Requests that wait are not affected."""
+        for watcher in self._end():
+            watcher.failed(error)
+
+    def abandon(self, error: ReactorhostError) -> None:
+        """End the reload and drop the requests that wait."""
+        watchers = [*self._end(), *self._queue]
+        self.requested, self._queue = False, []
+        for watcher in watchers:
+            watcher.failed(error)
+
+    def _continue(self) -> None:
+        self.state, self.slot = ReloadState.CHOOSING, -1
+
+    def _end(self) -> list[Watcher]:
+        self.state, self.slot, self.waiting = ReloadState.IDLE, -1, []
+        watchers, self._watchers = self._watchers, []
+        return watchers

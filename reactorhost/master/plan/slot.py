@@ -1,0 +1,139 @@
+"""A slot: a stable place for a worker, whose listeners outlive every worker in it.
+
+    OPENING, OPENING_BACKOFF   no client reaches the slot yet: its listeners open when its first worker is ready
+    STARTING, BACKOFF, READY   clients reach it; without a worker of its own, another slot's worker accepts for it
+    LEAVING, RETIRING          the host was scaled down: its listeners stay until their queues are certainly empty
+
+A slot that leaves before it was ready once is removed at once: no client can wait there.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reactorhost.master.plan.backoff import Backoff
+
+
+class SlotState(enum.Enum):
+    """What a slot waits for. A replacement that boots beside a ready worker does not change the state."""
+
+    OPENING = "opening"
+    """Its first worker starts."""
+    OPENING_BACKOFF = "opening_backoff"
+    """Its first worker failed; the next try waits."""
+    STARTING = "starting"
+    """A worker starts."""
+    BACKOFF = "backoff"
+    """The worker failed; the next try waits."""
+    READY = "ready"
+    """A worker of its own serves."""
+    LEAVING = "leaving"
+    """It is not wanted; another worker serves its listeners."""
+    RETIRING = "retiring"
+    """The adopter was ordered to close its copies of the listeners; the master closes the last ones after that."""
+
+
+class SlotEvent(enum.Enum):
+    """What changes the state of a slot."""
+
+    SPAWN = "spawn"
+    """A worker is started in it."""
+    WAIT = "wait"
+    """It has no worker, and its back-off is not over."""
+    READY = "ready"
+    """A worker of its own became ready."""
+    LOST = "lost"
+    """Its last ready worker ended, drains or is stuck."""
+    UNWANTED = "unwanted"
+    """The host was scaled down below it."""
+    WANTED = "wanted"
+    """The host was scaled up before the slot was closed."""
+    RETIRE = "retire"
+    """Nothing but its adopter can have copies of its listeners."""
+    KEEP = "keep"
+    """Its listeners cannot be closed yet."""
+
+
+TRANSITIONS: Mapping[tuple[SlotState, SlotEvent], SlotState] = {
+    (SlotState.OPENING, SlotEvent.SPAWN): SlotState.OPENING,
+    (SlotState.OPENING, SlotEvent.WAIT): SlotState.OPENING_BACKOFF,
+    (SlotState.OPENING, SlotEvent.READY): SlotState.READY,
+    (SlotState.OPENING_BACKOFF, SlotEvent.SPAWN): SlotState.OPENING,
+    (SlotState.OPENING_BACKOFF, SlotEvent.WAIT): SlotState.OPENING_BACKOFF,
+    (SlotState.STARTING, SlotEvent.SPAWN): SlotState.STARTING,
+    (SlotState.STARTING, SlotEvent.WAIT): SlotState.BACKOFF,
+    (SlotState.STARTING, SlotEvent.READY): SlotState.READY,
+    (SlotState.STARTING, SlotEvent.UNWANTED): SlotState.LEAVING,
+    (SlotState.BACKOFF, SlotEvent.SPAWN): SlotState.STARTING,
+    (SlotState.BACKOFF, SlotEvent.WAIT): SlotState.BACKOFF,
+    (SlotState.BACKOFF, SlotEvent.UNWANTED): SlotState.LEAVING,
+    # A replacement: of a reload, or of a worker that is recycled, which may be in back-off too.
+    (SlotState.READY, SlotEvent.SPAWN): SlotState.READY,
+    (SlotState.READY, SlotEvent.WAIT): SlotState.READY,
+    (SlotState.READY, SlotEvent.READY): SlotState.READY,
+    (SlotState.READY, SlotEvent.LOST): SlotState.STARTING,
+    (SlotState.READY, SlotEvent.UNWANTED): SlotState.LEAVING,
+    (SlotState.LEAVING, SlotEvent.WANTED): SlotState.STARTING,
+    (SlotState.LEAVING, SlotEvent.RETIRE): SlotState.RETIRING,
+    (SlotState.LEAVING, SlotEvent.KEEP): SlotState.LEAVING,
+    (SlotState.RETIRING, SlotEvent.WANTED): SlotState.STARTING,
+    (SlotState.RETIRING, SlotEvent.KEEP): SlotState.LEAVING,
+}
+"""Every pair that is not here is a bug of the planner."""
+
+_STATUS = {
+    SlotState.OPENING: "starting",
+    SlotState.OPENING_BACKOFF: "backoff",
+    SlotState.RETIRING: "leaving",
+}
+
+
+@dataclass(slots=True)
+class Slot:
+    """One slot: its state, and what belongs to it.
+
+    Attributes:
+        number: position of the slot, from 0.
+        backoff: failures of its workers in a row, and the delay that follows.
+        adopter: process id of the other slot's worker that serves its listeners, while it has no ready worker.
+        retire_at: when to try to close its listeners, in monotonic seconds; only of a slot that leaves.
+        holders: process ids of the workers that may have copies of its listeners.
+        restarts: unexpected ends of its workers.
+        last_exit: how the last of them ended.
+    """
+
+    number: int
+    state: SlotState = SlotState.OPENING
+    backoff: Backoff = field(default_factory=Backoff)
+    adopter: int | None = None
+    retire_at: float | None = None
+    holders: set[int] = field(default_factory=set)
+    restarts: int = 0
+    last_exit: str | None = None
+
+    def apply(self, event: SlotEvent) -> None:
+        """Change the state.
+
+        Raises:
+            KeyError: the event cannot happen in this state.
+        """
+        self.state = TRANSITIONS[self.state, event]
+        if self.state is not SlotState.LEAVING:
+            self.retire_at = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether clients reach its listeners."""
+        return self.state not in (SlotState.OPENING, SlotState.OPENING_BACKOFF)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to have a worker."""
+        return self.state not in (SlotState.LEAVING, SlotState.RETIRING)
+
+    @property
+    def status(self) -> str:
+        """The state as the status document names it, which does not distinguish a slot's first worker."""
+        return _STATUS.get(self.state, self.state.value)
