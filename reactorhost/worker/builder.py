@@ -168,7 +168,7 @@ class WorkerBuilder:
         settings = self.task.settings
         table = settings.plugin_tables.get(plugin.name, {})
         options.configure(plugin, table, partial(settings.where_option, plugin.name))
-        self.error_reporter.know(plugin)
+        self.error_reporter.add_plugin(plugin)
         return plugin
 
     def _bridge(self) -> tuple[AsyncioBridge, HookQueues]:
