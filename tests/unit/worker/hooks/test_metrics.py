@@ -147,7 +147,7 @@ def test_only_what_changed_is_told_once_a_second_and_at_the_end() -> None:
     assert sent.pop() == {"report": "stats", "counters": {"made": {"hits": 2}}, "gauges": {}}
     size["size"] = 2
     metrics.counter("made", "hits").add()
-    metrics_report.tell_last()
+    metrics_report.send_last()
     assert sent == [{"report": "stats", "counters": {"made": {"hits": 3}}, "gauges": {}}]
 
 
