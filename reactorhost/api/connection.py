@@ -6,13 +6,13 @@ Nothing here makes a system call: what a plugin asks for goes to the transport, 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
 from reactorhost.framing import Framing
+from reactorhost.tls.facts import TlsFacts as TlsFacts  # noqa: PLC0414  re-exported
 
 
 class CloseReason(enum.Enum):
@@ -35,25 +35,6 @@ class CloseReason(enum.Enum):
 
     def __str__(self) -> str:
         return self.value
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFacts:
-    """What is known of a TLS session.
-
-    Attributes:
-        version: of the protocol, as `TLSv1.3`.
-        cipher: name of the cipher suite.
-        alpn: protocol agreed on by ALPN, or None.
-        server_name: host name that the client asked for, or None.
-        certificate: the client's certificate as `ssl.SSLSocket.getpeercert()` gives it, or None.
-    """
-
-    version: str
-    cipher: str
-    alpn: str | None
-    server_name: str | None
-    certificate: Mapping[str, Any] | None
 
 
 class Timer(Protocol):

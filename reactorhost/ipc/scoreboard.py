@@ -3,10 +3,10 @@
 The mapping is anonymous and shared across fork, so that a page outlives its worker: the totals of a worker that crashed
 are still there. A worker writes a page a few times a second, from its loop; there is one writer, and no lock.
 
-Every field is 8 bytes and aligned, and a page is written by one copy from packed bytes, so a reader on a 64-bit machine
-sees the old or the new value of a field and never a mixture. It would not with `struct.pack_into`, which fills the
-target with zeros first: while a worker is preempted there, its counters would be 0. Different fields may be of different
-moments: a page is a set of gauges, not a transaction.
+Every field is 8 bytes and aligned, and a page is written by one copy from packed bytes. So a reader on a 64-bit machine
+sees the old or the new value of a field, never a mixture. `struct.pack_into` would not do: it fills its target with
+zeros first, which a reader could see. Different fields may be of different moments: a page is a set of gauges, not a
+transaction.
 """
 
 from __future__ import annotations

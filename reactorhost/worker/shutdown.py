@@ -216,7 +216,7 @@ class Shutdown:
         if parts.bridge is not None:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self._reactor.now))
             if unfinished:
-                self._log.warning("tasks_left_behind", count=len(unfinished), tasks=",".join(unfinished))
+                self._log.warning("tasks_abandoned", count=len(unfinished), tasks=",".join(unfinished))
 
     def _log_abandoned_threads(self) -> None:
         running, cancelled = self._threads.running(), self._threads.cancelled()

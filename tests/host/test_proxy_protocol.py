@@ -74,7 +74,7 @@ def test_curl_sends_a_header(live_host: Hosts) -> None:
         )
         assert curl.returncode in (status, 52 if status else 0), curl.stderr
         assert re.fullmatch(output, curl.stdout)
-    assert reason(host) == "what it sent is not a PROXY header"
+    assert reason(host) == "it sent no PROXY header"
 
 
 def test_both_addresses_are_those_of_the_header_and_data_may_come_with_it(behind_proxy: Hosts) -> None:
@@ -127,8 +127,8 @@ def test_unlisted_peers_and_peers_without_a_header_are_refused_with_a_reason(beh
     assert reason(host) == "its address is not in proxy_from"
     for count, sent, why in [
         (2, b"PROXY TCP4 1.2.3.4\r\n", "its PROXY header is malformed: 'PROXY TCP4 1.2.3.4'"),
-        (3, b"PROXY TCP4 1.2.3.4 ", "its PROXY header did not come in time"),
-        (4, b"", "its PROXY header did not come in time"),
+        (3, b"PROXY TCP4 1.2.3.4 ", "its PROXY header did not arrive in time"),
+        (4, b"", "its PROXY header did not arrive in time"),
     ]:
         with host.connect() as client:
             client.sendall(sent)
@@ -138,7 +138,7 @@ def test_unlisted_peers_and_peers_without_a_header_are_refused_with_a_reason(beh
         client.sendall(b"PROXY")
         client.shutdown(socket.SHUT_WR)
         assert ended(client)
-    assert reason(host, 5) == "it ended the connection in its PROXY header"
+    assert reason(host, 5) == "it closed the connection during its PROXY header"
     # Health checks are not worth a line.
     host.connect().close()
     host.until(lambda status: status["totals"]["refused"] == 6 and status["totals"]["connections"] == 0)

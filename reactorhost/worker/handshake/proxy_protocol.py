@@ -65,7 +65,7 @@ class ProxyHeaderParser:
         elif _may_begin_with(self._received, _SIGNATURE):
             end = self._read_binary()
         else:
-            raise ProxyHeaderError("what it sent is not a PROXY header")
+            raise ProxyHeaderError("it sent no PROXY header")
         del self._received[end:]
         return end - before
 
@@ -140,7 +140,7 @@ def _check_fixed(command: int, kind: int, length: int) -> int:
         raise ProxyHeaderError(f"its PROXY header has an unknown kind of address {kind:#04x}")
     needed = _ADDRESS_BYTES[kind >> 4]
     if length < needed:
-        raise ProxyHeaderError(f"its PROXY header says {length} bytes, too few for the addresses")
+        raise ProxyHeaderError(f"its PROXY header has {length} bytes, too few for the addresses")
     return needed
 
 

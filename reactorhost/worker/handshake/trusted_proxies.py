@@ -53,15 +53,15 @@ def read_header(sock: socket.SocketType) -> Step[ProxyHeader]:
     except ProxyHeaderError as error:
         raise ProxyRefusedError(str(error)) from None
     except TimeoutError:
-        raise ProxyRefusedError("its PROXY header did not come in time") from None
+        raise ProxyRefusedError("its PROXY header did not arrive in time") from None
     except OSError as error:
         if not parser.begun:
             _ended(begun=False)
-        raise ProxyRefusedError(f"its connection broke in the PROXY header: {error.strerror}") from None
+        raise ProxyRefusedError(f"the connection failed during its PROXY header: {error.strerror}") from None
     return parser.header
 
 
 def _ended(*, begun: bool) -> bytes:
     if begun:
-        raise ProxyRefusedError("it ended the connection in its PROXY header")
-    raise ClosedBeforeDataError("it ended the connection before it sent anything")
+        raise ProxyRefusedError("it closed the connection during its PROXY header")
+    raise ClosedBeforeDataError("it closed the connection before it sent anything")

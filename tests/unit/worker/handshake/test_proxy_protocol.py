@@ -78,10 +78,10 @@ def test_a_header_is_complete_with_its_last_byte(header: bytes) -> None:
 
 
 REFUSED = {
-    b"GET / HTTP/1.1\r\n": "not a PROXY header",
-    b"proxy TCP4 ": "not a PROXY header",
-    b"PROXX": "not a PROXY header",
-    b"\r\n\r\n\0\r\nQUIX": "not a PROXY header",
+    b"GET / HTTP/1.1\r\n": "no PROXY header",
+    b"proxy TCP4 ": "no PROXY header",
+    b"PROXX": "no PROXY header",
+    b"\r\n\r\n\0\r\nQUIX": "no PROXY header",
     b"PROXY TCP4 10.1.2.3 10.0.0.1 4711\r\n": "malformed",
     b"PROXY TCP5 10.1.2.3 10.0.0.1 4711 443\r\n": "malformed",
     b"PROXY \r\n": "malformed",
