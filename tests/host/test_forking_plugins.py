@@ -1,4 +1,4 @@
-"""What a plugin forks holds nothing of the host open."""
+"""Processes that a plugin forks keep nothing of the host open and share no signal with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def receive(connection, data):
 """
 
 
-def test_children_of_a_plugin_do_not_keep_the_address(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+def test_children_of_a_plugin_do_not_keep_the_address_in_use(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
     (tmp_path / "forks.py").write_text(FORKS)
     host = live_host("--plugin", str(tmp_path / "forks.py"), "--workers", "1")
     address = host.address()
@@ -48,7 +50,9 @@ def test_children_of_a_plugin_do_not_keep_the_address(live_host: Callable[..., L
             os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
 
 
-def test_a_very_long_reason_still_arrives_with_its_place(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+def test_a_very_long_error_of_a_plugin_is_reported_with_its_place(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
     (tmp_path / "long.py").write_text("raise ValueError('x' * 5_000_000)")
     with pytest.raises(HostFailedError) as caught:
         live_host("--plugin", str(tmp_path / "long.py"))
