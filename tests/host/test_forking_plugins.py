@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from reactorhost.testing import HostFailedError, LiveHost
+from waiting import all_end
 
 FORKS = """
 import os, signal
@@ -48,6 +49,37 @@ def test_children_of_a_plugin_do_not_keep_the_address_in_use(
     finally:
         for name in ("at_import", "in_receive"):
             os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
+
+
+FORKS_A_WAITING_CHILD = """
+import os, signal
+from reactorhost import hookimpl
+
+@hookimpl
+def receive(connection, data):
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+        os._exit(0)
+    connection.send(str(pid).encode())
+"""
+
+
+def test_a_signal_to_a_child_of_a_plugin_is_not_delivered_to_the_worker(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    (tmp_path / "forks.py").write_text(FORKS_A_WAITING_CHILD)
+    host = live_host("--plugin", str(tmp_path / "forks.py"), "--workers", "1")
+    (worker,) = host.workers()
+    with host.connect() as client:
+        client.sendall(b"x")
+        child = int(client.recv(100))
+        os.kill(child, signal.SIGQUIT)
+        # Then a byte in the worker's wake-up socket, if there was one, is there before the second request.
+        assert all_end([child])
+        client.sendall(b"x")
+        os.kill(int(client.recv(100)), signal.SIGKILL)
+    assert [each["pid"] for each in host.workers()] == [worker["pid"]]
 
 
 def test_a_very_long_error_of_a_plugin_is_reported_with_its_place(
