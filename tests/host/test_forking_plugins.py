@@ -51,16 +51,23 @@ def test_children_of_a_plugin_do_not_keep_the_address_in_use(
             os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
 
 
-FORKS_A_WAITING_CHILD = """
-import os, signal
+FORKS_A_CHILD = """
+import os, select, signal
 from reactorhost import hookimpl
 
 @hookimpl
 def receive(connection, data):
+    reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.pause()
-        os._exit(0)
+        signal.signal(signal.SIGQUIT, lambda number, frame: os._exit(0))
+        os.write(writer, b"x")
+        while True:
+            # Not signal.pause(): it would miss a signal that arrives just before it.
+            select.select((), (), (), 0.05)
+    os.read(reader, 1)
+    os.close(reader)
+    os.close(writer)
     connection.send(str(pid).encode())
 """
 
@@ -68,7 +75,7 @@ def receive(connection, data):
 def test_a_signal_to_a_child_of_a_plugin_is_not_delivered_to_the_worker(
     live_host: Callable[..., LiveHost], tmp_path: Path
 ) -> None:
-    (tmp_path / "forks.py").write_text(FORKS_A_WAITING_CHILD)
+    (tmp_path / "forks.py").write_text(FORKS_A_CHILD)
     host = live_host("--plugin", str(tmp_path / "forks.py"), "--workers", "1")
     (worker,) = host.workers()
     with host.connect() as client:
