@@ -85,11 +85,11 @@ def resolve_account(user: str | None, group: str | None) -> tuple[int, int, str]
     try:
         entry = pwd.getpwnam(user) if user is not None else pwd.getpwuid(os.geteuid())
     except KeyError:
-        raise UsageError(f"there is no user {user!r}", hint="give the name of an account of this machine") from None
+        raise UsageError(f"there is no user {user!r}", hint="use an existing account") from None
     try:
         gid = grp.getgrnam(group).gr_gid if group is not None else entry.pw_gid
     except KeyError:
-        raise UsageError(f"there is no group {group!r}", hint="give the name of a group of this machine") from None
+        raise UsageError(f"there is no group {group!r}", hint="use an existing group") from None
     return entry.pw_uid, gid, entry.pw_name
 
 
