@@ -3,8 +3,8 @@
 It is the protocol between master and worker (over a socket pair) and on the control socket, where `nc -U` is a client.
 
 Descriptors are attached with SCM_RIGHTS. The kernel delivers them with the first byte of the data that they were sent
-with, and one `recvmsg` returns nothing that was sent after that data (unix(7)). So they arrive with their line or before
-it is complete, in the order of the lines, and are queued until the receiver of the line takes them.
+with, and one `recvmsg` returns nothing that was sent after that data (unix(7)). So they have arrived when their line is
+complete, in the order of the lines, and are queued until the receiver of the line takes them.
 """
 
 from __future__ import annotations
