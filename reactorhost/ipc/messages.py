@@ -42,4 +42,4 @@ class Report(enum.StrEnum):
     STATS = "stats"
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
-    """Part of the `rows` of the list `request`; `last` is true in the last part."""
+    """Some rows of the list `request`; `last` on the last of them."""

@@ -1,4 +1,4 @@
-"""Memory and descriptors of processes, from /proc; None where /proc does not have them."""
+"""Memory and descriptors of processes, from /proc; None where they cannot be read."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def open_descriptors() -> int | None:
 class ProportionalMemory:
     """Resident memory with shared pages divided among their users (PSS), cached for some seconds.
 
-    The kernel walks all pages of a process to compute it, which takes about 325 µs.
+    The kernel walks all pages of a process to compute it, which takes some 325 µs.
     """
 
     def __init__(self) -> None:
-        self._cache: dict[int, tuple[float, int | None]] = {}
+        self._known: dict[int, tuple[float, int | None]] = {}
 
     def read(self, pid: int, now: float) -> int | None:
-        """Return the memory of one process in bytes; `now` is monotonic seconds."""
-        cached = self._cache.get(pid)
-        if cached is None or now - cached[0] >= _PSS_SECONDS:
-            cached = self._cache[pid] = (now, _proportional_bytes(pid))
-        return cached[1]
+        """Return the memory of one process; `now` is monotonic seconds."""
+        known = self._known.get(pid)
+        if known is None or now - known[0] >= _PSS_SECONDS:
+            known = self._known[pid] = (now, _proportional_bytes(pid))
+        return known[1]
 
     def forget(self, pid: int) -> None:
-        """Drop the cached value of a process that has ended."""
-        self._cache.pop(pid, None)
+        """Drop the cached value of a process that ended."""
+        self._known.pop(pid, None)
 
 
 def _proportional_bytes(pid: int) -> int | None:

@@ -25,7 +25,7 @@ def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
 
 
 def open_log(settings: Settings, **context: object) -> AppendHandler:
-    """Send this process's log to the file or stream of the settings."""
+    """Send this process's log where the settings say."""
     return logs.install(
         settings.log_file, settings.log_format, settings.log_level, capture_output=settings.daemon, **context
     )

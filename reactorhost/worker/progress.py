@@ -15,7 +15,7 @@ from reactorhost.worker.monitor.alarm import Alarm
 from reactorhost.worker.monitor.watchdog import Watchdog
 
 _CALLERS = {PluginTimers.call.__code__: "timer", ThreadPool.call.__code__: "then"}
-"""Functions of the host that call plugins back, with the name that the log has in place of a hook's."""
+"""What of the host calls plugins back, and what stands for the hook in the log then."""
 
 
 def new_watchdog(

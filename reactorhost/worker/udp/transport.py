@@ -148,11 +148,11 @@ class DatagramTransport:
         """Do nothing."""
 
     def hold(self, held: bool) -> None:
-        """Do nothing: the UDP socket limits how many hooks run at once."""
+        """Do nothing: the port counts the hooks that have not finished."""
 
     @property
     def is_open(self) -> bool:
-        """True: a datagram is always passed to the plugins."""
+        """Whether what came is for the plugins; a datagram always is."""
         return True
 
     def set_busy(self, busy: bool) -> None:
