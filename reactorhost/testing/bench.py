@@ -1,18 +1,17 @@
-"""A bench for plugins: the real hooks, connections and timers of a worker, on sockets and a clock of paper.
+"""A bench for plugins: a worker's real parts, reactor included, on fake sockets, a fake poller and a fake clock.
 
-Nothing here opens a socket or forks. Whatever a hook raises comes out of the call that led to it. What a plugin runs
-in a thread does run in one, and is waited for.
+Nothing here opens a socket or forks. What a hook raises is raised by the call of the bench that led to it. What a
+plugin runs in a thread does run in one, and the bench waits for it.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
-import logging
 import os
 import threading
+import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -22,26 +21,22 @@ from reactorhost.api.hookspecs import hookimpl
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
-from reactorhost.plugins import chain, framings, loading, options
+from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.reactor import Reactor
 from reactorhost.testing.fake_dialer import FakeDialer
-from reactorhost.testing.fakes import FakeDatagramSocket, FakeReactor, FakeSocket
+from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket
 from reactorhost.testing.live import HostFailedError
-from reactorhost.worker.context import Limits, WorkerContext
-from reactorhost.worker.facades import WorkerFacades
-from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.hooks.metrics import Metrics, Values
+from reactorhost.worker.builder import LoadedService, WorkerBuilder, WorkerParts
+from reactorhost.worker.context import Limits
+from reactorhost.worker.hooks.metrics import Values
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.service import RunningService
-from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.transport import CloseState, StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
 if TYPE_CHECKING:
     from reactorhost.testing.fake_event_loop import FakeEventLoop
-    from reactorhost.worker.hooks.hook_queue import HookQueues
 
 Result = TypeVar("Result")
 
@@ -138,6 +133,8 @@ class PluginBench:
     """
 
     worker: Worker
+    _parts: WorkerParts
+    _service: RunningService
 
     def __init__(
         self,
@@ -150,7 +147,11 @@ class PluginBench:
         self._named = plugins
         self._tables = options or {}
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
-        self._reactor = FakeReactor()
+        # The real time to begin with, for code that reads the monotonic clock itself.
+        self._clock = FakeClock(time.monotonic())
+        self._poller = FakePoller(self._clock)
+        self._reactor = Reactor(self._poller, self._clock)
+        self._until = 0.0
         self._clients: dict[int, BenchClient] = {}
         self._ports: list[UdpSocket] = []
         self._failures: list[Exception] = []
@@ -191,7 +192,7 @@ class PluginBench:
         """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
-        self._reactor.sockets[sock.fileno()] = sock
+        self._poller.open(sock)
 
         def accepted() -> BenchClient:
             known = set(self._service.transports)
@@ -216,7 +217,7 @@ class PluginBench:
         if len(data) > _MOST_DATAGRAM_BYTES:
             raise ValueError(f"a datagram has room for {_MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
         sock = FakeDatagramSocket()
-        self._reactor.sockets[sock.fileno()] = sock
+        self._poller.open(sock)
         sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._ports))))
         port = self._service.udp_socket(sock, lambda: None)
         self._ports.append(port)
@@ -232,7 +233,7 @@ class PluginBench:
         """Let time pass, and call every timer that is due meanwhile in its turn."""
         if seconds < 0:
             raise ValueError(f"time does not go back by {-seconds!r} seconds")
-        self._let_pass(seconds)
+        self._run(seconds)
         self._raise_failures()
 
     def stats(self, plugin: str | None = None) -> Values:
@@ -243,9 +244,9 @@ class PluginBench:
         """
         name = plugin or self.worker.plugin
         # Each time as if a minute had passed, so that everything is told.
-        gauged = self._metrics.gauged(next(self._minutes) * 60.0)
+        gauged = self._parts.metrics.gauged(next(self._minutes) * 60.0)
         self._raise_failures()
-        return {**gauged.get(name, {}), **self._metrics.counted().get(name, {})}
+        return {**gauged.get(name, {}), **self._parts.metrics.counted().get(name, {})}
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
@@ -258,11 +259,10 @@ class PluginBench:
             return
         self._running = False
         self._within(self._service.drain)
-        self._turn_until_quiet()
         self._within(self._close_all)
-        self._let_pass(_FAREWELL_SECONDS)
-        self._facades.cancel_timers()
-        self._call(self._hooks.worker_stop)
+        self._run(_FAREWELL_SECONDS)
+        self._parts.facades.cancel_timers()
+        self._parts.call(self._parts.hooks.worker_stop)
         if self._loop is not None:
             self._loop.end()
         self._threads.join()
@@ -273,7 +273,7 @@ class PluginBench:
             transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
         for port in self._ports:
             port.abandon()
-        self._outbound.leave(_FAREWELL_SECONDS)
+        self._parts.outbound.leave(_FAREWELL_SECONDS)
 
     def settle(self) -> None:
         """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
@@ -283,7 +283,7 @@ class PluginBench:
         Raises:
             TimeoutError: a function does not return to `run_in_thread`.
         """
-        self._turn_until_quiet()
+        self._run(0.0)
         self._raise_failures()
 
     def _boot(self) -> None:
@@ -295,105 +295,88 @@ class PluginBench:
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
-        reactor = cast("Any", self._reactor)
-        counters = Counters(pid=os.getpid())
-        context = WorkerContext(
-            reactor,
-            counters,
-            Dispatcher(reactor, counters),
-            itertools.count(1),
-            self._hook_failed,
-            HookTiming(reactor, lambda timed: None),
-            EventLog(logging.getLogger("reactorhost")),
-            self._hook_queues(plugins),
-        )
-        new_framing = framings.of_plugins("default", plugins)
-        self._service = RunningService.of_plugins("default", [*plugins, watcher], context, self._limits, new_framing)
-        self._hooks = chain.resolve_worker(plugins, self._hook_failed)
-        self._metrics = Metrics(self._hooks.stats, self._hook_failed, self._stats_invalid)
-        self._outbound = OutboundConnections(context, self._limits, FakeDialer(self._reached, self._refused))
-        self._facades = WorkerFacades(
-            0,
-            1,
-            (self._service,),
-            cast("Any", self._reactor),
-            self._threads,
-            self._metrics,
-            self._outbound,
-            self._hook_failed,
-        )
-        self.worker = self._facades.of(plugins[0].name if plugins else "(bench)")
-        self._call(self._hooks.worker_start)
+        service = LoadedService("default", [*plugins, watcher], self._limits, framings.of_plugins("default", plugins))
+        self._parts = WorkerBuilder(
+            reactor=self._reactor,
+            hook_failed=self._hook_failed,
+            hook_cancel_ignored=self._hook_cancel_ignored,
+            stats_invalid=self._stats_invalid,
+            counters=Counters(pid=os.getpid()),
+            threads=self._threads,
+            dialer=FakeDialer(self._reached, self._refused),
+            new_bridge=self._new_bridge,
+        ).build([service], self._limits)
+        self._service = self._parts.services["default"]
+        self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
+        self._parts.call(self._parts.hooks.worker_start)
 
-    def _hook_queues(self, plugins: Sequence[LoadedPlugin]) -> HookQueues | None:
-        """Make what async hooks run in, if there are any."""
-        if not any(plugin.awaits for plugin in plugins):
-            return None
+    def _new_bridge(self, reactor: Reactor) -> Any:
+        # Here and not above: plugins without async hooks are tested without asyncio, as a worker runs them.
         from reactorhost.testing.fake_event_loop import FakeEventLoop
-        from reactorhost.worker.hooks.hook_queue import HookQueues
 
-        self._loop = FakeEventLoop(self._turn, lambda: self._reactor.now)
-        return HookQueues(self._left_behind)
-
-    def _left_behind(self, connection: Connection) -> None:
-        self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
+        self._loop = FakeEventLoop(self._step, self._clock)
+        return self._loop
 
     def _within(self, call: Callable[[], Result]) -> Result:
-        """Call something that may start async hooks."""
-        return call() if self._loop is None else self._loop.call(call)
-
-    def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
-        returned = hook(self._facades.of)
-        if self._hooks.awaits:
-            assert self._loop is not None
-            self._loop.complete(returned)
+        """Call a function from the reactor, as a worker does, and run until nothing is left to do now."""
+        results: list[Result] = []
+        self._reactor.call_soon(lambda: results.append(call()))
+        self._run(0.0)
+        return results[0]
 
     def _loaded(self, plugin: object) -> LoadedPlugin:
         if isinstance(plugin, str):
             return loading.load(plugin, __version__)
         return loading.load_object(plugin, _name_of(plugin))
 
-    def _let_pass(self, seconds: float) -> None:
-        end = self._reactor.now + seconds
-        while (due := self._next_at()) is not None and due <= end + _CLOCK_SLACK:
-            self._within(functools.partial(self._reactor.call_due, due))
-            self._turn_until_quiet()
-        self._reactor.now = max(end, self._reactor.now)
-        self._turn_until_quiet()
-
-    def _next_at(self) -> float | None:
-        times = (self._reactor.next_at(), None if self._loop is None else self._loop.next_at())
-        return min((each for each in times if each is not None), default=None)
-
-    def _turn_until_quiet(self) -> None:
-        self._turn_while_moved()
-        while self._threads.busy:
-            if not self._thread_done.wait(_THREAD_SECONDS):
-                names = ", ".join(self._threads.running())
-                raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
-            self._thread_done.clear()
-            self._within(self._threads.deliver)
-            self._turn_while_moved()
-
-    def _turn_while_moved(self) -> None:
+    def _run(self, seconds: float) -> None:
+        """Run the worker for so long on the fake clock; for 0 seconds until nothing is left to do now."""
+        end = self._until = self._clock.now + seconds
         if self._loop is not None:
-            self._loop.settle()
-            return
-        while self._turn():
-            pass
+            self._loop.run_forever()
+        else:
+            while self._step(None):
+                pass
+        self._clock.now = max(end, self._clock.now)
+
+    def _step(self, loop_seconds: float | None) -> bool:
+        """Do what can be done now, or else let time pass to the next call that is due, in `loop_seconds` for asyncio.
+
+        Returns False when nothing is left to do until `_until`.
+        """
+        if self._turn() or self._deliver():
+            return True
+        seconds = self._reactor.wait_seconds(self._clock.now)
+        if loop_seconds is not None:
+            seconds = min(seconds, loop_seconds)
+        if self._clock.now + seconds > self._until + _CLOCK_SLACK:
+            return False
+        self._clock.now += seconds
+        return True
 
     def _turn(self) -> bool:
-        """Move bytes once; returns whether there were any, or anything else to do."""
-        moved = self._reactor.turn()
-        for client in (*self._clients.values(), *self.outbound):
-            moved = client.answer_close() or moved
-        return moved
+        """Make a turn of the reactor that does not wait; returns whether it had anything to do."""
+        due = self._reactor.wait_seconds(self._clock.now) == 0
+        self._reactor.turn(0)
+        answered = [client.answer_close() for client in (*self._clients.values(), *self.outbound)]
+        return due or self._poller.reported or any(answered)
+
+    def _deliver(self) -> bool:
+        """Wait for a thread, if one is busy, and deliver its result; returns whether one was."""
+        if not self._threads.busy:
+            return False
+        if not self._thread_done.wait(_THREAD_SECONDS):
+            names = ", ".join(self._threads.running())
+            raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
+        self._thread_done.clear()
+        self._threads.deliver()
+        return True
 
     def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
-        self._reactor.sockets[sock.fileno()] = sock
+        self._poller.open(sock)
         transport = connected()
         far_end = BenchClient(self, sock, transport, ends_too=True)
-        (service,) = (each for each in self._outbound.services if transport in each.transports)
+        (service,) = (each for each in self._parts.outbound.services if transport in each.transports)
         close = service.context.chain.close
 
         def closed(connection: Connection, reason: CloseReason) -> None:
@@ -414,6 +397,9 @@ class PluginBench:
     def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         error.add_note(f"raised in {hook} of plugin {plugin}" + (f" for {connection!r}" if connection else ""))
         self._failures.append(error)
+
+    def _hook_cancel_ignored(self, connection: Connection) -> None:
+        self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
 
     def _stats_invalid(self, plugin: str, reason: str) -> None:
         self._hook_failed(plugin, "stats", None, ValueError(reason))

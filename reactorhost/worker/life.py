@@ -16,18 +16,21 @@ from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.reactor import Reactor, WakeUp
+from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker import progress
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
-from reactorhost.worker.builder import WorkerBuilder, WorkerParts
+from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
+from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.alarm import Alarm
 from reactorhost.worker.monitor.connection_list import Listing
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
+from reactorhost.worker.outbound.dialer import SocketDialer
 
 _FAREWELL_SECONDS = 1.0
 _MOST_NAMES = 10
@@ -53,7 +56,7 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._stage = Stage.BOOTING
-        self._reactor = Reactor()
+        self._reactor = Reactor(new_poller(task.settings.poller))
         self._figures = StatsPublisher(self._reactor, task.scoreboard, task.page, self._set_timed)
         self._counters = self._figures.counters
         self._fork_registry = ForkRegistry()
@@ -84,16 +87,24 @@ class WorkerLife:
         return 0
 
     def _boot(self) -> None:
+        settings = self._task.settings
+        loaded = WorkerLoader(self._task, self._log, self._error_reporter.know).load()
         self._parts = WorkerBuilder(
-            self._task,
-            self._reactor,
-            self._figures,
-            self._threads,
-            self._error_reporter,
-            self._log,
-            self._line.send,
-            self._connection_ended,
-        ).assemble()
+            reactor=self._reactor,
+            hook_failed=self._error_reporter.hook_failed,
+            hook_cancel_ignored=self._error_reporter.hook_cancel_ignored,
+            stats_invalid=self._error_reporter.stats_invalid,
+            counters=self._counters,
+            timing=self._figures.timing,
+            threads=self._threads,
+            dialer=SocketDialer(self._reactor, settings.peer_timeout, self._error_reporter.outbound_tls_broken),
+            new_bridge=partial(asyncio_bridge, event_loop=settings.event_loop),
+            log=self._log,
+            send=self._line.send,
+            on_ended=self._connection_ended,
+            slot=self._task.slot,
+            generation=self._task.generation,
+        ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         self._slot_sockets = SlotSockets(self._acceptor, self._parts.services, self._released)
         self._parts.call(self._parts.hooks.worker_start)
 

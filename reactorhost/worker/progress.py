@@ -29,7 +29,7 @@ def watchdog(
     def progress() -> int:
         # A turn in which many clients are served in their turn is no slow hook, however long it takes.
         loops = 0 if bridge is None else bridge.progress()
-        messages = parts.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
+        messages = parts.context.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
         return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
 
     def locate(frame: FrameType) -> Standing | None:
