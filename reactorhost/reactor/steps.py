@@ -69,7 +69,7 @@ class StepRunner(Generic[T]):
         self._deadline: ReactorTimer | None = None
 
     def begin(self, deadline: float) -> None:
-        """Run as far as possible now, and further whenever the socket is ready, until `deadline` of the reactor's clock."""
+        """Run as far as possible now and whenever the socket is ready, until `deadline` of the reactor's clock."""
         self._deadline = self._reactor.call_at(deadline, self._expired)
         self._advance(0)
 

@@ -24,6 +24,7 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
+from reactorhost.testing import fakes
 from reactorhost.testing.fake_dialer import FakeDialer
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket
 from reactorhost.testing.live import HostFailedError
@@ -352,14 +353,16 @@ class PluginBench:
         if self._clock.now + seconds > self._until + _CLOCK_SLACK:
             return False
         self._clock.now += seconds
+        # Before asyncio's calls of that time: what they send is noted with the time of the reactor's last turn.
+        self._turn()
         return True
 
     def _turn(self) -> bool:
-        """Make a turn of the reactor that does not wait; returns whether it had anything to do."""
-        due = self._reactor.wait_seconds(self._clock.now) == 0
-        self._reactor.turn(0)
-        answered = [client.answer_close() for client in (*self._clients.values(), *self.outbound)]
-        return due or self._poller.reported or any(answered)
+        """Make a turn of the reactor, and let clients answer; returns whether there was anything to do."""
+        moved = fakes.turn(self._reactor, self._poller)
+        for client in (*self._clients.values(), *self.outbound):
+            moved = client.answer_close() or moved
+        return moved
 
     def _deliver(self) -> bool:
         """Wait for a thread, if one is busy, and deliver its result; returns whether one was."""

@@ -70,7 +70,7 @@ class FakeEventLoop(asyncio.SelectorEventLoop):
 
 
 class _StepSelector(selectors.SelectSelector):
-    """A selector of real descriptors, such as the one by which threads wake the loop, that calls back in place of waiting."""
+    """A selector of real descriptors, as that by which threads wake the loop; it calls back in place of waiting."""
 
     def __init__(self, idle: Callable[[float | None], float]) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import socket
 from collections import deque
 from typing import Any, Protocol
 
-from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE
+from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
 
 _MOST_DATAGRAM_BYTES = 65507
 
@@ -25,6 +25,7 @@ class FakeClock:
         self.now = now
 
     def __call__(self) -> float:
+        """Return the time, in seconds."""
         return self.now
 
 
@@ -44,6 +45,7 @@ class FakePoller:
     Attributes:
         sockets: the fake sockets by descriptor.
         watched: the events of each registered descriptor.
+        changes: registrations that were made, changed and removed.
         reported: whether the last poll found a descriptor ready.
     """
 
@@ -52,6 +54,7 @@ class FakePoller:
     def __init__(self, clock: FakeClock) -> None:
         self.sockets: dict[int, FakeDescriptor] = {}
         self.watched: dict[int, int] = {}
+        self.changes = 0
         self.reported = False
         self._clock = clock
         self._numbers = itertools.count(_FIRST_NUMBER)
@@ -67,16 +70,20 @@ class FakePoller:
         if descriptor in self.watched:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         self.watched[descriptor] = events
+        self.changes += 1
 
     def modify(self, descriptor: int, events: int) -> None:
         """See `Poller`."""
-        self.unregister(descriptor)
+        if descriptor not in self.watched:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         self.watched[descriptor] = events
+        self.changes += 1
 
     def unregister(self, descriptor: int) -> None:
         """See `Poller`."""
         if self.watched.pop(descriptor, None) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        self.changes += 1
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
         """See `Poller`."""
@@ -100,6 +107,13 @@ class FakePoller:
         self.watched.clear()
 
 
+def turn(reactor: Reactor, poller: FakePoller) -> bool:
+    """Make a turn that does not wait; returns whether anything was ready or due."""
+    due = reactor.wait_seconds(reactor.clock()) == 0
+    reactor.turn(0)
+    return due or poller.reported
+
+
 class FakeSocket:
     """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
 
@@ -114,9 +128,12 @@ class FakeSocket:
     def ready(self) -> int:
         """See `FakeDescriptor`."""
         events = (READ if self.incoming else 0) | (WRITE if self.reading else 0)
-        if self.incoming and isinstance(self.incoming[-1], Exception):
-            events |= ERROR | HANG_UP
-        return events
+        return events | ERROR | HANG_UP if self._reset else events
+
+    @property
+    def _reset(self) -> bool:
+        """Whether the connection broke; what came before that can still be read, as from a socket."""
+        return bool(self.incoming) and isinstance(self.incoming[-1], Exception)
 
     def opened(self, number: int) -> None:
         """See `FakeDescriptor`."""
@@ -139,6 +156,8 @@ class FakeSocket:
 
     def send(self, data: bytes | memoryview) -> int:
         """Pass bytes to the client; returns how many it accepted."""
+        if self._reset:
+            raise BrokenPipeError
         if not self.reading:
             raise BlockingIOError
         self.taken += data
