@@ -99,9 +99,7 @@ def test_a_broken_connection_closes_the_socket() -> None:
 @pytest.mark.parametrize(
     ("step", "words"), [(names_what_it_waits_for, "no room came"), (ignores_timeouts, "it took too long")]
 )
-def test_a_step_past_its_deadline_may_say_what_it_waited_for(
-    step: Callable[[], Step[str]], words: str
-) -> None:
+def test_a_step_past_its_deadline_may_say_what_it_waited_for(step: Callable[[], Step[str]], words: str) -> None:
     stage = Stage(step())
     stage.socket.reading = False
     stage.reactor.turn(stage.reactor.wait_seconds(stage.clock.now))
