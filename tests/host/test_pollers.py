@@ -68,6 +68,8 @@ for module, names in (
 sys.platform = "unix"
 """
 
+LACKING = "memfd_create, pidfd_open, sched_getaffinity, prctl, SO_PEERCRED, TCP_USER_TIMEOUT, /proc"
+
 BENCH = """
 import asyncio
 import reactorhost_echo
@@ -166,10 +168,7 @@ def test_a_system_that_is_not_linux_is_refused_in_a_sentence(
     failed = run(*arguments, **lacking(WITHOUT_LINUX))
     assert failed.returncode == 1
     assert failed.stderr.splitlines() == [
-        "reactorhost: a host needs Linux: this system has no "
-        + ", ".join(
-            ("memfd_create", "pidfd_open", "sched_getaffinity", "prctl", "SO_PEERCRED", "TCP_USER_TIMEOUT", "/proc")
-        ),
+        f"reactorhost: a host needs Linux: this system has no {LACKING}",
         "  hint: plugins can be tested here, on the bench of reactorhost.testing",
     ]
 
