@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_FAREWELL_SECONDS = 1.0
+_STOP_SECONDS = 1.0
 _MOST_DATAGRAM_BYTES = 65507
-# Intervals add up with rounding: what is due this much later is due now.
+# Sums of intervals are rounded: what is due this much later is due now.
 _CLOCK_SLACK = 1e-6
 _THREAD_SECONDS = 10.0
 _THREAD_QUEUE = 1000
@@ -52,11 +52,11 @@ _THREAD_QUEUE = 1000
 class BenchClient:
     """One client of a plugin.
 
-    It answers the plugin's `connection.close()` with its own end, as most clients do, unless `ends_too` is False.
+    It answers the plugin's `connection.close()` by closing too, as most clients do, unless `ends_too` is False.
 
     Attributes:
-        connection: what the plugin sees of it.
-        closed: the reason that the `close` hook was given, or None while the connection lives.
+        connection: the plugin's side.
+        closed: the reason that `close` was called with; None while the connection is open.
     """
 
     def __init__(self, bench: PluginBench, sock: FakeSocket, transport: StreamTransport, *, ends_too: bool) -> None:
@@ -72,48 +72,48 @@ class BenchClient:
 
     @property
     def received(self) -> bytes:
-        """Everything that the plugin sent and the client has read."""
+        """All bytes that the plugin sent and the client has read."""
         return bytes(self._socket.taken)
 
     @property
     def eof(self) -> bool:
-        """Whether the client was told that nothing more comes."""
+        """Whether the client has read the end of the stream."""
         return self._socket.finished
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the plugin, which has had them when this returns; not if it reads nothing more from here.
+        """Send bytes; the plugin has received them when this returns, unless it is not reading this client.
 
         Raises:
-            ConnectionError: the connection is closed, or the client has ended.
+            ConnectionError: the connection is closed, or the client has sent its end.
         """
-        self._say(data)
+        self._send(data)
 
     def end(self) -> None:
-        """Tell the plugin that nothing more comes; what it still sends is received."""
-        self._say(b"")
+        """Send the end of the stream; what the plugin sends after that is still received."""
+        self._send(b"")
 
     def reset(self) -> None:
-        """Break the connection off, as a client does that crashed."""
-        self._say(ConnectionResetError())
+        """Break the connection, as a crashed client does."""
+        self._send(ConnectionResetError())
 
     def pause(self) -> None:
-        """Read nothing more, so that what the plugin sends is queued."""
+        """Stop reading, so that what the plugin sends is queued."""
         self._socket.reading = False
 
     def resume(self) -> None:
-        """Read again, at once everything that is queued."""
+        """Read again, first all that is queued."""
         self._socket.reading = True
         self._bench.settle()
 
     def answer_close(self) -> bool:
-        """End in answer to the plugin's close; returns whether there was something to do."""
+        """Close if the plugin has closed and waits for it; returns whether it did."""
         if not self._ends_too or self._transport.phase is not CloseState.LINGERING:
             return False
         self._socket.ended = True
         self._socket.incoming.append(b"")
         return True
 
-    def _say(self, item: bytes | Exception) -> None:
+    def _send(self, item: bytes | Exception) -> None:
         if self.closed is not None or self._socket.ended:
             raise ConnectionError(f"{self!r} cannot send any more")
         if isinstance(item, Exception) or not item:
@@ -125,12 +125,12 @@ class BenchClient:
 class PluginBench:
     """A worker with one service, whose plugins are modules, objects, classes or names as after `--plugin`.
 
-    `options` holds tables by the names of plugins, as `[plugin.NAME]` does; an object goes by the name of its class,
-    a module by its own, without `reactorhost_`.
+    `options` holds tables by the names of plugins, as `[plugin.NAME]` does. An object has the name of its class, and a
+    module its own without `reactorhost_`.
 
     Attributes:
-        outbound: the far ends of what the plugins have connected to by `worker.connect`, in this order.
-        worker: what `worker_start` of the first plugin was given, after `start()`.
+        outbound: the far ends of the connections that plugins made by `worker.connect`, in this order.
+        worker: the `Worker` of the first plugin, after `start()`.
     """
 
     worker: Worker
@@ -148,16 +148,16 @@ class PluginBench:
         self._named = plugins
         self._tables = options or {}
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
-        # The real time to begin with, for code that reads the monotonic clock itself.
+        # It begins at the real time, for code that reads the monotonic clock itself.
         self._clock = FakeClock(time.monotonic())
         self._poller = FakePoller(self._clock)
         self._reactor = Reactor(self._poller, self._clock)
         self._until = 0.0
         self._clients: dict[int, BenchClient] = {}
-        self._ports: list[UdpSocket] = []
+        self._udp_sockets: list[UdpSocket] = []
         self._failures: list[Exception] = []
         self._thread_done = threading.Event()
-        # One thread, so that the order of what it does is the same each time.
+        # One thread, so that functions run in the same order each time.
         self._threads = ThreadPool(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self.outbound: list[BenchClient] = []
         self._refused: dict[str, str] = {}
@@ -174,11 +174,11 @@ class PluginBench:
         self.stop()
 
     def start(self) -> None:
-        """Load the plugins, hand them their options, and start the worker.
+        """Load the plugins, configure them, and start the worker.
 
         Raises:
-            HostFailedError: a host would refuse to start; with its exit status and what it would say.
-            Exception: what a plugin's own code raised, its import, `options`, `configure` and `worker_start` included.
+            HostFailedError: a host would not start; with its exit status and its message.
+            Exception: raised by a plugin's own code: its import, `options`, `configure` or `worker_start`.
         """
         try:
             self._boot()
@@ -190,7 +190,7 @@ class PluginBench:
         self.settle()
 
     def connect(self, peer: tuple[str, int] | None = None, *, ends_too: bool = True) -> BenchClient:
-        """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
+        """Return a new client, after the `connect` hooks; without `peer` it has an address of its own."""
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
         self._poller.open(sock)
@@ -212,39 +212,39 @@ class PluginBench:
         """Send one datagram, and return the answers; what is sent later, by a timer, is added to the same list.
 
         Raises:
-            ValueError: `data` has no room in a datagram.
+            ValueError: `data` is too long for a datagram.
         """
         assert self._running, "the bench was not started, or has stopped"
         if len(data) > _MOST_DATAGRAM_BYTES:
             raise ValueError(f"a datagram has room for {_MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
         sock = FakeDatagramSocket()
         self._poller.open(sock)
-        sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._ports))))
-        port = self._service.udp_socket(sock, lambda: None)
-        self._ports.append(port)
-        port.open()
+        sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._udp_sockets))))
+        udp_socket = self._service.udp_socket(sock, lambda: None)
+        self._udp_sockets.append(udp_socket)
+        udp_socket.open()
         self.settle()
         return sock.answers
 
     def refuse(self, address: str, reason: str = "connection refused") -> None:
-        """Let every `worker.connect` to an address fail from now on; without this each one succeeds."""
+        """Make every `worker.connect` to an address fail from now on; without this each succeeds."""
         self._refused[address] = reason
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and call every timer that is due meanwhile in its turn."""
+        """Let time pass, and call each timer at its time."""
         if seconds < 0:
             raise ValueError(f"time does not go back by {-seconds!r} seconds")
         self._run(seconds)
         self._raise_failures()
 
     def stats(self, plugin: str | None = None) -> Values:
-        """Return the numbers of a plugin, or of the first: its counters, and what its `stats` returns now.
+        """Return the metrics of a plugin, by default the first: its counters, and what its `stats` returns now.
 
         Raises:
-            ValueError: `stats` returned something else than names and numbers.
+            ValueError: `stats` returned anything but names and numbers.
         """
         name = plugin or self.worker.plugin
-        # Each time as if a minute had passed, so that everything is told.
+        # Each call is as if a minute had passed: gauges are not reported more often.
         gauged = self._parts.metrics.gauged(next(self._minutes) * 60.0)
         self._raise_failures()
         return {**gauged.get(name, {}), **self._parts.metrics.counted().get(name, {})}
@@ -255,13 +255,13 @@ class PluginBench:
         self.settle()
 
     def stop(self) -> None:
-        """Drain, close whoever is left with reason `shutdown`, and stop the worker; again, it does nothing."""
+        """Drain, close the remaining connections with reason `shutdown`, and stop the worker; once."""
         if not self._running:
             return
         self._running = False
         self._within(self._service.drain)
         self._within(self._close_all)
-        self._run(_FAREWELL_SECONDS)
+        self._run(_STOP_SECONDS)
         self._parts.facades.cancel_timers()
         self._parts.call(self._parts.hooks.worker_stop)
         if self._loop is not None:
@@ -271,18 +271,18 @@ class PluginBench:
 
     def _close_all(self) -> None:
         for transport in tuple(self._service.transports):
-            transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
-        for port in self._ports:
-            port.abandon()
-        self._parts.outbound.leave(_FAREWELL_SECONDS)
+            transport.close_for(CloseReason.SHUTDOWN, _STOP_SECONDS)
+        for udp_socket in self._udp_sockets:
+            udp_socket.abandon()
+        self._parts.outbound.leave(_STOP_SECONDS)
 
     def settle(self) -> None:
-        """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
+        """Run until no bytes can be moved and no thread is busy, then raise what a hook raised.
 
-        Timers wait for `advance()`.
+        No time passes: a timer that is due later is called by `advance()`.
 
         Raises:
-            TimeoutError: a function does not return to `run_in_thread`.
+            TimeoutError: a function in a thread does not return.
         """
         self._run(0.0)
         self._raise_failures()
@@ -291,7 +291,7 @@ class PluginBench:
         plugins = [self._loaded(each) for each in self._named]
         names = {plugin.name for plugin in plugins}
         for name in self._tables.keys() - names:
-            what = f"options for {name!r}, which is none of the plugins"
+            what = f"options for {name!r}, which is not one of the plugins"
             raise ConfigError([Problem(what, hint=did_you_mean(name, names) or f"they are {', '.join(names)}")])
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
@@ -339,6 +339,8 @@ class PluginBench:
             while self._step(None):
                 pass
         self._clock.now = max(end, self._clock.now)
+        # Nothing is ready or due: this only has the reactor read the clock, for calls that a test makes now.
+        self._reactor.turn(0)
 
     def _step(self, loop_seconds: float | None) -> bool:
         """Do what can be done now, or else let time pass to the next call that is due, in `loop_seconds` for asyncio.
@@ -409,14 +411,14 @@ class PluginBench:
 
 
 class _Watcher:
-    """A plugin that notes why connections ended."""
+    """A plugin that notes why connections were closed."""
 
     def __init__(self, clients: Mapping[int, BenchClient]) -> None:
         self._clients = clients
 
     @hookimpl
     def close(self, connection: Connection, reason: CloseReason) -> None:
-        """Tell the client."""
+        """Pass the reason to the client."""
         self._clients[connection.id].closed = reason
 
 
