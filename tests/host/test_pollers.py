@@ -1,4 +1,4 @@
-"""A host on another poller than epoll, on systems that lack what Linux has, and on a Python without private parts."""
+"""A host on another poller than epoll, and on systems that lack what Linux has."""
 
 from __future__ import annotations
 
@@ -33,17 +33,6 @@ import asyncio
 @hookimpl
 async def receive(connection, data):
     await asyncio.sleep(0.001)
-    connection.send(data)
-"""
-
-ACCEPTS_PLAINLY = """
-from reactorhost.system.accept import accept_plainly
-from reactorhost.worker.accept import acceptor
-
-acceptor.accept_descriptor = accept_plainly
-
-@hookimpl
-def receive(connection, data):
     connection.send(data)
 """
 
@@ -176,14 +165,6 @@ def test_a_system_that_is_not_linux_is_refused_in_a_sentence(
 def test_plugins_are_tested_on_a_system_that_is_not_linux(lacking: Callable[[str], dict[str, str]]) -> None:
     tested = run("-c", BENCH, **lacking(WITHOUT_LINUX))
     assert (tested.stdout, tested.stderr) == ("tested\n", "")
-
-
-def test_a_worker_accepts_where_python_has_no_private_accept(
-    live_host: Hosts, write_plugin: Callable[..., str]
-) -> None:
-    host = live_host("--plugin", write_plugin(ACCEPTS_PLAINLY), "--workers", "1")
-    for number in range(5):
-        assert answer(host, b"%d" % number) == b"%d" % number
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

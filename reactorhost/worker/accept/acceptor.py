@@ -13,7 +13,6 @@ from typing import Any
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
-from reactorhost.system.accept import accept_descriptor
 from reactorhost.worker.service import Accept
 
 _BATCH = 64
@@ -37,12 +36,12 @@ class Listener:
         self._kind = (int(sock.family), int(sock.type), sock.proto)
 
     def accepted(self) -> tuple[socket.SocketType, Any]:
-        """Accept a socket that does not block, without the parts of `socket.accept()` that a transport does not need.
+        """Accept as `socket.accept()` does, but for a socket of C's and without looking up two enums: a fifth of it.
 
         Raises:
             OSError: as `socket.accept()`.
         """
-        descriptor, peer = accept_descriptor(self.socket)
+        descriptor, peer = self.socket._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         sock = socket.SocketType(*self._kind, descriptor)
         sock.setblocking(False)
         return sock, peer
