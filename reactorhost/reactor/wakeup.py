@@ -39,7 +39,7 @@ class WakeUp:
             self._requested = True
             os.write(self._writer, _ONE)
 
-    def close_in_child(self) -> None:
+    def close_inherited(self) -> None:
         """Close a forked child's copy; nothing is unregistered, because the epoll set is shared with the parent."""
         # A child that forks again comes here again, when another file may have the number.
         descriptors, self._reader, self._writer = {self._reader, self._writer} - {-1}, -1, -1

@@ -138,7 +138,7 @@ class WorkerLife:
         if self._watchdog is not None:
             self._watchdog.stop()
         self._fork_registry.close_in_child()
-        self._wake_up.close_in_child()
+        self._wake_up.close_inherited()
         if self._stage is not Stage.BOOTING:
             self._slot_sockets.close_inherited()
         for each in self._task.listeners:

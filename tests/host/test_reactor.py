@@ -421,8 +421,8 @@ def test_threads_wake_the_loop_once_for_many_calls(
     wake_up.wake()
     reactor.turn(DEADLINE_SECONDS)
     assert called == [1, 3]
-    wake_up.close_in_child()
-    wake_up.close_in_child()
+    wake_up.close_inherited()
+    wake_up.close_inherited()
 
 
 def test_a_poller_on_poll_or_select_says_that_it_has_no_descriptor() -> None:
