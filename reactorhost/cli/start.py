@@ -15,6 +15,7 @@ import click
 from reactorhost.cli.app import traceback_option
 from reactorhost.cli.settings_options import settings_from, start_options
 from reactorhost.config.settings import Settings
+from reactorhost.system.features import require_features
 
 
 @click.command()
@@ -29,6 +30,7 @@ def start(**flags: Any) -> None:
     # All that is made up to the first fork lives as long as the host, which collects from then on.
     gc.disable()
     _fill_standard_descriptors()
+    require_features()
     settings = settings_from(flags)
     serve = partial(_serve, flags, Path.cwd(), settings)
     if not settings.daemon:

@@ -22,7 +22,7 @@ from reactorhost.master.listen.unix_socket_files import check_owners
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.boot import open_log
@@ -83,7 +83,7 @@ def _supervise(
     listeners = Listeners(settings.services, settings.backlog, settings.peer_timeout, registry)
     try:
         _bind(listeners, rundir)
-        reactor = Reactor()
+        reactor = Reactor(new_poller(settings.poller))
         registry.add(reactor, reactor.close)
         log = EventRing(logging.getLogger("reactorhost"))
         master = Supervisor(reactor, registry, settings, account, listeners, rundir, log, log_file, banner_first)

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from functools import partial
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
@@ -17,17 +18,20 @@ from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.reactor import Reactor, WakeUp
+from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker import progress
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
-from reactorhost.worker.builder import WorkerBuilder, WorkerParts
+from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
+from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.alarm import Alarm
 from reactorhost.worker.monitor.connection_list import ConnectionListSender
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
+from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.shutdown import Deadline, Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
@@ -46,7 +50,7 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._lifecycle = Lifecycle()
-        self._reactor = Reactor()
+        self._reactor = Reactor(new_poller(settings.poller))
         self._fork_registry = ForkRegistry()
         self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed)
         self._counters = self._stats.counters
@@ -95,16 +99,24 @@ class WorkerLife:
             ReactorhostError: a plugin or the settings are wrong.
         """
         spec = self._spec
+        settings = spec.settings
+        loaded = WorkerLoader(spec, self._log, self._error_reporter.add_plugin).load()
         self._parts = parts = WorkerBuilder(
-            spec,
-            self._reactor,
-            self._stats,
-            self._threads,
-            self._error_reporter,
-            self._log,
-            self._line.send,
-            self._connection_ended,
-        ).assemble()
+            reactor=self._reactor,
+            hook_failed=self._error_reporter.hook_failed,
+            hook_cancel_ignored=self._error_reporter.hook_cancel_ignored,
+            stats_invalid=self._error_reporter.stats_invalid,
+            counters=self._counters,
+            timing=self._stats.timing,
+            threads=self._threads,
+            dialer=SocketDialer(self._reactor, settings.peer_timeout, self._error_reporter.outbound_tls_broken),
+            new_bridge=partial(asyncio_bridge, event_loop=settings.event_loop),
+            log=self._log,
+            send=self._line.send,
+            on_ended=self._connection_ended,
+            slot=spec.slot,
+            generation=spec.generation,
+        ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         self._slot_sockets = SlotSockets(self._acceptor, parts.services, self._fork_registry, self._slot_released)
         self._shutdown = Shutdown(
             parts,

@@ -29,7 +29,7 @@ def new_watchdog(
     def progress() -> int:
         # Also within a turn: a turn that serves many clients takes long without any slow hook.
         loops = 0 if bridge is None else bridge.progress()
-        messages = parts.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
+        messages = parts.context.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
         return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
 
     def locate(frame: FrameType) -> Standing | None:

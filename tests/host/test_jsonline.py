@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reactorhost.ipc.jsonlines import JsonLine, Message
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system.fork import ForkRegistry
 
 
@@ -32,7 +32,7 @@ class FakeReceiver:
 
 @pytest.fixture
 def reactor() -> Iterator[Reactor]:
-    made = Reactor()
+    made = Reactor(new_poller("epoll"))
     yield made
     made.close()
 

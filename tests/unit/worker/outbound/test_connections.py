@@ -179,9 +179,9 @@ def test_failure_is_told_in_a_later_turn_so_that_it_can_be_awaited_before(bench:
     bench.refuse(ADDRESS)
     handler = Recording()
     plugin.worker.connect(ADDRESS, handler)
-    bench._reactor.turn()
+    bench._reactor.turn(0)
     assert handler.calls == []
-    bench._reactor.turn()
+    bench._reactor.turn(0)
     assert handler.calls == [("failed", "cannot connect to tcp://db:5432: connection refused")]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
-import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -16,15 +14,11 @@ from hypothesis import given, settings, strategies
 from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.framing import Lines
-from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
 from reactorhost.plugins.loading import load_object
-from reactorhost.testing.fakes import FakeDatagramSocket, FakeReactor
-from reactorhost.worker.context import Limits, WorkerContext
-from reactorhost.worker.hooks.hook_queue import HookQueues
-from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.service import RunningService
-from reactorhost.worker.stream.dispatch import Dispatcher
+from reactorhost.reactor import Reactor
+from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, turn
+from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.context import Limits
 from reactorhost.worker.udp import socket as udp_socket
 from reactorhost.worker.udp.socket import UdpSocket, UdpSocketState
 
@@ -40,30 +34,26 @@ class Host:
         *,
         max_datagram: int = 65535,
         sock: FakeDatagramSocket | None = None,
-        hook_queues: HookQueues | None = None,
+        hook_cancel_ignored: Callable[[Connection], object] = id,
     ) -> None:
-        self.reactor = FakeReactor()
-        self.counters = Counters()
+        self.clock = FakeClock()
+        self.poller = FakePoller(self.clock)
+        self.reactor = Reactor(self.poller, self.clock)
         self.failures: list[Exception] = []
         self.closed = 0
         self.socket = sock or FakeDatagramSocket()
-        self.reactor.sockets[self.socket.fileno()] = self.socket
-        reactor = cast("Any", self.reactor)
-        context = WorkerContext(
-            reactor,
-            self.counters,
-            Dispatcher(reactor, self.counters),
-            itertools.count(1),
-            lambda plugin, hook, connection, error: self.failures.append(error),
-            HookTiming(reactor, lambda timed: None),
-            EventLog(logging.getLogger("reactorhost")),
-            hook_queues,
-        )
+        self.poller.open(self.socket)
         plugin = type("Plugin", (), {"receive": staticmethod(hookimpl(receive))})
-        service = RunningService.of_plugins(
-            "a", [load_object(plugin, "plugin")], context, Limits(max_datagram=max_datagram)
-        )
-        self.udp_socket: UdpSocket = service.udp_socket(self.socket, self._note_closed)
+        loaded = LoadedService("a", [load_object(plugin, "plugin")], Limits(max_datagram=max_datagram))
+        parts = WorkerBuilder(
+            reactor=self.reactor,
+            hook_failed=lambda plugin, hook, connection, error: self.failures.append(error),
+            hook_cancel_ignored=hook_cancel_ignored,
+            # The test's own loop runs the hooks, and the test the reactor.
+            new_bridge=lambda reactor: cast("Any", None),
+        ).build([loaded], Limits())
+        self.counters = parts.context.counters
+        self.udp_socket: UdpSocket = parts.services["a"].udp_socket(self.socket, self._note_closed)
         self.udp_socket.open()
 
     def _note_closed(self) -> None:
@@ -73,7 +63,7 @@ class Host:
         self.socket.incoming += [(each, PEER) for each in data]
 
     def settle(self) -> None:
-        while self.reactor.turn():
+        while turn(self.reactor, self.poller):
             pass
 
 
@@ -100,7 +90,7 @@ def test_every_datagram_is_passed_and_counted_on_its_own(sent: list[bytes]) -> N
 def test_a_turn_reads_at_most_one_batch() -> None:
     host = Host(echo)
     host.arrive(*[b"x"] * 100)
-    host.reactor.turn()
+    host.reactor.turn(0)
     assert len(host.socket.answers) == 64
     host.settle()
     assert len(host.socket.answers) == 100
@@ -112,7 +102,7 @@ def test_too_long_datagrams_are_dropped_whole_and_logged_once_a_second(caplog: p
         host.arrive(b"1234", b"123", b"12345")
         host.settle()
         assert [record.message.split()[0] for record in caplog.records] == ["datagram_too_long"]
-        host.reactor.now += 1.0
+        host.clock.now += 1.0
         host.arrive(b"123456")
         host.settle()
     assert host.socket.answers == [b"123"]
@@ -294,7 +284,7 @@ def test_a_released_socket_is_closed_when_the_last_timer_has_run() -> None:
     host.udp_socket.release()
     for closed in (0, 1):
         assert host.closed == 0
-        host.reactor.call_due(host.reactor.now + 1.0)
+        host.clock.now += 1.0
         host.settle()
         assert host.closed == closed
     assert host.socket.answers == [b"?", b"? again"]
@@ -324,7 +314,7 @@ def test_an_abandoned_socket_cancels_its_timers_and_accepts_no_others() -> None:
     host.udp_socket.abandon()
     assert host.closed == 1
     kept[0].call_later(1.0, kept[0].send, b"late")
-    host.reactor.call_due(host.reactor.now + 2.0)
+    host.clock.now += 2.0
     host.settle()
     assert host.socket.answers == []
 
@@ -364,7 +354,7 @@ def held_host(held: dict[bytes, asyncio.Future[None]], unfinished: Sequence[Conn
         await held[data]
         connection.send(data)
 
-    return Host(receive, hook_queues=HookQueues(list(unfinished).append))
+    return Host(receive, hook_cancel_ignored=list(unfinished).append)
 
 
 def test_async_hooks_of_many_datagrams_run_concurrently_and_are_forgotten_when_they_finish() -> None:
