@@ -25,7 +25,7 @@ class Reports:
             answer("error: too slow")
 
         try:
-            task = self.worker.run_in_thread(count, data.strip(), then=answer, otherwise=fail)
+            task = self.worker.run_in_thread(count, data.strip(), on_result=answer, on_error=fail)
         except ThreadQueueFullError:
             connection.send(b"error: busy\n")
             return

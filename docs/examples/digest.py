@@ -18,7 +18,7 @@ class Digest:
 
         # Nothing more of this client, not even its end, until it has its answer.
         connection.pause()
-        self.worker.run_in_thread(digest_of, data, then=answer)
+        self.worker.run_in_thread(digest_of, data, on_result=answer)
 
 
 def digest_of(data):

@@ -1,26 +1,22 @@
-"""A connection to another host in the making, as the plugin that asked for it sees it."""
+"""Outbound connections that are not established yet."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
+from reactorhost.api.awaitable import AwaitableTask, TaskState
 from reactorhost.api.connection import Connection
-
-if TYPE_CHECKING:
-    import asyncio
 
 
 class ConnectFailedError(ConnectionError):
-    """A connection to another host could not be made; the text is one sentence.
+    """A connection to another host could not be established; its text is one sentence.
 
     Attributes:
-        address: what was to be connected to, as text.
-        reason: why not, as text.
+        address: the address, as text.
+        reason: why it failed, as text.
     """
 
-    # Where plugins know it from: its full name stands in what an operator reads.
+    # The name by which plugins import it: tracebacks and the log show the full name.
     __module__ = "reactorhost"
 
     def __init__(self, address: str, reason: str) -> None:
@@ -29,96 +25,37 @@ class ConnectFailedError(ConnectionError):
         self.reason = reason
 
 
-class AttemptState(enum.Enum):
-    """What came of it."""
+class ConnectAttempt(AwaitableTask[Connection]):
+    """A connection that `worker.connect` is establishing.
 
-    OPEN = "open"
-    CONNECTED = "connected"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class ConnectAttempt:
-    """What `worker.connect` returns; `await` it in an async hook for the connection.
+    In an async hook, `await attempt` returns the connection, after the handler's `connect` was called, or raises
+    `ConnectFailedError`. When the last hook that awaits it is cancelled, the attempt is cancelled; if the connection is
+    established at that moment and no hook has got it, it is closed.
 
     Attributes:
-        address: what is connected to, as text.
-        connection: the connection once it is there, else None.
-        outcome: what came of it; for the host.
+        address: the address, as text.
     """
 
-    __slots__ = ("_awaited_by", "_error", "_futures", "_give_up", "address", "connection", "outcome")
+    __slots__ = ("_stop", "address")
 
-    def __init__(self, address: str, give_up: Callable[[], object]) -> None:
+    def __init__(self, address: str, stop: Callable[[], object]) -> None:
+        super().__init__()
         self.address = address
-        self.connection: Connection | None = None
-        self.outcome = AttemptState.OPEN
-        self._give_up = give_up
-        self._error: ConnectFailedError | None = None
-        self._futures: list[asyncio.Future[Connection]] = []
-        self._awaited_by = 0
+        self._stop = stop
 
     def __repr__(self) -> str:
-        return f"<Connecting {self.address} {self.outcome.value}>"
+        return f"<ConnectAttempt {self.address} {self.state.value}>"
 
-    def cancel(self) -> None:
-        """Give up: nothing is called any more, and whoever awaits it is cancelled. Without effect once it is over."""
-        if self.outcome is AttemptState.OPEN:
-            self.outcome = AttemptState.CANCELLED
-            self._give_up()
-            for future in self._taken():
-                future.cancel()
+    @property
+    def connection(self) -> Connection | None:
+        """The connection once it is established, else None."""
+        return self._result
 
-    def __await__(self) -> Generator[Any, None, Connection]:
-        import asyncio
+    def _on_cancel(self) -> None:
+        self._stop()
 
-        future: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
-        self._settle(future)
-        self._awaited_by += 1
-        try:
-            return (yield from future.__await__())
-        except asyncio.CancelledError:
-            self._left_alone()
-            raise
-        finally:
-            self._awaited_by -= 1
-
-    def succeed(self, connection: Connection) -> None:
-        """Give the connection, which is made, to whoever waits; for the host."""
-        self.connection = connection
-        self._settle_all()
-
-    def fail(self, error: ConnectFailedError) -> bool:
-        """Raise the error in whoever waits, and return whether anybody does; for the host."""
-        self.outcome = AttemptState.FAILED
-        self._error = error
-        return self._settle_all()
-
-    def _left_alone(self) -> None:
-        """End what the hook that awaited it was cancelled over, unless another still wants it."""
-        if self._awaited_by > 1:
-            return
-        if self.connection is not None:
-            self.connection.close()
+    def _on_abandoned(self) -> None:
+        if self.state is TaskState.DONE and self._result is not None:
+            self._result.close()
         else:
             self.cancel()
-
-    def _settle_all(self) -> bool:
-        futures = [future for future in self._taken() if not future.done()]
-        for future in futures:
-            self._settle(future)
-        return bool(futures)
-
-    def _taken(self) -> list[asyncio.Future[Connection]]:
-        futures, self._futures = self._futures, []
-        return futures
-
-    def _settle(self, future: asyncio.Future[Connection]) -> None:
-        if self.outcome is AttemptState.CANCELLED:
-            future.cancel()
-        elif self._error is not None:
-            future.set_exception(self._error)
-        elif self.connection is not None:
-            future.set_result(self.connection)
-        else:
-            self._futures.append(future)

@@ -1,6 +1,6 @@
-"""One client, as a plugin sees it.
+"""Connections, as plugins use them.
 
-Nothing here makes a system call: what a plugin asks for goes to the transport, which owns the socket.
+Nothing here makes a system call: every request is passed to the transport, which owns the socket.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
+from reactorhost.api.timer import Timer
 from reactorhost.framing import Framing
-from reactorhost.tls.facts import TlsFacts as TlsFacts  # noqa: PLC0414  re-exported
+from reactorhost.tls.facts import TlsFacts
 
 
 class CloseReason(enum.Enum):
@@ -37,15 +38,8 @@ class CloseReason(enum.Enum):
         return self.value
 
 
-class Timer(Protocol):
-    """A call that waits for its time."""
-
-    def cancel(self) -> None:
-        """Forget the call; nothing happens when it was made already."""
-
-
 class Transport(Protocol):
-    """What a connection needs of the thing that owns the socket."""
+    """What a connection needs of the object that owns its socket."""
 
     @property
     def peer(self) -> Endpoint: ...
@@ -56,48 +50,53 @@ class Transport(Protocol):
     @property
     def queued(self) -> int: ...
     @property
-    def is_open(self) -> bool: ...
-    @property
     def idle_timeout(self) -> float | None: ...
     @idle_timeout.setter
     def idle_timeout(self, seconds: float | None) -> None: ...
-
-    def send(self, data: bytes | bytearray | memoryview) -> bool: ...
     @property
     def framing(self) -> Framing | None: ...
     @framing.setter
     def framing(self, framing: Framing | None) -> None: ...
-    def when_drained(self, tell: Callable[[bool], object]) -> None: ...
+
+    def send(self, data: bytes | bytearray | memoryview) -> bool: ...
+    def when_drained(self, callback: Callable[[bool], object], /) -> None: ...
     def close(self) -> None: ...
-    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None: ...
     def abort(self) -> None: ...
     def send_eof(self) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer: ...
+
+    # For the host, by way of `transport_of`.
+
+    @property
+    def is_open(self) -> bool: ...
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None: ...
     def hold(self, held: bool) -> None: ...
     def set_busy(self, busy: bool) -> None: ...
 
 
 class Connection:
-    """One client of a service.
+    """One client of a service, or one server that a plugin has connected to.
+
+    Not thread-safe: use it in hooks, timers and callbacks only.
 
     Attributes:
-        id: number of the connection, unique in its worker process.
-        service: name of the service that accepted it.
-        opened_at: when it was accepted, Unix time in seconds.
+        id: number of the connection, from 1, unique in its worker process.
+        service: name of the service; for an outbound connection, the address.
+        opened_at: when the connection was accepted, Unix time in seconds.
         bytes_in: bytes received so far.
-        bytes_out: bytes that the kernel took so far.
+        bytes_out: bytes passed to the kernel so far.
         tls: facts of the TLS session, or None on a plain connection.
     """
 
     __slots__ = ("_state", "_transport", "bytes_in", "bytes_out", "id", "opened_at", "send", "service", "tls")
 
     send: Callable[[bytes | bytearray | memoryview], bool]
-    """Send bytes; never blocks, never drops in silence. What the kernel does not take now is queued.
+    """Send bytes without blocking; what the kernel does not accept now is queued, in order.
 
-    While much is queued this client is not read, so that answers cannot pile up. Returns False when the
-    connection takes no more because it is closing.
+    Above 64 KiB of queued bytes the client is not read until 16 KiB are left. Returns True, or False when the
+    connection accepts no more because it is closing.
 
     Raises:
         TypeError: `data` is not bytes-like.
@@ -113,7 +112,7 @@ class Connection:
         self.bytes_out = 0
         self.tls = tls
         self._transport = transport
-        # Not a method that asks the transport: that is one call more for every message.
+        # The transport's own method in a slot: a method here would cost every message one call more.
         self.send = transport.send
         self._state: SimpleNamespace | None = None
 
@@ -121,11 +120,11 @@ class Connection:
         return f"<Connection {self.id} {self.service} {self.peer}>"
 
     def send_message(self, message: bytes | bytearray | memoryview) -> bool:
-        """Send one message as the connection's framing writes it; otherwise as `send`.
+        """Send one message as the connection's framing encodes it; returns what `send` returns.
 
         Raises:
             TypeError: the connection has no framing, or one without a method `frame`.
-            ValueError: the framing cannot carry the message.
+            ValueError: the framing cannot encode the message.
         """
         framing = self._transport.framing
         frame: Callable[[Any], bytes] | None = getattr(framing, "frame", None)
@@ -135,56 +134,68 @@ class Connection:
         return self.send(frame(message))
 
     async def drained(self) -> bool:
-        """Wait until at most 16 KiB of what was sent still wait for the kernel; False when the connection is over.
-
-        For async hooks only.
-        """
+        """Wait until at most 16 KiB are queued; returns False if the connection ended. For async hooks."""
         import asyncio
 
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def tell(is_open: bool) -> None:
-            if not done.done():
-                done.set_result(is_open)
+        def resolve(is_open: bool) -> None:
+            # Cancelled, when the hook that waits is.
+            if not future.done():
+                future.set_result(is_open)
 
-        self._transport.when_drained(tell)
-        return await done
+        self._transport.when_drained(resolve)
+        return await future
 
     def when_drained(self, function: Callable[..., object], *args: Any) -> None:
-        """Call `function(*args)` once at most 16 KiB of what was sent still wait for the kernel.
+        """Call `function(*args)` once at most 16 KiB are queued, unless the connection ends before.
 
-        At the end of this turn if they are few now, and not at all if the connection ends before.
+        Never called from within this call: if no more is queued now, at the end of the current turn of the event loop.
+        An exception closes the connection with reason `error`.
         """
         transport = self._transport
         transport.when_drained(lambda is_open: is_open and transport.call_later(0, function, *args))
 
     def close(self) -> None:
-        """Send what is queued, then end the connection; within `close_timeout`, whatever the client does."""
+        """Send what is queued, then close the connection; it is reset after `close_timeout` seconds.
+
+        The `close` hook is called later, when the connection has ended.
+        """
         self._transport.close()
 
     def abort(self) -> None:
-        """End the connection now, with a reset; what is queued is lost."""
+        """Reset the connection now and discard what is queued."""
         self._transport.abort()
 
     def send_eof(self) -> None:
-        """Send what is queued, then tell the client that nothing more comes; it may go on sending."""
+        """Send what is queued, then close the sending side only; the client may go on sending."""
         self._transport.send_eof()
 
     def pause(self) -> None:
-        """Read nothing more from this client until `resume()`, not even its end."""
+        """Stop reading from this client until `resume()`; its end of stream is not read either."""
         self._transport.pause()
 
     def resume(self) -> None:
-        """Read from this client again."""
+        """Read from this client again after `pause()`."""
         self._transport.resume()
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
-        """Call `function(*args)` once, `seconds` from now, unless the connection ends before."""
+        """Call `function(*args)` once, `seconds` from now, unless the connection ends before.
+
+        An exception closes the connection with reason `error`.
+
+        Raises:
+            TypeError: `seconds` is not a number.
+            ValueError: `seconds` is not finite.
+        """
         return self._transport.call_later(seconds, function, *args)
 
     @property
     def framing(self) -> Framing | None:
-        """What makes messages out of the bytes, or None; what it has not given yet goes to the next that is set."""
+        """What splits the received bytes into messages, or None for bytes as they come.
+
+        When it is set, bytes that the old framing has not returned yet are passed to the new one.
+        """
         return self._transport.framing
 
     @framing.setter
@@ -193,7 +204,10 @@ class Connection:
 
     @property
     def idle_timeout(self) -> float | None:
-        """Seconds without a byte either way after which the connection is closed, or None for never."""
+        """Seconds without traffic in either direction after which the connection is closed; None or 0 for never.
+
+        Setting it raises a TypeError for what is not a number, and a ValueError for one that is negative or not finite.
+        """
         return self._transport.idle_timeout
 
     @idle_timeout.setter
@@ -202,32 +216,33 @@ class Connection:
 
     @property
     def peer(self) -> Endpoint:
-        """The client's end: `host` and `port`; `str()` of it is `host:port`."""
+        """The peer's address; as text `host:port`, or `unix` on a unix socket."""
         return self._transport.peer
 
     @property
     def local(self) -> Endpoint:
-        """Our end: `host` and `port`."""
+        """The host's own address; as text `host:port`, or `unix:PATH` on a unix socket."""
         return self._transport.local
 
     @property
     def age(self) -> float:
-        """Seconds since it was accepted, unmoved by steps of the clock."""
+        """Seconds since the connection was accepted, by the monotonic clock."""
         return self._transport.age
 
     @property
     def queued(self) -> int:
-        """Bytes sent by a plugin that the kernel did not take yet."""
+        """Bytes in the send buffer: sent by plugins and not passed to the kernel yet."""
         return self._transport.queued
 
     @property
     def state(self) -> SimpleNamespace:
-        """A bag of attributes for plugins, made on first use."""
+        """Attributes that plugins set; one namespace for all plugins, empty at first."""
+        # Most connections have none: it is made on first use.
         if self._state is None:
             self._state = SimpleNamespace()
         return self._state
 
 
 def transport_of(connection: Connection) -> Transport:
-    """Return the host's side of a connection; not for plugins."""
-    return connection._transport  # noqa: SLF001  the one way in, for the host only
+    """Return the transport of a connection. For the host only."""
+    return connection._transport  # noqa: SLF001  private to plugins, not to the host

@@ -1,21 +1,20 @@
-"""The contract with plugin authors: every hook, when it is called and with what.
+"""The hooks: when each is called and with what.
 
-A hook is an ordinary function marked with `hookimpl`. It takes the arguments that it names, in any order, and may
-leave out those that it does not need. The order of plugins is the order in which they were named; `tryfirst`,
-`trylast` and `wrapper=True` change it as in pluggy.
+A hook is a function marked with `hookimpl`. It declares the arguments it needs, in any order, and may leave out the
+others. Plugins are called in the order in which the operator names them; `tryfirst`, `trylast` and `wrapper=True`
+change the order as in pluggy.
 
-The arguments of the hooks never change: new facts become attributes of `connection` and `worker`.
+The arguments of the hooks never change: what is added later becomes an attribute of `connection` or `worker`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import EllipsisType
 from typing import TYPE_CHECKING
 
 import pluggy
+
+from reactorhost.api.option import Option
 
 if TYPE_CHECKING:
     import click
@@ -29,80 +28,13 @@ PROJECT = "reactorhost"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-OPTION_TYPES: Mapping[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    list: "a list of texts",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One key of a plugin's `[plugin.NAME]` table.
-
-    `type` is `bool`, `int`, `float`, `str` or `list` (of texts). Without a `default` the key must be given; a default
-    of None means that the plugin does without. `help` is one line for the operator, with the unit of a number.
-    `choices` are the only values there are, of a list the only items. A `secret` is shown nowhere.
-
-    Raises:
-        TypeError: the type is none of these, or the default or a choice is not of the type.
-    """
-
-    name: str
-    type: type = str
-    default: object = ...
-    help: str = ""
-    choices: Sequence[object] = ()
-    secret: bool = False
-
-    def __post_init__(self) -> None:
-        if self.type not in OPTION_TYPES:
-            known = ", ".join(kind.__name__ for kind in OPTION_TYPES)
-            raise TypeError(f"option {self.name!r} has an unknown type {self.type!r}; the types are {known}")
-        # A text is one choice and not its letters.
-        choices = (self.choices,) if isinstance(self.choices, str) else tuple(self.choices)
-        object.__setattr__(self, "choices", choices)
-        for choice in choices:
-            if not self._of_type([choice] if self.type is list else choice):
-                raise TypeError(f"option {self.name!r} has choice {choice!r}, which is not {OPTION_TYPES[self.type]}")
-        if not (self.default is None or isinstance(self.default, EllipsisType) or self.accepts(self.default)):
-            raise TypeError(f"option {self.name!r} has default {self.default!r}, which is not {self.kind}")
-
-    @property
-    def required(self) -> bool:
-        """Tell whether the key must be given."""
-        return self.default is ...
-
-    @property
-    def kind(self) -> str:
-        """Return what a value is, in words."""
-        if not self.choices:
-            return OPTION_TYPES[self.type]
-        return f"{'a list of' if self.type is list else 'one of'} {', '.join(map(str, self.choices))}"
-
-    def accepts(self, value: object) -> bool:
-        """Tell whether a value is of the type and among the choices; a whole number is a number, a boolean is none."""
-        if not self._of_type(value):
-            return False
-        values = value if isinstance(value, list) else [value]
-        return not self.choices or all(each in self.choices for each in values)
-
-    def _of_type(self, value: object) -> bool:
-        if self.type is list:
-            return isinstance(value, list) and all(isinstance(item, str) for item in value)
-        if self.type is float:
-            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        return isinstance(value, self.type) and (self.type is bool or not isinstance(value, bool))
-
 
 @hookspec
 def connect(connection: Connection) -> None:
-    """Greet a client that was accepted.
+    """Begin to serve a client.
 
-    Called once for each connection, before anything of it is received. Every plugin is called, also when an earlier
-    one closed the connection. The connection may be refused with `connection.close()` or `connection.abort()`.
+    Called once for each connection, before any of its data is received. Every plugin is called, also when an earlier
+    one closed the connection. `connection.close()` or `connection.abort()` refuses the client.
 
     An exception closes the connection with reason `error`.
 
@@ -110,56 +42,55 @@ def connect(connection: Connection) -> None:
         connection: the client.
 
     Returns:
-        Nothing; what is returned is ignored.
+        Nothing; a return value is ignored.
     """
 
 
 @hookspec(firstresult=True)
 def receive(connection: Connection, data: bytes) -> object:
-    """Take what a client sent.
+    """Process data of a client.
 
-    Called with the bytes as they came off the socket: a message may be split over several calls, and several may come
-    in one, and never with no bytes. With a framing it is called with one whole message, which may be empty. Never
-    called after `close`.
+    Without a framing, `data` is what one read of the socket returned, at least one byte: a message may be split over
+    several calls, and one call may have several. With a framing, `data` is one whole message, which may be empty. On a
+    UDP service it is one datagram, which may be empty; each datagram has a connection of its own, for which `connect`
+    and `close` are not called.
 
-    Called with each datagram of UDP, an empty one too; its connection is its own, and nobody opens or closes it.
-
-    An exception closes the connection with reason `error`.
+    Never called after `close`. An exception closes the connection with reason `error`.
 
     Args:
         connection: the client.
         data: the bytes, or the message.
 
     Returns:
-        None to let the next plugin have the data too, anything else when the data is consumed.
+        None to pass the data to the next plugin, anything else to consume it.
     """
 
 
 @hookspec
 def close(connection: Connection, reason: CloseReason) -> None:
-    """Take leave of a client that is gone.
+    """Release what was held for a client whose connection has ended.
 
-    Called exactly once for every connection that `connect` was called for, also when a hook of it raised an
+    Called exactly once for every connection that `connect` was called for, also when one of its hooks raised an
     exception. Every plugin is called. Nothing can be sent any more.
 
     An exception is logged and counted.
 
     Args:
         connection: the client; `bytes_in` and `bytes_out` are final.
-        reason: why it ended.
+        reason: why the connection ended.
 
     Returns:
-        Nothing; what is returned is ignored.
+        Nothing; a return value is ignored.
     """
 
 
 @hookspec
 def drain(connection: Connection) -> None:
-    """Say goodbye, because the worker is going away.
+    """Finish with a client, because the worker is about to leave.
 
-    Called at most once for each connection that is open when the host stops or reloads. The connection is served on,
-    until it ends or the deadline passes: finish what was begun, then call `connection.close()`. Without this hook a
-    client is not told.
+    Called at most once for each connection that is open when the host stops, reloads or scales down. The connection is
+    served on until it ends or the deadline passes: finish what has begun, then call `connection.close()`. Without this
+    hook the client is not notified.
 
     An exception closes the connection with reason `error`.
 
@@ -167,7 +98,7 @@ def drain(connection: Connection) -> None:
         connection: the client.
 
     Returns:
-        Nothing; what is returned is ignored.
+        Nothing; a return value is ignored.
     """
 
 
@@ -175,24 +106,24 @@ def drain(connection: Connection) -> None:
 def worker_start(worker: Worker) -> None:
     """Prepare a worker process, before it accepts its first client.
 
-    Called once in each worker, after the fork: open database connections and files here, not at import. Each worker
-    has its own copy of everything.
+    Called once in each worker, after the fork: open database connections and files here, not at import. Workers share
+    nothing with each other.
 
-    An exception fails the boot of the worker: a start or a reload is refused.
+    An exception fails the boot of the worker, and with it the start or the reload.
 
     Args:
         worker: the process.
 
     Returns:
-        Nothing; what is returned is ignored.
+        Nothing; a return value is ignored.
     """
 
 
 @hookspec
 def worker_stop(worker: Worker) -> None:
-    """Put a worker process in order, after its last client.
+    """Clean up a worker process, after its last client.
 
-    Called once in each worker that started, when it leaves in an orderly way; not when it is killed.
+    Called once in each worker that started and leaves in an orderly way; not when it crashes or is killed.
 
     An exception is logged; the other plugins are still called.
 
@@ -200,23 +131,23 @@ def worker_stop(worker: Worker) -> None:
         worker: the process.
 
     Returns:
-        Nothing; what is returned is ignored.
+        Nothing; a return value is ignored.
     """
 
 
 @hookspec(firstresult=True)
 def framing(service: str) -> object:
-    """Say how the bytes of a service's clients become messages.
+    """Choose how the bytes of a service's clients are split into messages.
 
     Called once for each service that has the plugin, when a worker boots. `receive` is then called with whole
-    messages. The framing in the operator's configuration wins over the plugin's. An exception fails the boot.
+    messages. A framing in the operator's configuration takes precedence. An exception fails the boot.
 
     Args:
         service: name of the service.
 
     Returns:
         A framing that serves as a pattern, such as `Lines()`, or a callable without arguments that makes one for each
-        connection; None to let the next plugin say.
+        connection; None to let the next plugin choose.
     """
 
 
@@ -225,7 +156,7 @@ def options() -> Sequence[Option]:
     """Declare the keys of the plugin's `[plugin.NAME]` table.
 
     Called when the plugin is loaded. The host checks the operator's table against the declaration: an unknown key, a
-    wrong type and a required key that is missing are told with file and line, and the plugin sees none of them.
+    wrong type or a missing required key is reported with file and line, and the plugin is not called.
 
     Returns:
         The options, each with its type, default and help.
@@ -235,27 +166,27 @@ def options() -> Sequence[Option]:
 
 @hookspec
 def configure(config: Mapping[str, object]) -> None:
-    """Take over the values of the declared options.
+    """Store the values of the declared options.
 
     Called once in each worker, after `options` and before `worker_start`, also when the operator has written no table.
 
     An exception means that the plugin could not be loaded.
 
     Args:
-        config: every declared option by name, with its default where the operator gave none; read-only.
+        config: every declared option by name, with its default where the operator set none; read-only.
 
     Returns:
-        Nothing; what is returned is ignored.
+        Nothing; a return value is ignored.
     """
 
 
 @hookspec
 def commands(cli: click.Group) -> None:
-    """Bring commands of the plugin's own, for `reactorhost NAME COMMAND`.
+    """Add commands for `reactorhost NAME COMMAND`.
 
-    Called in the process of the command line, only there, and only when the operator names the plugin. Neither
-    `configure` nor `worker_start` is called before. The object of the commands' context (`click.pass_obj`) is what
-    `configure` gets in a worker, read when a command first looks at it.
+    Called only in the process of the command line, when the operator names the plugin; `configure` and `worker_start`
+    are not called before. The object of the commands' context (`click.pass_obj`) is the mapping that `configure` gets
+    in a worker; the options are read when a command first accesses it.
 
     An exception means that the plugin could not be loaded.
 
@@ -263,20 +194,20 @@ def commands(cli: click.Group) -> None:
         cli: a click group with the plugin's name, to add commands and groups to.
 
     Returns:
-        Nothing; what is returned is ignored.
+        Nothing; a return value is ignored.
     """
 
 
 @hookspec
 def stats() -> Mapping[str, float]:
-    """Tell the plugin's own numbers of this moment, such as the size of a cache or of a pool.
+    """Return the plugin's gauges, such as the size of a cache or of a pool.
 
-    Called once a second in each worker, from its loop: return what is at hand, and do not wait for anything. They are
-    added up over all workers, and shown by `status` and `top`. What only grows is better a `worker.counter()`.
+    Called once a second in each worker, in its event loop: do not block. The values are summed over all workers, and
+    shown by `status` and `top`. For a number that only grows, use `worker.counter()`.
 
-    An exception is logged, once a minute, and counted.
+    An exception is counted, and logged once a minute.
 
     Returns:
-        Whole or decimal numbers by name.
+        Whole or decimal numbers by name. A name has up to 64 characters of `a-z 0-9 _ .` and begins with a letter.
     """
     return {}

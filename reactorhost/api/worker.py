@@ -1,19 +1,16 @@
-"""The worker, as one plugin sees it."""
+"""Worker processes, as plugins use them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from reactorhost.address import Address
 from reactorhost.api.connect_attempt import ConnectAttempt
-from reactorhost.api.connection import Connection, Timer
-from reactorhost.worker.hooks.metrics import Counter, Metrics
-from reactorhost.worker.hooks.thread_pool import ThreadPool, ThreadTask
-from reactorhost.worker.hooks.timers import PluginTimers
-from reactorhost.worker.outbound.connections import OutboundConnections
-from reactorhost.worker.service import RunningService
+from reactorhost.api.connection import Connection
+from reactorhost.api.counter import Counter
+from reactorhost.api.thread_task import ThreadTask
+from reactorhost.api.timer import Timer
 
 if TYPE_CHECKING:
     import ssl
@@ -21,15 +18,60 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class WorkerTimers(Protocol):
+    """What a worker needs to call functions later."""
+
+    def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...], /) -> Timer: ...
+    def call_every(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...], /) -> Timer: ...
+
+
+class WorkerThreads(Protocol):
+    """What a worker needs to call functions in threads."""
+
+    def run(
+        self,
+        plugin: str,
+        function: Callable[..., T],
+        args: tuple[Any, ...],
+        on_result: Callable[[T], object] | None,
+        on_error: Callable[[Exception], object] | None,
+        /,
+    ) -> ThreadTask[T]: ...
+
+
+class WorkerMetrics(Protocol):
+    """What a worker needs to count."""
+
+    def counter(self, plugin: str, name: str, /) -> Counter: ...
+
+
+class WorkerOutbound(Protocol):
+    """What a worker needs to connect to other hosts."""
+
+    def connect(
+        self,
+        plugin: str,
+        address: str,
+        handler: object,
+        timeout: float,
+        tls: ssl.SSLContext | None,
+        server_name: str | None,
+        /,
+    ) -> ConnectAttempt: ...
+
+
 class Worker:
-    """One worker process; each plugin has a `Worker` of its own, so that what it starts is known to be its own.
+    """One worker process, as one plugin uses it.
+
+    Each plugin has an object of its own, so that the host can attribute timers, threads, metrics and outbound
+    connections to it. Not thread-safe: use it in hooks, timers and callbacks only.
 
     Attributes:
-        plugin: name of the plugin that it was given to.
-        slot: its place, from 0.
-        pid: its process id.
-        generation: number of the reload that started it, from 1.
-        log: a logger; its lines go to the host's log.
+        plugin: name of the plugin.
+        slot: number of the slot that the process occupies, from 0.
+        pid: process id.
+        generation: number of the start or reload that started the process; 1 for the start.
+        log: a logger of `logging`; its lines go to the host's log.
     """
 
     def __init__(
@@ -38,18 +80,18 @@ class Worker:
         slot: int,
         pid: int,
         generation: int,
-        services: Sequence[RunningService],
-        timers: PluginTimers,
-        threads: ThreadPool,
-        metrics: Metrics,
-        outbound: OutboundConnections,
+        connections: Callable[[], Iterable[Connection]],
+        timers: WorkerTimers,
+        threads: WorkerThreads,
+        metrics: WorkerMetrics,
+        outbound: WorkerOutbound,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
         self.pid = pid
         self.generation = generation
         self.log = logging.getLogger("reactorhost.plugin")
-        self._services = services
+        self._connections = connections
         self._timers = timers
         self._threads = threads
         self._metrics = metrics
@@ -60,18 +102,27 @@ class Worker:
 
     @property
     def connections(self) -> Iterator[Connection]:
-        """The connections of all services that are open now, as one pass over a copy."""
-        return iter([connection for service in self._services for connection in service.connections()])
+        """The clients of all services that are connected now, as an iterator over a copy."""
+        # A copy, because the loop body may close some of them.
+        return iter(list(self._connections()))
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
-        """Call `function(*args)` once, `seconds` from now; what it raises is logged."""
+        """Call `function(*args)` once, `seconds` from now; an exception is logged.
+
+        Raises:
+            TypeError: `seconds` is not a number.
+            ValueError: `seconds` is not finite.
+        """
         return self._timers.call_later(seconds, function, args)
 
     def call_every(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
-        """Call `function(*args)` every `seconds` until cancelled; what it raises is logged and it goes on.
+        """Call `function(*args)` every `seconds` until it is cancelled; an exception is logged and does not stop it.
+
+        The next interval begins when the function has returned, or an async one has ended.
 
         Raises:
-            ValueError: `seconds` is not positive.
+            TypeError: `seconds` is not a number.
+            ValueError: `seconds` is not positive and finite.
         """
         return self._timers.call_every(seconds, function, args)
 
@@ -79,46 +130,52 @@ class Worker:
         self,
         function: Callable[..., T],
         *args: Any,
-        then: Callable[[T], object] | None = None,
-        otherwise: Callable[[Exception], object] | None = None,
+        on_result: Callable[[T], object] | None = None,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> ThreadTask[T]:
-        """Call `function(*args)`, which may block, in a thread; then, on the loop again, `then` with what it returned.
+        """Call `function(*args)` in a thread, then `on_result(result)` or `on_error(exception)` in the event loop.
 
-        What it raised goes to `otherwise`, or else to whoever awaits the task, or else to the log. The task has
-        `cancel()`, and an async hook may await it.
+        `function` may block; it must not use connections or the worker. An async hook may await the returned task
+        instead. An exception that is neither passed to `on_error` nor raised in an `await` is logged.
 
         Raises:
-            TypeError: one of the three is no plain function.
-            ThreadQueueFullError: too many functions wait for a thread already.
+            TypeError: `function` or a callback is not callable, or is a coroutine function.
+            ThreadQueueFullError: as many functions wait for a thread as the setting `thread_queue` allows.
+            RuntimeError: the system cannot start another thread.
         """
-        return self._threads.run(self.plugin, function, args, then, otherwise)
+        return self._threads.run(self.plugin, function, args, on_result, on_error)
 
     def counter(self, name: str) -> Counter:
-        """Return the plugin's counter of this name, from 0 at first; it is shown by `status` and `top`.
+        """Return the plugin's counter of this name, the same object each time; `status` and `top` show it.
+
+        A name has up to 64 characters of `a-z 0-9 _ .` and begins with a letter. A plugin may have 50 metrics.
 
         Raises:
-            ValueError: it is no name for a number, or the plugin has too many.
+            ValueError: the name is malformed, or the plugin has too many counters.
         """
         return self._metrics.counter(self.plugin, name)
 
     def connect(
         self,
-        address: str | Address,
+        address: str,
         handler: object,
         *,
         timeout: float = 10.0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
     ) -> ConnectAttempt:
-        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH`, within `timeout` seconds.
+        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH` within `timeout` seconds.
 
-        The methods of `handler` are called for the connection as hooks are for a client's: `connect`, `receive`,
-        `close`, `drain` and `framing`, and `failed(error)` when there is none. An async hook may await what is
-        returned, for the connection.
+        The methods of `handler` are called as hooks are for a client: `connect`, `receive`, `close`, `drain` and
+        `framing`, and `failed(error)` with a `ConnectFailedError` if the connection cannot be established. An async
+        hook may await the returned attempt. No method is called before this call has returned.
+
+        `tls` and `server_name` are for `tls://`: without `tls` the certificate is verified against the system's
+        authorities, and without `server_name` against the host of the address.
 
         Raises:
-            ValueError: there is nothing to connect to at such an address.
-            TypeError: the handler cannot be called.
-            ConnectFailedError: `worker_stop` is called already; all else that fails is told later.
+            ValueError: the address or the timeout is invalid.
+            TypeError: the handler has none of the methods, or one that cannot be called as its hook is.
+            ConnectFailedError: the worker is leaving. Every other failure is reported to `failed` or `await`.
         """
         return self._outbound.connect(self.plugin, address, handler, timeout, tls, server_name)

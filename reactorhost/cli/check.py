@@ -17,7 +17,7 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
 
 if TYPE_CHECKING:
-    from reactorhost.api.hookspecs import Option
+    from reactorhost.api.option import Option
 
 _LOAD_SECONDS = 10.0
 

@@ -15,7 +15,7 @@ from reactorhost.cli.settings_options import complete_plugins, host_options, loc
 from reactorhost.errors import PluginError, ReactorhostError
 
 if TYPE_CHECKING:
-    from reactorhost.api.hookspecs import Option
+    from reactorhost.api.option import Option
 
 _LOAD_SECONDS = 10.0
 

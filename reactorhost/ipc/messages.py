@@ -43,3 +43,10 @@ class Report(enum.StrEnum):
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
+
+
+Values = dict[str, int | float]
+"""Metrics of one plugin by name."""
+
+MAX_METRICS = 50
+"""Metrics of one plugin in one worker: counters and gauges together."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import click
 
-from reactorhost.api.hookspecs import OPTION_TYPES, Option
+from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.plugins import commands
 from reactorhost.plugins.description import description

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
 from reactorhost.config.settings import Origin, Settings, Source
 from reactorhost.config.show import Row

@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Callable, Mapping
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
 from reactorhost.config.values import SWITCH
 from reactorhost.errors import did_you_mean

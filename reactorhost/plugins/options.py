@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 from reactorhost.config.plugin_values import Text
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Origin, Source

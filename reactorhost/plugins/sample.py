@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _EMPTY: dict[type, object] = {bool: False, int: 0, float: 0.0, str: "", list: []}

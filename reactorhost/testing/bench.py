@@ -20,6 +20,7 @@ from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
+from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
@@ -30,7 +31,6 @@ from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller,
 from reactorhost.testing.live import HostFailedError
 from reactorhost.worker.builder import LoadedService, WorkerBuilder, WorkerParts
 from reactorhost.worker.context import Limits
-from reactorhost.worker.hooks.metrics import Values
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.transport import CloseState, StreamTransport

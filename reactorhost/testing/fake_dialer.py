@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from reactorhost.api.connection import TlsFacts
 from reactorhost.testing.fakes import FakeSocket
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.outbound.dialer import Connected, Dial, FarEnd
 from reactorhost.worker.stream.transport import StreamTransport
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
+from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.reactor import Reactor
 from reactorhost.worker.hooks.hook_errors import HookFailure
@@ -57,13 +58,16 @@ class WorkerFacades:
                 self._slot,
                 os.getpid(),
                 self._generation,
-                self._services,
+                self._connections,
                 timers,
                 self._threads,
                 self._metrics,
                 self._outbound,
             )
         return worker
+
+    def _connections(self) -> Iterator[Connection]:
+        return (connection for service in self._services for connection in service.connections())
 
     def cancel_timers(self) -> None:
         """Cancel the timers of every plugin."""

@@ -14,8 +14,12 @@ from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.monitor.alarm import Alarm
 from reactorhost.worker.monitor.watchdog import Watchdog
 
-_CALLERS = {PluginTimers.call.__code__: "timer", ThreadPool.call.__code__: "then"}
-"""What of the host calls plugins back, and what stands for the hook in the log then."""
+_CALLERS = {
+    PluginTimers.call.__code__: "timer",
+    ThreadPool.call_on_result.__code__: "on_result",
+    ThreadPool.call_on_error.__code__: "on_error",
+}
+"""The functions of the host that call plugins back, and what the log names as the hook."""
 
 
 def new_watchdog(

@@ -1,4 +1,4 @@
-"""What a plugin may ask of a connection, and what becomes of it at the client's end."""
+"""The methods and attributes of a connection, and what the client sees of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def host_with(live_host: Hosts, tmp_path: Path) -> Callable[..., LiveHost]:
-    """Start a host of one worker with a plugin of some pieces of source."""
+    """Start a host of one worker with a plugin made of pieces of source."""
 
     def start(*sources: str, settings: tuple[str, ...] = ()) -> LiveHost:
         return live_host("--plugin", plugin_file(tmp_path, "asked", *sources), "--workers", "1", *settings)
@@ -45,7 +45,7 @@ def close_of(host: LiveHost) -> dict[str, Any]:
 # send
 
 
-def test_send_takes_everything_that_is_bytes(host_with: Hosts) -> None:
+def test_send_accepts_every_bytes_like_object(host_with: Hosts) -> None:
     host = host_with("""
         @hookimpl
         def receive(connection, data):
@@ -66,7 +66,7 @@ def test_send_takes_everything_that_is_bytes(host_with: Hosts) -> None:
     assert told(host)["answers"] == [True] * 6
 
 
-def test_send_of_text_is_an_error(host_with: Hosts, expected_errors: list[str]) -> None:
+def test_send_of_a_string_is_an_error(host_with: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("hook_failed")
     host = host_with(WITNESS, '@hookimpl\ndef receive(connection, data):\n    connection.send("text")\n')
     with host.connect() as client:
@@ -76,7 +76,7 @@ def test_send_of_text_is_an_error(host_with: Hosts, expected_errors: list[str]) 
     assert "TypeError" in host.wait_for_log("hook_failed")
 
 
-def test_sent_bytes_stay_what_they_were(host_with: Hosts) -> None:
+def test_sent_bytes_do_not_change_with_the_buffer_they_came_from(host_with: Hosts) -> None:
     host = host_with("""
         @hookimpl
         def receive(connection, data):
@@ -90,7 +90,7 @@ def test_sent_bytes_stay_what_they_were(host_with: Hosts) -> None:
         assert everything(client) == b"a" * 8 * MIB
 
 
-def test_send_says_whether_it_takes_the_bytes(host_with: Hosts) -> None:
+def test_send_returns_whether_it_accepts_the_bytes(host_with: Hosts) -> None:
     host = host_with("""
         @hookimpl
         def receive(connection, data):
@@ -100,7 +100,7 @@ def test_send_says_whether_it_takes_the_bytes(host_with: Hosts) -> None:
 
         @hookimpl
         def close(connection, reason):
-            # None of this may do anything, nor raise.
+            # Each of these does nothing, and does not raise.
             connection.close()
             connection.abort()
             connection.send_eof()
@@ -119,7 +119,7 @@ def test_send_says_whether_it_takes_the_bytes(host_with: Hosts) -> None:
         assert told(host) == {"event": "close", "sent": False, "peer": peer, "queued": 0}
 
 
-def test_send_and_close_in_connect_greet_and_refuse(host_with: Hosts) -> None:
+def test_connect_may_send_and_close(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         """
@@ -139,7 +139,7 @@ def test_send_and_close_in_connect_greet_and_refuse(host_with: Hosts) -> None:
     assert told(host)["reason"] == "local"
 
 
-def test_greeting_comes_before_anything_was_received(host_with: Hosts) -> None:
+def test_connect_may_send_before_anything_is_received(host_with: Hosts) -> None:
     host = host_with(ECHO, '@hookimpl\ndef connect(connection):\n    connection.send(b"hello ")\n')
     with host.connect() as client:
         assert client.recv(6) == b"hello "
@@ -157,16 +157,16 @@ def test_abort_in_connect_resets(host_with: Hosts) -> None:
         def close(connection, reason):
             tell("close", reason=reason.value)
         """)
-    # It may come as early as in the client's connect.
+    # The reset may arrive as early as in the client's connect.
     with pytest.raises(ConnectionResetError), host.connect() as client:
         client.recv(1)
     assert told(host)["reason"] == "local"
 
 
-# Ends
+# close, abort, send_eof
 
 
-def test_close_sends_everything_to_a_reader_who_takes_his_time(host_with: Hosts) -> None:
+def test_close_sends_everything_to_a_slow_reader(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         """
@@ -182,7 +182,7 @@ def test_close_sends_everything_to_a_reader_who_takes_his_time(host_with: Hosts)
         got = 0
         while data := client.recv(20_000):
             got += len(data)
-            # Whatever still comes is of no interest, and must not spoil what is under way.
+            # Discarded by the host, without harm to what is being sent.
             client.sendall(b"more")
     assert got == 8 * MIB
     closed = close_of(host)
@@ -190,7 +190,7 @@ def test_close_sends_everything_to_a_reader_who_takes_his_time(host_with: Hosts)
     assert closed["sent"] == 8 * MIB
 
 
-def test_abort_resets_at_once_and_drops_what_is_queued(host_with: Hosts) -> None:
+def test_abort_resets_at_once_and_discards_queued_bytes(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         """
@@ -209,7 +209,7 @@ def test_abort_resets_at_once_and_drops_what_is_queued(host_with: Hosts) -> None
     assert closed["sent"] < 64 * MIB
 
 
-def test_send_eof_ends_our_side_only(host_with: Hosts) -> None:
+def test_send_eof_closes_the_sending_side_only(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         """
@@ -232,7 +232,7 @@ def test_send_eof_ends_our_side_only(host_with: Hosts) -> None:
     assert (closed["event"], closed["reason"], closed["sent"]) == ("close", "peer", 4 * MIB)
 
 
-def test_close_that_is_never_read_is_ended_by_its_timeout(host_with: Hosts) -> None:
+def test_a_client_that_does_not_read_is_reset_after_the_close_timeout(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         """
@@ -252,7 +252,7 @@ def test_close_that_is_never_read_is_ended_by_its_timeout(host_with: Hosts) -> N
             everything(client)
 
 
-def test_client_that_never_closes_its_side_is_ended_by_the_close_timeout(host_with: Hosts) -> None:
+def test_a_client_that_does_not_close_is_cut_off_after_the_close_timeout(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         "@hookimpl\ndef receive(connection, data):\n    connection.close()\n",
@@ -262,7 +262,7 @@ def test_client_that_never_closes_its_side_is_ended_by_the_close_timeout(host_wi
         client.sendall(b"x")
         assert client.recv(1) == b""
         assert close_of(host)["reason"] == "local"
-        # Our end is gone altogether by now: what is sent there is answered with a reset.
+        # The host's socket is closed: what the client sends now is answered with a reset.
         until(lambda: resets(client), "a reset")
 
 
@@ -274,7 +274,7 @@ def resets(client: socket.socket) -> bool:
     return False
 
 
-def test_reader_who_does_not_read_is_closed_with_overflow(host_with: Hosts) -> None:
+def test_a_full_send_buffer_closes_with_overflow(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         """
@@ -300,7 +300,7 @@ def test_reader_who_does_not_read_is_closed_with_overflow(host_with: Hosts) -> N
 
 
 @pytest.mark.parametrize("size", [100, 20 * MIB])
-def test_one_answer_may_be_larger_than_the_buffer_limit(host_with: Hosts, size: int) -> None:
+def test_one_answer_may_be_larger_than_the_send_buffer(host_with: Hosts, size: int) -> None:
     host = host_with(
         f"@hookimpl\ndef receive(connection, data):\n    connection.send(bytes({size}))\n    connection.close()\n",
         settings=("--max-send-buffer", "256KiB"),
@@ -313,7 +313,7 @@ def test_one_answer_may_be_larger_than_the_buffer_limit(host_with: Hosts, size: 
 # pause, resume
 
 
-def test_paused_connection_is_not_read_until_it_is_resumed(host_with: Hosts) -> None:
+def test_a_paused_connection_is_not_read_until_it_is_resumed(host_with: Hosts) -> None:
     host = host_with("""
         paused = []
 
@@ -334,7 +334,7 @@ def test_paused_connection_is_not_read_until_it_is_resumed(host_with: Hosts) -> 
         client.sendall(b"pause")
         assert client.recv(6) == b"paused"
         client.sendall(b"hello")
-        # Twice, because the first look may be of the turn in which the bytes arrived.
+        # Twice: the first answer may come from the turn in which the bytes arrived.
         for _ in range(2):
             other.sendall(b"look")
             assert other.recv(1) == b"5"
@@ -342,7 +342,7 @@ def test_paused_connection_is_not_read_until_it_is_resumed(host_with: Hosts) -> 
         assert client.recv(5) == b"HELLO"
 
 
-def test_paused_connection_can_be_closed(host_with: Hosts) -> None:
+def test_a_paused_connection_can_be_closed(host_with: Hosts) -> None:
     host = host_with(
         WITNESS,
         """
@@ -359,7 +359,7 @@ def test_paused_connection_can_be_closed(host_with: Hosts) -> None:
     assert close_of(host)["reason"] == "local"
 
 
-# Time
+# Timers and timeouts
 
 
 def test_idle_timeout_closes_a_silent_connection(host_with: Hosts) -> None:
@@ -371,7 +371,7 @@ def test_idle_timeout_closes_a_silent_connection(host_with: Hosts) -> None:
     assert close_of(host)["reason"] == "idle"
 
 
-def test_connection_that_talks_is_not_idle(host_with: Hosts) -> None:
+def test_a_connection_with_traffic_is_not_idle(host_with: Hosts) -> None:
     host = host_with(ECHO, settings=("--idle-timeout", "1s"))
     begun = time.monotonic()
     with host.connect() as client:
@@ -398,11 +398,11 @@ def test_idle_timeout_can_be_set_for_one_connection(host_with: Hosts) -> None:
         assert client.recv(1) == b""
         client.close()
         assert close_of(host)["id"] == 2
-        # Longer than the setting, and nothing comes.
+        # Longer than the setting, and it is not closed.
         assert select.select([patient], (), (), 1.3) == ([], [], [])
 
 
-def test_timer_of_a_connection_ends_with_it(host_with: Hosts) -> None:
+def test_timers_of_a_connection_are_cancelled_with_it(host_with: Hosts) -> None:
     host = host_with("""
         def due(name, number):
             tell("timer", of=name, number=number)
@@ -427,10 +427,10 @@ def test_timer_of_a_connection_ends_with_it(host_with: Hosts) -> None:
         ]
 
 
-# Facts
+# Attributes
 
 
-def test_state_is_a_bag_for_each_connection(host_with: Hosts) -> None:
+def test_each_connection_has_a_state_of_its_own(host_with: Hosts) -> None:
     host = host_with("""
         @hookimpl
         def connect(connection):
@@ -448,7 +448,7 @@ def test_state_is_a_bag_for_each_connection(host_with: Hosts) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tcp v4", "tcp v6", "unix"])
-def test_both_ends_are_known(live_host: Hosts, tmp_path: Path, kind: str) -> None:
+def test_peer_and_local_are_the_addresses_of_both_ends(live_host: Hosts, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "socket"
     listen = {"tcp v4": "tcp://127.0.0.1:0", "tcp v6": "tcp://[::1]:0", "unix": f"unix://{path}"}[kind]
     if kind == "tcp v6" and not Path("/proc/net/if_inet6").exists():
@@ -530,7 +530,7 @@ def test_ids_are_unique_in_a_worker_over_all_its_services(live_host: Hosts, tmp_
 
 # Several connections in one turn
 
-MEDDLING = """
+KNOWN = """
 known = []
 
 @hookimpl
@@ -546,7 +546,7 @@ def close(connection, reason):
 
 
 def received_in_one_turn(host: LiveHost, clients: list[socket.socket]) -> int:
-    """Let all clients send something that their worker sees at once; return which connection it took first."""
+    """Make the worker receive from all clients in one turn; returns the id of the first connection."""
     assert [told(host)["event"] for _ in clients] == ["connect"] * len(clients)
     pid = host.workers()[0]["pid"]
     os.kill(pid, signal.SIGSTOP)
@@ -559,34 +559,34 @@ def received_in_one_turn(host: LiveHost, clients: list[socket.socket]) -> int:
     return int(first["id"])
 
 
-def meddler(deed: str) -> tuple[str, str]:
+def acting_on_others(action: str) -> tuple[str, str]:
     return (
-        MEDDLING,
+        KNOWN,
         f"""
         @hookimpl
         def receive(connection, data):
             tell("receive", id=connection.id)
             for other in list(known):
                 if other is not connection:
-                    other.{deed}()
+                    other.{action}()
         """,
     )
 
 
 @pytest.fixture
 def clients() -> Iterator[list[socket.socket]]:
-    """Return a list whose sockets are closed in the end."""
+    """Return a list whose sockets are closed after the test."""
     opened: list[socket.socket] = []
     yield opened
     for client in opened:
         client.close()
 
 
-@pytest.mark.parametrize("deed", ["abort", "close"])
-def test_who_was_ended_by_another_connection_receives_nothing_any_more(
-    host_with: Hosts, clients: list[socket.socket], deed: str
+@pytest.mark.parametrize("action", ["abort", "close"])
+def test_a_connection_that_another_one_closes_receives_nothing_more_in_the_same_turn(
+    host_with: Hosts, clients: list[socket.socket], action: str
 ) -> None:
-    host = host_with(*meddler(deed))
+    host = host_with(*acting_on_others(action))
     pid = host.workers()[0]["pid"]
     clients += [host.connect() for _ in range(5)]
     first = received_in_one_turn(host, clients)
@@ -603,31 +603,31 @@ def test_who_was_ended_by_another_connection_receives_nothing_any_more(
     assert host.workers()[0]["pid"] == pid
 
 
-def test_who_was_paused_by_another_connection_receives_nothing_any_more(
+def test_a_connection_that_another_one_pauses_receives_nothing_more_in_the_same_turn(
     host_with: Hosts, clients: list[socket.socket]
 ) -> None:
-    host = host_with(*meddler("pause"))
+    host = host_with(*acting_on_others("pause"))
     clients += [host.connect() for _ in range(5)]
     first = received_in_one_turn(host, clients)
-    # Only the first is still read, and so it is the only one whose end is seen.
+    # Only the first is still read, so only its end is noticed.
     for client in clients:
         client.close()
     assert told(host) == {"event": "close", "id": first, "reason": "peer"}
 
 
-def test_who_was_half_closed_by_another_connection_goes_on_receiving(
+def test_a_connection_that_another_one_half_closes_goes_on_receiving(
     host_with: Hosts, clients: list[socket.socket]
 ) -> None:
-    host = host_with(*meddler("send_eof"))
+    host = host_with(*acting_on_others("send_eof"))
     clients += [host.connect() for _ in range(5)]
     first = received_in_one_turn(host, clients)
     others = {told(host)["id"] for _ in range(4)}
     assert others == set(range(1, 6)) - {first}
 
 
-def test_connection_may_be_sent_to_by_another(host_with: Hosts) -> None:
+def test_a_hook_may_send_to_other_connections(host_with: Hosts) -> None:
     host = host_with(
-        MEDDLING,
+        KNOWN,
         """
         @hookimpl
         def receive(connection, data):
@@ -641,7 +641,7 @@ def test_connection_may_be_sent_to_by_another(host_with: Hosts) -> None:
         assert one.recv(10) == two.recv(10) == b"to all"
 
 
-def test_an_answer_that_takes_time_reaches_a_client_that_half_closed_when_it_was_paused_meanwhile(
+def test_a_late_answer_reaches_a_half_closed_client_that_was_paused(
     live_host: Callable[..., LiveHost], tmp_path: Path
 ) -> None:
     (tmp_path / "later.py").write_text(

@@ -1,4 +1,4 @@
-"""Async hooks on a real host: the guide's examples are served, and what goes wrong is told as written there."""
+"""Async hooks in a real host: the guide's examples work, and failures are logged as the guide says."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ LOOPS = ["asyncio", pytest.param("uvloop", marks=needs_uvloop)]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_file_stands_in_the_page(path: Path) -> None:
+def test_every_example_file_is_in_the_page(path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert path.read_text(encoding="utf-8") in blocks
     assert sum("hookimpl" in block for block in blocks) == len(EXAMPLES)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_the_countdown_answers_many_clients_at_once_and_one_that_half_closed(live_host: Hosts, loop: str) -> None:
+def test_the_countdown_serves_many_half_closed_clients_at_once(live_host: Hosts, loop: str) -> None:
     host = live_host("--plugin", str(DOCS / "examples" / "async_countdown.py"), "--workers", "1", "--event-loop", loop)
     clients = [host.connect() for _ in range(10)]
     for client in clients:
@@ -47,14 +47,14 @@ def test_the_countdown_answers_many_clients_at_once_and_one_that_half_closed(liv
 
 
 def asked(client: socket.socket, line: bytes) -> bytes:
-    """Send a line, and return the answer's."""
+    """Send a line, and return the line that answers it."""
     client.sendall(line + b"\n")
     with client.makefile("rb") as answers:
         return answers.readline().rstrip(b"\n")
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_plugin_that_uses_a_library_of_asyncio_keeps_words_over_reloads(
+def test_a_plugin_that_uses_an_asyncio_library_keeps_data_across_reloads(
     live_host: Hosts, tmp_path: Path, loop: str
 ) -> None:
     host = live_host(
@@ -84,7 +84,7 @@ async def receive(connection, data):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_an_exception_after_a_wait_closes_only_its_connection(
+def test_an_exception_after_an_await_closes_only_its_connection(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str], loop: str
 ) -> None:
     expected_errors.append("hook_failed")
@@ -136,7 +136,7 @@ def test_a_hook_that_never_returns_is_cancelled_at_the_deadline(live_host: Hosts
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_hook_whose_client_went_away_is_cancelled(live_host: Hosts, tmp_path: Path, loop: str) -> None:
+def test_a_hook_is_cancelled_when_its_client_disconnects(live_host: Hosts, tmp_path: Path, loop: str) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "hangs", HANGS), "--workers", "1", "--event-loop", loop)
     with host.connect() as client:
         client.sendall(b"x")
@@ -146,7 +146,7 @@ def test_a_hook_whose_client_went_away_is_cancelled(live_host: Hosts, tmp_path: 
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_term_to_an_async_worker_drains_it(live_host: Hosts, tmp_path: Path, loop: str) -> None:
+def test_sigterm_drains_an_async_worker(live_host: Hosts, tmp_path: Path, loop: str) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "hangs", FAILS), "--workers", "1", "--event-loop", loop)
     (worker,) = host.workers()
     with host.connect() as client:
@@ -171,7 +171,7 @@ def receive(connection, data):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_calls_that_are_due_at_once_are_made(live_host: Hosts, tmp_path: Path, loop: str) -> None:
+def test_timers_that_are_due_at_once_are_called(live_host: Hosts, tmp_path: Path, loop: str) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "soon", SOON), "--workers", "1", "--event-loop", loop)
     with host.connect() as client:
         assert read_exactly(client, 5) == b"hello"
@@ -191,7 +191,7 @@ async def receive(connection, data):
 """
 
 
-def test_a_plugin_that_stops_the_loop_ends_nothing(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_plugin_that_stops_the_loop_does_not_stop_the_worker(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "stops", STOPS), "--workers", "1")
     with host.connect() as client:
         for _ in range(3):
@@ -200,7 +200,7 @@ def test_a_plugin_that_stops_the_loop_ends_nothing(live_host: Hosts, tmp_path: P
     assert [worker["generation"] for worker in host.workers()] == [1]
 
 
-def test_a_loop_that_is_not_installed_is_told(live_host: Hosts, tmp_path: Path) -> None:
+def test_an_event_loop_that_is_not_installed_fails_the_start(live_host: Hosts, tmp_path: Path) -> None:
     (tmp_path / "uvloop.py").write_text("raise ImportError('hidden')\n")
     plugin = plugin_file(tmp_path, "waits", FAILS)
     with pytest.raises(HostFailedError) as failed:
@@ -209,7 +209,7 @@ def test_a_loop_that_is_not_installed_is_told(live_host: Hosts, tmp_path: Path) 
     assert "pip install 'reactorhost[uvloop]'" in failed.value.text
 
 
-def test_a_worker_of_plain_plugins_does_not_import_asyncio(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_worker_with_plain_hooks_does_not_import_asyncio(live_host: Hosts, tmp_path: Path) -> None:
     plain = """
 import sys
 

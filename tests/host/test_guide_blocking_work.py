@@ -1,4 +1,4 @@
-"""The page on blocking work: its examples are files, they run, and what goes wrong is told as the page says."""
+"""The guide to blocking work: its examples are files that run, and failures are logged as the guide says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_examples_of_the_page_are_the_files(number: int, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["digest", "digest_async"])
-def test_the_first_example_answers_in_order_also_a_client_that_half_closes(live_host: Hosts, name: str) -> None:
+def test_the_first_example_answers_in_order_and_a_half_closed_client_too(live_host: Hosts, name: str) -> None:
     host = live_host("--plugin", f"{name}:Digest", "--workers", "1", environment=PATH)
     wanted = {word: hashlib.pbkdf2_hmac("sha256", word, b"salt", 100_000).hex().encode() for word in (b"one", b"two")}
     with host.connect() as client:
@@ -44,7 +44,7 @@ def test_the_first_example_answers_in_order_also_a_client_that_half_closes(live_
         assert b"".join(iter(lambda: client.recv(100), b"")) == wanted[b"two"] + b"\n"
 
 
-# A worker whose functions run until a file is there. It says when one begins.
+# Functions that run until a file exists, and print when they begin.
 HOLDING = """
 import os, time
 
@@ -61,7 +61,7 @@ def worker_start(worker):
 @hookimpl
 def receive(connection, data):
     if data.startswith(b"/"):
-        worker.run_in_thread(hold, data.decode(), then=connection.send)
+        worker.run_in_thread(hold, data.decode(), on_result=connection.send)
         connection.send(b"+")
     else:
         connection.send(data)
@@ -69,14 +69,16 @@ def receive(connection, data):
 
 
 def held(client: socket.socket, path: Path) -> bytes:
-    """Let a function run until a file is there; returns what comes back then."""
+    """Start a function that runs until a file exists; returns its result."""
     word = str(path).encode()
     client.sendall(word)
     assert read_exactly(client, 1) == b"+"
     return word
 
 
-def test_the_second_example_says_when_it_cannot_and_why(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
+def test_the_second_example_answers_failures_and_a_full_queue(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path
+) -> None:
     holding = write_plugin(HOLDING)
     config = tmp_path / "host.toml"
     config.write_text(
@@ -96,7 +98,7 @@ def test_the_second_example_says_when_it_cannot_and_why(live_host: Hosts, write_
             release = tmp_path / "release"
             held(holder, release)
             assert host.read_line() == "begun"
-            # One runs, one waits, the third is one too many.
+            # One runs, one waits, and the third exceeds the queue.
             client.sendall(str(report).encode())
             holder.sendall(b"x")
             assert holder.recv(1) == b"x"
@@ -106,7 +108,7 @@ def test_the_second_example_says_when_it_cannot_and_why(live_host: Hosts, write_
             assert read_exactly(client, 2) == b"3\n"
 
 
-def test_an_exception_that_nobody_takes_is_logged_with_its_line_and_closes_nothing(
+def test_an_unhandled_exception_is_logged_with_its_line_and_closes_nothing(
     live_host: Hosts, write_plugin: Write, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -126,8 +128,8 @@ def worker_start(worker):
 def receive(connection, data):
     if data == b"fail":
         worker.run_in_thread(fail, data)
-    if data == b"then":
-        worker.run_in_thread(str, then=spoil)
+    if data == b"on_result":
+        worker.run_in_thread(str, on_result=spoil)
     if data == b"async":
         async def wrong(): ...
         worker.run_in_thread(wrong)
@@ -139,9 +141,9 @@ def receive(connection, data):
         assert answers(client, b"fail")
         log = host.wait_for_log("hook_failed")
         assert f'plugin=made hook=thread error="OSError: [Errno 5] no disk" where={plugin}:4' in log
-        assert answers(client, b"then")
+        assert answers(client, b"on_result")
         log = host.wait_for_log("hook_failed", 2)
-        assert f'plugin=made hook=then error="ValueError: " where={plugin}:7' in log
+        assert f'plugin=made hook=on_result error="ValueError: " where={plugin}:7' in log
         host.until(lambda found: found["totals"]["hook_errors"] == 2)
         other.sendall(b"async")
         assert ended(other)
@@ -151,7 +153,7 @@ def receive(connection, data):
         assert answers(client)
 
 
-def test_what_comes_back_while_the_worker_drains_is_delivered_and_what_never_returns_is_left_behind(
+def test_results_are_delivered_while_the_worker_drains_and_hanging_functions_are_abandoned(
     live_host: Hosts, write_plugin: Write, tmp_path: Path
 ) -> None:
     host = live_host("--plugin", write_plugin(HOLDING), "--workers", "1", "--threads", "1")
@@ -166,14 +168,16 @@ def test_what_comes_back_while_the_worker_drains_is_delivered_and_what_never_ret
         for _ in range(3):
             held(client, never)
         assert host.read_line() == "begun"
-    # Its last client is gone: the worker leaves, whatever its threads do.
+    # After its last client the worker exits, whatever its threads do.
     log = host.wait_for_log("threads_abandoned")
     assert re.search(rf" warning threads_abandoned worker={old['pid']} .*running=1 cancelled=2 functions=hold\n", log)
     host.until(lambda found: old["pid"] not in [each["pid"] for each in found["workers"]])
     assert host.log().count("threads_abandoned") == 1
 
 
-def test_a_function_that_never_returns_holds_up_no_stop(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
+def test_a_function_that_never_returns_does_not_delay_a_stop(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path
+) -> None:
     host = live_host("--plugin", write_plugin(HOLDING), "--workers", "1")
     with host.connect() as client:
         held(client, tmp_path / "never")
@@ -197,12 +201,12 @@ def hold(path):
 @hookimpl
 async def worker_start(worker):
     globals()["worker"] = worker
-    # Its failure would fail the boot.
+    # An exception here would fail the boot.
     [await worker.run_in_thread(int, "5")].index(5)
 
 @hookimpl
 async def worker_stop(worker):
-    # Long enough for what the reactor had still to do, which is not done any more.
+    # Longer than anything that the stopped reactor still had to do.
     await asyncio.sleep(0.3)
     await worker.run_in_thread(int)
     print(await worker.run_in_thread(str, "stopped"), flush=True)
@@ -225,7 +229,7 @@ async def receive(connection, data):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=needs_uvloop)])
-def test_an_async_hook_awaits_a_thread_and_an_exception_is_told_only_where_nobody_caught_it(
+def test_an_async_hook_awaits_a_thread_and_only_uncaught_exceptions_are_logged(
     live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str], loop: str
 ) -> None:
     expected_errors.append("hook_failed")
@@ -248,7 +252,7 @@ def test_an_async_hook_awaits_a_thread_and_an_exception_is_told_only_where_nobod
     assert "worker_killed" not in host.log()
 
 
-def test_a_child_of_a_plugin_with_threads_takes_nothing_from_its_worker(
+def test_a_child_forked_by_a_plugin_with_threads_does_not_disturb_the_worker(
     live_host: Hosts, write_plugin: Write, tmp_path: Path
 ) -> None:
     plugin = write_plugin(
@@ -259,7 +263,7 @@ def test_a_child_of_a_plugin_with_threads_takes_nothing_from_its_worker(
         if pid == 0:
             os._exit(0)
         os.waitpid(pid, 0)
-        worker.run_in_thread(bytes, data, then=connection.send)
+        worker.run_in_thread(bytes, data, on_result=connection.send)
     else:
 """,
         )
@@ -275,9 +279,7 @@ def test_a_child_of_a_plugin_with_threads_takes_nothing_from_its_worker(
         assert read_exactly(client, len(word)) == word
 
 
-def test_thousands_of_results_come_back_and_clients_are_served_between_them(
-    live_host: Hosts, write_plugin: Write
-) -> None:
+def test_clients_are_served_between_thousands_of_results(live_host: Hosts, write_plugin: Write) -> None:
     plugin = write_plugin(
         """
 @hookimpl
@@ -288,7 +290,7 @@ def worker_start(worker):
 def receive(connection, data):
     if data == b"many":
         for _ in range(3000):
-            worker.run_in_thread(bytes, b".", then=connection.send)
+            worker.run_in_thread(bytes, b".", on_result=connection.send)
     else:
         connection.send(data)
 """

@@ -72,7 +72,7 @@ def receive(connection, data):
     log = host.wait_for_log("hook_failed")
     assert f'plugin=failing hook=stats error="ValueError: spoiled" where={failing}:4' in log
     assert "stats_invalid" in log
-    assert "reason=\"'Bad' is no name for a number" in log
+    assert "reason=\"'Bad' is not a valid metric name" in log
     with host.connect() as client:
         client.sendall(b"x")
         assert read_exactly(client, 1) == b"x"

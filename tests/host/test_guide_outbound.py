@@ -1,4 +1,4 @@
-"""The guide's page on outbound connections: a real host serves its examples, with real servers behind."""
+"""The guide to outbound connections: its examples, in a real host with real servers behind it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def serving(live_host: Callable[..., LiveHost]) -> Callable[..., LiveHost]:
-    """Start a host of one worker with an example, whose server is at a port of this machine."""
+    """Start a host of one worker with an example that connects to a local port."""
 
     def serve(name: str, port: int, *settings: str) -> LiveHost:
         plugin = ("--plugin", str(DOCS / "examples" / f"{name}.py"), "--set", f"{name}.server=tcp://127.0.0.1:{port}")
@@ -51,15 +51,17 @@ def accepted(listener: socket.socket) -> socket.socket:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_example_file_stands_in_the_page(name: str) -> None:
+def test_every_example_file_is_in_the_page(name: str) -> None:
     page = (DOCS / "guide" / "outbound.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert (DOCS / "examples" / f"{name}.py").read_text(encoding="utf-8") in blocks
 
 
-def test_proxy_passes_both_ways_and_each_end(serving: Callable[..., LiveHost], listener: socket.socket) -> None:
+def test_proxy_relays_both_directions_and_closes_with_either_side(
+    serving: Callable[..., LiveHost], listener: socket.socket
+) -> None:
     host = serving("proxy", port_of(listener))
-    # Sent before there is anybody to pass it to.
+    # Sent before the server is connected.
     with host.connect() as client:
         client.sendall(b"question")
         with accepted(listener) as server:
@@ -79,10 +81,10 @@ def test_proxy_passes_both_ways_and_each_end(serving: Callable[..., LiveHost], l
 
 
 @pytest.mark.parametrize("slow", ["client", "server"])
-def test_proxy_holds_a_side_back_that_sends_faster_than_the_other_reads(
+def test_proxy_applies_backpressure_to_the_faster_side(
     serving: Callable[..., LiveHost], listener: socket.socket, slow: str
 ) -> None:
-    # The smallest buffer: without being held back the fast side would overflow it at once.
+    # The smallest buffer: without backpressure the fast side overflows it at once.
     host = serving("proxy", port_of(listener), "--max-send-buffer", "65536")
     size = 32 << 20
     with host.connect() as client, accepted(listener) as server:
@@ -90,7 +92,7 @@ def test_proxy_holds_a_side_back_that_sends_faster_than_the_other_reads(
         sending = threading.Thread(target=writer.sendall, args=(bytes(size),))
         sending.start()
         while queued(host) == 0:
-            # The kernel's own buffers fill up first.
+            # The kernel's buffers fill up first.
             pass
         assert read_exactly(reader, size) == bytes(size)
         sending.join()
@@ -101,9 +103,7 @@ def queued(host: LiveHost) -> int:
     return sum(row["queued_bytes"] for row in rows)
 
 
-def test_asking_needs_its_server_at_the_start_and_finds_it_again(
-    serving: Callable[..., LiveHost], listener: socket.socket
-) -> None:
+def test_asking_reconnects_to_its_server(serving: Callable[..., LiveHost], listener: socket.socket) -> None:
     host = serving("asking", port_of(listener))
     server = accepted(listener)
     with host.connect() as client:
@@ -119,7 +119,7 @@ def test_asking_needs_its_server_at_the_start_and_finds_it_again(
         assert read_exactly(client, 26) == b"error: the server is gone\n"
         with accepted(listener) as server:
             client.sendall(b"four\n")
-            # The kernel accepts for the server before the host has heard of it.
+            # The kernel completes the handshake before the host sees that it is connected.
             while client in select.select([client, server], [], [], DEADLINE_SECONDS)[0]:
                 assert read_exactly(client, 35) == b"error: no connection to the server\n"
                 client.sendall(b"four\n")
@@ -128,7 +128,7 @@ def test_asking_needs_its_server_at_the_start_and_finds_it_again(
             assert read_exactly(client, 2) == b"4\n"
 
 
-def test_worker_whose_server_is_not_there_does_not_start(serving: Callable[..., LiveHost]) -> None:
+def test_a_worker_whose_server_refuses_does_not_start(serving: Callable[..., LiveHost]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = port_of(sock)
     with pytest.raises(HostFailedError) as failed:
@@ -139,7 +139,7 @@ def test_worker_whose_server_is_not_there_does_not_start(serving: Callable[..., 
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-def test_asking_a_real_redis(serving: Callable[..., LiveHost], tmp_path: Path) -> None:
+def test_asking_works_with_a_real_redis(serving: Callable[..., LiveHost], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = port_of(sock)
     redis = subprocess.Popen(

@@ -123,7 +123,7 @@ def test_check_and_start_tell_the_same_of_secrets_and_never_a_value(
         "  hint: set X_NONE where the host is started",
         f"'token' of plugin tells is to come from the file {tmp_path / 'none'}, which {unreadable}",
         f"  where: {path}:6",
-        "'key' of plugin tells is not a text",
+        "'key' of plugin tells is not a string",
         f"  where: {path}:7",
         "'limit' of plugin tells from the variable X_PASSWORD is not a whole number",
         f"  where: {path}:8",

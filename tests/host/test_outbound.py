@@ -1,4 +1,4 @@
-"""Outbound connections of a real host: what is told of far ends that answer, refuse, hang, or are not there."""
+"""Outbound connections of a real host: to servers that answer, refuse, hang, or do not exist."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ globals().update({name: getattr(prober, name) for name in hooks})
 
 
 class Client:
-    """A client that has the host connect somewhere."""
+    """A client that makes the host connect to an address."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -126,7 +126,7 @@ def listening() -> Iterator[Callable[..., socket.socket]]:
 
 @pytest.fixture
 def hanging(listening: Callable[..., socket.socket]) -> Iterator[str]:
-    """Give the address of a listener whose queue is full, so that connecting hangs."""
+    """Return the address of a listener whose queue is full, so that connecting hangs."""
     listener = listening(backlog=0)
     with ExitStack() as stack:
         for _ in range(3):
@@ -146,10 +146,8 @@ def closed_port() -> int:
     return port
 
 
-def test_what_cannot_be_reached_is_told_in_a_sentence_and_leaves_no_descriptor(
-    client: Client, hanging: str, tmp_path: Path
-) -> None:
-    # The first name makes what wakes the loop, which stays.
+def test_a_failure_is_one_sentence_and_leaves_no_descriptor_open(client: Client, hanging: str, tmp_path: Path) -> None:
+    # The first lookup opens a descriptor that is kept.
     assert client.connect("tcp://nosuchname.invalid:1").startswith("cannot connect to tcp://nosuchname.invalid:1: ")
     before = client.ask("descriptors")
     refused = f"tcp://127.0.0.1:{closed_port()}"
@@ -166,7 +164,7 @@ def test_what_cannot_be_reached_is_told_in_a_sentence_and_leaves_no_descriptor(
     assert client.ask("descriptors") == before
 
 
-def test_unix_listener_with_a_full_queue_is_waited_for(client: Client, tmp_path: Path) -> None:
+def test_connecting_waits_for_a_unix_listener_with_a_full_queue(client: Client, tmp_path: Path) -> None:
     path = str(tmp_path / "far.sock")
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
         listener.bind(path)
@@ -178,7 +176,7 @@ def test_unix_listener_with_a_full_queue_is_waited_for(client: Client, tmp_path:
         assert client.read() == f"connected unix:{path} None"
 
 
-def test_far_end_by_name_is_served_as_a_client_is_and_listed_but_not_counted(
+def test_an_outbound_connection_is_listed_but_not_counted_as_a_client(
     host: LiveHost, client: Client, listening: Callable[..., socket.socket]
 ) -> None:
     listener = listening()
@@ -195,7 +193,7 @@ def test_far_end_by_name_is_served_as_a_client_is_and_listed_but_not_counted(
     assert client.read() == "closed peer"
 
 
-def test_far_end_that_resets_at_once_is_connected_and_closed(
+def test_a_server_that_resets_at_once_is_connected_and_closed(
     client: Client, listening: Callable[..., socket.socket]
 ) -> None:
     listener = listening()
@@ -206,13 +204,13 @@ def test_far_end_that_resets_at_once_is_connected_and_closed(
     assert client.read() == "closed peer"
 
 
-def test_who_reconnects_at_once_for_ever_keeps_no_client_waiting(client: Client) -> None:
+def test_a_handler_that_reconnects_at_once_forever_keeps_no_client_waiting(client: Client) -> None:
     client.sock.sendall(json.dumps(["again", f"tcp://127.0.0.1:{closed_port()}"]).encode() + b"\n")
     while int(client.ask("tries")) < 1000:
         pass
 
 
-def test_worker_that_stops_says_goodbye_to_far_ends_and_forgets_those_on_their_way(
+def test_stop_calls_drain_of_open_connections_and_cancels_pending_ones(
     host: LiveHost, client: Client, listening: Callable[..., socket.socket], hanging: str
 ) -> None:
     listener = listening()
@@ -228,10 +226,10 @@ def test_worker_that_stops_says_goodbye_to_far_ends_and_forgets_those_on_their_w
         assert far.recv(10) == b""
 
 
-def test_no_descriptor_left_is_a_failure_like_any_other(client: Client, host: LiveHost) -> None:
+def test_a_lack_of_descriptors_is_a_connect_failure(client: Client, host: LiveHost) -> None:
     pid = host.workers()[0]["pid"]
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    # A new one would have a higher number than these, which are taken.
+    # Descriptors 0 to 2 are in use, and a new one would exceed the limit.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
     address = f"tcp://127.0.0.1:{closed_port()}"
     assert client.connect(address) == f"cannot connect to {address}: too many open files"
@@ -259,7 +257,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-def test_tls_is_verified_and_what_is_wrong_with_it_is_told(
+def test_tls_is_verified_and_failures_name_the_reason(
     client: Client, listening: Callable[..., socket.socket], certificate: tuple[Path, Path]
 ) -> None:
     secure, plain, silent = listening(), listening(), listening()

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 from reactorhost.plugins.inspection import inspect, inspect_all
 
 LONG = 60.0
 SHORT = 0.3
 GOOD = """
-from reactorhost.api.hookspecs import Option, hookimpl
+from reactorhost import Option, hookimpl
 
 @hookimpl
 def receive(connection, data): ...

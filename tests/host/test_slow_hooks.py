@@ -1,4 +1,4 @@
-"""Code of a plugin that holds the loop is named with its line while it does, and nothing else is."""
+"""Slow hooks: plugin code that blocks the loop is logged with its line, and nothing else is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOLDS = """
 import os, select
 
 def hold(path):
-    # Until the file is there; all on one line, wherever it is found.
+    # Until the file exists; on one line, so that the line number is known.
     while not os.path.exists(path): select.select((), (), (), 0.01)  # here
 
 @hookimpl
@@ -37,12 +37,12 @@ def line_of(plugin: str, text: str = "# here") -> str:
     return f"{plugin}:{next(number for number, line in enumerate(lines, 1) if text in line)}"
 
 
-def test_a_hook_that_holds_the_loop_is_named_while_it_does_and_again_when_it_returns(
+def test_a_blocking_hook_is_logged_while_it_blocks_and_when_it_returns(
     live_host: Hosts, write_plugin: Write, tmp_path: Path
 ) -> None:
     plugin = write_plugin(HOLDS)
     host = live_host("--plugin", "echo", "--plugin", plugin, "--workers", "1", "--slow-hook", "50ms")
-    # Echo consumes nothing: both answer.
+    # Echo does not consume the data: both plugins answer.
     with host.connect() as client:
         release = tmp_path / "release"
         word = str(release).encode()
@@ -58,7 +58,7 @@ def test_a_hook_that_holds_the_loop_is_named_while_it_does_and_again_when_it_ret
     assert log.count("slow_hook ") == 1
 
 
-def test_a_hook_that_runs_a_loop_of_its_own_is_named(live_host: Hosts, write_plugin: Write) -> None:
+def test_a_hook_that_runs_an_event_loop_of_its_own_is_logged(live_host: Hosts, write_plugin: Write) -> None:
     plugin = write_plugin(
         """
 import asyncio
@@ -76,7 +76,7 @@ def receive(connection, data):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_an_async_hook_that_blocks_is_named_on_either_loop(live_host: Hosts, write_plugin: Write, loop: str) -> None:
+def test_an_async_hook_that_blocks_is_logged_on_either_loop(live_host: Hosts, write_plugin: Write, loop: str) -> None:
     pytest.importorskip(loop)
     plugin = write_plugin(
         """
@@ -96,7 +96,7 @@ async def receive(connection, data):
     assert f"plugin=made hook=receive where={line_of(plugin)}" in log
 
 
-def test_a_plugin_may_take_the_alarm_for_itself(live_host: Hosts, write_plugin: Write) -> None:
+def test_a_plugin_may_use_sigalrm_itself(live_host: Hosts, write_plugin: Write) -> None:
     plugin = write_plugin(
         """
 import select, signal
@@ -105,7 +105,7 @@ rings = []
 
 @hookimpl
 def worker_start(worker):
-    # Later than the host, which begins to watch when all have started.
+    # After the host, which sets its handler when all plugins have started.
     worker.call_later(0, signal.signal, signal.SIGALRM, lambda number, frame: rings.append(number))
 
 @hookimpl
@@ -122,7 +122,7 @@ def receive(connection, data):
     assert "slow_hook" not in host.log()
 
 
-def test_one_that_never_returns_is_named_and_an_idle_worker_is_not(
+def test_a_function_that_never_returns_is_logged_and_an_idle_worker_is_not(
     live_host: Hosts, write_plugin: Write, expected_errors: list[str]
 ) -> None:
     expected_errors.extend(("worker_killed", "worker_crashed"))
@@ -147,7 +147,7 @@ def receive(connection, data):
     log = host.wait_for_log("slow_hook ")
     (line,) = [line for line in log.splitlines() if " slow_hook " in line]
     assert f"plugin=made hook=timer where={line_of(plugin)}" in line
-    # The master ends it. What it was doing is told, and not who watched.
+    # The master kills it, and logs the stack of the plugin without that of the watchdog.
     crash = host.wait_for_log("worker_crashed").partition("worker_crashed")[2]
     file, _, number = line_of(plugin).rpartition(":")
     assert f'File "{file}", line {number} in forever' in crash
@@ -155,8 +155,17 @@ def receive(connection, data):
     assert log.count("slow_hook ") == 1
 
 
-def test_what_is_called_after_a_thread_is_watched_too(live_host: Hosts, write_plugin: Write, tmp_path: Path) -> None:
-    source = HOLDS.replace("hold(data.decode())", "worker.run_in_thread(str, data.decode(), then=hold)")
+@pytest.mark.parametrize(
+    ("hook", "call"),
+    [
+        ("on_result", "worker.run_in_thread(str, data.decode(), on_result=hold)"),
+        ("on_error", "worker.run_in_thread(open, data, on_error=lambda error: hold(data.decode()))"),
+    ],
+)
+def test_callbacks_of_threads_are_watched_too(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path, hook: str, call: str
+) -> None:
+    source = HOLDS.replace("hold(data.decode())", call)
     plugin = write_plugin(
         source
         + """
@@ -169,12 +178,12 @@ def worker_start(worker):
     with host.connect() as client:
         client.sendall(str(tmp_path / "release").encode())
         log = host.wait_for_log("slow_hook ")
-        assert f"plugin=made hook=then where={line_of(plugin)}" in log
+        assert f"plugin=made hook={hook} where={line_of(plugin)}" in log
         (tmp_path / "release").touch()
         host.wait_for_log("slow_hook_ended")
 
 
-def test_a_worker_that_has_much_to_do_in_one_turn_is_not_slow(live_host: Hosts, write_plugin: Write) -> None:
+def test_a_turn_of_many_short_hooks_is_not_slow(live_host: Hosts, write_plugin: Write) -> None:
     plugin = write_plugin(
         """
 import time
@@ -190,7 +199,7 @@ def receive(connection, data):
     with ExitStack() as stack:
         clients = [stack.enter_context(host.connect()) for _ in range(12)]
         host.until(lambda found: found["totals"]["connections"] == 12)
-        # All of them are ready when it goes on.
+        # All of them are ready when it continues.
         os.kill(worker["pid"], signal.SIGSTOP)
         for client in clients:
             client.sendall(b"x")
@@ -200,7 +209,7 @@ def receive(connection, data):
     assert "slow_hook" not in host.log()
 
 
-def test_a_call_of_c_that_lets_nobody_look_is_named_when_it_returns(live_host: Hosts, write_plugin: Write) -> None:
+def test_c_code_that_defers_signals_is_logged_when_it_returns(live_host: Hosts, write_plugin: Write) -> None:
     plugin = write_plugin(
         """
 @hookimpl
@@ -215,7 +224,7 @@ def receive(connection, data):
     assert f"plugin=made hook=receive where={line_of(plugin)}" in host.wait_for_log("slow_hook_ended")
 
 
-def test_a_term_that_comes_after_many_rings_is_not_lost(live_host: Hosts, write_plugin: Write) -> None:
+def test_a_sigterm_after_many_alarms_is_not_lost(live_host: Hosts, write_plugin: Write) -> None:
     plugin = write_plugin(
         """
 import os, select
@@ -238,7 +247,7 @@ def receive(connection, data):
     assert "worker_draining" in host.wait_for_log("worker_exited")
 
 
-def test_a_worker_that_was_told_to_leave_is_ended_by_its_alarm_and_watched_no_more(
+def test_a_worker_that_got_sigterm_is_ended_by_its_alarm_and_not_watched_any_more(
     live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_crashed")
@@ -253,7 +262,7 @@ def test_a_worker_that_was_told_to_leave_is_ended_by_its_alarm_and_watched_no_mo
 
 
 @pytest.mark.parametrize("limit", ["0", "50ms"])
-def test_watching_takes_no_thread_and_a_child_of_a_plugin_has_its_own_alarm(
+def test_watching_needs_no_thread_and_a_child_of_a_plugin_has_its_own_alarm(
     live_host: Hosts, write_plugin: Write, limit: str
 ) -> None:
     plugin = write_plugin(

@@ -17,7 +17,8 @@ import reactorhost
 from reactorhost import CloseReason, Connection, Worker, errors
 from reactorhost.api import hookspecs
 from reactorhost.api.connection import Transport
-from reactorhost.api.hookspecs import PROJECT, Option
+from reactorhost.api.hookspecs import PROJECT
+from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.cli.app import COMMANDS
 from reactorhost.config.settings import TABLE, Setting
 from reactorhost.ipc import status
@@ -209,7 +210,7 @@ def test_every_close_reason_is_described(reason: CloseReason) -> None:
 
 def test_the_declaration_of_an_option_is_described() -> None:
     assert set(inspect.signature(Option).parameters) <= rows("plugins.md").keys()
-    for kind in hookspecs.OPTION_TYPES:
+    for kind in OPTION_TYPES:
         assert f"`{kind.__name__}`" in section("plugins.md", "Option")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.worker.hooks.metrics import MOST_NAMES, Values
+from reactorhost.ipc.messages import MAX_METRICS, Values
 
 
 @dataclass(slots=True)
@@ -39,14 +39,14 @@ class PluginMetrics:
         for plugin, counters in worker.counters.items():
             past = _sum((counters, self._past.get(plugin, {})))
             # What the newest worker counts is more worth keeping than what code of long ago did.
-            self._past[plugin] = dict(list(past.items())[:MOST_NAMES])
+            self._past[plugin] = dict(list(past.items())[:MAX_METRICS])
 
     def of(self, plugin: str) -> Values:
         """Return the numbers of a plugin over all workers, by name."""
         living = list(self._workers.values())
         counters = _sum([*(each.counters.get(plugin, {}) for each in living), self._past.get(plugin, {})])
         gauges = _sum([each.gauges.get(plugin, {}) for each in living])
-        kept = dict(list({**gauges, **counters}.items())[: 2 * MOST_NAMES])
+        kept = dict(list({**gauges, **counters}.items())[: 2 * MAX_METRICS])
         return dict(sorted(kept.items()))
 
 

@@ -1,7 +1,13 @@
-"""Threads: blocking functions of plugins, run beside the loop; what comes of them is told on the loop.
+"""Threads that run blocking functions of plugins; results and exceptions are delivered in the event loop.
 
-A thread touches its task, the queue under its lock, and the deque of tasks that are done. Everything else happens on
-the loop: `run`, `cancel`, `deliver` and whatever a plugin is called with.
+`concurrent.futures` starts, reuses and joins the threads. The queue is our own: a ThreadPoolExecutor keeps a cancelled
+call and its arguments until a thread reaches it, and while all threads hang that is never. So the executor gets a
+call only when a thread is free, and a thread that has finished one takes the next from our queue.
+
+    run -> waiting -> running (in a thread) -> finished -> delivered (in the loop)
+
+`_lock` guards `_waiting` and `_running`. `_finished` is a deque, whose `append` and `popleft` are atomic. Everything
+else, also all state of a task, belongs to the loop; a thread only reads whether its task was cancelled.
 """
 
 from __future__ import annotations
@@ -12,193 +18,63 @@ import inspect
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from reactorhost.api.awaitable import TaskState
+from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
 from reactorhost.plugins.guard import as_error
+from reactorhost.worker.hooks.hook_errors import HookFailure
 
 if TYPE_CHECKING:
-    import asyncio
     from concurrent.futures import ThreadPoolExecutor
-
-    from reactorhost.worker.hooks.hook_errors import HookFailure
 
 T = TypeVar("T")
 
-_DELIVERED_A_TURN = 100
+# Between two turns of the loop, so that many results do not keep clients waiting.
+_DELIVERIES_PER_TURN = 100
 
 
-class ThreadQueueFullError(RuntimeError):
-    """More functions wait for a thread than the setting `thread_queue` allows."""
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A function of a plugin, and later what it returned or raised."""
 
-
-class ThreadTask(Generic[T]):
-    """One function that a thread runs; `await task` gives its result in an async hook."""
-
-    __slots__ = (
-        "__weakref__",
-        "_args",
-        "_cancelled",
-        "_done",
-        "_error",
-        "_function",
-        "_futures",
-        "_loop",
-        "_otherwise",
-        "_result",
-        "_then",
-        "_threads",
-        "_untold",
-        "plugin",
-    )
-
-    def __init__(
-        self,
-        threads: ThreadPool,
-        plugin: str,
-        function: Callable[..., T],
-        args: tuple[Any, ...],
-        then: Callable[[T], object] | None,
-        otherwise: Callable[[Exception], object] | None,
-    ) -> None:
-        self.plugin = plugin
-        self._threads = threads
-        self._function = function
-        self._args = args
-        self._then = then
-        self._otherwise = otherwise
-        self._result: T | None = None
-        self._error: Exception | None = None
-        self._done = False
-        self._cancelled = False
-        self._untold = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._futures: list[asyncio.Future[T]] = []
-
-    def __repr__(self) -> str:
-        return f"<ThreadTask {self.name}>"
-
-    @property
-    def name(self) -> str:
-        """Return the name of the function."""
-        function: Any = self._function
-        while isinstance(function, functools.partial):
-            function = function.func
-        return str(getattr(function, "__qualname__", type(function).__qualname__))
-
-    def cancel(self) -> None:
-        """Do not run it if it still waits; if it runs or has run, drop what comes of it."""
-        if not self._cancelled and not self._done:
-            self._cancelled = True
-            self._threads.withdraw(self)
-            self._forget()
-            for future in self._futures:
-                future.cancel()
-
-    def __await__(self) -> Generator[Any, None, T]:
-        import asyncio
-
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._untold = False
-        if self._cancelled:
-            future.cancel()
-        elif self._done:
-            self._settle(future)
-        else:
-            self._futures.append(future)
-            future.add_done_callback(self._left)
-            # The loop hears of it by itself: while worker_start is awaited no reactor turns. And once now, for a thread
-            # that was done before it could know.
-            self._loop = future.get_loop()
-            self._loop.call_soon(self._threads.deliver)
-        return future.__await__()
-
-    def __del__(self) -> None:
-        # An exception that nobody awaited, and now nobody can. This may be any thread.
-        if self._untold and self._error is not None:
-            self._threads.tell_later(self.plugin, self._error)
-
-    def call(self) -> tuple[Callable[..., T], tuple[Any, ...]]:
-        """Return what a thread is to call, and with what."""
-        return self._function, self._args
-
-    def keep(self, result: T | None, error: Exception | None) -> None:
-        """Keep what came of it until the loop tells; in a thread."""
-        self._result = result
-        self._error = error
-
-    def wake_awaiting(self) -> None:
-        """Let the loop of whoever awaits it deliver; in a thread."""
-        if self._loop is not None:
-            # It may be closed by now: the worker has left, and nobody waits.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._threads.deliver)
-
-    def settle(self) -> None:
-        """Tell what came of it; on the loop."""
-        if self._cancelled:
-            return
-        self._done = True
-        for future in self._futures:
-            self._settle(future)
-        if self._error is None:
-            if self._then is not None:
-                self._threads.call(self.plugin, "then", self._then, self._result)
-        elif self._otherwise is not None:
-            self._threads.call(self.plugin, "otherwise", self._otherwise, self._error)
-        elif all(future.cancelled() for future in self._futures):
-            # An async hook may have started several, and await this one later.
-            self._untold = _in_asyncio()
-            if not self._untold:
-                self._threads.tell(self.plugin, self._error)
-        self._forget()
-
-    def _settle(self, future: asyncio.Future[T]) -> None:
-        if future.done():
-            return
-        error = self._error
-        if isinstance(error, StopIteration):
-            # No future takes one: it would end the coroutine as if it had returned.
-            error = RuntimeError(f"{self.name} raised StopIteration")
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(self._result)  # type: ignore[arg-type]  # None where T is
-
-    def _left(self, future: asyncio.Future[T]) -> None:
-        """Cancel the task when everybody who awaited it was cancelled."""
-        if all(each.cancelled() for each in self._futures) and self._then is None and self._otherwise is None:
-            self.cancel()
-
-    def _forget(self) -> None:
-        """Hold nothing of the plugin any longer than needed."""
-        self._args = ()
-        self._then = self._otherwise = None
+    task: ThreadTask[Any]
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    on_result: Callable[[Any], object] | None
+    on_error: Callable[[Exception], object] | None
+    result: Any = None
+    exception: Exception | None = None
 
 
 class ThreadPool:
-    """The threads of one worker and what waits for them; none is made before there is something to do.
+    """The threads of one worker and the calls that wait for them; no thread is started before the first call.
 
-    `failed` hears on the loop of exceptions. `wake` is called from any thread, and lets the loop call `deliver`.
+    `hook_failed` is called in the loop, with exceptions. `wake` is called in any thread and makes the loop call
+    `deliver`.
     """
 
-    def __init__(self, most_threads: int, most_waiting: int, failed: HookFailure, wake: Callable[[], object]) -> None:
-        self._most_threads = most_threads
-        self._most_waiting = most_waiting
-        self._failed = failed
+    def __init__(
+        self, max_threads: int, max_waiting: int, hook_failed: HookFailure, wake: Callable[[], object]
+    ) -> None:
+        self._max_threads = max_threads
+        self._max_waiting = max_waiting
+        self._hook_failed = hook_failed
         self._wake = wake
         self._executor: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
-        self._waiting: OrderedDict[ThreadTask[Any], None] = OrderedDict()
-        self._running: set[ThreadTask[Any]] = set()
-        self._tickets: set[object] = set()
+        # Reentrant: the garbage collector may run under it and call a plugin's `__del__`, which may cancel a task.
+        self._lock = threading.RLock()
+        self._waiting: OrderedDict[ThreadTask[Any], _Call] = OrderedDict()
+        self._running: dict[ThreadTask[Any], _Call] = {}
+        self._finished: deque[_Call | tuple[str, Exception]] = deque()
         self._cancelled: list[str] = []
-        self._finished: deque[ThreadTask[Any] | tuple[str, Exception]] = deque()
         self._on_idle: Callable[[], object] | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether something waits, runs, or is done and not delivered."""
+        """Whether a call waits, runs, or is finished and not delivered."""
         return bool(self._waiting or self._running or self._finished)
 
     def run(
@@ -206,55 +82,161 @@ class ThreadPool:
         plugin: str,
         function: Callable[..., T],
         args: tuple[Any, ...],
-        then: Callable[[T], object] | None,
-        otherwise: Callable[[Exception], object] | None,
+        on_result: Callable[[T], object] | None,
+        on_error: Callable[[Exception], object] | None,
     ) -> ThreadTask[T]:
-        """Run a function of a plugin in a thread as soon as one is free.
+        """Call a function in a thread as soon as one is free, then one of the callbacks in the loop.
 
         Raises:
-            TypeError: one of the three is no plain function.
-            ThreadQueueFullError: too many wait already.
-            RuntimeError: the system has no room for another thread.
+            TypeError: the function or a callback is not callable, or is a coroutine function.
+            ThreadQueueFullError: too many calls wait already.
+            RuntimeError: the system cannot start another thread.
         """
-        _refuse_what_no_thread_calls("run_in_thread", function)
-        for name, callback in (("then", then), ("otherwise", otherwise)):
+        _check_function("run_in_thread", function)
+        for name, callback in (("on_result", on_result), ("on_error", on_error)):
             if callback is not None:
-                _refuse_what_no_thread_calls(name, callback)
-        task = ThreadTask(self, plugin, function, args, then, otherwise)
-        ticket = None
+                _check_function(name, callback)
+        has_callbacks = on_result is not None or on_error is not None
+        task: ThreadTask[T] = ThreadTask(self, plugin, name_of(function), has_callbacks=has_callbacks)
+        call = _Call(task, function, args, on_result, on_error)
         with self._lock:
-            if len(self._tickets) < self._most_threads:
-                ticket = object()
-                self._tickets.add(ticket)
-            elif len(self._waiting) >= self._most_waiting:
-                what = f"{len(self._waiting)} functions wait for one of {self._most_threads} threads already"
-                raise ThreadQueueFullError(f"{what}, and thread_queue allows no more")
-            self._waiting[task] = None
-        if ticket is not None:
-            self._start(task, ticket)
+            starts = len(self._running) < self._max_threads
+            if starts:
+                self._running[task] = call
+            elif len(self._waiting) < self._max_waiting:
+                self._waiting[task] = call
+            else:
+                what = f"{len(self._waiting)} functions already wait for one of {self._max_threads} threads"
+                raise ThreadQueueFullError(f"{what}, the limit of thread_queue")
+        if starts:
+            self._start(call)
         return task
 
-    def withdraw(self, task: ThreadTask[Any]) -> None:
-        """Take a task out of the queue, if it still waits."""
+    def _start(self, call: _Call) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="reactorhost")
+        # In a list that the thread empties: the executor's own frame keeps its arguments, and an exception of the
+        # function keeps that frame. Again a cycle: see `_outcome`.
+        handover = [call]
+        try:
+            self._executor.submit(self._work, handover)
+        except RuntimeError:
+            # The executor queues a call before it starts the thread for it, and keeps it when that fails.
+            try:
+                handover.pop()
+            except IndexError:
+                # Another thread was free by then, and runs it.
+                return
+            with self._lock:
+                del self._running[call.task]
+            call.task.cancel()
+            raise
+
+    # In a thread.
+
+    def _work(self, handover: list[_Call]) -> None:
+        """Run a call, then whatever waits."""
+        try:
+            call: _Call | None = handover.pop()
+        except IndexError:
+            # No thread could be started for it.
+            return
+        while call is not None:
+            if call.task.state is not TaskState.CANCELLED:
+                call.result, call.exception = _outcome(call.function, call.args)
+            call = self._finish(call)
+
+    def _finish(self, call: _Call) -> _Call | None:
+        """Pass a call to the loop; returns the next one."""
+        # In this order: `busy` has to be true at every moment until the call is delivered.
+        self._finished.append(call)
         with self._lock:
-            self._waiting.pop(task, None)
+            del self._running[call.task]
+            following = None
+            if self._waiting:
+                task, following = self._waiting.popitem(last=False)
+                self._running[task] = following
+        self._wake()
+        # Read after the append: a coroutine that awaits the task later finds the call finished.
+        loop = call.task.loop
+        if loop is not None:
+            # Closed, when the worker has left before this thread is done.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self.deliver)
+        return following
+
+    # In the loop.
 
     def deliver(self) -> None:
-        """Tell what came of the tasks that are done; on the loop."""
-        for _ in range(min(len(self._finished), _DELIVERED_A_TURN)):
-            item = self._finished.popleft()
-            if isinstance(item, ThreadTask):
-                item.settle()
+        """Settle the tasks of finished calls, and call their callbacks."""
+        for _ in range(min(len(self._finished), _DELIVERIES_PER_TURN)):
+            finished = self._finished.popleft()
+            if isinstance(finished, _Call):
+                self._deliver(finished)
             else:
-                self.tell(*item)
+                self._log(*finished)
         if self._finished:
             self._wake()
         elif self._on_idle is not None and not self.busy:
             on_idle, self._on_idle = self._on_idle, None
             on_idle()
 
+    def _deliver(self, call: _Call) -> None:
+        task, exception = call.task, call.exception
+        if task.state is TaskState.CANCELLED:
+            return
+        if exception is None:
+            task.set_result(call.result)
+            if call.on_result is not None:
+                self.call_on_result(task.plugin, call.on_result, call.result)
+            return
+        awaited = task.set_exception(exception)
+        if call.on_error is not None:
+            self.call_on_error(task.plugin, call.on_error, exception)
+        elif awaited or _in_asyncio():
+            task.log_if_unretrieved = True
+        else:
+            self._log(task.plugin, exception)
+
+    # The code objects of these two mark callbacks on a stack: see `worker.progress`.
+
+    def call_on_result(self, plugin: str, function: Callable[[Any], object], result: Any) -> None:
+        """Call a plugin's `on_result`."""
+        self._call(plugin, "on_result", function, result)
+
+    def call_on_error(self, plugin: str, function: Callable[[Any], object], exception: Exception) -> None:
+        """Call a plugin's `on_error`."""
+        self._call(plugin, "on_error", function, exception)
+
+    def _call(self, plugin: str, hook: str, function: Callable[[Any], object], outcome: Any) -> None:
+        try:
+            function(outcome)
+        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
+            self._hook_failed(plugin, hook, None, as_error(raised))
+
+    def _log(self, plugin: str, exception: Exception) -> None:
+        self._hook_failed(plugin, "thread", None, exception)
+
+    # For tasks.
+
+    def withdraw(self, task: ThreadTask[Any]) -> None:
+        """Remove a cancelled task's call from the queue, or drop the callbacks of one that runs."""
+        with self._lock:
+            call = self._waiting.pop(task, None) or self._running.get(task)
+        if call is not None:
+            call.on_result = call.on_error = None
+
+    def log_unretrieved(self, plugin: str, exception: Exception) -> None:
+        """Let the loop log an exception; in any thread, without a lock, since the garbage collector may hold ours."""
+        self._finished.append((plugin, exception))
+        self._wake()
+
+    # The end of the worker.
+
     def finish(self, on_idle: Callable[[], object]) -> None:
-        """Cancel what waits, and call back once nothing runs, which may be now."""
+        """Cancel what waits, and call `on_idle` once nothing runs, which may be now."""
         for task in self._all_waiting():
             task.cancel()
             self._cancelled.append(task.name)
@@ -271,75 +253,33 @@ class ThreadPool:
         return [*self._cancelled, *(task.name for task in self._all_waiting())]
 
     def join(self) -> None:
-        """Let the threads end, and wait until they have."""
+        """Wait until every thread has ended."""
         if self._executor is not None:
             self._executor.shutdown()
-
-    def call(self, plugin: str, hook: str, function: Callable[[Any], object], outcome: object) -> None:
-        """Call a plugin back; what it raises is told."""
-        try:
-            function(outcome)
-        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self._failed(plugin, hook, None, as_error(raised))
-
-    def tell(self, plugin: str, error: Exception) -> None:
-        """Tell of an exception of a function; on the loop."""
-        self._failed(plugin, "thread", None, error)
-
-    def tell_later(self, plugin: str, error: Exception) -> None:
-        """Let the loop tell of an exception; from any thread."""
-        self._finished.append((plugin, error))
-        self._wake()
 
     def _all_waiting(self) -> list[ThreadTask[Any]]:
         with self._lock:
             return list(self._waiting)
 
-    def _start(self, task: ThreadTask[Any], ticket: object) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self._most_threads, thread_name_prefix="reactorhost")
-        try:
-            self._executor.submit(self._work, ticket)
-        except RuntimeError:
-            # No room for another thread. The ticket may still be in the executor's queue: it is worth nothing now.
-            with self._lock:
-                self._tickets.discard(ticket)
-            self.withdraw(task)
-            raise
-
-    def _work(self, ticket: object) -> None:
-        """Run what waits until nothing does; in a thread."""
-        while (task := self._next(ticket)) is not None:
-            task.keep(*_outcome(*task.call()))
-            # In this order: at every moment it is seen as running or as done.
-            self._finished.append(task)
-            with self._lock:
-                self._running.discard(task)
-            self._wake()
-            task.wake_awaiting()
-            del task
-
-    def _next(self, ticket: object) -> ThreadTask[Any] | None:
-        with self._lock:
-            if ticket not in self._tickets or not self._waiting:
-                self._tickets.discard(ticket)
-                return None
-            task, _ = self._waiting.popitem(last=False)
-            self._running.add(task)
-            return task
-
 
 def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> tuple[T | None, Exception | None]:
-    # A frame of its own: an exception holds it, and must not hold the task, which holds the exception.
+    # A frame of its own, called by `_work` directly: an exception holds the frames that it passed, and these hold their
+    # callers. A frame that ends with a reference to the call would close a cycle of call, exception and frame, which
+    # stays until the garbage collector runs.
     try:
         return function(*args), None
     except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
         return None, as_error(raised)
 
 
-def _refuse_what_no_thread_calls(name: str, function: object) -> None:
+def name_of(function: Any) -> str:
+    """Return the qualified name of a function, of what a `partial` calls, or of a callable object's class."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _check_function(name: str, function: object) -> None:
     if not callable(function):
         raise TypeError(f"{name} takes a function, not {function!r}")
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
@@ -347,5 +287,6 @@ def _refuse_what_no_thread_calls(name: str, function: object) -> None:
 
 
 def _in_asyncio() -> bool:
+    # Without the import: a plain worker has no asyncio.
     asyncio = sys.modules.get("asyncio")
     return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001  public by its __all__

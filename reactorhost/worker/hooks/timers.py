@@ -1,4 +1,8 @@
-"""Timers that plugins set: guarded, and forgotten all together with what they belong to."""
+"""Timers of plugins: scheduled calls whose exceptions are reported, and which end with what they belong to.
+
+A timer of the reactor makes one call; a `PluginTimer` uses these for a plugin's function, once or repeatedly. An async
+function runs as a task of asyncio, which belongs to the timers as well.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.plugins.guard import as_error
-from reactorhost.reactor import Reactor
-from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.reactor import Reactor, Timer
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
 class PluginTimers:
     """The timers of one connection or of one worker.
 
-    `on_error` hears of every exception that a timer's function raises; `on_idle` is called when none waits or
-    awaits any more, of the last one before its function is called.
+    `on_error` is called with every exception that a timer's function raises. `on_idle` is called whenever no timer
+    waits and no async function runs any more; for the last timer, before its function is called.
     """
 
     __slots__ = ("_on_error", "_on_idle", "_reactor", "_tasks", "_timers")
@@ -34,62 +37,74 @@ class PluginTimers:
         self._on_error = on_error
         self._on_idle = on_idle
         self._timers: set[PluginTimer] = set()
-        # What async functions among them still do.
+        # Of async functions. asyncio itself holds only weak references to its tasks.
         self._tasks: set[Task[Any]] = set()
 
     @property
     def waiting(self) -> bool:
-        """Whether any timer waits, or an async function of one still runs."""
+        """Whether a timer waits, or an async function runs."""
         return bool(self._timers or self._tasks)
 
     def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> PluginTimer:
-        """Call `function(*args)` once."""
+        """Call `function(*args)` once.
+
+        Raises:
+            TypeError: `seconds` is not a number.
+            ValueError: `seconds` is not finite.
+        """
         return PluginTimer(self, checked_seconds(seconds), None, function, args)
 
     def call_every(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> PluginTimer:
-        """Call `function(*args)` again and again, also after it raised; a late call does not bunch up the next."""
+        """Call `function(*args)` repeatedly, also after an exception; an interval begins when the last call has ended.
+
+        Raises:
+            TypeError: `seconds` is not a number.
+            ValueError: `seconds` is not positive and finite.
+        """
         if checked_seconds(seconds) <= 0:
             raise ValueError(f"an interval must be positive, not {seconds!r} seconds")
         return PluginTimer(self, seconds, seconds, function, args)
 
     def cancel_all(self) -> None:
-        """Forget every timer, and cancel what one still awaits."""
+        """Cancel every timer and every async function."""
         for timer in tuple(self._timers):
             timer.cancel()
         for task in tuple(self._tasks):
             if _is_current(task):
-                # It closed the connection itself, and may finish.
+                # The async function closes the connection itself. It may finish, but the connection does not wait.
                 self._tasks.discard(task)
             else:
                 task.cancel()
 
-    def start(self, timer: PluginTimer, seconds: float) -> ReactorTimer:
-        """Let the reactor call `timer` in `seconds`, and keep it until then."""
+    def start(self, timer: PluginTimer, seconds: float) -> Timer:
+        """Schedule a timer, and keep it until it is called or cancelled."""
         self._timers.add(timer)
         return self._reactor.call_later(seconds, timer.run)
 
-    def forget(self, timer: PluginTimer) -> None:
-        """Stop keeping a timer that was called or cancelled."""
+    def discard(self, timer: PluginTimer) -> None:
+        """Forget a timer that was called or cancelled."""
         self._timers.discard(timer)
-        self._tell_if_idle()
+        self._check_idle()
 
+    # The code object of this function marks timers on a stack: see `worker.progress`.
     def call(self, function: Callable[..., object], args: tuple[Any, ...]) -> Task[Any] | None:
-        """Call a plugin's function; what it raises goes to `on_error`. Returns what an async one still does."""
+        """Call a plugin's function; returns the task of an async one."""
         try:
             returned = function(*args)
-            return self._followed(returned) if inspect.iscoroutine(returned) else None
+            return self._run(returned) if inspect.iscoroutine(returned) else None
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._on_error(as_error(raised))
             return None
 
-    def _followed(self, coroutine: Coroutine[Any, Any, object]) -> Task[Any]:
+    def _run(self, coroutine: Coroutine[Any, Any, object]) -> Task[Any]:
         import asyncio
 
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
+            # Without this, Python warns that it was never awaited.
             coroutine.close()
-            raise TypeError("an async function needs a worker with async hooks, and this one has none") from None
+            raise TypeError("an async function requires a worker with async hooks") from None
         task = loop.create_task(self._awaited(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -99,21 +114,21 @@ class PluginTimers:
         try:
             await coroutine
         except BaseException as raised:
-            # In here and not in the task: asyncio lets SystemExit out of its loop.
+            # Inside the task: asyncio re-raises a SystemExit of a task from `run_forever`.
             from reactorhost.plugins.async_calls import was_cancelled_by_others
 
             if was_cancelled_by_others(raised):
                 raise
             self._on_error(as_error(raised))
-        self._tell_if_idle()
+        self._check_idle()
 
-    def _tell_if_idle(self) -> None:
+    def _check_idle(self) -> None:
         if self._on_idle is not None and not self.waiting:
             self._on_idle()
 
 
 class PluginTimer:
-    """One call that waits, once or again and again."""
+    """One scheduled call, or a series of them."""
 
     __slots__ = ("_args", "_cancelled", "_function", "_interval_seconds", "_owner", "_timer")
 
@@ -133,32 +148,32 @@ class PluginTimer:
         self._timer = owner.start(self, seconds)
 
     def cancel(self) -> None:
-        """Forget the call; nothing happens when it was made already."""
+        """Cancel the call and all that follow; does nothing once the only call was made."""
         self._cancelled = True
         self._timer.cancel()
-        self._owner.forget(self)
+        self._owner.discard(self)
 
     def run(self) -> None:
-        """Make the call, and wait for the next one if there is one."""
+        """Make the call, and schedule the next one of a series."""
         if self._interval_seconds is None:
-            self._owner.forget(self)
+            self._owner.discard(self)
         task = self._owner.call(self._function, self._args)
         if task is None:
-            self._again()
+            self._schedule_next()
         else:
-            task.add_done_callback(self._again)
+            task.add_done_callback(self._schedule_next)
 
-    def _again(self, task: Task[Any] | None = None) -> None:
+    def _schedule_next(self, task: Task[Any] | None = None) -> None:
         if self._interval_seconds is not None and not self._cancelled:
             self._timer = self._owner.start(self, self._interval_seconds)
 
 
 def checked_seconds(seconds: float) -> float:
-    """Return a span of time that a plugin gave.
+    """Return a number of seconds from a plugin.
 
     Raises:
-        TypeError: it is no number.
-        ValueError: it is no finite one.
+        TypeError: it is not a number.
+        ValueError: it is not finite.
     """
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         raise TypeError(f"seconds must be a number, not {seconds!r}")

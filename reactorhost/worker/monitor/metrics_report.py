@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.ipc.messages import Report
+from reactorhost.ipc.messages import Report, Values
 from reactorhost.reactor import Reactor
-from reactorhost.worker.hooks.metrics import Metrics, Values
+from reactorhost.worker.hooks.metrics import Metrics
 
 _INTERVAL_SECONDS = 1.0
 

@@ -1,7 +1,15 @@
-"""Outbound connections: what plugins of this worker have connected to other hosts, or are about to.
+"""Outbound connections: what plugins of this worker have connected to other hosts.
 
-Each connection has a service of its own, whose chain is the handler's methods. So it is served by the transport that
-serves clients, and neither knows which it is. Its bytes are not counted among those of clients.
+    connect() -> pending (a dial and a deadline) -> open (a service with one transport) -> ended
+
+Each open connection has a service of its own, whose chain is the handler's methods. So the transport that serves
+clients serves it too, without knowing the difference. Its bytes and messages go to separate counters, because those of
+the worker are about clients.
+
+When the worker leaves, outbound connections outlive its clients, whose last answers may need them:
+
+    OPEN -> leave() -> LEAVING: pending ones are cancelled, open ones get `drain` and are closed
+         -> the last one has ended -> LEFT: connect() raises, because nothing calls a handler any more
 """
 
 from __future__ import annotations
@@ -11,15 +19,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.address import Address, parse
-from reactorhost.api.connect_attempt import AttemptState, ConnectAttempt, ConnectFailedError
-from reactorhost.api.connection import CloseReason, TlsFacts
+from reactorhost.address import parse
+from reactorhost.api.awaitable import TaskState
+from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
+from reactorhost.api.connection import CloseReason
 from reactorhost.errors import UsageError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import handlers
 from reactorhost.plugins.guard import guarded
 from reactorhost.plugins.handlers import Handler
 from reactorhost.reactor import Timer
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
 from reactorhost.worker.service import RunningService
@@ -33,18 +43,20 @@ if TYPE_CHECKING:
 
 
 class OutboundState(enum.Enum):
-    """Whether new connections are made."""
+    """Whether plugins may connect."""
 
-    OPEN = 1
-    CLOSING = 2
-    CLOSED = 3
+    OPEN = "open"
+    LEAVING = "leaving"
+    LEFT = "left"
 
 
 class OutboundConnections:
-    """The outbound connections of one worker; each is held to `limits`.
+    """The outbound connections of one worker.
 
     Attributes:
-        services: those of the connections that are open, one each.
+        limits: limits of each connection.
+        context: that of the worker, with counters and a dispatcher of its own.
+        services: those of the open connections, one each.
     """
 
     def __init__(self, context: WorkerContext, limits: Limits, dialer: Dialer) -> None:
@@ -52,117 +64,124 @@ class OutboundConnections:
         self.dialer = dialer
         counters = Counters()
         self.context = replace(context, counters=counters, dispatcher=Dispatcher(context.reactor, counters))
-        self._attempts: set[_Attempt] = set()
         self.services: set[RunningService] = set()
-        self._tasks: set[asyncio.Future[object]] = set()
-        self._door = OutboundState.OPEN
+        self._pending: set[_PendingConnection] = set()
+        # asyncio holds only weak references to its tasks.
+        self._failed_hooks: set[asyncio.Future[object]] = set()
+        self._state = OutboundState.OPEN
         self._on_left: Callable[[], object] | None = None
 
     def connect(
         self,
         plugin: str,
-        address: str | Address,
+        address: str,
         handler: object,
         timeout: float,
         tls: ssl.SSLContext | None,
         server_name: str | None,
     ) -> ConnectAttempt:
-        """Begin to connect for a plugin, once whoever is at work has finished.
+        """Begin to connect for a plugin, at the end of the reactor's turn.
 
         Raises:
-            ValueError: there is nothing to connect to at such an address, or the timeout is not positive.
-            TypeError: the handler cannot be called.
-            ConnectFailedError: the worker has left, and calls nobody any more.
+            ValueError: the address or the timeout is invalid.
+            TypeError: the handler has none of the methods, or one that cannot be called as its hook is.
+            ConnectFailedError: the worker has left.
         """
         far_end = _far_end(address, tls, server_name)
         if not timeout > 0:
             raise ValueError(f"a timeout must be positive, not {timeout!r} seconds")
-        found = handlers.check(plugin, handler)
-        if (found.awaits or found.failed_awaits) and self.context.hook_queues is None:
+        checked = handlers.check(plugin, handler)
+        if (checked.awaits or checked.failed_awaits) and self.context.hook_queues is None:
             raise TypeError(
                 f"the handler {handler!r} has async methods, and no plugin of this worker has an async hook; "
-                "make worker_start async, for one"
+                "make worker_start async, for example"
             )
-        if self._door is OutboundState.CLOSED:
+        if self._state is OutboundState.LEFT:
             raise ConnectFailedError(str(far_end.address), "the worker has left")
-        attempt = _Attempt(self, plugin, found, far_end, timeout)
-        if self._door is OutboundState.CLOSING:
-            # As those that were on their way when it began to leave.
-            attempt.connecting.cancel()
-            return attempt.connecting
-        self._attempts.add(attempt)
-        self.context.reactor.call_soon(attempt.begin)
-        return attempt.connecting
+        pending = _PendingConnection(self, plugin, checked, far_end, timeout)
+        if self._state is OutboundState.LEAVING:
+            # Cancelled as those that were pending when it began to leave; no handler is called.
+            pending.attempt.cancel()
+        else:
+            self._pending.add(pending)
+            self.context.reactor.call_soon(pending.begin)
+        return pending.attempt
 
     def transports(self) -> Iterator[StreamTransport]:
-        """Yield the transports of the connections that are open."""
+        """Yield the transports of the open connections."""
         return (transport for service in self.services for transport in service.transports)
 
+    # The end of the worker.
+
     def leave(self, seconds: float) -> None:
-        """Connect no more, tell every handler by `drain`, and close what is left, within some seconds."""
-        if self._door is not OutboundState.OPEN:
+        """Cancel what is pending, call every handler's `drain`, and close every connection within `seconds`."""
+        if self._state is not OutboundState.OPEN:
             return
-        self._door = OutboundState.CLOSING
-        for attempt in tuple(self._attempts):
-            attempt.connecting.cancel()
+        self._cancel_pending()
         for service in tuple(self.services):
             service.drain()
         self._close_all(seconds, busy=False)
-        # What still answers its `drain` by an async method has half of the time for it.
+        # One whose async `drain` still runs may send until half of the time is over.
         self.context.reactor.call_later(seconds / 2, self._close_all, seconds / 2, True)
 
     def abort(self) -> None:
-        """End everything now."""
-        self._door = OutboundState.CLOSING
-        for attempt in tuple(self._attempts):
-            attempt.connecting.cancel()
+        """Cancel what is pending, and reset every connection."""
+        self._cancel_pending()
         for transport in tuple(self.transports()):
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
 
-    def when_left(self, tell: Callable[[], object]) -> None:
-        """Call `tell` once no connection is left, at once if none is."""
-        self._on_left = tell
-        self._tell_if_left()
+    def when_left(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once no connection is left, which may be now."""
+        self._on_left = callback
+        self._check_left()
+
+    def _cancel_pending(self) -> None:
+        self._state = OutboundState.LEAVING
+        for pending in tuple(self._pending):
+            pending.attempt.cancel()
 
     def _close_all(self, seconds: float, busy: bool) -> None:
         for transport in tuple(self.transports()):
             if busy or not transport.busy:
                 transport.close_for(CloseReason.SHUTDOWN, seconds)
 
-    # What an attempt comes to.
+    def _check_left(self) -> None:
+        if self._on_left is not None and not self.services:
+            self._state = OutboundState.LEFT
+            callback, self._on_left = self._on_left, None
+            callback()
 
-    def over(self, attempt: _Attempt) -> None:
-        """Forget an attempt."""
-        self._attempts.discard(attempt)
+    # The end of a pending connection.
 
-    def serve(self, attempt: _Attempt, sock: StreamSocket, peer: Any, tls: TlsFacts | None) -> StreamTransport:
-        """Serve a connected socket by the attempt's handler, from its `connect` on."""
-        handler = attempt.handler
+    def discard(self, pending: _PendingConnection) -> None:
+        """Forget a pending connection."""
+        self._pending.discard(pending)
+
+    def serve(
+        self, pending: _PendingConnection, sock: StreamSocket, peer: Any, tls: TlsFacts | None
+    ) -> StreamTransport:
+        """Serve a connected socket with the handler, beginning with its `connect`."""
         service = RunningService(
-            str(attempt.far_end.address),
-            self.context,
-            self.limits,
-            handler.chain,
-            attempt.new_framing,
+            str(pending.far_end.address), self.context, self.limits, pending.handler.chain, pending.new_framing
         )
         self.services.add(service)
 
         def ended() -> None:
             self.services.discard(service)
-            self._tell_if_left()
+            self._check_left()
 
         service.on_ended = ended
         return service.begin(sock, peer, tls)
 
-    def tell_failure(self, attempt: _Attempt, error: ConnectFailedError) -> None:
-        """Tell whoever waits, and the handler; or else the log."""
-        awaited = attempt.connecting.fail(error)
-        if attempt.handler.failed is not None:
-            self._call_failed(attempt.plugin, attempt.handler, error)
+    def report_failure(self, pending: _PendingConnection, error: ConnectFailedError) -> None:
+        """Raise a failure where it is awaited, and call the handler's `failed`; if there is neither, log it."""
+        awaited = pending.attempt.set_exception(error)
+        if pending.handler.failed is not None:
+            self._call_failed(pending.plugin, pending.handler, error)
         elif not awaited:
             self.context.log.warning(
-                "connect_failed", plugin=attempt.plugin, address=error.address, reason=error.reason
+                "connect_failed", plugin=pending.plugin, address=error.address, reason=error.reason
             )
 
     def _call_failed(self, plugin: str, handler: Handler, error: ConnectFailedError) -> None:
@@ -174,23 +193,17 @@ class OutboundConnections:
 
         from reactorhost.plugins import async_calls
 
-        told = async_calls.guarded(plugin, "failed", handler.failed, self._hook_failed)(error)
-        task = asyncio.ensure_future(told)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        coroutine = async_calls.guarded(plugin, "failed", handler.failed, self._hook_failed)(error)
+        task = asyncio.ensure_future(coroutine)
+        self._failed_hooks.add(task)
+        task.add_done_callback(self._failed_hooks.discard)
 
-    def _hook_failed(self, plugin: str, hook: str, _subject: object, error: Exception) -> None:
-        self.context.hook_failed(plugin, hook, None, error)
-
-    def _tell_if_left(self) -> None:
-        if self._on_left is not None and not self.services:
-            self._door = OutboundState.CLOSED
-            tell, self._on_left = self._on_left, None
-            tell()
+    def _hook_failed(self, plugin: str, hook: str, _error: object, raised: Exception) -> None:
+        self.context.hook_failed(plugin, hook, None, raised)
 
 
-class _Attempt:
-    """One connection that a plugin asked for and does not have yet."""
+class _PendingConnection:
+    """A connection that is being established for a plugin, within a deadline."""
 
     def __init__(
         self, outbound: OutboundConnections, plugin: str, handler: Handler, far_end: FarEnd, timeout: float
@@ -198,7 +211,7 @@ class _Attempt:
         self.plugin = plugin
         self.handler = handler
         self.far_end = far_end
-        self.connecting = ConnectAttempt(str(far_end.address), self._give_up)
+        self.attempt = ConnectAttempt(str(far_end.address), self._cancelled)
         framing = handler.new_framing(str(far_end.address))
         self.new_framing = None if framing is None else lambda: framing
         self._outbound = outbound
@@ -207,60 +220,62 @@ class _Attempt:
         self._deadline: Timer | None = None
 
     def begin(self) -> None:
-        if self.connecting.outcome is AttemptState.CANCELLED:
+        if self.attempt.state is TaskState.CANCELLED:
             return
-        self._deadline = self._outbound.context.reactor.call_later(self._timeout, self._out_of_time)
+        self._deadline = self._outbound.context.reactor.call_later(self._timeout, self._timed_out)
         self._dial = self._outbound.dialer.dial(self.far_end, self._connected, self._failed)
         self._dial.start()
 
     def _connected(self, sock: StreamSocket, peer: Any, tls: TlsFacts | None) -> StreamTransport:
-        self._over()
-        # Too late to be cancelled, by the handler's own `connect` for one.
-        self.connecting.outcome = AttemptState.CONNECTED
+        self._end()
+        # The handler's `connect` is called before the attempt has its result, and may cancel the attempt.
+        self.attempt.commit()
         transport = self._outbound.serve(self, sock, peer, tls)
-        self.connecting.succeed(transport.connection)
+        self.attempt.set_result(transport.connection)
         return transport
 
-    def _failed(self, reason: str) -> None:
-        self._stop()
-        # In a turn of its own: one that tries again at once keeps nobody waiting, one that awaits has begun to.
-        error = ConnectFailedError(self.connecting.address, reason)
-        self._outbound.context.reactor.call_soon(self._tell, error)
-
-    def _out_of_time(self) -> None:
+    def _timed_out(self) -> None:
         assert self._dial is not None
         self._dial.cancel()
         self._failed(f"{self._dial.step} within {self._timeout:g} s")
 
-    def _tell(self, error: ConnectFailedError) -> None:
-        if self.connecting.outcome is AttemptState.OPEN:
-            self._over()
-            self._outbound.tell_failure(self, error)
+    def _failed(self, reason: str) -> None:
+        self._cancel_deadline()
+        # Reported in the next turn. A handler that connects again at once would otherwise never let this turn end, and
+        # an async hook has not come to its `await` yet when an address fails at once.
+        error = ConnectFailedError(self.attempt.address, reason)
+        self._outbound.context.reactor.call_soon(self._report, error)
 
-    def _give_up(self) -> None:
+    def _report(self, error: ConnectFailedError) -> None:
+        # It may have been cancelled since.
+        if self.attempt.state is TaskState.PENDING:
+            self._end()
+            self._outbound.report_failure(self, error)
+
+    def _cancelled(self) -> None:
         if self._dial is not None:
             self._dial.cancel()
-        self._over()
+        self._end()
 
-    def _over(self) -> None:
-        self._stop()
-        self._outbound.over(self)
+    def _end(self) -> None:
+        self._cancel_deadline()
+        self._outbound.discard(self)
 
-    def _stop(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
 
 
-def _far_end(address: str | Address, tls: ssl.SSLContext | None, server_name: str | None) -> FarEnd:
+def _far_end(address: str, tls: ssl.SSLContext | None, server_name: str | None) -> FarEnd:
     try:
-        parsed = parse(address) if isinstance(address, str) else address
+        parsed = parse(address)
     except UsageError as error:
         hint = f"; {error.hint}" if error.hint else ""
         raise ValueError(f"{error.what}{hint}") from None
     if parsed.scheme == "udp":
-        raise ValueError(f"{parsed} cannot be connected to: it has no connections; use tcp://, tls:// or unix://")
+        raise ValueError(f"cannot connect to {parsed}: UDP has no connections; use tcp://, tls:// or unix://")
     if parsed.scheme != "unix" and not (parsed.host and parsed.port):
-        raise ValueError(f"{parsed} cannot be connected to: it needs a host and a port")
+        raise ValueError(f"cannot connect to {parsed}: it needs a host and a port")
     if parsed.scheme != "tls" and (tls is not None or server_name is not None):
-        raise ValueError(f"{parsed} does not speak TLS: tls and server_name are for tls://HOST:PORT")
+        raise ValueError(f"{parsed} does not use TLS: tls and server_name are for tls://HOST:PORT")
     return FarEnd(parsed, tls, server_name)

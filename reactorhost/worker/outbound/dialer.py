@@ -1,8 +1,9 @@
-"""Dialling: from an address to a socket that is connected, in as many steps as that takes.
+"""From an address to a connected socket.
 
-    the name is resolved -> a socket connects -> TLS shakes hands
+    resolve the name -> connect (happy eyeballs) -> TLS handshake
 
-Whatever ends it closes what it has opened. It calls back once, `connected` or `failed`, and not after `cancel()`.
+A dial calls back once, `connected` or `failed`, and not at all after `cancel()`. At every moment one step is in
+progress, and `_stop` ends it and closes what it has opened.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Address
-from reactorhost.api.connection import TlsFacts
 from reactorhost.reactor import Reactor
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.outbound.happy_eyeballs import HappyEyeballs
-from reactorhost.worker.outbound.resolver import Lookup, Place, Resolver, interleaved, numeric
+from reactorhost.worker.outbound.resolver import (
+    Resolver,
+    SocketAddress,
+    interleaved,
+    numeric_address,
+)
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -25,12 +31,12 @@ if TYPE_CHECKING:
     import ssl
 
 Connected = Callable[[StreamSocket, Any, TlsFacts | None], StreamTransport]
-"""Called with the socket, the address of the far end as the socket module has it, and the facts of TLS."""
+"""Called with the socket, the peer's address as the socket module has it, and the facts of TLS, if it is spoken."""
 
 
 @dataclass(frozen=True, slots=True)
 class FarEnd:
-    """What a plugin wants a connection to; `tls` and `server_name` are its own wishes for TLS, if it has any."""
+    """What to connect to; `tls` and `server_name` are what the plugin has set, if anything."""
 
     address: Address
     tls: ssl.SSLContext | None = None
@@ -38,52 +44,55 @@ class FarEnd:
 
 
 class Dial(Protocol):
-    """One try to reach a far end."""
+    """One attempt to connect to a far end."""
 
     step: str
-    """What it waits for, for the sentence `STEP within 10 s`."""
+    """What has not happened yet, as in `STEP within 10 s`."""
 
     def start(self) -> None:
-        """Begin; it may be over when this returns."""
+        """Begin; a callback may be called before this returns."""
 
     def cancel(self) -> None:
-        """Give up, and close everything."""
+        """Close everything, and call neither callback."""
 
 
 class Dialer(Protocol):
-    """What makes connected sockets."""
+    """Makes connected sockets."""
 
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
-        """Return a try that begins with its `start()`."""
+        """Return an attempt that begins with its `start()`."""
 
 
 class SocketDialer:
-    """Dials by sockets of the kernel; `peer_timeout` as for clients.
+    """Dials with real sockets.
 
-    `broken` hears of TLS that fails after its handshake, with the address and why.
+    `peer_timeout` is that of clients. `tls_broken` is called with an address and a reason when TLS fails after its
+    handshake.
     """
 
-    def __init__(self, reactor: Reactor, peer_timeout: float | None, broken: Callable[[Address, str], object]) -> None:
+    def __init__(
+        self, reactor: Reactor, peer_timeout: float | None, tls_broken: Callable[[Address, str], object]
+    ) -> None:
         self.reactor = reactor
         self.resolver = Resolver(reactor)
         self.peer_timeout = peer_timeout
-        self.broken = broken
-        self._context: ssl.SSLContext | None = None
+        self.tls_broken = tls_broken
+        self._tls_context: ssl.SSLContext | None = None
 
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
-        """Return a try that begins with its `start()`."""
-        return _Dial(self, far_end, connected, failed)
+        """Return an attempt that begins with its `start()`."""
+        return _SocketDial(self, far_end, connected, failed)
 
-    def context(self) -> ssl.SSLContext:
-        """Return what TLS is spoken by where a plugin has no wishes: certificates and names are verified."""
-        if self._context is None:
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the context for plugins that set none: certificates and host names are verified."""
+        if self._tls_context is None:
             import ssl
 
-            self._context = ssl.create_default_context()
-        return self._context
+            self._tls_context = ssl.create_default_context()
+        return self._tls_context
 
 
-class _Dial:
+class _SocketDial:
     def __init__(
         self,
         dialer: SocketDialer,
@@ -96,63 +105,61 @@ class _Dial:
         self._far_end = far_end
         self._connected = connected
         self._failed = failed
-        self._stop: Callable[[], object] = _nothing_to_stop
+        self._stop: Callable[[], object] = _do_nothing
 
     def start(self) -> None:
         address = self._far_end.address
         if address.scheme == "unix":
-            self._race([Place(socket.AF_UNIX, address.path)])
-            return
-        place = numeric(address.host, address.port)
-        if place is not None:
-            self._race([place])
+            self._connect([SocketAddress(socket.AF_UNIX, address.path)])
+        elif (numeric := numeric_address(address.host, address.port)) is not None:
+            self._connect([numeric])
         else:
-            self._look_up(address)
+            self._resolve(address)
 
     def cancel(self) -> None:
         self._stop()
 
-    def _look_up(self, address: Address) -> None:
+    def _resolve(self, address: Address) -> None:
         self.step = "the name was not resolved"
         try:
-            lookup: Lookup = self._dialer.resolver.look_up(address.host, address.port, self._found, self._failed)
+            lookup = self._dialer.resolver.look_up(address.host, address.port, self._resolved, self._failed)
         except OSError as error:
             self._failed((error.strerror or str(error)).lower())
-            return
-        self._stop = lookup.cancel
-
-    def _found(self, places: Sequence[Place]) -> None:
-        self.step = "no answer"
-        self._race(interleaved(places))
-
-    def _race(self, places: Sequence[Place]) -> None:
-        race = HappyEyeballs(self._dialer.reactor, places, self._dialer.peer_timeout, self._reached, self._failed)
-        self._stop = race.stop
-        race.start()
-
-    def _reached(self, sock: socket.socket, place: Place) -> None:
-        self._stop = _nothing_to_stop
-        if self._far_end.address.scheme == "tls":
-            self._shake_hands(sock, place)
         else:
-            self._connected(sock, place.sockaddr, None)
+            self._stop = lookup.cancel
 
-    def _shake_hands(self, sock: socket.socket, place: Place) -> None:
-        # Only here: whoever has no such far end does not pay for OpenSSL.
+    def _resolved(self, addresses: Sequence[SocketAddress]) -> None:
+        self.step = "no answer"
+        self._connect(interleaved(addresses))
+
+    def _connect(self, addresses: Sequence[SocketAddress]) -> None:
+        dialer = self._dialer
+        attempts = HappyEyeballs(dialer.reactor, addresses, dialer.peer_timeout, self._socket_connected, self._failed)
+        self._stop = attempts.stop
+        attempts.start()
+
+    def _socket_connected(self, sock: socket.socket, address: SocketAddress) -> None:
+        self._stop = _do_nothing
+        if self._far_end.address.scheme == "tls":
+            self._start_tls(sock, address)
+        else:
+            self._connected(sock, address.sockaddr, None)
+
+    def _start_tls(self, sock: socket.socket, address: SocketAddress) -> None:
+        # Not at the top: OpenSSL is loaded only in workers that speak TLS.
         from reactorhost.reactor.steps import StepError, StepRunner
         from reactorhost.tls.socket import TlsSocket
 
         self.step = "no TLS handshake"
         dialer, far_end = self._dialer, self._far_end
-        name = far_end.server_name or far_end.address.host
         try:
-            secure = TlsSocket(
+            tls_socket = TlsSocket(
                 dialer.reactor,
                 sock,
-                far_end.tls or dialer.context(),
-                lambda why: dialer.broken(far_end.address, why),
+                far_end.tls or dialer.tls_context(),
+                lambda reason: dialer.tls_broken(far_end.address, reason),
                 is_server=False,
-                server_hostname=name,
+                server_hostname=far_end.server_name or far_end.address.host,
             )
         except (OSError, ValueError) as error:
             # A context that cannot be made or is for servers, or a name that no certificate can have.
@@ -160,20 +167,20 @@ class _Dial:
             self._failed(f"TLS: {error}")
             return
 
-        def done(facts: TlsFacts) -> None:
-            self._stop = _nothing_to_stop
-            self._connected(secure, place.sockaddr, facts)
+        def succeeded(facts: TlsFacts) -> None:
+            self._stop = _do_nothing
+            self._connected(tls_socket, address.sockaddr, facts)
 
-        def refused(error: StepError | OSError) -> None:
-            self._stop = _nothing_to_stop
-            why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-            self._failed(f"TLS: {why}")
+        def failed(error: StepError | OSError) -> None:
+            self._stop = _do_nothing
+            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+            self._failed(f"TLS: {reason}")
 
-        runner = StepRunner(dialer.reactor, sock, secure.handshake(), done, refused)
-        self._stop = runner.end
-        # Whoever dials has the deadline for all the steps together.
-        runner.begin(math.inf)
+        handshake = StepRunner(dialer.reactor, sock, tls_socket.handshake(), succeeded, failed)
+        self._stop = handshake.end
+        # No deadline of its own: the caller has one for all steps together.
+        handshake.begin(math.inf)
 
 
-def _nothing_to_stop() -> None:
-    """Do nothing."""
+def _do_nothing() -> None:
+    """Do nothing: no step is in progress."""

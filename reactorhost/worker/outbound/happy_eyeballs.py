@@ -1,7 +1,10 @@
-"""A race: connect to the places that a name stands for, one after the other, and keep the first that answers.
+"""Happy eyeballs (RFC 8305): connect to the addresses of a name one after the other, and keep the first that succeeds.
 
-The next place is tried when the one before has failed, or has not answered for a quarter of a second (RFC 8305). So a
-host with a dead IPv6 address costs that quarter and not the whole timeout.
+The next address is tried when the one before has failed, or has not connected for 250 ms. So a host whose IPv6 address
+is dead costs that quarter of a second and not the whole timeout. Every socket but the one that is kept is closed.
+
+A turn of the reactor may find several sockets ready. The first that is connected closes the others, so each callback
+checks that its socket is still one of the attempts.
 """
 
 from __future__ import annotations
@@ -14,127 +17,120 @@ from collections.abc import Callable, Sequence
 
 from reactorhost.reactor import WRITE, Reactor, Timer
 from reactorhost.system.socket_options import set_stream_options
-from reactorhost.worker.outbound.resolver import Place
+from reactorhost.worker.outbound.resolver import SocketAddress
 
-_HEAD_START_SECONDS = 0.25
-# The queue of a unix listener that is full refuses, where that of a TCP listener lets wait.
+_NEXT_ATTEMPT_SECONDS = 0.25
+# A TCP listener whose queue is full lets a client wait; a unix listener refuses it with EAGAIN, so we wait here.
 _FULL_QUEUE_SECONDS = 0.05
-
-Won = Callable[[socket.socket, Place], object]
 
 
 class HappyEyeballs:
-    """The tries to connect; each socket is closed but the one that `won` is called with.
+    """Attempts to connect to one of several addresses.
 
-    `lost` is called with the reasons, when every place has failed.
+    Calls `connected` with a socket and its address, or `failed` with the reasons when every address has failed.
     """
 
     def __init__(
         self,
         reactor: Reactor,
-        places: Sequence[Place],
+        addresses: Sequence[SocketAddress],
         peer_timeout: float | None,
-        won: Won,
-        lost: Callable[[str], object],
+        connected: Callable[[socket.socket, SocketAddress], object],
+        failed: Callable[[str], object],
     ) -> None:
         self._reactor = reactor
-        self._places = deque(places)
+        self._untried = deque(addresses)
         self._peer_timeout = peer_timeout
-        self._won = won
-        self._lost = lost
-        self._tries: dict[socket.socket, Place] = {}
-        self._next_try: Timer | None = None
-        # As keys: of several places that fail alike it is told once.
+        self._connected = connected
+        self._failed = failed
+        self._attempts: dict[socket.socket, SocketAddress] = {}
+        self._next_attempt: Timer | None = None
+        # A dict for its order and unique keys: several addresses often fail for the same reason.
         self._reasons: dict[str, None] = {}
 
     def start(self) -> None:
-        """Try until one has to be waited for."""
-        self._next_try = None
-        while self._places:
-            if self._try(self._places.popleft()):
+        """Try addresses until an attempt is in progress; fail if none is left."""
+        self._next_attempt = None
+        while self._untried:
+            if self._try(self._untried.popleft()):
                 return
-        if not self._tries:
-            self._lost("; ".join(self._reasons))
+        if not self._attempts:
+            self._failed("; ".join(self._reasons))
 
     def stop(self) -> None:
-        """Give up."""
-        self._places.clear()
-        self._cancel_next()
-        for sock in tuple(self._tries):
-            self._forget(sock)
+        """Close every socket, and call neither callback."""
+        self._untried.clear()
+        self._cancel_next_attempt()
+        for sock in tuple(self._attempts):
+            del self._attempts[sock]
+            self._reactor.unregister(sock.fileno())
             sock.close()
 
-    def _try(self, place: Place) -> bool:
-        """Begin to connect; False if that has failed already."""
+    def _try(self, address: SocketAddress) -> bool:
+        """Begin to connect; returns False if that has failed already."""
         try:
-            sock = socket.socket(place.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
-            self._note(error.errno)
+            self._add_reason(error.errno)
             return False
         try:
             set_stream_options(sock, self._peer_timeout)
-            code = sock.connect_ex(place.sockaddr)
+            code = sock.connect_ex(address.sockaddr)
         except OSError as error:
             code = error.errno or errno.EINVAL
         except ValueError:
-            # A path that no file can have.
+            # A unix path with a null byte.
             code = errno.EINVAL
         if code == 0:
-            self._tries[sock] = place
-            self._connected(sock)
+            self._keep(sock, address)
             return True
         if code == errno.EINPROGRESS:
-            self._wait_for(sock, place)
+            self._wait_for(sock, address)
             return True
         sock.close()
-        if code == errno.EAGAIN and place.family == socket.AF_UNIX:
-            self._places.appendleft(place)
-            self._next_try = self._reactor.call_later(_FULL_QUEUE_SECONDS, self.start)
+        if code == errno.EAGAIN and address.family == socket.AF_UNIX:
+            self._untried.appendleft(address)
+            self._next_attempt = self._reactor.call_later(_FULL_QUEUE_SECONDS, self.start)
             return True
-        self._note(code)
+        self._add_reason(code)
         return False
 
-    def _wait_for(self, sock: socket.socket, place: Place) -> None:
-        self._tries[sock] = place
+    def _wait_for(self, sock: socket.socket, address: SocketAddress) -> None:
+        self._attempts[sock] = address
         self._reactor.register(sock.fileno(), WRITE, lambda events: self._ready(sock))
-        if self._places:
-            self._next_try = self._reactor.call_later(_HEAD_START_SECONDS, self.start)
+        if self._untried:
+            self._next_attempt = self._reactor.call_later(_NEXT_ATTEMPT_SECONDS, self.start)
 
     def _ready(self, sock: socket.socket) -> None:
-        if sock not in self._tries:
+        address = self._attempts.pop(sock, None)
+        if address is None:
             return
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._reactor.unregister(sock.fileno())
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == 0:
-            self._connected(sock)
-            return
-        del self._tries[sock]
-        sock.close()
-        self._note(code)
-        self._cancel_next()
-        self.start()
+            self._keep(sock, address)
+        else:
+            self._drop(sock, code)
 
-    def _connected(self, sock: socket.socket) -> None:
-        place = self._tries.pop(sock)
-        if place.family != socket.AF_UNIX and sock.getsockname() == place.sockaddr:
-            # A port of our own that the kernel chose to connect from, where nobody listens: TCP allows a socket to
-            # connect to itself.
-            sock.close()
-            self._note(errno.ECONNREFUSED)
-            self._cancel_next()
-            self.start()
+    def _keep(self, sock: socket.socket, address: SocketAddress) -> None:
+        if address.family != socket.AF_UNIX and sock.getsockname() == address.sockaddr:
+            # TCP's simultaneous open: to an unused port of this machine, the kernel may choose that same port as the
+            # source, and the socket is connected to itself.
+            self._drop(sock, errno.ECONNREFUSED)
             return
         self.stop()
-        self._won(sock, place)
+        self._connected(sock, address)
 
-    def _forget(self, sock: socket.socket) -> None:
-        del self._tries[sock]
-        self._reactor.unregister(sock.fileno())
+    def _drop(self, sock: socket.socket, code: int) -> None:
+        sock.close()
+        self._add_reason(code)
+        self._cancel_next_attempt()
+        self.start()
 
-    def _cancel_next(self) -> None:
-        if self._next_try is not None:
-            self._next_try.cancel()
-            self._next_try = None
+    def _cancel_next_attempt(self) -> None:
+        if self._next_attempt is not None:
+            self._next_attempt.cancel()
+            self._next_attempt = None
 
-    def _note(self, code: int | None) -> None:
+    def _add_reason(self, code: int | None) -> None:
         self._reasons[os.strerror(code or errno.EINVAL).lower()] = None

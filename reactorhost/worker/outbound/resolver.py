@@ -1,12 +1,12 @@
-"""Names to addresses: getaddrinfo blocks, so threads of its own ask it, one for each name that somebody waits for.
+"""Host names to socket addresses.
 
-They are not those of `run_in_thread`, which a name server that does not answer would use up. A lookup cannot be
-stopped: what nobody waits for any more is dropped when it comes. No thread is made before a name is asked for.
+getaddrinfo blocks, so it runs in threads, one for each name that is looked up. They are not those of `run_in_thread`: a
+name server that does not answer would use these up. A thread in getaddrinfo cannot be stopped, so a cancelled lookup
+only drops its result. No thread is started before the first name.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections import deque
@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reactorhost.reactor import READ, Reactor
+from reactorhost.reactor import Reactor, WakeUp
 
-_MOST_THREADS = 8
+_MAX_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a stream socket can be connected to: a family of addresses and an address of it."""
+class SocketAddress:
+    """An address that a stream socket can connect to, with its family, as the socket module has both."""
 
     family: int
     sockaddr: Any
@@ -29,98 +29,97 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class Lookup:
-    """Somebody who waits for a name."""
+    """One caller that waits for a name."""
 
-    found: Callable[[Sequence[Place]], object]
+    found: Callable[[Sequence[SocketAddress]], object]
     failed: Callable[[str], object]
     cancelled: bool = False
 
     def cancel(self) -> None:
-        """Wait no longer."""
+        """Call neither callback."""
         self.cancelled = True
 
 
 @dataclass(slots=True, eq=False)
-class _Question:
-    """A name and port that several may wait for; a thread writes the answer, or else why there is none."""
+class _Query:
+    """A name and port that several callers may wait for; a thread sets `addresses`, or else `reason`."""
 
     host: str
     port: int
     lookups: list[Lookup] = field(default_factory=list)
-    answer: Sequence[Place] = ()
+    addresses: Sequence[SocketAddress] = ()
     reason: str = ""
 
 
 class Resolver:
-    """Asks for names in threads; the answers are given on the loop."""
+    """Looks up names in threads, and calls back in the event loop."""
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
-        self._questions: dict[tuple[str, int], _Question] = {}
-        self._waiting: deque[_Question] = deque()
-        self._asked = 0
-        self._answered: deque[_Question] = deque()
-        # Once made it stays: a thread may write to it after its answer was read.
-        self._wake: int | None = None
+        self._queries: dict[tuple[str, int], _Query] = {}
+        self._waiting: deque[_Query] = deque()
+        self._running = 0
+        self._finished: deque[_Query] = deque()
+        # Once made, it is kept: a thread may still use it after its result was read.
+        self._wake_up: WakeUp | None = None
 
     def look_up(
-        self, host: str, port: int, found: Callable[[Sequence[Place]], object], failed: Callable[[str], object]
+        self, host: str, port: int, found: Callable[[Sequence[SocketAddress]], object], failed: Callable[[str], object]
     ) -> Lookup:
-        """Call `found` with the addresses of a name, of which there is one at least, or `failed` with why not.
+        """Call `found` with the addresses of a name, at least one, or `failed` with a reason.
 
         Raises:
-            OSError: there is no descriptor left to be woken by.
+            OSError: no descriptor is left.
         """
-        if self._wake is None:
-            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._reactor.register(self._wake, READ, self._woken)
-        question = self._questions.get((host, port))
-        if question is None:
-            question = self._questions[host, port] = _Question(host, port)
-            self._waiting.append(question)
-            self._ask()
+        if self._wake_up is None:
+            self._wake_up = WakeUp(self._reactor, self._deliver)
+        query = self._queries.get((host, port))
         lookup = Lookup(found, failed)
-        question.lookups.append(lookup)
+        if query is None:
+            query = self._queries[host, port] = _Query(host, port, [lookup])
+            self._waiting.append(query)
+            self._start_waiting()
+        else:
+            query.lookups.append(lookup)
         return lookup
 
-    def _ask(self) -> None:
-        while self._waiting and self._asked < _MOST_THREADS:
-            question = self._waiting.popleft()
-            if all(lookup.cancelled for lookup in question.lookups) and question.lookups:
-                del self._questions[question.host, question.port]
+    def _start_waiting(self) -> None:
+        assert self._wake_up is not None
+        while self._waiting and self._running < _MAX_THREADS:
+            query = self._waiting.popleft()
+            if all(lookup.cancelled for lookup in query.lookups):
+                del self._queries[query.host, query.port]
                 continue
-            assert self._wake is not None
-            # A daemon: one that hangs must not hold up the end of the process.
+            # A daemon, so that one that hangs does not delay the end of the process.
             thread = threading.Thread(
-                target=_answer, args=(question, self._answered, self._wake), name="reactorhost-names", daemon=True
+                target=_resolve, args=(query, self._finished, self._wake_up), name="reactorhost-names", daemon=True
             )
             try:
                 thread.start()
             except RuntimeError:
-                question.reason = "no thread could be started to resolve the name"
-                self._answered.append(question)
-                os.eventfd_write(self._wake, 1)
-            self._asked += 1
+                query.reason = "no thread could be started to resolve the name"
+                self._finished.append(query)
+                self._wake_up.wake()
+            self._running += 1
 
-    def _woken(self, events: int) -> None:
-        assert self._wake is not None
-        os.eventfd_read(self._wake)
-        while self._answered:
-            question = self._answered.popleft()
-            self._asked -= 1
-            del self._questions[question.host, question.port]
-            for lookup in question.lookups:
+    def _deliver(self) -> None:
+        while self._finished:
+            query = self._finished.popleft()
+            self._running -= 1
+            # Before the callbacks: one that looks up the same name again starts a new query.
+            del self._queries[query.host, query.port]
+            for lookup in query.lookups:
                 if lookup.cancelled:
                     continue
-                if question.answer:
-                    lookup.found(question.answer)
+                if query.addresses:
+                    lookup.found(query.addresses)
                 else:
-                    lookup.failed(question.reason)
-        self._ask()
+                    lookup.failed(query.reason)
+        self._start_waiting()
 
 
-def numeric(host: str, port: int) -> Place | None:
-    """Return the place that a host written as an address is, without asking anybody; None for a name."""
+def numeric_address(host: str, port: int) -> SocketAddress | None:
+    """Return the socket address of an IP address, without a lookup; None for a name."""
     try:
         found = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -128,30 +127,31 @@ def numeric(host: str, port: int) -> Place | None:
     except (OSError, ValueError):
         return None
     family, _, _, _, sockaddr = found[0]
-    return Place(family, sockaddr)
+    return SocketAddress(family, sockaddr)
 
 
-def interleaved(places: Sequence[Place]) -> list[Place]:
-    """Return the places in their order, but with those of the first one's family and the others in turn.
+def interleaved(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
+    """Return the addresses with the first one's family and the others alternating, each in its own order.
 
-    So a host whose addresses of one family are all dead is given up for the other after the first.
+    So when no address of one family can be reached, the second attempt uses another (RFC 8305, section 4).
     """
-    first = deque(place for place in places if place.family == places[0].family)
-    others = deque(place for place in places if place.family != places[0].family)
+    first = deque(address for address in addresses if address.family == addresses[0].family)
+    others = deque(address for address in addresses if address.family != addresses[0].family)
     ordered = []
     while first or others:
         ordered += [queue.popleft() for queue in (first, others) if queue]
     return ordered
 
 
-def _answer(question: _Question, answered: deque[_Question], wake: int) -> None:
-    """Ask for one name; in a thread."""
+def _resolve(query: _Query, finished: deque[_Query], wake_up: WakeUp) -> None:
+    """Resolve one name; in a thread."""
     try:
-        found = socket.getaddrinfo(question.host, question.port, type=socket.SOCK_STREAM)
-        question.answer = list(dict.fromkeys(Place(family, sockaddr) for family, _, _, _, sockaddr in found))
+        found = socket.getaddrinfo(query.host, query.port, type=socket.SOCK_STREAM)
+        query.addresses = list(dict.fromkeys(SocketAddress(family, sockaddr) for family, _, _, _, sockaddr in found))
     except OSError as error:
-        question.reason = (error.strerror or str(error)).lower()
+        query.reason = (error.strerror or str(error)).lower()
     except ValueError:
-        question.reason = "that is not a name"
-    answered.append(question)
-    os.eventfd_write(wake, 1)
+        # The IDNA codec refuses it, for a label of more than 63 characters for example.
+        query.reason = "that is not a name"
+    finished.append(query)
+    wake_up.wake()

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import CloseReason, Connection, TlsFacts
+from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.framing import Framing
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals
 from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.stream.framed_input import FramedInput

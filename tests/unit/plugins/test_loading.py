@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 from reactorhost.errors import PluginError
 from reactorhost.plugins.loading import load
 
@@ -50,7 +50,7 @@ def test_the_home_of_a_module_in_a_package_is_the_package(install: Callable[...,
 @pytest.mark.parametrize("target", ["made_objects:Echo", "made_objects:echo", "made_objects:Holder.echo"])
 def test_an_instance_and_a_class_are_plugins_too(install: Callable[..., Path], target: str) -> None:
     source = """
-        from reactorhost.api.hookspecs import hookimpl, Option
+        from reactorhost import Option, hookimpl
         class Echo:
             @hookimpl
             def receive(self, connection, data): ...
@@ -138,7 +138,7 @@ def test_an_interrupt_in_an_import_is_an_interrupt(plugin_file: Callable[..., Pa
 
 
 def test_a_file_is_compiled_anew_within_one_second(plugin_file: Callable[..., Path]) -> None:
-    source = "from reactorhost.api.hookspecs import hookimpl\n@hookimpl\ndef connect(): return {}\n"
+    source = "from reactorhost import hookimpl\n@hookimpl\ndef connect(): return {}\n"
     path = plugin_file(source.format(1))
     first = load(str(path), "0.1.0")
     written = path.stat()
@@ -150,7 +150,7 @@ def test_a_file_is_compiled_anew_within_one_second(plugin_file: Callable[..., Pa
 
 
 def test_a_traceback_shows_the_lines_that_run_also_after_the_file_has_changed(plugin_file: Callable[..., Path]) -> None:
-    path = plugin_file("from reactorhost.api.hookspecs import hookimpl\n@hookimpl\ndef connect():\n    return 1 / 0\n")
+    path = plugin_file("from reactorhost import hookimpl\n@hookimpl\ndef connect():\n    return 1 / 0\n")
     plugin = load(str(path), "0.1.0")
     plugin_file("# another\n# file\n# by now\n    something else\n")
     with pytest.raises(ZeroDivisionError) as caught:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 from reactorhost.config.resolve import resolve
 from reactorhost.plugins.option_rows import rows
 

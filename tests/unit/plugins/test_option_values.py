@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.api.hookspecs import OPTION_TYPES, Option
+from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.config.plugin_values import FromEnvironment, FromFile, Text
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Origin, Source

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.api.hookspecs import Option, hookimpl
+from reactorhost import Option, hookimpl
 from reactorhost.errors import ConfigError, PluginError
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.options import configure, declared, fill
@@ -85,7 +85,7 @@ def test_every_problem_is_told_at_once() -> None:
             "  hint: its options are verbose, limit, rate, path, names",
         ],
         ["'limit' of plugin echo is 'many', which is not a whole number", "  where: host.toml:5", "  hint: clients"],
-        ["plugin echo needs 'path'", "  where: host.toml:4", "  hint: write path = a text under [plugin.echo]"],
+        ["plugin echo needs 'path'", "  where: host.toml:4", "  hint: write path = a string under [plugin.echo]"],
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.api.hookspecs import Option
+from reactorhost.api.option import Option
 from reactorhost.plugins.sample import sample
 
 VALUES: dict[type, st.SearchStrategy[Any]] = {

@@ -141,7 +141,7 @@ def test_a_module_goes_by_its_name_without_the_prefix(plugin_bench: Start) -> No
     ("options", "said"),
     [
         ({"Greeter": {"greting": "hi"}}, "has no option 'greting'\n  hint: did you mean 'greeting'?"),
-        ({"Greeter": {"greeting": 5}}, "is 5, which is not a text"),
+        ({"Greeter": {"greeting": 5}}, "is 5, which is not a string"),
         ({"Greetre": {}}, "options for 'Greetre', which is not one of the plugins\n  hint: did you mean 'Greeter'?"),
     ],
 )
@@ -384,7 +384,7 @@ class Threaded:
     @hookimpl
     def receive(self, connection: Connection, data: bytes) -> None:
         self.calls.add()
-        self.worker.run_in_thread(self.function, data, then=connection.send)
+        self.worker.run_in_thread(self.function, data, on_result=connection.send)
 
     @hookimpl
     def stats(self) -> dict[str, object]:
@@ -430,7 +430,7 @@ def test_the_numbers_of_a_plugin_are_at_hand(plugin_bench: Start) -> None:
     bench = plugin_bench(Threaded(), wrong)
     bench.connect().send(b"x")
     for _ in range(2):
-        with pytest.raises(ValueError, match="'Wrong' is no name for a number"):
+        with pytest.raises(ValueError, match="'Wrong' is not a valid metric name"):
             bench.stats()
     bench = plugin_bench(Threaded())
     bench.connect().send(b"x")

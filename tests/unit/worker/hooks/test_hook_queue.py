@@ -472,7 +472,7 @@ def test_an_async_timer_in_a_plain_worker_is_an_error(plugin_bench: Bench) -> No
             worker.call_later(1, self.tick)
 
     bench = plugin_bench(Plain())
-    with pytest.raises(TypeError, match="needs a worker with async hooks"):
+    with pytest.raises(TypeError, match="requires a worker with async hooks"):
         bench.advance(1)
 
 

@@ -1,4 +1,4 @@
-"""Numbers of plugins: what they hand over is looked at, changes are told, and sums of counters never fall."""
+"""Metrics of plugins: they are checked, changes are reported, and sums of counters never decrease."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactorhost import hookimpl
+from reactorhost.api.counter import Counter
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.messages import MAX_METRICS
 from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor.timers import Timers
-from reactorhost.worker.hooks.metrics import MOST_NAMES, Counter, Metrics
+from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.monitor.metrics_report import MetricsReport
 
 
-class Told:
-    """The numbers of a plugin `made`, and what was told about them."""
+class Reported:
+    """The metrics of a plugin `made`, and what was reported about them."""
 
     def __init__(self, stats: Callable[[], Any] | None = None) -> None:
         self.failures: list[str] = []
-        self.refusals: list[str] = []
+        self.problems: list[str] = []
         plugin = ModuleType("made")
         vars(plugin).update({"worker_start": hookimpl(lambda: None)})
         if stats is not None:
             vars(plugin).update({"stats": hookimpl(stats)})
         hooks = resolve_worker([load_object(plugin, "made")], self.failed).stats
-        self.metrics = Metrics(hooks, self.failed, self.refused)
+        self.metrics = Metrics(hooks, self.failed, self.invalid)
 
     def failed(self, plugin: str, hook: str, connection: object, error: Exception) -> None:
         self.failures.append(f"{plugin} {hook}: {type(error).__name__}")
 
-    def refused(self, plugin: str, reason: str) -> None:
-        self.refusals.append(f"{plugin}: {reason}")
+    def invalid(self, plugin: str, reason: str) -> None:
+        self.problems.append(f"{plugin}: {reason}")
 
 
 def test_the_same_name_is_the_same_counter_and_each_plugin_has_its_own() -> None:
-    metrics = Told().metrics
+    metrics = Reported().metrics
     hits = metrics.counter("made", "hits")
     hits.add()
     hits.add(4)
@@ -53,16 +55,16 @@ def test_the_same_name_is_the_same_counter_and_each_plugin_has_its_own() -> None
 
 
 @pytest.mark.parametrize("name", ["", "Hits", "1st", "a b", "a-b", "a" * 65, "hits\n", 3, None])
-def test_a_counter_with_another_name_is_refused(name: Any) -> None:
-    with pytest.raises(ValueError, match="is no name for a number: up to 64 of a-z 0-9"):
-        Told().metrics.counter("made", name)
+def test_a_malformed_counter_name_raises(name: Any) -> None:
+    with pytest.raises(ValueError, match="is not a valid metric name: up to 64 of a-z 0-9"):
+        Reported().metrics.counter("made", name)
 
 
-def test_one_counter_too_many_is_refused() -> None:
-    metrics = Told().metrics
-    for number in range(MOST_NAMES):
+def test_a_counter_beyond_the_limit_raises() -> None:
+    metrics = Reported().metrics
+    for number in range(MAX_METRICS):
         metrics.counter("made", f"n{number}")
-    with pytest.raises(ValueError, match="'more' would be one more than the 50"):
+    with pytest.raises(ValueError, match="'more' would exceed the limit of 50 metrics"):
         metrics.counter("made", "more")
     metrics.counter("made", "n0")
     metrics.counter("other", "more")
@@ -71,50 +73,60 @@ def test_one_counter_too_many_is_refused() -> None:
 @pytest.mark.parametrize(
     ("returned", "kept", "reason"),
     [
-        ([1], {}, r"it returned [1], which is no mapping of names to numbers"),
-        (None, {}, "it returned None, which is no mapping of names to numbers"),
-        ({"a": 1, "b": "2"}, {"a": 1}, "'b' is '2', which is no number"),
-        ({"a": True}, {}, "'a' is True, which is no number"),
-        ({"a": math.nan, "b": math.inf, "c": 0.5}, {"c": 0.5}, "'a' is nan, which is no number"),
-        ({"a": 2**63, "b": -(2**63) + 1}, {"b": -(2**63) + 1}, "'a' is 9223372036854775808, which is no number"),
-        ({3: 1}, {}, "3 is no name for a number: up to 64 of a-z 0-9 _ . with a letter first"),
-        ({f"n{at}": at for at in range(51)}, {f"n{at}": at for at in range(49)}, "'n49' is one more than the 50"),
-        ({"hits": 3}, {}, "'hits' is a counter already"),
+        ([1], {}, r"it returned [1], which is not a mapping of names to numbers"),
+        (None, {}, "it returned None, which is not a mapping of names to numbers"),
+        ({"a": 1, "b": "2"}, {"a": 1}, "'b' is '2', which is not a finite 64-bit number"),
+        ({"a": True}, {}, "'a' is True, which is not a finite 64-bit number"),
+        ({"a": math.nan, "b": math.inf, "c": 0.5}, {"c": 0.5}, "'a' is nan, which is not a finite 64-bit number"),
+        (
+            {"a": 2**63, "b": -(2**63) + 1},
+            {"b": -(2**63) + 1},
+            "'a' is 9223372036854775808, which is not a finite 64-bit number",
+        ),
+        ({3: 1}, {}, "3 is not a valid metric name: up to 64 of a-z 0-9 _ . starting with a letter"),
+        (
+            {f"n{at}": at for at in range(51)},
+            {f"n{at}": at for at in range(49)},
+            "'n49' exceeds the limit of 50 metrics",
+        ),
+        ({"hits": 3}, {}, "'hits' is already a counter"),
     ],
 )
-def test_what_stats_returns_is_held_to_names_and_numbers(returned: Any, kept: dict[str, float], reason: str) -> None:
-    told = Told(lambda: returned)
-    told.metrics.counter("made", "hits")
-    assert told.metrics.gauged(0.0) == {"made": kept}
-    (refusal,) = told.refusals
-    assert refusal.startswith(f"made: {reason}")
+def test_invalid_items_of_stats_are_dropped_and_the_first_is_reported(
+    returned: Any, kept: dict[str, float], reason: str
+) -> None:
+    reported = Reported(lambda: returned)
+    reported.metrics.counter("made", "hits")
+    assert reported.metrics.gauged(0.0) == {"made": kept}
+    (problem,) = reported.problems
+    assert problem.startswith(f"made: {reason}")
 
 
-def test_stats_that_raises_is_told_once_a_minute_and_has_no_numbers_meanwhile() -> None:
+def test_an_exception_of_stats_is_reported_once_a_minute_and_has_no_gauges() -> None:
     def fail() -> None:
         raise SystemExit
 
-    told = Told(fail)
+    reported = Reported(fail)
     for second in range(61):
-        assert told.metrics.gauged(1000.0 + second) == {"made": {}}
-    assert told.failures == ["made stats: ExitCalledError"] * 2
+        assert reported.metrics.gauged(1000.0 + second) == {"made": {}}
+    assert reported.failures == ["made stats: ExitCalledError"] * 2
 
 
-class Endless(dict[str, int]):
-    """A mapping that fails while it is looked at."""
+class Broken(dict[str, int]):
+    """A mapping that raises while it is read."""
 
     def items(self) -> Any:
         raise KeyError("gone")
 
 
-def test_a_mapping_that_raises_is_the_plugins_failure() -> None:
-    told = Told(lambda: Endless())  # noqa: PLW0108  a class is no hook
-    assert told.metrics.gauged(0.0) == {"made": {}}
-    assert told.failures == ["made stats: KeyError"]
+def test_a_mapping_that_raises_counts_as_a_failed_hook() -> None:
+    reported = Reported(lambda: Broken())  # noqa: PLW0108  a class is no hook
+    assert reported.metrics.gauged(0.0) == {"made": {}}
+    assert reported.failures == ["made stats: KeyError"]
 
 
 class Clock:
-    """What a bulletin needs of a reactor."""
+    """What a metrics report needs of a reactor."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -130,9 +142,9 @@ class Clock:
             timer.callback()
 
 
-def test_only_what_changed_is_told_once_a_second_and_at_the_end() -> None:
+def test_changes_are_reported_once_a_second_and_at_the_end() -> None:
     size = {"size": 1}
-    metrics = Told(lambda: dict(size)).metrics
+    metrics = Reported(lambda: dict(size)).metrics
     sent: list[Message] = []
     clock: Any = Clock()
     metrics_report = MetricsReport(clock, metrics, sent.append)
@@ -155,7 +167,7 @@ def report(pid: int, metrics: PluginMetrics, counters: dict[str, float], gauges:
     metrics.told(pid, {"counters": {"made": counters}, "gauges": {"made": gauges}})
 
 
-def test_counters_of_workers_that_ended_still_count_and_gauges_do_not() -> None:
+def test_counters_of_ended_workers_are_kept_and_gauges_are_not() -> None:
     metrics = PluginMetrics()
     report(1, metrics, {"hits": 5}, {"size": 7})
     report(2, metrics, {"hits": 6}, {"size": 8})
@@ -167,18 +179,18 @@ def test_counters_of_workers_that_ended_still_count_and_gauges_do_not() -> None:
     assert metrics.of("other") == {}
 
 
-def test_names_that_every_reload_invents_do_not_pile_up_in_the_master() -> None:
+def test_names_that_change_with_every_reload_do_not_pile_up_in_the_master() -> None:
     metrics = PluginMetrics()
     for generation in range(100):
         report(generation, metrics, {"kept": 1, **{f"g{generation}.n{at}": at for at in range(49)}}, {})
         metrics.ended(generation)
-    assert len(metrics._past["made"]) == MOST_NAMES
+    assert len(metrics._past["made"]) == MAX_METRICS
     assert metrics.of("made")["kept"] == 100
 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans(), st.integers(0, 9)), max_size=60))
-def test_a_sum_of_counters_never_falls(steps: list[tuple[int, bool, int]]) -> None:
+def test_a_sum_of_counters_never_decreases(steps: list[tuple[int, bool, int]]) -> None:
     metrics = PluginMetrics()
     counted: dict[int, int] = {}
     before = 0

@@ -1,10 +1,11 @@
-"""Functions run in threads, and what comes of them is told where it was asked for: once, and on the loop."""
+"""Functions that run in threads: each outcome is delivered once, in the loop, to a callback or to an await."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NoReturn
@@ -12,14 +13,14 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import given, settings, strategies
 
-from reactorhost import ThreadQueueFullError
-from reactorhost.worker.hooks.thread_pool import ThreadPool, ThreadTask
+from reactorhost import ThreadQueueFullError, ThreadTask
+from reactorhost.worker.hooks.thread_pool import ThreadPool, name_of
 
 DEADLINE_SECONDS = 20.0
 
 
 class Loop:
-    """A loop that turns when it is told to, with the threads of a worker beside it."""
+    """A loop that turns when a test calls `turn`, with the thread pool of a worker."""
 
     def __init__(self, threads: int = 1, queue: int = 100) -> None:
         self.failures: list[tuple[str, str, Exception]] = []
@@ -34,20 +35,20 @@ class Loop:
         self,
         function: Callable[..., Any],
         *args: object,
-        then: Callable[[Any], object] | None = None,
-        otherwise: Callable[[Exception], object] | None = None,
+        on_result: Callable[[Any], object] | None = None,
+        on_error: Callable[[Exception], object] | None = None,
     ) -> ThreadTask[Any]:
-        return self.threads.run("made", function, args, then, otherwise)
+        return self.threads.run("made", function, args, on_result, on_error)
 
     def turn(self) -> None:
-        """Turn until nothing is left to do."""
+        """Turn until every call is delivered."""
         while self.threads.busy:
-            assert self.woken.wait(DEADLINE_SECONDS), "no thread said that it is done"
+            assert self.woken.wait(DEADLINE_SECONDS), "no thread has woken the loop"
             self.woken.clear()
             self.threads.deliver()
 
     def fill(self) -> threading.Event:
-        """Keep one thread busy until the event that is returned is set."""
+        """Occupy one thread until the returned event is set."""
         began, release = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -61,7 +62,7 @@ class Loop:
 
 @pytest.fixture
 def made() -> Iterator[list[Loop]]:
-    """Return a list for the loops whose threads are to end with the test."""
+    """Return a list of loops whose threads are joined after the test."""
     loops: list[Loop] = []
     yield loops
     for loop in loops:
@@ -78,20 +79,20 @@ def fail(error: BaseException) -> NoReturn:
     raise error
 
 
-def test_a_function_runs_in_a_thread_and_its_result_comes_back_on_the_loop(loop: Loop) -> None:
+def test_a_function_runs_in_a_thread_and_its_result_is_delivered_in_the_loop(loop: Loop) -> None:
     seen: list[object] = []
 
-    def then(thread: threading.Thread) -> None:
+    def record(thread: threading.Thread) -> None:
         seen.extend((thread, threading.current_thread()))
 
-    loop.run(threading.current_thread, then=then)
+    loop.run(threading.current_thread, on_result=record)
     assert seen == []
     loop.turn()
     assert seen[0] is not seen[1] is threading.main_thread()
     assert loop.failures == []
 
 
-def test_no_thread_is_made_before_there_is_something_to_do(made: list[Loop]) -> None:
+def test_no_thread_is_started_before_the_first_call(made: list[Loop]) -> None:
     before = threading.active_count()
     made.append(loop := Loop(threads=3))
     assert threading.active_count() == before
@@ -100,10 +101,10 @@ def test_no_thread_is_made_before_there_is_something_to_do(made: list[Loop]) -> 
     loop.turn()
 
 
-def test_an_exception_goes_to_otherwise_and_nowhere_else(loop: Loop) -> None:
+def test_an_exception_goes_to_on_error_and_nowhere_else(loop: Loop) -> None:
     error = ValueError("no such user")
     seen: list[object] = []
-    loop.run(fail, error, then=seen.append, otherwise=seen.append)
+    loop.run(fail, error, on_result=seen.append, on_error=seen.append)
     loop.turn()
     assert seen == [error]
     assert loop.failures == []
@@ -117,9 +118,7 @@ def test_an_exception_goes_to_otherwise_and_nowhere_else(loop: Loop) -> None:
         (KeyboardInterrupt(), "the plugin raised KeyboardInterrupt"),
     ],
 )
-def test_an_exception_that_nobody_takes_is_told_as_the_plugins_own(
-    loop: Loop, raised: BaseException, words: str
-) -> None:
+def test_an_unhandled_exception_is_reported(loop: Loop, raised: BaseException, words: str) -> None:
     loop.run(fail, raised)
     loop.turn()
     ((plugin, hook, error),) = loop.failures
@@ -128,38 +127,40 @@ def test_an_exception_that_nobody_takes_is_told_as_the_plugins_own(
         raise error
 
 
-@pytest.mark.parametrize("name", ["then", "otherwise"])
-def test_what_a_callback_raises_is_told_and_the_next_one_is_called(loop: Loop, name: str) -> None:
+@pytest.mark.parametrize("name", ["on_result", "on_error"])
+def test_an_exception_of_a_callback_is_reported_and_the_next_callback_is_called(loop: Loop, name: str) -> None:
     seen: list[object] = []
 
     def spoil(outcome: object) -> NoReturn:
         raise SystemExit
 
-    if name == "then":
-        loop.run(int, then=spoil)
+    if name == "on_result":
+        loop.run(int, on_result=spoil)
     else:
-        loop.run(fail, ValueError(), otherwise=spoil)
-    loop.run(int, then=seen.append)
+        loop.run(fail, ValueError(), on_error=spoil)
+    loop.run(int, on_result=seen.append)
     loop.turn()
     assert [(plugin, hook) for plugin, hook, _ in loop.failures] == [("made", name)]
     assert seen == [0]
 
 
-def test_more_than_may_wait_is_refused_at_the_call_and_loses_nothing(made: list[Loop]) -> None:
+def test_a_call_beyond_the_queue_limit_raises_and_the_others_are_kept(made: list[Loop]) -> None:
     made.append(loop := Loop(threads=1, queue=2))
     release = loop.fill()
     seen: list[int] = []
-    waiting = [loop.run(int, number, then=seen.append) for number in (1, 2)]
-    with pytest.raises(ThreadQueueFullError, match="2 functions wait for one of 1 threads already, and thread_queue"):
-        loop.run(int, 3, then=seen.append)
+    waiting = [loop.run(int, number, on_result=seen.append) for number in (1, 2)]
+    with pytest.raises(
+        ThreadQueueFullError, match="2 functions already wait for one of 1 threads, the limit of thread_queue"
+    ):
+        loop.run(int, 3, on_result=seen.append)
     waiting[0].cancel()
-    loop.run(int, 4, then=seen.append)
+    loop.run(int, 4, on_result=seen.append)
     release.set()
     loop.turn()
     assert seen == [2, 4]
 
 
-def test_cancelled_tasks_do_not_pile_up_behind_a_thread_that_hangs(made: list[Loop]) -> None:
+def test_cancelled_calls_do_not_pile_up_behind_a_thread_that_hangs(made: list[Loop]) -> None:
     made.append(loop := Loop(threads=1, queue=1))
     release = loop.fill()
     for _ in range(1000):
@@ -172,7 +173,7 @@ def test_cancelled_tasks_do_not_pile_up_behind_a_thread_that_hangs(made: list[Lo
     loop.turn()
 
 
-def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(loop: Loop) -> None:
+def test_a_cancelled_call_is_not_made_and_the_result_of_one_that_runs_is_discarded(loop: Loop) -> None:
     ran: list[object] = []
     began, release = threading.Event(), threading.Event()
 
@@ -181,7 +182,7 @@ def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(
         assert release.wait(DEADLINE_SECONDS)
         raise ValueError
 
-    running = loop.run(hold, then=ran.append, otherwise=ran.append)
+    running = loop.run(hold, on_result=ran.append, on_error=ran.append)
     waiting = loop.run(ran.append, "waiting")
     assert began.wait(DEADLINE_SECONDS)
     for task in (running, waiting, waiting):
@@ -193,6 +194,54 @@ def test_a_cancelled_task_does_not_run_and_one_that_runs_has_its_result_dropped(
     assert loop.failures == []
 
 
+class Large:
+    """An argument or a callback that can be weakly referenced."""
+
+    def __call__(self, result: object = None) -> None: ...
+
+
+def test_a_cancelled_call_holds_nothing_of_the_plugin_while_every_thread_hangs(loop: Loop) -> None:
+    argument, callback = Large(), Large()
+    kept = [weakref.ref(argument), weakref.ref(callback)]
+    began, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        began.set()
+        assert release.wait(DEADLINE_SECONDS)
+
+    running = loop.run(hang, on_result=callback)
+    waiting = loop.run(int, argument, on_error=callback)
+    assert began.wait(DEADLINE_SECONDS)
+    running.cancel()
+    waiting.cancel()
+    del argument, callback
+    assert [reference() for reference in kept] == [None, None]
+    release.set()
+    loop.turn()
+
+
+def test_a_failed_call_holds_nothing_once_it_is_delivered(loop: Loop) -> None:
+    argument = Large()
+    kept = weakref.ref(argument)
+    task = loop.run(int, argument, on_error=lambda error: None)
+    loop.turn()
+    loop.threads.join()
+    assert repr(task) == "<ThreadTask int>"
+    del argument, task
+    # Without the help of the garbage collector: no cycle of call, exception and frame.
+    assert kept() is None
+
+
+def test_a_plugins_finalizer_may_cancel_a_task_while_the_queue_is_locked(loop: Loop) -> None:
+    release = loop.fill()
+    waiting = loop.run(int)
+    with loop.threads._lock:
+        waiting.cancel()
+    release.set()
+    loop.turn()
+    assert loop.threads.cancelled() == []
+
+
 async def fetch() -> None: ...
 
 
@@ -201,15 +250,15 @@ class Fetch:
 
 
 @pytest.mark.parametrize("wrong", [fetch, Fetch(), "fetch"], ids=["coroutine", "callable", "text"])
-@pytest.mark.parametrize("place", ["run_in_thread", "then", "otherwise"])
-def test_what_no_thread_can_call_is_refused_at_once(loop: Loop, wrong: Any, place: str) -> None:
+@pytest.mark.parametrize("place", ["run_in_thread", "on_result", "on_error"])
+def test_what_is_not_a_plain_function_raises_at_once(loop: Loop, wrong: Any, place: str) -> None:
     functions: dict[str, Any] = {"run_in_thread": int, place: wrong}
     with pytest.raises(TypeError, match=rf"^{place} takes a "):
         loop.run(functions.pop("run_in_thread"), **functions)
     assert not loop.threads.busy
 
 
-def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Loop) -> None:
+def test_finish_cancels_what_waits_and_waits_for_what_runs(loop: Loop) -> None:
     seen: list[object] = []
     release = loop.fill()
     loop.run(seen.append, "never")
@@ -230,19 +279,19 @@ def test_at_the_end_what_waits_is_cancelled_and_what_runs_is_waited_for(loop: Lo
         (Loop(), "Loop"),
     ],
 )
-def test_a_task_goes_by_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
-    task: ThreadTask[Any] = ThreadTask(loop.threads, "made", function, (), None, None)
+def test_a_task_has_the_name_of_its_function(loop: Loop, function: Any, name: str) -> None:
+    task: ThreadTask[Any] = ThreadTask(loop.threads, "made", name_of(function), has_callbacks=False)
     assert (task.name, repr(task)) == (name, f"<ThreadTask {name}>")
 
 
-def test_at_the_end_without_anything_to_do_it_is_idle_at_once(loop: Loop) -> None:
+def test_finish_of_an_idle_pool_calls_back_at_once(loop: Loop) -> None:
     seen: list[object] = []
     loop.threads.finish(lambda: seen.append("idle"))
     assert seen == ["idle"]
     assert loop.threads.cancelled() == []
 
 
-def test_a_thread_that_cannot_be_made_is_told_and_the_next_try_works(
+def test_a_thread_that_cannot_be_started_raises_and_the_next_call_works(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -251,25 +300,25 @@ def test_a_thread_that_cannot_be_made_is_told_and_the_next_try_works(
             loop.run(int)
     assert not loop.threads.busy
     seen: list[object] = []
-    loop.run(int, 5, then=seen.append)
+    loop.run(int, 5, on_result=seen.append)
     loop.turn()
     assert seen == [5]
 
 
 @settings(max_examples=30, deadline=None)
 @given(strategies.lists(strategies.tuples(strategies.booleans(), strategies.booleans()), max_size=30))
-def test_every_task_that_was_not_cancelled_is_told_once_and_one_thread_keeps_the_order(
+def test_one_thread_delivers_every_call_that_is_not_cancelled_once_and_in_order(
     plan: list[tuple[bool, bool]],
 ) -> None:
     loop = Loop(threads=1, queue=1000)
-    told: list[int] = []
+    delivered: list[int] = []
     kept: list[int] = []
     release = loop.fill()
     for number, (fails, cancelled) in enumerate(plan):
         if fails:
-            task = loop.run(fail, ValueError(number), otherwise=lambda error: told.append(error.args[0]))
+            task = loop.run(fail, ValueError(number), on_error=lambda error: delivered.append(error.args[0]))
         else:
-            task = loop.run(int, number, then=told.append)
+            task = loop.run(int, number, on_result=delivered.append)
         if cancelled:
             task.cancel()
         else:
@@ -277,14 +326,14 @@ def test_every_task_that_was_not_cancelled_is_told_once_and_one_thread_keeps_the
     release.set()
     loop.turn()
     loop.threads.join()
-    assert told == kept
+    assert delivered == kept
 
 
-# In an asyncio loop.
+# Awaited.
 
 
 class AsyncLoop(Loop):
-    """The same in a loop of asyncio, which delivers by itself."""
+    """The same in an asyncio loop, which delivers by itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -317,7 +366,7 @@ def test_a_task_can_be_awaited_for_its_result_more_than_once() -> None:
     in_asyncio(test)
 
 
-def test_a_task_can_be_awaited_where_no_reactor_turns() -> None:
+def test_a_task_can_be_awaited_while_no_reactor_turns() -> None:
     async def test(loop: AsyncLoop) -> None:
         loop.threads._wake = lambda: None
         assert await loop.run(int, "7") == 7
@@ -330,13 +379,13 @@ def test_a_task_can_be_awaited_where_no_reactor_turns() -> None:
     in_asyncio(test)
 
 
-def test_an_exception_that_is_awaited_is_raised_there_and_not_told() -> None:
+def test_an_awaited_exception_is_raised_there_and_not_reported() -> None:
     async def test(loop: AsyncLoop) -> None:
         with pytest.raises(ValueError, match="spoiled"):
             await loop.run(fail, ValueError("spoiled"))
         with pytest.raises(RuntimeError, match="fail raised StopIteration"):
             await loop.run(fail, StopIteration())
-        # Failed long before somebody awaits it.
+        # Fails long before it is awaited.
         early = loop.run(fail, ValueError("early"))
         await loop.run(int)
         with pytest.raises(ValueError, match="early"):
@@ -349,7 +398,7 @@ def test_an_exception_that_is_awaited_is_raised_there_and_not_told() -> None:
     in_asyncio(test)
 
 
-def test_an_exception_that_nobody_awaits_is_told_once_nobody_can() -> None:
+def test_an_exception_that_is_never_awaited_is_reported_when_its_task_is_collected() -> None:
     async def test(loop: AsyncLoop) -> None:
         task = loop.run(fail, ValueError("lost"))
         await loop.run(int)
@@ -361,7 +410,7 @@ def test_an_exception_that_nobody_awaits_is_told_once_nobody_can() -> None:
     in_asyncio(test)
 
 
-def test_a_task_whose_awaiter_is_cancelled_does_not_run_any_more() -> None:
+def test_a_waiting_call_is_withdrawn_when_its_awaiting_coroutine_is_cancelled() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()
         ran: list[str] = []
@@ -381,11 +430,11 @@ def test_a_task_whose_awaiter_is_cancelled_does_not_run_any_more() -> None:
     in_asyncio(test)
 
 
-def test_an_exception_is_told_when_all_who_awaited_were_cancelled() -> None:
+def test_an_exception_is_reported_when_every_awaiting_coroutine_was_cancelled() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()
         ran: list[object] = []
-        held = [loop.run(fail, ValueError("lost"), then=ran.append)]
+        held = [loop.run(fail, ValueError("lost"), on_result=ran.append)]
 
         async def wait() -> None:
             await held[0]
@@ -406,7 +455,7 @@ def test_an_exception_is_told_when_all_who_awaited_were_cancelled() -> None:
     in_asyncio(test)
 
 
-def test_awaiting_a_task_that_was_cancelled_ends_as_awaiting_any_other() -> None:
+def test_awaiting_a_cancelled_task_raises_cancelled_error() -> None:
     async def test(loop: AsyncLoop) -> None:
         release = loop.fill()
         task = loop.run(int)

@@ -1,4 +1,4 @@
-"""Outbound connections on the bench: what a plugin's handler is called with, and what comes of failures."""
+"""Outbound connections on the bench: the calls of a handler, failures, cancellation, backpressure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hypothesis import given, strategies
 
 from reactorhost import CloseReason, ConnectAttempt, ConnectFailedError, Connection, Lines, Worker, hookimpl
 from reactorhost.testing import PluginBench
-from reactorhost.worker.outbound.resolver import Place, interleaved, numeric
+from reactorhost.worker.outbound.resolver import SocketAddress, interleaved, numeric_address
 
 ADDRESS = "tcp://db:5432"
 
 
 class Plugin:
-    """Connects when a test says so."""
+    """A plugin whose worker a test uses."""
 
     worker: Worker
 
@@ -31,25 +31,25 @@ class Plugin:
 
 
 class AsyncPlugin(Plugin):
-    """Does what its task does for a client."""
+    """Runs a coroutine function for every message of a client, and keeps the outcomes."""
 
     def __init__(self, work: Callable[[Worker], Any]) -> None:
         self.work = work
-        self.said: list[object] = []
+        self.outcomes: list[object] = []
 
     @hookimpl
     async def receive(self, connection: Connection, data: bytes) -> None:
-        # The rest runs between two turns of the reactor, also where Python starts tasks eagerly (3.12).
+        # So that the rest runs between two turns of the reactor, also with eager tasks (Python 3.12).
         await asyncio.sleep(0)
         try:
-            self.said.append(await self.work(self.worker))
+            self.outcomes.append(await self.work(self.worker))
         except BaseException as error:
-            self.said.append(error)
+            self.outcomes.append(error)
             raise
 
 
 class Recording:
-    """A handler that notes its calls."""
+    """A handler that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
@@ -71,7 +71,7 @@ class Recording:
 
 
 class Mute:
-    """A handler that hears of nothing but bytes."""
+    """A handler with `receive` only."""
 
     def receive(self, data: bytes) -> None: ...
 
@@ -89,20 +89,20 @@ def bench(plugin: Plugin) -> Iterator[PluginBench]:
 
 def test_nothing_is_called_before_connect_has_returned(bench: PluginBench, plugin: Plugin) -> None:
     handler = Recording()
-    connecting = plugin.worker.connect(ADDRESS, handler)
-    assert isinstance(connecting, ConnectAttempt)
-    assert (connecting.connection, connecting.address, handler.calls) == (None, ADDRESS, [])
+    attempt = plugin.worker.connect(ADDRESS, handler)
+    assert isinstance(attempt, ConnectAttempt)
+    assert (attempt.connection, attempt.address, handler.calls) == (None, ADDRESS, [])
     bench.settle()
-    assert connecting.connection is not None
+    assert attempt.connection is not None
     assert handler.calls == [("connect", ADDRESS)]
 
 
-def test_bytes_go_both_ways_and_each_end_is_told(bench: PluginBench, plugin: Plugin) -> None:
+def test_bytes_go_both_ways_and_the_handler_is_closed(bench: PluginBench, plugin: Plugin) -> None:
     handler = Recording()
-    connecting = plugin.worker.connect(ADDRESS, handler)
+    attempt = plugin.worker.connect(ADDRESS, handler)
     bench.settle()
     (far_end,) = bench.outbound
-    assert connecting.connection is far_end.connection
+    assert attempt.connection is far_end.connection
     assert str(far_end.connection.peer) == "db:5432"
     far_end.connection.send(b"question")
     far_end.send(b"answer")
@@ -112,7 +112,7 @@ def test_bytes_go_both_ways_and_each_end_is_told(bench: PluginBench, plugin: Plu
     assert handler.calls == [("connect", ADDRESS), ("receive", b"answer"), ("close", CloseReason.PEER)]
 
 
-def test_they_are_not_among_the_clients_and_not_counted_with_them(bench: PluginBench, plugin: Plugin) -> None:
+def test_outbound_connections_are_not_listed_or_counted_as_clients(bench: PluginBench, plugin: Plugin) -> None:
     plugin.worker.connect(ADDRESS, Recording())
     bench.settle()
     bench.outbound[0].send(b"answer")
@@ -121,7 +121,7 @@ def test_they_are_not_among_the_clients_and_not_counted_with_them(bench: PluginB
     assert list(plugin.worker.connections) == []
 
 
-def test_a_framing_of_the_handler_makes_messages(bench: PluginBench, plugin: Plugin) -> None:
+def test_a_handlers_framing_makes_messages(bench: PluginBench, plugin: Plugin) -> None:
     class Framed(Recording):
         def framing(self, service: str) -> Lines:
             assert service == ADDRESS
@@ -137,17 +137,17 @@ def test_a_framing_of_the_handler_makes_messages(bench: PluginBench, plugin: Plu
     assert bench.outbound[0].received == b"hi\n"
 
 
-def test_failure_is_told_to_the_handler(bench: PluginBench, plugin: Plugin, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_calls_the_handler(bench: PluginBench, plugin: Plugin, caplog: pytest.LogCaptureFixture) -> None:
     bench.refuse(ADDRESS)
     handler = Recording()
-    connecting = plugin.worker.connect(ADDRESS, handler)
+    attempt = plugin.worker.connect(ADDRESS, handler)
     bench.settle()
     assert handler.calls == [("failed", "cannot connect to tcp://db:5432: connection refused")]
-    assert connecting.connection is None
+    assert attempt.connection is None
     assert not caplog.records
 
 
-def test_failure_that_nobody_wants_to_know_is_logged(
+def test_a_failure_without_a_receiver_is_logged(
     bench: PluginBench, plugin: Plugin, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.refuse(ADDRESS, "name or service not known")
@@ -159,8 +159,8 @@ def test_failure_that_nobody_wants_to_know_is_logged(
     assert vars(record)["reactorhost_fields"] == fields
 
 
-def test_who_tries_again_at_once_lets_every_turn_go_by(bench: PluginBench, plugin: Plugin) -> None:
-    class Stubborn:
+def test_a_handler_that_reconnects_at_once_lets_every_turn_end(bench: PluginBench, plugin: Plugin) -> None:
+    class Reattempt:
         tries = 0
 
         def failed(self, error: ConnectFailedError) -> None:
@@ -169,13 +169,13 @@ def test_who_tries_again_at_once_lets_every_turn_go_by(bench: PluginBench, plugi
                 plugin.worker.connect(ADDRESS, self)
 
     bench.refuse(ADDRESS)
-    handler = Stubborn()
+    handler = Reattempt()
     plugin.worker.connect(ADDRESS, handler)
     bench.settle()
     assert handler.tries == 5000
 
 
-def test_failure_is_told_in_a_later_turn_so_that_it_can_be_awaited_before(bench: PluginBench, plugin: Plugin) -> None:
+def test_a_failure_is_reported_in_a_later_turn(bench: PluginBench, plugin: Plugin) -> None:
     bench.refuse(ADDRESS)
     handler = Recording()
     plugin.worker.connect(ADDRESS, handler)
@@ -185,7 +185,7 @@ def test_failure_is_told_in_a_later_turn_so_that_it_can_be_awaited_before(bench:
     assert handler.calls == [("failed", "cannot connect to tcp://db:5432: connection refused")]
 
 
-def test_what_failed_raises_is_told_as_that_of_a_hook(bench: PluginBench, plugin: Plugin) -> None:
+def test_an_exception_of_failed_is_reported_as_that_of_a_hook(bench: PluginBench, plugin: Plugin) -> None:
     class Broken:
         def failed(self) -> None:
             raise ZeroDivisionError
@@ -226,7 +226,7 @@ def test_a_method_that_raises_ends_its_connection_only(bench: PluginBench, plugi
     assert bench.outbound[1].closed is None
 
 
-def test_cancelled_before_it_is_there_nothing_is_called(bench: PluginBench, plugin: Plugin) -> None:
+def test_cancelling_a_pending_attempt_calls_nothing(bench: PluginBench, plugin: Plugin) -> None:
     for refused in (False, True):
         if refused:
             bench.refuse(ADDRESS)
@@ -237,21 +237,21 @@ def test_cancelled_before_it_is_there_nothing_is_called(bench: PluginBench, plug
         assert bench.outbound == []
 
 
-def test_cancelled_too_late_it_stays_connected(bench: PluginBench, plugin: Plugin) -> None:
+def test_cancelling_an_established_connection_does_nothing(bench: PluginBench, plugin: Plugin) -> None:
     handler = Recording()
-    connecting = plugin.worker.connect(ADDRESS, handler)
+    attempt = plugin.worker.connect(ADDRESS, handler)
     bench.settle()
-    connecting.cancel()
+    attempt.cancel()
     assert bench.outbound[0].closed is None
 
 
-def test_when_the_worker_stops_handlers_say_goodbye_before_it_closes(plugin: Plugin) -> None:
-    class Polite(Recording):
+def test_drain_of_a_handler_may_send_before_the_worker_closes(plugin: Plugin) -> None:
+    class Draining(Recording):
         def drain(self, connection: Connection) -> None:
             super().drain(connection)
             connection.send(b"bye\n")
 
-    handler = Polite()
+    handler = Draining()
     with PluginBench(plugin) as bench:
         plugin.worker.connect(ADDRESS, handler)
         bench.settle()
@@ -262,17 +262,17 @@ def test_when_the_worker_stops_handlers_say_goodbye_before_it_closes(plugin: Plu
 @pytest.mark.parametrize(
     ("address", "options", "words"),
     [
-        ("udp://h:1", {}, "udp://h:1 cannot be connected to: it has no connections"),
+        ("udp://h:1", {}, "cannot connect to udp://h:1: UDP has no connections"),
         ("tcp://h", {}, "'tcp://h' has no port; write tcp://HOST:PORT"),
         ("tcp://*:1", {}, "needs a host and a port"),
         ("tcp://h:0", {}, "needs a host and a port"),
         ("ftp://h:1", {}, "unknown scheme 'ftp'"),
-        ("unix:///p", {"server_name": "h"}, "does not speak TLS: tls and server_name are for tls://"),
+        ("unix:///p", {"server_name": "h"}, "does not use TLS: tls and server_name are for tls://"),
         ("tcp://h:1", {"timeout": 0}, "a timeout must be positive, not 0 seconds"),
         ("tcp://h:1", {"timeout": float("nan")}, "a timeout must be positive"),
     ],
 )
-def test_an_address_that_cannot_be_is_refused_at_the_call(
+def test_an_invalid_address_raises(
     plugin: Plugin, bench: PluginBench, address: str, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words.replace("*", r"\*")):
@@ -290,7 +290,7 @@ def test_async_methods_need_a_worker_with_async_hooks(plugin: Plugin, bench: Plu
 # Awaited.
 
 
-def test_whoever_awaits_has_the_connection_after_the_handler() -> None:
+def test_await_returns_the_connection_after_the_handlers_connect() -> None:
     handler = Recording()
 
     async def work(worker: Worker) -> object:
@@ -300,10 +300,10 @@ def test_whoever_awaits_has_the_connection_after_the_handler() -> None:
     plugin = AsyncPlugin(work)
     with PluginBench(plugin) as bench:
         bench.connect().send(b"go")
-        assert plugin.said == [(ADDRESS, (("connect", ADDRESS),))]
+        assert plugin.outcomes == [(ADDRESS, (("connect", ADDRESS),))]
 
 
-def test_whoever_awaits_is_told_of_failure_and_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_awaited_failure_is_raised_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def work(worker: Worker) -> object:
         try:
             await worker.connect(ADDRESS, Mute())
@@ -315,11 +315,11 @@ def test_whoever_awaits_is_told_of_failure_and_nobody_else(caplog: pytest.LogCap
     with PluginBench(plugin) as bench:
         bench.refuse(ADDRESS, "no answer within 10 s")
         bench.connect().send(b"go")
-    assert plugin.said == [(ADDRESS, "no answer within 10 s")]
+    assert plugin.outcomes == [(ADDRESS, "no answer within 10 s")]
     assert not [record for record in caplog.records if record.name == "reactorhost"]
 
 
-def test_several_are_awaited_at_once() -> None:
+def test_several_attempts_can_be_awaited_at_once() -> None:
     async def work(worker: Worker) -> object:
         found = await asyncio.gather(*(worker.connect(f"tcp://h:{port}", Mute()) for port in (1, 2, 3)))
         return [connection.peer.port for connection in found]
@@ -327,15 +327,15 @@ def test_several_are_awaited_at_once() -> None:
     plugin = AsyncPlugin(work)
     with PluginBench(plugin) as bench:
         bench.connect().send(b"go")
-    assert plugin.said == [[1, 2, 3]]
+    assert plugin.outcomes == [[1, 2, 3]]
 
 
-def test_cancel_cancels_who_awaits() -> None:
+def test_cancel_cancels_the_awaiting_hook() -> None:
     async def work(worker: Worker) -> object:
-        connecting = worker.connect(ADDRESS, Mute())
-        asyncio.get_running_loop().call_soon(connecting.cancel)
+        attempt = worker.connect(ADDRESS, Mute())
+        asyncio.get_running_loop().call_soon(attempt.cancel)
         try:
-            await connecting
+            await attempt
         except asyncio.CancelledError:
             return "cancelled"
         return None
@@ -344,28 +344,28 @@ def test_cancel_cancels_who_awaits() -> None:
     with PluginBench(plugin) as bench:
         bench.connect().send(b"go")
         assert bench.outbound == []
-    assert plugin.said == ["cancelled"]
+    assert plugin.outcomes == ["cancelled"]
 
 
-def test_nothing_stays_of_a_connection_whose_hook_was_cancelled_over_it() -> None:
+def test_a_connection_is_closed_when_its_awaiting_hook_is_cancelled_before_it_resumes() -> None:
     async def work(worker: Worker) -> object:
         there = asyncio.Event()
-        connecting = worker.connect(ADDRESS, types.SimpleNamespace(connect=there.set))
-        task = asyncio.ensure_future(wait_for(connecting))
+        attempt = worker.connect(ADDRESS, types.SimpleNamespace(connect=there.set))
+        task = asyncio.ensure_future(wait_for(attempt))
         await there.wait()
-        # It has its answer, and is cancelled before it sees it.
-        assert connecting.connection is not None
+        # Its future has the connection, and the task is cancelled before its next step.
+        assert attempt.connection is not None
         task.cancel()
         await asyncio.wait([task])
         return task.cancelled()
 
-    async def wait_for(connecting: ConnectAttempt) -> Connection:
-        return await connecting
+    async def wait_for(attempt: ConnectAttempt) -> Connection:
+        return await attempt
 
     plugin = AsyncPlugin(work)
     with PluginBench(plugin) as bench:
         bench.connect().send(b"go")
-        assert plugin.said == [True]
+        assert plugin.outcomes == [True]
         assert bench.outbound[0].closed is CloseReason.LOCAL
 
 
@@ -412,18 +412,18 @@ def test_async_methods_run_in_order() -> None:
 # Backpressure.
 
 
-def test_who_relays_hears_when_the_other_side_takes_more(bench: PluginBench, plugin: Plugin) -> None:
-    connecting = plugin.worker.connect(ADDRESS, Mute())
+def test_when_drained_calls_back_once_the_send_buffer_is_low(bench: PluginBench, plugin: Plugin) -> None:
+    attempt = plugin.worker.connect(ADDRESS, Mute())
     bench.settle()
     (far_end,) = bench.outbound
-    assert connecting.connection is not None
+    assert attempt.connection is not None
     said: list[str] = []
-    connecting.connection.when_drained(said.append, "at once")
+    attempt.connection.when_drained(said.append, "at once")
     assert said == []
     bench.advance(0)
     far_end.pause()
-    connecting.connection.send(bytes(100_000))
-    connecting.connection.when_drained(said.append, "later")
+    attempt.connection.send(bytes(100_000))
+    attempt.connection.when_drained(said.append, "later")
     bench.advance(1)
     assert said == ["at once"]
     far_end.resume()
@@ -431,7 +431,7 @@ def test_who_relays_hears_when_the_other_side_takes_more(bench: PluginBench, plu
     assert said == ["at once", "later"]
 
 
-def test_it_does_not_hear_of_a_connection_that_is_over(bench: PluginBench, plugin: Plugin) -> None:
+def test_when_drained_does_not_call_back_after_the_connection_ended(bench: PluginBench, plugin: Plugin) -> None:
     plugin.worker.connect(ADDRESS, Mute())
     bench.settle()
     (far_end,) = bench.outbound
@@ -444,29 +444,29 @@ def test_it_does_not_hear_of_a_connection_that_is_over(bench: PluginBench, plugi
     assert said == []
 
 
-# Names.
+# Name resolution.
 
 
-PLACES = strategies.lists(
-    strategies.builds(Place, strategies.sampled_from((socket.AF_INET, socket.AF_INET6)), strategies.integers()),
+ADDRESSES = strategies.lists(
+    strategies.builds(SocketAddress, strategies.sampled_from((socket.AF_INET, socket.AF_INET6)), strategies.integers()),
     min_size=1,
 )
 
 
-@given(PLACES)
-def test_places_of_two_families_take_turns_each_in_its_order(places: list[Place]) -> None:
-    ordered = interleaved(places)
-    families = [place.family for place in ordered]
+@given(ADDRESSES)
+def test_addresses_of_two_families_alternate_each_in_its_order(addresses: list[SocketAddress]) -> None:
+    ordered = interleaved(addresses)
+    families = [address.family for address in ordered]
     for family in set(families):
-        of_family = [place for place in places if place.family == family]
-        assert [place for place in ordered if place.family == family] == of_family
+        of_family = [address for address in addresses if address.family == family]
+        assert [address for address in ordered if address.family == family] == of_family
     fewer = min(families.count(family) for family in (socket.AF_INET, socket.AF_INET6))
-    assert families[0] == places[0].family
+    assert families[0] == addresses[0].family
     assert all(first != second for first, second in itertools.pairwise(families[: 2 * fewer]))
 
 
-def test_an_address_in_numbers_is_no_name() -> None:
-    assert numeric("127.0.0.1", 80) == Place(socket.AF_INET, ("127.0.0.1", 80))
-    assert numeric("::1", 80) == Place(socket.AF_INET6, ("::1", 80, 0, 0))
-    assert numeric("localhost", 80) is None
-    assert numeric("a" * 300, 80) is None
+def test_a_numeric_address_needs_no_lookup() -> None:
+    assert numeric_address("127.0.0.1", 80) == SocketAddress(socket.AF_INET, ("127.0.0.1", 80))
+    assert numeric_address("::1", 80) == SocketAddress(socket.AF_INET6, ("::1", 80, 0, 0))
+    assert numeric_address("localhost", 80) is None
+    assert numeric_address("a" * 300, 80) is None
