@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from reactorhost.address import Address
 from reactorhost.api.connection import Connection
@@ -70,10 +70,6 @@ class ErrorReporter:
             where=tracebacks.place(error, self._homes.get(plugin)) or "?",
             details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:],
         )
-
-    def worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
-        """Report an exception that concerns no connection."""
-        self.hook_failed(plugin, hook, None, error)
 
     def hook_cancel_ignored(self, connection: Connection) -> None:
         """Log that an async hook did not end when it was cancelled."""
