@@ -31,7 +31,9 @@ def check(**flags: Any) -> None:
     Exit status: 0 no error, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
     """
     from reactorhost.master.checks import check_services
+    from reactorhost.system.features import require_features
 
+    require_features()
     settings = settings_from(flags)
     _check_account(settings)
     _check_plugins(settings)

@@ -15,6 +15,7 @@ import click
 from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.settings import Settings
+from reactorhost.system.features import require_features
 
 
 @click.command()
@@ -30,6 +31,7 @@ def start(**flags: Any) -> None:
     # the collector again once it has frozen them.
     gc.disable()
     _fill_standard_descriptors()
+    require_features()
     settings = settings_from(flags)
     serve = partial(_serve, flags, Path.cwd(), settings)
     if not settings.daemon:

@@ -6,6 +6,7 @@ setting `stop_timeout` is `--stop-timeout`, `REACTORHOST_STOP_TIMEOUT` and `[hos
 
 from __future__ import annotations
 
+import select
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,8 @@ from reactorhost.config.values import ValueKind
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
 DEFAULT_SERVICE = "default"
 MAX_WORKERS = 256
+POLLERS = ("epoll", "selectors") if hasattr(select, "epoll") else ("selectors",)
+"""What the reactor can wait with on this system, the default first."""
 
 
 class Layer(Enum):
@@ -70,6 +73,7 @@ class Settings:
     idle_timeout: float | None
     stall_timeout: float | None
     event_loop: str
+    poller: str
     peer_timeout: float | None
     close_timeout: float
     threads: int
@@ -339,6 +343,12 @@ TABLE: tuple[Setting, ...] = (
         values.choice("asyncio", "uvloop"),
         "asyncio",
         "Event loop of workers whose plugins have async hooks; uvloop must be installed.",
+    ),
+    _host(
+        "poller",
+        values.choice(*POLLERS),
+        POLLERS[0],
+        "How master and workers wait for sockets; selectors: Python's module of that name, for debugging.",
     ),
     _host(
         "peer_timeout",

@@ -1,1 +1,1 @@
-"""What the processes of a host exchange: JSON lines, messages, shared pages, the status document."""
+"""Communication between the processes of a host: JSON lines, messages, shared pages, the status document."""

@@ -1,6 +1,10 @@
-"""JSON objects, one a line, over a unix socket, both ways, without ever blocking; descriptors may ride along.
+"""JSON objects, one a line, in both directions over a non-blocking unix socket, with descriptors attached.
 
-Master and worker talk like this over a socket pair, and the control socket's clients too, so `nc -U` is a client.
+It is the protocol between master and worker (over a socket pair) and on the control socket, where `nc -U` is a client.
+
+Descriptors are attached with SCM_RIGHTS. The kernel delivers them with the first byte of the data that they were sent
+with, and one `recvmsg` returns nothing that was sent after that data (unix(7)). So they have arrived when their line is
+complete, in the order of the lines, and are queued until the receiver of the line takes them.
 """
 
 from __future__ import annotations
@@ -24,20 +28,21 @@ _MOST_DESCRIPTORS = 64
 
 
 class Receiver(Protocol):
-    """Who hears of what comes over a line."""
+    """Handles what a line receives."""
 
     def message_received(self, line: JsonLine, message: Message) -> None:
-        """Take one whole object; descriptors that came with it are taken by `line.take_descriptors()`."""
+        """Handle one object; `line.take_descriptors()` returns the descriptors that came with it."""
 
     def line_closed(self, line: JsonLine) -> None:
-        """Note that the other side is gone, or broke the protocol; the line is closed already. Called once."""
+        """Handle the end of the line, by the peer or for a broken protocol; called once, when the line is closed."""
 
 
 class JsonLine:
     """One end of a line of JSON objects.
 
     Attributes:
-        queued: bytes that wait for the other side to read.
+        closed: whether this end is closed.
+        queued: bytes that the kernel has not accepted yet; more than `most_queued` of them end the line.
     """
 
     def __init__(
@@ -64,42 +69,42 @@ class JsonLine:
         registry.add(self, self._close_in_child)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send one object; what the kernel does not take now waits. A closed line swallows it."""
+        """Send one object, or queue what the kernel does not accept now; on a closed line, do nothing."""
         if self.closed:
             return
         data = json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
-        # Duplicates live until they are sent, so the caller may close its own at once.
+        # Duplicates, so that the caller may close its own descriptors at once.
         self._outgoing.append((data, [os.dup(descriptor) for descriptor in descriptors]))
         self.queued += len(data)
         if len(self._outgoing) == 1:
             self._flush()
         if self._most_queued is not None and self.queued > self._most_queued:
-            self._lost()
+            self._end()
 
     def take_descriptors(self, count: int) -> list[int]:
-        """Return the `count` oldest descriptors that came in, now the caller's to close."""
+        """Return the `count` oldest received descriptors, fewer if the kernel dropped some; the caller closes them."""
         return [self._descriptors.popleft() for _ in range(min(count, len(self._descriptors)))]
 
     def close(self) -> None:
-        """Close now, without telling the receiver; closing again does nothing."""
+        """Close without calling the receiver; closing again does nothing."""
         if self.closed:
             return
         self.closed = True
         self._registry.discard(self)
         self._reactor.unregister(self._socket.fileno())
-        self._release()
+        self._close_descriptors()
 
     def _close_in_child(self) -> None:
         # Without unregistering: the epoll set is shared with the parent, whose registration must stay.
         self.closed = True
-        self._release()
+        self._close_descriptors()
 
     def read_rest(self) -> None:
-        """Receive everything that the other side sent before it ended, without waiting."""
+        """Receive everything that is in the kernel's buffer, for example what a peer sent before it exited."""
         while not self.closed and self._receive():
             pass
 
-    def _release(self) -> None:
+    def _close_descriptors(self) -> None:
         self._socket.close()
         for descriptor in self._descriptors:
             os.close(descriptor)
@@ -116,7 +121,7 @@ class JsonLine:
             self._receive()
 
     def _receive(self) -> bool:
-        """Receive once; False when nothing is there."""
+        """Receive once; returns False when nothing was received."""
         try:
             data, ancillary, _, _ = self._socket.recvmsg(_READ_BYTES, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4))
         except BlockingIOError:
@@ -129,7 +134,7 @@ class JsonLine:
                 received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
                 self._descriptors.extend(received)
         if not data:
-            self._lost()
+            self._end()
             return False
         self._incoming += data
         self._deliver()
@@ -143,11 +148,11 @@ class JsonLine:
                 return
             message = _object(line)
             if message is None:
-                self._lost()
+                self._end()
                 return
             self._receiver.message_received(self, message)
         if len(self._incoming) > _LONGEST_LINE and not self.closed:
-            self._lost()
+            self._end()
 
     def _flush(self) -> None:
         while self._outgoing:
@@ -159,7 +164,7 @@ class JsonLine:
             except BlockingIOError:
                 break
             except OSError:
-                # The end of the other side is told by the read side; what was meant for it has no reader.
+                # The peer is gone. `_receive` handles that, after everything that the peer has sent before.
                 self._drop_outgoing()
                 break
             _close_all(descriptors)
@@ -175,17 +180,17 @@ class JsonLine:
         self._outgoing.clear()
         self.queued = 0
 
-    def _lost(self) -> None:
+    def _end(self) -> None:
         self.close()
         self._receiver.line_closed(self)
 
 
 def _object(line: bytes | bytearray) -> Message | None:
-    """Return the object that a line holds, or None when it holds none."""
+    """Return the object in a line, or None when the line is not a JSON object."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
-        # RecursionError: some thousand brackets in each other.
+        # RecursionError: some thousand nested brackets.
         return None
     return message if isinstance(message, dict) else None
 

@@ -1,6 +1,6 @@
-"""What master and worker say to each other, one JSON object a line (`reactorhost.ipc.jsonlines`).
+"""The messages between master and worker, one JSON object a line (see `reactorhost.ipc.jsonlines`).
 
-An order carries `order` and its fields, a report carries `report` and its fields; descriptors ride along where told.
+An order has a field `order`, a report has a field `report`; the other fields are listed below.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ class Order(enum.StrEnum):
     SERVE = "serve"
     """Accept from the listeners borrowed at the fork."""
     ADOPT = "adopt"
-    """Accept for another slot too: `slot`, `listeners` (`service` and `scheme` of each descriptor that comes along)."""
+    """Accept for another slot too: `slot`, `listeners` (`service` and `scheme` of each attached descriptor)."""
     RELEASE = "release"
-    """Leave the listeners of `slot` to others."""
+    """Close the listeners of `slot`; another worker accepts from them."""
     DRAIN = "drain"
-    """Accept no more and leave when the connections ended, at most `seconds` from now; `final`: nobody else will
-    accept, so take first what waits in the queues."""
+    """Accept nothing more and leave when the connections have ended, at most `seconds` from now. `final`: no other
+    worker will accept, so accept first what is queued."""
     CONNECTIONS = "connections"
     """List the connections under the number `request`."""
     REOPEN = "reopen"
@@ -30,17 +30,17 @@ class Report(enum.StrEnum):
     """From worker to master."""
 
     READY = "ready"
-    """Booted, and speaking from inside its loop: `plugins`."""
+    """Booted, and the event loop turns: `plugins`."""
     FAILED = "failed"
-    """Could not boot: `status` (an exit status), `what`, `where`, `hint`, `details`."""
+    """Boot failed: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"
-    """Was told by a signal to leave: `seconds` at most until it does."""
+    """A signal ordered the worker to leave; it does within `seconds`."""
     RELEASED = "released"
-    """Closed its copies of the listeners of `slot`: was told to, or drains."""
+    """Closed its copies of the sockets of `slot`, after an order or because it drains."""
     HOOK_FAILED = "hook_failed"
-    """A hook raised: `plugin`, `error`; at most once a second for each plugin."""
+    """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
     STATS = "stats"
-    """Numbers of plugins that changed: `counters` and `gauges`, each by plugin and name; at most once a second."""
+    """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
 

@@ -1,8 +1,12 @@
-"""The scoreboard: one shared page a worker, which it writes and the master reads, dead or alive.
+"""The scoreboard: one page of shared memory for each worker, written by the worker and read by the master.
 
-The mapping is anonymous and shared across fork. A worker stores its plain counters a few times a second from its
-loop; every field is aligned and stored whole, so that a reader sees each one either old or new. Fields may be of
-different moments: a page is a set of gauges, not a transaction.
+The mapping is anonymous and shared across fork, so that a page outlives its worker: the totals of a worker that crashed
+are still there. A worker writes a page a few times a second, from its loop; there is one writer, and no lock.
+
+Every field is 8 bytes and aligned, and a page is written by one copy from packed bytes. So a reader on a 64-bit machine
+sees the old or the new value of a field, never a mixture. `struct.pack_into` would not do: it fills its target with
+zeros first, which a reader could see. Different fields may be of different moments: a page is a set of gauges, not a
+transaction.
 """
 
 from __future__ import annotations
@@ -16,24 +20,24 @@ from reactorhost.histogram import BUCKETS
 
 PAGE_BYTES = 16384
 MOST_PLUGINS = 14
-"""Plugins of one worker that have figures of their own; those named later are counted in the worker's only."""
+"""How many plugins of a worker have timings of their own; later ones are counted in the worker's only."""
 
 
 @dataclass(slots=True)
 class Counters:
-    """The figures of one worker, in the order in which they lie on its page.
+    """The stats of one worker, in the order of the fields on its page.
 
     Attributes:
-        pid: process that wrote the page; 0 while nobody did.
-        tick: monotonic seconds of the last write: the age of the loop's last turn.
-        connections: open now.
+        pid: process that wrote the page; 0 before the first write.
+        tick: monotonic seconds of the last write, by which the master finds a loop that does not turn.
+        connections: open now, pending handshakes included.
         accepted: connections accepted.
         refused: connections that a plugin ended in its `connect` hook, or that failed before it.
         messages: calls of `receive`.
         bytes_in: bytes received.
-        bytes_out: bytes that the kernel took.
+        bytes_out: bytes that the kernel accepted.
         hook_errors: exceptions in hooks.
-        accept_pauses: times that accepting paused for want of descriptors or room.
+        accept_pauses: how often accepting paused because descriptors or memory ran out.
         rss_peak_bytes: largest resident memory so far.
         cpu_seconds: processor time used so far, user and system.
         lag_max_seconds: longest turn of the loop in about the last second.
@@ -60,9 +64,9 @@ class Timings:
 
     Attributes:
         calls: calls of `receive` that were timed.
-        nanoseconds: time in all timed hooks, without that of other plugins inside.
-        errors: exceptions, every one and not only sampled ones.
-        receive: timed calls of `receive` by duration.
+        nanoseconds: time in all timed hooks, without the time of other plugins called inside.
+        errors: exceptions in all calls, not only in timed ones.
+        receive: histogram of the durations of `receive`.
     """
 
     calls: int = 0
@@ -72,7 +76,7 @@ class Timings:
 
 
 TOTALS = ("accepted", "refused", "messages", "bytes_in", "bytes_out", "hook_errors")
-"""The counters that only grow, which a host keeps adding up after a worker ended."""
+"""The counters that only grow; the host keeps the sums of workers that have ended."""
 
 _COUNTERS = struct.Struct("".join("d" if each.type == "float" else "q" for each in fields(Counters)))
 _TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
@@ -82,39 +86,39 @@ assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= PAGE_BYTES
 
 
 class Scoreboard:
-    """Pages for at most `capacity` workers that live at the same time."""
+    """Pages for at most `capacity` workers at the same time."""
 
     def __init__(self, capacity: int) -> None:
         self._memory = mmap.mmap(-1, capacity * PAGE_BYTES)
         self._free = list(range(capacity - 1, -1, -1))
 
     def take_page(self) -> int:
-        """Return the number of a zeroed page that nobody uses.
+        """Return the number of an unused page, filled with zeros.
 
         Raises:
-            IndexError: more workers live than the board has pages.
+            IndexError: all pages are in use.
         """
         page = self._free.pop()
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         return page
 
     def give_back(self, page: int) -> None:
-        """Take a page back from a worker that ended."""
+        """Mark the page of a worker that has ended as unused."""
         self._free.append(page)
 
     def write(self, page: int, counters: Counters) -> None:
         """Store a worker's counters on its page."""
-        _COUNTERS.pack_into(self._memory, page * PAGE_BYTES, *astuple(counters))
+        self._store(page * PAGE_BYTES, _COUNTERS.pack(*astuple(counters)))
 
     def read(self, page: int) -> Counters:
-        """Return what the page's worker stored last."""
+        """Return the counters that the page's worker wrote last."""
         return Counters(*_COUNTERS.unpack_from(self._memory, page * PAGE_BYTES))
 
     def write_timings(self, page: int, timings: Sequence[Timings]) -> None:
-        """Store the worker's timings and those of its plugins, in this order."""
+        """Store the worker's timings, then those of its plugins."""
         for position, each in enumerate(timings[: 1 + MOST_PLUGINS]):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            _TIMINGS.pack_into(self._memory, at, each.calls, each.nanoseconds, each.errors, *each.receive)
+            self._store(at, _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, *each.receive))
 
     def read_timings(self, page: int, plugins: int) -> list[Timings]:
         """Return the worker's timings and those of its first `plugins` plugins."""
@@ -124,3 +128,6 @@ class Scoreboard:
             calls, nanoseconds, errors, *receive = _TIMINGS.unpack_from(self._memory, at)
             found.append(Timings(calls, nanoseconds, errors, receive))
         return found
+
+    def _store(self, at: int, packed: bytes) -> None:
+        self._memory[at : at + len(packed)] = packed

@@ -1,4 +1,4 @@
-"""The status document: what the master tells of a host, the same to `status`, `top`, and any program that asks.
+"""The status document: the state of a host as the master returns it to `status`, `top` and other programs.
 
 Seconds and bytes are plain numbers; a rate is over the last second; None means unknown, never zero. Latencies are of
 sampled calls of `receive` (see docs/reference/status.md), over the last five seconds.
@@ -28,12 +28,12 @@ class ServiceStatus(TypedDict):
 
 
 class Totals(TypedDict):
-    """Sums since the start; of a host those of workers that ended are included. `connections` are open now."""
+    """Sums since the start; a host's include workers that have ended. `connections` are open now."""
 
     connections: int
     accepted: int
     refused: int
-    """Connections that a plugin ended in its `connect` hook."""
+    """Connections that a plugin ended in its `connect` hook, and failed handshakes."""
     messages: int
     """Calls of `receive`."""
     bytes_in: int
@@ -53,7 +53,7 @@ class Rates(TypedDict):
 
 
 class Latency(TypedDict):
-    """Seconds that `receive` took; None without a sample."""
+    """Durations of `receive`; None without a sample."""
 
     p50_seconds: float | None
     p99_seconds: float | None
@@ -85,9 +85,9 @@ class WorkerStatus(Totals):
     state_seconds: float
     """Time in this state."""
     deadline_seconds: float | None
-    """Time until the master loses patience with this state."""
+    """Time until the master ends this state."""
     tick_age_seconds: float | None
-    """Age of the worker's last sign of life."""
+    """Age of the last write to the scoreboard."""
     lag_max_seconds: float | None
     """Longest turn of its loop in the last second."""
     cpu_percent: float | None
@@ -98,7 +98,7 @@ class WorkerStatus(Totals):
     restarts: int
     """Unexpected ends of workers of its slot."""
     last_exit: str | None
-    """How the last worker of its slot that ended unexpectedly did."""
+    """How the last worker of its slot that ended unexpectedly exited."""
     adopted_slots: list[int]
     """Other slots whose listeners it serves."""
     rates: Rates
@@ -130,11 +130,11 @@ class ListenerStatus(TypedDict):
     limit: int | None
     """The most that can wait."""
     dropped: int | None
-    """Connections that the kernel turned away because the queue was full, or could not make."""
+    """Connections that the kernel dropped, mostly because the queue was full."""
 
 
 class PluginMetricsStatus(TypedDict):
-    """What one plugin does, over all workers; the sampled figures are scaled to all calls."""
+    """One plugin, over all workers; sampled values are scaled to all calls."""
 
     name: str
     distribution: str | None
@@ -145,17 +145,17 @@ class PluginMetricsStatus(TypedDict):
     close_per_second: float
     latency: Latency
     time_share: float | None
-    """Its part of the time spent in plugins, 0 to 1; None without a sample."""
+    """Its share of the time spent in plugins, 0 to 1; None without a sample."""
     errors: int
     errors_per_second: float
     last_error: str | None
     last_error_age_seconds: float | None
     stats: dict[str, int | float]
-    """Its own numbers by name: counters since the start, those of workers that ended too, and sums of gauges."""
+    """Its own metrics by name: counters since the start, including workers that have ended, and sums of gauges."""
 
 
 class EventStatus(TypedDict):
-    """Something that happened; the newest come last."""
+    """An event of the log; the newest is the last."""
 
     time: float
     """Unix time in seconds."""
@@ -165,7 +165,7 @@ class EventStatus(TypedDict):
 
 
 class History(TypedDict):
-    """Up to five minutes of the host, a sample a second, the newest last; all lists have one length."""
+    """Up to five minutes of the host, one sample a second, the newest last; all lists have the same length."""
 
     end: float
     """Unix time in seconds of the newest sample."""
@@ -199,7 +199,7 @@ class StatusDocument(TypedDict):
     log_file: str | None
     config_file: str | None
     backlog: int
-    """Connections that each listening socket queues at most, as the kernel gave it."""
+    """Connections that each listening socket queues at most, as the kernel limits it."""
     max_connections: int
     """Open connections that all wanted workers together may have."""
     workers_wanted: int
@@ -216,4 +216,4 @@ class StatusDocument(TypedDict):
     plugins: list[PluginMetricsStatus]
     events: list[EventStatus]
     history: History | None
-    """Only when the question asked for it: `{"verb": "status", "history": true}`."""
+    """Only if the request has it: `{"verb": "status", "history": true}`."""

@@ -1,4 +1,4 @@
-"""What the master gives a worker on its way."""
+"""What a forked worker gets from its master."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reactorhost.ipc.scoreboard import Scoreboard
 
 @dataclass(frozen=True, slots=True)
 class BorrowedListener:
-    """A listening socket of the slot, open in master and worker; `slot` is None where all slots share it."""
+    """A listener or UDP socket of a slot, open in master and worker; `slot` is None where all slots share it."""
 
     slot: int | None
     service: str
@@ -21,7 +21,12 @@ class BorrowedListener:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What one worker is to serve, and with what."""
+    """What one worker serves, and the resources for it.
+
+    Attributes:
+        page: number of the worker's page of the scoreboard.
+        account: user id, group id and user name to change to, or None.
+    """
 
     settings: Settings
     slot: int

@@ -32,7 +32,7 @@ from reactorhost.master.stats.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import MOST_WORKERS, RunWorker, WorkerPool
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 
@@ -108,7 +108,7 @@ class _Startup:
         listeners = Listeners(settings.services, settings.backlog, settings.peer_timeout, self._registry)
         try:
             self._bind(listeners)
-            reactor = Reactor()
+            reactor = Reactor(new_poller(settings.poller))
             self._registry.add(reactor, reactor.close)
             self._supervise(reactor, self._build_context(reactor, listeners), log_file)
         finally:

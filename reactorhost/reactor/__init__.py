@@ -1,7 +1,20 @@
 """Wait for descriptors, timers and signals; call back. The same in master and worker."""
 
-from reactorhost.reactor.reactor import READ, READ_BYTES, WRITE, Arrivals, Reactor
+from reactorhost.reactor.poller import ERROR, HANG_UP, READ, WRITE, Poller, new_poller
+from reactorhost.reactor.reactor import READ_BYTES, Arrivals, Reactor
 from reactorhost.reactor.timers import Timer
 from reactorhost.reactor.wakeup import WakeUp
 
-__all__ = ["READ", "READ_BYTES", "WRITE", "Arrivals", "Reactor", "Timer", "WakeUp"]
+__all__ = [
+    "ERROR",
+    "HANG_UP",
+    "READ",
+    "READ_BYTES",
+    "WRITE",
+    "Arrivals",
+    "Poller",
+    "Reactor",
+    "Timer",
+    "WakeUp",
+    "new_poller",
+]

@@ -1,15 +1,30 @@
-"""One turn: sleep until something is ready, read the streams and call back the rest, hand over, then the timers.
+"""The event loop of a process: it waits for descriptors, timers and signals, and calls back.
 
-All streams that are ready are read before anybody is called with what came: the code that reads, here and in the
-kernel, stays in the processor's cache, and so does the code that answers.
+A turn has five steps, in this order:
 
-Signals arrive as bytes on a wake-up descriptor and are called back like any descriptor; a handler does nothing.
-A callback that raises ends the loop: whoever registers plugin code guards it.
+1. wait: ask the poller once what is ready, until the next timer is due at the latest;
+2. descriptors: read every ready stream, and call the callback of every other ready descriptor;
+3. streams: pass what was read to the handlers of `on_arrivals`;
+4. timers: call those that are due;
+5. soon: call what `call_soon` was given up to now.
+
+All ready streams are read before the first of them is handled: the code that reads, in Python and in the kernel, runs
+many times in a row and stays in the processor's cache, and so does the code that answers. The price is that a handler
+may close or pause a stream whose bytes were read already in this turn; `worker.stream.dispatch` looks at that.
+
+Rules for callers:
+
+- Unregister a descriptor before closing it. An epoll entry lives until the last copy of the socket is closed, in any
+  process; a listener that a forked worker still holds would be reported for ever under a number that is gone.
+- The kernel gives a new socket the lowest free number, so a number may come back within a turn. What was ready under it
+  was the old socket's. A number that was unregistered therefore joins only at the next wait.
+- A callback that raises ends the loop. What calls plugin code catches there.
+
+Signals arrive as bytes on a socket pair and are called back as any descriptor: a signal handler itself does nothing.
 """
 
 from __future__ import annotations
 
-import select
 import signal
 import socket
 import time
@@ -18,10 +33,9 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Protocol
 
+from reactorhost.reactor.poller import READ, WRITE, Poller
 from reactorhost.reactor.timers import Timer, Timers
 
-READ = select.EPOLLIN
-WRITE = select.EPOLLOUT
 READ_BYTES = 16 * 1024
 """How much is read of a stream in a turn."""
 
@@ -29,21 +43,18 @@ _BOTH = READ | WRITE
 # The others are ready in the next turn too: a turn of slow hooks must come to its timers.
 _MOST_READY = 64
 
-# epoll and select turn a longer wait into an overflow; nothing waits longer than this anyway.
-_LONGEST_WAIT = 3600.0
-
 Callback = Callable[[int], object]
 """Called with the ready events, `READ`, `WRITE` or both; for an error or a hang-up with both."""
 
 Arrivals = list[tuple[Any, bytes | None]]
-"""Pairs of a stream and what came over it: bytes, none at its end; None when its connection broke."""
+"""Pairs of a stream and what was read of it: bytes, none at its end; None when its connection broke."""
 
 
 class Readable(Protocol):
     """A socket, as far as it is read."""
 
     def recv(self, size: int, /) -> bytes:
-        """Return what there is, and never wait for it."""
+        """Return what there is, without waiting for it."""
 
 
 class Stream(Protocol):
@@ -51,113 +62,116 @@ class Stream(Protocol):
 
     @property
     def socket(self) -> Readable:
-        """What it is read by."""
+        """The socket to read."""
 
     @property
     def arrivals(self) -> Arrivals:
-        """Where what comes is put, one of those that somebody takes in: see `Reactor.on_arrivals`."""
+        """The list that what is read is added to: one that `Reactor.on_arrivals` has a handler for."""
 
 
 class Reactor:
     """Descriptors, timers and signals of one process, and the loop that calls them back.
 
     Attributes:
-        now: monotonic time in seconds, read once a turn.
+        clock: returns monotonic seconds, for durations within a turn.
+        now: `clock()` as it was after the wait of this turn.
         turns: turns made so far.
-        longest_turn: seconds that the callbacks of one turn took, the most since somebody set it to 0.
-        running: whether it is to go on.
+        longest_turn: seconds that the callbacks of the longest turn took, since it was last set to 0.
+        running: False once `stop()` was called.
     """
 
-    clock = staticmethod(time.monotonic)
-    """What `now` is read from, for who needs to know how long something took within a turn."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
+    def __init__(self, poller: Poller, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.now = clock()
         self.turns = 0
         self.longest_turn = 0.0
-        self._epoll = select.epoll()
-        # By descriptor: its stream, or else its callback. The kernel gives the lowest free number, so there are few
-        # holes.
+        self.running = False
+        self._poller = poller
+        # Bound once: the only call of a turn that every message waits for.
+        self._poll = poller.poll
+        self._longest_wait = poller.longest_wait
+        # By descriptor: its stream, or else its callback. Lists, because the kernel gives the lowest free number.
         self._streams: list[Stream | None] = []
         self._callbacks: list[Callback] = []
-        # A number that was unregistered may come back in the same turn, for another socket: what was ready under it
-        # is not for that one, which joins when the kernel is asked again.
-        self._left: set[int] = set()
-        self._joining: dict[int, tuple[Stream | None, Callback]] = {}
-        self._takers: list[tuple[Arrivals, Callable[[Arrivals], object]]] = []
+        # Numbers unregistered since the last wait, and what was registered under them since then.
+        self._removed: set[int] = set()
+        self._deferred: dict[int, tuple[Stream | None, Callback]] = {}
+        self._handlers: list[tuple[Arrivals, Callable[[Arrivals], object]]] = []
         self._timers = Timers()
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self.running = False
         self._signals: _SignalWatch | None = None
-        self._rearrange: Callable[[], object] = _nothing_to_do
+        self._on_call_added: Callable[[], object] = _do_nothing
 
     def register(self, descriptor: int, events: int, callback: Callback) -> None:
-        """Call `callback(ready)` whenever `descriptor` is ready for one of `events`."""
-        self._epoll.register(descriptor, events)
+        """Call `callback(ready)` whenever `descriptor` is ready for one of `events`.
+
+        With `events` 0 it is called for an error or a hang-up only.
+        """
+        self._poller.register(descriptor, events)
         self._enter(descriptor, None, callback)
 
     def register_stream(self, descriptor: int, stream: Stream) -> None:
         """Read `stream` whenever it is readable."""
-        self._epoll.register(descriptor, READ)
-        self._enter(descriptor, stream, _nobody)
+        self._poller.register(descriptor, READ)
+        self._enter(descriptor, stream, _ignore_ready)
 
     def modify(self, descriptor: int, events: int, callback: Callback) -> None:
-        """Change what a registered descriptor waits for and whom it calls."""
-        self._epoll.modify(descriptor, events)
+        """Change the events and the callback of a registered descriptor."""
+        self._poller.modify(descriptor, events)
         self._enter(descriptor, None, callback)
 
     def modify_to_stream(self, descriptor: int, stream: Stream) -> None:
-        """Read `stream` from now on, which had a callback until now."""
-        self._epoll.modify(descriptor, READ)
-        self._enter(descriptor, stream, _nobody)
+        """Read `stream` in place of calling back its descriptor."""
+        self._poller.modify(descriptor, READ)
+        self._enter(descriptor, stream, _ignore_ready)
 
     def unregister(self, descriptor: int) -> None:
-        """Forget a descriptor. Call it before closing: see docs/design.md on inherited epoll entries."""
+        """Forget a descriptor; call this before closing it."""
         try:  # noqa: SIM105  a context manager costs every connection half a microsecond
-            self._epoll.unregister(descriptor)
+            self._poller.unregister(descriptor)
         except OSError:
-            # A plugin may have closed what is not its own.
+            # A plugin may have closed a descriptor that is not its own.
             pass
         self._streams[descriptor] = None
-        self._callbacks[descriptor] = _nobody
-        self._left.add(descriptor)
-        self._joining.pop(descriptor, None)
+        self._callbacks[descriptor] = _ignore_ready
+        self._removed.add(descriptor)
+        self._deferred.pop(descriptor, None)
 
-    def on_arrivals(self, arrivals: Arrivals, take: Callable[[Arrivals], object]) -> None:
-        """Call `take` with what a turn put into `arrivals`, once all streams are read; then that is emptied."""
-        self._takers.append((arrivals, take))
+    def on_arrivals(self, arrivals: Arrivals, handler: Callable[[Arrivals], object]) -> None:
+        """Call `handler` with what a turn added to `arrivals`, once all streams are read; the list is emptied then."""
+        self._handlers.append((arrivals, handler))
 
     def _enter(self, descriptor: int, stream: Stream | None, callback: Callback) -> None:
         missing = descriptor + 1 - len(self._callbacks)
         if missing > 0:
             self._streams.extend([None] * missing)
-            self._callbacks.extend([_nobody] * missing)
-        if descriptor in self._left:
-            self._joining[descriptor] = (stream, callback)
+            self._callbacks.extend([_ignore_ready] * missing)
+        if descriptor in self._removed:
+            self._deferred[descriptor] = (stream, callback)
         else:
             self._streams[descriptor] = stream
             self._callbacks[descriptor] = callback
 
-    def _let_join(self) -> None:
-        self._left.clear()
-        for descriptor, (stream, callback) in self._joining.items():
+    def _apply_deferred(self) -> None:
+        self._removed.clear()
+        for descriptor, (stream, callback) in self._deferred.items():
             self._streams[descriptor] = stream
             self._callbacks[descriptor] = callback
-        self._joining.clear()
+        self._deferred.clear()
 
     def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call back at the end of this turn, or of the next one when the end of this turn asks."""
+        """Call back at the end of this turn; from a callback of `call_soon` itself, at the end of the next one."""
         self._soon.append((callback, args))
-        self._rearrange()
+        self._on_call_added()
 
     def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call back once, `seconds` from now."""
-        return self.call_at(time.monotonic() + seconds, callback, *args)
+        return self.call_at(self.clock() + seconds, callback, *args)
 
     def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Call back once, at `when` of the monotonic clock."""
+        """Call back once, at `when` of the reactor's clock."""
         timer = self._timers.add(when, callback, args)
-        self._rearrange()
+        self._on_call_added()
         return timer
 
     def watch_signals(self, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
@@ -166,38 +180,39 @@ class Reactor:
         self.register(self._signals.descriptor, READ, self._signals.ready)
 
     def claim_signals(self) -> None:
-        """Have signals written to our own descriptor again, after another loop took that for itself."""
+        """Have signals written to our own descriptor again, after another loop claimed them."""
         if self._signals is not None:
             self._signals.claim()
 
     def run(self) -> None:
         """Turn until `stop()`."""
-        self.begin(_nothing_to_do)
+        self.begin(_do_nothing)
+        clock = self.clock
         while self.running:
-            now = time.monotonic()
+            now = clock()
             if now - self.now > self.longest_turn:  # noqa: PLR1730  cheaper than max(), and made every turn
                 self.longest_turn = now - self.now
             self.turn(self.wait_seconds(now))
 
-    def begin(self, rearrange: Callable[[], object]) -> None:
-        """Let somebody else than `run()` make the turns, who hears by `rearrange()` of every call that is added."""
-        self._rearrange = rearrange
+    def begin(self, on_call_added: Callable[[], object]) -> None:
+        """Let another loop than `run()` make the turns; `on_call_added` is called when `wait_seconds` may change."""
+        self._on_call_added = on_call_added
         self.running = True
-        self.now = time.monotonic()
+        self.now = self.clock()
 
     def stop(self) -> None:
         """Let `run()` return at the end of this turn."""
         self.running = False
-        self.call_soon(_nothing_to_do)
+        self.call_soon(_do_nothing)
 
     def turn(self, timeout: float) -> None:
         """Wait at most `timeout` seconds, then read and call back everything that is ready or due."""
         streams, callbacks = self._streams, self._callbacks
-        ready = self._epoll.poll(timeout, _MOST_READY)
-        self.now = now = time.monotonic()
+        ready = self._poll(timeout, _MOST_READY)
+        self.now = now = self.clock()
         self.turns += 1
-        if self._left:
-            self._let_join()
+        if self._removed:
+            self._apply_deferred()
         for descriptor, events in ready:
             stream = streams[descriptor]
             if stream is None:
@@ -209,14 +224,14 @@ class Reactor:
                 pass
             except OSError:
                 stream.arrivals.append((stream, None))
-        for arrivals, take in self._takers:
+        for arrivals, handler in self._handlers:
             if arrivals:
-                take(arrivals)
+                handler(arrivals)
                 arrivals.clear()
         if self._timers.soonest <= now:
             self._call_due(now)
         if self._soon:
-            self._call_those_soon()
+            self._run_soon()
 
     def _call_due(self, now: float) -> None:
         for timer in self._timers.pop_due(now):
@@ -224,31 +239,35 @@ class Reactor:
                 callback, timer.callback = timer.callback, None
                 callback(*timer.args)
 
-    def _call_those_soon(self) -> None:
-        # Only what is there now: a callback that asks for itself again must not keep descriptors waiting.
+    def _run_soon(self) -> None:
+        # Only what is there now: a callback that adds itself again must not keep descriptors waiting.
         for _ in range(len(self._soon)):
             callback, args = self._soon.popleft()
             callback(*args)
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when one of the registered ones is ready."""
-        return self._epoll.fileno()
+        """Return a descriptor that is readable when one of the registered ones is ready.
+
+        Raises:
+            ReactorhostError: the poller has none.
+        """
+        return self._poller.fileno()
 
     def wait_seconds(self, now: float) -> float:
-        """Return how long a turn that begins now may wait: until the next call that is due, an hour without one."""
+        """Return how long a turn that begins now may wait: until the next call is due, if no longer than a poll may."""
         if self._soon:
             return 0
-        # Of a timer that was cancelled too: one turn for nothing costs less than to look every turn.
+        # For a timer that was cancelled too: one turn for nothing costs less than to look at it every turn.
         seconds = self._timers.soonest - now
         if seconds <= 0:
             return 0
-        return seconds if seconds < _LONGEST_WAIT else _LONGEST_WAIT  # noqa: FURB136  cheaper than min()
+        return seconds if seconds < self._longest_wait else self._longest_wait  # noqa: FURB136  cheaper than min()
 
     def close(self) -> None:
-        """Give back the descriptors. In a forked child it closes the child's copies only."""
+        """Close the reactor's descriptors. In a forked child it closes the child's copies only."""
         if self._signals is not None:
             self._signals.close()
-        self._epoll.close()
+        self._poller.close()
 
 
 class _SignalWatch:
@@ -261,15 +280,15 @@ class _SignalWatch:
         self._writer.setblocking(False)
         self.claim()
         for number in self._callbacks:
-            signal.signal(number, _ignore)
+            signal.signal(number, _ignore_signal)
         self.descriptor = self._reader.fileno()
 
     def claim(self) -> None:
-        # A full buffer means that the loop is woken anyway; a signal that is lost there had some 280 before it.
+        # A full buffer wakes the loop anyway; a signal that is lost there came after some 280 others.
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
     def ready(self, events: int) -> None:
-        """Call back each kind of signal that arrived, in order of arrival, as often as it did."""
+        """Call back for each signal that arrived, in order of arrival, as often as it did."""
         for number in self._reader.recv(4096):
             if number in self._callbacks:
                 self._callbacks[number]()
@@ -280,13 +299,13 @@ class _SignalWatch:
         self._writer.close()
 
 
-def _nothing_to_do() -> None:
-    """Do nothing: `run()` looks for itself at what was added."""
+def _do_nothing() -> None:
+    """Stand in for a callback: `run()` looks at what was added before each wait."""
 
 
-def _nobody(events: int) -> None:
-    """Do nothing: the descriptor was unregistered by a callback before this one in its turn."""
+def _ignore_ready(events: int) -> None:
+    """Drop an event of a descriptor that an earlier callback of the same turn unregistered."""
 
 
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """Do nothing: Python wrote the signal's number to the wake-up descriptor already."""
+def _ignore_signal(number: int, frame: FrameType | None) -> None:
+    """Do nothing: Python has written the signal's number to the wake-up descriptor already."""

@@ -1,8 +1,8 @@
-"""A prelude: what a socket goes through before its connection begins, a step at a time and never waiting.
+"""Steps that a socket takes before its connection begins, such as a TLS handshake, without blocking.
 
-A step is a generator. It yields what its socket has to be ready for, `READ` or `WRITE`, and returns what it found out;
-steps follow each other by `yield from`. What it raises ends the prelude. When the time is over, `TimeoutError` is
-raised inside it, so that it can say what it was waiting for.
+A step is a generator. It yields what its socket has to be ready for, `READ` or `WRITE`, and returns its result; steps
+are chained by `yield from`. An exception ends the whole. At the deadline `TimeoutError` is raised inside the step, so
+that it can say what it was waiting for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class StepError(Exception):
-    """Why a connection does not begin, in plain words for the log."""
+    """A connection does not begin; the text says why, for the log."""
 
 
 class TlsHandshakeError(StepError):
@@ -25,11 +25,11 @@ class TlsHandshakeError(StepError):
 
 
 class ProxyRefusedError(StepError):
-    """The peer is no listed proxy, or did not send a PROXY header."""
+    """The peer is not a listed proxy, or did not send a PROXY header."""
 
 
 class ClosedBeforeDataError(StepError):
-    """The connection ended before a byte came: somebody only looked whether anybody listens."""
+    """The connection ended before a byte arrived, as that of a port scan or a health check does."""
 
 
 Step = Generator[int, None, T]
@@ -37,17 +37,17 @@ Step = Generator[int, None, T]
 
 
 class Descriptor(Protocol):
-    """A socket, as far as the reactor needs one."""
+    """A socket, as far as a step runner needs one."""
 
     def fileno(self) -> int: ...
     def close(self) -> None: ...
 
 
 class StepRunner(Generic[T]):
-    """Takes one socket through its steps.
+    """Runs the steps of one socket.
 
-    When these have returned, `done` is called with what they did, and has the socket from then on. When they failed,
-    the socket is closed and `failed` is called with what they raised.
+    When they have returned, `done` is called with their result and owns the socket from then on. When they failed,
+    the socket is closed and `failed` is called with the exception.
     """
 
     __slots__ = ("_deadline", "_done", "_failed", "_interest", "_reactor", "_socket", "_step")
@@ -69,13 +69,13 @@ class StepRunner(Generic[T]):
         self._deadline: ReactorTimer | None = None
 
     def begin(self, deadline: float) -> None:
-        """Go as far as it can now, and on whenever the socket is ready, until `deadline` of the reactor's clock."""
-        self._deadline = self._reactor.call_at(deadline, self._late)
+        """Run as far as possible now and whenever the socket is ready, until `deadline` of the reactor's clock."""
+        self._deadline = self._reactor.call_at(deadline, self._expired)
         self._advance(0)
 
     def end(self) -> None:
-        """Close the socket and call nobody; nothing happens when it is over already."""
-        step = self._leave()
+        """Close the socket without a call of `done` or `failed`; without effect when the steps have ended."""
+        step = self._release()
         if step is not None:
             step.close()
             self._socket.close()
@@ -86,14 +86,14 @@ class StepRunner(Generic[T]):
         try:
             wanted = self._step.send(None)
         except StopIteration as finished:
-            self._leave()
+            self._release()
             self._done(finished.value)
         except (StepError, OSError) as error:
             self._fail(error)
         else:
-            self._wait_for(wanted)
+            self._watch(wanted)
 
-    def _late(self) -> None:
+    def _expired(self) -> None:
         self._deadline = None
         assert self._step is not None
         try:
@@ -107,7 +107,7 @@ class StepRunner(Generic[T]):
         self.end()
         self._failed(error)
 
-    def _wait_for(self, wanted: int) -> None:
+    def _watch(self, wanted: int) -> None:
         if wanted == self._interest:
             return
         if self._interest:
@@ -116,8 +116,8 @@ class StepRunner(Generic[T]):
             self._reactor.register(self._socket.fileno(), wanted, self._advance)
         self._interest = wanted
 
-    def _leave(self) -> Step[T] | None:
-        """Let go of the reactor; returns the step, None the second time."""
+    def _release(self) -> Step[T] | None:
+        """Release the reactor's resources; returns the step, None the second time."""
         step, self._step = self._step, None
         if self._deadline is not None:
             self._deadline.cancel()

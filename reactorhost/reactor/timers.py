@@ -1,6 +1,6 @@
-"""Timers: calls that wait for their time, the soonest first.
+"""Timers: calls to be made at a time, the soonest first.
 
-Nothing here reads a clock or waits: `now` comes in as a value, monotonic seconds.
+Nothing here reads a clock or waits: `now` is a parameter, in monotonic seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _COMPACT_ABOVE = 64
 
 
 class Timer:
-    """One call that waits; `cancel()` forgets it."""
+    """One call to be made; its callback is None once it was made or cancelled."""
 
     __slots__ = ("_timers", "args", "callback", "when")
 
@@ -25,7 +25,7 @@ class Timer:
         self.args = args
 
     def cancel(self) -> None:
-        """Forget the call; nothing happens when it was made already."""
+        """Do not make the call, and drop what it refers to; without effect once it was made."""
         if self.callback is not None:
             self.callback = None
             self.args = ()
@@ -33,10 +33,13 @@ class Timer:
 
 
 class Timers:
-    """A heap of timers; a cancelled one stays in it until it is due, or until half of the heap is cancelled.
+    """A heap of timers.
+
+    A cancelled timer stays in the heap until it is due, because taking it out would be a search; but once more than
+    half of the heap is cancelled, all of these are removed.
 
     Attributes:
-        soonest: when the first of the heap is due, cancelled or not; infinity when there is none.
+        soonest: when the first of the heap is due, cancelled or not; infinity when the heap is empty.
     """
 
     __slots__ = ("_cancelled", "_heap", "_sequence", "soonest")
@@ -51,26 +54,17 @@ class Timers:
         return len(self._heap) - self._cancelled
 
     def add(self, when: float, callback: Callable[..., object], args: tuple[Any, ...]) -> Timer:
-        """Remember to call `callback(*args)` at `when`; equal times keep their order."""
+        """Add a call of `callback(*args)` at `when`; equal times keep their order."""
         timer = Timer(self, when, callback, args)
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, timer))
         self.soonest = self._heap[0][0]
         return timer
 
-    def next_at(self) -> float | None:
-        """Return when the soonest timer is due, or None without one."""
-        heap = self._heap
-        while heap and heap[0][2].callback is None:
-            heapq.heappop(heap)
-            self._cancelled -= 1
-        self._note_soonest()
-        return heap[0][0] if heap else None
-
     def pop_due(self, now: float) -> list[Timer]:
-        """Take out and return the timers that are due, the soonest first.
+        """Remove and return the timers that are due, the soonest first.
 
-        One that is cancelled by a call made before it in the same turn has lost its callback: look before calling.
+        The call of one may cancel another one of the list, whose callback is None from then on.
         """
         due: list[Timer] = []
         heap = self._heap
@@ -80,17 +74,17 @@ class Timers:
                 self._cancelled -= 1
             else:
                 due.append(timer)
-        self._note_soonest()
+        self._update_soonest()
         return due
 
     def note_cancelled(self) -> None:
-        """Count one more cancelled timer, and sweep them out when they are the larger half."""
+        """Count one more cancelled timer, and remove all of them when they are more than half."""
         self._cancelled += 1
         if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[2].callback is not None]
             heapq.heapify(self._heap)
             self._cancelled = 0
-            self._note_soonest()
+            self._update_soonest()
 
-    def _note_soonest(self) -> None:
+    def _update_soonest(self) -> None:
         self.soonest = self._heap[0][0] if self._heap else math.inf

@@ -1,1 +1,1 @@
-"""Calls to the operating system that master and workers share."""
+"""Calls to the operating system that the master and its workers share."""

@@ -1,4 +1,7 @@
-"""What a freshly forked process does to itself: signals, privileges, limits, the tie to its master."""
+"""Set up a forked process: signals, name, crash dumps, limits, privileges, the request for TERM when its parent ends.
+
+The order matters: `tie_to_parent` comes after `drop_privileges`, because a change of user clears that request.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ _IGNORED = (
 
 
 def reset_signals(ignored: Iterable[signal.Signals] = _IGNORED) -> None:
-    """Forget the parent's handlers, ignore what only the master acts on, and let signals through again.
+    """Remove the parent's handlers, ignore signals that are for the master, and unblock all signals.
 
-    A terminal's Ctrl-C reaches workers too; they leave it to the master.
+    Ctrl-C at a terminal is sent to the whole process group; workers leave it to the master.
     """
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
@@ -41,58 +44,63 @@ def reset_signals(ignored: Iterable[signal.Signals] = _IGNORED) -> None:
 
 
 def tie_to_parent() -> None:
-    """Ask the kernel for TERM when the parent ends.
+    """Request TERM from the kernel when the parent ends (PR_SET_PDEATHSIG).
 
-    The last step after dropping privileges: the kernel clears the request on setuid. A parent that has ended
-    already is seen as the end of the line to it.
+    Call it after `drop_privileges`: the kernel clears the request when the user changes. If the parent has ended before
+    this call, no signal comes; the worker notices by the end of file on its line to the master. PDEATHSIG in turn
+    reaches a worker that is stuck and does not read its line.
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def name_process(name: str) -> None:
-    """Set the name that `ps` and `top` show, of which the kernel keeps 15 bytes."""
+    """Set the name that `ps` and `top` show; the kernel keeps 15 bytes."""
     _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
 
 
-def dump_stacks_on_death(descriptor: int) -> None:
-    """Write the Python stack to `descriptor` on SEGV, FPE, ABRT, BUS and ILL, for the master to log.
+def dump_stacks_on_crash(descriptor: int) -> None:
+    """Write the Python stack to `descriptor` on SEGV, FPE, ABRT, BUS and ILL; the master reads and logs it.
 
-    Of the thread at fault only; ABRT, which the master sends, goes to the main thread while that lives.
+    Only the stack of the thread that gets the signal is written. The kernel delivers ABRT of the master to the main
+    thread, which is the one of the event loop.
     """
     faulthandler.enable(descriptor, all_threads=False)
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the limit of open descriptors to what this user may have."""
+    """Raise the limit of open descriptors to the maximum for this user."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def resolve_account(user: str | None, group: str | None) -> tuple[int, int, str] | None:
-    """Return user id, group id and user name to become, or None to stay who we are.
+    """Return user id, group id and user name to change to, or None to keep the current user.
 
     Raises:
-        UsageError: there is no such user or group.
+        UsageError: the user or the group does not exist.
     """
     if user is None and group is None:
         return None
     try:
         entry = pwd.getpwnam(user) if user is not None else pwd.getpwuid(os.geteuid())
     except KeyError:
-        raise UsageError(f"there is no user {user!r}", hint="give the name of an account of this machine") from None
+        raise UsageError(f"there is no user {user!r}", hint="use an existing account") from None
     try:
         gid = grp.getgrnam(group).gr_gid if group is not None else entry.pw_gid
     except KeyError:
-        raise UsageError(f"there is no group {group!r}", hint="give the name of a group of this machine") from None
+        raise UsageError(f"there is no group {group!r}", hint="use an existing group") from None
     return entry.pw_uid, gid, entry.pw_name
 
 
 def drop_privileges(uid: int, gid: int, user: str) -> None:
-    """Become another user for good, and make sure that it happened.
+    """Change the user irrevocably, and verify it.
+
+    Group before user: without root's rights the group cannot be changed any more. `setresuid` sets the saved id too;
+    with `setuid` in a process that is not root, the old user could be restored.
 
     Raises:
-        NotPermittedError: this process may not, or could go back.
+        NotPermittedError: the process lacks the rights, or could change back.
     """
     if (os.geteuid(), os.getegid()) == (uid, gid):
         return
@@ -101,9 +109,11 @@ def drop_privileges(uid: int, gid: int, user: str) -> None:
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     except PermissionError:
-        raise NotPermittedError(f"may not become user {user!r}", hint="start as root, or without --user") from None
+        raise NotPermittedError(
+            f"cannot change to user {user!r}: not permitted", hint="start as root, or without --user"
+        ) from None
     if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid):
-        raise NotPermittedError(f"did not become user {user!r} for good")
+        raise NotPermittedError(f"the change to user {user!r} could be undone")
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

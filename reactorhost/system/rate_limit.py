@@ -1,29 +1,79 @@
-"""A limit to lines of the log that strangers can cause: a few a second, the rest is counted."""
+"""Limit how often a line is logged: a number of lines for each window of time, and a count of the suppressed ones.
+
+Nothing here reads a clock: `now` is monotonic seconds, passed in.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+_MOST_KEYS = 200
+
+
+@dataclass(slots=True)
+class _Window:
+    began: float = -math.inf
+    admitted: int = 0
+    suppressed: int = 0
+
 
 class RateLimit:
-    """Lets `most` lines through in each second; `now` is monotonic seconds."""
+    """Admits `most` lines in each window of `seconds`, separately for each key.
 
-    def __init__(self, most: int) -> None:
+    A window begins with the first line after the previous window has ended. With `seconds=math.inf` it ends only by
+    `reset()`: a condition is logged once until it is over. Of many keys the 200 used last are remembered, so that keys
+    made from client data cannot fill the memory.
+    """
+
+    def __init__(self, most: int, seconds: float = 1.0) -> None:
         self._most = most
-        self._second_began = float("-inf")
-        self._let_through = 0
-        self._held_back = 0
+        self._seconds = seconds
+        self._windows: dict[Hashable, _Window] = {}
 
-    def admits(self, now: float) -> bool:
-        """Count one line, and say whether it is written."""
-        if now - self._second_began >= 1.0:
-            self._second_began = now
-            self._let_through = 0
-        if self._let_through < self._most:
-            self._let_through += 1
+    def admits(self, now: float, key: Hashable = None) -> bool:
+        """Count a line and return whether to log it; one that is not logged counts as suppressed."""
+        if self.has_room(now, key):
+            self.note_logged(now, key)
             return True
-        self._held_back += 1
+        self.note_suppressed(key)
         return False
 
-    def take_held_back(self) -> int:
-        """Return how many lines were not written, and count from 0 again."""
-        count, self._held_back = self._held_back, 0
+    def has_room(self, now: float, key: Hashable = None) -> bool:
+        """Return whether a line would be admitted, without counting it."""
+        window = self._windows.get(key)
+        return window is None or window.admitted < self._most or now - window.began >= self._seconds
+
+    def note_logged(self, now: float, key: Hashable = None) -> None:
+        """Count a line that is logged."""
+        window = self._touch(key)
+        if now - window.began >= self._seconds:
+            window.began, window.admitted = now, 0
+        window.admitted += 1
+
+    def note_suppressed(self, key: Hashable = None) -> None:
+        """Count a line that is not logged."""
+        self._touch(key).suppressed += 1
+
+    def take_suppressed(self, key: Hashable = None) -> int:
+        """Return how many lines were suppressed since the last call."""
+        window = self._windows.get(key)
+        if window is None:
+            return 0
+        count, window.suppressed = window.suppressed, 0
         return count
+
+    def reset(self, key: Hashable = None) -> None:
+        """End the window and forget its count."""
+        self._windows.pop(key, None)
+
+    def _touch(self, key: Hashable) -> _Window:
+        """Return the window of a key as the one used last."""
+        window = self._windows.pop(key, None)
+        if window is None:
+            window = _Window()
+            if len(self._windows) >= _MOST_KEYS:
+                del self._windows[next(iter(self._windows))]
+        self._windows[key] = window
+        return window

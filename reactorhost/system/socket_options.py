@@ -1,4 +1,4 @@
-"""The options of TCP sockets: the same where listeners pass them on to what they accept, and where we connect."""
+"""The options of TCP sockets: set on listeners, whose accepted sockets inherit them, and on outbound sockets."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ _KEEPALIVE_PROBES = 4
 
 
 def set_stream_options(sock: socket.socket, peer_timeout: float | None) -> None:
-    """Send small messages at once, and find dead peers; nothing on a unix socket.
+    """Disable Nagle's algorithm and detect dead peers; a unix socket is left as it is.
 
-    `peer_timeout` is how long the other machine may give no sign of life, in seconds; None: as long as the kernel has
-    patience.
+    `peer_timeout` is the number of seconds without any packet from the other machine after which a connection is
+    broken; None leaves it to the kernel's defaults.
 
     Raises:
-        OSError: the kernel does not take an option.
+        OSError: the kernel refuses an option.
     """
     if sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if peer_timeout is not None:
-        _find_dead_peers(sock, peer_timeout)
+        _detect_dead_peers(sock, peer_timeout)
 
 
-def _find_dead_peers(sock: socket.socket, seconds: float) -> None:
-    """Let the kernel ask a silent machine, and give it up when nothing came from there for so long.
+def _detect_dead_peers(sock: socket.socket, seconds: float) -> None:
+    """Let the kernel send keepalive probes, and break the connection when nothing was received for `seconds`.
 
-    TCP_USER_TIMEOUT also ends the wait for an acknowledgement, and takes the place of the number of probes: tcp(7),
+    TCP_USER_TIMEOUT also limits the wait for an acknowledgement, and overrides the number of probes: tcp(7),
     net/ipv4/tcp_timer.c.
     """
     idle = min(max(1, int(seconds / 2)), _LONGEST_KEEPALIVE_SECONDS)

@@ -1,4 +1,4 @@
-"""For tests of plugins: a bench without sockets or processes, and a real host on a free port.
+"""Tests of plugins: a bench without sockets or processes, and a real host on a free port.
 
     def test_it_echoes(plugin_bench):
         client = plugin_bench(reactorhost_echo).connect()
@@ -10,7 +10,7 @@
             client.sendall(b"hello")
             assert client.recv(5) == b"hello"
 
-Put `pytest_plugins = ["reactorhost.testing"]` into the top `conftest.py` to have the fixtures.
+The fixtures come with `pytest_plugins = ["reactorhost.testing"]` in the top `conftest.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 @pytest.fixture
 def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
-    """Start hosts by `live_host("--plugin", "echo", ...)`; they end with the test."""
+    """Return a function that starts a host: `live_host("--plugin", "echo", ...)`. Hosts end with the test."""
     hosts: list[LiveHost] = []
 
     def start(*arguments: str, environment: dict[str, str] | None = None) -> LiveHost:
@@ -53,7 +53,7 @@ def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
 
 @pytest.fixture
 def plugin_bench() -> Iterator[Callable[..., PluginBench]]:
-    """Start benches by `plugin_bench(plugin, ..., options={...})`; they stop with the test."""
+    """Return a function that starts a bench: `plugin_bench(plugin, ..., options={...})`. Benches stop with the test."""
     benches: list[PluginBench] = []
 
     def start(*plugins: object, **settings: Any) -> PluginBench:

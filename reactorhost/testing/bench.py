@@ -1,18 +1,17 @@
-"""A bench for plugins: the real hooks, connections and timers of a worker, on sockets and a clock of paper.
+"""A bench for plugins: a worker's real parts, reactor included, on fake sockets, a fake poller and a fake clock.
 
-Nothing here opens a socket or forks. Whatever a hook raises comes out of the call that led to it. What a plugin runs
-in a thread does run in one, and is waited for.
+Nothing here opens a socket or forks. What a hook raises is raised by the call of the bench that led to it. What a
+plugin runs in a thread does run in one, and the bench waits for it.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
-import logging
 import os
 import threading
+import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -23,32 +22,28 @@ from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
-from reactorhost.plugins import chain, framings, loading, options
+from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.reactor import Reactor
+from reactorhost.testing import fakes
 from reactorhost.testing.fake_dialer import FakeDialer
-from reactorhost.testing.fakes import FakeDatagramSocket, FakeReactor, FakeSocket
+from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket
 from reactorhost.testing.live import HostFailedError
-from reactorhost.worker.context import Limits, WorkerContext
-from reactorhost.worker.facades import WorkerFacades
-from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.hooks.metrics import Metrics
+from reactorhost.worker.builder import LoadedService, WorkerBuilder, WorkerParts
+from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.service import RunningService
-from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.transport import CloseState, StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
 if TYPE_CHECKING:
     from reactorhost.testing.fake_event_loop import FakeEventLoop
-    from reactorhost.worker.hooks.hook_queue import HookQueues
 
 Result = TypeVar("Result")
 
-_FAREWELL_SECONDS = 1.0
+_STOP_SECONDS = 1.0
 _MOST_DATAGRAM_BYTES = 65507
-# Intervals add up with rounding: what is due this much later is due now.
+# Sums of intervals are rounded: what is due this much later is due now.
 _CLOCK_SLACK = 1e-6
 _THREAD_SECONDS = 10.0
 _THREAD_QUEUE = 1000
@@ -57,11 +52,11 @@ _THREAD_QUEUE = 1000
 class BenchClient:
     """One client of a plugin.
 
-    It answers the plugin's `connection.close()` with its own end, as most clients do, unless `ends_too` is False.
+    It answers the plugin's `connection.close()` by closing too, as most clients do, unless `ends_too` is False.
 
     Attributes:
-        connection: what the plugin sees of it.
-        closed: the reason that the `close` hook was given, or None while the connection lives.
+        connection: the plugin's side.
+        closed: the reason that `close` was called with; None while the connection is open.
     """
 
     def __init__(self, bench: PluginBench, sock: FakeSocket, transport: StreamTransport, *, ends_too: bool) -> None:
@@ -77,48 +72,48 @@ class BenchClient:
 
     @property
     def received(self) -> bytes:
-        """Everything that the plugin sent and the client has read."""
+        """All bytes that the plugin sent and the client has read."""
         return bytes(self._socket.taken)
 
     @property
     def eof(self) -> bool:
-        """Whether the client was told that nothing more comes."""
+        """Whether the client has read the end of the stream."""
         return self._socket.finished
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the plugin, which has had them when this returns; not if it reads nothing more from here.
+        """Send bytes; the plugin has received them when this returns, unless it is not reading this client.
 
         Raises:
-            ConnectionError: the connection is closed, or the client has ended.
+            ConnectionError: the connection is closed, or the client has sent its end.
         """
-        self._say(data)
+        self._send(data)
 
     def end(self) -> None:
-        """Tell the plugin that nothing more comes; what it still sends is received."""
-        self._say(b"")
+        """Send the end of the stream; what the plugin sends after that is still received."""
+        self._send(b"")
 
     def reset(self) -> None:
-        """Break the connection off, as a client does that crashed."""
-        self._say(ConnectionResetError())
+        """Break the connection, as a crashed client does."""
+        self._send(ConnectionResetError())
 
     def pause(self) -> None:
-        """Read nothing more, so that what the plugin sends is queued."""
+        """Stop reading, so that what the plugin sends is queued."""
         self._socket.reading = False
 
     def resume(self) -> None:
-        """Read again, at once everything that is queued."""
+        """Read again, first all that is queued."""
         self._socket.reading = True
         self._bench.settle()
 
     def answer_close(self) -> bool:
-        """End in answer to the plugin's close; returns whether there was something to do."""
+        """Close if the plugin has closed and waits for it; returns whether it did."""
         if not self._ends_too or self._transport.phase is not CloseState.LINGERING:
             return False
         self._socket.ended = True
         self._socket.incoming.append(b"")
         return True
 
-    def _say(self, item: bytes | Exception) -> None:
+    def _send(self, item: bytes | Exception) -> None:
         if self.closed is not None or self._socket.ended:
             raise ConnectionError(f"{self!r} cannot send any more")
         if isinstance(item, Exception) or not item:
@@ -130,15 +125,17 @@ class BenchClient:
 class PluginBench:
     """A worker with one service, whose plugins are modules, objects, classes or names as after `--plugin`.
 
-    `options` holds tables by the names of plugins, as `[plugin.NAME]` does; an object goes by the name of its class,
-    a module by its own, without `reactorhost_`.
+    `options` holds tables by the names of plugins, as `[plugin.NAME]` does. An object has the name of its class, and a
+    module its own without `reactorhost_`.
 
     Attributes:
-        outbound: the far ends of what the plugins have connected to by `worker.connect`, in this order.
-        worker: what `worker_start` of the first plugin was given, after `start()`.
+        outbound: the far ends of the connections that plugins made by `worker.connect`, in this order.
+        worker: the `Worker` of the first plugin, after `start()`.
     """
 
     worker: Worker
+    _parts: WorkerParts
+    _service: RunningService
 
     def __init__(
         self,
@@ -151,12 +148,16 @@ class PluginBench:
         self._named = plugins
         self._tables = options or {}
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
-        self._reactor = FakeReactor()
+        # It begins at the real time, for code that reads the monotonic clock itself.
+        self._clock = FakeClock(time.monotonic())
+        self._poller = FakePoller(self._clock)
+        self._reactor = Reactor(self._poller, self._clock)
+        self._until = 0.0
         self._clients: dict[int, BenchClient] = {}
-        self._ports: list[UdpSocket] = []
+        self._udp_sockets: list[UdpSocket] = []
         self._failures: list[Exception] = []
         self._thread_done = threading.Event()
-        # One thread, so that the order of what it does is the same each time.
+        # One thread, so that functions run in the same order each time.
         self._threads = ThreadPool(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self.outbound: list[BenchClient] = []
         self._refused: dict[str, str] = {}
@@ -173,11 +174,11 @@ class PluginBench:
         self.stop()
 
     def start(self) -> None:
-        """Load the plugins, hand them their options, and start the worker.
+        """Load the plugins, configure them, and start the worker.
 
         Raises:
-            HostFailedError: a host would refuse to start; with its exit status and what it would say.
-            Exception: what a plugin's own code raised, its import, `options`, `configure` and `worker_start` included.
+            HostFailedError: a host would not start; with its exit status and its message.
+            Exception: raised by a plugin's own code: its import, `options`, `configure` or `worker_start`.
         """
         try:
             self._boot()
@@ -189,10 +190,10 @@ class PluginBench:
         self.settle()
 
     def connect(self, peer: tuple[str, int] | None = None, *, ends_too: bool = True) -> BenchClient:
-        """Return a new client, after the `connect` hooks; `peer` is its address, or else one of its own."""
+        """Return a new client, after the `connect` hooks; without `peer` it has an address of its own."""
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
-        self._reactor.sockets[sock.fileno()] = sock
+        self._poller.open(sock)
 
         def accepted() -> BenchClient:
             known = set(self._service.transports)
@@ -211,42 +212,42 @@ class PluginBench:
         """Send one datagram, and return the answers; what is sent later, by a timer, is added to the same list.
 
         Raises:
-            ValueError: `data` has no room in a datagram.
+            ValueError: `data` is too long for a datagram.
         """
         assert self._running, "the bench was not started, or has stopped"
         if len(data) > _MOST_DATAGRAM_BYTES:
             raise ValueError(f"a datagram has room for {_MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
         sock = FakeDatagramSocket()
-        self._reactor.sockets[sock.fileno()] = sock
-        sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._ports))))
-        port = self._service.udp_socket(sock, lambda: None)
-        self._ports.append(port)
-        port.open()
+        self._poller.open(sock)
+        sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._udp_sockets))))
+        udp_socket = self._service.udp_socket(sock, lambda: None)
+        self._udp_sockets.append(udp_socket)
+        udp_socket.open()
         self.settle()
         return sock.answers
 
     def refuse(self, address: str, reason: str = "connection refused") -> None:
-        """Let every `worker.connect` to an address fail from now on; without this each one succeeds."""
+        """Make every `worker.connect` to an address fail from now on; without this each succeeds."""
         self._refused[address] = reason
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and call every timer that is due meanwhile in its turn."""
+        """Let time pass, and call each timer at its time."""
         if seconds < 0:
             raise ValueError(f"time does not go back by {-seconds!r} seconds")
-        self._let_pass(seconds)
+        self._run(seconds)
         self._raise_failures()
 
     def stats(self, plugin: str | None = None) -> Values:
-        """Return the numbers of a plugin, or of the first: its counters, and what its `stats` returns now.
+        """Return the metrics of a plugin, by default the first: its counters, and what its `stats` returns now.
 
         Raises:
-            ValueError: `stats` returned something else than names and numbers.
+            ValueError: `stats` returned anything but names and numbers.
         """
         name = plugin or self.worker.plugin
-        # Each time as if a minute had passed, so that everything is told.
-        gauged = self._metrics.gauged(next(self._minutes) * 60.0)
+        # Each call is as if a minute had passed: gauges are not reported more often.
+        gauged = self._parts.metrics.gauged(next(self._minutes) * 60.0)
         self._raise_failures()
-        return {**gauged.get(name, {}), **self._metrics.counted().get(name, {})}
+        return {**gauged.get(name, {}), **self._parts.metrics.counted().get(name, {})}
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
@@ -254,16 +255,15 @@ class PluginBench:
         self.settle()
 
     def stop(self) -> None:
-        """Drain, close whoever is left with reason `shutdown`, and stop the worker; again, it does nothing."""
+        """Drain, close the remaining connections with reason `shutdown`, and stop the worker; once."""
         if not self._running:
             return
         self._running = False
         self._within(self._service.drain)
-        self._turn_until_quiet()
         self._within(self._close_all)
-        self._let_pass(_FAREWELL_SECONDS)
-        self._facades.cancel_timers()
-        self._call(self._hooks.worker_stop)
+        self._run(_STOP_SECONDS)
+        self._parts.facades.cancel_timers()
+        self._parts.call(self._parts.hooks.worker_stop)
         if self._loop is not None:
             self._loop.end()
         self._threads.join()
@@ -271,130 +271,117 @@ class PluginBench:
 
     def _close_all(self) -> None:
         for transport in tuple(self._service.transports):
-            transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
-        for port in self._ports:
-            port.abandon()
-        self._outbound.leave(_FAREWELL_SECONDS)
+            transport.close_for(CloseReason.SHUTDOWN, _STOP_SECONDS)
+        for udp_socket in self._udp_sockets:
+            udp_socket.abandon()
+        self._parts.outbound.leave(_STOP_SECONDS)
 
     def settle(self) -> None:
-        """Move bytes until none can be moved and no thread is busy, then raise what a hook raised.
+        """Run until no bytes can be moved and no thread is busy, then raise what a hook raised.
 
-        Timers wait for `advance()`.
+        No time passes: a timer that is due later is called by `advance()`.
 
         Raises:
-            TimeoutError: a function does not return to `run_in_thread`.
+            TimeoutError: a function in a thread does not return.
         """
-        self._turn_until_quiet()
+        self._run(0.0)
         self._raise_failures()
 
     def _boot(self) -> None:
         plugins = [self._loaded(each) for each in self._named]
         names = {plugin.name for plugin in plugins}
         for name in self._tables.keys() - names:
-            what = f"options for {name!r}, which is none of the plugins"
+            what = f"options for {name!r}, which is not one of the plugins"
             raise ConfigError([Problem(what, hint=did_you_mean(name, names) or f"they are {', '.join(names)}")])
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(_Watcher(self._clients), "(bench)")
-        reactor = cast("Any", self._reactor)
-        counters = Counters(pid=os.getpid())
-        context = WorkerContext(
-            reactor,
-            counters,
-            Dispatcher(reactor, counters),
-            itertools.count(1),
-            self._hook_failed,
-            HookTiming(reactor, lambda timed: None),
-            EventLog(logging.getLogger("reactorhost")),
-            self._hook_queues(plugins),
-        )
-        new_framing = framings.from_plugins("default", plugins)
-        self._service = RunningService.of_plugins("default", [*plugins, watcher], context, self._limits, new_framing)
-        self._hooks = chain.resolve_worker(plugins, self._hook_failed)
-        self._metrics = Metrics(self._hooks.stats, self._hook_failed, self._stats_invalid)
-        self._outbound = OutboundConnections(context, self._limits, FakeDialer(self._reached, self._refused))
-        self._facades = WorkerFacades(
-            0,
-            1,
-            (self._service,),
-            cast("Any", self._reactor),
-            self._threads,
-            self._metrics,
-            self._outbound,
-            self._hook_failed,
-        )
-        self.worker = self._facades.of(plugins[0].name if plugins else "(bench)")
-        self._call(self._hooks.worker_start)
+        service = LoadedService("default", [*plugins, watcher], self._limits, framings.from_plugins("default", plugins))
+        self._parts = WorkerBuilder(
+            reactor=self._reactor,
+            hook_failed=self._hook_failed,
+            hook_cancel_ignored=self._hook_cancel_ignored,
+            stats_invalid=self._stats_invalid,
+            counters=Counters(pid=os.getpid()),
+            threads=self._threads,
+            dialer=FakeDialer(self._reached, self._refused),
+            new_bridge=self._new_bridge,
+        ).build([service], self._limits)
+        self._service = self._parts.services["default"]
+        self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
+        self._parts.call(self._parts.hooks.worker_start)
 
-    def _hook_queues(self, plugins: Sequence[LoadedPlugin]) -> HookQueues | None:
-        """Make what async hooks run in, if there are any."""
-        if not any(plugin.awaits for plugin in plugins):
-            return None
+    def _new_bridge(self, reactor: Reactor) -> Any:
+        # Here and not above: plugins without async hooks are tested without asyncio, as a worker runs them.
         from reactorhost.testing.fake_event_loop import FakeEventLoop
-        from reactorhost.worker.hooks.hook_queue import HookQueues
 
-        self._loop = FakeEventLoop(self._turn, lambda: self._reactor.now)
-        return HookQueues(self._left_behind)
-
-    def _left_behind(self, connection: Connection) -> None:
-        self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
+        self._loop = FakeEventLoop(self._step, self._clock)
+        return self._loop
 
     def _within(self, call: Callable[[], Result]) -> Result:
-        """Call something that may start async hooks."""
-        return call() if self._loop is None else self._loop.call(call)
-
-    def _call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
-        returned = hook(self._facades.of)
-        if self._hooks.awaits:
-            assert self._loop is not None
-            self._loop.complete(returned)
+        """Call a function from the reactor, as a worker does, and run until nothing is left to do now."""
+        results: list[Result] = []
+        self._reactor.call_soon(lambda: results.append(call()))
+        self._run(0.0)
+        return results[0]
 
     def _loaded(self, plugin: object) -> LoadedPlugin:
         if isinstance(plugin, str):
             return loading.load(plugin, __version__)
         return loading.load_object(plugin, _name_of(plugin))
 
-    def _let_pass(self, seconds: float) -> None:
-        end = self._reactor.now + seconds
-        while (due := self._next_at()) is not None and due <= end + _CLOCK_SLACK:
-            self._within(functools.partial(self._reactor.call_due, due))
-            self._turn_until_quiet()
-        self._reactor.now = max(end, self._reactor.now)
-        self._turn_until_quiet()
-
-    def _next_at(self) -> float | None:
-        times = (self._reactor.next_at(), None if self._loop is None else self._loop.next_at())
-        return min((each for each in times if each is not None), default=None)
-
-    def _turn_until_quiet(self) -> None:
-        self._turn_while_moved()
-        while self._threads.busy:
-            if not self._thread_done.wait(_THREAD_SECONDS):
-                names = ", ".join(self._threads.running())
-                raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
-            self._thread_done.clear()
-            self._within(self._threads.deliver)
-            self._turn_while_moved()
-
-    def _turn_while_moved(self) -> None:
+    def _run(self, seconds: float) -> None:
+        """Run the worker for so long on the fake clock; for 0 seconds until nothing is left to do now."""
+        end = self._until = self._clock.now + seconds
         if self._loop is not None:
-            self._loop.settle()
-            return
-        while self._turn():
-            pass
+            self._loop.run_forever()
+        else:
+            while self._step(None):
+                pass
+        self._clock.now = max(end, self._clock.now)
+        # Nothing is ready or due: this only has the reactor read the clock, for calls that a test makes now.
+        self._reactor.turn(0)
+
+    def _step(self, loop_seconds: float | None) -> bool:
+        """Do what can be done now, or else let time pass to the next call that is due, in `loop_seconds` for asyncio.
+
+        Returns False when nothing is left to do until `_until`.
+        """
+        if self._turn() or self._deliver():
+            return True
+        seconds = self._reactor.wait_seconds(self._clock.now)
+        if loop_seconds is not None:
+            seconds = min(seconds, loop_seconds)
+        if self._clock.now + seconds > self._until + _CLOCK_SLACK:
+            return False
+        self._clock.now += seconds
+        # Before asyncio's calls of that time: what they send is noted with the time of the reactor's last turn.
+        self._turn()
+        return True
 
     def _turn(self) -> bool:
-        """Move bytes once; returns whether there were any, or anything else to do."""
-        moved = self._reactor.turn()
+        """Make a turn of the reactor, and let clients answer; returns whether there was anything to do."""
+        moved = fakes.turn(self._reactor, self._poller)
         for client in (*self._clients.values(), *self.outbound):
             moved = client.answer_close() or moved
         return moved
 
+    def _deliver(self) -> bool:
+        """Wait for a thread, if one is busy, and deliver its result; returns whether one was."""
+        if not self._threads.busy:
+            return False
+        if not self._thread_done.wait(_THREAD_SECONDS):
+            names = ", ".join(self._threads.running())
+            raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
+        self._thread_done.clear()
+        self._threads.deliver()
+        return True
+
     def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
-        self._reactor.sockets[sock.fileno()] = sock
+        self._poller.open(sock)
         transport = connected()
         far_end = BenchClient(self, sock, transport, ends_too=True)
-        (service,) = (each for each in self._outbound.services if transport in each.transports)
+        (service,) = (each for each in self._parts.outbound.services if transport in each.transports)
         close = service.context.chain.close
 
         def closed(connection: Connection, reason: CloseReason) -> None:
@@ -416,19 +403,22 @@ class PluginBench:
         error.add_note(f"raised in {hook} of plugin {plugin}" + (f" for {connection!r}" if connection else ""))
         self._failures.append(error)
 
+    def _hook_cancel_ignored(self, connection: Connection) -> None:
+        self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
+
     def _stats_invalid(self, plugin: str, reason: str) -> None:
         self._hook_failed(plugin, "stats", None, ValueError(reason))
 
 
 class _Watcher:
-    """A plugin that notes why connections ended."""
+    """A plugin that notes why connections were closed."""
 
     def __init__(self, clients: Mapping[int, BenchClient]) -> None:
         self._clients = clients
 
     @hookimpl
     def close(self, connection: Connection, reason: CloseReason) -> None:
-        """Tell the client."""
+        """Pass the reason to the client."""
         self._clients[connection.id].closed = reason
 
 

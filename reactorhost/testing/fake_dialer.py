@@ -1,4 +1,4 @@
-"""Dialling on paper: every far end answers at once, but those that a test wants refused."""
+"""A fake dialer: every connect succeeds at once, except to the addresses that a test refuses."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from reactorhost.worker.outbound.dialer import Connected, Dial, FarEnd
 from reactorhost.worker.stream.transport import StreamTransport
 
 Reached = Callable[[FakeSocket, Callable[[], StreamTransport]], StreamTransport]
-"""Called with the socket of a far end, and with what connects it."""
+"""Called with a fake socket and with the function that makes its transport, whose result it returns."""
 
 
 class FakeDialer:
-    """Makes sockets of paper; `refused` has the reasons by address."""
+    """Connects fake sockets; `refused` holds the reasons by address."""
 
     def __init__(self, reached: Reached, refused: Mapping[str, str]) -> None:
         self._reached = reached
         self._refused = refused
 
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
-        """Return a try that begins with its `start()`."""
+        """Return an attempt that begins with its `start()`."""
         return _FakeDial(self._reached, self._refused.get(str(far_end.address)), far_end, connected, failed)
 
 
@@ -56,4 +56,4 @@ class _FakeDial:
         self._reached(sock, lambda: self._connected(cast("Any", sock), peer, facts))
 
     def cancel(self) -> None:
-        """Do nothing: it was over as soon as it began."""
+        """Do nothing: the attempt ended within `start()`."""

@@ -1,6 +1,6 @@
-"""An asyncio loop of paper: async hooks run on it as on a real one, on the bench's clock and without waiting.
+"""An asyncio loop on the bench's clock: async hooks run on it as on a real one, without waiting.
 
-Whenever the loop would wait, the bench moves its bytes; when there are none to move, the loop stops.
+Where the loop would wait, the bench makes a step in its place, or the loop stops.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import selectors
 import time
 from collections.abc import Callable, Coroutine
-from contextvars import Context
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -18,61 +17,32 @@ _THREAD_SECONDS = 5.0
 
 
 class FakeEventLoop(asyncio.SelectorEventLoop):
-    """A loop that never waits; `turn` moves bytes and returns whether there were any, `now` is the time."""
+    """A loop that never waits.
 
-    def __init__(self, turn: Callable[[], bool], now: Callable[[], float]) -> None:
-        self._turn = turn
-        self._now = now
-        self._handles: list[asyncio.TimerHandle] = []
+    `step` is called with the seconds to the loop's next call, None without one; it returns False when it has nothing
+    to do before that. `clock` is the time.
+    """
+
+    def __init__(self, step: Callable[[float | None], bool], clock: Callable[[], float]) -> None:
+        self._step = step
+        self._clock = clock
         self._awaited: asyncio.Task[Any] | None = None
-        self._patience_ends = 0.0
-        super().__init__(_FakeSelector(self._idle))
+        self._deadline = 0.0
+        super().__init__(_StepSelector(self._idle))
 
     def time(self) -> float:
         """Return the bench's time."""
-        return self._now()
-
-    def call_at(  # type: ignore[override]  # the original ties the callback's type to its arguments
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """Call back at a time of the bench."""
-        handle = super().call_at(when, callback, *args, context=context)
-        self._handles.append(handle)
-        return handle
-
-    def next_at(self) -> float | None:
-        """Return when the soonest call is due, None without one."""
-        self._handles = [handle for handle in self._handles if not handle.cancelled() and handle.when() > self.time()]
-        return min((handle.when() for handle in self._handles), default=None)
-
-    def end(self) -> None:
-        """Cancel what still runs, and close."""
-        for task in asyncio.all_tasks(self):
-            task.cancel()
-        self.run_forever()
-        self.close()
-
-    def settle(self) -> None:
-        """Run until nothing moves; what waits for a later time goes on waiting."""
-        self.run_forever()
-
-    def call(self, function: Callable[[], Result]) -> Result:
-        """Call a function inside the loop, and run until nothing moves."""
-
-        async def within() -> Result:
-            return function()
-
-        return self.complete(within())
+        return self._clock()
 
     def complete(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        """Run until a coroutine has finished and nothing moves; what threads do for it is waited for.
+        """Run until a coroutine has finished and the bench has nothing to do; threads that work for it are awaited.
 
         Raises:
-            TimeoutError: it still waits for something.
+            TimeoutError: the coroutine still waits for something.
         """
         task = self.create_task(coroutine)
         self._awaited = task
-        self._patience_ends = time.monotonic() + _THREAD_SECONDS
+        self._deadline = time.monotonic() + _THREAD_SECONDS
         self.run_forever()
         if not task.done():
             task.cancel()
@@ -80,30 +50,37 @@ class FakeEventLoop(asyncio.SelectorEventLoop):
             raise TimeoutError("a hook of the worker waits for something that does not come on a bench")
         return task.result()
 
-    def _idle(self) -> float:
-        """Move bytes, or stop the loop; returns how many real seconds a thread may take to wake it."""
-        if self._turn():
+    def end(self) -> None:
+        """Cancel the tasks that still run, and close."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        self.run_forever()
+        self.close()
+
+    def _idle(self, seconds: float | None) -> float:
+        """Make a step, or stop the loop; returns how many real seconds a thread may take to wake it."""
+        if self._step(seconds):
             return 0.0
         if self._awaited is not None and not self._awaited.done():
-            left = self._patience_ends - time.monotonic()
+            left = self._deadline - time.monotonic()
             if left > 0:
                 return left
         self.stop()
         return 0.0
 
 
-class _FakeSelector(selectors.SelectSelector):
-    """Looks at real descriptors, such as that which threads wake the loop by, and tells when there is nothing to do."""
+class _StepSelector(selectors.SelectSelector):
+    """A selector of real descriptors, as that by which threads wake the loop; it calls back in place of waiting."""
 
-    def __init__(self, idle: Callable[[], float]) -> None:
+    def __init__(self, idle: Callable[[float | None], float]) -> None:
         super().__init__()
         self._idle = idle
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready now."""
         ready = super().select(0)
-        # The loop asks for no wait while calls of its own are due.
+        # With a timeout of 0 the loop has calls of its own to make first.
         if not ready and timeout != 0:
-            seconds = self._idle()
+            seconds = self._idle(timeout)
             return super().select(seconds) if seconds else []
         return ready

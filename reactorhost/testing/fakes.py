@@ -1,22 +1,117 @@
-"""A socket and a reactor of paper: a transport runs on them as on real ones, without a descriptor or a clock."""
+"""Fake sockets, a fake poller and a fake clock: the real reactor and the real transports run on them, in memory."""
 
 from __future__ import annotations
 
 import errno
 import itertools
+import math
+import os
 import socket
-import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals
-from reactorhost.reactor.timers import Timer, Timers
+from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
 
 _MOST_DATAGRAM_BYTES = 65507
 
-# No descriptor has such a number.
-_numbers = itertools.count(1_000_000)
+# As in a process whose standard descriptors are open.
+_FIRST_NUMBER = 3
+
+
+class FakeClock:
+    """A clock that stands still until `now` is changed."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """Return the time, in seconds."""
+        return self.now
+
+
+class FakeDescriptor(Protocol):
+    """What a `FakePoller` needs of a socket."""
+
+    def ready(self) -> int:
+        """Return the events that a kernel would report, asked for or not."""
+
+    def opened(self, number: int) -> None:
+        """Note the socket's descriptor."""
+
+
+class FakePoller:
+    """A poller of fake sockets: where a real one would wait, it moves the clock instead.
+
+    Attributes:
+        sockets: the fake sockets by descriptor.
+        watched: the events of each registered descriptor.
+        changes: registrations that were made, changed and removed.
+        reported: whether the last poll found a descriptor ready.
+    """
+
+    longest_wait = math.inf
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.sockets: dict[int, FakeDescriptor] = {}
+        self.watched: dict[int, int] = {}
+        self.changes = 0
+        self.reported = False
+        self._clock = clock
+        self._numbers = itertools.count(_FIRST_NUMBER)
+
+    def open(self, sock: FakeDescriptor) -> None:
+        """Give a socket its descriptor."""
+        number = next(self._numbers)
+        self.sockets[number] = sock
+        sock.opened(number)
+
+    def register(self, descriptor: int, events: int) -> None:
+        """See `Poller`; as the kernel does, refuse a descriptor that is registered."""
+        if descriptor in self.watched:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        self.watched[descriptor] = events
+        self.changes += 1
+
+    def modify(self, descriptor: int, events: int) -> None:
+        """See `Poller`."""
+        if descriptor not in self.watched:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        self.watched[descriptor] = events
+        self.changes += 1
+
+    def unregister(self, descriptor: int) -> None:
+        """See `Poller`."""
+        if self.watched.pop(descriptor, None) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        self.changes += 1
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        """See `Poller`."""
+        ready = []
+        for descriptor, events in self.watched.items():
+            reported = self.sockets[descriptor].ready() & (events | ERROR | HANG_UP)
+            if reported:
+                ready.append((descriptor, reported))
+        self.reported = bool(ready)
+        if not ready:
+            assert timeout < math.inf, "nothing is ready and no call is due: the loop would wait for ever"
+            self._clock.now += timeout
+        return ready[:most]
+
+    def fileno(self) -> int:
+        """Return a number that no descriptor has."""
+        return -1
+
+    def close(self) -> None:
+        """Forget every descriptor."""
+        self.watched.clear()
+
+
+def turn(reactor: Reactor, poller: FakePoller) -> bool:
+    """Make a turn that does not wait; returns whether anything was ready or due."""
+    due = reactor.wait_seconds(reactor.clock()) == 0
+    reactor.turn(0)
+    return due or poller.reported
 
 
 class FakeSocket:
@@ -28,18 +123,28 @@ class FakeSocket:
         self.reading = True
         self.finished = False
         self.ended = False
-        self._number = next(_numbers)
+        self._number = -1
 
     def ready(self) -> int:
-        """Return what a selector would tell of it."""
-        return (READ if self.incoming else 0) | (WRITE if self.reading else 0)
+        """See `FakeDescriptor`."""
+        events = (READ if self.incoming else 0) | (WRITE if self.reading else 0)
+        return events | ERROR | HANG_UP if self._reset else events
+
+    @property
+    def _reset(self) -> bool:
+        """Whether the connection broke; what came before that can still be read, as from a socket."""
+        return bool(self.incoming) and isinstance(self.incoming[-1], Exception)
+
+    def opened(self, number: int) -> None:
+        """See `FakeDescriptor`."""
+        self._number = number
 
     def fileno(self) -> int:
-        """Return a number that no descriptor has."""
+        """Return the descriptor, -1 before the poller has given one."""
         return self._number
 
     def recv(self, size: int) -> bytes:
-        """Give what the client sent, at most `size` bytes of it."""
+        """Return what the client sent, at most `size` bytes."""
         if not self.incoming:
             raise BlockingIOError
         item = self.incoming.popleft()
@@ -50,25 +155,27 @@ class FakeSocket:
         return item[:size]
 
     def send(self, data: bytes | memoryview) -> int:
-        """Hand bytes to the client; returns how many it took."""
+        """Pass bytes to the client; returns how many it accepted."""
+        if self._reset:
+            raise BrokenPipeError
         if not self.reading:
             raise BlockingIOError
         self.taken += data
         return len(data)
 
     def shutdown(self, how: int) -> None:
-        """Tell the client that nothing more comes."""
+        """Send the client the end of the stream."""
         self.finished = True
 
     def setsockopt(self, *option: object) -> None:
-        """Take what precedes a reset."""
+        """Ignore an option, as the one that makes closing a reset."""
 
     def getsockname(self) -> tuple[str, int]:
         """Return the host's address."""
         return ("127.0.0.1", 9000)
 
     def close(self) -> None:
-        """Tell the client that the connection is over."""
+        """End the connection for the client."""
         self.finished = True
 
 
@@ -80,18 +187,22 @@ class FakeDatagramSocket:
     def __init__(self) -> None:
         self.incoming: deque[tuple[bytes, Any]] = deque()
         self.answers: list[bytes] = []
-        self._number = next(_numbers)
+        self._number = -1
 
     def ready(self) -> int:
-        """Return what a selector would tell of it."""
+        """See `FakeDescriptor`."""
         return READ if self.incoming else 0
 
+    def opened(self, number: int) -> None:
+        """See `FakeDescriptor`."""
+        self._number = number
+
     def fileno(self) -> int:
-        """Return a number that no descriptor has."""
+        """Return the descriptor, -1 before the poller has given one."""
         return self._number
 
     def recvfrom_into(self, buffer: bytearray, size: int, flags: int) -> tuple[int, Any]:
-        """Give the next datagram and whom it is from."""
+        """Return the size and the sender of the next datagram, copied to `buffer`."""
         if not self.incoming:
             raise BlockingIOError
         data, address = self.incoming.popleft()
@@ -101,19 +212,19 @@ class FakeDatagramSocket:
     def recvmsg_into(
         self, buffers: list[bytearray], control_size: int, flags: int
     ) -> tuple[int, list[tuple[int, int, bytes]], int, Any]:
-        """Give the same, with nothing told of the address that it was sent to."""
+        """Return the same, without the address that the datagram was sent to."""
         size, address = self.recvfrom_into(buffers[0], 0, flags)
         return size, [], 0, address
 
     def sendto(self, data: bytes, address: Any) -> int:
-        """Hand an answer to the client."""
+        """Pass an answer to the client."""
         if len(data) > _MOST_DATAGRAM_BYTES:
             raise OSError(errno.EMSGSIZE, "Message too long")
         self.answers.append(data)
         return len(data)
 
     def sendmsg(self, data: list[bytes], control: list[tuple[int, int, bytes]], flags: int, address: Any) -> int:
-        """Hand an answer to the client."""
+        """Pass an answer to the client."""
         return self.sendto(b"".join(data), address)
 
     def getsockopt(self, level: int, option: int) -> int:
@@ -125,104 +236,5 @@ class FakeDatagramSocket:
         return ("127.0.0.1", 9000)
 
     def close(self) -> None:
-        """Forget the datagrams that nobody read."""
+        """Drop the datagrams that were not read."""
         self.incoming.clear()
-
-
-class FakeReactor:
-    """What a transport needs of a reactor; a clock that stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-        self.sockets: dict[int, FakeSocket | FakeDatagramSocket] = {}
-        self.watched: dict[int, tuple[int, Callable[[int], object]]] = {}
-        self._takers: list[tuple[Arrivals, Callable[[Arrivals], object]]] = []
-        self._timers = Timers()
-        self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-
-    def clock(self) -> float:
-        """Return the time, which only a test moves."""
-        return self.now
-
-    def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
-        """Call back in a turn in which the socket is ready."""
-        assert descriptor not in self.watched, "epoll refuses a descriptor that it has"
-        self.watched[descriptor] = (events, callback)
-
-    def register_stream(self, descriptor: int, stream: Any) -> None:
-        """Read a stream in a turn in which it is readable."""
-        self.register(descriptor, READ, lambda events: _read(stream))
-
-    def modify(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
-        """Wait for something else, and call somebody else back."""
-        self.unregister(descriptor)
-        self.register(descriptor, events, callback)
-
-    def modify_to_stream(self, descriptor: int, stream: Any) -> None:
-        """Read what had a callback until now."""
-        self.unregister(descriptor)
-        self.register_stream(descriptor, stream)
-
-    def on_arrivals(self, arrivals: Arrivals, take: Callable[[Arrivals], object]) -> None:
-        """Call `take` with what came in a turn."""
-        self._takers.append((arrivals, take))
-
-    def unregister(self, descriptor: int) -> None:
-        """Forget a socket."""
-        del self.watched[descriptor]
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call back at the end of a turn."""
-        self._soon.append((callback, args))
-
-    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Call back once, `seconds` from now."""
-        return self._timers.add(self.now + seconds, callback, args)
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
-        """Call back once, at `when`."""
-        return self._timers.add(when, callback, args)
-
-    def next_at(self) -> float | None:
-        """Return when the soonest timer is due, or None without one."""
-        return self._timers.next_at()
-
-    def call_due(self, now: float) -> None:
-        """Let it be `now`, and call every timer that is due."""
-        self.now = max(self.now, now)
-        for timer in self._timers.pop_due(self.now):
-            if timer.callback is not None:
-                callback, timer.callback = timer.callback, None
-                callback(*timer.args)
-
-    def ready_for(self, descriptor: int) -> int:
-        """Return what a descriptor is ready for."""
-        return self.sockets[descriptor].ready()
-
-    def turn(self) -> bool:
-        """Call back what is ready now; returns whether anything was."""
-        ready = [
-            (callback, events & ready)
-            for descriptor, (events, callback) in self.watched.items()
-            if events & (ready := self.ready_for(descriptor))
-        ]
-        for callback, events in ready:
-            callback(events)
-        for arrivals, take in self._takers:
-            if arrivals:
-                take(arrivals)
-                arrivals.clear()
-        soon, self._soon = self._soon, deque()
-        for callback, args in soon:
-            callback(*args)
-        return bool(ready or soon)
-
-
-def _read(stream: Any) -> None:
-    try:
-        data: bytes | None = stream.socket.recv(READ_BYTES)
-    except BlockingIOError:
-        return
-    except OSError:
-        data = None
-    stream.arrivals.append((stream, data))

@@ -1,4 +1,4 @@
-"""A real host for tests, on a free port, seen only from outside. Every wait has a deadline, and none sleeps."""
+"""A real host for tests, on a free port, used only from outside. Every wait has a deadline."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from typing import Any, Self
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
 
 DEADLINE_SECONDS = 30.0
-"""The longest that anything here waits: generous, for machines that do a lot besides."""
+"""The longest wait of anything here, for busy machines."""
 
 
 class HostFailedError(Exception):
-    """The host ended before it was ready; `status` is its exit status, the text what it said."""
+    """The host ended before it was ready; `status` is its exit status, `text` its output."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"exit status {status}\n{text}")
@@ -32,12 +32,12 @@ class HostFailedError(Exception):
 
 
 class LiveHost:
-    """A host in the foreground of a process of its own, in a run directory of its own.
+    """A host in the foreground, in its own process and run directory.
 
     Attributes:
         run_dir: its run directory.
-        log_path: the file that its log and everything on its standard error goes to.
-        banner: the lines that it printed when it was ready.
+        log_path: the file of its log and standard error.
+        banner: the lines that it printed once it was ready.
     """
 
     def __init__(self, directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
@@ -60,10 +60,10 @@ class LiveHost:
         self.end()
 
     def start(self) -> None:
-        """Start it, and return when its workers are ready.
+        """Start the host, and return when its workers are ready.
 
         Raises:
-            HostFailedError: it ended before that.
+            HostFailedError: it ended before they were.
         """
         listen = (
             []
@@ -104,7 +104,7 @@ class LiveHost:
         return self.process.pid
 
     def address(self, service: str | None = None) -> tuple[str, int]:
-        """Return host and port of the first TCP address of a service, or of the first service."""
+        """Return host and port of the first TCP address of a service, by default the first service."""
         for each in self.status()["services"]:
             if service in (None, each["name"]):
                 host, _, port = each["addresses"][0].partition("://")[2].rpartition(":")
@@ -112,7 +112,7 @@ class LiveHost:
         raise AssertionError(f"no service {service!r}")
 
     def connect(self, service: str | None = None) -> socket.socket:
-        """Return a client's socket, connected, whose calls time out."""
+        """Return the socket of a connected client, with a timeout."""
         return socket.create_connection(self.address(service), timeout=DEADLINE_SECONDS)
 
     def status(self) -> dict[str, Any]:
@@ -129,16 +129,14 @@ class LiveHost:
             *_, reply = client.replies(verb, **fields)
         return reply
 
-    def until(
-        self, holds: Callable[[dict[str, Any]], object], what: str = "the status that was waited for"
-    ) -> dict[str, Any]:
-        """Ask for the status until `holds` of it; returns that document."""
+    def until(self, holds: Callable[[dict[str, Any]], object], what: str = "the expected status") -> dict[str, Any]:
+        """Request the status until `holds` is true for it; returns that document."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while time.monotonic() < deadline:
             document = self.status()
             if holds(document):
                 return document
-            # Nothing tells of every change of the status: look a little later, and no later than the deadline.
+            # The host does not report each change of its status, so this polls.
             select.select((), (), (), 0.02)
         raise TimeoutError(f"{what} did not come\n{json.dumps(document, indent=1)}\n{self.log()}")
 
@@ -158,11 +156,11 @@ class LiveHost:
         self.process.send_signal(number)
 
     def log(self) -> str:
-        """Return what it logged so far."""
+        """Return the log so far."""
         return self.log_path.read_text(errors="replace")
 
     def wait_for_log(self, text: str, count: int = 1) -> str:
-        """Wait until a text stands in the log `count` times; returns the log."""
+        """Wait until the log has a text `count` times; returns the log."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while time.monotonic() < deadline:
             log = self.log()
@@ -172,11 +170,11 @@ class LiveHost:
         raise TimeoutError(f"{text!r} did not come {count} times\n{self.log()}")
 
     def read_line(self) -> str:
-        """Return the next line that the host or its workers print to standard output.
+        """Return the next line of the standard output of the host and its workers.
 
         Raises:
-            EOFError: they have all closed it.
-            TimeoutError: none came in time.
+            EOFError: all of them have closed it.
+            TimeoutError: there was none before the deadline.
         """
         assert self.process.stdout is not None
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -192,7 +190,7 @@ class LiveHost:
         return line.decode()
 
     def wait(self) -> int:
-        """Wait for the master's end, and return its exit status."""
+        """Wait until the master has ended, and return its exit status."""
         return self.process.wait(DEADLINE_SECONDS)
 
     def stop(self) -> int:
@@ -201,7 +199,7 @@ class LiveHost:
         return self.wait()
 
     def end(self) -> None:
-        """End it if it still runs, at once, with everything that it left."""
+        """Stop the host at once, if it still runs."""
         if self._process is None:
             return
         if self._process.poll() is None:

@@ -1,1 +1,1 @@
-"""TLS over non-blocking sockets: contexts, certificates, handshakes, and errors in plain words."""
+"""TLS over non-blocking sockets: contexts, certificates, handshakes, error texts."""

@@ -1,7 +1,8 @@
-"""Certificates: read from their files, and looked at before anybody depends on them.
+"""Load certificates and check them before they are used.
 
-What is wrong is told with the file that it is in. Python has no public reader of certificates, so a handshake in
-memory, whose client trusts this one certificate and no other, tells what clients will find.
+Every error names the file. Python has no public parser of certificates, so each one is checked by a handshake in
+memory, whose client trusts this certificate only. That shows what real clients would see: its names and dates, and
+whether it can be used at all.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _END = "-----END CERTIFICATE-----"
 
 
 class CertificateError(Exception):
-    """One thing that is wrong with a certificate or its key."""
+    """A certificate or its key cannot be used."""
 
     def __init__(self, what: str, hint: str | None = None) -> None:
         super().__init__(what)
@@ -35,7 +36,7 @@ class Certificate:
     """A certificate that clients can use.
 
     Attributes:
-        names: host names that it is for, in small letters; the first label of one may be `*`.
+        names: its host names in lower case; the first label of a name may be `*`.
         not_after: when it expires, Unix time in seconds.
     """
 
@@ -45,16 +46,16 @@ class Certificate:
     not_after: float
 
     def days_left(self, now: float) -> int | None:
-        """Return how many whole days it is still valid if these are few, else None; `now` is Unix time."""
+        """Return the whole days until it expires, or None if there are more than seven; `now` is Unix time."""
         left = self.not_after - now
         return max(0, int(left // 86400)) if left < SOON_SECONDS else None
 
 
 def load_all(pairs: list[tuple[Path, Path]], client_ca: Path | None, where: str | None) -> list[Certificate]:
-    """Look at the certificates of a service, each with its key; `where` is the place in the settings.
+    """Check the certificates of a service, each with its key; `where` names the settings in errors.
 
     Raises:
-        ConfigError: something is wrong with one of them; everything found is told.
+        ConfigError: at least one cannot be used; all problems are listed.
     """
     problems, found = [], []
     for path, key in pairs:
@@ -74,18 +75,18 @@ def load_all(pairs: list[tuple[Path, Path]], client_ca: Path | None, where: str 
 
 
 def load(path: Path, key: Path) -> Certificate:
-    """Look at one certificate and its key.
+    """Check one certificate and its key.
 
     Raises:
-        CertificateError: clients could not use it, or nobody can read it.
+        CertificateError: it cannot be read, or clients cannot use it.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     use(context, path, key)
     leaf = _first(_read_pem(path, "certificate", "CERTIFICATE"))
     try:
-        seen = _as_a_client_sees_it(context, leaf)
+        seen = _seen_by_client(context, leaf)
     except ssl.SSLCertVerificationError as error:
-        raise _not_accepted(path, error) from None
+        raise _rejected(path, error) from None
     except ssl.SSLError as error:
         raise CertificateError(f"the certificate {path} cannot be used: {_reason(error)}") from None
     names = tuple(value.lower() for kind, value in seen.get("subjectAltName", ()) if kind == "DNS")
@@ -93,40 +94,41 @@ def load(path: Path, key: Path) -> Certificate:
 
 
 def use(context: ssl.SSLContext, path: Path, key: Path) -> None:
-    """Let a context show a certificate.
+    """Load a certificate and its key into a context.
 
     Raises:
-        CertificateError: the files cannot be read, or do not belong together.
+        CertificateError: the files cannot be read or do not belong together.
     """
     _read_pem(path, "certificate", "CERTIFICATE")
     _read_pem(key, "key", "PRIVATE KEY")
-    asked = False
+    encrypted = False
 
-    def refuse() -> str:
-        nonlocal asked
-        asked = True
+    def no_passphrase() -> str:
+        # Without a callback OpenSSL would prompt at the terminal.
+        nonlocal encrypted
+        encrypted = True
         return ""
 
     try:
-        context.load_cert_chain(path, key, refuse)
+        context.load_cert_chain(path, key, no_passphrase)
     except ssl.SSLError as error:
-        if asked:
-            hint = f"nobody is there to type its passphrase; take it off: openssl pkey -in {key} -out NEW"
+        if encrypted:
+            hint = f"a host cannot prompt for a passphrase; remove it with: openssl pkey -in {key} -out NEW"
             raise CertificateError(f"the key {key} is encrypted", hint) from None
         if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
             raise CertificateError(
                 f"the key {key} does not belong to the certificate {path}",
-                "certificates and keys go together in the order in which they are given; "
-                "the file of a certificate begins with its own, the chain follows",
+                "certificates and keys are paired in the order in which they are given; "
+                "a certificate file begins with the certificate itself, then its chain",
             ) from None
         raise CertificateError(f"OpenSSL cannot use {path} with {key}: {_reason(error)}") from None
 
 
 def trust(context: ssl.SSLContext, authorities: Path) -> None:
-    """Let a context trust the authorities in a file.
+    """Make a context trust the authorities in a file.
 
     Raises:
-        CertificateError: they cannot be read.
+        CertificateError: the file cannot be read or used.
     """
     try:
         context.load_verify_locations(authorities)
@@ -137,55 +139,65 @@ def trust(context: ssl.SSLContext, authorities: Path) -> None:
 
 
 def _read_pem(path: Path, setting: str, kind: str) -> str:
-    """Return the text of a file that has something of this kind inside."""
+    """Return the text of a PEM file with a block of this kind.
+
+    Raises:
+        CertificateError: it cannot be read or has no such block.
+    """
     try:
         text = path.read_bytes().decode("latin-1")
     except OSError as error:
-        hint = "workers read it before they become another user" if isinstance(error, PermissionError) else None
+        hint = "workers read it before they change to another user" if isinstance(error, PermissionError) else None
         raise CertificateError(f"cannot read the {setting} {path}: {error.strerror}", hint) from None
     if _BEGIN not in text:
         raise CertificateError(f"the {setting} {path} is not PEM", "a PEM file is text with a line -----BEGIN ...-----")
     inside = [part.partition("-----")[0] for part in text.split(_BEGIN)[1:]]
-    # A key may be of some kind; OpenSSL's trusted certificate is another thing than a certificate.
+    # A key's label may name its type, such as EC PRIVATE KEY. A TRUSTED CERTIFICATE is a format of OpenSSL's own.
     if not any(each == kind or (each.endswith(kind) and kind != "CERTIFICATE") for each in inside):
-        what = f"the {setting} {path} has no {kind.lower()} inside, but {', '.join(dict.fromkeys(inside)).lower()}"
+        what = f"the {setting} {path} contains no {kind.lower()}, but {', '.join(dict.fromkeys(inside)).lower()}"
         raise CertificateError(what, "are certificate and key interchanged?" if setting != "client_ca" else None)
     return text
 
 
 def _first(text: str) -> str:
-    """Return the first certificate of a PEM file: the one that is shown, before its chain."""
+    """Return the first certificate of a PEM file, which is the server's own; its chain follows."""
     start = text.index(_BEGIN + "CERTIFICATE")
     return text[start : text.index(_END, start) + len(_END)] + "\n"
 
 
-def _as_a_client_sees_it(server: ssl.SSLContext, leaf: str) -> Mapping[str, Any]:
+def _seen_by_client(server: ssl.SSLContext, leaf: str) -> Mapping[str, Any]:
+    """Return a certificate as `getpeercert()` shows it to a client that trusts it.
+
+    Raises:
+        ssl.SSLCertVerificationError: clients would reject it.
+        ssl.SSLError: it cannot be used.
+    """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     client.load_verify_locations(cadata=leaf)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    asking = client.wrap_bio(to_client, to_server)
-    answering = server.wrap_bio(to_server, to_client, server_side=True)
+    client_end = client.wrap_bio(to_client, to_server)
+    server_end = server.wrap_bio(to_server, to_client, server_side=True)
     while True:
         try:
-            asking.do_handshake()
+            client_end.do_handshake()
         except ssl.SSLWantReadError:
             try:
-                answering.do_handshake()
+                server_end.do_handshake()
             except ssl.SSLWantReadError:
                 continue
         else:
-            return asking.getpeercert() or {}
+            return client_end.getpeercert() or {}
 
 
-def _not_accepted(path: Path, error: ssl.SSLCertVerificationError) -> CertificateError:
+def _rejected(path: Path, error: ssl.SSLCertVerificationError) -> CertificateError:
     hint = f"see its dates with: openssl x509 -in {path} -noout -dates"
     if error.verify_code == _EXPIRED:
         return CertificateError(f"the certificate {path} has expired", hint)
     if error.verify_code == _NOT_YET_VALID:
         return CertificateError(f"the certificate {path} is not valid yet", f"{hint}; is the clock right?")
-    return CertificateError(f"the certificate {path} would be accepted by no client: {error.verify_message}")
+    return CertificateError(f"clients would reject the certificate {path}: {error.verify_message}")
 
 
 def _reason(error: ssl.SSLError) -> str:

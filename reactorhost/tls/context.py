@@ -1,6 +1,6 @@
-"""How services speak TLS: contexts out of their certificates.
+"""The TLS contexts of a service, made from its certificates.
 
-Contexts are made anew in every worker when it boots, so a reload brings renewed certificates.
+Every worker makes its contexts when it boots, so a reload loads renewed certificates.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reactorhost.config.service import Tls
 from reactorhost.errors import ConfigError
 from reactorhost.tls import certificates
 from reactorhost.tls.certificates import Certificate, CertificateError
-from reactorhost.tls.socket import TlsSession
+from reactorhost.tls.handshake import TlsSession
 
 T = TypeVar("T")
 
@@ -21,51 +21,50 @@ _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl
 
 
 class ServerTls:
-    """The certificates of a service in use.
+    """The loaded certificates of a service.
 
     Attributes:
-        certificates: what was loaded, the default first.
-        context: makes sessions; each changes to the certificate for the name that its client asks for.
+        certificates: the default certificate is the first.
+        context: makes sessions; a session changes to the certificate for the server name that its client requests.
     """
 
     def __init__(self, settings: Tls, where: str | None = None) -> None:
-        """Load everything.
+        """Load the certificates; `where` names the settings in errors.
 
         Raises:
-            ConfigError: something cannot be used; `where` says where the settings are.
+            ConfigError: a certificate or a key cannot be used.
         """
         pairs = list(zip(settings.certificates, settings.keys, strict=True))
         self.certificates = certificates.load_all(pairs, settings.client_ca, where)
         try:
             contexts = [_context(settings, certificate) for certificate in self.certificates]
         except CertificateError as error:
-            # A file changed since it was looked at.
+            # A file has changed since it was checked above.
             raise ConfigError([error.problem]) from None
         self.context = contexts[0]
-        named = zip((each.names for each in self.certificates), contexts, strict=True)
-        choice = NameChoice(named)
+        by_name = ServerNames(zip((each.names for each in self.certificates), contexts, strict=True))
 
-        def choose(session: ssl.SSLObject, name: str | None, _default: ssl.SSLContext) -> None:
+        def select(session: ssl.SSLObject, name: str | None, _default: ssl.SSLContext) -> None:
             if isinstance(session, TlsSession) and name is not None:
-                session.asked_for = name
-                session.context = choice.find(name) or self.context
+                session.requested_name = name
+                session.context = by_name.find(name) or self.context
 
-        self.context.sni_callback = choose
+        self.context.sni_callback = select
 
 
-class NameChoice(Generic[T]):
-    """Finds what goes with a host name, among things that have exact names and names that begin with `*.`."""
+class ServerNames(Generic[T]):
+    """Maps host names to values; a name that begins with `*.` matches any first label."""
 
-    def __init__(self, named: Iterable[tuple[Iterable[str], T]]) -> None:
-        self._named: dict[str, T] = {}
-        for names, thing in named:
+    def __init__(self, entries: Iterable[tuple[Iterable[str], T]]) -> None:
+        self._values: dict[str, T] = {}
+        for names, value in entries:
             for name in names:
-                self._named.setdefault(name, thing)
+                self._values.setdefault(name, value)
 
     def find(self, name: str) -> T | None:
-        """Return what has this name, or else a wildcard for its first label; the one given first if several do."""
+        """Return the first value with this name, else the first with a wildcard that matches, else None."""
         name = name.lower()
-        return self._named.get(name) or self._named.get("*." + name.partition(".")[2])
+        return self._values.get(name) or self._values.get("*." + name.partition(".")[2])
 
 
 def _context(settings: Tls, certificate: Certificate) -> ssl.SSLContext:
@@ -74,7 +73,8 @@ def _context(settings: Tls, certificate: Certificate) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     certificates.use(context, certificate.path, certificate.key)
-    # Alike in all contexts of a service: a session that changes to another one takes some of it along, and some not.
+    # The same in all contexts of a service: OpenSSL does not document which settings a session takes over when its
+    # context is changed.
     if settings.alpn:
         context.set_alpn_protocols(list(settings.alpn))
     if settings.client_ca is not None:

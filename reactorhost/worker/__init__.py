@@ -1,1 +1,1 @@
-"""One worker's life: boot, plugin chain, transports, drain."""
+"""One worker process: boot, services, connections, shutdown."""

@@ -1,4 +1,4 @@
-"""The first steps of a forked worker: become a process of its own, and live."""
+"""The first steps of a forked worker: signals, name, crash dumps, log."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from reactorhost.system import process
 from reactorhost.worker.life import WorkerLife
 
 
-def run_worker(task: WorkerSpec, stack_descriptor: int) -> int:
-    """Be a worker from the fork to its end; signals are still blocked. Returns the exit status."""
+def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
+    """Run a worker from the fork to its end, and return its exit status; signals are still blocked."""
+    # First: until then a signal to this process waits (see `system.fork.fork`).
     process.reset_signals()
-    process.name_process(f"rh-worker-{task.slot}")
-    process.dump_stacks_on_death(stack_descriptor)
-    settings = task.settings
-    log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=task.slot)
-    return WorkerLife(task, EventLog(logging.getLogger("reactorhost")), log_file).run()
+    process.name_process(f"rh-worker-{spec.slot}")
+    process.dump_stacks_on_crash(stack_descriptor)
+    settings = spec.settings
+    log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
+    return WorkerLife(spec, EventLog(logging.getLogger("reactorhost")), log_file).run()

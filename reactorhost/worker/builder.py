@@ -1,33 +1,34 @@
-"""The assembly: everything that serves in a worker, put together from its settings while it boots."""
+"""The builder: makes the parts of a worker from loaded services, and connects them.
+
+There is one, for the program, for `reactorhost.testing` and for benchmarks. What they do not share is passed in: the
+reactor with its poller and clock, the dialer, the bridge to asyncio, and where failures are reported.
+"""
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reactorhost import __version__
-from reactorhost.config.service import Service
+from reactorhost.api.connection import Connection
+from reactorhost.framing import Framing
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.ipc.worker_spec import WorkerSpec
+from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
-from reactorhost.plugins import chain, framings, loading, options
+from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
-from reactorhost.system import process
-from reactorhost.worker.context import Dispatcher as AnyDispatcher
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
-from reactorhost.worker.hooks.hook_errors import ErrorReporter
+from reactorhost.worker.hooks.hook_errors import HookFailure
+from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.monitor.metrics_report import MetricsReport
-from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.outbound.connections import OutboundConnections
-from reactorhost.worker.outbound.dialer import SocketDialer
+from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.transport import StreamTransport
@@ -39,27 +40,51 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerParts:
-    """What serves in a worker.
+class LoadedService:
+    """One service, with all that was named in its settings loaded.
 
     Attributes:
-        inbox: takes in what comes for the services.
-        guest: drives the reactor in a worker with async hooks, where `lanes` run those; None in any other.
+        new_framing: makes the framing of each connection; None for none.
+        tls: its certificates; None for a service that has no TLS.
+        proxy_from: networks of proxies that send a PROXY header.
+    """
+
+    name: str
+    plugins: Sequence[LoadedPlugin]
+    limits: Limits = field(default_factory=Limits)
+    new_framing: Callable[[], Framing] | None = None
+    tls: ServerTls | None = None
+    proxy_from: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """The parts of a worker.
+
+    Attributes:
+        services: by name.
+        hooks: the worker's own hooks, `worker_start` and so on.
+        bridge: drives the reactor in a worker with async hooks; None in any other.
     """
 
     plugins: tuple[LoadedPlugin, ...]
+    context: WorkerContext
     services: dict[str, RunningService]
-    dispatcher: AnyDispatcher
     outbound: OutboundConnections
     hooks: chain.WorkerHooks
     facades: WorkerFacades
+    metrics: Metrics
     metrics_report: MetricsReport
     bridge: AsyncioBridge | None
-    hook_queues: HookQueues | None
+
+    @property
+    def hook_queues(self) -> HookQueues | None:
+        """Run the async hooks; None in a worker without any."""
+        return self.context.hook_queues
 
     @property
     def occupied(self) -> bool:
-        """Whether a service has clients, or somebody who may become one."""
+        """Whether a service has connections or pending handshakes."""
         return any(service.occupied for service in self.services.values())
 
     def transports(self) -> list[StreamTransport]:
@@ -67,142 +92,115 @@ class WorkerParts:
         return [transport for service in self.services.values() for transport in service.transports]
 
     def call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
-        """Call a hook of the worker, and wait for it when it awaits something."""
+        """Call a hook of the worker; if it is async, until it has finished."""
         returned = hook(self.facades.of)
         if self.hooks.awaits:
             assert self.bridge is not None
             self.bridge.complete(returned)
 
     def end_handshakes(self) -> None:
-        """Wait no more for TLS handshakes and PROXY headers."""
+        """Close the clients whose TLS handshake or PROXY header is pending."""
         for service in self.services.values():
             service.pending_handshakes.end_all()
 
 
-@dataclass(frozen=True, slots=True)
+def _ignore(*args: object) -> None:
+    """Drop a report that has no receiver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerBuilder:
-    """Puts the parts of one worker together; `tell_master` sends a report, `ended` hears of each connection's end."""
+    """Makes the parts of one worker; what is left out is a default without a master.
 
-    task: WorkerSpec
+    Attributes:
+        hook_failed: called with every exception of a plugin's code.
+        hook_cancel_ignored: called with the connection of an async hook that did not end when it was cancelled.
+        stats_invalid: called when a plugin's `stats` returned something else than numbers, with its name and why.
+        counters: added to by every message.
+        timing: measures hooks; None for a worker that is not measured.
+        threads: runs what plugins pass to `run_in_thread`.
+        dialer: makes outbound connections; None for real ones.
+        new_bridge: called in a worker with async hooks.
+        send: sends a message to the master.
+        on_ended: called after each connection or handshake that ended.
+    """
+
     reactor: Reactor
-    figures: StatsPublisher
-    threads: ThreadPool
-    error_reporter: ErrorReporter
-    log: EventLog
-    tell_master: Callable[[Message], object]
-    ended: Callable[[], object]
+    hook_failed: HookFailure
+    hook_cancel_ignored: Callable[[Connection], object] = _ignore
+    stats_invalid: Callable[[str, str], object] = _ignore
+    counters: Counters = field(default_factory=Counters)
+    timing: HookTiming | None = None
+    threads: ThreadPool | None = None
+    dialer: Dialer | None = None
+    new_bridge: Callable[[Reactor], AsyncioBridge] | None = None
+    log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger("reactorhost")))
+    send: Callable[[Message], object] = _ignore
+    on_ended: Callable[[], object] = _ignore
+    slot: int = 0
+    generation: int = 1
 
-    def assemble(self) -> WorkerParts:
-        """Drop privileges, load everything, and return it.
+    def build(self, loaded: Sequence[LoadedService], outbound_limits: Limits) -> WorkerParts:
+        """Return the parts of a worker that has these services.
 
         Raises:
-            ReactorhostError: a certificate, a plugin or its options are not as they should be.
+            PluginError: a plugin breaks the contract, or two have one name.
+            ReactorhostError: a plugin has async hooks, and the reactor's poller does not work with asyncio.
         """
-        settings = self.task.settings
-        # While the key files can be read.
-        certificates = {service.name: self._certificates(service) for service in settings.services}
-        if self.task.account is not None:
-            process.drop_privileges(*self.task.account)
-        process.tie_to_parent()
-        named = dict.fromkeys(named for service in settings.services for named in service.plugins)
-        plugins = {name: self._plugin(name) for name in named}
-        bridge, hook_queues = self._bridge() if any(plugin.awaits for plugin in plugins.values()) else (None, None)
+        # A plugin that several services name is one object, and its worker hooks are called once.
+        plugins = tuple({id(plugin): plugin for service in loaded for plugin in service.plugins}.values())
+        bridge, hook_queues = self._bridge() if any(plugin.awaits for plugin in plugins) else (None, None)
         context = WorkerContext(
             self.reactor,
-            self.figures.counters,
-            Dispatcher(self.reactor, self.figures.counters),
+            self.counters,
+            Dispatcher(self.reactor, self.counters),
             itertools.count(1),
-            self.error_reporter.hook_failed,
-            self.figures.timing,
+            self.hook_failed,
+            self.timing or HookTiming(self.reactor, _ignore),
             self.log,
             hook_queues,
         )
-        services = {
-            service.name: self._service(
-                service, [plugins[named] for named in service.plugins], context, certificates[service.name]
-            )
-            for service in settings.services
-        }
-        outbound = self._outbound(context)
-        hooks = chain.resolve_worker(tuple(plugins.values()), self.error_reporter.worker_hook_failed)
-        metrics = Metrics(hooks.stats, self.error_reporter.hook_failed, self.error_reporter.stats_invalid)
+        services = {each.name: self._service(each, context) for each in loaded}
+        dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
+        outbound = OutboundConnections(context, outbound_limits, dialer)
+        hooks = chain.resolve_worker(plugins, self.hook_failed)
+        metrics = Metrics(hooks.stats, self.hook_failed, self.stats_invalid)
         facades = WorkerFacades(
-            self.task.slot,
-            self.task.generation,
+            self.slot,
+            self.generation,
             tuple(services.values()),
             self.reactor,
-            self.threads,
+            self.threads or ThreadPool(1, 1, self.hook_failed, _ignore),
             metrics,
             outbound,
-            self.error_reporter.hook_failed,
+            self.hook_failed,
         )
-        metrics_report = MetricsReport(self.reactor, metrics, self.tell_master)
-        return WorkerParts(
-            tuple(plugins.values()),
-            services,
-            context.dispatcher,
-            outbound,
-            hooks,
-            facades,
-            metrics_report,
-            bridge,
-            hook_queues,
-        )
-
-    def _certificates(self, service: Service) -> ServerTls | None:
-        if service.tls is None:
-            return None
-        # Here and not above: a worker that speaks no TLS does without it.
-        from reactorhost.tls.context import ServerTls
-
-        loaded = ServerTls(service.tls, self.task.settings.where(f"service.{service.name}.certificate"))
-        for certificate in loaded.certificates:
-            days = certificate.days_left(time.time())
-            # Every worker has the same; the first slot's tells, whose worker is the first of a reload too.
-            if days is not None and self.task.slot == 0:
-                self.log.warning("certificate_expires", service=service.name, file=certificate.path, days_left=days)
-        return loaded
-
-    def _plugin(self, named: str) -> LoadedPlugin:
-        plugin = loading.load(named, __version__)
-        settings = self.task.settings
-        table = settings.plugin_tables.get(plugin.name, {})
-        options.configure(plugin, table, partial(settings.where_option, plugin.name))
-        self.error_reporter.know(plugin)
-        return plugin
+        report = MetricsReport(self.reactor, metrics, self.send)
+        return WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, bridge)
 
     def _bridge(self) -> tuple[AsyncioBridge, HookQueues]:
-        """Let a loop of asyncio drive the reactor, because a hook awaits something."""
-        from reactorhost.worker.aio.event_loop import AsyncioBridge, new_loop
+        # Here and not above: a worker without async hooks does not import asyncio.
         from reactorhost.worker.hooks.hook_queue import HookQueues
 
-        bridge = AsyncioBridge(self.reactor, new_loop(self.task.settings.event_loop))
-        return bridge, HookQueues(self.error_reporter.hook_cancel_ignored)
+        assert self.new_bridge is not None, "plugins with async hooks need a bridge"
+        return self.new_bridge(self.reactor), HookQueues(self.hook_cancel_ignored)
 
-    def _service(
-        self, service: Service, plugins: list[LoadedPlugin], context: WorkerContext, tls: ServerTls | None
-    ) -> RunningService:
-        settings = self.task.settings
-        limits = Limits(
-            close_timeout=settings.close_timeout,
-            idle_timeout=service.idle_timeout,
-            max_send_buffer=settings.max_send_buffer,
-            handshake_timeout=service.handshake_timeout,
-            max_datagram=service.max_datagram,
+    def _service(self, loaded: LoadedService, context: WorkerContext) -> RunningService:
+        service = RunningService.of_plugins(
+            loaded.name, loaded.plugins, context, loaded.limits, loaded.new_framing, loaded.tls, loaded.proxy_from
         )
-        if service.framing is None:
-            new_framing = framings.from_plugins(service.name, plugins)
-        else:
-            where = settings.where(f"service.{service.name}.framing")
-            new_framing = framings.from_config(service.name, service.framing, where)
-        running = RunningService.of_plugins(
-            service.name, plugins, context, limits, new_framing, tls, service.proxy_from
-        )
-        running.on_ended = self.ended
-        return running
+        service.on_ended = self.on_ended
+        return service
 
-    def _outbound(self, context: WorkerContext) -> OutboundConnections:
-        settings = self.task.settings
-        limits = Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer)
-        dialer = SocketDialer(self.reactor, settings.peer_timeout, self.error_reporter.outbound_tls_broken)
-        return OutboundConnections(context, limits, dialer)
+
+def asyncio_bridge(reactor: Reactor, event_loop: str) -> AsyncioBridge:
+    """Return a bridge to a new event loop, `asyncio` or `uvloop`.
+
+    Raises:
+        ReactorhostError: uvloop is not installed, or the reactor's poller has no descriptor for a loop to watch.
+    """
+    from reactorhost.worker.aio.event_loop import AsyncioBridge, new_loop
+
+    # Raises now what would end a worker that serves already.
+    reactor.fileno()
+    return AsyncioBridge(reactor, new_loop(event_loop))

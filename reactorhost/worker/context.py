@@ -1,7 +1,8 @@
 """What the connections of one service read: its limits, counters, resolved hooks, and where failures are reported.
 
-`WorkerContext` is shared by all services of a worker. `ServiceContext` is one service as its transports see it; they
-never see the service itself, which makes them (`worker.service`). So arrows run down: service, transports, context.
+`WorkerContext` is shared by all services of a worker. `ServiceContext` is one service as its transports see it. The
+service itself (`worker.service`) makes the transports and is not visible to them, so that imports run in one direction:
+service, transports, context.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _CLIENT_LINES_PER_SECOND = 5
 
 Resolve = Callable[[OnError, Around], Chain]
-"""Makes a chain: called with the receiver of exceptions and with what is put around each hook."""
+"""Makes a chain: called with the callback for exceptions and with the wrapper for each hook."""
 
 
 class Dispatcher(Protocol):
@@ -40,7 +41,7 @@ class Dispatcher(Protocol):
 
     @property
     def handed_over(self) -> int:
-        """Return how many messages were dispatched so far: a number that grows within a turn too."""
+        """Return how many messages were dispatched so far; the number grows within a turn too."""
 
     def give(self, arrived: Sequence[tuple[Any, bytes | None]], /) -> None:
         """Dispatch pairs of a transport and what was read from it."""
@@ -67,13 +68,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What all services of a worker share.
+    """State that all services of a worker share.
 
     Attributes:
         counters: plain attributes that every message adds to.
-        ids: numbers for connections.
+        ids: the numbers of connections.
         hook_failed: called with every exception of a plugin's code.
-        hook_queues: run the hooks of services that have async ones; None in a worker without any.
+        hook_queues: run the hooks of services with async hooks; None in a worker without any.
     """
 
     reactor: Reactor
@@ -94,7 +95,7 @@ class ServiceContext:
         receive: `chain.receive`; with one plugin it is the plugin's own function, except while calls are timed.
         counters: the worker's counters.
         hook_queues: the worker's, if a hook of this service is async; else None.
-        on_closed: called with each transport whose socket is closed, once its `close` hooks have run.
+        on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
     __slots__ = (
@@ -117,7 +118,7 @@ class ServiceContext:
     def __init__(self, name: str, worker: WorkerContext, limits: Limits, resolve: Resolve) -> None:
         self.name = name
         self.limits = limits
-        # The transports' own names for what the worker shares: one attribute less on the way of a message.
+        # Copied from `worker`: every message reads these, and one attribute access less is measurable.
         self.reactor = worker.reactor
         self.counters = worker.counters
         self.dispatcher = worker.dispatcher
@@ -125,7 +126,7 @@ class ServiceContext:
         self.hook_queues: HookQueues | None = None
         self.on_closed: Callable[[Any], object] = _ignore
         self._worker = worker
-        # Of events that clients cause, which may be many.
+        # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
         timed = resolve(self.hook_failed, worker.timing.around)
@@ -133,38 +134,38 @@ class ServiceContext:
         self.receive = self.chain.receive
 
     def _queued(self, chain: Chain) -> Chain:
-        """Run a chain of coroutine functions in hook queues; return a plain chain as it is."""
+        """Return a chain whose coroutine functions run in hook queues; a plain chain is returned as it is."""
         if not chain.awaits:
             return chain
         self.hook_queues = self._worker.hook_queues
-        assert self.hook_queues is not None, "a worker whose plugins await has hook queues"
+        assert self.hook_queues is not None, "a worker with async plugins has hook queues"
         return self.hook_queues.adapted(chain, self._hook_raised)
 
     def set_timed(self, timed: bool) -> None:
-        """Time the hooks from now on, or call them plainly."""
+        """Switch between the timed and the plain hooks."""
         self.chain = self._timed if timed else self._plain
         self.receive = self.chain.receive
 
     # Failures.
 
     def hook_failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
-        """Report an exception of a plugin's code, and close the connection that it concerns."""
+        """Report an exception of a plugin's code and close its connection."""
         self._worker.hook_failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 
     def receive_failed(self, connection: Connection, raised: BaseException) -> None:
-        """Report what the receive chain raised, and close the connection."""
+        """Report an exception of the receive chain and close the connection."""
         self._hook_raised("receive", connection, raised)
 
     def framing_failed(self, connection: Connection, raised: BaseException) -> None:
-        """Report what a plugin's framing raised, and close the connection."""
+        """Report an exception of a plugin's framing and close the connection."""
         self._hook_raised("framing", connection, raised)
 
     def _hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
-        """Log that a client broke the framing, and close its connection."""
+        """Log that a client's bytes do not fit the framing, and close its connection."""
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
                 "framing_broken",
@@ -172,12 +173,12 @@ class ServiceContext:
                 peer=connection.peer,
                 connection=connection.id,
                 reason=str(error),
-                suppressed=self._client_lines.take_held_back(),
+                suppressed=self._client_lines.take_suppressed(),
             )
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def overflowed(self, connection: Connection) -> None:
-        """Log that a client is closed because it does not read what it is sent."""
+        """Log that a client is disconnected because it does not read what it is sent."""
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
                 "send_buffer_overflow",
@@ -186,7 +187,7 @@ class ServiceContext:
                 connection=connection.id,
                 queued_bytes=connection.queued,
                 max_send_buffer=self.limits.max_send_buffer,
-                suppressed=self._client_lines.take_held_back(),
+                suppressed=self._client_lines.take_suppressed(),
             )
 
     # The end of a connection.
@@ -208,4 +209,4 @@ class ServiceContext:
 
 
 def _ignore(transport: Any) -> None:
-    """Do nothing: the service sets its own function."""
+    """Do nothing; the default of `ServiceContext.on_closed`."""

@@ -1,4 +1,4 @@
-"""Views: one worker process as each of its plugins sees it."""
+"""The `Worker` objects of a worker process, one for each plugin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from reactorhost.worker.service import RunningService
 
 
 class WorkerFacades:
-    """The `Worker` of every plugin, made when it is first asked for; `failed` hears of what raises in their timers."""
+    """Makes and keeps the `Worker` of each plugin.
+
+    Each plugin has an object of its own, so that its timers, threads and connections are known to be its own;
+    `hook_failed` is called with exceptions of timers.
+    """
 
     def __init__(
         self,
@@ -29,7 +33,7 @@ class WorkerFacades:
         threads: ThreadPool,
         metrics: Metrics,
         outbound: OutboundConnections,
-        failed: HookFailure,
+        hook_failed: HookFailure,
     ) -> None:
         self._slot = slot
         self._generation = generation
@@ -38,15 +42,17 @@ class WorkerFacades:
         self._threads = threads
         self._metrics = metrics
         self._outbound = outbound
-        self._failed = failed
+        self._hook_failed = hook_failed
         self._workers: dict[str, Worker] = {}
         self._timers: dict[str, PluginTimers] = {}
 
     def of(self, plugin: str) -> Worker:
-        """Return the worker as the plugin of this name sees it, always the same one."""
+        """Return the `Worker` of a plugin, the same object every time."""
         worker = self._workers.get(plugin)
         if worker is None:
-            timers = self._timers[plugin] = PluginTimers(self._reactor, partial(self._failed, plugin, "timer", None))
+            timers = self._timers[plugin] = PluginTimers(
+                self._reactor, partial(self._hook_failed, plugin, "timer", None)
+            )
             worker = self._workers[plugin] = Worker(
                 plugin,
                 self._slot,
@@ -64,6 +70,6 @@ class WorkerFacades:
         return (connection for service in self._services for connection in service.connections())
 
     def cancel_timers(self) -> None:
-        """Forget the timers of every plugin."""
+        """Cancel the timers of every plugin."""
         for timers in self._timers.values():
             timers.cancel_all()

@@ -1,180 +1,201 @@
-"""A worker from boot to leaving: serves until it is told to drain, drains until nothing is left, leaves."""
+"""A worker process from boot to exit: carries out the orders of the master.
+
+Signal handlers and the master's line are in place before anything is loaded, but nothing is delivered until the loop
+turns for the first time: in `_serve`, or while an async `worker_start` is awaited.
+"""
 
 from __future__ import annotations
 
-import enum
 import os
 import signal
 import socket
 from collections.abc import Sequence
 from functools import partial
 
-from reactorhost.api.connection import CloseReason
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.reactor import Reactor, WakeUp
+from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker import progress
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
-from reactorhost.worker.builder import WorkerBuilder, WorkerParts
+from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
+from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.alarm import Alarm
-from reactorhost.worker.monitor.connection_list import Listing
+from reactorhost.worker.monitor.connection_list import ConnectionListSender
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
-from reactorhost.worker.monitor.watchdog import Watchdog
-
-_FAREWELL_SECONDS = 1.0
-_MOST_NAMES = 10
-
-
-class Stage(enum.Enum):
-    """Where a worker stands in its life; it only goes forward."""
-
-    BOOTING = 1
-    SERVING = 2
-    DRAINING = 3
-    LEAVING = 4
+from reactorhost.worker.outbound.dialer import SocketDialer
+from reactorhost.worker.shutdown import Deadline, Shutdown
+from reactorhost.worker.state import Lifecycle, WorkerState
 
 
 class WorkerLife:
-    """One worker process, seen from inside."""
+    """One worker process."""
 
+    # Set by `_boot`, which needs the parts made before; no callback runs earlier (see above).
     _parts: WorkerParts
     _slot_sockets: SlotSockets
+    _shutdown: Shutdown
 
-    def __init__(self, task: WorkerSpec, log: EventLog, log_file: AppendHandler) -> None:
-        self._task = task
+    def __init__(self, spec: WorkerSpec, log: EventLog, log_file: AppendHandler) -> None:
+        settings = spec.settings
+        self._spec = spec
         self._log = log
         self._log_file = log_file
-        self._stage = Stage.BOOTING
-        self._reactor = Reactor()
-        self._figures = StatsPublisher(self._reactor, task.scoreboard, task.page, self._set_timed)
-        self._counters = self._figures.counters
+        self._lifecycle = Lifecycle()
+        self._reactor = Reactor(new_poller(settings.poller))
         self._fork_registry = ForkRegistry()
-        self._line = JsonLine(self._reactor, task.master_line, self, self._fork_registry)
-        self._error_reporter = ErrorReporter(self._reactor, self._counters, self._figures.timing, log, self._line.send)
-        self._acceptor = Acceptor(self._reactor, self._counters, log, task.settings.max_connections)
-        self._wake_up = WakeUp(self._reactor, self._deliver)
+        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed)
+        self._counters = self._stats.counters
+        self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
+        self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
+        self._acceptor = Acceptor(self._reactor, self._counters, log, self._fork_registry, settings.max_connections)
+        self._wake_up = WakeUp(self._reactor, self._deliver_thread_results)
         self._threads = ThreadPool(
-            task.settings.threads, task.settings.thread_queue, self._error_reporter.hook_failed, self._wake_up.wake
+            settings.threads, settings.thread_queue, self._error_reporter.hook_failed, self._wake_up.wake
         )
-        self._thread_seconds = _FAREWELL_SECONDS
-        self._leave_at: float | None = None
         self._alarm = Alarm()
-        self._watchdog: Watchdog | None = None
 
     def run(self) -> int:
-        """Live, and return the exit status."""
-        self._reactor.watch_signals({signal.SIGTERM: self._terminated, signal.SIGQUIT: self._quit})
-        self._alarm.end_when_stuck(self._longest_farewell(), self._task.master_pid)
-        os.register_at_fork(after_in_child=self._close_in_fork)
+        """Boot, serve, drain, leave; returns the exit status."""
+        self._reactor.watch_signals({signal.SIGTERM: self._term_received, signal.SIGQUIT: self._quit_received})
+        # After `watch_signals`, because it replaces the handler of TERM: see there.
+        self._alarm.end_when_stuck(Deadline.longest_shutdown(self._spec.settings.stop_timeout), self._spec.master_pid)
+        self._close_in_forked_children()
         try:
             self._boot()
         except ReactorhostError as error:
             self._line.send({"report": Report.FAILED, **error.as_fields()})
             return error.exit_status
-        self._serve_and_drain(self._parts)
-        self._leave(self._parts)
+        self._serve()
+        self._shutdown.finish()
+        self._stats.store()
         return 0
 
+    def _close_in_forked_children(self) -> None:
+        """Close in a process that a plugin forks what belongs to the worker.
+
+        The child may outlive the worker: its copies would keep the listeners open, and clients would connect to a
+        queue that no process accepts from.
+        """
+        for each in self._spec.listeners:
+            self._fork_registry.add(each.socket, each.socket.close)
+        self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
+        # Signals are written to a socket pair that the child shares: TERM to the child would drain the worker.
+        self._fork_registry.add(self._reactor, self._reactor.close)
+        os.register_at_fork(after_in_child=self._fork_registry.close_in_child)
+
     def _boot(self) -> None:
-        self._parts = WorkerBuilder(
-            self._task,
-            self._reactor,
-            self._figures,
+        """Load plugins, make the parts and run `worker_start`.
+
+        Raises:
+            ReactorhostError: a plugin or the settings are wrong.
+        """
+        spec = self._spec
+        settings = spec.settings
+        loaded = WorkerLoader(spec, self._log, self._error_reporter.add_plugin).load()
+        self._parts = parts = WorkerBuilder(
+            reactor=self._reactor,
+            hook_failed=self._error_reporter.hook_failed,
+            hook_cancel_ignored=self._error_reporter.hook_cancel_ignored,
+            stats_invalid=self._error_reporter.stats_invalid,
+            counters=self._counters,
+            timing=self._stats.timing,
+            threads=self._threads,
+            dialer=SocketDialer(self._reactor, settings.peer_timeout, self._error_reporter.outbound_tls_broken),
+            new_bridge=partial(asyncio_bridge, event_loop=settings.event_loop),
+            log=self._log,
+            send=self._line.send,
+            on_ended=self._connection_ended,
+            slot=spec.slot,
+            generation=spec.generation,
+        ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
+        self._slot_sockets = SlotSockets(self._acceptor, parts.services, self._fork_registry, self._slot_released)
+        self._shutdown = Shutdown(
+            parts,
+            self._slot_sockets,
             self._threads,
-            self._error_reporter,
+            self._lifecycle,
+            self._reactor,
+            self._alarm,
+            self._counters,
             self._log,
             self._line.send,
-            self._connection_ended,
-        ).assemble()
-        self._slot_sockets = SlotSockets(self._acceptor, self._parts.services, self._released)
-        self._parts.call(self._parts.hooks.worker_start)
+            spec.settings.stop_timeout,
+            spec.master_pid,
+        )
+        parts.call(parts.hooks.worker_start)
 
-    def _serve_and_drain(self, parts: WorkerParts) -> None:
-        self._figures.start([plugin.name for plugin in parts.plugins])
+    def _serve(self) -> None:
+        """Run the loop until the worker has left."""
+        parts = self._parts
+        self._stats.start([plugin.name for plugin in parts.plugins])
         parts.metrics_report.start()
-        self._reactor.call_soon(self._tell_ready)
-        limit = self._task.settings.slow_hook
-        self._watchdog = progress.watchdog(parts, self._reactor, self._alarm, self._counters, limit, self._log)
-        if self._watchdog is not None:
-            self._watchdog.start()
+        # From inside the loop: READY says that it turns.
+        self._reactor.call_soon(self._report_ready)
+        limit = self._spec.settings.slow_hook
+        watchdog = progress.new_watchdog(parts, self._reactor, self._alarm, self._counters, limit, self._log)
+        if watchdog is not None:
+            # The child has no timer, but it has the handler of its signal.
+            self._fork_registry.add(watchdog, watchdog.stop)
+            watchdog.start()
         if parts.bridge is None:
             self._reactor.run()
-        elif self._stage is not Stage.LEAVING:
-            # Told to leave while worker_start still waited for something.
+        elif self._lifecycle.state is not WorkerState.LEAVING:
+            # An order to leave may have been carried out while `worker_start` was awaited.
             parts.bridge.run()
-        if self._watchdog is not None:
-            self._watchdog.stop()
+        if watchdog is not None:
+            watchdog.stop()
 
-    def _leave(self, parts: WorkerParts) -> None:
-        parts.call(parts.hooks.worker_stop)
-        self._tell_abandoned()
-        parts.metrics_report.tell_last()
-        unfinished = [] if parts.bridge is None else parts.bridge.close(self._seconds_left(2.7))
-        if unfinished:
-            self._log.warning("tasks_left_behind", count=len(unfinished), tasks=",".join(unfinished))
-        self._figures.store()
-
-    def _close_in_fork(self) -> None:
-        # A plugin's own child would keep the listeners open after us, and clients waiting for ever.
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        self._fork_registry.close_in_child()
-        self._wake_up.close_inherited()
-        if self._stage is not Stage.BOOTING:
-            self._slot_sockets.close_inherited()
-        for each in self._task.listeners:
-            each.socket.close()
-
-    def _tell_ready(self) -> None:
-        if self._stage is Stage.BOOTING:
+    def _report_ready(self) -> None:
+        if self._lifecycle.state is WorkerState.BOOTING:
             plugins = [_described(plugin) for plugin in self._parts.plugins]
             self._line.send({"report": Report.READY, "plugins": plugins})
 
-    # Orders.
+    # Orders of the master.
 
     def message_received(self, line: JsonLine, message: Message) -> None:
-        """Carry out an order of the master."""
+        """Carry out an order."""
         match message["order"]:
             case Order.SERVE:
-                self._serve()
+                self._accept_own_slot()
             case Order.ADOPT:
                 self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
                 self._slot_sockets.release(message["slot"])
             case Order.DRAIN:
-                self._drain(message["seconds"], final=message["final"])
+                self._shutdown.drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
-                Listing(self._reactor, message["request"], self._line.send).tell(transports)
+                ConnectionListSender(self._reactor, message["request"], self._line.send).send(transports)
             case Order.REOPEN:
-                self._reopen()
+                self._reopen_log()
 
     def line_closed(self, line: JsonLine) -> None:
-        """Leave: the master is gone, and with it everybody who could take the queues over."""
-        self._log.warning("master_gone", connections=self._counters.connections)
-        self._drain(self._task.settings.stop_timeout, final=True)
+        """Drain: the master is gone."""
+        self._shutdown.master_gone()
 
-    def _serve(self) -> None:
-        if self._stage is Stage.BOOTING:
-            self._stage = Stage.SERVING
-            for each in self._task.listeners:
+    def _accept_own_slot(self) -> None:
+        if self._lifecycle.state is WorkerState.BOOTING:
+            self._lifecycle.enter(WorkerState.SERVING)
+            for each in self._spec.listeners:
                 self._slot_sockets.add(each)
 
     def _adopt(self, slot: int, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
-        short = len(sockets) < len(listeners)
-        if short:
-            # The kernel drops what finds no free descriptor. Whoever waits there waits for a worker of its own.
+        incomplete = len(sockets) < len(listeners)
+        if incomplete:
+            # At the limit of descriptors the kernel drops those that do not fit (SCM_RIGHTS, unix(7)) and reports
+            # nothing but MSG_CTRUNC. The clients of that slot wait for its next worker.
             self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
-        if short or self._stage is not Stage.SERVING:
+        if incomplete or self._lifecycle.state is not WorkerState.SERVING:
             for sock in sockets:
                 sock.close()
             self._slot_sockets.release(slot)
@@ -182,117 +203,33 @@ class WorkerLife:
         for each, sock in zip(listeners, sockets, strict=True):
             self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
 
-    def _reopen(self) -> None:
+    def _reopen_log(self) -> None:
         try:
             self._log_file.reopen()
         except OSError as error:
             self._log.error("log_not_reopened", error=error.strerror)
 
-    # Leaving.
+    # Callbacks of the parts.
 
-    def _terminated(self) -> None:
-        seconds = self._task.settings.stop_timeout
-        self._alarm.end_in(self._longest_farewell())
-        self._line.send({"report": Report.LEAVING, "seconds": seconds})
-        self._drain(seconds, final=os.getppid() != self._task.master_pid)
+    def _term_received(self) -> None:
+        self._shutdown.term_received()
 
-    def _longest_farewell(self) -> float:
-        return self._task.settings.stop_timeout + _FAREWELL_SECONDS + 2
+    def _quit_received(self) -> None:
+        self._shutdown.quit_received()
 
-    def _quit(self) -> None:
-        self._line.send({"report": Report.LEAVING, "seconds": 0})
-        self._thread_seconds = 0.0
-        # As if the deadline had passed: the master kills soon.
-        self._leave_at = self._reactor.now - _FAREWELL_SECONDS
-        if self._stage is Stage.LEAVING:
-            self._reactor.stop()
-            return
-        self._stop_accepting(final=False)
-        self._stage = Stage.DRAINING
-        for transport in self._parts.transports():
-            transport.close_for(CloseReason.SHUTDOWN)
-            transport.abort()
-        self._slot_sockets.abandon()
-        self._parts.end_handshakes()
-        self._parts.outbound.abort()
-        self._hurry()
-        self._leave_if_empty()
-
-    def _drain(self, seconds: float, *, final: bool) -> None:
-        leave_at = self._reactor.now + seconds
-        if self._leave_at is None or leave_at < self._leave_at:
-            self._leave_at = leave_at
-            self._reactor.call_at(leave_at, self._drain_deadline)
-        if self._stage in (Stage.DRAINING, Stage.LEAVING):
-            return
-        self._stop_accepting(final=final)
-        self._stage = Stage.DRAINING
-        self._log.info("worker_draining", connections=self._counters.connections, seconds=round(seconds, 1))
-        for service in self._parts.services.values():
-            service.drain()
-        self._leave_if_empty()
-
-    def _stop_accepting(self, *, final: bool) -> None:
-        if self._stage is Stage.BOOTING:
-            # It never served: what waits in the slot's queues is for whoever comes next.
-            return
-        if final:
-            self._slot_sockets.finish()
-        else:
-            self._slot_sockets.release_all()
-
-    def _released(self, slot: int) -> None:
-        """Tell the master that every copy of a slot's sockets is closed."""
+    def _slot_released(self, slot: int) -> None:
+        """Report that this worker's copies of a slot's sockets are closed."""
         self._line.send({"report": Report.RELEASED, "slot": slot})
-        self._leave_if_empty()
-
-    def _drain_deadline(self) -> None:
-        if self._leave_at is not None and self._reactor.now >= self._leave_at:
-            for transport in self._parts.transports():
-                transport.close_for(CloseReason.SHUTDOWN, _FAREWELL_SECONDS)
-            self._slot_sockets.abandon()
-            self._parts.end_handshakes()
-            self._hurry()
-            self._parts.outbound.leave(_FAREWELL_SECONDS)
-
-    def _hurry(self) -> None:
-        if self._parts.hook_queues is not None:
-            self._parts.hook_queues.hurry()
-
-    def _seconds_left(self, after_deadline: float) -> float:
-        """Return how long a last step may take: a second, and not past so many seconds after the deadline."""
-        # The master kills three seconds after it; the steps before this one may have taken their time.
-        if self._leave_at is None:
-            return _FAREWELL_SECONDS
-        return min(_FAREWELL_SECONDS, max(0.1, self._leave_at + after_deadline - self._reactor.now))
+        self._shutdown.leave_if_done()
 
     def _connection_ended(self) -> None:
-        if self._stage is Stage.DRAINING:
-            self._leave_if_empty()
+        if self._lifecycle.state is WorkerState.DRAINING:
+            self._shutdown.leave_if_done()
         else:
             self._slot_sockets.connection_ended()
 
-    def _leave_if_empty(self) -> None:
-        if self._stage is Stage.DRAINING and not (self._parts.occupied or self._slot_sockets.in_use):
-            self._stage = Stage.LEAVING
-            self._parts.facades.cancel_timers()
-            self._parts.outbound.leave(_FAREWELL_SECONDS)
-            self._parts.outbound.when_left(partial(self._left, self._reactor.now))
-
-    def _left(self, since: float) -> None:
-        # Again: the goodbyes of outbound connections may have set some.
-        self._parts.facades.cancel_timers()
-        self._reactor.call_at(since + min(self._thread_seconds, self._seconds_left(2.0)), self._reactor.stop)
-        self._threads.finish(self._reactor.stop)
-
-    def _deliver(self) -> None:
+    def _deliver_thread_results(self) -> None:
         self._threads.deliver()
-
-    def _tell_abandoned(self) -> None:
-        running, cancelled = self._threads.running(), self._threads.cancelled()
-        if running or cancelled:
-            names = ", ".join(list(dict.fromkeys(running + cancelled))[:_MOST_NAMES])
-            self._log.warning("threads_abandoned", running=len(running), cancelled=len(cancelled), functions=names)
 
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():

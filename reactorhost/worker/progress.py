@@ -1,4 +1,4 @@
-"""What the watchdog of a worker looks at: whether the loop comes further, and in whose code it is."""
+"""What a worker's watchdog reads: whether the loop makes progress, and whose code it is in."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _CALLERS = {
 """The functions of the host that call plugins back, and what the log names as the hook."""
 
 
-def watchdog(
+def new_watchdog(
     parts: WorkerParts, reactor: Reactor, alarm: Alarm, counters: Counters, limit_seconds: float | None, log: EventLog
 ) -> Watchdog | None:
-    """Return what names the code that holds the loop longer than `limit_seconds`; None without a limit."""
+    """Return a watchdog for code that blocks the loop longer than `limit_seconds`; None without a limit."""
     if limit_seconds is None:
         return None
     bridge = parts.bridge
 
     def progress() -> int:
-        # A turn in which many clients are served in their turn is no slow hook, however long it takes.
+        # Also within a turn: a turn that serves many clients takes long without any slow hook.
         loops = 0 if bridge is None else bridge.progress()
-        messages = parts.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
+        messages = parts.context.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
         return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
 
     def locate(frame: FrameType) -> Standing | None:

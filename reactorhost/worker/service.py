@@ -1,4 +1,4 @@
-"""A service in this worker: makes the transports of its clients, and ends them when the worker leaves."""
+"""One service of a worker: makes the transports of its clients and keeps track of them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
 
 Accept = Callable[[socket.SocketType, Any], None]
-"""Takes over an accepted socket; called with the peer's address as the socket module has it."""
+"""Serves an accepted socket; called with the peer's address as the socket module returns it."""
 
 
 class RunningService:
     """One service of one worker.
 
     Attributes:
-        context: what its transports read.
-        transports: its open connections.
-        new_framing: makes the framing of each connection, if it is to have one from its start.
-        pending_handshakes: its clients that have no connection yet, because of TLS or a PROXY header.
-        on_ended: called after each connection or handshake that ended.
+        context: the part of the service that its transports read.
+        transports: the transports of its open connections.
+        new_framing: makes the framing that each connection begins with, or None.
+        pending_handshakes: accepted clients without a connection yet, because of TLS or a PROXY header.
+        on_ended: called after the end of each connection and of each failed handshake.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class RunningService:
     ) -> None:
         self.name = name
         self.context = ServiceContext(name, worker, limits, resolved)
-        self.context.on_closed = self._forget
+        self.context.on_closed = self._transport_closed
         self.new_framing = new_framing
         self.transports: set[StreamTransport] = set()
-        self.pending_handshakes = PendingHandshakes(self.context, self.begin, self._handshake_ended, tls, proxy_from)
+        self.pending_handshakes = PendingHandshakes(self.context, self.begin, self._handshake_failed, tls, proxy_from)
         self.on_ended: Callable[[], object] | None = None
         self._worker = worker
 
@@ -78,11 +78,11 @@ class RunningService:
         )
 
     def acceptor(self, scheme: str) -> Accept:
-        """Return what takes over the sockets accepted at an address of this scheme."""
+        """Return the function that serves sockets accepted at an address of this scheme."""
         return self.pending_handshakes.acceptor(scheme) or self._accept
 
     def udp_socket(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> UdpSocket:
-        """Return what reads a UDP socket, after `open()`."""
+        """Return a UDP socket of this service; it reads after `open()`."""
         return UdpSocket(self.context, sock, self._worker.ids, on_closed)
 
     def _accept(self, sock: socket.SocketType, peer: Any) -> None:
@@ -94,44 +94,44 @@ class RunningService:
     def begin(
         self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None, local: Endpoint | None = None
     ) -> StreamTransport:
-        """Serve a client from its `connect` on; `local` is our end where it is another than the socket's."""
+        """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
         transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
         self.transports.add(transport)
         if self.new_framing is not None:
-            self._frame(transport, self.new_framing)
+            self._set_framing(transport, self.new_framing)
         transport.open()
         if transport.phase is not CloseState.OPEN:
             self.context.counters.refused += 1
         return transport
 
-    def _frame(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
+    def _set_framing(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
         try:
             transport.framing = new_framing()
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
             self.context.framing_failed(transport.connection, raised)
 
-    def _forget(self, transport: StreamTransport) -> None:
+    def _transport_closed(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
         self.context.counters.connections -= 1
-        self._note_end()
+        self._ended()
 
-    def _handshake_ended(self) -> None:
+    def _handshake_failed(self) -> None:
         counters = self.context.counters
         counters.connections -= 1
         counters.refused += 1
-        self._note_end()
+        self._ended()
 
-    def _note_end(self) -> None:
+    def _ended(self) -> None:
         if self.on_ended is not None:
             self.on_ended()
 
     @property
     def occupied(self) -> bool:
-        """Whether it has connections or pending handshakes."""
+        """Whether the service has connections or pending handshakes."""
         return bool(self.transports or self.pending_handshakes)
 
     def drain(self) -> None:
-        """Call the `drain` hook for every connection, also for each that begins from now on."""
+        """Call the `drain` hook for every connection, and for each one that begins later."""
         self.pending_handshakes.drain()
         chain = self.context.chain
         if chain.has_drain:
@@ -139,5 +139,5 @@ class RunningService:
                 chain.drain(transport.connection)
 
     def connections(self) -> Iterator[Connection]:
-        """Yield the connections that are open."""
+        """Return the open connections."""
         return (transport.connection for transport in self.transports)

@@ -1,4 +1,4 @@
-"""Clients of every kind are served, in bounded memory and descriptors, and `close` comes once for each."""
+"""Clients of every kind are served, with bounded memory and descriptors, and `close` is called once for each."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def connect(connection):
 def close(connection, reason):
     os.write(NOTES, b"close %d\\n" % connection.id)
 """
-"""Notes every beginning and end in a file beside it, for numbers that a pipe would not hold."""
+"""Writes every `connect` and `close` to a file beside it: there are more than a pipe would hold."""
 
 
 def noted(directory: Path, word: str) -> Counter[str]:
-    """Return how often each connection was noted with a word."""
+    """Return how often each connection was written with a word."""
     lines = (directory / "notes").read_text().splitlines()
     return Counter(line.partition(" ")[2] for line in lines if line.startswith(f"{word} "))
 
 
 def wait_for_closes(directory: Path, count: int) -> None:
-    """Wait until so many connections have ended; each of them exactly once, and none that did not begin."""
+    """Wait until a number of connections have ended, each exactly once and after its `connect`."""
     until(lambda: noted(directory, "close").total() >= count, f"the close of {count} connections")
     begun = noted(directory, "connect")
     assert noted(directory, "close") == begun
@@ -67,14 +67,14 @@ def reset(client: socket.socket) -> None:
 
 
 def everything(client: socket.socket) -> bytes:
-    """Receive up to the end."""
+    """Receive until the end of file."""
     parts = []
     while part := client.recv(MIB):
         parts.append(part)
     return b"".join(parts)
 
 
-def test_stream_to_a_slow_reader_comes_back_whole_in_bounded_memory(
+def test_stream_to_a_slow_reader_is_echoed_whole_in_bounded_memory(
     live_host: Hosts, soak: bool, figure: Callable[[str], None]
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
@@ -105,14 +105,14 @@ def test_stream_to_a_slow_reader_comes_back_whole_in_bounded_memory(
     assert most - before < 32 * MIB
 
 
-def test_client_that_sends_and_never_reads_is_not_read_either(live_host: Hosts) -> None:
+def test_client_that_never_reads_is_not_read(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     pid = worker_pid(host)
     before = resident_bytes(pid)
     sent = 0
     with host.connect() as client, host.connect() as other:
         client.setblocking(False)
-        # Until the kernel's buffers are full too, and still full after the worker served somebody else meanwhile.
+        # Until the kernel's buffers are full too, and still full after the worker has served another client.
         while select.select((), [client], (), 0.2)[1]:
             sent += client.send(b"x" * MIB)
             assert sent < 256 * MIB, "the worker reads on, though its answers are not read"
@@ -145,7 +145,7 @@ def test_client_that_half_closes_gets_all_its_answers(live_host: Hosts, size: in
     assert bytes(answer) == message
 
 
-def test_half_close_gets_a_large_answer_that_nobody_reads_yet(live_host: Hosts, tmp_path: Path) -> None:
+def test_half_close_gets_a_large_answer_that_is_read_later(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(
         tmp_path,
         "large",
@@ -165,7 +165,7 @@ def test_half_close_gets_a_large_answer_that_nobody_reads_yet(live_host: Hosts, 
     assert told(host) == {"event": "close", "id": 1, "reason": "peer", "read": 1, "sent": 8 * MIB}
 
 
-def test_half_close_gets_the_little_that_does_not_fit_into_the_kernel(live_host: Hosts, tmp_path: Path) -> None:
+def test_half_close_gets_the_last_bytes_that_the_kernel_did_not_accept(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(
         tmp_path,
         "full",
@@ -189,14 +189,14 @@ def test_half_close_gets_the_little_that_does_not_fit_into_the_kernel(live_host:
         client.sendall(b"fill")
         filled = told(host)["bytes"]
         client.shutdown(socket.SHUT_WR)
-        # The end has been seen for certain when somebody else was served twice after it.
+        # The end has been handled for certain when another client was served twice after it.
         for _ in range(2):
             other.sendall(b"x")
             assert other.recv(1) == b"x"
         assert len(everything(client)) == filled
 
 
-def test_reset_in_the_middle_ends_that_connection_alone(live_host: Hosts, tmp_path: Path) -> None:
+def test_reset_ends_only_its_own_connection(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "witness", WITNESS, ECHO), "--workers", "1")
     pid = worker_pid(host)
     with host.connect() as other:
@@ -216,7 +216,7 @@ def test_reset_in_the_middle_ends_that_connection_alone(live_host: Hosts, tmp_pa
         assert descriptors(pid) == before
 
 
-def test_reset_while_an_answer_waits_ends_that_connection_alone(live_host: Hosts, tmp_path: Path) -> None:
+def test_reset_while_an_answer_is_queued_ends_only_its_own_connection(live_host: Hosts, tmp_path: Path) -> None:
     # More than any kernel's buffers take.
     plugin = plugin_file(
         tmp_path,
@@ -238,7 +238,7 @@ def test_reset_while_an_answer_waits_ends_that_connection_alone(live_host: Hosts
     assert closed["sent"] < 64 * MIB
 
 
-def test_clients_that_connect_and_vanish_leave_nothing(live_host: Hosts, tmp_path: Path, soak: bool) -> None:
+def test_clients_that_connect_and_close_leave_nothing_behind(live_host: Hosts, tmp_path: Path, soak: bool) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "counting", COUNTING, ECHO), "--workers", "1")
     address, pid = host.address(), worker_pid(host)
     before = descriptors(pid)
@@ -272,7 +272,7 @@ def many_descriptors() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_many_idle_clients_are_kept_and_disturb_nobody(
+def test_many_idle_clients_stay_connected_and_delay_no_other(
     live_host: Hosts, tmp_path: Path, soak: bool, many_descriptors: int
 ) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "counting", COUNTING, ECHO), "--workers", "1")
@@ -298,7 +298,7 @@ def test_many_idle_clients_are_kept_and_disturb_nobody(
     until(lambda: descriptors(pid) == before, "the close of every socket")
 
 
-def test_worker_out_of_descriptors_waits_without_spinning_and_then_goes_on(live_host: Hosts, tmp_path: Path) -> None:
+def test_worker_out_of_descriptors_waits_without_spinning_and_resumes(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "counting", COUNTING, ECHO), "--workers", "1")
     address, pid = host.address(), worker_pid(host)
     before = descriptors(pid)
@@ -308,7 +308,7 @@ def test_worker_out_of_descriptors_waits_without_spinning_and_then_goes_on(live_
         for client in clients:
             client.sendall(b"x")
         host.wait_for_log("accepting_paused")
-        until(lambda: len(select.select(clients, (), (), 0)[0]) == 10, "the answers for those who fit")
+        until(lambda: len(select.select(clients, (), (), 0)[0]) == 10, "the answers to those within the limit")
         spent = cpu_seconds(pid)
         # Nothing else comes, so this waits in full.
         assert select.select(clients[10:], (), (), 1.5) == ([], [], [])
@@ -324,7 +324,7 @@ def test_worker_out_of_descriptors_waits_without_spinning_and_then_goes_on(live_
     assert host.log().count("accepting_paused") == 1
 
 
-def test_worker_out_of_descriptors_can_still_be_asked_to_serve_for_a_neighbour(
+def test_worker_out_of_descriptors_can_still_be_ordered_to_adopt_a_slot(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_crashed", "worker_not_booted"]
@@ -356,7 +356,7 @@ def test_worker_out_of_descriptors_can_still_be_asked_to_serve_for_a_neighbour(
     assert [worker["pid"] for worker in host.workers() if worker["slot"] == 0] == [first]
 
 
-def test_worker_with_as_many_connections_as_it_may_have_lets_the_next_wait(live_host: Hosts, tmp_path: Path) -> None:
+def test_worker_at_max_connections_leaves_the_next_client_in_the_queue(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host(
         "--plugin", plugin_file(tmp_path, "counting", COUNTING, ECHO), "--workers", "1", "--max-connections", "5"
     )
@@ -367,7 +367,7 @@ def test_worker_with_as_many_connections_as_it_may_have_lets_the_next_wait(live_
             client.sendall(b"x")
         waiting = list(clients)
         host.wait_for_log("accepting_paused")
-        until(lambda: len(select.select(waiting, (), (), 0)[0]) == 5, "the answers for those who fit")
+        until(lambda: len(select.select(waiting, (), (), 0)[0]) == 5, "the answers to those within the limit")
         spent = cpu_seconds(worker_pid(host))
         while waiting:
             # One leaves, one comes in; never more.
@@ -384,7 +384,7 @@ def test_worker_with_as_many_connections_as_it_may_have_lets_the_next_wait(live_
     assert host.log().count("accepting_paused") == 1
 
 
-def test_load_leaves_no_descriptor_and_calls_close_once_for_each(live_host: Hosts, tmp_path: Path) -> None:
+def test_load_leaves_no_descriptor_and_calls_close_once_for_each_connection(live_host: Hosts, tmp_path: Path) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "counting", COUNTING, ECHO), "--workers", "1")
     address, pid = host.address(), worker_pid(host)
     before = descriptors(pid)

@@ -1,4 +1,4 @@
-"""Dead peers: every accepted connection has the kernel's options that find a client whose machine is gone."""
+"""Dead peers: accepted connections have the kernel's options that detect a client whose machine is gone."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def options_of_a_client(host: LiveHost) -> dict[str, int]:
     ],
     ids=["default", "20s", "24h"],
 )
-def test_accepted_connections_have_the_options_that_find_a_dead_peer(
+def test_accepted_connections_have_the_options_that_detect_a_dead_peer(
     live_host: Hosts, tmp_path: Path, given: tuple[str, ...], idle: int, interval: int, user_timeout: int
 ) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "options", OPTIONS, ECHO), "--workers", "1", *given)
@@ -62,14 +62,14 @@ def test_accepted_connections_have_the_options_that_find_a_dead_peer(
     assert options_of_a_client(host) == expected
 
 
-def test_0_leaves_everything_to_the_kernel(live_host: Hosts, tmp_path: Path) -> None:
+def test_0_leaves_the_defaults_of_the_kernel(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(tmp_path, "options", OPTIONS, ECHO)
     host = live_host("--plugin", plugin, "--workers", "1", "--peer-timeout", "0")
     options = options_of_a_client(host)
     assert (options["keepalive"], options["USER_TIMEOUT"]) == (0, 0)
 
 
-def test_another_value_waits_for_the_next_start(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_changed_value_takes_effect_at_the_next_start(live_host: Hosts, tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     plugin = plugin_file(tmp_path, "options", OPTIONS, ECHO)
     text = f'[host]\nworkers = 1\npeer_timeout = 20\n[service.a]\nlisten = "tcp://127.0.0.1:0"\nplugins = "{plugin}"\n'

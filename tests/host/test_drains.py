@@ -1,4 +1,4 @@
-"""A worker that leaves serves its clients to their end or to a deadline, whether the host stops or goes on."""
+"""A draining worker serves its clients until they end or until a deadline, in a stop and in a reload."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_stop_serves_open_connections_to_their_end(live_host: Hosts, number: sig
     assert host.wait() == 0
 
 
-def test_stop_closes_what_is_left_when_its_time_is_over(live_host: Hosts, tmp_path: Path) -> None:
+def test_stop_closes_open_connections_at_the_timeout(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(tmp_path, "witness", WITNESS, ECHO)
     host = live_host("--plugin", plugin, "--workers", "1", "--stop-timeout", "0.5")
     with host.connect() as client:
@@ -67,7 +67,7 @@ def test_stop_closes_what_is_left_when_its_time_is_over(live_host: Hosts, tmp_pa
     assert host.wait() == 0
 
 
-def test_stop_sends_what_is_queued_before_it_ends(live_host: Hosts, tmp_path: Path) -> None:
+def test_stop_sends_queued_data_before_it_closes(live_host: Hosts, tmp_path: Path) -> None:
     large = """
         @hookimpl
         def receive(connection, data):
@@ -88,7 +88,7 @@ def test_stop_sends_what_is_queued_before_it_ends(live_host: Hosts, tmp_path: Pa
     assert host.wait() == 0
 
 
-def test_stop_answers_whoever_waits_in_the_queues(live_host: Hosts) -> None:
+def test_stop_answers_clients_in_the_accept_queues(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     address = host.address()
     pids = [worker["pid"] for worker in host.workers()]
@@ -96,7 +96,7 @@ def test_stop_answers_whoever_waits_in_the_queues(live_host: Hosts) -> None:
         os.kill(pid, signal.SIGSTOP)
     until(lambda: all(is_stopped(pid) for pid in pids), "the workers' stop")
     host.signal(signal.SIGTERM)
-    # The order to leave has been given before anybody comes: it will be the first thing that they see.
+    # The order to drain is in the worker's line before a client connects: it will be handled first.
     host.until(lambda status: all(worker["state"] == "stopping" for worker in status["workers"]))
     clients = [socket.create_connection(address, timeout=DEADLINE_SECONDS) for _ in range(20)]
     try:
@@ -113,7 +113,7 @@ def test_stop_answers_whoever_waits_in_the_queues(live_host: Hosts) -> None:
     assert host.wait() == 0
 
 
-def test_second_signal_ends_a_stop_that_waits(live_host: Hosts, tmp_path: Path) -> None:
+def test_second_signal_ends_a_waiting_stop(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(tmp_path, "witness", WITNESS, ECHO)
     host = live_host("--plugin", plugin, "--workers", "1", "--stop-timeout", "300")
     with host.connect() as client:
@@ -127,7 +127,7 @@ def test_second_signal_ends_a_stop_that_waits(live_host: Hosts, tmp_path: Path) 
     assert host.wait() == 0
 
 
-def test_connections_end_once_each_when_the_host_stops(live_host: Hosts, tmp_path: Path) -> None:
+def test_stop_calls_close_once_for_each_connection(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(tmp_path, "witness", WITNESS, ECHO)
     host = live_host("--plugin", plugin, "--workers", "1", "--stop-timeout", "0.2")
     clients = [host.connect() for _ in range(20)]
@@ -148,7 +148,7 @@ def test_connections_end_once_each_when_the_host_stops(live_host: Hosts, tmp_pat
 # Reload
 
 
-def test_open_connection_lives_on_in_the_old_worker_after_a_reload(live_host: Hosts, tmp_path: Path) -> None:
+def test_open_connection_stays_with_the_old_worker_after_a_reload(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(
         tmp_path, "which", "import os\n@hookimpl\ndef receive(connection):\n    connection.send(b'%d' % os.getpid())\n"
     )
@@ -178,7 +178,7 @@ def test_open_connection_lives_on_in_the_old_worker_after_a_reload(live_host: Ho
     assert f"pid={old} how=" in host.wait_for_log("worker_exited")
 
 
-def test_old_worker_ends_its_connections_at_the_drain_timeout(live_host: Hosts, tmp_path: Path) -> None:
+def test_old_worker_closes_its_connections_at_the_drain_timeout(live_host: Hosts, tmp_path: Path) -> None:
     plugin = plugin_file(tmp_path, "witness", WITNESS, ECHO)
     host = live_host("--plugin", plugin, "--workers", "1", "--drain-timeout", "0.5")
     old = host.workers()[0]["pid"]
@@ -191,7 +191,7 @@ def test_old_worker_ends_its_connections_at_the_drain_timeout(live_host: Hosts, 
         host.until(lambda status: old not in [worker["pid"] for worker in status["workers"]])
 
 
-def test_old_workers_that_drain_are_limited_in_number(live_host: Hosts) -> None:
+def test_number_of_draining_workers_is_limited(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1", "--stop-timeout", "0.5")
     clients = []
     try:
@@ -211,7 +211,7 @@ def test_old_workers_that_drain_are_limited_in_number(live_host: Hosts) -> None:
     host.until(lambda status: len(status["workers"]) == 1)
 
 
-def test_stop_waits_for_workers_that_drain_already(live_host: Hosts) -> None:
+def test_stop_waits_for_draining_workers(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with host.connect() as client:
         assert answers(client)
@@ -223,7 +223,7 @@ def test_stop_waits_for_workers_that_drain_already(live_host: Hosts) -> None:
     assert host.wait() == 0
 
 
-def test_connection_of_a_slot_that_leaves_is_served_to_its_end(live_host: Hosts) -> None:
+def test_connection_of_a_retired_slot_is_served_until_it_ends(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "4")
     clients = [host.connect() for _ in range(40)]
     try:

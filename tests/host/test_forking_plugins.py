@@ -1,4 +1,4 @@
-"""What a plugin forks holds nothing of the host open."""
+"""Processes that a plugin forks keep nothing of the host open and share no signal with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from reactorhost.testing import HostFailedError, LiveHost
+from waiting import all_end
 
 FORKS = """
 import os, signal
@@ -32,7 +33,9 @@ def receive(connection, data):
 """
 
 
-def test_children_of_a_plugin_do_not_keep_the_address(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+def test_children_of_a_plugin_do_not_keep_the_address_in_use(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
     (tmp_path / "forks.py").write_text(FORKS)
     host = live_host("--plugin", str(tmp_path / "forks.py"), "--workers", "1")
     address = host.address()
@@ -48,7 +51,47 @@ def test_children_of_a_plugin_do_not_keep_the_address(live_host: Callable[..., L
             os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
 
 
-def test_a_very_long_reason_still_arrives_with_its_place(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+FORKS_A_CHILD = """
+import os, select, signal
+from reactorhost import hookimpl
+
+@hookimpl
+def receive(connection, data):
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGQUIT, lambda number, frame: os._exit(0))
+        os.write(writer, b"x")
+        while True:
+            # Not signal.pause(): it would miss a signal that arrives just before it.
+            select.select((), (), (), 0.05)
+    os.read(reader, 1)
+    os.close(reader)
+    os.close(writer)
+    connection.send(str(pid).encode())
+"""
+
+
+def test_a_signal_to_a_child_of_a_plugin_is_not_delivered_to_the_worker(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    (tmp_path / "forks.py").write_text(FORKS_A_CHILD)
+    host = live_host("--plugin", str(tmp_path / "forks.py"), "--workers", "1")
+    (worker,) = host.workers()
+    with host.connect() as client:
+        client.sendall(b"x")
+        child = int(client.recv(100))
+        os.kill(child, signal.SIGQUIT)
+        # Then a byte in the worker's wake-up socket, if there was one, is there before the second request.
+        assert all_end([child])
+        client.sendall(b"x")
+        os.kill(int(client.recv(100)), signal.SIGKILL)
+    assert [each["pid"] for each in host.workers()] == [worker["pid"]]
+
+
+def test_a_very_long_error_of_a_plugin_is_reported_with_its_place(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
     (tmp_path / "long.py").write_text("raise ValueError('x' * 5_000_000)")
     with pytest.raises(HostFailedError) as caught:
         live_host("--plugin", str(tmp_path / "long.py"))

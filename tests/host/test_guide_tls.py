@@ -1,4 +1,4 @@
-"""The guide's page on TLS: its example on a real host, with its own recipe for a certificate, and curl as a client."""
+"""The guide's page on TLS: its example on a real host, its recipe for a certificate, and curl as the client."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ pytestmark = [
 ]
 
 
-def test_the_example_stands_in_the_page() -> None:
+def test_the_example_is_the_one_in_the_guide() -> None:
     assert re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) == [EXAMPLE.read_text()]
 
 
-def test_the_recipe_makes_a_certificate_that_curl_accepts(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
+def test_curl_accepts_the_certificate_of_the_recipe(live_host: Callable[..., LiveHost], tmp_path: Path) -> None:
     recipe = re.search(r"^openssl req .*?\\\n.*?$", PAGE, re.MULTILINE)
     assert recipe is not None
     subprocess.run(recipe[0], shell=True, cwd=tmp_path, capture_output=True, check=True, timeout=DEADLINE_SECONDS)

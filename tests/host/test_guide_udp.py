@@ -26,7 +26,7 @@ def example(name: str) -> str:
 
 
 def client_program(*command: str, data: bytes) -> bytes:
-    """Run a program, give it something to send, and return what it has printed when it ends by itself."""
+    """Run a program with some input, and return its output when it has ended by itself."""
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     ended = subprocess.run(command, input=data, capture_output=True, timeout=DEADLINE_SECONDS, check=True)
@@ -46,7 +46,7 @@ def test_every_plugin_of_the_page_is_an_example_file(page: str) -> None:
     [("nc", "-u", "-w", "1", "127.0.0.1", "{port}"), ("socat", "-t", "1", "-", "UDP4-SENDTO:127.0.0.1:{port}")],
     ids=lambda command: command[0],
 )
-def test_udp_answers_programs_that_everybody_has(live_host: Hosts, command: tuple[str, ...]) -> None:
+def test_udp_answers_common_programs(live_host: Hosts, command: tuple[str, ...]) -> None:
     host = live_host("--plugin", example("udp_upper.py"), "--listen", "udp://127.0.0.1:0", "--workers", "1")
     ((_, port),) = udp_addresses(host)
     assert client_program(*(word.format(port=port) for word in command), data=b"hello") == b"HELLO"
@@ -65,16 +65,14 @@ def test_udp_answers_later(live_host: Hosts) -> None:
     [("nc", "-N", "-U", "{path}"), ("socat", "-t", "5", "-", "UNIX-CONNECT:{path}")],
     ids=lambda command: command[0],
 )
-def test_a_unix_socket_answers_programs_that_everybody_has(
-    live_host: Hosts, tmp_path: Path, command: tuple[str, ...]
-) -> None:
+def test_a_unix_socket_answers_common_programs(live_host: Hosts, tmp_path: Path, command: tuple[str, ...]) -> None:
     path = tmp_path / "a.sock"
     host = live_host("--plugin", "echo", "--listen", f"unix://{path}", "--unix-mode", "0600", "--workers", "1")
     assert client_program(*(word.format(path=path) for word in command), data=b"hello") == b"hello"
     assert host.stop() == 0
 
 
-def test_a_client_without_a_first_line_is_given_up_and_one_that_is_silent_later_too(
+def test_clients_that_send_no_first_line_or_no_later_line_are_disconnected(
     plugin_bench: Callable[..., PluginBench],
 ) -> None:
     bench = plugin_bench(example("time_patience.py"))
@@ -87,7 +85,7 @@ def test_a_client_without_a_first_line_is_given_up_and_one_that_is_silent_later_
     assert talker.received.startswith(b"hello\nit is ")
 
 
-def test_a_host_serves_the_example_of_timers(live_host: Hosts) -> None:
+def test_a_host_runs_the_example_of_timers(live_host: Hosts) -> None:
     host = live_host("--plugin", example("time_patience.py"), "--workers", "1")
     with host.connect() as client:
         assert answers(client)

@@ -1,4 +1,4 @@
-"""Lines of JSON over a unix socket: whole objects, descriptors beside them, and an end that is told once."""
+"""JSON lines over a unix socket: whole objects, attached descriptors, and one call at the end of the line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from reactorhost.ipc.jsonlines import JsonLine, Message
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system.fork import ForkRegistry
 
 
-class Ear:
-    """Remembers what came."""
+class FakeReceiver:
+    """Remembers what the line has received."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -32,7 +32,7 @@ class Ear:
 
 @pytest.fixture
 def reactor() -> Iterator[Reactor]:
-    made = Reactor()
+    made = Reactor(new_poller("epoll"))
     yield made
     made.close()
 
@@ -51,22 +51,20 @@ def turns(reactor: Reactor, count: int = 20) -> None:
         reactor.turn(0)
 
 
-def test_messages_arrive_whole_however_the_stream_is_cut(
-    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
-) -> None:
-    ear = Ear()
-    line = JsonLine(reactor, ends[0], ear, ForkRegistry())
+def test_messages_in_any_segments_arrive_whole(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    receiver = FakeReceiver()
+    line = JsonLine(reactor, ends[0], receiver, ForkRegistry())
     for byte in b'{"a":1}\n{"b":"\\n"}\n{"c"':
         ends[1].send(bytes([byte]))
         reactor.turn(0)
-    assert ear.messages == [{"a": 1}, {"b": "\n"}]
+    assert receiver.messages == [{"a": 1}, {"b": "\n"}]
     line.close()
 
 
-def test_more_than_the_kernel_takes_waits_and_arrives(
+def test_what_the_kernel_does_not_accept_is_queued_and_arrives(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket]
 ) -> None:
-    here, there = Ear(), Ear()
+    here, there = FakeReceiver(), FakeReceiver()
     ours, theirs = JsonLine(reactor, ends[0], here, ForkRegistry()), JsonLine(reactor, ends[1], there, ForkRegistry())
     sent = [{"number": number, "load": "x" * 1000} for number in range(2000)]
     for message in sent:
@@ -80,17 +78,20 @@ def test_more_than_the_kernel_takes_waits_and_arrives(
     theirs.close()
 
 
-def test_descriptors_come_with_their_message_in_order_also_behind_a_queue(
+def test_descriptors_arrive_with_their_message_in_order_even_when_queued(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket]
 ) -> None:
-    class Taker(Ear):
+    class Taker(FakeReceiver):
         def message_received(self, line: JsonLine, message: Message) -> None:
             for descriptor in line.take_descriptors(message.get("count", 0)):
                 with os.fdopen(descriptor) as file:
                     self.messages.append({"said": file.read()})
 
     taker = Taker()
-    ours, theirs = JsonLine(reactor, ends[0], Ear(), ForkRegistry()), JsonLine(reactor, ends[1], taker, ForkRegistry())
+    ours, theirs = (
+        JsonLine(reactor, ends[0], FakeReceiver(), ForkRegistry()),
+        JsonLine(reactor, ends[1], taker, ForkRegistry()),
+    )
     for number in range(40):
         ours.send({"filler": "x" * 20_000})
         reader, writer = os.pipe()
@@ -105,8 +106,11 @@ def test_descriptors_come_with_their_message_in_order_also_behind_a_queue(
     theirs.close()
 
 
-def test_descriptors_that_nobody_takes_are_closed(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = JsonLine(reactor, ends[0], Ear(), ForkRegistry()), JsonLine(reactor, ends[1], Ear(), ForkRegistry())
+def test_untaken_descriptors_are_closed(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = (
+        JsonLine(reactor, ends[0], FakeReceiver(), ForkRegistry()),
+        JsonLine(reactor, ends[1], FakeReceiver(), ForkRegistry()),
+    )
     reader, writer = os.pipe()
     ours.send({}, [writer])
     os.close(writer)
@@ -118,55 +122,53 @@ def test_descriptors_that_nobody_takes_are_closed(reactor: Reactor, ends: tuple[
 
 
 @pytest.mark.parametrize("garbage", [b"no json\n", b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\n", b"x" * (5 << 20)])
-def test_what_is_no_object_ends_the_line_and_is_told_once(
+def test_a_line_that_is_not_an_object_ends_the_connection_once(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket], garbage: bytes
 ) -> None:
-    ear = Ear()
-    JsonLine(reactor, ends[0], ear, ForkRegistry())
+    receiver = FakeReceiver()
+    JsonLine(reactor, ends[0], receiver, ForkRegistry())
     ends[1].setblocking(False)
-    while garbage and not ear.ends:
+    while garbage and not receiver.ends:
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             garbage = garbage[ends[1].send(garbage) :]
         reactor.turn(0)
     turns(reactor)
-    assert ear.ends == 1
-    assert ear.messages == []
+    assert receiver.ends == 1
+    assert receiver.messages == []
 
 
-def test_the_end_of_the_other_side_is_told_once_after_everything_it_said(
+def test_the_end_of_the_peer_is_handled_once_after_all_its_messages(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket]
 ) -> None:
-    ear = Ear()
-    line = JsonLine(reactor, ends[0], ear, ForkRegistry())
+    receiver = FakeReceiver()
+    line = JsonLine(reactor, ends[0], receiver, ForkRegistry())
     ends[1].send(b'{"last":1}\n')
     ends[1].close()
     line.read_rest()
-    assert (ear.messages, ear.ends) == ([{"last": 1}], 1)
+    assert (receiver.messages, receiver.ends) == ([{"last": 1}], 1)
     line.send({"into": "the void"})
     line.close()
-    assert ear.ends == 1
+    assert receiver.ends == 1
 
 
-def test_a_reader_that_lets_too_much_wait_is_given_up(
-    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
-) -> None:
-    ear = Ear()
-    line = JsonLine(reactor, ends[0], ear, ForkRegistry(), most_queued=100_000)
+def test_a_peer_that_does_not_read_is_disconnected(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    receiver = FakeReceiver()
+    line = JsonLine(reactor, ends[0], receiver, ForkRegistry(), most_queued=100_000)
     for _ in range(1000):
         line.send({"load": "x" * 1000})
-    assert ear.ends == 1
+    assert receiver.ends == 1
     assert line.closed
 
 
-def test_a_line_may_be_closed_by_what_it_tells(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
-    class Closer(Ear):
+def test_a_receiver_may_close_the_line(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    class Closer(FakeReceiver):
         def message_received(self, line: JsonLine, message: Message) -> None:
             super().message_received(line, message)
             line.close()
 
-    ear: Any = Closer()
-    JsonLine(reactor, ends[0], ear, ForkRegistry())
+    receiver: Any = Closer()
+    JsonLine(reactor, ends[0], receiver, ForkRegistry())
     ends[1].send(json.dumps({"a": 1}).encode() + b"\n" + b'{"b":2}\n')
     turns(reactor)
-    assert ear.messages == [{"a": 1}]
-    assert ear.ends == 0
+    assert receiver.messages == [{"a": 1}]
+    assert receiver.ends == 0

@@ -1,4 +1,4 @@
-"""The PROXY protocol: whom a plugin believes to speak to, and who is refused with a word of why."""
+"""The PROXY protocol: the addresses that a plugin gets, and which clients are refused with which reason."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ EXAMPLE = DOCS / "examples" / "proxy_peer.py"
 
 Hosts = Callable[..., LiveHost]
 
-WHO = """
+SENDS_ADDRESSES = """
 @hookimpl
 def receive(connection, data):
     connection.send(f"{connection.peer} {connection.local} {data.decode()}".encode())
     connection.send_eof()
 """
 BINARY = b"\r\n\r\n\0\r\nQUIT\n"
-TOLD = BINARY + b"\x21\x11\0\x0c" + bytes([192, 0, 2, 7, 192, 0, 2, 1]) + struct.pack("!HH", 4711, 443)
+HEADER_V2 = BINARY + b"\x21\x11\0\x0c" + bytes([192, 0, 2, 7, 192, 0, 2, 1]) + struct.pack("!HH", 4711, 443)
 
 
 @pytest.fixture
 def behind_proxy(live_host: Hosts, tmp_path: Path) -> Callable[..., LiveHost]:
-    """Start a host of one worker that listens to proxies, and tells its clients who they are."""
-    plugin = plugin_file(tmp_path, "who", WHO)
+    """Start a host of one worker behind a proxy, whose plugin sends each client its addresses."""
+    plugin = plugin_file(tmp_path, "who", SENDS_ADDRESSES)
     return lambda *settings: live_host("--plugin", plugin, "--workers", "1", *settings)
 
 
-def answered(client: socket.socket) -> bytes:
+def read_to_eof(client: socket.socket) -> bytes:
     answer = b""
     while data := client.recv(4096):
         answer += data
@@ -47,18 +47,18 @@ def answered(client: socket.socket) -> bytes:
 
 
 def reason(host: LiveHost, count: int = 1) -> str:
-    """Return what the newest line about a refused client says."""
+    """Return the reason in the last line about a refused client."""
     log = host.wait_for_log("proxy_refused", count)
     return str(re.findall(r' warning proxy_refused .*service=default peer=\S+ reason="(.*)"', log)[-1])
 
 
-def test_the_example_stands_in_the_page() -> None:
+def test_the_example_is_the_one_in_the_guide() -> None:
     page = (DOCS / "guide" / "proxy-protocol.md").read_text(encoding="utf-8")
     assert re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE) == [EXAMPLE.read_text()]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_speaks_through_a_header(live_host: Hosts) -> None:
+def test_curl_sends_a_header(live_host: Hosts) -> None:
     host = live_host("--plugin", str(EXAMPLE), "--workers", "1", "--proxy-from", "127.0.0.1")
     port = host.address()[1]
     for command, status, output in [
@@ -74,85 +74,85 @@ def test_curl_speaks_through_a_header(live_host: Hosts) -> None:
         )
         assert curl.returncode in (status, 52 if status else 0), curl.stderr
         assert re.fullmatch(output, curl.stdout)
-    assert reason(host) == "what it sent is no PROXY header"
+    assert reason(host) == "it sent no PROXY header"
 
 
-def test_both_ends_are_as_told_and_the_first_words_may_come_with_the_header(behind_proxy: Hosts) -> None:
+def test_both_addresses_are_those_of_the_header_and_data_may_come_with_it(behind_proxy: Hosts) -> None:
     host = behind_proxy("--proxy-from", "10.0.0.0/8", "--proxy-from", "127.0.0.0/30")
     peer = f"{host.address()[0]}:{host.address()[1]}"
-    for header, told in [
+    for header, expected in [
         (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", b"[2001:db8::7]:4711 [2001:db8::1]:443 hello"),
-        (TOLD, b"192.0.2.7:4711 192.0.2.1:443 hello"),
+        (HEADER_V2, b"192.0.2.7:4711 192.0.2.1:443 hello"),
         (BINARY + b"\x20\0\0\0", None),
         (b"PROXY UNKNOWN\r\n", None),
     ]:
         with host.connect() as client:
             itself = "{}:{} {} hello".format(*client.getsockname(), peer).encode()
             client.sendall(header + b"hello")
-            assert answered(client) == (told or itself)
+            assert read_to_eof(client) == (expected or itself)
     with host.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in TOLD:
+        for byte in HEADER_V2:
             client.sendall(bytes([byte]))
         client.sendall(b"bytes")
-        assert answered(client) == b"192.0.2.7:4711 192.0.2.1:443 bytes"
+        assert read_to_eof(client) == b"192.0.2.7:4711 192.0.2.1:443 bytes"
     assert "proxy_refused" not in host.log()
 
 
-def test_the_header_comes_before_the_handshake_of_tls(behind_proxy: Hosts, tmp_path: Path) -> None:
+def test_the_header_comes_before_the_tls_handshake(behind_proxy: Hosts, tmp_path: Path) -> None:
     pki = Pki(tmp_path)
     pki.issue("server", "localhost")
     listen = ("--listen", "tls://127.0.0.1:0", *pki.arguments("server"), "--proxy-from", "127.0.0.1")
     host = behind_proxy(*listen, "--handshake-timeout", "0.5")
     with host.connect() as plain:
-        plain.sendall(TOLD)
+        plain.sendall(HEADER_V2)
         with pki.wrap(plain) as client:
             client.sendall(b"hello")
-            assert answered(client) == b"192.0.2.7:4711 192.0.2.1:443 hello"
+            assert read_to_eof(client) == b"192.0.2.7:4711 192.0.2.1:443 hello"
     with host.connect() as plain:
-        plain.sendall(TOLD)
+        plain.sendall(HEADER_V2)
         # One deadline for both: the handshake has what the header left of it.
         assert ended(plain)
     log = host.wait_for_log("handshake_failed")
     assert 'peer=192.0.2.7:4711 reason="its handshake did not end in time"' in log
 
 
-def test_strangers_and_whoever_sends_no_header_are_refused_in_words(behind_proxy: Hosts) -> None:
+def test_unlisted_peers_and_peers_without_a_header_are_refused_with_a_reason(behind_proxy: Hosts) -> None:
     host = behind_proxy("--proxy-from", "127.0.0.1", "--handshake-timeout", "0.3")
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.2", 0))
-        stranger.settimeout(DEADLINE_SECONDS)
-        stranger.connect(host.address())
-        assert ended(stranger)
-    assert reason(host) == "it is not in proxy_from, and only who is may connect"
-    for count, said, why in [
+    with socket.socket() as unlisted:
+        unlisted.bind(("127.0.0.2", 0))
+        unlisted.settimeout(DEADLINE_SECONDS)
+        unlisted.connect(host.address())
+        assert ended(unlisted)
+    assert reason(host) == "its address is not in proxy_from"
+    for count, sent, why in [
         (2, b"PROXY TCP4 1.2.3.4\r\n", "its PROXY header is malformed: 'PROXY TCP4 1.2.3.4'"),
-        (3, b"PROXY TCP4 1.2.3.4 ", "its PROXY header did not come in time"),
-        (4, b"", "its PROXY header did not come in time"),
+        (3, b"PROXY TCP4 1.2.3.4 ", "its PROXY header did not arrive in time"),
+        (4, b"", "its PROXY header did not arrive in time"),
     ]:
         with host.connect() as client:
-            client.sendall(said)
+            client.sendall(sent)
             assert ended(client)
         assert reason(host, count) == why
     with host.connect() as client:
         client.sendall(b"PROXY")
         client.shutdown(socket.SHUT_WR)
         assert ended(client)
-    assert reason(host, 5) == "it ended the connection in its PROXY header"
+    assert reason(host, 5) == "it closed the connection during its PROXY header"
     # Health checks are not worth a line.
     host.connect().close()
     host.until(lambda status: status["totals"]["refused"] == 6 and status["totals"]["connections"] == 0)
     assert host.log().count("proxy_refused") == 5
 
 
-def test_whoever_comes_over_a_unix_socket_may_be_a_proxy(behind_proxy: Hosts, tmp_path: Path) -> None:
+def test_unix_peers_may_be_proxies(behind_proxy: Hosts, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     host = behind_proxy("--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{path}", "--proxy-from", "unix")
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(DEADLINE_SECONDS)
         client.connect(path)
-        client.sendall(TOLD + b"hello")
+        client.sendall(HEADER_V2 + b"hello")
         assert read_exactly(client, 34) == b"192.0.2.7:4711 192.0.2.1:443 hello"
-    with host.connect() as stranger:
-        assert ended(stranger)
-    assert reason(host) == "it is not in proxy_from, and only who is may connect"
+    with host.connect() as unlisted:
+        assert ended(unlisted)
+    assert reason(host) == "its address is not in proxy_from"

@@ -1,12 +1,15 @@
-"""The reactor with real descriptors, signals and time."""
+"""The reactor with real descriptors, signals and time, on every poller."""
 
 from __future__ import annotations
 
 import os
 import select
+import selectors
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -15,12 +18,30 @@ from unittest.mock import patch
 
 import pytest
 
-from reactorhost.reactor import READ, WRITE, Arrivals, Reactor, Timer
+from reactorhost.errors import ReactorhostError
+from reactorhost.reactor import READ, WRITE, Arrivals, Poller, Reactor, Timer, WakeUp
+from reactorhost.reactor.poller import EpollPoller, SelectorsPoller
+from reactorhost.testing import DEADLINE_SECONDS
+from reactorhost.worker.builder import asyncio_bridge
+
+POLLERS: dict[str, Callable[[], Poller]] = {
+    "epoll": EpollPoller,
+    "selectors": SelectorsPoller,
+    "poll": lambda: SelectorsPoller(selectors.PollSelector()),
+    "select": lambda: SelectorsPoller(selectors.SelectSelector()),
+}
+
+
+@pytest.fixture(params=POLLERS)
+def reactor(request: pytest.FixtureRequest) -> Iterator[Reactor]:
+    made = Reactor(POLLERS[request.param]())
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    made = Reactor()
+def on_epoll() -> Iterator[Reactor]:
+    made = Reactor(EpollPoller())
     yield made
     made.close()
 
@@ -49,7 +70,8 @@ def test_a_ready_descriptor_is_called_back_with_what_it_is_ready_for(
     assert seen == [WRITE, READ | WRITE, READ]
 
 
-def test_a_turn_asks_the_kernel_once_however_much_is_ready(reactor: Reactor) -> None:
+def test_a_turn_asks_epoll_once_however_much_is_ready(on_epoll: Reactor) -> None:
+    reactor = on_epoll
     pairs = [socket.socketpair() for _ in range(20)]
     seen: list[int] = []
     for ours, theirs in pairs:
@@ -88,14 +110,17 @@ def test_all_streams_are_read_before_what_came_is_handed_over(reactor: Reactor, 
     reactor.on_arrivals(streams[0].arrivals, lambda arrived: taken.append(arrived.copy()))
     for number, stream in enumerate(streams):
         stream.far.send(b"%d" % number)
-    assert calls_of_kernel(lambda: reactor.turn(0)) == ["poll", "recv", "recv", "recv"]
-    assert taken == [[(streams[0], b"0"), (streams[1], b"1"), (streams[2], b"2")]]
+    calls = calls_of_kernel(lambda: reactor.turn(0))
+    assert [name for name in calls if name not in ("select", "poll")] == ["recv", "recv", "recv"]
+    (arrived,) = taken
+    # In the order of the kernel, which differs among pollers.
+    assert sorted(arrived, key=lambda pair: pair[1] or b"") == [(stream, b"%d" % n) for n, stream in enumerate(streams)]
     reactor.turn(0)
     assert len(taken) == 1
 
 
 class Nothing:
-    """What is told to be readable and is not."""
+    """A socket that was reported as readable and is not."""
 
     def recv(self, size: int) -> bytes:
         raise BlockingIOError
@@ -149,7 +174,7 @@ def test_a_stream_that_left_and_came_back_in_one_turn_is_read_in_the_next(
 
 
 def calls_of_kernel(function: Callable[[], object]) -> list[str]:
-    """Return the names of what a function calls of objects and modules whose functions are system calls."""
+    """Return the names of the system calls of a function, as the C functions that make them."""
     names: list[str] = []
 
     def note(frame: FrameType, event: str, called: Any) -> None:
@@ -192,7 +217,7 @@ def test_a_timer_cancelled_by_one_of_the_same_turn_is_not_called(reactor: Reacto
     assert calls == []
 
 
-def test_what_is_asked_for_soon_comes_after_the_descriptors_and_never_starves_them(
+def test_call_soon_comes_after_the_descriptors_and_never_starves_them(
     reactor: Reactor, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     ours, _ = pair
@@ -209,10 +234,13 @@ def test_what_is_asked_for_soon_comes_after_the_descriptors_and_never_starves_th
     assert calls == ["descriptor", "soon", "descriptor", "soon"]
 
 
-def test_a_loop_with_something_to_do_soon_does_not_wait(reactor: Reactor) -> None:
+def test_a_loop_with_calls_to_make_soon_does_not_wait(reactor: Reactor) -> None:
+    began = time.monotonic()
+    reactor.call_later(DEADLINE_SECONDS, reactor.stop)
     reactor.call_soon(reactor.call_soon, reactor.stop)
     reactor.run()
     assert reactor.turns == 2
+    assert time.monotonic() - began < DEADLINE_SECONDS
 
 
 def test_signals_are_called_back_from_the_loop_each_as_often_as_it_came(reactor: Reactor) -> None:
@@ -225,7 +253,7 @@ def test_signals_are_called_back_from_the_loop_each_as_often_as_it_came(reactor:
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR1):
             os.kill(os.getpid(), number)
         assert calls == [], "a signal handler does nothing itself"
-        reactor.turn(5)
+        reactor.turn(DEADLINE_SECONDS)
         assert calls == ["usr1", "usr2", "usr1"]
     finally:
         for number, handler in before.items():
@@ -286,17 +314,127 @@ def test_a_callback_that_left_and_came_back_in_one_turn_is_called_again(
     assert seen == ["modified"]
 
 
-def test_a_hang_up_is_told_as_readable_and_writable(reactor: Reactor) -> None:
+def test_a_hang_up_is_reported_as_readable_and_writable(on_epoll: Reactor) -> None:
+    reader, writer = os.pipe()
+    seen: list[int] = []
+    on_epoll.register(reader, READ, seen.append)
+    os.close(writer)
+    on_epoll.turn(0)
+    os.close(reader)
+    assert seen == [READ | WRITE]
+
+
+def test_a_hang_up_is_reported_as_readable_by_selectors(reactor: Reactor) -> None:
     reader, writer = os.pipe()
     seen: list[int] = []
     reactor.register(reader, READ, seen.append)
     os.close(writer)
     reactor.turn(0)
     os.close(reader)
+    assert seen
+    assert seen[0] & READ
+
+
+def reset(near: socket.socket, far: socket.socket) -> None:
+    """Close the far end so that the near end's connection breaks."""
+    near.send(b"never read")
+    far.close()
+
+
+@pytest.mark.parametrize("leave", [reset, lambda near, far: far.close()], ids=["reset", "hang-up"])
+def test_a_descriptor_without_events_is_called_for_an_error_or_a_hang_up_only(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket], leave: Callable[[socket.socket, socket.socket], None]
+) -> None:
+    near, far = pair
+    seen: list[int] = []
+    reactor.register(near.fileno(), READ, seen.append)
+    reactor.modify(near.fileno(), 0, seen.append)
+    far.send(b"x")
+    reactor.turn(0)
+    assert seen == []
+    leave(near, far)
+    reactor.turn(DEADLINE_SECONDS)
     assert seen == [READ | WRITE]
 
 
-def test_a_descriptor_that_somebody_closed_can_be_unregistered(reactor: Reactor) -> None:
+def test_a_hang_up_without_events_ends_a_wait(reactor: Reactor, pair: tuple[socket.socket, socket.socket]) -> None:
+    near, far = pair
+    reactor.register(near.fileno(), 0, lambda events: reactor.stop())
+    reactor.call_later(0.01, far.close)
+    late = reactor.call_later(DEADLINE_SECONDS, reactor.stop)
+    reactor.run()
+    assert reactor.now < late.when
+
+
+def test_a_descriptor_may_change_between_no_events_and_some(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    near, far = pair
+    seen: list[int] = []
+    reactor.register(near.fileno(), 0, seen.append)
+    reactor.modify(near.fileno(), 0, seen.append)
+    far.send(b"x")
+    reactor.modify(near.fileno(), READ | WRITE, seen.append)
+    reactor.turn(0)
+    reactor.modify(near.fileno(), 0, seen.append)
+    reactor.unregister(near.fileno())
+    far.close()
+    reactor.turn(0)
+    assert seen == [READ | WRITE]
+
+
+def test_more_ready_descriptors_than_a_turn_calls_are_called_in_the_next_ones(reactor: Reactor) -> None:
+    pairs = [socket.socketpair() for _ in range(150)]
+    seen: set[int] = set()
+
+    def note(number: int, events: int) -> None:
+        seen.add(number)
+
+    for number, (near, far) in enumerate(pairs):
+        reactor.register(near.fileno(), READ, partial(note, number))
+        far.send(b"x")
+    counts = []
+    for _ in range(3):
+        reactor.turn(0)
+        counts.append(len(seen))
+    for end in (end for pair in pairs for end in pair):
+        end.close()
+    assert counts == [64, 128, 150]
+
+
+@pytest.mark.parametrize("has_eventfd", [True, False])
+def test_threads_wake_the_loop_once_for_many_calls(
+    reactor: Reactor, monkeypatch: pytest.MonkeyPatch, has_eventfd: bool
+) -> None:
+    if not has_eventfd:
+        monkeypatch.delattr(os, "eventfd")
+    called: list[int] = []
+    wake_up = WakeUp(reactor, lambda: called.append(reactor.turns))
+    threads = [threading.Thread(target=wake_up.wake) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reactor.turn(DEADLINE_SECONDS)
+    reactor.turn(0)
+    assert called == [1]
+    wake_up.wake()
+    reactor.turn(DEADLINE_SECONDS)
+    assert called == [1, 3]
+    wake_up.close_inherited()
+    wake_up.close_inherited()
+
+
+def test_a_poller_on_poll_or_select_says_that_it_has_no_descriptor() -> None:
+    for selector in (selectors.PollSelector(), selectors.SelectSelector()):
+        poller = SelectorsPoller(selector)
+        name = type(selector).__name__
+        with pytest.raises(ReactorhostError, match=f"async hooks need a poller with .*, and {name} has none"):
+            asyncio_bridge(Reactor(poller), "asyncio")
+        poller.close()
+
+
+def test_a_descriptor_that_was_closed_can_be_unregistered(reactor: Reactor) -> None:
     reader, writer = os.pipe()
     reactor.register(reader, READ, lambda events: None)
     os.close(reader)

@@ -1,4 +1,4 @@
-"""A host that is started without standard input, output or error serves all the same."""
+"""A host that is started without standard input, output or error works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS: what clients get, what goes wrong and is told, and that nothing of it disturbs the others."""
+"""TLS: what clients get, which failures are logged, and that other clients are not affected."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 def openssl(host: LiveHost, *arguments: str, says: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run `openssl s_client` against a host; it ends at the end of what it is told to say."""
+    """Run `openssl s_client` against a host; it ends after its input."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     command = ["openssl", "s_client", "-connect", ":".join(map(str, host.address())), *arguments]
@@ -58,13 +58,13 @@ def openssl(host: LiveHost, *arguments: str, says: bytes = b"") -> subprocess.Co
 
 
 def refused_reason(host: LiveHost, count: int = 1) -> str:
-    """Return what the newest line of a failed handshake says."""
+    """Return the reason in the last line of a failed handshake."""
     log = host.wait_for_log("handshake_failed", count)
     reasons = re.findall(r' info handshake_failed .*service=default peer=127\.0\.0\.1:\d+ reason="(.*)"', log)
     return str(reasons[-1])
 
 
-def test_who_speaks_no_tls_does_not_import_it() -> None:
+def test_a_host_without_tls_does_not_import_ssl() -> None:
     code = (
         "import sys, reactorhost.worker.life, reactorhost.master.startup, reactorhost.cli.start; "
         "assert 'ssl' not in sys.modules"
@@ -73,7 +73,7 @@ def test_who_speaks_no_tls_does_not_import_it() -> None:
 
 
 @pytest.mark.parametrize("version", ["-tls1_3", "-tls1_2"])
-def test_openssl_gets_its_answer_and_a_clean_end(live_host: Hosts, tmp_path: Path, pki: Pki, version: str) -> None:
+def test_openssl_gets_its_answer_and_close_notify(live_host: Hosts, tmp_path: Path, pki: Pki, version: str) -> None:
     says_bye = (
         "@hookimpl\ndef receive(connection, data):\n    connection.send(b'you said ' + data)\n    connection.close()"
     )
@@ -85,18 +85,18 @@ def test_openssl_gets_its_answer_and_a_clean_end(live_host: Hosts, tmp_path: Pat
     assert [told(host)["event"] for _ in range(2)] == ["connect", "close"]
 
 
-def test_a_tcp_address_of_a_service_with_a_certificate_speaks_tls(live_host: Hosts, pki: Pki) -> None:
+def test_a_tcp_address_of_a_service_with_a_certificate_uses_tls(live_host: Hosts, pki: Pki) -> None:
     host = live_host("--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--workers", "1", *pki.arguments("server"))
     assert host.status()["services"][0]["addresses"][0].startswith("tls://")
     with pki.connect(host) as client:
         assert answers(client)
 
 
-def test_names_protocols_and_clients_certificates_are_chosen_and_told(
+def test_server_name_alpn_and_client_certificate_are_selected_and_reported(
     live_host: Hosts, tmp_path: Path, pki: Pki
 ) -> None:
     pki.issue("wild", "*.example.org", "example.org")
-    pki.issue("client", "somebody@example.org")
+    pki.issue("client", "client@example.org")
     host = live_host(
         *("--plugin", plugin_file(tmp_path, "facts", FACTS), *LISTEN, *pki.arguments("server", "wild")),
         *("--alpn", "h2", "--alpn", "echo/1"),
@@ -117,7 +117,9 @@ def test_names_protocols_and_clients_certificates_are_chosen_and_told(
         pki.connect(host, "a.b.example.org")
 
 
-def test_everything_that_fails_is_told_in_words_and_nothing_is_left(live_host: Hosts, tmp_path: Path, pki: Pki) -> None:
+def test_every_failure_is_logged_with_a_reason_and_leaves_nothing_open(
+    live_host: Hosts, tmp_path: Path, pki: Pki
+) -> None:
     host = live_host(
         *("--plugin", plugin_file(tmp_path, "witness", WITNESS, ECHO), *LISTEN, *pki.arguments("server")),
         *("--client-ca", str(pki.authority), "--handshake-timeout", "0.3"),
@@ -136,7 +138,7 @@ def test_everything_that_fails_is_told_in_words_and_nothing_is_left(live_host: H
     stranger = other.context("stranger")
     stranger.load_verify_locations(pki.authority)
     for count, context, reason in [
-        (3, pki.context(), "it showed no certificate, and has to"),
+        (3, pki.context(), "it presented no certificate, which is required"),
         (4, stranger, "its certificate is not accepted: self-signed certificate in certificate chain"),
     ]:
         # The client of TLS 1.3 believes that all is well until it hears the alert.
@@ -145,7 +147,7 @@ def test_everything_that_fails_is_told_in_words_and_nothing_is_left(live_host: H
         assert refused_reason(host, count) == reason
     with pytest.raises(ssl.SSLCertVerificationError):
         pki.connect(host, context=ssl.create_default_context())
-    assert refused_reason(host, 5) == "it does not trust who signed our certificate"
+    assert refused_reason(host, 5) == "it does not trust the authority of our certificate"
     # Health checks are not worth a line.
     host.connect().close()
     host.until(lambda status: status["totals"]["refused"] == 6 and status["totals"]["connections"] == 0)
@@ -156,14 +158,14 @@ def test_everything_that_fails_is_told_in_words_and_nothing_is_left(live_host: H
         host.read_line()
 
 
-def test_an_old_version_is_told(live_host: Hosts, pki: Pki) -> None:
+def test_an_old_version_is_logged(live_host: Hosts, pki: Pki) -> None:
     host = live_host("--plugin", "echo", *LISTEN, *pki.arguments("server"))
     client = openssl(host, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
     assert b"alert protocol version" in client.stderr
-    assert refused_reason(host) == "it speaks no version of TLS that is in use here (1.2 or later)"
+    assert refused_reason(host) == "it supports no enabled TLS version (1.2 or later)"
 
 
-def test_a_flood_of_failures_is_a_few_lines_and_a_count(live_host: Hosts, pki: Pki) -> None:
+def test_many_failures_are_a_few_lines_and_a_count(live_host: Hosts, pki: Pki) -> None:
     host = live_host("--plugin", "echo", *LISTEN, *pki.arguments("server"))
     for _ in range(200):
         with host.connect() as client:
@@ -179,8 +181,8 @@ def counted(host: LiveHost) -> int:
     return sum(map(int, re.findall(r"log_suppressed .*count=(\d+)", host.log())))
 
 
-def test_much_goes_both_ways_also_to_a_slow_reader_and_ends_cleanly(live_host: Hosts, tmp_path: Path, pki: Pki) -> None:
-    """The end is told by TLS itself behind the last byte, though the kernel's buffer is full when it comes."""
+def test_large_transfers_with_a_slow_reader_end_with_close_notify(live_host: Hosts, tmp_path: Path, pki: Pki) -> None:
+    """close_notify follows the last byte although the kernel's buffer is full when the connection closes."""
     gives = """
 @hookimpl
 def receive(connection, data):
@@ -203,7 +205,7 @@ def receive(connection, data):
     assert count == 6_000_000
 
 
-def test_a_client_that_half_closes_by_tls_still_gets_its_answer(live_host: Hosts, tmp_path: Path, pki: Pki) -> None:
+def test_a_client_that_sends_close_notify_still_gets_its_answer(live_host: Hosts, tmp_path: Path, pki: Pki) -> None:
     host = live_host("--plugin", plugin_file(tmp_path, "echo", ECHO, WITNESS), *LISTEN, *pki.arguments("server"))
     with host.connect() as plain:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -239,7 +241,7 @@ def handshake(client: ssl.SSLObject, plain: socket.socket, incoming: ssl.MemoryB
 # Certificates.
 
 
-def test_a_start_with_a_bad_certificate_says_so_and_leaves_nothing(
+def test_a_start_with_a_bad_certificate_fails_and_leaves_nothing(
     live_host: Hosts, daemon: Callable[..., Daemon], pki: Pki
 ) -> None:
     path, _ = pki.issue("old", "localhost", begins=-10, ends=-1)
@@ -269,7 +271,7 @@ def serial(pki: Pki, host: LiveHost) -> object:
         return (client.getpeercert() or {})["serialNumber"]
 
 
-def test_a_reload_renews_certificates_and_a_bad_one_changes_nothing(
+def test_a_reload_renews_certificates_and_keeps_the_old_ones_on_failure(
     live_host: Hosts, tmp_path: Path, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_not_booted", "reload_failed"]
@@ -292,7 +294,7 @@ def test_a_reload_renews_certificates_and_a_bad_one_changes_nothing(
         assert answers(client)
 
 
-def nobody_can_run_python() -> bool:
+def unprivileged_user_can_run_python() -> bool:
     try:
         return subprocess.run([sys.executable, "-c", "import reactorhost"], check=False, user="nobody").returncode == 0
     except OSError:
@@ -300,8 +302,10 @@ def nobody_can_run_python() -> bool:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest.mark.skipif(not nobody_can_run_python(), reason="another user cannot read the interpreter's files here")
-def test_keys_are_read_before_workers_become_another_user(live_host: Hosts, pki: Pki) -> None:
+@pytest.mark.skipif(
+    not unprivileged_user_can_run_python(), reason="another user cannot read the interpreter's files here"
+)
+def test_keys_are_read_before_workers_change_the_user(live_host: Hosts, pki: Pki) -> None:
     _, key = pki.issue("secret", "localhost")
     key.chmod(0o600)
     key.parent.chmod(0o700)
@@ -313,9 +317,7 @@ def test_keys_are_read_before_workers_become_another_user(live_host: Hosts, pki:
 # Leaving, and room.
 
 
-def test_a_handshake_in_progress_is_finished_by_a_worker_that_drains(
-    live_host: Hosts, tmp_path: Path, pki: Pki
-) -> None:
+def test_a_draining_worker_finishes_a_pending_handshake(live_host: Hosts, tmp_path: Path, pki: Pki) -> None:
     plugin = plugin_file(tmp_path, "witness", WITNESS, DRAIN, ECHO)
     host = live_host("--plugin", plugin, *LISTEN, *pki.arguments("server"))
     old = host.workers()[0]["pid"]
@@ -331,7 +333,7 @@ def test_a_handshake_in_progress_is_finished_by_a_worker_that_drains(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_a_stop_ends_handshakes_that_stall(live_host: Hosts, pki: Pki, number: signal.Signals) -> None:
+def test_a_stop_ends_stalled_handshakes(live_host: Hosts, pki: Pki, number: signal.Signals) -> None:
     host = live_host("--plugin", "echo", *LISTEN, *pki.arguments("server"), "--stop-timeout", "0.3")
     with host.connect() as client:
         host.until(lambda status: status["totals"]["connections"] == 1)
@@ -355,7 +357,7 @@ def test_a_handshake_counts_as_a_connection(live_host: Hosts, pki: Pki) -> None:
 
 @contextlib.contextmanager
 def tls_load(pki: Pki, host: LiveHost, threads: int = 3) -> Iterator[Callable[[], int]]:
-    """Connect, echo and close all the time; yields what counts the answers so far, and raises what went wrong."""
+    """Connect, echo and close repeatedly; yields a function that counts the answers, and raises the first failure."""
     stopping = threading.Event()
     context = pki.context()
     counts = [0] * threads
@@ -384,7 +386,7 @@ def tls_load(pki: Pki, host: LiveHost, threads: int = 3) -> Iterator[Callable[[]
     assert errors == []
 
 
-def test_reloads_under_load_lose_no_client_of_tls(live_host: Hosts, pki: Pki) -> None:
+def test_reloads_under_load_lose_no_tls_client(live_host: Hosts, pki: Pki) -> None:
     host = live_host("--plugin", "echo", *LISTEN, "--workers", "2", *pki.arguments("server"))
     with tls_load(pki, host) as answered:
         for _ in range(4):

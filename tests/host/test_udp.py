@@ -1,4 +1,4 @@
-"""UDP: one socket a slot, every datagram answered whatever an operator does, and what datagrams cannot have."""
+"""UDP: one socket for each slot, no datagram lost by any operation, and settings that UDP does not have."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_datagrams_are_answered_one_by_one_and_counted(live_host: Hosts) -> None
     assert (listener["depth"], listener["limit"], listener["dropped"]) == (None, None, 0)
 
 
-def test_every_worker_has_a_socket_of_the_one_port(live_host: Hosts) -> None:
+def test_every_worker_has_a_socket_for_the_same_port(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", *UDP, "--workers", "3")
     (address,) = udp_addresses(host)
 
@@ -74,7 +74,9 @@ def test_every_worker_has_a_socket_of_the_one_port(live_host: Hosts) -> None:
     assert {listener["slot"] for listener in host.status()["listeners"]} == {0, 1, 2}
 
 
-def test_an_answer_comes_from_the_address_that_was_asked(live_host: Hosts, write_plugin: Plugins) -> None:
+def test_an_answer_comes_from_the_address_that_the_datagram_was_sent_to(
+    live_host: Hosts, write_plugin: Plugins
+) -> None:
     plugin = write_plugin(
         "@hookimpl\ndef receive(connection, data):\n"
         "    connection.send(f'{connection.local} {connection.peer}'.encode())\n"
@@ -89,7 +91,7 @@ def test_an_answer_comes_from_the_address_that_was_asked(live_host: Hosts, write
             assert peer == str(Endpoint(*client.getsockname()[:2]))
 
 
-def test_a_datagram_past_the_limit_is_dropped_whole_and_told(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_datagram_above_the_limit_is_dropped_whole_and_logged(live_host: Hosts, tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     config.write_text('[service.a]\nlisten = "udp://127.0.0.1:0"\nplugins = "echo"\nmax_datagram = "1KiB"\n')
     host = live_host("--config", str(config), "--workers", "1")
@@ -105,7 +107,7 @@ def test_a_datagram_past_the_limit_is_dropped_whole_and_told(live_host: Hosts, t
     assert host.until(lambda status: status["totals"]["messages"])["totals"]["bytes_in"] == 1024
 
 
-def test_a_plugin_learns_that_an_answer_has_no_room_and_its_exception_harms_nobody(
+def test_a_too_large_answer_raises_in_the_plugin_and_affects_no_other_datagram(
     live_host: Hosts, write_plugin: Plugins, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
@@ -178,7 +180,7 @@ def test_reloads_scalings_and_terminations_lose_no_datagram(live_host: Hosts, wr
     assert all(listener["dropped"] == 0 for listener in host.status()["listeners"])
 
 
-def test_a_neighbour_answers_for_a_worker_that_crashed(
+def test_a_neighbour_answers_for_a_crashed_worker(
     live_host: Hosts, write_plugin: Plugins, expected_errors: list[str]
 ) -> None:
     expected_errors += ["worker_crashed", "worker_not_booted"]
@@ -198,7 +200,7 @@ def test_a_neighbour_answers_for_a_worker_that_crashed(
         assert clients.lost() == []
 
 
-def test_what_waits_at_a_stop_is_answered(live_host: Hosts, write_plugin: Plugins) -> None:
+def test_queued_datagrams_are_answered_at_a_stop(live_host: Hosts, write_plugin: Plugins) -> None:
     # The first datagram holds the worker until the test has sent the others and asked for the stop.
     plugin = write_plugin(
         "import os\n@hookimpl\ndef receive(connection, data):\n"
@@ -278,7 +280,7 @@ def test_a_slot_is_not_retired_while_its_worker_still_owes_an_answer(live_host: 
 # Who has the port.
 
 
-def test_a_port_that_another_host_has_is_refused(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_port_of_another_host_is_refused(live_host: Hosts, tmp_path: Path) -> None:
     streams = live_host("--plugin", "echo", "--workers", "1")
     # TCP has ports of its own.
     address = "udp://{}:{}".format(*streams.address())
@@ -292,7 +294,7 @@ def test_a_port_that_another_host_has_is_refused(live_host: Hosts, tmp_path: Pat
         assert answers(client)
 
 
-def test_settings_for_another_kind_of_address_are_told(tmp_path: Path) -> None:
+def test_settings_that_udp_does_not_have_are_refused(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     config.write_text('[service.a]\nlisten = "tcp://127.0.0.1:0"\nplugins = "echo"\nmax_datagram = 100\n')
     ended = run("check", "--config", str(config))

@@ -1,4 +1,4 @@
-"""The files of unix sockets: mode, owner, and what is said when one cannot be had."""
+"""The files of unix sockets: mode, owner, and the errors when one cannot be created."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refused(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
-def test_a_socket_file_has_its_mode_and_its_owner_and_is_served(live_host: Hosts, tmp_path: Path) -> None:
+def test_a_socket_file_has_its_mode_and_owner_and_is_served(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     user = pwd.getpwuid(NOBODY if os.geteuid() == 0 else os.geteuid())
     group = grp.getgrgid(user.pw_gid).gr_name
@@ -65,7 +65,7 @@ def test_a_socket_file_has_its_mode_and_its_owner_and_is_served(live_host: Hosts
     ],
     ids=["narrower than the umask", "wider than the umask", "given away", "given to a group"],
 )
-def test_a_socket_file_never_has_more_rights_than_it_is_to_have(
+def test_a_socket_file_never_has_more_rights_than_its_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None, owner: str | None, allowed: set[int]
 ) -> None:
     seen: list[int] = []
@@ -100,7 +100,7 @@ def test_a_socket_file_never_has_more_rights_than_it_is_to_have(
     assert not path.exists()
 
 
-def test_an_owner_that_nobody_is_is_told_by_check_and_start(tmp_path: Path) -> None:
+def test_check_and_start_refuse_an_unknown_owner(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     config.write_text(
         f'[service.a]\nlisten = "unix://{tmp_path}/a.sock"\nplugins = "echo"\nunix_owner = "root:no-such-group"\n'
@@ -120,7 +120,7 @@ def test_an_owner_that_nobody_is_is_told_by_check_and_start(tmp_path: Path) -> N
 
 
 @as_root
-def test_who_may_not_give_a_file_away_is_told_and_no_file_is_left() -> None:
+def test_a_user_that_may_not_change_the_owner_gets_an_error_and_no_file() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chown(folder, NOBODY, NOBODY)
         path = Path(folder) / "a.sock"
@@ -131,7 +131,7 @@ def test_who_may_not_give_a_file_away_is_told_and_no_file_is_left() -> None:
 
 
 @as_root
-def test_a_folder_that_this_user_may_not_write_to_is_told() -> None:
+def test_a_folder_without_write_permission_is_an_error() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         path = Path(folder) / "a.sock"
@@ -145,14 +145,14 @@ def test_a_folder_that_this_user_may_not_write_to_is_told() -> None:
         )
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "no" / "a.sock"
     status, told = refused(tmp_path, "--plugin", "echo", "--listen", f"unix://{path}")
     assert status == 1
     assert f"there is no folder {path.parent} for unix://{path}" in told
 
 
-def test_a_socket_whose_queue_is_full_is_alive(tmp_path: Path) -> None:
+def test_a_socket_with_a_full_queue_counts_as_in_use(tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as client:
         busy.bind(str(path))
@@ -163,7 +163,7 @@ def test_a_socket_whose_queue_is_full_is_alive(tmp_path: Path) -> None:
     assert f"unix://{path} is in use by another process" in told
 
 
-def test_rights_without_a_file_to_have_them_are_told(tmp_path: Path) -> None:
+def test_file_rights_without_a_unix_address_are_refused(tmp_path: Path) -> None:
     status, told = refused(tmp_path, "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--unix-mode", "0660")
     assert status == 2
     assert "service 'default' has unix_mode and no unix address" in told

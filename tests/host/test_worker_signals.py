@@ -1,4 +1,4 @@
-"""Signals to one worker mean what they say, and its slot is filled again."""
+"""Signals to a single worker: TERM and QUIT replace it, the others are ignored."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from reactorhost.testing import LiveHost
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
-def test_a_worker_that_is_told_to_leave_is_replaced_and_nobody_calls_it_a_crash(
+def test_a_worker_that_a_signal_ends_is_replaced_and_not_counted_as_a_crash(
     live_host: Callable[..., LiveHost], number: signal.Signals
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
-    (told, _) = host.workers()
-    os.kill(told["pid"], number)
+    (signalled, _) = host.workers()
+    os.kill(signalled["pid"], number)
     document = host.until(
-        lambda found: found["workers_ready"] == 2 and told["pid"] not in [each["pid"] for each in found["workers"]]
+        lambda found: found["workers_ready"] == 2 and signalled["pid"] not in [each["pid"] for each in found["workers"]]
     )
-    assert document["slots"][told["slot"]]["restarts"] == 0
+    assert document["slots"][signalled["slot"]]["restarts"] == 0
     assert "worker_crashed" not in host.log()
 
 
@@ -29,9 +29,7 @@ def test_a_worker_that_is_told_to_leave_is_replaced_and_nobody_calls_it_a_crash(
     "number",
     [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGPIPE],
 )
-def test_a_worker_ignores_what_only_the_master_acts_on(
-    live_host: Callable[..., LiveHost], number: signal.Signals
-) -> None:
+def test_a_worker_ignores_signals_for_the_master(live_host: Callable[..., LiveHost], number: signal.Signals) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     (worker,) = host.workers()
     os.kill(worker["pid"], number)

@@ -1,1 +1,1 @@
-"""Accept clients from the listeners that a worker borrows from slots."""
+"""Accept connections and read datagrams from the sockets that a worker borrows from slots."""

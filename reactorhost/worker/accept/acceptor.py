@@ -1,11 +1,12 @@
-"""The intake: accepts from this slot's listeners and from those that it holds for others.
+"""Accept connections from the listeners of this slot and of adopted slots.
 
-Accepting pauses while the worker is full or out of descriptors; who waits keeps its place in the kernel's queue.
+Accepting pauses while the worker is full or out of descriptors; waiting clients keep their place in the kernel's queue.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
+from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.service import Accept
 
 _BATCH = 64
@@ -21,22 +24,26 @@ _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Listener:
-    """One listening socket that a worker borrows from a slot; `slot` is None where all slots share it.
+class WatchedListener:
+    """A listening socket that the worker borrows from a slot; `slot` is None where all slots share the socket.
 
-    `accept` is handed each accepted socket with the peer's address.
+    `on_accepted` is called with each accepted socket and the peer's address.
     """
 
-    __slots__ = ("_kind", "accept", "slot", "socket")
+    __slots__ = ("_kind", "accept", "on_accepted", "slot", "socket")
 
-    def __init__(self, slot: int | None, sock: socket.socket, accept: Accept) -> None:
+    def __init__(self, slot: int | None, sock: socket.socket, on_accepted: Accept) -> None:
         self.slot = slot
         self.socket = sock
-        self.accept = accept
+        self.on_accepted = on_accepted
         self._kind = (int(sock.family), int(sock.type), sock.proto)
+        # `_accept` is private to CPython's socket module, so another interpreter or version may not have it.
+        self.accept = self._accept_quickly if hasattr(sock, "_accept") else self._accept_portably
 
-    def accepted(self) -> tuple[socket.SocketType, Any]:
-        """Accept as `socket.accept()` does, but for a socket of C's and without looking up two enums: a fifth of it.
+    def _accept_quickly(self) -> tuple[socket.SocketType, Any]:
+        """Accept as `socket.accept()`, in a fifth of the time.
+
+        `socket.accept()` makes an instance of a Python class and looks up two enum members for each connection.
 
         Raises:
             OSError: as `socket.accept()`.
@@ -46,69 +53,83 @@ class Listener:
         sock.setblocking(False)
         return sock, peer
 
+    def _accept_portably(self) -> tuple[socket.SocketType, Any]:
+        sock, peer = self.socket.accept()
+        sock.setblocking(False)
+        return sock, peer
+
 
 class Acceptor:
-    """Everything that a worker accepts from."""
+    """All listeners that a worker accepts from."""
 
-    def __init__(self, reactor: Reactor, counters: Counters, log: EventLog, most_connections: int) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        counters: Counters,
+        log: EventLog,
+        fork_registry: ForkRegistry,
+        most_connections: int,
+    ) -> None:
         self._reactor = reactor
         self._counters = counters
         self._log = log
+        self._fork_registry = fork_registry
         self._most_connections = most_connections
-        self._listeners: list[Listener] = []
+        self._listeners: list[WatchedListener] = []
         self._accepting = True
-        self._told = False
+        # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
+        self._pause_lines = RateLimit(1, math.inf)
 
-    def add(self, listeners: Sequence[Listener]) -> None:
-        """Accept from these too."""
+    def add(self, listeners: Sequence[WatchedListener]) -> None:
+        """Accept from these listeners too."""
         for listener in listeners:
+            self._fork_registry.add(listener.socket, listener.socket.close)
             self._listeners.append(listener)
             if self._accepting:
                 self._watch(listener)
 
     def release(self, slot: int) -> None:
-        """Leave the listeners of a slot to somebody else; what waits in their queues stays there."""
+        """Close this worker's copies of a slot's listeners; their queues are left to another worker."""
         for listener in [listener for listener in self._listeners if listener.slot == slot]:
-            self._drop(listener)
+            self._close(listener)
 
     def release_all(self) -> set[int]:
-        """Leave every listener to somebody else; returns the slots that they are of."""
+        """Close this worker's copies of all listeners; returns their slots."""
         released = tuple(self._listeners)
         for listener in released:
-            self._drop(listener)
+            self._close(listener)
         return {listener.slot for listener in released if listener.slot is not None}
 
-    def drain_and_close(self) -> None:
-        """Accept everything that waits in the queues, then close them: nobody comes after us."""
+    def empty_queues(self) -> None:
+        """Accept every connection that is queued, then close the listeners: no other process will accept them.
+
+        This may be the last copy of a listener: closing it resets what is queued, so nothing runs in between.
+        """
         for listener in tuple(self._listeners):
             while self._accept(listener):
                 pass
-            self._drop(listener)
-
-    def close_inherited(self) -> None:
-        """Close the copies of a process that a plugin forked, which is not the worker."""
-        for listener in self._listeners:
-            listener.socket.close()
+            self._close(listener)
 
     def connection_ended(self) -> None:
-        """Accept again, if there was no room."""
+        """Accept again if the worker was full."""
         if not self._accepting:
             self._resume()
 
-    def _watch(self, listener: Listener) -> None:
+    def _watch(self, listener: WatchedListener) -> None:
         def ready(events: int) -> None:
             self._accept_batch(listener)
 
         self._reactor.register(listener.socket.fileno(), READ, ready)
 
-    def _drop(self, listener: Listener) -> None:
+    def _close(self, listener: WatchedListener) -> None:
         self._listeners.remove(listener)
         if self._accepting:
-            # Before closing: other processes hold this socket too, so epoll would go on reporting it.
+            # Before closing: other processes have this socket open too, so epoll would continue to report it.
             self._reactor.unregister(listener.socket.fileno())
+        self._fork_registry.discard(listener.socket)
         listener.socket.close()
 
-    def _accept_batch(self, listener: Listener) -> None:
+    def _accept_batch(self, listener: WatchedListener) -> None:
         for _ in range(_BATCH):
             if not self._accepting or not self._accept(listener):
                 return
@@ -116,12 +137,12 @@ class Acceptor:
                 self._pause("max_connections")
                 return
 
-    def _accept(self, listener: Listener) -> bool:
-        """Accept one connection; False when none waits, or none can be taken now."""
+    def _accept(self, listener: WatchedListener) -> bool:
+        """Accept one connection; returns False when none is queued or none can be accepted now."""
         try:
-            sock, peer = listener.accepted()
+            sock, peer = listener.accept()
         except BlockingIOError:
-            self._told = False
+            self._pause_lines.reset()
             return False
         except OSError as error:
             if error.errno in _OUT_OF_RESOURCES:
@@ -129,15 +150,13 @@ class Acceptor:
                 self._pause(error.strerror or "out of resources")
                 self._reactor.call_later(_RETRY_SECONDS, self._resume)
                 return False
-            # Anything else is a listener that was dropped in this very turn.
+            # Any other error is of a listener that was closed in this turn.
             return error.errno in _CLIENT_GONE
-        listener.accept(sock, peer)
+        listener.on_accepted(sock, peer)
         return True
 
     def _pause(self, reason: str) -> None:
-        if not self._told:
-            # Said once until a queue was seen empty again, not at every connection that comes and goes.
-            self._told = True
+        if self._pause_lines.admits(self._reactor.now):
             self._log.warning("accepting_paused", reason=reason, connections=self._counters.connections)
         if self._accepting:
             self._accepting = False

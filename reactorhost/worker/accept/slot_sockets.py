@@ -1,71 +1,71 @@
-"""The entrances: every socket that clients come in by, streams and datagrams, of this slot and of others."""
+"""The sockets that a worker borrows, of its own slot and of adopted slots: listeners and UDP sockets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from reactorhost.ipc.worker_spec import BorrowedListener
-from reactorhost.worker.accept.acceptor import Acceptor, Listener
+from reactorhost.system.fork import ForkRegistry
+from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
 from reactorhost.worker.accept.udp_sockets import UdpSockets
 from reactorhost.worker.service import RunningService
 
 
 class SlotSockets:
-    """What a worker accepts and reads from; `released` hears when every copy of a slot's sockets is closed."""
+    """Every borrowed socket; `on_released` is called with a slot when all its sockets are closed in this worker."""
 
     def __init__(
-        self, acceptor: Acceptor, services: Mapping[str, RunningService], released: Callable[[int], object]
+        self,
+        acceptor: Acceptor,
+        services: Mapping[str, RunningService],
+        fork_registry: ForkRegistry,
+        on_released: Callable[[int], object],
     ) -> None:
         self._acceptor = acceptor
-        self._ports = UdpSockets(self._port_closed)
+        self._udp_sockets = UdpSockets(fork_registry, self._udp_socket_closed)
         self._services = services
-        self._released = released
+        self._on_released = on_released
 
     @property
     def in_use(self) -> bool:
-        """Whether datagrams that were taken in are still worked on."""
-        return bool(self._ports.slots())
+        """Whether datagrams that were received may still be answered."""
+        return bool(self._udp_sockets.slots())
 
     def add(self, borrowed: BorrowedListener) -> None:
-        """Serve the clients of a listening socket."""
+        """Serve the clients of a socket."""
         service = self._services[borrowed.service]
         if borrowed.scheme == "udp":
             assert borrowed.slot is not None, "slots do not share UDP sockets"
-            self._ports.add(borrowed.slot, service, borrowed.socket)
+            self._udp_sockets.add(borrowed.slot, service, borrowed.socket)
         else:
-            self._acceptor.add([Listener(borrowed.slot, borrowed.socket, service.acceptor(borrowed.scheme))])
+            self._acceptor.add([WatchedListener(borrowed.slot, borrowed.socket, service.acceptor(borrowed.scheme))])
 
     def release(self, slot: int) -> None:
-        """Leave what waits at the sockets of a slot to somebody else."""
+        """Leave what is queued at a slot's sockets to another worker."""
         self._acceptor.release(slot)
-        if slot in self._ports.slots():
-            self._ports.release(slot)
+        if slot in self._udp_sockets.slots():
+            self._udp_sockets.release(slot)
         else:
-            self._released(slot)
+            self._on_released(slot)
 
     def release_all(self) -> None:
-        """Leave everything to somebody else."""
-        for slot in self._acceptor.release_all() | self._ports.slots():
+        """Leave what is queued at all sockets to other workers."""
+        for slot in self._acceptor.release_all() | self._udp_sockets.slots():
             self.release(slot)
 
-    def finish(self) -> None:
-        """Take in everything that waits, then close: nobody comes after us."""
-        self._acceptor.drain_and_close()
-        self._ports.finish()
+    def empty_queues(self) -> None:
+        """Accept and read everything that is queued, then close: no other worker will."""
+        self._acceptor.empty_queues()
+        self._udp_sockets.empty_queues()
 
     def abandon(self) -> None:
-        """Wait no more for what works on datagrams."""
-        self._ports.abandon()
+        """Cancel the hooks and timers of datagrams."""
+        self._udp_sockets.abandon()
 
     def connection_ended(self) -> None:
-        """Accept again, if there was no room."""
+        """Accept again if the worker was full."""
         self._acceptor.connection_ended()
 
-    def close_inherited(self) -> None:
-        """Close the copies of a process that a plugin forked, which is not the worker."""
-        self._acceptor.close_inherited()
-        self._ports.close_inherited()
-
-    def _port_closed(self, slot: int) -> None:
-        if slot not in self._ports.slots():
-            self._released(slot)
+    def _udp_socket_closed(self, slot: int) -> None:
+        if slot not in self._udp_sockets.slots():
+            self._on_released(slot)

@@ -1,1 +1,1 @@
-"""Run the reactor inside an asyncio event loop."""
+"""Run an asyncio loop and the reactor in one thread."""

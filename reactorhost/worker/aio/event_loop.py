@@ -1,7 +1,35 @@
-"""Guest: lets an asyncio loop drive the reactor, so that both run in one thread and one wait.
+"""The asyncio bridge: an asyncio loop drives the reactor, in one thread, in workers with async hooks.
 
-The reactor's own descriptor is registered with the loop, and one wake-up handles everything that is ready. The loop
-may be asyncio's or uvloop's.
+There are two loops and one wait. The asyncio loop (asyncio's own or uvloop) waits; the reactor never does. It turns,
+with a timeout of 0, from three callbacks of the asyncio loop:
+
+    add_reader   the reactor's epoll descriptor is readable: one of its descriptors is ready. An epoll set is itself
+                 pollable (epoll(7)), so one registration stands for all connections
+    call_soon    the reactor has calls for the end of a turn
+    call_at      the reactor's next timer is due
+
+So a plain worker never imports asyncio, and in this one a message takes the same path through the reactor; the bridge
+costs a callback for each turn, not for each client.
+
+`_schedule` decides which of the last two is needed. The reactor calls it whenever a call is added (`Reactor.begin`), so
+that a hook running outside of a turn, as a task of the asyncio loop, can set a timer. Within a turn it does nothing,
+because the end of the turn schedules anyway (`_turning`). A timer that fires early only makes one turn for nothing, and
+is not moved when the reactor's next timer is later: most turns change nothing then.
+
+Two periods of turning:
+
+    complete(coroutine)   while worker_start and worker_stop are awaited: until the coroutine has finished
+    run()                 until the reactor is stopped; a plugin that stops the asyncio loop does not end it
+
+Facts that the code depends on:
+
+- uvloop claims the wake-up descriptor of signals (`signal.set_wakeup_fd`) when it begins to run. The reactor claims it
+  back in the first callback of each period, or it would not notice TERM.
+- An exception in a callback of an asyncio loop is logged and swallowed. One from a turn is a bug of the host and has to
+  end the worker, so `_turn` keeps it in `_failure`, stops the loop, and `run` or `complete` raise it.
+- `run_until_complete` raises RuntimeError when the loop is stopped before the coroutine has finished. If `_failure` is
+  set, that is the cause, and not the plugin.
+- uvloop returns a handle from `call_at` that does not know its time if that has passed already. Therefore `_timer_at`.
 """
 
 from __future__ import annotations
@@ -15,11 +43,12 @@ from typing import Any
 from reactorhost.errors import ReactorhostError
 from reactorhost.reactor import Reactor
 
-_CLOCK_SLACK = 0.001
+# Timers of both loops are rounded; a difference below this is not worth a new timer.
+_CLOCK_SLACK_SECONDS = 0.001
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """Return an event loop, `asyncio` or `uvloop`.
+    """Return a new event loop of a kind, `asyncio` or `uvloop`.
 
     Raises:
         ReactorhostError: uvloop is not installed.
@@ -35,71 +64,74 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 class AsyncioBridge:
-    """A reactor that turns when a loop of asyncio lets it."""
+    """Lets an asyncio loop drive a reactor."""
 
     def __init__(self, reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
         self._reactor = reactor
         self._loop = loop
         self._turning = False
-        self._ends_with_reactor = False
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = 0.0
+        self._stops_with_reactor = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._soon: asyncio.Handle | None = None
         self._failure: BaseException | None = None
         self._ticks = 0
-        self._tick_asked = False
+        self._tick_scheduled = False
 
     def complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run the loop until a coroutine has finished; the reactor turns meanwhile, also one that was stopped."""
+        """Run the loop until a coroutine has finished; the reactor turns meanwhile, even if it was stopped before."""
         with self._reactor_turning():
             try:
                 self._loop.run_until_complete(coroutine)
             except RuntimeError:
-                # Not what the coroutine raised, but what stopped the loop under it.
                 if self._failure is not None:
                     raise self._failure from None
                 raise
 
     def run(self) -> None:
-        """Turn until the reactor is stopped."""
+        """Run the loop until the reactor is stopped."""
         with self._reactor_turning():
-            self._ends_with_reactor = True
-            # Also when a plugin stops the loop, which is not its own.
+            self._stops_with_reactor = True
             while self._reactor.running and self._failure is None:
                 self._loop.run_forever()
-            self._ends_with_reactor = False
+            self._stops_with_reactor = False
         if self._failure is not None:
             raise self._failure
 
     def progress(self) -> int:
-        """Return a number that grows while the loop goes round; for a signal's handler, which must ask repeatedly."""
-        if not self._tick_asked:
-            self._tick_asked = True
+        """Return a number that grows while the asyncio loop turns.
+
+        It is for the watchdog's signal handler, which reads it repeatedly: a call schedules the callback that adds to
+        the number. A loop that runs only coroutines, and no turn of the reactor, is not blocked either.
+        """
+        if not self._tick_scheduled:
+            self._tick_scheduled = True
+            # The only method of a loop that may be called from a signal handler.
             self._loop.call_soon_threadsafe(self._tick)
         return self._ticks
 
     def _tick(self) -> None:
-        self._tick_asked = False
+        self._tick_scheduled = False
         self._ticks += 1
 
     def close(self, seconds: float) -> list[str]:
-        """Cancel what still runs; returns the names of tasks that did not end in so many seconds."""
-        left = asyncio.all_tasks(self._loop)
-        for task in left:
+        """Cancel every task, and return the names of those that have not ended after `seconds`."""
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
             task.cancel()
         unfinished: set[asyncio.Task[Any]] = set()
-        if left:
-            _, unfinished = self._loop.run_until_complete(asyncio.wait(left, timeout=seconds))
+        if tasks:
+            _, unfinished = self._loop.run_until_complete(asyncio.wait(tasks, timeout=seconds))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         return [task.get_name() for task in unfinished]
 
     @contextmanager
     def _reactor_turning(self) -> Iterator[None]:
-        self._reactor.begin(self._arrange)
+        self._reactor.begin(self._schedule)
         self._loop.add_reader(self._reactor.fileno(), self._turn)
-        # uvloop takes the wake-up descriptor of signals for itself when it begins to run.
+        # As a callback, because uvloop claims the signals when it begins to run.
         self._loop.call_soon(self._reactor.claim_signals)
-        self._arrange()
+        self._schedule()
         try:
             yield
         finally:
@@ -116,13 +148,13 @@ class AsyncioBridge:
         self._turning = False
         reactor = self._reactor
         reactor.longest_turn = max(reactor.longest_turn, time.monotonic() - reactor.now)
-        if self._ends_with_reactor and not self._reactor.running:
+        if self._stops_with_reactor and not self._reactor.running:
             self._loop.stop()
         else:
-            self._arrange()
+            self._schedule()
 
-    def _arrange(self) -> None:
-        """See to it that the loop lets the reactor turn when its next call is due."""
+    def _schedule(self) -> None:
+        """Schedule the next turn for when the reactor's next call is due."""
         if self._turning:
             return
         seconds = self._reactor.wait_seconds(time.monotonic())
@@ -131,16 +163,14 @@ class AsyncioBridge:
                 self._soon = self._loop.call_soon(self._turn_soon)
         else:
             due = self._loop.time() + seconds
-            # One that rings too early does no harm, and most turns change nothing.
-            if self._alarm is None or self._alarm_at > due + _CLOCK_SLACK:
-                if self._alarm is not None:
-                    self._alarm.cancel()
-                self._alarm = self._loop.call_at(due, self._rung)
-                # Not asked of the alarm: uvloop's for a time that has come is a handle that does not know it.
-                self._alarm_at = due
+            if self._timer is None or self._timer_at > due + _CLOCK_SLACK_SECONDS:
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = self._loop.call_at(due, self._turn_at_timer)
+                self._timer_at = due
 
-    def _rung(self) -> None:
-        self._alarm = None
+    def _turn_at_timer(self) -> None:
+        self._timer = None
         self._turn()
 
     def _turn_soon(self) -> None:

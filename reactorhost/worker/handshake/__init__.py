@@ -1,1 +1,1 @@
-"""What happens between accepting a client and its `connect` hook: PROXY header, TLS."""
+"""The steps between accepting a client and its `connect` hook: PROXY header, TLS handshake."""

@@ -1,6 +1,6 @@
-"""The preludes of a service: the PROXY header, then the TLS handshake, before its clients' connections begin.
+"""Pending handshakes of a service: the PROXY header, then the TLS handshake, before the `connect` hook.
 
-They count as connections from the moment that they are accepted, together with what has begun.
+A pending handshake counts as a connection from the moment that its socket is accepted.
 """
 
 from __future__ import annotations
@@ -27,52 +27,58 @@ from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import CloseState, StreamTransport
 
 if TYPE_CHECKING:
+    # Not above: it imports `ssl`, which a worker without TLS does not need.
     from reactorhost.tls.context import ServerTls
 
 _MOST_LINES_A_SECOND = 5
 
 Wrap = Callable[[socket.SocketType, "ClientInfo"], Step[tuple[StreamSocket, TlsFacts]]]
+"""Makes a TLS socket of a plain one, and does the handshake."""
 
 
 @dataclass(slots=True)
 class ClientInfo:
-    """What is known of a client on its way: a PROXY header changes both ends, a handshake brings the rest."""
+    """What is known of a client so far: a PROXY header replaces both addresses, a handshake adds the TLS facts."""
 
     peer: Endpoint
     local: Endpoint | None = None
     tls: TlsFacts | None = None
 
 
-Begin = Callable[[StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None"], StreamTransport]
-"""Serves a client from its `connect` on: called with the socket, peer, TLS facts and local address."""
+BeginConnection = Callable[[StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None"], StreamTransport]
+"""Serves a client from its `connect` hook on; called with socket, peer, TLS facts and local address."""
 
 
 class PendingHandshakes:
-    """What happens between accepting a client and its `connect`."""
+    """The sockets of one service that are accepted and whose `connect` hook was not called yet.
+
+    `on_failed` is called after each handshake that does not become a connection.
+    """
 
     def __init__(
         self,
         context: ServiceContext,
-        begin: Begin,
+        begin_connection: BeginConnection,
         on_failed: Callable[[], object],
         tls: ServerTls | None,
         proxy_from: Sequence[str],
     ) -> None:
         self._context = context
-        self._begin_connection = begin
+        self._begin_connection = begin_connection
         self._on_failed = on_failed
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._running: set[StepRunner[StreamSocket]] = set()
+        # Clients cause these lines, at any rate that they like.
         self._lines = RateLimit(_MOST_LINES_A_SECOND)
-        self._will_tell_rest = False
+        self._will_log_suppressed = False
         self._draining = False
 
     def __len__(self) -> int:
         return len(self._running)
 
     def acceptor(self, scheme: str) -> Callable[[socket.SocketType, Any], None] | None:
-        """Return what takes over sockets accepted at an address of this scheme, None if nothing comes before them."""
+        """Return the function for sockets accepted at an address of this scheme; None if there is no handshake."""
         wrap = self._wrap(self._tls) if scheme == "tls" and self._tls is not None else None
         if wrap is None and self._proxies is None:
             return None
@@ -83,91 +89,93 @@ class PendingHandshakes:
         return accept
 
     def drain(self) -> None:
-        """Tell every client from now on, when its connection begins, that the worker goes away."""
+        """Call the `drain` hook of every connection that begins from now on, right after its `connect`."""
         self._draining = True
 
     def end_all(self) -> None:
-        """Have no more patience with anybody."""
+        """Close every socket whose handshake is pending."""
         for runner in tuple(self._running):
             runner.end()
-            self._forget(runner)
+            self._failed(runner)
 
-    def _accept(self, sock: socket.SocketType, arrival: ClientInfo, wrap: Wrap | None) -> None:
+    def _accept(self, sock: socket.SocketType, client: ClientInfo, wrap: Wrap | None) -> None:
         context = self._context
         context.counters.accepted += 1
         context.counters.connections += 1
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
-            self._begin(wrapped, arrival)
+            self._begin(wrapped, client)
 
         def failed(error: StepError | OSError) -> None:
-            self._tell_refused(arrival, error)
-            self._forget(runner)
+            self._log_failure(client, error)
+            self._failed(runner)
 
-        runner = StepRunner(context.reactor, sock, self._steps(sock, arrival, wrap), done, failed)
+        runner = StepRunner(context.reactor, sock, self._steps(sock, client, wrap), done, failed)
         self._running.add(runner)
         runner.begin(context.reactor.now + context.limits.handshake_timeout)
 
-    def _steps(self, sock: socket.SocketType, arrival: ClientInfo, wrap: Wrap | None) -> Step[StreamSocket]:
+    def _steps(self, sock: socket.SocketType, client: ClientInfo, wrap: Wrap | None) -> Step[StreamSocket]:
         if self._proxies is not None:
-            if not self._proxies.lists(arrival.peer):
-                raise ProxyRefusedError("it is not in proxy_from, and only who is may connect")
+            # Before the header is read: any client could claim any address in it.
+            if not self._proxies.trusts(client.peer):
+                raise ProxyRefusedError("its address is not in proxy_from")
             header = yield from read_header(sock)
             if header.source is not None:
-                arrival.peer, arrival.local = header.source, header.destination
+                client.peer, client.local = header.source, header.destination
         if wrap is None:
             return sock
-        wrapped, arrival.tls = yield from wrap(sock, arrival)
+        wrapped, client.tls = yield from wrap(sock, client)
         return wrapped
 
     def _wrap(self, tls: ServerTls) -> Wrap:
-        # Here and not above: whoever speaks no TLS does without it.
+        # Imported here for the same reason as above.
         from reactorhost.tls.socket import TlsSocket
 
-        def wrap(sock: socket.SocketType, arrival: ClientInfo) -> Step[tuple[StreamSocket, TlsFacts]]:
-            def broken(reason: str) -> None:
-                self._tell_broken(arrival, reason)
+        def wrap(sock: socket.SocketType, client: ClientInfo) -> Step[tuple[StreamSocket, TlsFacts]]:
+            def tls_broken(reason: str) -> None:
+                self._log_broken_tls(client, reason)
 
-            wrapped = TlsSocket(self._context.reactor, sock, tls.context, broken, is_server=True)
+            wrapped = TlsSocket(self._context.reactor, sock, tls.context, tls_broken, is_server=True)
             facts = yield from wrapped.handshake()
             return wrapped, facts
 
         return wrap
 
-    def _begin(self, sock: StreamSocket, arrival: ClientInfo) -> None:
+    def _begin(self, sock: StreamSocket, client: ClientInfo) -> None:
         chain = self._context.chain
-        transport = self._begin_connection(sock, arrival.peer, arrival.tls, arrival.local)
+        transport = self._begin_connection(sock, client.peer, client.tls, client.local)
         if self._draining and chain.has_drain and transport.phase is CloseState.OPEN:
             chain.drain(transport.connection)
 
-    def _forget(self, runner: StepRunner[StreamSocket]) -> None:
+    def _failed(self, runner: StepRunner[StreamSocket]) -> None:
         self._running.discard(runner)
         self._on_failed()
 
-    # What is told, of which strangers are the cause.
+    # Log lines.
 
-    def _tell_refused(self, arrival: ClientInfo, error: StepError | OSError) -> None:
-        if isinstance(error, ClosedBeforeDataError) or not self._may_tell():
+    def _log_failure(self, client: ClientInfo, error: StepError | OSError) -> None:
+        # A port check connects and closes at once, maybe every second: not worth a line.
+        if isinstance(error, ClosedBeforeDataError) or not self._admits_line():
             return
         if isinstance(error, TlsHandshakeError):
-            self._context.log.info("handshake_failed", service=self._context.name, peer=arrival.peer, reason=str(error))
+            self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=str(error))
         else:
-            self._context.log.warning("proxy_refused", service=self._context.name, peer=arrival.peer, reason=str(error))
+            self._context.log.warning("proxy_refused", service=self._context.name, peer=client.peer, reason=str(error))
 
-    def _tell_broken(self, arrival: ClientInfo, reason: str) -> None:
-        if self._may_tell():
-            self._context.log.info("tls_broken", service=self._context.name, peer=arrival.peer, reason=reason)
+    def _log_broken_tls(self, client: ClientInfo, reason: str) -> None:
+        if self._admits_line():
+            self._context.log.info("tls_broken", service=self._context.name, peer=client.peer, reason=reason)
 
-    def _may_tell(self) -> bool:
+    def _admits_line(self) -> bool:
         reactor = self._context.reactor
         if self._lines.admits(reactor.now):
             return True
-        if not self._will_tell_rest:
-            self._will_tell_rest = True
-            reactor.call_later(1.0, self._tell_rest)
+        if not self._will_log_suppressed:
+            self._will_log_suppressed = True
+            reactor.call_later(1.0, self._log_suppressed)
         return False
 
-    def _tell_rest(self) -> None:
-        self._will_tell_rest = False
-        self._context.log.info("log_suppressed", service=self._context.name, count=self._lines.take_held_back())
+    def _log_suppressed(self) -> None:
+        self._will_log_suppressed = False
+        self._context.log.info("log_suppressed", service=self._context.name, count=self._lines.take_suppressed())

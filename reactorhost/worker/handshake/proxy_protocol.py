@@ -1,7 +1,7 @@
-"""The PROXY header: what a proxy says of its client before the client's own bytes. Versions 1 and 2.
+"""The PROXY header, versions 1 and 2: the addresses of a proxy's client, sent before the client's own bytes.
 
-Nothing here makes a system call. A checksum among the extensions of version 2 is not looked at, as nothing of them is:
-what a proxy that is trusted sends over TCP has a checksum already.
+Nothing here makes a system call. The extensions (TLVs) of version 2 are skipped, the checksum included: TCP has one
+already, and the proxy is trusted. Source: proxy-protocol.txt in the documentation of HAProxy.
 """
 
 from __future__ import annotations
@@ -25,81 +25,80 @@ _ADDRESS_BYTES = {_UNSPECIFIED: 0, _IPV4: 12, _IPV6: 36, _UNIX: 2 * _UNIX_PATH}
 
 
 class ProxyHeaderError(Exception):
-    """The bytes are not a PROXY header."""
+    """The bytes are not a PROXY header; the text continues a sentence about the peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """What a header says; both ends are None when the proxy speaks for itself, or does not know them."""
+    """The addresses in a header; both are None when the proxy speaks for itself or does not know them."""
 
     source: Endpoint | None = None
     destination: Endpoint | None = None
 
 
 class ProxyHeaderParser:
-    """Takes bytes as they come, and not one more than the header has.
+    """Parses a header that arrives in pieces, without consuming a byte after it.
 
     Attributes:
-        header: what it says, once it is complete.
-        begun: whether anything came.
+        header: the header, once it is complete.
     """
 
     def __init__(self) -> None:
         self.header: ProxyHeader | None = None
-        self._taken = bytearray()
+        self._received = bytearray()
 
     @property
     def begun(self) -> bool:
-        """Whether anything came."""
-        return bool(self._taken)
+        """Whether a byte was consumed."""
+        return bool(self._received)
 
     def feed(self, data: bytes) -> int:
-        """Take what of these bytes belongs to the header, and return how many they are.
+        """Consume the bytes that belong to the header, and return their number.
 
         Raises:
-            ProxyHeaderError: they cannot become a header.
+            ProxyHeaderError: the bytes cannot be the beginning of a header.
         """
-        before = len(self._taken)
-        self._taken += data
-        if _agree(self._taken, _TEXT):
+        before = len(self._received)
+        self._received += data
+        if _may_begin_with(self._received, _TEXT):
             end = self._read_text()
-        elif _agree(self._taken, _SIGNATURE):
+        elif _may_begin_with(self._received, _SIGNATURE):
             end = self._read_binary()
         else:
-            raise ProxyHeaderError("what it sent is no PROXY header")
-        del self._taken[end:]
+            raise ProxyHeaderError("it sent no PROXY header")
+        del self._received[end:]
         return end - before
 
     def _read_text(self) -> int:
-        """Return where the header ends in what came so far, or where that ends."""
-        end = self._taken.find(b"\r\n", 0, _LONGEST_TEXT)
+        """Return the position of the header's end, or the number of bytes so far if it is incomplete."""
+        end = self._received.find(b"\r\n", 0, _LONGEST_TEXT)
         if end < 0:
-            if len(self._taken) >= _LONGEST_TEXT:
+            if len(self._received) >= _LONGEST_TEXT:
                 raise ProxyHeaderError(f"its PROXY header has no end within {_LONGEST_TEXT} bytes")
-            return len(self._taken)
-        self.header = _of_text(bytes(self._taken[:end]))
+            return len(self._received)
+        self.header = _from_text(bytes(self._received[:end]))
         return end + 2
 
     def _read_binary(self) -> int:
-        if len(self._taken) < _FIXED_BYTES:
-            return len(self._taken)
-        command, kind = self._taken[12], self._taken[13]
-        length = int.from_bytes(self._taken[14:_FIXED_BYTES])
+        if len(self._received) < _FIXED_BYTES:
+            return len(self._received)
+        command, kind = self._received[12], self._received[13]
+        length = int.from_bytes(self._received[14:_FIXED_BYTES])
         needed = _check_fixed(command, kind, length)
         end = _FIXED_BYTES + length
-        if len(self._taken) < end:
-            return len(self._taken)
-        block = bytes(self._taken[_FIXED_BYTES : _FIXED_BYTES + needed])
+        if len(self._received) < end:
+            return len(self._received)
+        block = bytes(self._received[_FIXED_BYTES : _FIXED_BYTES + needed])
         proxied = command & 0x0F == _PROXIED and kind & 0x0F == _STREAM
-        self.header = _of_block(kind >> 4, block) if proxied else ProxyHeader()
+        self.header = _from_block(kind >> 4, block) if proxied else ProxyHeader()
         return end
 
 
-def _agree(taken: bytearray, mark: bytes) -> bool:
-    return taken.startswith(mark[: len(taken)])
+def _may_begin_with(received: bytearray, signature: bytes) -> bool:
+    return received.startswith(signature[: len(received)])
 
 
-def _of_text(line: bytes) -> ProxyHeader:
+def _from_text(line: bytes) -> ProxyHeader:
     words = line.split(b" ")
     if words[1] == b"UNKNOWN":
         return ProxyHeader()
@@ -126,7 +125,11 @@ def _shown(line: bytes) -> str:
 
 
 def _check_fixed(command: int, kind: int, length: int) -> int:
-    """Return how many bytes the addresses have."""
+    """Return the size of the addresses in bytes.
+
+    Raises:
+        ProxyHeaderError: the fixed part is not valid.
+    """
     if command >> 4 != 2:
         raise ProxyHeaderError(f"its PROXY header has version {command >> 4}")
     if command & 0x0F not in (_LOCAL, _PROXIED):
@@ -137,11 +140,11 @@ def _check_fixed(command: int, kind: int, length: int) -> int:
         raise ProxyHeaderError(f"its PROXY header has an unknown kind of address {kind:#04x}")
     needed = _ADDRESS_BYTES[kind >> 4]
     if length < needed:
-        raise ProxyHeaderError(f"its PROXY header says {length} bytes, too few for the addresses")
+        raise ProxyHeaderError(f"its PROXY header has {length} bytes, too few for the addresses")
     return needed
 
 
-def _of_block(family: int, block: bytes) -> ProxyHeader:
+def _from_block(family: int, block: bytes) -> ProxyHeader:
     if family == _UNSPECIFIED:
         return ProxyHeader()
     if family == _UNIX:
@@ -153,6 +156,6 @@ def _of_block(family: int, block: bytes) -> ProxyHeader:
 
 
 def _unix(padded: bytes) -> Endpoint:
-    # A name of the abstract kind begins with the byte that ends the others.
+    # A zero byte ends a path, but an abstract name begins with one (unix(7)).
     path = padded.rstrip(b"\0") if padded.startswith(b"\0") else padded.partition(b"\0")[0]
     return Endpoint(f"unix:{path.decode(errors='backslashreplace')}" if path else "unix", 0)

@@ -1,4 +1,4 @@
-"""Proxies: whose PROXY header is believed, and how one is read off a socket without a byte of what follows."""
+"""Trusted proxies, and how their PROXY header is read without a byte of what follows it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from reactorhost.reactor import READ
 from reactorhost.reactor.steps import ClosedBeforeDataError, ProxyRefusedError, Step
 from reactorhost.worker.handshake.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderParser
 
-_PEEK = 4096
+_PEEK_BYTES = 4096
 
 
 class TrustedProxies:
-    """The networks that proxies are in, as in `proxy_from`."""
+    """The networks of the setting `proxy_from`."""
 
     def __init__(self, networks: Sequence[str]) -> None:
         self._unix = "unix" in networks
         self._networks = [ipaddress.ip_network(each) for each in networks if each != "unix"]
 
-    def lists(self, peer: Endpoint) -> bool:
-        """Say whether a peer is one of them."""
+    def trusts(self, peer: Endpoint) -> bool:
+        """Return whether a peer is in one of the networks."""
         if peer.host.startswith("unix"):
             return self._unix
         address = ipaddress.ip_address(peer.host)
         if isinstance(address, ipaddress.IPv6Address):
+            # A dual-stack listener reports an IPv4 peer as ::ffff:192.0.2.7.
             address = address.ipv4_mapped or address
         return any(address in network for network in self._networks)
 
@@ -35,29 +36,32 @@ def read_header(sock: socket.SocketType) -> Step[ProxyHeader]:
     """Read a PROXY header.
 
     Raises:
-        ProxyRefusedError: it did not come, or is none.
+        ProxyRefusedError: no complete and valid header was received.
+        ClosedBeforeDataError: the connection ended before the first byte.
     """
     parser = ProxyHeaderParser()
     try:
         while parser.header is None:
             try:
-                # What is looked at is taken in the same turn as far as it is header, so that nobody is woken twice.
-                taken = parser.feed(sock.recv(_PEEK, socket.MSG_PEEK) or _end(begun=parser.begun))
-                sock.recv(taken)
+                # Peek, then read as much as belongs to the header: what follows is for TLS or the plugin. The header's
+                # bytes have to leave the kernel's buffer even while it is incomplete, or epoll would report the socket
+                # as readable all the time.
+                size = parser.feed(sock.recv(_PEEK_BYTES, socket.MSG_PEEK) or _ended(begun=parser.begun))
+                sock.recv(size)
             except BlockingIOError:
                 yield READ
     except ProxyHeaderError as error:
         raise ProxyRefusedError(str(error)) from None
     except TimeoutError:
-        raise ProxyRefusedError("its PROXY header did not come in time") from None
+        raise ProxyRefusedError("its PROXY header did not arrive in time") from None
     except OSError as error:
         if not parser.begun:
-            _end(begun=False)
-        raise ProxyRefusedError(f"its connection broke in the PROXY header: {error.strerror}") from None
+            _ended(begun=False)
+        raise ProxyRefusedError(f"the connection failed during its PROXY header: {error.strerror}") from None
     return parser.header
 
 
-def _end(*, begun: bool) -> bytes:
+def _ended(*, begun: bool) -> bytes:
     if begun:
-        raise ProxyRefusedError("it ended the connection in its PROXY header")
-    raise ClosedBeforeDataError("it ended before it sent anything")
+        raise ProxyRefusedError("it closed the connection during its PROXY header")
+    raise ClosedBeforeDataError("it closed the connection before it sent anything")

@@ -1,9 +1,9 @@
-"""Complaints: what a worker tells its log and its master of what goes wrong in plugins."""
+"""Report errors in plugin code: to the log, to the worker's counters and to the master."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from reactorhost.address import Address
 from reactorhost.api.connection import Connection
@@ -14,22 +14,22 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins import tracebacks
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
+from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_timing import HookTiming
 
-_SECONDS_BETWEEN_TOLD_ERRORS = 1.0
-_MOST_ERROR_WORDS = 500
-_MOST_DETAILS = 32_000
+_MOST_ERROR_CHARACTERS = 500
+_MOST_DETAILS_CHARACTERS = 32_000
 
 
 class HookFailure(Protocol):
     """Called with an exception of a plugin's hook, timer or thread."""
 
     def __call__(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
-        """Report it."""
+        """Report the exception."""
 
 
 class ErrorReporter:
-    """Logs and counts; `tell_master` sends a report."""
+    """Logs and counts errors; `send_report` sends a report to the master."""
 
     def __init__(
         self,
@@ -37,58 +37,50 @@ class ErrorReporter:
         counters: Counters,
         timing: HookTiming,
         log: EventLog,
-        tell_master: Callable[[Message], object],
+        send_report: Callable[[Message], object],
     ) -> None:
         self._reactor = reactor
         self._counters = counters
         self._timing = timing
         self._log = log
-        self._tell_master = tell_master
+        self._send_report = send_report
         self._homes: dict[str, str | None] = {}
-        self._told_at: dict[str, float] = {}
+        # Of the reports to the master, not of the log lines: every exception is logged.
+        self._reports = RateLimit(1)
 
-    def know(self, plugin: LoadedPlugin) -> None:
-        """Find places in the code of this plugin from now on."""
+    def add_plugin(self, plugin: LoadedPlugin) -> None:
+        """Name places in this plugin's files when one of its hooks fails."""
         self._homes[plugin.name] = plugin.home
 
     def hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
-        """Tell of an exception in a plugin's code."""
+        """Report an exception in a plugin's code."""
         self._counters.hook_errors += 1
         self._timing.failed(plugin)
-        words = tracebacks.words(error)[:_MOST_ERROR_WORDS]
-        self._tell_newest(plugin, words)
+        message = tracebacks.words(error)[:_MOST_ERROR_CHARACTERS]
+        # One a second is enough for `status`: a plugin that fails at every message must not flood the master.
+        if self._reports.admits(self._reactor.now, plugin):
+            self._send_report({"report": Report.HOOK_FAILED, "plugin": plugin, "error": message})
         peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}
         self._log.error(
             "hook_failed",
             plugin=plugin,
             hook=hook,
             **peer,
-            error=words,
+            error=message,
             where=tracebacks.place(error, self._homes.get(plugin)) or "?",
-            details=tracebacks.text(error)[-_MOST_DETAILS:],
+            details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:],
         )
 
-    def worker_hook_failed(self, plugin: str, hook: str, worker: Any, error: Exception) -> None:
-        """Tell of an exception that has to do with no connection."""
-        self.hook_failed(plugin, hook, None, error)
-
     def hook_cancel_ignored(self, connection: Connection) -> None:
-        """Tell of an async hook that would not end."""
+        """Log that an async hook did not end when it was cancelled."""
         self._log.warning(
             "hook_cancel_ignored", service=connection.service, peer=connection.peer, connection=connection.id
         )
 
     def stats_invalid(self, plugin: str, reason: str) -> None:
-        """Tell of numbers that are none."""
+        """Log that a `stats` hook returned something else than names and numbers."""
         self._log.warning("stats_invalid", plugin=plugin, reason=reason)
 
     def outbound_tls_broken(self, address: Address, reason: str) -> None:
-        """Tell of a far end that broke TLS after its handshake."""
+        """Log that TLS to a server failed after the handshake."""
         self._log.warning("outbound_tls_broken", address=address, reason=reason)
-
-    def _tell_newest(self, plugin: str, error: str) -> None:
-        # The newest is enough, and a plugin that fails at every message must not flood the master.
-        now = self._reactor.now
-        if now - self._told_at.get(plugin, -_SECONDS_BETWEEN_TOLD_ERRORS) >= _SECONDS_BETWEEN_TOLD_ERRORS:
-            self._told_at[plugin] = now
-            self._tell_master({"report": Report.HOOK_FAILED, "plugin": plugin, "error": error})

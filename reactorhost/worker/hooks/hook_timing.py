@@ -1,8 +1,12 @@
-"""The stopwatch: times hooks, each plugin's own time without that of others inside.
+"""Measure how long hooks take: for each plugin, without the time of other plugins that are called inside.
 
-Under little load every call is timed. Above some calls a second only those in short windows are, opened and closed by
-the clock and never by what comes: a window that opened at a call would favour those that come first, as `connect`
-comes before `receive`. Outside the windows the plain calls are in place and pay nothing.
+The service's chain exists twice, plain and with timed calls, and `set_timed` switches between the two. So a call that
+is not timed costs nothing.
+
+Below 2,000 calls a second every call is timed. Above, a sample is: the timed chain is in place during windows of a
+millisecond, as many as make about 2,000 calls a second. The clock opens and closes the windows. A window that opens at
+a call is biased: timing the next turn in which any hook was called sees every `connect`, and next to no `receive`,
+because a client's first bytes are read in the turn after it was accepted.
 """
 
 from __future__ import annotations
@@ -16,14 +20,18 @@ from reactorhost.ipc.scoreboard import Timings
 from reactorhost.plugins.wrappers import Call
 from reactorhost.reactor import Reactor, Timer
 
-_TIMED_CALLS_A_SECOND = 2000
+_TIMED_CALLS_PER_SECOND = 2000
 _WINDOW_SECONDS = 0.001
 
 
 class HookTiming:
-    """Timings of a worker and of its plugins; `calls` counts what was timed.
+    """Timings of a worker and of its plugins.
 
-    `set_timed` is called with True when the timed calls are wanted, and with False when the plain ones are.
+    `set_timed` is called with True to put the timed calls in place, and with False for the plain ones.
+
+    Attributes:
+        whole: the timings of the whole `receive` chain.
+        calls: how many calls were timed.
     """
 
     def __init__(self, reactor: Reactor, set_timed: Callable[[bool], object]) -> None:
@@ -33,19 +41,19 @@ class HookTiming:
         self._running: list[int] = []
         self._resumed_at = 0
         self._pause_seconds = 0.0
-        self._flip: Timer | None = None
+        self._switch: Timer | None = None
         self.whole = Timings()
         self.calls = 0
 
     def start(self, plugins: Sequence[str]) -> None:
-        """Keep timings for these plugins, and time every call until `adjust` knows better."""
+        """Keep timings for these plugins, and time every call until `adjust` reports how many there are."""
         self._plugins = {name: Timings() for name in plugins}
         self._set_timed(True)
 
-    def adjust(self, calls_a_second: float) -> None:
-        """Time all calls, or only some when there are many."""
-        self._pause_seconds = _WINDOW_SECONDS * max(0.0, calls_a_second / _TIMED_CALLS_A_SECOND - 1)
-        if self._pause_seconds and self._flip is None:
+    def adjust(self, calls_per_second: float) -> None:
+        """Time all calls or a sample, depending on the load."""
+        self._pause_seconds = _WINDOW_SECONDS * max(0.0, calls_per_second / _TIMED_CALLS_PER_SECOND - 1)
+        if self._pause_seconds and self._switch is None:
             self._close_window()
 
     def timings(self) -> list[Timings]:
@@ -58,7 +66,7 @@ class HookTiming:
             self._plugins[plugin].errors += 1
 
     def around(self, plugin: str, hook: str, call: Call) -> Call:
-        """Return `call` with the plugin's own time taken; of a coroutine function all the time until its end."""
+        """Return `call` with the plugin's own time measured; for a coroutine function, all the time until it ends."""
         if inspect.iscoroutinefunction(call):
             return self._around_awaited(plugin, hook, call)
 
@@ -82,9 +90,9 @@ class HookTiming:
         return timed
 
     def around_receive(self, call: Call) -> Call:
-        """Return a whole chain's `receive` with all its time taken."""
+        """Return a whole chain's `receive` with its time measured."""
         if inspect.iscoroutinefunction(call):
-            return self._whole_awaited(call)
+            return self._around_awaited_receive(call)
 
         def timed(*arguments: object) -> object:
             began = perf_counter_ns()
@@ -95,7 +103,7 @@ class HookTiming:
 
         return timed
 
-    def _whole_awaited(self, call: Call) -> Call:
+    def _around_awaited_receive(self, call: Call) -> Call:
         async def timed(*arguments: object) -> object:
             began = perf_counter_ns()
             try:
@@ -104,6 +112,9 @@ class HookTiming:
                 _count_receive(self.whole, perf_counter_ns() - began)
 
         return timed
+
+    # `_running` is a stack of the plugin calls that are active, each with its own time so far: a wrapper of one plugin
+    # calls the next plugin inside.
 
     def _enter(self) -> None:
         now = perf_counter_ns()
@@ -127,11 +138,11 @@ class HookTiming:
 
     def _close_window(self) -> None:
         self._set_timed(False)
-        self._flip = self._reactor.call_later(self._pause_seconds, self._open_window)
+        self._switch = self._reactor.call_later(self._pause_seconds, self._open_window)
 
     def _open_window(self) -> None:
         self._set_timed(True)
-        self._flip = self._reactor.call_later(_WINDOW_SECONDS, self._close_window) if self._pause_seconds else None
+        self._switch = self._reactor.call_later(_WINDOW_SECONDS, self._close_window) if self._pause_seconds else None
 
 
 def _count_receive(timings: Timings, nanoseconds: int) -> None:

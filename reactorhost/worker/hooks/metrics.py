@@ -14,6 +14,7 @@ from reactorhost.api.counter import VALUE_LIMIT, Counter
 from reactorhost.ipc.messages import MAX_METRICS, Values
 from reactorhost.plugins.guard import as_error
 from reactorhost.plugins.registry import Implementation
+from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_errors import HookFailure
 
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
@@ -34,7 +35,7 @@ class Metrics:
         self._hook_failed = hook_failed
         self._invalid = invalid
         self._counters: dict[str, dict[str, Counter]] = {}
-        self._reported_at: dict[str, float] = {}
+        self._lines = RateLimit(1, _SECONDS_BETWEEN_LINES)
 
     def __bool__(self) -> bool:
         return bool(self._stats or self._counters)
@@ -73,19 +74,13 @@ class Metrics:
             try:
                 valid, problem = _checked(implementation.call(), self._counters.get(plugin, {}))
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-                if self._may_report(plugin, now):
+                if self._lines.admits(now, plugin):
                     self._hook_failed(plugin, "stats", None, as_error(raised))
             # Also when it is empty: gauges of a hook that fails now are not those of a second ago.
             gauged.setdefault(plugin, {}).update(valid)
-            if problem is not None and self._may_report(plugin, now):
+            if problem is not None and self._lines.admits(now, plugin):
                 self._invalid(plugin, problem)
         return gauged
-
-    def _may_report(self, plugin: str, now: float) -> bool:
-        if now - self._reported_at.get(plugin, -math.inf) < _SECONDS_BETWEEN_LINES:
-            return False
-        self._reported_at[plugin] = now
-        return True
 
 
 def _checked(returned: Any, counters: Mapping[str, Counter]) -> tuple[Values, str | None]:

@@ -1,6 +1,12 @@
-"""The one alarm of a worker: the watchdog's, until TERM takes it for the worker's own end.
+"""The one alarm timer of a worker: used by the watchdog, until TERM claims it to end a stuck process.
 
-Signals reach Python code between any two instructions, so TERM may come in the middle of every function here.
+A process has one real-time interval timer (setitimer(2)) and one handler for SIGALRM, so two uses share them:
+
+- the watchdog calls `set` again and again and gets the stack of whatever blocks the loop;
+- after TERM the default action of SIGALRM, which is carried out by the kernel, ends a process whose loop never turns.
+
+Python runs a signal handler between any two bytecodes of the main thread, so the handler of TERM may run in the middle
+of every function here. Hence the order in each of them: `_end_at` is set first in `end_in`, and checked last elsewhere.
 """
 
 from __future__ import annotations
@@ -13,25 +19,29 @@ from collections.abc import Callable
 from types import FrameType
 
 _ORPHAN_SECONDS = 1.5
+_SOONEST_SECONDS = 0.001
 
-Rang = Callable[[FrameType], object]
-"""Called when the alarm rings, with the stack that it rings on top of."""
+OnAlarm = Callable[[FrameType], object]
+"""Called when the alarm goes off, with the stack that it interrupts."""
 
 
 class Alarm:
-    """SIGALRM and the timer that sends it; from the main thread only."""
+    """SIGALRM and the timer that sends it; for the main thread only."""
 
     def __init__(self) -> None:
-        # On the monotonic clock; infinity until the worker is to leave.
+        # On the monotonic clock; infinity until TERM.
         self._end_at = math.inf
-        self._rang: Rang | None = None
+        self._on_alarm: OnAlarm | None = None
 
     def end_when_stuck(self, seconds: float, master_pid: int) -> None:
-        """Let TERM end the process in C after `seconds`, should its loop never turn again.
+        """Make TERM end the process after `seconds`, even if its loop never turns again.
 
-        A worker stuck in a plugin reads neither orders nor the end of its master, and nobody else is left to end it
-        then. Without a master it is soon, because the next host waits for the addresses; a loop that does turn puts
-        the end off. Call it after TERM was given to the reactor.
+        A worker that is stuck in plugin code reads no orders and does not notice the end of its master. Without a
+        master (the parent is another process) it has 1.5 s only, because the next host waits for the addresses; the
+        loop, if it turns, sets the alarm to a later time by `end_in`.
+
+        Call this after `Reactor.watch_signals`: this handler replaces the reactor's, which does nothing. The reactor
+        gets the signal all the same, from the wake-up descriptor.
         """
 
         def arm(number: int, frame: FrameType | None) -> None:
@@ -40,43 +50,44 @@ class Alarm:
         signal.signal(signal.SIGTERM, arm)
 
     def end_in(self, seconds: float) -> None:
-        """Let the alarm end the process in `seconds`, whatever was set before; nobody else has it from then on."""
+        """Let the alarm end the process in `seconds`; from now on it has no other use."""
         self._end_at = time.monotonic() + seconds
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        # Only now: what was set before could ring first.
+        # After the timer: the one that was set before could go off in between and end the process early.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
-    def watch(self, rang: Rang) -> None:
-        """Call `rang` whenever it rings, as long as the worker is not to leave."""
-        self._rang = rang
-        signal.signal(signal.SIGALRM, self._ring)
+    def watch(self, on_alarm: OnAlarm) -> None:
+        """Call `on_alarm` whenever the alarm goes off, until TERM."""
+        self._on_alarm = on_alarm
+        signal.signal(signal.SIGALRM, self._handle)
         if self._end_at < math.inf:
+            # TERM came before or between: its default action was just replaced.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
-    def ring_in(self, seconds: float) -> bool:
-        """Let it ring once in `seconds`, whatever was set before; False when it is for the worker's end."""
-        if self._end_at == math.inf and self._is_ours():
+    def set(self, seconds: float) -> bool:
+        """Let the alarm go off once in `seconds`, and not earlier; returns False once it is reserved for the end."""
+        if self._end_at == math.inf and self._has_handler():
             signal.setitimer(signal.ITIMER_REAL, seconds)
-        return self._ours_still()
+        return self._restore_end()
 
     def stop(self) -> None:
-        """Ring no more, in a child of a plugin too."""
-        if self._is_ours():
+        """Clear the alarm and its handler, also in a process that a plugin forked."""
+        if self._has_handler():
             signal.setitimer(signal.ITIMER_REAL, 0)
-            if self._ours_still():
+            if self._restore_end():
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
-    def _is_ours(self) -> bool:
-        # A plugin may have taken the signal for itself.
-        return signal.getsignal(signal.SIGALRM) == self._ring
+    def _has_handler(self) -> bool:
+        # A plugin may use the signal for itself.
+        return signal.getsignal(signal.SIGALRM) == self._handle
 
-    def _ours_still(self) -> bool:
-        """Tell whether TERM has not come; if it came in the middle, give it its alarm back."""
+    def _restore_end(self) -> bool:
+        """Set the timer to the end again if TERM has come, maybe just before the caller changed the timer."""
         if self._end_at < math.inf:
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, self._end_at - time.monotonic()))
+            signal.setitimer(signal.ITIMER_REAL, max(_SOONEST_SECONDS, self._end_at - time.monotonic()))
             return False
-        return self._is_ours()
+        return self._has_handler()
 
-    def _ring(self, number: int, frame: FrameType | None) -> None:
-        if self._rang is not None and frame is not None:
-            self._rang(frame)
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._on_alarm is not None and frame is not None:
+            self._on_alarm(frame)

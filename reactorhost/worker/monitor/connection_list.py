@@ -1,4 +1,4 @@
-"""The list of a worker's connections, told to the master some rows at a time."""
+"""Send the list of a worker's connections to the master, a part in each turn of the loop."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from reactorhost.ipc.messages import Report
 from reactorhost.reactor import Reactor
 from reactorhost.worker.stream.transport import StreamTransport
 
-_ROWS_A_TURN = 200
+_ROWS_PER_TURN = 200
 
 
-class Listing:
-    """Answers one question of the master; `tell_master` sends a report."""
+class ConnectionListSender:
+    """Answers one request of the master; `send_report` sends a report."""
 
-    def __init__(self, reactor: Reactor, request: int, tell_master: Callable[[Message], object]) -> None:
+    def __init__(self, reactor: Reactor, request: int, send_report: Callable[[Message], object]) -> None:
         self._reactor = reactor
         self._request = request
-        self._tell_master = tell_master
+        self._send_report = send_report
 
-    def tell(self, transports: Iterable[StreamTransport]) -> None:
-        """Send a row for each connection, those that end meanwhile too."""
-        self._tell_some(_row(transport, self._reactor.now) for transport in transports)
+    def send(self, transports: Iterable[StreamTransport]) -> None:
+        """Send a row for each connection, including those that end before their row is sent."""
+        self._send_rows(_row(transport, self._reactor.now) for transport in transports)
 
-    def _tell_some(self, rows: Iterator[Message]) -> None:
-        # A few a turn: listing 20,000 clients must not keep any of them waiting.
-        some = list(islice(rows, _ROWS_A_TURN))
-        last = len(some) < _ROWS_A_TURN
-        self._tell_master({"report": Report.CONNECTIONS, "request": self._request, "rows": some, "last": last})
+    def _send_rows(self, rows: Iterator[Message]) -> None:
+        # In parts: rows for 20,000 connections at once would delay every client.
+        part = list(islice(rows, _ROWS_PER_TURN))
+        last = len(part) < _ROWS_PER_TURN
+        self._send_report({"report": Report.CONNECTIONS, "request": self._request, "rows": part, "last": last})
         if not last:
-            self._reactor.call_soon(self._tell_some, rows)
+            self._reactor.call_soon(self._send_rows, rows)
 
 
 def _row(transport: StreamTransport, now: float) -> Message:

@@ -1,116 +1,105 @@
-"""The watchdog: names the code of a plugin that holds the loop, while it does.
+"""The watchdog: logs which plugin code blocks the event loop, while it still does.
 
-It is a dead man's switch. A timer of the loop puts an alarm off, again and again. When the loop does not come to that,
-the alarm rings, and goes on ringing until it does, less and less often. The signal's handler runs on top of whatever
-holds the loop, so it is handed the stack that names it, also of a hook that never returns. As long as all is well no
-signal comes.
+A timer of the loop sets the alarm again and again, always before it goes off. When the loop does not get to its timers,
+the alarm goes off, and then repeatedly and less and less often until the loop turns. The signal handler runs on top of
+the code that blocks the loop, so it gets the stack that names that code, even if it never returns. A healthy loop costs
+a system call in each half of the limit, and no signal.
 
-There is no second thread: a process that has one takes the slower ways of the C library and of the kernel, and a
-64-byte echo costs 4 % more.
+A thread would do the same job at a higher price: a process with a second thread takes locks in `malloc` and counts
+references to descriptors in every system call, which is 4 % of a 64-byte echo.
 
-C code that neither returns nor lets system calls be interrupted is named when it has returned.
+C code that neither returns nor lets system calls be interrupted is named after it has returned.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
 from reactorhost.logs import EventLog
 from reactorhost.plugins.attribution import Standing
 from reactorhost.reactor import Reactor
+from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.monitor.alarm import Alarm
 
 _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0
-_MOST_PLACES = 200
-_QUICK_RINGS = 16
-_LONGEST_PAUSE = 3600.0
+_FREQUENT_ALARMS = 16
+_LONGEST_PAUSE_SECONDS = 3600.0
 
 Locate = Callable[[FrameType], Standing | None]
-"""Returns where in a plugin's code a stack stands, or None when it stands in none."""
+"""Returns the place in a plugin's code that a stack runs, or None when it runs none."""
 
 
 class StallReporter(Protocol):
-    """Who hears of what holds the loop."""
+    """Reports stalls of the loop."""
 
-    def holds(self, standing: Standing, seconds: float, suppressed: int) -> None:
-        """Tell of code that holds the loop for so long already."""
+    def stall_found(self, standing: Standing, seconds: float, suppressed: int) -> None:
+        """Report code that has blocked the loop for `seconds` and still does."""
 
-    def held(self, standing: Standing, seconds: float) -> None:
-        """Tell that it returned, after so long in all."""
-
-
-@dataclass(slots=True)
-class _Place:
-    told_at: float
-    suppressed: int = 0
+    def stall_ended(self, standing: Standing, seconds: float) -> None:
+        """Report that reported code has returned after `seconds`."""
 
 
 class StallDetector:
-    """Decides what to say of looks at a loop. Nothing here reads a clock or waits: `now` is monotonic seconds.
+    """Decides from repeated checks of a loop what to report. Nothing here reads a clock: `now` is monotonic seconds.
 
-    At most one line a second is told, and one a minute for each place.
+    At most one line a second is reported, and one a minute for each place in the code.
     """
 
-    def __init__(self, limit_seconds: float, stand: StallReporter) -> None:
+    def __init__(self, limit_seconds: float, reporter: StallReporter) -> None:
         self._limit_seconds = limit_seconds
-        self._stand = stand
+        self._reporter = reporter
         self._progress: int | None = None
         self._since = 0.0
-        self._counted = False
-        self._told: Standing | None = None
-        self._told_at = -_LINE_SECONDS
-        self._places: dict[str, _Place] = {}
+        self._reported: Standing | None = None
+        self._suppressed_place: str | None = None
+        self._lines = RateLimit(1, _LINE_SECONDS)
+        self._lines_of_places = RateLimit(1, _SAME_PLACE_SECONDS)
 
-    def look(self, progress: int, now: float, locate: Callable[[], Standing | None]) -> None:
-        """Take one look; `locate` is asked where the loop stands if that matters."""
+    def check(self, progress: int, now: float, locate: Callable[[], Standing | None]) -> None:
+        """Check once; `locate` is called when the place in the code matters."""
         if progress != self._progress:
-            self._moved(progress, now)
-        elif self._told is None and now - self._since >= self._limit_seconds:
+            self._begin(progress, now)
+        elif self._reported is None and now - self._since >= self._limit_seconds:
             standing = locate()
             if standing is not None:
-                self._judge(standing, now)
+                self._report(standing, now)
 
-    def rest(self, now: float) -> None:
-        """Take a look that found the loop waiting for something to do."""
-        self._moved(None, now)
+    def idle(self, now: float) -> None:
+        """Note that the loop turned."""
+        self._begin(None, now)
 
-    def _moved(self, progress: int | None, now: float) -> None:
-        if self._told is not None:
-            self._stand.held(self._told, now - self._since)
+    def _begin(self, progress: int | None, now: float) -> None:
+        """End the period in which the loop made no progress, and begin the next one."""
+        reported, suppressed_place, seconds = self._reported, self._suppressed_place, now - self._since
+        # Before reporting: the alarm may interrupt a log line that takes long, and checks again.
         self._progress, self._since = progress, now
-        self._counted, self._told = False, None
+        self._reported = self._suppressed_place = None
+        if reported is not None:
+            self._reporter.stall_ended(reported, seconds)
+        elif suppressed_place is not None:
+            self._lines_of_places.note_suppressed(suppressed_place)
 
-    def _judge(self, standing: Standing, now: float) -> None:
-        place = self._places.get(standing.where)
-        if now - self._told_at < _LINE_SECONDS or (place and now - place.told_at < _SAME_PLACE_SECONDS):
-            # Not yet. If it never returns it is told later.
-            if not self._counted:
-                self._counted = True
-                self._remember(standing.where, place or _Place(now - _SAME_PLACE_SECONDS)).suppressed += 1
+    def _report(self, standing: Standing, now: float) -> None:
+        place = standing.where
+        if not (self._lines.has_room(now) and self._lines_of_places.has_room(now, place)):
+            # It is reported later if it still blocks then, so it counts as suppressed only when it has ended.
+            self._suppressed_place = self._suppressed_place or place
             return
-        suppressed = place.suppressed - self._counted if place else 0
-        self._stand.holds(standing, now - self._since, suppressed)
-        self._remember(standing.where, _Place(now))
-        self._told, self._told_at = standing, now
-
-    def _remember(self, where: str, place: _Place) -> _Place:
-        self._places.pop(where, None)
-        if len(self._places) >= _MOST_PLACES:
-            del self._places[next(iter(self._places))]
-        self._places[where] = place
-        return place
+        self._reporter.stall_found(standing, now - self._since, self._lines_of_places.take_suppressed(place))
+        self._lines.note_logged(now)
+        self._lines_of_places.note_logged(now, place)
+        self._reported = standing
 
 
 class Watchdog:
-    """Watches the loop that made it; from the main thread only, as Python's signals are.
+    """Watches the loop of its thread, which must be the main thread: Python runs signal handlers there only.
 
-    `progress` returns a number that changes whenever the loop, or what it calls, came further. It is called on top of
-    what holds the loop.
+    `progress` returns a number that changes whenever the loop, or a callback within a turn, has advanced. It is called
+    in the signal handler, on top of the code that blocks the loop.
     """
 
     def __init__(
@@ -129,21 +118,21 @@ class Watchdog:
         self._locate = locate
         self._log = log
         self._detector = StallDetector(limit_seconds, self)
-        self._rings = 0
-        self._rings_at = 0.0
-        self._looking = False
+        self._alarms = 0
+        self._alarm_at = 0.0
+        self._checking = False
 
     def start(self) -> None:
         """Watch from now on."""
-        self._alarm.watch(self._rang)
-        self._put_off()
+        self._alarm.watch(self._alarm_went_off)
+        self._postpone()
 
     def stop(self) -> None:
-        """Watch no more, in a child of a plugin too."""
+        """Stop watching; in a process that a plugin forked, remove the handler."""
         self._alarm.stop()
 
-    def holds(self, standing: Standing, seconds: float, suppressed: int) -> None:
-        """Log it."""
+    def stall_found(self, standing: Standing, seconds: float, suppressed: int) -> None:
+        """Log the code that blocks the loop."""
         self._log.warning(
             "slow_hook",
             plugin=standing.plugin,
@@ -153,36 +142,38 @@ class Watchdog:
             **({"suppressed": suppressed} if suppressed else {}),
         )
 
-    def held(self, standing: Standing, seconds: float) -> None:
-        """Log it."""
+    def stall_ended(self, standing: Standing, seconds: float) -> None:
+        """Log that the code has returned."""
         self._log.warning(
             "slow_hook_ended", plugin=standing.plugin, hook=standing.hook or "?", seconds=round(seconds, 3)
         )
 
-    def _put_off(self) -> None:
-        self._rings = 0
-        goes_on = self._set(0.75 * self._limit_seconds)
-        self._detector.rest(time.monotonic())
-        if goes_on:
-            self._reactor.call_later(self._limit_seconds / 2, self._put_off)
+    def _postpone(self) -> None:
+        self._alarms = 0
+        active = self._set(0.75 * self._limit_seconds)
+        self._detector.idle(time.monotonic())
+        if active:
+            self._reactor.call_later(self._limit_seconds / 2, self._postpone)
 
-    def _rang(self, frame: FrameType) -> None:
-        # A look that takes long, because of a slow disk for one, is not looked at.
-        if not self._looking:
-            self._looking = True
-            self._look(frame)
-            self._looking = False
-        self._rings += 1
-        # Each is a byte in the socket that signals come by, which nobody reads now and which has room for some 280.
-        rarer = 2.0 ** max(0, self._rings - _QUICK_RINGS)
-        self._set(min(0.25 * self._limit_seconds * rarer, _LONGEST_PAUSE))
+    def _alarm_went_off(self, frame: FrameType) -> None:
+        # An alarm may interrupt a check that takes long, for example because a log line waits for a slow disk.
+        if not self._checking:
+            self._checking = True
+            self._check(frame)
+            self._checking = False
+        self._alarms += 1
+        # Less and less often: each signal is also a byte in the wake-up socket, which is not read while the loop is
+        # blocked and has room for some 280.
+        factor = 2.0 ** max(0, self._alarms - _FREQUENT_ALARMS)
+        self._set(min(0.25 * self._limit_seconds * factor, _LONGEST_PAUSE_SECONDS))
 
-    def _look(self, frame: FrameType) -> None:
+    def _check(self, frame: FrameType) -> None:
         progress, now = self._progress(), time.monotonic()
-        # Python calls as soon as it can. Since it should have been called, what it finds has not let go.
-        for moment in (min(self._rings_at, now), now):
-            self._detector.look(progress, moment, lambda: self._locate(frame))
+        # Python may run the handler late. The code that it finds has run since the moment that the alarm was due, or
+        # Python would have run the handler earlier; so that moment is checked too.
+        for moment in (min(self._alarm_at, now), now):
+            self._detector.check(progress, moment, lambda: self._locate(frame))
 
     def _set(self, seconds: float) -> bool:
-        self._rings_at = time.monotonic() + seconds
-        return self._alarm.ring_in(seconds)
+        self._alarm_at = time.monotonic() + seconds
+        return self._alarm.set(seconds)

@@ -1,7 +1,7 @@
-"""The address that a datagram was sent to: told by the kernel with each one, and told to it with each answer.
+"""The address that a datagram was sent to, as ancillary data of the kernel.
 
-Sockets that are bound to every address need it, so that an answer comes from the address that was asked. Sources:
-IP_PKTINFO in ip(7), IPV6_PKTINFO in ipv6(7).
+A socket that is bound to every address needs it: without it the kernel sends an answer from the address of the route
+back, and a client that checks the source address drops it. Sources: IP_PKTINFO in ip(7), IPV6_PKTINFO in ipv6(7).
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
-# Not in the socket module before Python 3.14.
+# The socket module has this constant from Python 3.14 on.
 _IP_PKTINFO = 8
 _IPV6_MULTICAST = 0xFF
 
-Control = list[tuple[int, int, bytes]]
-"""What goes with a datagram besides its bytes: level, type and data, as `socket.sendmsg` takes it."""
+AncillaryData = list[tuple[int, int, bytes]]
+"""Level, type and data of each control message, as `socket.sendmsg` accepts them."""
 
 
-class Options(Protocol):
-    """What has to be known of a socket."""
+class SocketWithOptions(Protocol):
+    """The part of a socket that `is_enabled` needs."""
 
     @property
     def family(self) -> int: ...
     def getsockopt(self, level: int, option: int, /) -> int: ...
 
 
-def is_told(sock: Options) -> bool:
-    """Tell whether the master asked for it, as it does for sockets that are bound to every address."""
+def is_enabled(sock: SocketWithOptions) -> bool:
+    """Return whether the kernel reports the address; the master requests it for sockets bound to every address."""
     if sock.family == socket.AF_INET6:
         return bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO))
     return bool(sock.getsockopt(socket.IPPROTO_IP, _IP_PKTINFO))
 
 
-def of(control: Control) -> str | None:
-    """Return the address, or None when the kernel did not tell."""
-    for level, kind, data in control:
+def destination(ancillary: AncillaryData) -> str | None:
+    """Return the address that a datagram was sent to, or None when the kernel did not report it."""
+    for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
             return socket.inet_ntop(socket.AF_INET, data[8:12])
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
@@ -42,11 +42,11 @@ def of(control: Control) -> str | None:
     return None
 
 
-def answering(control: Control) -> Control:
-    """Return what makes an answer come from the address that was asked, by whatever interface leads there."""
-    for level, kind, data in control:
+def source_of_answer(ancillary: AncillaryData) -> AncillaryData:
+    """Return the ancillary data that makes an answer come from the datagram's destination, on any interface."""
+    for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            # Our own address, which differs from the one that was asked when that was a broadcast.
+            # `ipi_spec_dst`, the local address: after a broadcast it differs from the destination.
             return [(level, kind, bytes(4) + data[4:8] + bytes(4))]
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and data[0] != _IPV6_MULTICAST:
             return [(level, kind, data[:16] + bytes(4))]

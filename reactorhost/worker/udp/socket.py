@@ -1,7 +1,8 @@
-"""A port: one UDP socket as a worker reads it, and keeps it for answers that are still to come.
+"""One UDP socket of a worker: reads datagrams, sends answers, and stays open while answers may still be sent.
 
-A datagram is a connection of its own that nobody opens or closes. It is forgotten when its hooks have finished and its
-timers are over. Until then the worker keeps its copy of the socket, even when it reads no more from there.
+A datagram has a connection object of its own, which nothing opens or closes. It is forgotten when its hooks have
+finished and its timers are over. A worker that stops reading keeps its copy of the socket until then, because only this
+socket can send answers from the right port; the master is notified (`on_closed`) afterwards.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Endpoint
 from reactorhost.reactor import READ
+from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.udp import pktinfo
-from reactorhost.worker.udp.pktinfo import Control
+from reactorhost.worker.udp.pktinfo import AncillaryData
 from reactorhost.worker.udp.transport import DatagramTransport
 
 if TYPE_CHECKING:
@@ -27,19 +29,18 @@ _BATCH = 64
 _MOST_UNFINISHED = 1024
 _FEW_UNFINISHED = 256
 _BUFFER_BYTES = 65536
-_CONTROL_BYTES = 128
-_SECONDS_BETWEEN_COMPLAINTS = 1.0
+_ANCILLARY_BYTES = 128
 
 
 class DatagramSocket(Protocol):
-    """What a port needs of a socket."""
+    """The part of `socket.socket` that is used here."""
 
     def recvfrom_into(self, buffer: bytearray, size: int, flags: int, /) -> tuple[int, Any]: ...
     def recvmsg_into(
-        self, buffers: list[bytearray], control_size: int, flags: int, /
-    ) -> tuple[int, Control, int, Any]: ...
+        self, buffers: list[bytearray], ancillary_size: int, flags: int, /
+    ) -> tuple[int, AncillaryData, int, Any]: ...
     def sendto(self, data: bytes, address: Any, /) -> int: ...
-    def sendmsg(self, data: list[bytes], control: Control, flags: int, address: Any, /) -> int: ...
+    def sendmsg(self, data: list[bytes], ancillary: AncillaryData, flags: int, address: Any, /) -> int: ...
     def getsockopt(self, level: int, option: int, /) -> int: ...
     def getsockname(self) -> Any: ...
     def fileno(self) -> int: ...
@@ -49,21 +50,24 @@ class DatagramSocket(Protocol):
     def family(self) -> int: ...
 
 
-class Stage(enum.Enum):
-    """What a port still does; it only goes forward."""
+class UdpSocketState(enum.Enum):
+    """What a UDP socket still does; the states only follow each other downward, and may be skipped."""
 
     READING = "reading"
     EMPTYING = "emptying"
-    """Reads what waits, then no more."""
+    """Reads what is queued in the kernel, then no more."""
     ANSWERING = "answering"
-    """Reads no more, and waits for hooks and timers that may send."""
-    LEAVING = "leaving"
-    """Waits only for hooks that were cancelled."""
+    """Reads no more; waits for hooks and timers, which may send."""
+    CANCELLING = "cancelling"
+    """Waits for cancelled hooks only."""
     CLOSED = "closed"
 
 
+_READS = (UdpSocketState.READING, UdpSocketState.EMPTYING)
+
+
 class UdpSocket:
-    """One UDP socket that a worker borrows from a slot; `on_closed` is called when its copy is closed."""
+    """One UDP socket that a worker borrows from a slot; `on_closed` is called when this copy is closed."""
 
     def __init__(
         self,
@@ -76,50 +80,50 @@ class UdpSocket:
         self._socket = sock
         self._ids = ids
         self._on_closed = on_closed
-        self._stage = Stage.READING
-        self._watched = False
+        self._state = UdpSocketState.READING
+        self._registered = False
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
-        self._receive = self._receive_message if pktinfo.is_told(sock) else self._receive_from
+        self._receive = self._receive_message if pktinfo.is_enabled(sock) else self._receive_from
         self._unfinished: set[DatagramTransport] = set()
         self._timed: set[DatagramTransport] = set()
         self._too_long = 0
-        self._complained_at = -_SECONDS_BETWEEN_COMPLAINTS
+        self._too_long_lines = RateLimit(1)
 
     @property
     def closed(self) -> bool:
-        """Whether its copy of the socket is closed."""
-        return self._stage is Stage.CLOSED
+        """Whether this copy of the socket is closed."""
+        return self._state is UdpSocketState.CLOSED
 
     @property
-    def takes_no_timers(self) -> bool:
-        """Whether it waits for nothing that a timer would do."""
-        return self._stage in (Stage.LEAVING, Stage.CLOSED)
+    def accepts_timers(self) -> bool:
+        """Whether timers may be added; once hooks are cancelled, no timer runs any more."""
+        return self._state not in (UdpSocketState.CANCELLING, UdpSocketState.CLOSED)
 
     def open(self) -> None:
-        """Read from now on."""
-        self._watch(watched=True)
+        """Begin to read."""
+        self._set_registered(True)
 
-    def release(self) -> None:
-        """Leave what comes from now on to somebody else."""
-        if self._stage in (Stage.READING, Stage.EMPTYING):
-            self._stage = Stage.ANSWERING
-            self._watch(watched=False)
-            self._close_if_done()
-
-    def finish(self) -> None:
-        """Read what waits, then no more: nobody comes after us."""
-        if self._stage is Stage.READING:
-            self._stage = Stage.EMPTYING
-            # An empty socket never becomes readable, so it would never be found to be empty.
+    def empty_queue(self) -> None:
+        """Read what is queued in the kernel, then release the socket: no other process will read it."""
+        if self._state is UdpSocketState.READING:
+            self._state = UdpSocketState.EMPTYING
+            # Read at least once: an empty socket never becomes readable, so its end would not be noticed.
             self.context.reactor.call_soon(self._readable, READ)
 
+    def release(self) -> None:
+        """Stop reading and leave the kernel's queue to another worker; close when no answer is owed any more."""
+        if self._state in _READS:
+            self._state = UdpSocketState.ANSWERING
+            self._set_registered(False)
+            self._close_if_done()
+
     def abandon(self) -> None:
-        """Read no more, forget every timer, and cancel every hook that still runs."""
-        if self._stage in (Stage.LEAVING, Stage.CLOSED):
+        """Stop reading, cancel every timer and every hook that still runs, and close when the hooks have ended."""
+        if not self.accepts_timers:
             return
-        self._stage = Stage.LEAVING
-        self._watch(watched=False)
+        self._state = UdpSocketState.CANCELLING
+        self._set_registered(False)
         for transport in tuple(self._timed):
             transport.cancel_timers()
         self._timed.clear()
@@ -128,40 +132,36 @@ class UdpSocket:
                 self.context.hook_queues.cancel(transport.connection)
         self._close_if_done()
 
-    def close_inherited(self) -> None:
-        """Close the copy of a process that a plugin forked."""
-        self._socket.close()
-
     # Receiving.
 
     def _readable(self, events: int) -> None:
         for _ in range(_BATCH):
-            if not self._watched:
+            if not self._registered:
                 return
             try:
-                size, address, control = self._receive()
+                size, address, ancillary = self._receive()
             except OSError:
-                if self._stage is Stage.EMPTYING:
+                if self._state is UdpSocketState.EMPTYING:
                     self.release()
                 return
-            self._received(size, address, control)
+            self._received(size, address, ancillary)
 
-    def _receive_from(self) -> tuple[int, Any, Control]:
-        # The kernel tells the size of the whole datagram with this flag, also of one that was cut.
+    def _receive_from(self) -> tuple[int, Any, AncillaryData]:
+        # With MSG_TRUNC the kernel returns the size of the whole datagram even if it was truncated.
         size, address = self._socket.recvfrom_into(self._buffer, 0, socket.MSG_TRUNC)
         return size, address, []
 
-    def _receive_message(self) -> tuple[int, Any, Control]:
-        size, control, _, address = self._socket.recvmsg_into([self._buffer], _CONTROL_BYTES, socket.MSG_TRUNC)
-        return size, address, control
+    def _receive_message(self) -> tuple[int, Any, AncillaryData]:
+        size, ancillary, _, address = self._socket.recvmsg_into([self._buffer], _ANCILLARY_BYTES, socket.MSG_TRUNC)
+        return size, address, ancillary
 
-    def _received(self, size: int, address: Any, control: Control) -> None:
+    def _received(self, size: int, address: Any, ancillary: AncillaryData) -> None:
         context = self.context
         if size > context.limits.max_datagram:
-            self._complain(size, address)
+            self._drop_too_long(size, address)
             return
         data = self._view[:size].tobytes()
-        transport = DatagramTransport(self, address, control, next(self._ids))
+        transport = DatagramTransport(self, address, ancillary, next(self._ids))
         connection = transport.connection
         connection.bytes_in = size
         counters = context.counters
@@ -174,12 +174,10 @@ class UdpSocket:
         if self.context.hook_queues is not None:
             self._wait_for_hook(transport, self.context.hook_queues)
 
-    def _complain(self, size: int, address: Any) -> None:
-        """Tell of a datagram that is not handed over cut, at most once a second."""
+    def _drop_too_long(self, size: int, address: Any) -> None:
+        """Count and log a datagram that is dropped whole, because half a message is useless to a plugin."""
         self._too_long += 1
-        now = self.context.reactor.now
-        if now - self._complained_at >= _SECONDS_BETWEEN_COMPLAINTS:
-            self._complained_at = now
+        if self._too_long_lines.admits(self.context.reactor.now):
             self.context.log.warning(
                 "datagram_too_long",
                 service=self.context.name,
@@ -191,11 +189,15 @@ class UdpSocket:
 
     # Sending.
 
-    def send(self, data: bytes, address: Any, control: Control) -> bool:
-        """Give an answer to the kernel; False when it does not take it."""
+    def send(self, data: bytes, address: Any, ancillary: AncillaryData) -> bool:
+        """Send a datagram; returns False when the kernel does not accept it.
+
+        Raises:
+            ValueError: the data does not fit into a datagram.
+        """
         try:
-            if control:
-                self._socket.sendmsg([data], control, 0, address)
+            if ancillary:
+                self._socket.sendmsg([data], ancillary, 0, address)
             else:
                 self._socket.sendto(data, address)
         except OSError as error:
@@ -207,58 +209,58 @@ class UdpSocket:
         return True
 
     def local(self) -> Endpoint:
-        """Return the address that it is bound to."""
+        """Return the address that the socket is bound to."""
         try:
             return Endpoint(*self._socket.getsockname()[:2])
         except OSError:
             return Endpoint("", 0)
 
-    # What still may send.
+    # Hooks and timers that may still send.
 
     def _wait_for_hook(self, transport: DatagramTransport, hook_queues: HookQueues) -> None:
         self._unfinished.add(transport)
         hook_queues.forget(transport.connection, lambda: self._hook_finished(transport))
-        if len(self._unfinished) >= _MOST_UNFINISHED and self._watched:
-            # The kernel's buffer holds what comes meanwhile, and drops what it has no room for.
-            self._watch(watched=False)
+        if len(self._unfinished) >= _MOST_UNFINISHED:
+            # Backpressure: datagrams wait in the kernel's buffer, which drops those that it has no room for.
+            self._set_registered(False)
 
     def _hook_finished(self, transport: DatagramTransport) -> None:
         self._unfinished.discard(transport)
-        if self._stage in (Stage.READING, Stage.EMPTYING):
-            if not self._watched and len(self._unfinished) <= _FEW_UNFINISHED:
-                self._watch(watched=True)
-                self.context.reactor.call_soon(self._readable, READ)
-        else:
+        if self._state not in _READS:
             self._close_if_done()
+        elif not self._registered and len(self._unfinished) <= _FEW_UNFINISHED:
+            self._set_registered(True)
+            # As in `empty_queue`: the socket may be empty now.
+            self.context.reactor.call_soon(self._readable, READ)
 
-    def timer_waits(self, transport: DatagramTransport) -> None:
-        """Keep the socket for what a timer may send."""
+    def timer_added(self, transport: DatagramTransport) -> None:
+        """Keep the socket open until the timers of `transport` are over."""
         self._timed.add(transport)
 
     def timers_over(self, transport: DatagramTransport) -> None:
-        """Look, once the last timer's function has run, whether it has set another one."""
-        self.context.reactor.call_soon(self._look_at_timers, transport)
+        """Forget `transport` unless the function of its last timer, which runs now, adds another one."""
+        self.context.reactor.call_soon(self._forget_without_timers, transport)
 
-    def _look_at_timers(self, transport: DatagramTransport) -> None:
+    def _forget_without_timers(self, transport: DatagramTransport) -> None:
         if not transport.has_timers:
             self._timed.discard(transport)
             self._close_if_done()
 
-    # Ending.
+    # Closing.
 
-    def _watch(self, *, watched: bool) -> None:
-        if watched == self._watched:
+    def _set_registered(self, registered: bool) -> None:
+        if registered == self._registered:
             return
-        self._watched = watched
-        if watched:
+        self._registered = registered
+        if registered:
             self.context.reactor.register(self._socket.fileno(), READ, self._readable)
         else:
-            # Before closing: other processes hold this socket too, so epoll would go on reporting it.
+            # Before closing: other processes have this socket open too, so epoll would continue to report it.
             self.context.reactor.unregister(self._socket.fileno())
 
     def _close_if_done(self) -> None:
-        reads_no_more = self._stage in (Stage.ANSWERING, Stage.LEAVING)
-        if reads_no_more and not self._unfinished and not self._timed:
-            self._stage = Stage.CLOSED
+        owes_nothing = not self._unfinished and not self._timed
+        if owes_nothing and self._state in (UdpSocketState.ANSWERING, UdpSocketState.CANCELLING):
+            self._state = UdpSocketState.CLOSED
             self._socket.close()
             self._on_closed()

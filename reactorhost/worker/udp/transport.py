@@ -1,104 +1,118 @@
-"""The datagram transport: what one datagram's connection asks for, handed on to the port that has the socket."""
+"""The transport of a datagram's connection: passes requests of plugins to the UDP socket that it came from."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.framing import Framing
+from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
 from reactorhost.worker.udp import pktinfo
-from reactorhost.worker.udp.pktinfo import Control
+from reactorhost.worker.udp.pktinfo import AncillaryData
 
-if TYPE_CHECKING:
-    from reactorhost.worker.udp.socket import UdpSocket
+
+class AnsweringSocket(Protocol):
+    """The part of a `UdpSocket` that a datagram's connection uses."""
+
+    @property
+    def context(self) -> ServiceContext: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def accepts_timers(self) -> bool: ...
+    def send(self, data: bytes, address: Any, ancillary: AncillaryData) -> bool: ...
+    def local(self) -> Endpoint: ...
+    def timer_added(self, transport: DatagramTransport) -> None: ...
+    def timers_over(self, transport: DatagramTransport) -> None: ...
 
 
 class DatagramTransport:
-    """What one datagram's connection asks for.
+    """The transport of one datagram's connection.
 
-    Closing, pausing and idle timeouts mean nothing here and do nothing: plugins that serve streams too need not ask.
+    Closing, pausing and idle timeouts have no meaning for a datagram and do nothing, so that a plugin that serves
+    streams too needs no special cases.
     """
 
-    __slots__ = ("_address", "_control", "_port", "_received_at", "_timers", "connection")
+    __slots__ = ("_address", "_ancillary", "_received_at", "_socket", "_timers", "connection")
 
-    def __init__(self, port: UdpSocket, address: Any, control: Control, connection_id: int) -> None:
-        self._port = port
+    def __init__(self, sock: AnsweringSocket, address: Any, ancillary: AncillaryData, connection_id: int) -> None:
+        self._socket = sock
         self._address = address
-        self._control = control
-        self._received_at = port.context.reactor.now
+        self._ancillary = ancillary
+        self._received_at = sock.context.reactor.now
         self._timers: PluginTimers | None = None
-        self.connection = Connection(connection_id, port.context.name, time.time(), self)
+        self.connection = Connection(connection_id, sock.context.name, time.time(), self)
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
-        """Send one datagram to whom this one came from."""
+        """Send one datagram to the sender of this one."""
         if type(data) is not bytes:
             data = memoryview(data).tobytes()
-        sent = self._port.send(data, self._address, pktinfo.answering(self._control))
+        sent = self._socket.send(data, self._address, pktinfo.source_of_answer(self._ancillary))
         if sent:
             self.connection.bytes_out += len(data)
         return sent
 
     @property
     def peer(self) -> Endpoint:
-        """Who sent it."""
+        """The address of the sender."""
         return Endpoint(*self._address[:2])
 
     @property
     def local(self) -> Endpoint:
-        """The address that it was sent to."""
-        bound = self._port.local()
-        host = pktinfo.of(self._control)
+        """The address that the datagram was sent to."""
+        bound = self._socket.local()
+        host = pktinfo.destination(self._ancillary)
         return bound if host is None else Endpoint(host, bound.port)
 
     @property
     def age(self) -> float:
-        """Seconds since it was received."""
-        return self._port.context.reactor.now - self._received_at
+        """Seconds since the datagram was received."""
+        return self._socket.context.reactor.now - self._received_at
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later."""
-        port = self._port
+        sock = self._socket
         if self._timers is None:
-            self._timers = PluginTimers(port.context.reactor, self._timer_failed, lambda: port.timers_over(self))
+            self._timers = PluginTimers(sock.context.reactor, self._timer_failed, lambda: sock.timers_over(self))
         timer = self._timers.call_later(seconds, function, args)
-        if port.takes_no_timers:
-            timer.cancel()
+        if sock.accepts_timers:
+            sock.timer_added(self)
         else:
-            port.timer_waits(self)
+            timer.cancel()
         return timer
 
     @property
     def has_timers(self) -> bool:
-        """Whether a timer of it waits."""
+        """Whether a timer of this connection is pending."""
         return self._timers is not None and self._timers.waiting
 
     def cancel_timers(self) -> None:
-        """Forget its timers."""
+        """Cancel all timers of this connection."""
         if self._timers is not None:
             self._timers.cancel_all()
 
     def _timer_failed(self, error: Exception) -> None:
-        context = self._port.context
+        context = self._socket.context
         context.hook_failed(context.chain.plugin_of(error), "timer", self.connection, error)
 
-    def when_drained(self, tell: Callable[[bool], object]) -> None:
-        """Tell at once: nothing is ever queued."""
-        tell(not self._port.closed)
+    def when_drained(self, callback: Callable[[bool], object], /) -> None:
+        """Call back at once: nothing is ever queued."""
+        callback(not self._socket.closed)
 
-    # What means nothing without a stream.
+    # Without meaning for datagrams.
 
     @property
     def queued(self) -> int:
-        """Nothing: the kernel takes a datagram or it does not."""
+        """0: the kernel accepts a datagram at once or not at all."""
         return 0
 
     @property
     def framing(self) -> Framing | None:
-        """None: a datagram is a message."""
+        """None: a datagram is one message."""
         return None
 
     @framing.setter
@@ -108,7 +122,7 @@ class DatagramTransport:
 
     @property
     def idle_timeout(self) -> float | None:
-        """None: there is nothing to close."""
+        """None: there is no connection to close."""
         return None
 
     @idle_timeout.setter

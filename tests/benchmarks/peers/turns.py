@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import itertools
-import logging
 import select
 import socket
 import statistics
@@ -114,24 +112,17 @@ def polling(sockets: Sequence[socket.socket]) -> select.epoll:
 def host_turn(sockets: Sequence[socket.socket], _place: str) -> Turn:
     """Return the turn of a worker that has the echo plugin and these clients."""
     from reactorhost import __version__
-    from reactorhost.ipc.scoreboard import Counters
-    from reactorhost.logs import EventLog
     from reactorhost.plugins import loading
-    from reactorhost.reactor import Reactor
-    from reactorhost.worker.context import Limits, WorkerContext
-    from reactorhost.worker.hooks.hook_timing import HookTiming
-    from reactorhost.worker.service import RunningService
-    from reactorhost.worker.stream.dispatch import Dispatcher
+    from reactorhost.reactor import Reactor, new_poller
+    from reactorhost.worker.builder import LoadedService, WorkerBuilder
+    from reactorhost.worker.context import Limits
 
     def failed(plugin: str, hook: str, connection: object, error: Exception) -> None:
         raise error
 
-    reactor, counters = Reactor(), Counters()
-    timing = HookTiming(reactor, lambda timed: None)
-    log = EventLog(logging.getLogger("reactorhost"))
-    dispatcher = Dispatcher(reactor, counters)
-    context = WorkerContext(reactor, counters, dispatcher, itertools.count(1), failed, timing, log)
-    service = RunningService.of_plugins("default", [loading.load("echo", __version__)], context, Limits())
+    reactor = Reactor(new_poller("epoll"))
+    loaded = LoadedService("default", [loading.load("echo", __version__)])
+    service = WorkerBuilder(reactor=reactor, hook_failed=failed).build([loaded], Limits()).services["default"]
     accept = service.acceptor("tcp")
     for each in sockets:
         accept(each, each.getpeername())

@@ -103,7 +103,7 @@ GOOD = {
     "log_format": "json", "log_level": "debug", "user": "u", "group": "g", "backlog": "7", "max_connections": "8",
     "max_send_buffer": "64KiB", "stop_timeout": "2m", "boot_timeout": "500ms", "drain_timeout": "2h",
     "retire_delay": "3", "idle_timeout": "4s", "stall_timeout": "6s", "close_timeout": "5s",
-    "event_loop": "uvloop", "peer_timeout": "7m",
+    "event_loop": "uvloop", "poller": "selectors", "peer_timeout": "7m",
     "threads": "2", "thread_queue": "9", "slow_hook": "50ms",
 }  # fmt: skip
 

@@ -1,13 +1,15 @@
-"""What a worker stores is what the master reads."""
+"""The master reads what a worker has stored."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import pytest
 
 from reactorhost.ipc.scoreboard import MOST_PLUGINS, TOTALS, Counters, Scoreboard, Timings
 
 
-def test_every_field_comes_back_as_it_was_stored() -> None:
+def test_every_field_is_read_as_it_was_stored() -> None:
     board = Scoreboard(2)
     page = board.take_page()
     stored = Counters(pid=7, tick=1.5, connections=10, messages=11, bytes_out=12, cpu_seconds=2.5, lag_max_seconds=3.5)
@@ -15,7 +17,23 @@ def test_every_field_comes_back_as_it_was_stored() -> None:
     assert board.read(page) == stored
 
 
-def test_pages_do_not_touch_each_other_and_a_used_page_comes_back_empty() -> None:
+def test_a_reader_during_a_write_sees_the_old_values() -> None:
+    board = Scoreboard(1)
+    page = board.take_page()
+    board.write(page, Counters(pid=7, messages=10))
+    seen: list[Counters] = []
+
+    class ReadsWhenPacked:
+        def __index__(self) -> int:
+            seen.append(board.read(page))
+            return 11
+
+    board.write(page, Counters(pid=7, messages=cast("int", ReadsWhenPacked())))
+    assert board.read(page).messages == 11
+    assert [(each.pid, each.messages) for each in seen] == [(7, 10)]
+
+
+def test_pages_are_separate_and_a_page_taken_again_is_empty() -> None:
     board = Scoreboard(2)
     first, second = board.take_page(), board.take_page()
     board.write(first, Counters(pid=1))
@@ -32,7 +50,7 @@ def test_pages_do_not_touch_each_other_and_a_used_page_comes_back_empty() -> Non
     assert board.read_timings(first, 1) == [Timings(), Timings()]
 
 
-def test_more_plugins_than_a_page_has_room_for_are_left_out() -> None:
+def test_plugins_beyond_the_capacity_of_a_page_are_left_out() -> None:
     board = Scoreboard(2)
     full, other = board.take_page(), board.take_page()
     many = [Timings(number) for number in range(MOST_PLUGINS + 9)]
@@ -41,7 +59,7 @@ def test_more_plugins_than_a_page_has_room_for_are_left_out() -> None:
     assert board.read(other) == Counters()
 
 
-def test_a_full_board_says_so() -> None:
+def test_a_page_beyond_the_capacity_raises_index_error() -> None:
     board = Scoreboard(1)
     board.take_page()
     with pytest.raises(IndexError):

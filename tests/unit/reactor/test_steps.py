@@ -1,37 +1,39 @@
-"""A prelude takes a socket through its steps, and lets go of everything however it ends."""
+"""A step runner takes a socket through its steps, and releases everything however they end."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import cast
 
 import pytest
 
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.reactor.steps import Step, StepError, StepRunner
-from reactorhost.testing.fakes import FakeReactor, FakeSocket
+from reactorhost.testing.fakes import FakeClock, FakePoller, FakeSocket
 
 Begin = Callable[[Step[str]], "Stage"]
 
 
 class Stage:
-    """A prelude with everything around it."""
+    """A step runner with everything around it."""
 
     def __init__(self, step: Step[str]) -> None:
-        self.reactor = FakeReactor()
+        self.clock = FakeClock()
+        self.poller = FakePoller(self.clock)
+        self.reactor = Reactor(self.poller, self.clock)
         self.socket = FakeSocket()
-        self.reactor.sockets[self.socket.fileno()] = self.socket
+        self.poller.open(self.socket)
         self.results: list[str] = []
         self.errors: list[Exception] = []
-        self.runner = StepRunner(
-            cast("Reactor", self.reactor), self.socket, step, self.results.append, self.errors.append
-        )
+        self.runner = StepRunner(self.reactor, self.socket, step, self.results.append, self.errors.append)
         self.runner.begin(self.reactor.now + 10)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is left in the reactor."""
-        return self.reactor.next_at() is None and not self.reactor.watched
+        self.clock.now += 100.0
+        self.reactor.turn(0)
+        return self.reactor.wait_seconds(self.clock.now) == math.inf and not self.poller.watched
 
 
 def reads_twice() -> Step[str]:
@@ -40,7 +42,7 @@ def reads_twice() -> Step[str]:
     return "done"
 
 
-def says_what_it_waits_for() -> Step[str]:
+def names_what_it_waits_for() -> Step[str]:
     try:
         yield WRITE
     except TimeoutError:
@@ -48,7 +50,7 @@ def says_what_it_waits_for() -> Step[str]:
     return "done"
 
 
-def does_not_care() -> Step[str]:
+def ignores_timeouts() -> Step[str]:
     for _ in range(3):
         try:
             yield READ
@@ -67,13 +69,14 @@ def breaks() -> Step[str]:
     raise ConnectionResetError
 
 
-def test_a_step_goes_on_whenever_its_socket_is_ready_and_its_result_is_handed_over() -> None:
+def test_a_step_runs_further_whenever_its_socket_is_ready_and_done_gets_its_result() -> None:
     stage = Stage(reads_twice())
-    assert not stage.reactor.turn()
+    stage.reactor.turn(0)
+    assert not stage.poller.reported
     stage.socket.incoming.append(b"x")
-    stage.reactor.turn()
+    stage.reactor.turn(0)
     assert stage.results == []
-    stage.reactor.turn()
+    stage.reactor.turn(0)
     assert (stage.results, stage.errors, stage.idle, stage.socket.finished) == (["done"], [], True, False)
 
 
@@ -84,28 +87,29 @@ def test_a_step_that_refuses_at_once_closes_the_socket() -> None:
     assert stage.socket.finished
 
 
-def test_a_line_that_breaks_closes_the_socket() -> None:
+def test_a_broken_connection_closes_the_socket() -> None:
     stage = Stage(breaks())
     stage.socket.incoming.append(b"x")
-    stage.reactor.turn()
+    stage.reactor.turn(0)
     assert isinstance(stage.errors[0], ConnectionResetError)
     assert stage.idle
     assert stage.socket.finished
 
 
 @pytest.mark.parametrize(
-    ("step", "words"), [(says_what_it_waits_for, "no room came"), (does_not_care, "it took too long")]
+    ("step", "words"), [(names_what_it_waits_for, "no room came"), (ignores_timeouts, "it took too long")]
 )
-def test_a_step_that_is_late_ends_and_may_say_what_it_waited_for(step: Callable[[], Step[str]], words: str) -> None:
+def test_a_step_past_its_deadline_may_say_what_it_waited_for(step: Callable[[], Step[str]], words: str) -> None:
     stage = Stage(step())
     stage.socket.reading = False
-    stage.reactor.call_due(stage.reactor.now + 10)
+    stage.reactor.turn(stage.reactor.wait_seconds(stage.clock.now))
+    assert stage.clock.now == 10.0
     assert [str(error) for error in stage.errors] == [words]
     assert stage.idle
     assert stage.socket.finished
 
 
-def test_a_prelude_that_is_ended_calls_nobody_and_can_be_ended_twice() -> None:
+def test_steps_that_are_ended_call_nothing_and_can_be_ended_twice() -> None:
     stage = Stage(reads_twice())
     stage.runner.end()
     stage.runner.end()

@@ -142,7 +142,7 @@ def test_a_module_goes_by_its_name_without_the_prefix(plugin_bench: Start) -> No
     [
         ({"Greeter": {"greting": "hi"}}, "has no option 'greting'\n  hint: did you mean 'greeting'?"),
         ({"Greeter": {"greeting": 5}}, "is 5, which is not a string"),
-        ({"Greetre": {}}, "options for 'Greetre', which is none of the plugins\n  hint: did you mean 'Greeter'?"),
+        ({"Greetre": {}}, "options for 'Greetre', which is not one of the plugins\n  hint: did you mean 'Greeter'?"),
     ],
 )
 def test_options_that_a_host_refuses_are_refused_in_its_words(options: Any, said: str) -> None:
@@ -476,3 +476,25 @@ def test_an_async_plugin_answers_datagrams(plugin_bench: Start) -> None:
             connection.send(data)
 
     assert plugin_bench(Plugin).datagram(b"hello") == [b"hello"]
+
+
+def test_a_timer_that_is_due_now_needs_no_advance(plugin_bench: Start) -> None:
+    calls: list[str] = []
+    bench = plugin_bench(Recorder())
+    bench.worker.call_later(0, calls.append, "now")
+    bench.worker.call_later(0.5, calls.append, "later")
+    bench.settle()
+    assert calls == ["now"]
+    bench.advance(0.5)
+    assert calls == ["now", "later"]
+
+
+def test_what_a_test_sends_after_an_advance_counts_as_activity_of_that_time(plugin_bench: Start) -> None:
+    bench = plugin_bench(Recorder(), idle_timeout=10)
+    client = bench.connect()
+    bench.advance(9)
+    client.connection.send(b"not idle")
+    bench.advance(9)
+    assert client.closed is None
+    bench.advance(1)
+    assert client.closed is CloseReason.IDLE

@@ -1,4 +1,4 @@
-"""Certificates and keys that cannot be used, each told in its own words before anybody depends on it."""
+"""Certificates and keys that cannot be used, and the error for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import trustme
 from reactorhost.config.service import Tls
 from reactorhost.errors import ConfigError
 from reactorhost.tls import certificates
-from reactorhost.tls.context import NameChoice, ServerTls
+from reactorhost.tls.context import ServerNames, ServerTls
 
 AUTHORITY = trustme.CA()
 GOOD = AUTHORITY.issue_cert("localhost", "*.Example.org", "127.0.0.1")
@@ -60,7 +60,7 @@ def refused(path: Path, key: Path) -> str:
     return str(caught.value)
 
 
-def test_a_good_certificate_has_its_names_and_its_end(made: Made) -> None:
+def test_a_valid_certificate_has_names_and_an_expiry_date(made: Made) -> None:
     loaded = certificates.load(made("a.pem", GOOD), made("a.key", GOOD))
     assert loaded.names == ("localhost", "*.example.org")
     assert loaded.days_left(loaded.not_after - 7.5 * 86400) is None
@@ -73,7 +73,7 @@ def test_a_certificate_and_its_key_may_be_one_file(made: Made) -> None:
     assert certificates.load(path, path).names[0] == "localhost"
 
 
-def test_files_that_cannot_be_read_are_told(made: Made, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_errors(made: Made, tmp_path: Path) -> None:
     path = made("a.pem", GOOD)
     assert (
         refused(tmp_path / "none", path)
@@ -82,38 +82,38 @@ def test_files_that_cannot_be_read_are_told(made: Made, tmp_path: Path) -> None:
     assert refused(path, tmp_path) == f"cannot read the key {tmp_path}: Is a directory"
 
 
-def test_what_is_not_pem_is_told(made: Made) -> None:
+def test_a_file_that_is_not_pem_is_an_error(made: Made) -> None:
     path, key = made("a.pem", GOOD), made("a.key", GOOD)
     der = made("der", b"\x30\x82\x01\x00")
     assert refused(der, key) == f"the certificate {der} is not PEM"
     assert refused(path, der) == f"the key {der} is not PEM"
 
 
-def test_certificate_and_key_interchanged_are_told(made: Made) -> None:
+def test_interchanged_certificate_and_key_are_an_error(made: Made) -> None:
     path, key = made("a.pem", GOOD), made("a.key", GOOD)
-    assert refused(key, path).startswith(f"the certificate {key} has no certificate inside, but ")
-    assert refused(path, path) == f"the key {path} has no private key inside, but certificate"
+    assert refused(key, path).startswith(f"the certificate {key} contains no certificate, but ")
+    assert refused(path, path) == f"the key {path} contains no private key, but certificate"
 
 
-def test_a_trusted_certificate_of_openssl_is_told(made: Made, tmp_path: Path) -> None:
+def test_a_trusted_certificate_of_openssl_is_an_error(made: Made, tmp_path: Path) -> None:
     pem = tmp_path / "trusted.pem"
     pem.write_text("-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n")
-    with pytest.raises(certificates.CertificateError, match="has no certificate inside, but trusted certificate"):
+    with pytest.raises(certificates.CertificateError, match="contains no certificate, but trusted certificate"):
         certificates._read_pem(pem, "certificate", "CERTIFICATE")
 
 
-def test_damaged_pem_is_told(made: Made) -> None:
+def test_damaged_pem_is_an_error(made: Made) -> None:
     key = made("a.key", GOOD)
     path = made("a.pem", b"-----BEGIN CERTIFICATE-----\nabcd\n-----END CERTIFICATE-----\n")
     assert refused(path, key).startswith(f"OpenSSL cannot use {path} with {key}: ")
 
 
-def test_a_key_of_another_certificate_is_told(made: Made) -> None:
+def test_a_key_of_another_certificate_is_an_error(made: Made) -> None:
     path, key = made("a.pem", GOOD), made("b.key", OTHER)
     assert refused(path, key) == f"the key {key} does not belong to the certificate {path}"
 
 
-def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_passphrase(made: Made) -> None:
+def test_an_encrypted_key_is_an_error_without_a_prompt(made: Made) -> None:
     path, key = made("a.pem", GOOD), made("a.key", encrypted(GOOD.private_key_pem.bytes()))
     assert refused(path, key) == f"the key {key} is encrypted"
 
@@ -121,7 +121,7 @@ def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_passphrase(made: M
 @pytest.mark.parametrize(
     ("begins", "ends", "words"), [(-2 * DAY, -DAY, "has expired"), (DAY, 2 * DAY, "is not valid yet")]
 )
-def test_a_certificate_out_of_its_time_is_told(
+def test_an_expired_or_future_certificate_is_an_error(
     made: Made, begins: dt.timedelta, ends: dt.timedelta, words: str
 ) -> None:
     leaf = valid(begins, ends)
@@ -129,7 +129,7 @@ def test_a_certificate_out_of_its_time_is_told(
     assert refused(path, made("a.key", leaf)) == f"the certificate {path} {words}"
 
 
-def test_everything_wrong_with_a_service_is_told_at_once_with_its_place(made: Made, tmp_path: Path) -> None:
+def test_all_problems_of_a_service_are_listed_with_their_place(made: Made, tmp_path: Path) -> None:
     old = valid(-2 * DAY, -DAY)
     paths = (made("a.pem", GOOD), made("old.pem", old))
     keys = (made("a.key", OTHER), made("old.key", old))
@@ -139,14 +139,14 @@ def test_everything_wrong_with_a_service_is_told_at_once_with_its_place(made: Ma
     assert "cannot read the client_ca" in caught.value.problems[2].what
 
 
-def test_authorities_without_a_certificate_are_told(made: Made) -> None:
+def test_an_authority_file_without_a_certificate_is_an_error(made: Made) -> None:
     path, key = made("a.pem", GOOD), made("a.key", GOOD)
-    with pytest.raises(ConfigError, match=r"the client_ca .* has no certificate inside"):
+    with pytest.raises(ConfigError, match=r"the client_ca .* contains no certificate"):
         ServerTls(Tls((path,), (key,), client_ca=key))
 
 
-def test_names_are_found_exactly_then_by_wildcard_for_one_label_and_the_first_given_wins() -> None:
-    choice = NameChoice([(("*.example.org", "example.org"), 1), (("a.example.org", "example.org"), 2)])
-    found = {name: choice.find(name) for name in ("EXAMPLE.org", "a.example.org", "b.Example.org", "a.b.example.org")}
+def test_a_name_is_found_exactly_or_else_by_wildcard_and_the_first_entry_wins() -> None:
+    names = ServerNames([(("*.example.org", "example.org"), 1), (("a.example.org", "example.org"), 2)])
+    found = {name: names.find(name) for name in ("EXAMPLE.org", "a.example.org", "b.Example.org", "a.b.example.org")}
     assert found == {"EXAMPLE.org": 1, "a.example.org": 2, "b.Example.org": 1, "a.b.example.org": None}
-    assert choice.find("org") is None
+    assert names.find("org") is None

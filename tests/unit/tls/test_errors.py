@@ -1,4 +1,4 @@
-"""What OpenSSL says when TLS fails, in plain words."""
+"""Texts for failures of TLS."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def failure(reason: str | None, text: str = "") -> ssl.SSLError:
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "text"),
     [
         (failure("NO_SHARED_CIPHER"), "it has no cipher in common with this host"),
         (failure("SOMETHING_NEW"), "something new"),
         (failure(None, "plain text"), "plain text"),
     ],
 )
-def test_a_failure_is_told_in_plain_words_or_at_least_in_small_letters(error: ssl.SSLError, words: str) -> None:
-    assert errors.words(error) == words
+def test_a_failure_has_a_text_or_openssls_reason_in_lower_case(error: ssl.SSLError, text: str) -> None:
+    assert errors.reason(error) == text
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "text"),
     [
         (b"GET / HTTP/1.1\r\n", "it sent plain HTTP, not TLS"),
         (b"SSH-2.0\r\n", "it sent plain text, not TLS"),
         (b"\x80\x2e", "what it sent is not TLS"),
     ],
 )
-def test_what_is_no_tls_is_told_by_its_first_bytes(data: bytes, words: str) -> None:
-    assert errors.not_tls(data) == words
+def test_the_first_bytes_show_what_was_sent_instead_of_tls(data: bytes, text: str) -> None:
+    assert errors.not_tls(data) == text

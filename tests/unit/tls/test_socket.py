@@ -1,4 +1,4 @@
-"""A socket that speaks TLS, over a kernel of paper: no byte hides inside OpenSSL, and an end is told as TLS does."""
+"""TLS sockets on a fake kernel: no byte stays inside OpenSSL, and both ends close with close_notify."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ AUTHORITY.configure_trust(OLD_CLIENT)
 OLD_CLIENT.maximum_version = ssl.TLSVersion.TLSv1_2
 
 
-class PaperKernel:
-    """A kernel's side of a socket: what came, and room for so many bytes on their way out."""
+class FakeKernel:
+    """The kernel's side of a socket: received data, and room for a number of bytes to send."""
 
     def __init__(self) -> None:
         self.incoming: deque[bytes] = deque()
@@ -65,12 +65,12 @@ class PaperKernel:
 
     @property
     def readable(self) -> bool:
-        """Whether epoll would say so."""
+        """Whether epoll would report the socket as readable."""
         return bool(self.incoming) or socket.SHUT_RD in self.shut
 
 
 class FakeReactor:
-    """Remembers who waits for what."""
+    """Remembers the registered descriptors."""
 
     def __init__(self) -> None:
         self.watched: dict[int, Callable[[int], object]] = {}
@@ -84,10 +84,10 @@ class FakeReactor:
 
 
 class Pair:
-    """A `TlsSocket` and a client in memory; `ciphertext()` of the client goes to the kernel as a test likes."""
+    """A `TlsSocket` and a client in memory; tests pass the client's `ciphertext()` to the kernel."""
 
     def __init__(self, context: ssl.SSLContext = CLIENT) -> None:
-        self.kernel = PaperKernel()
+        self.kernel = FakeKernel()
         self.broken: list[str] = []
         self.reactor = FakeReactor()
         reactor = cast("Reactor", self.reactor)
@@ -96,8 +96,8 @@ class Pair:
         self._to_client, self._from_client = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.client = context.wrap_bio(self._to_client, self._from_client, server_hostname="localhost")
 
-    def shake(self, *, first_words: bytes = b"") -> TlsFacts:
-        """Make the handshake; the client's first words come right behind its last record of it."""
+    def shake(self, *, first_data: bytes = b"") -> TlsFacts:
+        """Run the handshake; the client sends `first_data` right after its last handshake record."""
         step = self.socket.handshake()
         while True:
             try:
@@ -105,9 +105,9 @@ class Pair:
             except ssl.SSLWantReadError:
                 pass
             else:
-                if first_words:
-                    self.client.write(first_words)
-                    first_words = b""
+                if first_data:
+                    self.client.write(first_data)
+                    first_data = b""
             self.kernel.incoming.append(self.ciphertext())
             self.kernel.incoming = deque(filter(None, self.kernel.incoming))
             try:
@@ -115,8 +115,8 @@ class Pair:
             except StopIteration as finished:
                 self.deliver()
                 self.client.do_handshake()
-                if first_words:
-                    self.client.write(first_words)
+                if first_data:
+                    self.client.write(first_data)
                 self.kernel.incoming += filter(None, [self.ciphertext()])
                 facts: TlsFacts = finished.value
                 return facts
@@ -143,7 +143,7 @@ class Pair:
             found += piece
 
     def received(self, size: int = 16384) -> bytes:
-        """Return everything that a transport would read, woken by the kernel only."""
+        """Return everything that a transport would read when the kernel alone wakes it."""
         found = b""
         while self.kernel.readable:
             try:
@@ -164,9 +164,9 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 @pytest.mark.parametrize("context", [CLIENT, OLD_CLIENT], ids=["TLSv1.3", "TLSv1.2"])
-def test_first_words_behind_the_handshake_stay_in_the_kernel_which_tells_of_them(context: ssl.SSLContext) -> None:
+def test_first_data_after_the_handshake_stays_in_the_kernel(context: ssl.SSLContext) -> None:
     pair = Pair(context)
-    facts = pair.shake(first_words=b"hello")
+    facts = pair.shake(first_data=b"hello")
     assert pair.kernel.readable
     assert pair.received() == b"hello"
     assert facts.version == pair.client.version()
@@ -180,7 +180,7 @@ def test_many_small_records_in_one_segment_are_all_received(pair: Pair) -> None:
     assert pair.received(65536) == b"".join(b"%2d" % number for number in range(100))
 
 
-def test_a_record_larger_than_what_is_read_at_a_time_is_received_whole(pair: Pair) -> None:
+def test_a_record_larger_than_one_read_is_received_whole(pair: Pair) -> None:
     message = bytes(range(256)) * 64
     pair.client.write(message)
     pair.kernel.incoming.append(pair.ciphertext())
@@ -193,7 +193,7 @@ def test_a_record_larger_than_what_is_read_at_a_time_is_received_whole(pair: Pai
     strategies.lists(strategies.integers(1, 30_000), max_size=8),
     strategies.booleans(),
 )
-def test_whatever_the_segments_every_byte_is_received_without_another_wake_up(
+def test_every_byte_of_any_segments_is_received_without_another_wake_up(
     messages: list[bytes], cuts: list[int], ends: bool
 ) -> None:
     pair = Pair()
@@ -215,7 +215,7 @@ def test_whatever_the_segments_every_byte_is_received_without_another_wake_up(
 
 @settings(max_examples=40, deadline=None)
 @given(strategies.integers(1, 300_000), strategies.lists(strategies.integers(1, 100_000), max_size=8))
-def test_what_a_slow_kernel_takes_in_pieces_comes_whole_and_once(size: int, rooms: list[int]) -> None:
+def test_data_that_the_kernel_accepts_in_pieces_arrives_whole_and_once(size: int, rooms: list[int]) -> None:
     pair = Pair()
     pair.shake()
     waiting = bytearray(number % 251 for number in range(size))
@@ -233,7 +233,7 @@ def test_what_a_slow_kernel_takes_in_pieces_comes_whole_and_once(size: int, room
     assert pair.heard() == whole
 
 
-def test_our_end_is_told_and_what_the_client_says_after_it_is_still_received(pair: Pair) -> None:
+def test_data_after_our_close_notify_is_still_received(pair: Pair) -> None:
     pair.client.write(b"before")
     pair.kernel.incoming.append(pair.ciphertext())
     pair.socket.send(b"bye")
@@ -246,7 +246,7 @@ def test_our_end_is_told_and_what_the_client_says_after_it_is_still_received(pai
 
 
 @pytest.mark.parametrize("gives_up", [False, True])
-def test_our_end_that_the_kernel_does_not_take_at_once_follows_when_it_can(pair: Pair, gives_up: bool) -> None:
+def test_close_notify_is_sent_when_the_kernel_has_room_again(pair: Pair, gives_up: bool) -> None:
     descriptor = os.open(os.devnull, os.O_RDONLY)
     try:
         pair.kernel.fileno = lambda: descriptor  # type: ignore[attr-defined]
@@ -272,7 +272,7 @@ def test_our_end_that_the_kernel_does_not_take_at_once_follows_when_it_can(pair:
         os.close(descriptor)
 
 
-def test_a_client_that_ends_properly_is_answered_properly_when_the_socket_closes(pair: Pair) -> None:
+def test_closing_answers_the_close_notify_of_a_client(pair: Pair) -> None:
     with pytest.raises(ssl.SSLWantReadError):
         pair.client.unwrap()
     pair.kernel.incoming.append(pair.ciphertext())
@@ -283,7 +283,7 @@ def test_a_client_that_ends_properly_is_answered_properly_when_the_socket_closes
     assert pair.kernel.closed
 
 
-def test_a_reset_is_not_taken_for_a_proper_end(pair: Pair) -> None:
+def test_nothing_is_sent_before_a_reset(pair: Pair) -> None:
     pair.kernel.incoming.append(b"")
     assert pair.received() == b"<end>"
     pair.kernel.setsockopt = lambda *_: None  # type: ignore[attr-defined]
@@ -292,7 +292,7 @@ def test_a_reset_is_not_taken_for_a_proper_end(pair: Pair) -> None:
     assert pair.heard() == b""
 
 
-def test_a_damaged_record_is_told_once_and_the_client_is_alerted(pair: Pair) -> None:
+def test_a_damaged_record_is_reported_once_and_the_client_gets_an_alert(pair: Pair) -> None:
     pair.client.write(b"good")
     good = pair.ciphertext()
     pair.client.write(b"damaged")
@@ -316,25 +316,23 @@ NOT_TLS: dict[bytes, str] = {
 
 
 @pytest.mark.parametrize("data", NOT_TLS)
-def test_what_is_not_tls_is_told_from_its_first_bytes(data: bytes) -> None:
+def test_other_protocols_are_detected_by_their_first_bytes(data: bytes) -> None:
     pair = Pair()
     pair.kernel.incoming.append(data)
     with pytest.raises(TlsHandshakeError, match=NOT_TLS[data]):
         next(pair.socket.handshake())
 
 
-def ended(kernel: PaperKernel) -> None:
+def ended(kernel: FakeKernel) -> None:
     kernel.incoming.append(b"")
 
 
-def begun_and_ended(kernel: PaperKernel) -> None:
+def begun_and_ended(kernel: FakeKernel) -> None:
     kernel.incoming += [b"\x16\x03\x01", b""]
 
 
 @pytest.mark.parametrize(("happens", "kind"), [(ended, ClosedBeforeDataError), (begun_and_ended, TlsHandshakeError)])
-def test_who_only_looks_whether_anybody_listens_is_not_a_failed_handshake(
-    happens: Callable[[PaperKernel], None], kind: type[Exception]
-) -> None:
+def test_a_port_check_is_not_a_failed_handshake(happens: Callable[[FakeKernel], None], kind: type[Exception]) -> None:
     pair = Pair()
     happens(pair.kernel)
     with pytest.raises(kind):

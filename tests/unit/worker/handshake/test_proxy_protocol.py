@@ -1,4 +1,4 @@
-"""PROXY headers: what they say, in whatever pieces they come, and what is refused."""
+"""PROXY headers: parsing in pieces of any size, and refusing what is not one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HEADERS = {
 
 
 def parsed(pieces: list[bytes]) -> tuple[ProxyHeader | None, bytes]:
-    """Return what a parser says of a stream, and what it leaves of it, asked as a socket is: by looking first."""
+    """Return the parsed header and the bytes left over, feeding the parser as `read_header` does: by peeking."""
     parser, rest = ProxyHeaderParser(), b""
     for piece in pieces:
         rest += piece
@@ -59,7 +59,7 @@ def parsed(pieces: list[bytes]) -> tuple[ProxyHeader | None, bytes]:
     strategies.binary(max_size=40),
     strategies.lists(strategies.integers(0, 3300), max_size=6),
 )
-def test_a_header_says_the_same_in_any_pieces_and_what_follows_is_left(
+def test_a_header_in_any_pieces_is_parsed_and_what_follows_is_left(
     header: bytes, follows: bytes, cuts: list[int]
 ) -> None:
     stream = header + follows
@@ -69,7 +69,7 @@ def test_a_header_says_the_same_in_any_pieces_and_what_follows_is_left(
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_a_header_byte_by_byte_is_complete_with_its_last_byte_and_not_before(header: bytes) -> None:
+def test_a_header_is_complete_with_its_last_byte(header: bytes) -> None:
     parser = ProxyHeaderParser()
     for byte in header:
         assert parser.header is None
@@ -104,7 +104,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("header", REFUSED)
-def test_what_is_no_header_is_refused_in_words(header: bytes) -> None:
+def test_other_bytes_are_refused_with_a_reason(header: bytes) -> None:
     with pytest.raises(ProxyHeaderError, match=REFUSED[header]):
         parsed([header])
 
@@ -114,8 +114,8 @@ def test_what_is_no_header_is_refused_in_words(header: bytes) -> None:
 def test_any_bytes_are_a_header_or_its_beginning_or_refused(data: bytes) -> None:
     parser = ProxyHeaderParser()
     try:
-        taken = parser.feed(data)
+        size = parser.feed(data)
     except ProxyHeaderError:
         return
-    assert taken <= len(data)
-    assert parser.header is not None or taken == len(data)
+    assert size <= len(data)
+    assert parser.header is not None or size == len(data)

@@ -1,4 +1,4 @@
-"""Whose PROXY header is believed."""
+"""The peers whose PROXY header is trusted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from reactorhost.address import Endpoint
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies
 
-LISTED = TrustedProxies(["10.0.0.0/8", "192.0.2.7/32", "fe80::/10", "2001:db8::/32"])
+TRUSTED = TrustedProxies(["10.0.0.0/8", "192.0.2.7/32", "fe80::/10", "2001:db8::/32"])
 
 
 @pytest.mark.parametrize(
-    ("host", "listed"),
+    ("host", "trusted"),
     [
         ("10.255.0.1", True),
         ("11.0.0.1", False),
@@ -26,11 +26,11 @@ LISTED = TrustedProxies(["10.0.0.0/8", "192.0.2.7/32", "fe80::/10", "2001:db8::/
         ("unix:/run/client", False),
     ],
 )
-def test_a_peer_is_listed_by_its_network(host: str, listed: bool) -> None:
-    assert LISTED.lists(Endpoint(host, 4711)) is listed
+def test_a_peer_is_trusted_by_its_network(host: str, trusted: bool) -> None:
+    assert TRUSTED.trusts(Endpoint(host, 4711)) is trusted
 
 
-def test_who_comes_over_a_unix_socket_is_listed_by_that_word() -> None:
-    assert TrustedProxies(["unix"]).lists(Endpoint("unix", 0))
-    assert TrustedProxies(["unix"]).lists(Endpoint("unix:/run/client", 0))
-    assert not TrustedProxies(["unix"]).lists(Endpoint("10.0.0.7", 1))
+def test_unix_peers_are_trusted_by_the_word_unix() -> None:
+    assert TrustedProxies(["unix"]).trusts(Endpoint("unix", 0))
+    assert TrustedProxies(["unix"]).trusts(Endpoint("unix:/run/client", 0))
+    assert not TrustedProxies(["unix"]).trusts(Endpoint("10.0.0.7", 1))

@@ -1,4 +1,4 @@
-"""The stopwatch times some turns, each plugin's own time, and costs nothing in the others."""
+"""Hook timing: which calls are timed, and each plugin's own time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def made(wanted: list[bool], *plugins: str) -> tuple[HookTiming, FakeReactor]:
     return watch, reactor
 
 
-def test_under_little_load_every_call_is_timed() -> None:
+def test_with_little_load_every_call_is_timed() -> None:
     wanted: list[bool] = []
     watch, reactor = made(wanted, "echo")
     call = watch.around("echo", "receive", lambda: None)
@@ -56,7 +56,7 @@ def test_under_little_load_every_call_is_timed() -> None:
     assert watch.calls == 5
 
 
-def test_under_load_windows_open_and_close_by_the_clock() -> None:
+def test_with_much_load_the_clock_opens_and_closes_windows() -> None:
     wanted: list[bool] = []
     watch, reactor = made(wanted, "echo")
     watch.adjust(20_000.0)
@@ -72,7 +72,7 @@ def test_under_load_windows_open_and_close_by_the_clock() -> None:
     assert len(reactor.later) == 1, "one clock, however often it is adjusted"
 
 
-def test_when_the_load_is_gone_everything_is_timed_again() -> None:
+def test_after_the_load_every_call_is_timed_again() -> None:
     wanted: list[bool] = []
     watch, reactor = made(wanted, "echo")
     watch.adjust(20_000.0)
@@ -84,7 +84,7 @@ def test_when_the_load_is_gone_everything_is_timed_again() -> None:
     assert wanted[-1] is False
 
 
-def test_time_inside_another_plugin_is_that_plugins(clock: list[int]) -> None:
+def test_time_in_another_plugin_inside_counts_for_that_plugin(clock: list[int]) -> None:
     watch, _ = made([], "outer", "inner")
 
     def spend(nanoseconds: int) -> None:
@@ -105,7 +105,7 @@ def test_time_inside_another_plugin_is_that_plugins(clock: list[int]) -> None:
     assert whole.calls == 0
 
 
-def test_the_whole_receive_is_timed_with_everything_in_it(clock: list[int]) -> None:
+def test_the_whole_receive_chain_is_timed(clock: list[int]) -> None:
     watch, _ = made([], "echo")
 
     def spend() -> str:
@@ -118,7 +118,7 @@ def test_the_whole_receive_is_timed_with_everything_in_it(clock: list[int]) -> N
 
 
 @pytest.mark.parametrize("hook", ["connect", "close", "receive"])
-def test_only_receive_counts_as_a_call_and_every_hook_takes_time(clock: list[int], hook: str) -> None:
+def test_every_hook_counts_as_time_and_only_receive_as_a_call(clock: list[int], hook: str) -> None:
     watch, _ = made([], "echo")
     ticks = itertools.repeat(10_000)
 
@@ -131,7 +131,7 @@ def test_only_receive_counts_as_a_call_and_every_hook_takes_time(clock: list[int
     assert echo.calls == (1 if hook == "receive" else 0)
 
 
-def test_an_exception_is_passed_on_and_its_time_taken(clock: list[int]) -> None:
+def test_a_call_that_raises_is_timed_and_the_exception_is_passed_on(clock: list[int]) -> None:
     watch, _ = made([], "echo")
 
     def spoil() -> None:

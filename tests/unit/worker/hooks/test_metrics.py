@@ -159,7 +159,7 @@ def test_changes_are_reported_once_a_second_and_at_the_end() -> None:
     assert sent.pop() == {"report": "stats", "counters": {"made": {"hits": 2}}, "gauges": {}}
     size["size"] = 2
     metrics.counter("made", "hits").add()
-    metrics_report.tell_last()
+    metrics_report.send_last()
     assert sent == [{"report": "stats", "counters": {"made": {"hits": 3}}, "gauges": {}}]
 
 

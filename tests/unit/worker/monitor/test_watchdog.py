@@ -1,4 +1,4 @@
-"""What a watchdog says of looks at a loop: what holds it, while it does, and not too often."""
+"""What the watchdog reports: the code that blocks the loop, while it does, and not too often."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies
 from reactorhost.logs import EventLog
 from reactorhost.plugins.attribution import Standing
 from reactorhost.reactor import Reactor
-from reactorhost.worker.monitor.alarm import Alarm, Rang
+from reactorhost.worker.monitor.alarm import Alarm, OnAlarm
 from reactorhost.worker.monitor.watchdog import StallDetector, Watchdog
 
 HERE = Standing("made", "receive", "made.py:3")
@@ -22,124 +22,139 @@ THERE = Standing("other", None, "other.py:9")
 STEP = 1 / 16
 
 
-class Looks:
-    """Looks at a loop twice within the limit of 1/8 s, and what was said."""
+class Checks:
+    """Checks of a loop, two within the limit of 1/8 s, and what was reported."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[object, ...]] = []
-        self.told: list[float] = []
+        self.reports: list[tuple[object, ...]] = []
+        self.report_times: list[float] = []
         self.progress = 0
         self.now = 1024.0
         self.detector = StallDetector(STEP * 2, self)
 
-    def holds(self, standing: Standing, seconds: float, suppressed: int) -> None:
-        self.said.append((standing.plugin, seconds, suppressed))
-        self.told.append(self.now)
+    def stall_found(self, standing: Standing, seconds: float, suppressed: int) -> None:
+        self.reports.append((standing.plugin, seconds, suppressed))
+        self.report_times.append(self.now)
 
-    def held(self, standing: Standing, seconds: float) -> None:
-        self.said.append((standing.plugin, seconds))
+    def stall_ended(self, standing: Standing, seconds: float) -> None:
+        self.reports.append((standing.plugin, seconds))
 
     def idle(self, seconds: float = 10.0) -> None:
-        self.stand(None, seconds)
+        self.block(None, seconds)
 
-    def stand(self, standing: Standing | None, seconds: float) -> None:
-        """Let the loop turn once, then stand so long, and look meanwhile."""
+    def block(self, standing: Standing | None, seconds: float) -> None:
+        """Let the loop turn once, then block it for some seconds, and check meanwhile."""
         self.progress += 1
         for _ in range(round(seconds / STEP) + 1):
-            self.detector.look(self.progress, self.now, lambda: standing)
+            self.detector.check(self.progress, self.now, lambda: standing)
             self.now += STEP
 
 
-def test_a_loop_that_waits_for_clients_is_nothing_to_tell_of() -> None:
-    looks = Looks()
-    looks.idle()
-    assert looks.said == []
+def test_a_loop_that_waits_for_clients_is_not_reported() -> None:
+    checks = Checks()
+    checks.idle()
+    assert checks.reports == []
 
 
-def test_what_holds_the_loop_is_told_once_while_it_does_and_once_when_it_ended() -> None:
-    looks = Looks()
-    looks.stand(HERE, 0.5)
-    assert looks.said == [("made", 0.125, 0)]
-    looks.idle()
-    assert looks.said == [("made", 0.125, 0), ("made", 0.5625)]
+def test_a_stall_is_reported_once_while_it_lasts_and_once_when_it_has_ended() -> None:
+    checks = Checks()
+    checks.block(HERE, 0.5)
+    assert checks.reports == [("made", 0.125, 0)]
+    checks.idle()
+    assert checks.reports == [("made", 0.125, 0), ("made", 0.5625)]
 
 
-def test_what_begins_after_a_long_wait_is_told() -> None:
-    looks = Looks()
-    looks.idle()
-    looks.progress -= 1  # the very turn that waited
-    looks.stand(HERE, 0.25)
-    assert [said[0] for said in looks.said] == ["made"]
+def test_a_stall_after_a_long_wait_is_reported() -> None:
+    checks = Checks()
+    checks.idle()
+    checks.progress -= 1  # the turn that waited
+    checks.block(HERE, 0.25)
+    assert [report[0] for report in checks.reports] == ["made"]
 
 
-def test_a_look_that_finds_the_loop_at_rest_begins_anew() -> None:
-    looks = Looks()
-    looks.stand(HERE, 0.25)
-    looks.detector.rest(looks.now)
-    assert looks.said == [("made", 0.125, 0), ("made", 0.3125)]
-    looks.progress -= 1
-    looks.stand(HERE, STEP)
-    assert len(looks.said) == 2
+def test_an_idle_loop_begins_a_new_period() -> None:
+    checks = Checks()
+    checks.block(HERE, 0.25)
+    checks.detector.idle(checks.now)
+    assert checks.reports == [("made", 0.125, 0), ("made", 0.3125)]
+    checks.progress -= 1
+    checks.block(HERE, STEP)
+    assert len(checks.reports) == 2
 
 
-def test_what_returns_in_time_is_not_told() -> None:
-    looks = Looks()
+def test_code_that_returns_in_time_is_not_reported() -> None:
+    checks = Checks()
     for _ in range(20):
-        looks.stand(HERE, STEP)
-    assert looks.said == []
+        checks.block(HERE, STEP)
+    assert checks.reports == []
 
 
-def test_at_most_a_line_a_second_and_what_still_holds_then_is_told_later() -> None:
-    looks = Looks()
-    looks.stand(HERE, 0.25)
-    looks.stand(THERE, 5.0)
-    assert looks.said == [("made", 0.125, 0), ("made", 0.3125), ("other", 0.8125, 0)]
+def test_a_stall_within_the_same_second_is_reported_later_if_it_lasts() -> None:
+    checks = Checks()
+    checks.block(HERE, 0.25)
+    checks.block(THERE, 5.0)
+    assert checks.reports == [("made", 0.125, 0), ("made", 0.3125), ("other", 0.8125, 0)]
 
 
-def test_one_place_is_told_once_a_minute_with_how_often_it_was_not() -> None:
-    looks = Looks()
+def test_a_place_is_reported_once_a_minute_with_a_count_of_suppressed_reports() -> None:
+    checks = Checks()
     for _ in range(4):
-        looks.stand(HERE, 0.25)
-        looks.idle()
-    assert looks.said == [("made", 0.125, 0), ("made", 0.3125)]
-    looks.idle(60.0)
-    looks.stand(HERE, 0.25)
-    assert looks.said[2:] == [("made", 0.125, 3)]
+        checks.block(HERE, 0.25)
+        checks.idle()
+    assert checks.reports == [("made", 0.125, 0), ("made", 0.3125)]
+    checks.idle(60.0)
+    checks.block(HERE, 0.25)
+    assert checks.reports[2:] == [("made", 0.125, 3)]
 
 
-def test_one_that_never_returns_is_told_though_its_place_was_told_before() -> None:
-    looks = Looks()
-    looks.stand(HERE, 0.25)
-    looks.stand(HERE, 90.0)
-    assert [said[0] for said in looks.said] == ["made"] * 3
-    assert looks.said[2][2] == 0
+def test_code_that_never_returns_is_reported_again_after_a_minute() -> None:
+    checks = Checks()
+    checks.block(HERE, 0.25)
+    checks.block(HERE, 90.0)
+    assert [report[0] for report in checks.reports] == ["made"] * 3
+    assert checks.reports[2][2] == 0
 
 
-def test_places_do_not_pile_up() -> None:
-    looks = Looks()
+def test_a_suppressed_report_counts_for_the_place_that_was_suppressed() -> None:
+    checks = Checks()
+    for standing in (HERE, THERE):
+        checks.block(standing, 0.25)
+        checks.idle()
+    checks.reports.clear()
+    # One stall that is at two places, both reported within the minute before; then it lasts.
+    checks.progress += 1
+    for standing, count in ((HERE, 4), (THERE, 1024)):
+        for _ in range(count):
+            checks.detector.check(checks.progress, checks.now, lambda standing=standing: standing)  # type: ignore[misc]
+            checks.now += STEP
+    assert [report[2] for report in checks.reports] == [0]
+
+
+def test_the_number_of_remembered_places_is_limited() -> None:
+    checks = Checks()
     for number in range(500):
-        looks.stand(Standing("made", None, f"made.py:{number}"), 0.25)
-    assert len(looks.detector._places) == 200
+        checks.block(Standing("made", None, f"made.py:{number}"), 0.25)
+    assert len(checks.detector._lines_of_places._windows) == 200
 
 
 @settings(max_examples=30)
 @given(strategies.lists(strategies.tuples(strategies.integers(0, 5), strategies.sampled_from([0.0, 0.25, 2.0]))))
-def test_no_second_has_two_lines(plan: list[tuple[int, float]]) -> None:
-    looks = Looks()
+def test_no_second_has_two_reports(plan: list[tuple[int, float]]) -> None:
+    checks = Checks()
     for number, seconds in plan:
-        looks.stand(Standing("made", None, f"made.py:{number}"), seconds)
-    assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(looks.told))
+        checks.block(Standing("made", None, f"made.py:{number}"), seconds)
+    assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(checks.report_times))
 
 
 class Watched:
-    """A loop of paper with a watchdog whose limit is 1 s, an alarm of paper, and what was logged."""
+    """A watchdog with a limit of 1 s on a fake loop and a fake alarm, and what was logged."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         self.now = 1000.0
         self.turns = 0
         self.pauses: list[float] = []
-        self._rang: Rang | None = None
-        self._put_off: Callable[[], object] | None = None
+        self._on_alarm: OnAlarm | None = None
+        self._postpone: Callable[[], object] | None = None
         self._caplog = caplog
         monkeypatch.setattr("reactorhost.worker.monitor.watchdog.time.monotonic", lambda: self.now)
         log = EventLog(logging.getLogger("reactorhost"))
@@ -151,77 +166,77 @@ class Watched:
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         assert seconds == 0.5
-        self._put_off = callback
+        self._postpone = callback
 
     # The alarm.
 
-    def watch(self, rang: Rang) -> None:
-        self._rang = rang
+    def watch(self, on_alarm: OnAlarm) -> None:
+        self._on_alarm = on_alarm
 
-    def ring_in(self, seconds: float) -> bool:
+    def set(self, seconds: float) -> bool:
         self.pauses.append(seconds)
         return True
 
     def locate(self, frame: object) -> Standing:
         return HERE
 
-    def rings_after(self, seconds: float) -> None:
+    def alarm_after(self, seconds: float) -> None:
         self.now += seconds
-        assert self._rang is not None
-        self._rang(sys._getframe())
+        assert self._on_alarm is not None
+        self._on_alarm(sys._getframe())
 
-    def turns_after(self, seconds: float) -> None:
+    def turn_after(self, seconds: float) -> None:
         self.now += seconds
         self.turns += 1
-        assert self._put_off is not None
-        self._put_off()
+        assert self._postpone is not None
+        self._postpone()
 
-    def said(self) -> list[str]:
+    def events(self) -> list[str]:
         return [record.message.partition(" ")[0] for record in self._caplog.records]
 
 
-def test_a_loop_that_comes_round_puts_the_alarm_off(
+def test_a_loop_that_turns_postpones_the_alarm(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(monkeypatch, caplog)
     for _ in range(5):
-        watched.turns_after(0.5)
+        watched.turn_after(0.5)
     assert watched.pauses == [0.75] * 6
-    assert watched.said() == []
+    assert watched.events() == []
 
 
-def test_what_holds_the_loop_is_named_by_the_ring_that_finds_it_there_for_longer_than_the_limit(
+def test_the_first_alarm_past_the_limit_logs_the_code_that_blocks_the_loop(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(monkeypatch, caplog)
     watched.turns += 1
-    watched.rings_after(0.75)
+    watched.alarm_after(0.75)
     for _ in range(3):
-        watched.rings_after(0.25)
-    assert watched.said() == []
-    watched.rings_after(0.25)
-    assert watched.said() == ["slow_hook"]
-    watched.turns_after(0.1)
-    assert watched.said() == ["slow_hook", "slow_hook_ended"]
+        watched.alarm_after(0.25)
+    assert watched.events() == []
+    watched.alarm_after(0.25)
+    assert watched.events() == ["slow_hook"]
+    watched.turn_after(0.1)
+    assert watched.events() == ["slow_hook", "slow_hook_ended"]
 
 
-def test_a_ring_that_comes_late_names_what_kept_it_from_coming(
+def test_a_late_alarm_logs_the_code_that_delayed_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(monkeypatch, caplog)
     watched.turns += 1
-    watched.rings_after(1.8)
-    assert watched.said() == ["slow_hook"]
+    watched.alarm_after(1.8)
+    assert watched.events() == ["slow_hook"]
 
 
-def test_an_alarm_that_goes_on_rings_less_and_less_often(
+def test_repeated_alarms_become_less_frequent(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(monkeypatch, caplog)
     for _ in range(100):
-        watched.rings_after(watched.pauses[-1])
+        watched.alarm_after(watched.pauses[-1])
     assert watched.pauses[1:16] == [0.25] * 15
     assert watched.pauses[17:20] == [0.5, 1.0, 2.0]
     assert watched.pauses[-1] == 3600.0
-    watched.turns_after(1.0)
+    watched.turn_after(1.0)
     assert watched.pauses[-1] == 0.75

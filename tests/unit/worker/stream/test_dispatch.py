@@ -182,7 +182,7 @@ def test_who_was_answered_by_a_slow_hook_has_all_the_idle_time_from_then_on(plug
     class Slow:
         @hookimpl
         def receive(self, connection: Connection, data: bytes) -> None:
-            made._reactor.now += 1.3
+            made._clock.now += 1.3
             connection.send(data)
 
     made = plugin_bench(Slow(), idle_timeout=1.0)

@@ -1,14 +1,13 @@
-"""The stream transport, on a socket and a reactor of paper: what is read, sent, queued, and how a connection ends."""
+"""The stream transport, on a fake socket and a fake poller: what is read, sent, queued, and how a connection ends."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import socket
 import sys
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, strategies
@@ -16,43 +15,37 @@ from hypothesis import given, strategies
 from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.framing import Fixed
-from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
-from reactorhost.reactor import READ, WRITE
-from reactorhost.testing.fakes import FakeReactor
-from reactorhost.worker.context import Limits, WorkerContext
-from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.service import RunningService
-from reactorhost.worker.stream.dispatch import Dispatcher
+from reactorhost.reactor import READ, WRITE, Reactor
+from reactorhost.testing.fakes import FakeClock, FakePoller, turn
+from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.context import Limits
 from reactorhost.worker.stream.transport import CloseState
 
 RESET = ConnectionResetError()
 
 
-class Reactor(FakeReactor):
+class Turns(Reactor):
     """A test says what the sockets are ready for, and how late it is."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.now = 100.0
-        self._ready = 0
-
-    def ready_for(self, descriptor: int) -> int:
-        return self._ready
+        self.time = FakeClock(100.0)
+        self.poller = FakePoller(self.time)
+        super().__init__(self.poller, self.time)
 
     def make_turn(self, ready: int = 0, seconds: float = 0.0) -> None:
         """Make a turn in which every descriptor is ready for `ready` as far as it is watched."""
-        self.now += seconds
-        self._ready = ready
-        self.turn()
-        self._ready = 0
-        self.call_due(self.now)
-        while self.turn():
+        self.time.now += seconds
+        for sock in self.poller.sockets.values():
+            cast("FakeSocket", sock).events = ready
+        self.turn(0)
+        for sock in self.poller.sockets.values():
+            cast("FakeSocket", sock).events = 0
+        while turn(self, self.poller):
             pass
 
     def events(self) -> int:
-        return next((events for events, _ in self.watched.values()), 0)
+        return next(iter(self.poller.watched.values()), 0)
 
 
 class FakeSocket:
@@ -60,6 +53,7 @@ class FakeSocket:
 
     def __init__(self) -> None:
         self.incoming: deque[bytes | Exception] = deque()
+        self.events = 0
         self.room = 1 << 40
         self.sent = bytearray()
         self.broken = False
@@ -67,8 +61,14 @@ class FakeSocket:
         self.done: list[str] = []
         self.calls: list[str] = []
 
+    def ready(self) -> int:
+        return self.events
+
+    def opened(self, number: int) -> None:
+        self.number = number
+
     def fileno(self) -> int:
-        return 7
+        return self.number
 
     def recv(self, size: int) -> bytes:
         self.calls.append("recv")
@@ -110,9 +110,9 @@ class Stage:
     """One connection of a plugin whose hooks are a test's functions."""
 
     def __init__(self, *, idle_timeout: float | None = None, max_send_buffer: int = 1 << 20, **hooks: Any) -> None:
-        self.reactor = Reactor()
+        self.reactor = Turns()
         self.socket = FakeSocket()
-        self.counters = Counters()
+        self.reactor.poller.open(self.socket)
         self.failures: list[tuple[str, str, str]] = []
         self.closed: list[CloseReason] = []
 
@@ -125,17 +125,13 @@ class Stage:
         for name, hook in implemented.items():
             setattr(namespace, name, hook)
         plugin = LoadedPlugin(PluginIdentity("paper", None, None, "paper"), namespace, tuple(implemented), None)
-        context = WorkerContext(
-            self.reactor,  # type: ignore[arg-type]  # what a transport needs of one
-            self.counters,
-            Dispatcher(self.reactor, self.counters),  # type: ignore[arg-type]  # likewise
-            itertools.count(1),
-            lambda plugin, hook, connection, error: self.failures.append((plugin, hook, str(error))),
-            HookTiming(self.reactor, lambda timed: None),  # type: ignore[arg-type]  # likewise
-            EventLog(logging.getLogger("reactorhost")),
-        )
         limits = Limits(close_timeout=10.0, idle_timeout=idle_timeout, max_send_buffer=max_send_buffer)
-        self.service = RunningService.of_plugins("default", [plugin], context, limits)
+        parts = WorkerBuilder(
+            reactor=self.reactor,
+            hook_failed=lambda plugin, hook, connection, error: self.failures.append((plugin, hook, str(error))),
+        ).build([LoadedService("default", [plugin], limits)], limits)
+        self.counters = parts.context.counters
+        self.service = parts.services["default"]
         self.service.acceptor("tcp")(self.socket, ("127.0.0.1", 5000))  # type: ignore[arg-type]  # likewise
         (self.transport,) = self.service.transports
         self.connection = self.transport.connection
@@ -162,10 +158,9 @@ def test_what_comes_is_given_to_the_plugin_and_counted() -> None:
 
 def test_a_message_is_one_recv_and_its_answer_one_send() -> None:
     stage = Stage(receive=echo)
-    (watched,) = stage.reactor.watched.values()
     stage.receive(b"one", b"two")
     assert stage.socket.calls == ["recv", "send"] * 2
-    assert stage.reactor.watched[7] is watched, "what is waited for is not told to the kernel again"
+    assert stage.reactor.poller.changes == 1, "the kernel is not asked again for the same events"
 
 
 @given(strategies.lists(strategies.binary(min_size=1, max_size=200)), strategies.lists(strategies.integers(0, 90)))
@@ -203,11 +198,11 @@ def test_what_is_waited_for_is_told_to_the_kernel_only_when_it_changes() -> None
     stage = Stage()
     stage.socket.room = 0
     stage.connection.send(bytes(100_000))
-    watched = stage.reactor.watched[7]
+    changes = stage.reactor.poller.changes
     for _ in range(3):
         stage.socket.room = 1000
         stage.reactor.make_turn(WRITE)
-    assert stage.reactor.watched[7] is watched
+    assert stage.reactor.poller.changes == changes
 
 
 @pytest.mark.parametrize("data", [b"abc", bytearray(b"abc"), memoryview(b"abc"), memoryview(b"aXbXcX")[::2]])
@@ -333,7 +328,9 @@ def test_who_is_closed_while_paused_is_read_on_so_that_he_reads_what_is_queued(o
 
 def test_a_readiness_that_comes_after_the_end_does_nothing() -> None:
     stage = Stage(receive=echo)
-    _, callback = stage.reactor.watched[7]
+    stage.socket.room = 0
+    stage.connection.send(b"a client with a callback of its own")
+    callback = stage.reactor._callbacks[stage.socket.number]
     stage.connection.abort()
     stage.reactor.make_turn()
     callback(READ)

@@ -1,11 +1,9 @@
-"""The datagram transport, on a socket and a reactor of paper: what is read, sent and dropped, and when a port ends."""
+"""UDP sockets on a fake socket and a fake reactor: what is read, sent and dropped, and when the socket is closed."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
-import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -16,23 +14,19 @@ from hypothesis import given, settings, strategies
 from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.framing import Lines
-from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
 from reactorhost.plugins.loading import load_object
-from reactorhost.testing.fakes import FakeDatagramSocket, FakeReactor
-from reactorhost.worker.context import Limits, WorkerContext
-from reactorhost.worker.hooks.hook_queue import HookQueues
-from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.service import RunningService
-from reactorhost.worker.stream.dispatch import Dispatcher
+from reactorhost.reactor import Reactor
+from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, turn
+from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.context import Limits
 from reactorhost.worker.udp import socket as udp_socket
-from reactorhost.worker.udp.socket import Stage, UdpSocket
+from reactorhost.worker.udp.socket import UdpSocket, UdpSocketState
 
 PEER = ("192.0.2.7", 40000)
 
 
 class Host:
-    """A service with one plugin, and one UDP socket that a port reads."""
+    """A service with one plugin and one UDP socket."""
 
     def __init__(
         self,
@@ -40,40 +34,36 @@ class Host:
         *,
         max_datagram: int = 65535,
         sock: FakeDatagramSocket | None = None,
-        hook_queues: HookQueues | None = None,
+        hook_cancel_ignored: Callable[[Connection], object] = id,
     ) -> None:
-        self.reactor = FakeReactor()
-        self.counters = Counters()
+        self.clock = FakeClock()
+        self.poller = FakePoller(self.clock)
+        self.reactor = Reactor(self.poller, self.clock)
         self.failures: list[Exception] = []
         self.closed = 0
         self.socket = sock or FakeDatagramSocket()
-        self.reactor.sockets[self.socket.fileno()] = self.socket
-        reactor = cast("Any", self.reactor)
-        context = WorkerContext(
-            reactor,
-            self.counters,
-            Dispatcher(reactor, self.counters),
-            itertools.count(1),
-            lambda plugin, hook, connection, error: self.failures.append(error),
-            HookTiming(reactor, lambda timed: None),
-            EventLog(logging.getLogger("reactorhost")),
-            hook_queues,
-        )
+        self.poller.open(self.socket)
         plugin = type("Plugin", (), {"receive": staticmethod(hookimpl(receive))})
-        service = RunningService.of_plugins(
-            "a", [load_object(plugin, "plugin")], context, Limits(max_datagram=max_datagram)
-        )
-        self.port: UdpSocket = service.udp_socket(self.socket, self._note_closed)
-        self.port.open()
+        loaded = LoadedService("a", [load_object(plugin, "plugin")], Limits(max_datagram=max_datagram))
+        parts = WorkerBuilder(
+            reactor=self.reactor,
+            hook_failed=lambda plugin, hook, connection, error: self.failures.append(error),
+            hook_cancel_ignored=hook_cancel_ignored,
+            # The test's own loop runs the hooks, and the test the reactor.
+            new_bridge=lambda reactor: cast("Any", None),
+        ).build([loaded], Limits())
+        self.counters = parts.context.counters
+        self.udp_socket: UdpSocket = parts.services["a"].udp_socket(self.socket, self._note_closed)
+        self.udp_socket.open()
 
     def _note_closed(self) -> None:
         self.closed += 1
 
-    def get(self, *data: bytes) -> None:
+    def arrive(self, *data: bytes) -> None:
         self.socket.incoming += [(each, PEER) for each in data]
 
     def settle(self) -> None:
-        while self.reactor.turn():
+        while turn(self.reactor, self.poller):
             pass
 
 
@@ -86,10 +76,10 @@ def echo(connection: Connection, data: bytes) -> None:
 
 @settings(max_examples=30)
 @given(strategies.lists(strategies.binary(max_size=50), max_size=150))
-def test_every_datagram_is_a_call_of_its_own_and_counted(sent: list[bytes]) -> None:
+def test_every_datagram_is_passed_and_counted_on_its_own(sent: list[bytes]) -> None:
     seen: list[tuple[int, bytes]] = []
     host = Host(lambda connection, data: seen.append((connection.id, data)))
-    host.get(*sent)
+    host.arrive(*sent)
     host.settle()
     assert [data for _, data in seen] == sent
     assert len({number for number, _ in seen}) == len(sent)
@@ -97,23 +87,23 @@ def test_every_datagram_is_a_call_of_its_own_and_counted(sent: list[bytes]) -> N
     assert (host.counters.connections, host.counters.accepted) == (0, 0)
 
 
-def test_a_turn_reads_no_more_than_a_batch() -> None:
+def test_a_turn_reads_at_most_one_batch() -> None:
     host = Host(echo)
-    host.get(*[b"x"] * 100)
-    host.reactor.turn()
+    host.arrive(*[b"x"] * 100)
+    host.reactor.turn(0)
     assert len(host.socket.answers) == 64
     host.settle()
     assert len(host.socket.answers) == 100
 
 
-def test_what_is_too_long_is_dropped_whole_and_told_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+def test_too_long_datagrams_are_dropped_whole_and_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     host = Host(echo, max_datagram=3)
     with caplog.at_level("WARNING", "reactorhost"):
-        host.get(b"1234", b"123", b"12345")
+        host.arrive(b"1234", b"123", b"12345")
         host.settle()
         assert [record.message.split()[0] for record in caplog.records] == ["datagram_too_long"]
-        host.reactor.now += 1.0
-        host.get(b"123456")
+        host.clock.now += 1.0
+        host.arrive(b"123456")
         host.settle()
     assert host.socket.answers == [b"123"]
     assert host.counters.messages == 1
@@ -121,14 +111,14 @@ def test_what_is_too_long_is_dropped_whole_and_told_once_a_second(caplog: pytest
     assert vars(caplog.records[1])["reactorhost_fields"]["dropped"] == 3
 
 
-def test_an_exception_harms_no_other_datagram() -> None:
+def test_an_exception_affects_no_other_datagram() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         if data == b"bad":
             raise ValueError("bad")
         connection.send(data)
 
     host = Host(receive)
-    host.get(b"a", b"bad", b"b")
+    host.arrive(b"a", b"bad", b"b")
     host.settle()
     assert host.socket.answers == [b"a", b"b"]
     assert [str(failure) for failure in host.failures] == ["bad"]
@@ -138,44 +128,46 @@ def test_an_exception_harms_no_other_datagram() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENETUNREACH, errno.EPERM, errno.EINVAL])
-def test_a_plugin_is_told_that_the_kernel_did_not_take_an_answer(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_send_returns_false_when_the_kernel_does_not_accept_an_answer(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     def refuse(data: bytes, address: object) -> int:
         raise OSError(number, "no")
 
-    told: list[bool] = []
-    host = Host(lambda connection, data: told.append(connection.send(data)))
+    returned: list[bool] = []
+    host = Host(lambda connection, data: returned.append(connection.send(data)))
     monkeypatch.setattr(host.socket, "sendto", refuse)
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
-    assert told == [False]
+    assert returned == [False]
     assert host.counters.bytes_out == 0
 
 
-def test_bytes_like_answers_are_sent_and_anything_else_is_a_type_error() -> None:
+def test_bytes_like_answers_are_sent_and_anything_else_raises_type_error() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         assert connection.send(bytearray(data))
         assert connection.send(memoryview(data)[::-1])
         assert connection.bytes_out == 2 * len(data)
-        connection.send("text")  # type: ignore[arg-type]  # that is what is tested
+        connection.send("text")  # type: ignore[arg-type]  # the wrong type is what is tested
 
     host = Host(receive)
-    host.get(b"abc")
+    host.arrive(b"abc")
     host.settle()
     assert host.socket.answers == [b"abc", b"cba"]
     assert [type(failure) for failure in host.failures] == [TypeError]
 
 
-def test_an_answer_without_room_is_a_value_error() -> None:
+def test_an_answer_larger_than_a_datagram_raises_value_error() -> None:
     host = Host(lambda connection, data: connection.send(bytes(65508)))
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
     assert [str(failure) for failure in host.failures] == [
         "a datagram has room for 65507 bytes over IPv4, 65527 over IPv6, not for 65508"
     ]
 
 
-class EveryAddress(FakeDatagramSocket):
-    """A socket that is bound to every address of a family, and tells which one each datagram was sent to."""
+class WildcardSocket(FakeDatagramSocket):
+    """A socket that is bound to every address of a family and reports the destination of each datagram."""
 
     def __init__(self, family: int, control: list[tuple[int, int, bytes]]) -> None:
         super().__init__()
@@ -219,33 +211,33 @@ SIX = socket.inet_pton(socket.AF_INET6, "2001:db8::1")
     ],
     ids=["a broadcast of IPv4", "IPv6"],
 )
-def test_an_answer_comes_from_our_own_address_that_was_asked(
+def test_an_answer_comes_from_the_local_address_that_the_datagram_was_sent_to(
     family: int, control: tuple[int, int, bytes], local: str, back: tuple[int, int, bytes]
 ) -> None:
     seen: list[str] = []
-    sock = EveryAddress(family, [control])
+    sock = WildcardSocket(family, [control])
 
     def receive(connection: Connection, data: bytes) -> None:
         seen.append(str(connection.local))
         connection.send(data)
 
     host = Host(receive, sock=sock)
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
     assert seen == [local]
     assert sock.sent == [([b"?"], [back], PEER)]
 
 
-def test_an_answer_to_a_multicast_comes_from_whatever_address_leads_there() -> None:
+def test_an_answer_to_a_multicast_comes_from_the_address_of_the_route() -> None:
     group = socket.inet_pton(socket.AF_INET6, "ff02::1")
-    sock = EveryAddress(socket.AF_INET6, [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, group + b"\7\0\0\0")])
+    sock = WildcardSocket(socket.AF_INET6, [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, group + b"\7\0\0\0")])
     host = Host(echo, sock=sock)
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
     assert sock.answers == [b"?"]
 
 
-def test_what_means_something_to_streams_only_does_nothing() -> None:
+def test_requests_for_streams_do_nothing() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         for act in (connection.close, connection.abort, connection.send_eof, connection.pause, connection.resume):
             act()
@@ -260,7 +252,7 @@ def test_what_means_something_to_streams_only_does_nothing() -> None:
         connection.send(data)
 
     host = Host(receive)
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
     assert host.failures == []
     assert host.socket.answers == [b"?"]
@@ -269,16 +261,16 @@ def test_what_means_something_to_streams_only_does_nothing() -> None:
 # Ending.
 
 
-def test_a_port_that_owes_nothing_is_closed_when_it_is_released_and_reads_no_more() -> None:
+def test_a_released_socket_that_owes_nothing_is_closed_without_reading() -> None:
     host = Host(echo)
-    host.get(b"?")
-    host.port.release()
+    host.arrive(b"?")
+    host.udp_socket.release()
     assert host.closed == 1
     host.settle()
     assert host.socket.answers == []
 
 
-def test_a_port_is_closed_when_the_last_timer_of_a_datagram_has_run() -> None:
+def test_a_released_socket_is_closed_when_the_last_timer_has_run() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         connection.call_later(1.0, first, connection, data)
 
@@ -287,29 +279,29 @@ def test_a_port_is_closed_when_the_last_timer_of_a_datagram_has_run() -> None:
         connection.call_later(1.0, connection.send, data + b" again")
 
     host = Host(receive)
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
-    host.port.release()
+    host.udp_socket.release()
     for closed in (0, 1):
         assert host.closed == 0
-        host.reactor.call_due(host.reactor.now + 1.0)
+        host.clock.now += 1.0
         host.settle()
         assert host.closed == closed
     assert host.socket.answers == [b"?", b"? again"]
 
 
-def test_a_timer_that_is_cancelled_is_not_waited_for() -> None:
+def test_a_released_socket_does_not_wait_for_a_cancelled_timer() -> None:
     timers: list[Any] = []
     host = Host(lambda connection, data: timers.append(connection.call_later(1.0, connection.send, data)))
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
-    host.port.release()
+    host.udp_socket.release()
     timers[0].cancel()
     host.settle()
     assert host.closed == 1
 
 
-def test_a_port_that_is_abandoned_forgets_its_timers_and_takes_no_others() -> None:
+def test_an_abandoned_socket_cancels_its_timers_and_accepts_no_others() -> None:
     kept: list[Connection] = []
 
     def receive(connection: Connection, data: bytes) -> None:
@@ -317,25 +309,25 @@ def test_a_port_that_is_abandoned_forgets_its_timers_and_takes_no_others() -> No
         connection.call_later(1.0, connection.send, data)
 
     host = Host(receive)
-    host.get(b"?")
+    host.arrive(b"?")
     host.settle()
-    host.port.abandon()
+    host.udp_socket.abandon()
     assert host.closed == 1
     kept[0].call_later(1.0, kept[0].send, b"late")
-    host.reactor.call_due(host.reactor.now + 2.0)
+    host.clock.now += 2.0
     host.settle()
     assert host.socket.answers == []
 
 
-@pytest.mark.parametrize("waiting", [0, 1, 200])
-def test_a_port_that_finishes_reads_what_waits_and_is_closed_then(waiting: int) -> None:
+@pytest.mark.parametrize("queued", [0, 1, 200])
+def test_emptying_the_queue_reads_what_is_queued_and_closes(queued: int) -> None:
     host = Host(echo)
-    host.get(*[b"x"] * waiting)
-    host.port.finish()
+    host.arrive(*[b"x"] * queued)
+    host.udp_socket.empty_queue()
     host.settle()
-    assert len(host.socket.answers) == waiting
+    assert len(host.socket.answers) == queued
     assert host.closed == 1
-    assert host.port._stage is Stage.CLOSED
+    assert host.udp_socket._state is UdpSocketState.CLOSED
 
 
 # Async hooks.
@@ -349,7 +341,7 @@ def on_a_loop(test: Callable[[], Any]) -> None:
 
 
 async def ready(*answers: asyncio.Future[None]) -> None:
-    """Let some hooks go on, and give everybody a turn."""
+    """Resume some hooks, and let the loop run every ready task."""
     for answer in answers:
         answer.set_result(None)
     for _ in range(5):
@@ -362,20 +354,20 @@ def held_host(held: dict[bytes, asyncio.Future[None]], unfinished: Sequence[Conn
         await held[data]
         connection.send(data)
 
-    return Host(receive, hook_queues=HookQueues(list(unfinished).append))
+    return Host(receive, hook_cancel_ignored=list(unfinished).append)
 
 
-def test_async_hooks_of_many_datagrams_run_at_once_and_are_forgotten_when_they_finish() -> None:
+def test_async_hooks_of_many_datagrams_run_concurrently_and_are_forgotten_when_they_finish() -> None:
     async def test() -> None:
         held: dict[bytes, asyncio.Future[None]] = {}
         host = held_host(held)
-        host.get(b"a", b"b")
+        host.arrive(b"a", b"b")
         host.settle()
         await ready()
         assert host.socket.answers == []
         await ready(held[b"b"])
         assert host.socket.answers == [b"b"]
-        host.port.release()
+        host.udp_socket.release()
         assert host.closed == 0
         await ready(held[b"a"])
         assert host.socket.answers == [b"b", b"a"]
@@ -384,14 +376,14 @@ def test_async_hooks_of_many_datagrams_run_at_once_and_are_forgotten_when_they_f
     on_a_loop(test)
 
 
-def test_a_port_with_too_many_hooks_that_run_is_not_read_until_few_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_with_too_many_running_hooks_is_not_read_until_few_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(udp_socket, "_MOST_UNFINISHED", 3)
     monkeypatch.setattr(udp_socket, "_FEW_UNFINISHED", 1)
 
     async def test() -> None:
         held: dict[bytes, asyncio.Future[None]] = {}
         host = held_host(held)
-        host.get(b"a", b"b", b"c", b"d")
+        host.arrive(b"a", b"b", b"c", b"d")
         host.settle()
         await ready()
         assert sorted(held) == [b"a", b"b", b"c"]
@@ -408,17 +400,17 @@ def test_a_port_with_too_many_hooks_that_run_is_not_read_until_few_are_left(monk
     on_a_loop(test)
 
 
-def test_hooks_of_a_port_that_is_abandoned_are_cancelled_and_waited_for() -> None:
+def test_hooks_of_an_abandoned_socket_are_cancelled_and_waited_for() -> None:
     async def test() -> None:
         held: dict[bytes, asyncio.Future[None]] = {}
         host = held_host(held)
-        host.get(b"a")
+        host.arrive(b"a")
         host.settle()
         await ready()
-        host.port.abandon()
-        host.port.abandon()
+        host.udp_socket.abandon()
+        host.udp_socket.abandon()
         assert host.closed == 0
-        # The lane cancels from a timer of the loop.
+        # The hook queue cancels from a timer of the loop.
         await ready()
         assert host.closed == 1
         assert held[b"a"].cancelled()

@@ -1,0 +1,150 @@
+"""The handshake of a TLS session, as steps on a non-blocking socket.
+
+It reads exactly its own records, header first and body second, and leaves what follows in the kernel's buffer. Data
+that a client sends right after its last handshake record must not end up inside OpenSSL, where epoll cannot report it.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from reactorhost.reactor import READ, WRITE
+from reactorhost.reactor.steps import ClosedBeforeDataError, Step, StepError, TlsHandshakeError
+from reactorhost.tls import errors
+from reactorhost.tls.facts import TlsFacts
+
+# RFC 8446 5.1 and RFC 5246 6.2.3: a header of 5 bytes, then at most 16 KiB and 2 KiB of overhead.
+_HEADER_BYTES = 5
+_LONGEST_RECORD = 16 * 1024 + 2048
+_RECORD_KINDS = range(20, 25)
+_MAJOR_VERSION = b"\3"
+
+_DISCARD_BYTES = 64 * 1024
+_MOST_DISCARDED = 1 << 20
+
+
+class TlsSession(ssl.SSLObject):
+    """A session with the server name that the client requested."""
+
+    requested_name: str | None = None
+
+
+class Handshake:
+    """One handshake, between a socket and the memory buffers of an OpenSSL session."""
+
+    def __init__(
+        self,
+        sock: socket.SocketType,
+        session: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        *,
+        is_server: bool,
+    ) -> None:
+        self._socket = sock
+        self._session = session
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._is_server = is_server
+        self._received_any = False
+
+    def run(self) -> Step[TlsFacts]:
+        """Agree on a session; returns after the handshake's last byte is sent.
+
+        Raises:
+            TlsHandshakeError: it failed; the peer was sent an alert if TLS has one for the reason.
+            ClosedBeforeDataError: a client closed the connection before its first byte.
+        """
+        try:
+            while True:
+                try:
+                    self._session.do_handshake()
+                except ssl.SSLWantReadError:
+                    yield from self._flush()
+                    self._incoming.write((yield from self._record()))
+                else:
+                    break
+            yield from self._flush()
+        except ssl.SSLError as error:
+            yield from self._send_alert()
+            raise TlsHandshakeError(errors.reason(error)) from None
+        except TimeoutError:
+            raise TlsHandshakeError("its handshake did not end in time") from None
+        except OSError as error:
+            raise TlsHandshakeError(f"the connection failed during its handshake: {error.strerror}") from None
+        return self._facts()
+
+    def _facts(self) -> TlsFacts:
+        session = self._session
+        cipher = session.cipher()
+        return TlsFacts(
+            version=session.version() or "",
+            cipher=cipher[0] if cipher else "",
+            alpn=session.selected_alpn_protocol(),
+            server_name=session.requested_name if isinstance(session, TlsSession) else session.server_hostname,
+            certificate=session.getpeercert() or None,
+        )
+
+    def _record(self) -> Step[bytes]:
+        """Receive exactly one record."""
+        header = yield from self._receive(_HEADER_BYTES, b"")
+        length = int.from_bytes(header[3:])
+        if length > _LONGEST_RECORD:
+            raise TlsHandshakeError(errors.not_tls(header))
+        return (yield from self._receive(_HEADER_BYTES + length, header))
+
+    def _receive(self, size: int, data: bytes) -> Step[bytes]:
+        """Receive until `data` has `size` bytes."""
+        while len(data) < size:
+            try:
+                more = self._socket.recv(size - len(data))
+            except BlockingIOError:
+                yield READ
+                continue
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                raise self._closed_error()
+            self._received_any = True
+            data += more
+            # At the first byte: a client that speaks another protocol may send fewer than five and wait for an answer.
+            if data[0] not in _RECORD_KINDS or data[1:2] not in (b"", _MAJOR_VERSION):
+                raise TlsHandshakeError(errors.not_tls(data))
+        return data
+
+    def _closed_error(self) -> StepError:
+        if self._is_server and not self._received_any:
+            return ClosedBeforeDataError("it closed the connection before it sent anything")
+        return TlsHandshakeError("it closed the connection during its handshake")
+
+    def _flush(self) -> Step[None]:
+        """Send everything that OpenSSL has written."""
+        unsent = self._outgoing.read()
+        while unsent:
+            try:
+                unsent = unsent[self._socket.send(unsent) :]
+            except BlockingIOError:
+                yield WRITE
+
+    def _send_alert(self) -> Step[None]:
+        """Send OpenSSL's alert, then read what is on its way here.
+
+        Closing a socket that has unread data sends a reset, which may overtake the alert: the peer would log a reset
+        and not the reason.
+        """
+        discarded = 0
+        try:
+            yield from self._flush()
+            self._socket.shutdown(socket.SHUT_WR)
+            while discarded < _MOST_DISCARDED:
+                try:
+                    data = self._socket.recv(_DISCARD_BYTES)
+                except BlockingIOError:
+                    yield READ
+                    continue
+                if not data:
+                    return
+                discarded += len(data)
+        except OSError:
+            return

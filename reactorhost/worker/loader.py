@@ -1,0 +1,89 @@
+"""The loader: from a worker's settings to its services, with certificates, plugins, options and framings loaded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from reactorhost import __version__
+from reactorhost.config.service import Service
+from reactorhost.ipc.worker_spec import WorkerSpec
+from reactorhost.logs import EventLog
+from reactorhost.plugins import framings, loading, options
+from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.system import process
+from reactorhost.worker.builder import LoadedService
+from reactorhost.worker.context import Limits
+
+if TYPE_CHECKING:
+    from reactorhost.tls.context import ServerTls
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLoader:
+    """Loads what the settings of one worker name; `on_plugin` is called with each plugin that was loaded."""
+
+    spec: WorkerSpec
+    log: EventLog
+    on_plugin: Callable[[LoadedPlugin], object]
+
+    def load(self) -> list[LoadedService]:
+        """Read the certificates, drop privileges, load the plugins; return the services.
+
+        Raises:
+            ReactorhostError: a certificate, a plugin or its options are wrong.
+        """
+        settings = self.spec.settings
+        # Before privileges are dropped: the worker's user may not read the key files.
+        certificates = {service.name: self._certificates(service) for service in settings.services}
+        if self.spec.account is not None:
+            process.drop_privileges(*self.spec.account)
+        # After it: the kernel clears the request when the user changes.
+        process.tie_to_parent()
+        named = dict.fromkeys(named for service in settings.services for named in service.plugins)
+        plugins = {name: self._plugin(name) for name in named}
+        return [
+            self._service(service, [plugins[name] for name in service.plugins], certificates[service.name])
+            for service in settings.services
+        ]
+
+    def _certificates(self, service: Service) -> ServerTls | None:
+        if service.tls is None:
+            return None
+        # Here and not above: a worker without TLS does not import ssl.
+        from reactorhost.tls.context import ServerTls
+
+        loaded = ServerTls(service.tls, self.spec.settings.where(f"service.{service.name}.certificate"))
+        for certificate in loaded.certificates:
+            days = certificate.days_left(time.time())
+            # All workers load the same ones: only the first slot logs, which is the first of a reload too.
+            if days is not None and self.spec.slot == 0:
+                self.log.warning("certificate_expires", service=service.name, file=certificate.path, days_left=days)
+        return loaded
+
+    def _plugin(self, named: str) -> LoadedPlugin:
+        plugin = loading.load(named, __version__)
+        settings = self.spec.settings
+        table = settings.plugin_tables.get(plugin.name, {})
+        options.configure(plugin, table, partial(settings.where_option, plugin.name))
+        self.on_plugin(plugin)
+        return plugin
+
+    def _service(self, service: Service, plugins: list[LoadedPlugin], tls: ServerTls | None) -> LoadedService:
+        settings = self.spec.settings
+        limits = Limits(
+            close_timeout=settings.close_timeout,
+            idle_timeout=service.idle_timeout,
+            max_send_buffer=settings.max_send_buffer,
+            handshake_timeout=service.handshake_timeout,
+            max_datagram=service.max_datagram,
+        )
+        if service.framing is None:
+            new_framing = framings.from_plugins(service.name, plugins)
+        else:
+            where = settings.where(f"service.{service.name}.framing")
+            new_framing = framings.from_config(service.name, service.framing, where)
+        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from)

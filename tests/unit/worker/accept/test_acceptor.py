@@ -1,0 +1,172 @@
+"""Accepting: the fast and the portable way, pauses, and the log line of a pause."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from reactorhost.ipc.scoreboard import Counters
+from reactorhost.logs import EventLog
+from reactorhost.reactor import READ, Reactor
+from reactorhost.system.fork import ForkRegistry
+from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
+
+
+class FakeAccepted:
+    """An accepted socket."""
+
+    def __init__(self) -> None:
+        self.blocking = True
+
+    def setblocking(self, flag: bool) -> None:
+        self.blocking = flag
+
+
+class PortableListener:
+    """A listening socket of an interpreter without `socket._accept`."""
+
+    family = socket.AF_INET
+    type = socket.SOCK_STREAM
+    proto = 0
+
+    def __init__(self, *queue: Any) -> None:
+        self.queue = deque(queue)
+        self.closed = False
+
+    def fileno(self) -> int:
+        return 7
+
+    def accept(self) -> tuple[FakeAccepted, Any]:
+        if not self.queue:
+            raise BlockingIOError
+        item = self.queue.popleft()
+        if isinstance(item, OSError):
+            raise item
+        return FakeAccepted(), item
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Host:
+    """An acceptor with one listener on a fake reactor."""
+
+    def __init__(self, *queue: Any, most_connections: int = 100) -> None:
+        self.now = 0.0
+        self.watched: dict[int, Callable[[int], object]] = {}
+        self.retry: Callable[[], object] | None = None
+        self.accepted: list[tuple[Any, Any]] = []
+        self.counters = Counters()
+        self.listener = PortableListener(*queue)
+        self.registry = ForkRegistry()
+        log = EventLog(logging.getLogger("reactorhost"))
+        self.acceptor = Acceptor(cast("Reactor", self), self.counters, log, self.registry, most_connections)
+        self.acceptor.add([WatchedListener(0, cast("socket.socket", self.listener), self.on_accepted)])
+
+    def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
+        self.accepted.append((sock, peer))
+        self.counters.connections += 1
+
+    def turn(self) -> None:
+        for callback in tuple(self.watched.values()):
+            callback(READ)
+
+    # The reactor.
+
+    def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
+        assert events == READ
+        self.watched[descriptor] = callback
+
+    def unregister(self, descriptor: int) -> None:
+        del self.watched[descriptor]
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
+        self.retry = callback
+
+
+def test_sockets_are_accepted_without_the_private_method_of_cpython() -> None:
+    host = Host("first", "second")
+    host.turn()
+    assert [peer for _, peer in host.accepted] == ["first", "second"]
+    assert not any(cast("FakeAccepted", sock).blocking for sock, _ in host.accepted)
+
+
+def test_the_private_method_of_cpython_is_used_where_there_is_one() -> None:
+    class FastListener(PortableListener):
+        def _accept(self) -> tuple[int, Any]:
+            raise BlockingIOError
+
+    listener = WatchedListener(0, cast("socket.socket", FastListener("client")), lambda sock, peer: None)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_a_full_worker_stops_watching_until_a_connection_ends() -> None:
+    host = Host("a", "b", "c", most_connections=2)
+    host.turn()
+    assert [peer for _, peer in host.accepted] == ["a", "b"]
+    assert not host.watched
+    host.counters.connections -= 1
+    host.acceptor.connection_ended()
+    host.turn()
+    assert [peer for _, peer in host.accepted] == ["a", "b", "c"]
+
+
+def test_a_pause_is_logged_once_until_a_queue_was_empty(caplog: pytest.LogCaptureFixture) -> None:
+    host = Host("a", "b", "c", most_connections=1)
+
+    def client_ends() -> None:
+        host.counters.connections -= 1
+        host.acceptor.connection_ended()
+        host.turn()
+
+    host.turn()
+    client_ends()
+    client_ends()
+    assert len(caplog.records) == 1
+    client_ends()  # the queue is empty now
+    host.listener.queue.append("d")
+    host.turn()
+    assert len(caplog.records) == 2
+
+
+def test_without_descriptors_accepting_is_tried_again_later() -> None:
+    host = Host(OSError(errno.EMFILE, "Too many open files"), "a")
+    host.turn()
+    assert not host.watched
+    assert host.counters.accept_pauses == 1
+    assert host.retry is not None
+    host.retry()
+    host.turn()
+    assert [peer for _, peer in host.accepted] == ["a"]
+
+
+def test_a_client_that_is_gone_does_not_end_the_batch() -> None:
+    host = Host(OSError(errno.ECONNABORTED, "aborted"), "a")
+    host.turn()
+    assert [peer for _, peer in host.accepted] == ["a"]
+
+
+def test_emptying_the_queues_accepts_and_closes() -> None:
+    host = Host("a", "b")
+    host.acceptor.empty_queues()
+    assert [peer for _, peer in host.accepted] == ["a", "b"]
+    assert host.listener.closed
+    assert not host.watched
+
+
+def test_a_forked_child_closes_the_listeners_that_are_open() -> None:
+    host = Host()
+    host.registry.close_in_child()
+    assert host.listener.closed
+    released = Host()
+    released.acceptor.release(0)
+    released.listener.closed = False
+    released.registry.close_in_child()
+    assert not released.listener.closed
