@@ -124,7 +124,7 @@ class ConfigError(ReactorhostError):
         return {**super().as_fields(), "what": "\n".join(self.lines())[:_MAX_TEXT]}
 
 
-def error_of_system(error: OSError, what: str, *, hint: str) -> ReactorhostError:
+def error_from_os(error: OSError, what: str, *, hint: str) -> ReactorhostError:
     """Return the error for a system call that failed: a `NotPermittedError` if permissions are the reason."""
     kind = NotPermittedError if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ReactorhostError
     return kind(f"{what}: {error.strerror or error}", hint=hint)

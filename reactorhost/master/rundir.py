@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_of_system
+from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_from_os
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 from reactorhost.system.fork import ForkRegistry
 
@@ -59,7 +59,7 @@ class RunDirectory:
                 missing.mkdir(0o755 if os.geteuid() == 0 else 0o700)
                 self._made.append(missing)
         except OSError as error:
-            raise error_of_system(
+            raise error_from_os(
                 error, f"cannot create the run directory {self.path}", hint="choose another with --run-dir"
             ) from None
         # A user who can write to the parent can put another directory in this one's place.
@@ -78,7 +78,7 @@ class RunDirectory:
         try:
             self._lock = self._locked()
         except OSError as error:
-            raise error_of_system(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+            raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
         self._registry.add(self, self.close_lock)
         if self.pid_file.parent == self.path:
             # It is stale: the process that wrote it had the lock.
@@ -93,7 +93,7 @@ class RunDirectory:
         try:
             _replace(self.pid_file, f"{os.getpid()}\n")
         except OSError as error:
-            raise error_of_system(
+            raise error_from_os(
                 error, f"cannot write the pid file {self.pid_file}", hint="choose another with --pid-file"
             ) from None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from reactorhost import logs
 from reactorhost.config.settings import Settings
-from reactorhost.errors import error_of_system
+from reactorhost.errors import error_from_os
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import AppendHandler
@@ -166,7 +166,7 @@ class _Startup:
                 master=os.getpid(),
             )
         except OSError as error:
-            raise error_of_system(
+            raise error_from_os(
                 error, f"cannot open the log file {settings.log_file}", hint="choose another with --log-file"
             ) from None
 

@@ -15,7 +15,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
-from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.reactor import TimerHandle
 
 _RETIRE_RETRY_SECONDS = 1.0
 
@@ -32,7 +32,7 @@ class Supervisor:
         self._planner = context.planner
         self._pool = context.pool
         self._scheduled = False
-        self._timer: ReactorTimer | None = None
+        self._timer: TimerHandle | None = None
         self._after_settling: list[Callable[[], object]] = []
         self._pool.on(Report.RELEASED, self._released)
 

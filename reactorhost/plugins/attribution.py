@@ -31,7 +31,7 @@ _Owners = tuple[_Owner, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StackPosition:
     """A position in a plugin's code; `hook` is None if no hook is on the stack."""
 
     plugin: str
@@ -58,7 +58,7 @@ class Attribution:
             of_file = self._owner_of_file(frame) or of_file
         return of_hook or of_file or self._only_plugin()
 
-    def locate(self, innermost: types.FrameType, callers: Mapping[types.CodeType, str]) -> Standing | None:
+    def locate(self, innermost: types.FrameType, callers: Mapping[types.CodeType, str]) -> StackPosition | None:
         """Return where in a plugin's code a stack is, or None if it is in no plugin's code.
 
         `callers` maps functions of the host that call plugins back (timers, thread tasks) to the name that is
@@ -72,7 +72,7 @@ class Attribution:
         if plugin is None and hook is None:
             return None
         named = plugin or self._only_plugin()
-        return Standing(named.name if named else "?", hook, _place(frames, plugin))
+        return StackPosition(named.name if named else "?", hook, _place(frames, plugin))
 
     def _owner_of_hook(self, frame: types.FrameType) -> _Owner | None:
         code = frame.f_code

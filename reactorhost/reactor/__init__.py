@@ -2,7 +2,7 @@
 
 from reactorhost.reactor.poller import ERROR, HANG_UP, READ, WRITE, Poller, new_poller
 from reactorhost.reactor.reactor import READ_BYTES, Arrivals, Reactor
-from reactorhost.reactor.timers import Timer
+from reactorhost.reactor.timers import TimerHandle
 from reactorhost.reactor.wakeup import WakeUp
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Arrivals",
     "Poller",
     "Reactor",
-    "Timer",
+    "TimerHandle",
     "WakeUp",
     "new_poller",
 ]

@@ -34,7 +34,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from reactorhost.reactor.poller import READ, WRITE, Poller
-from reactorhost.reactor.timers import Timer, Timers
+from reactorhost.reactor.timers import TimerHandle, Timers
 
 READ_BYTES = 16 * 1024
 """How much is read of a stream in a turn."""
@@ -164,11 +164,11 @@ class Reactor:
         self._soon.append((callback, args))
         self._on_call_added()
 
-    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
         """Call back once, `seconds` from now."""
         return self.call_at(self.clock() + seconds, callback, *args)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> Timer:
+    def call_at(self, when: float, callback: Callable[..., object], *args: Any) -> TimerHandle:
         """Call back once, at `when` of the reactor's clock."""
         timer = self._timers.add(when, callback, args)
         self._on_call_added()

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Generic, Protocol, TypeVar
 
-from reactorhost.reactor import Reactor
-from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.reactor import Reactor, TimerHandle
 
 T = TypeVar("T")
 
@@ -66,7 +65,7 @@ class StepRunner(Generic[T]):
         self._done = done
         self._failed = failed
         self._interest = 0
-        self._deadline: ReactorTimer | None = None
+        self._deadline: TimerHandle | None = None
 
     def begin(self, deadline: float) -> None:
         """Run as far as possible now and whenever the socket is ready, until `deadline` of the reactor's clock."""

@@ -13,7 +13,7 @@ from typing import Any
 _COMPACT_ABOVE = 64
 
 
-class Timer:
+class TimerHandle:
     """One call to be made; its callback is None once it was made or cancelled."""
 
     __slots__ = ("_timers", "args", "callback", "when")
@@ -46,27 +46,27 @@ class Timers:
 
     def __init__(self) -> None:
         self.soonest = math.inf
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[tuple[float, int, TimerHandle]] = []
         self._sequence = 0
         self._cancelled = 0
 
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled
 
-    def add(self, when: float, callback: Callable[..., object], args: tuple[Any, ...]) -> Timer:
+    def add(self, when: float, callback: Callable[..., object], args: tuple[Any, ...]) -> TimerHandle:
         """Add a call of `callback(*args)` at `when`; equal times keep their order."""
-        timer = Timer(self, when, callback, args)
+        timer = TimerHandle(self, when, callback, args)
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, timer))
         self.soonest = self._heap[0][0]
         return timer
 
-    def pop_due(self, now: float) -> list[Timer]:
+    def pop_due(self, now: float) -> list[TimerHandle]:
         """Remove and return the timers that are due, the soonest first.
 
         The call of one may cancel another one of the list, whose callback is None from then on.
         """
-        due: list[Timer] = []
+        due: list[TimerHandle] = []
         heap = self._heap
         while heap and heap[0][0] <= now:
             timer = heapq.heappop(heap)[2]

@@ -6,7 +6,7 @@ from types import FrameType
 
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
-from reactorhost.plugins.attribution import Standing
+from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
 from reactorhost.worker.builder import WorkerParts
 from reactorhost.worker.hooks.thread_pool import ThreadPool
@@ -36,7 +36,7 @@ def new_watchdog(
         messages = parts.context.dispatcher.handed_over + parts.outbound.context.dispatcher.handed_over
         return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
 
-    def locate(frame: FrameType) -> Standing | None:
+    def locate(frame: FrameType) -> StackPosition | None:
         return parts.hooks.attribution.locate(frame, _CALLERS)
 
     return Watchdog(reactor, alarm, limit_seconds, progress, locate, log)

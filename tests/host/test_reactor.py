@@ -19,7 +19,7 @@ from unittest.mock import patch
 import pytest
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.reactor import READ, WRITE, Arrivals, Poller, Reactor, Timer, WakeUp
+from reactorhost.reactor import READ, WRITE, Arrivals, Poller, Reactor, TimerHandle, WakeUp
 from reactorhost.reactor.poller import EpollPoller, SelectorsPoller
 from reactorhost.testing import DEADLINE_SECONDS
 from reactorhost.worker.builder import asyncio_bridge
@@ -205,7 +205,7 @@ def test_timers_are_called_in_order_and_stop_ends_the_loop(reactor: Reactor) -> 
 
 def test_a_timer_cancelled_by_one_of_the_same_turn_is_not_called(reactor: Reactor) -> None:
     calls: list[str] = []
-    timers: list[Timer] = []
+    timers: list[TimerHandle] = []
 
     def cancel_all() -> None:
         for timer in timers:

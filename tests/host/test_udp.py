@@ -299,5 +299,5 @@ def test_settings_that_udp_does_not_have_are_refused(tmp_path: Path) -> None:
     config.write_text('[service.a]\nlisten = "tcp://127.0.0.1:0"\nplugins = "echo"\nmax_datagram = 100\n')
     ended = run("check", "--config", str(config))
     assert ended.returncode == 1
-    assert "service 'a' has max_datagram and no UDP address" in ended.stderr
+    assert "service 'a' has max_datagram but no UDP address" in ended.stderr
     assert "host.toml:4" in ended.stderr

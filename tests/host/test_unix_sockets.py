@@ -166,4 +166,4 @@ def test_a_socket_with_a_full_queue_counts_as_in_use(tmp_path: Path) -> None:
 def test_file_rights_without_a_unix_address_are_refused(tmp_path: Path) -> None:
     status, told = refused(tmp_path, "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--unix-mode", "0660")
     assert status == 2
-    assert "service 'default' has unix_mode and no unix address" in told
+    assert "service 'default' has unix_mode but no unix address" in told

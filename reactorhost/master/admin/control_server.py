@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_of_system
+from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_from_os
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
@@ -75,7 +75,7 @@ class ControlServer:
             self._listener.bind(str(self._path))
         except OSError as error:
             # A path that is too long is refused by Python itself, without an errno.
-            raise error_of_system(error, f"cannot create {self._path}", hint="use another, shorter --run-dir") from None
+            raise error_from_os(error, f"cannot create {self._path}", hint="use another, shorter --run-dir") from None
         finally:
             os.umask(before)
         self._listener.listen(64)

@@ -10,8 +10,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
 from reactorhost.master.plan.worker_record import WorkerRecord
 from reactorhost.master.workers.pool import WorkerPool
-from reactorhost.reactor import Reactor
-from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.reactor import Reactor, TimerHandle
 
 _TIMEOUT_SECONDS = 2.0
 
@@ -30,7 +29,7 @@ class RowReceiver(Protocol):
 class _List:
     receiver: RowReceiver
     pending: dict[int, WorkerRecord]
-    timer: ReactorTimer
+    timer: TimerHandle
 
 
 @dataclass(slots=True)

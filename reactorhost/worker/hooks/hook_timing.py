@@ -18,7 +18,7 @@ from time import perf_counter_ns
 from reactorhost.histogram import bucket
 from reactorhost.ipc.scoreboard import Timings
 from reactorhost.plugins.wrappers import Call
-from reactorhost.reactor import Reactor, Timer
+from reactorhost.reactor import Reactor, TimerHandle
 
 _TIMED_CALLS_PER_SECOND = 2000
 _WINDOW_SECONDS = 0.001
@@ -41,7 +41,7 @@ class HookTiming:
         self._running: list[int] = []
         self._resumed_at = 0
         self._pause_seconds = 0.0
-        self._switch: Timer | None = None
+        self._switch: TimerHandle | None = None
         self.whole = Timings()
         self.calls = 0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.plugins.guard import as_error
-from reactorhost.reactor import Reactor, Timer
+from reactorhost.reactor import Reactor, TimerHandle
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -76,7 +76,7 @@ class PluginTimers:
             else:
                 task.cancel()
 
-    def start(self, timer: PluginTimer, seconds: float) -> Timer:
+    def start(self, timer: PluginTimer, seconds: float) -> TimerHandle:
         """Schedule a timer, and keep it until it is called or cancelled."""
         self._timers.add(timer)
         return self._reactor.call_later(seconds, timer.run)

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Protocol
 
 from reactorhost.logs import EventLog
-from reactorhost.plugins.attribution import Standing
+from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.monitor.alarm import Alarm
@@ -29,17 +29,17 @@ _SAME_PLACE_SECONDS = 60.0
 _FREQUENT_ALARMS = 16
 _LONGEST_PAUSE_SECONDS = 3600.0
 
-Locate = Callable[[FrameType], Standing | None]
+Locate = Callable[[FrameType], StackPosition | None]
 """Returns the place in a plugin's code that a stack runs, or None when it runs none."""
 
 
 class StallReporter(Protocol):
     """Reports stalls of the loop."""
 
-    def stall_found(self, standing: Standing, seconds: float, suppressed: int) -> None:
+    def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         """Report code that has blocked the loop for `seconds` and still does."""
 
-    def stall_ended(self, standing: Standing, seconds: float) -> None:
+    def stall_ended(self, standing: StackPosition, seconds: float) -> None:
         """Report that reported code has returned after `seconds`."""
 
 
@@ -54,12 +54,12 @@ class StallDetector:
         self._reporter = reporter
         self._progress: int | None = None
         self._since = 0.0
-        self._reported: Standing | None = None
+        self._reported: StackPosition | None = None
         self._suppressed_place: str | None = None
         self._lines = RateLimit(1, _LINE_SECONDS)
         self._lines_of_places = RateLimit(1, _SAME_PLACE_SECONDS)
 
-    def check(self, progress: int, now: float, locate: Callable[[], Standing | None]) -> None:
+    def check(self, progress: int, now: float, locate: Callable[[], StackPosition | None]) -> None:
         """Check once; `locate` is called when the place in the code matters."""
         if progress != self._progress:
             self._begin(progress, now)
@@ -83,7 +83,7 @@ class StallDetector:
         elif suppressed_place is not None:
             self._lines_of_places.note_suppressed(suppressed_place)
 
-    def _report(self, standing: Standing, now: float) -> None:
+    def _report(self, standing: StackPosition, now: float) -> None:
         place = standing.where
         if not (self._lines.has_room(now) and self._lines_of_places.has_room(now, place)):
             # It is reported later if it still blocks then, so it counts as suppressed only when it has ended.
@@ -131,7 +131,7 @@ class Watchdog:
         """Stop watching; in a process that a plugin forked, remove the handler."""
         self._alarm.stop()
 
-    def stall_found(self, standing: Standing, seconds: float, suppressed: int) -> None:
+    def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         """Log the code that blocks the loop."""
         self._log.warning(
             "slow_hook",
@@ -142,7 +142,7 @@ class Watchdog:
             **({"suppressed": suppressed} if suppressed else {}),
         )
 
-    def stall_ended(self, standing: Standing, seconds: float) -> None:
+    def stall_ended(self, standing: StackPosition, seconds: float) -> None:
         """Log that the code has returned."""
         self._log.warning(
             "slow_hook_ended", plugin=standing.plugin, hook=standing.hook or "?", seconds=round(seconds, 3)

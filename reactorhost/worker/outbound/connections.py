@@ -28,7 +28,7 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import handlers
 from reactorhost.plugins.guard import guarded
 from reactorhost.plugins.handlers import Handler
-from reactorhost.reactor import Timer
+from reactorhost.reactor import TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
@@ -217,7 +217,7 @@ class _PendingConnection:
         self._outbound = outbound
         self._timeout = timeout
         self._dial: Dial | None = None
-        self._deadline: Timer | None = None
+        self._deadline: TimerHandle | None = None
 
     def begin(self) -> None:
         if self.attempt.state is TaskState.CANCELLED:

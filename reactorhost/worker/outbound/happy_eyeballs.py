@@ -15,7 +15,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from reactorhost.reactor import WRITE, Reactor, Timer
+from reactorhost.reactor import WRITE, Reactor, TimerHandle
 from reactorhost.system.socket_options import set_stream_options
 from reactorhost.worker.outbound.resolver import SocketAddress
 
@@ -44,7 +44,7 @@ class HappyEyeballs:
         self._connected = connected
         self._failed = failed
         self._attempts: dict[socket.socket, SocketAddress] = {}
-        self._next_attempt: Timer | None = None
+        self._next_attempt: TimerHandle | None = None
         # A dict for its order and unique keys: several addresses often fail for the same reason.
         self._reasons: dict[str, None] = {}
 

@@ -17,8 +17,7 @@ from typing import Any
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.framing import Framing
-from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals
-from reactorhost.reactor import Timer as ReactorTimer
+from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
@@ -121,7 +120,7 @@ class StreamTransport:
         self._eof_wanted = False
         self._idle_seconds = context.limits.idle_timeout
         # The idle timer while open, the end of all patience afterwards.
-        self._deadline: ReactorTimer | None = None
+        self._deadline: TimerHandle | None = None
         self._timers: PluginTimers | None = None
         self.connection = Connection(connection_id, context.name, time.time(), self, tls)
 

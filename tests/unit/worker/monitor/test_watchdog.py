@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from reactorhost.logs import EventLog
-from reactorhost.plugins.attribution import Standing
+from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
 from reactorhost.worker.monitor.alarm import Alarm, OnAlarm
 from reactorhost.worker.monitor.watchdog import StallDetector, Watchdog
 
-HERE = Standing("made", "receive", "made.py:3")
-THERE = Standing("other", None, "other.py:9")
+HERE = StackPosition("made", "receive", "made.py:3")
+THERE = StackPosition("other", None, "other.py:9")
 STEP = 1 / 16
 
 
@@ -32,17 +32,17 @@ class Checks:
         self.now = 1024.0
         self.detector = StallDetector(STEP * 2, self)
 
-    def stall_found(self, standing: Standing, seconds: float, suppressed: int) -> None:
+    def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         self.reports.append((standing.plugin, seconds, suppressed))
         self.report_times.append(self.now)
 
-    def stall_ended(self, standing: Standing, seconds: float) -> None:
+    def stall_ended(self, standing: StackPosition, seconds: float) -> None:
         self.reports.append((standing.plugin, seconds))
 
     def idle(self, seconds: float = 10.0) -> None:
         self.block(None, seconds)
 
-    def block(self, standing: Standing | None, seconds: float) -> None:
+    def block(self, standing: StackPosition | None, seconds: float) -> None:
         """Let the loop turn once, then block it for some seconds, and check meanwhile."""
         self.progress += 1
         for _ in range(round(seconds / STEP) + 1):
@@ -133,7 +133,7 @@ def test_a_suppressed_report_counts_for_the_place_that_was_suppressed() -> None:
 def test_the_number_of_remembered_places_is_limited() -> None:
     checks = Checks()
     for number in range(500):
-        checks.block(Standing("made", None, f"made.py:{number}"), 0.25)
+        checks.block(StackPosition("made", None, f"made.py:{number}"), 0.25)
     assert len(checks.detector._lines_of_places._windows) == 200
 
 
@@ -142,7 +142,7 @@ def test_the_number_of_remembered_places_is_limited() -> None:
 def test_no_second_has_two_reports(plan: list[tuple[int, float]]) -> None:
     checks = Checks()
     for number, seconds in plan:
-        checks.block(Standing("made", None, f"made.py:{number}"), seconds)
+        checks.block(StackPosition("made", None, f"made.py:{number}"), seconds)
     assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(checks.report_times))
 
 
@@ -177,7 +177,7 @@ class Watched:
         self.pauses.append(seconds)
         return True
 
-    def locate(self, frame: object) -> Standing:
+    def locate(self, frame: object) -> StackPosition:
         return HERE
 
     def alarm_after(self, seconds: float) -> None:
