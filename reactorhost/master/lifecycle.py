@@ -14,7 +14,7 @@ from reactorhost.ipc.status import StatusDocument
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_record import Exit, ExitKind, WorkerState
+from reactorhost.master.plan.worker_table import Exit, ExitKind, WorkerState
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.samples import INTERVAL_SECONDS
 from reactorhost.master.supervisor import Supervisor
@@ -60,7 +60,7 @@ class Lifecycle:
         Raises:
             ReactorhostError: the host did not start; no worker is left.
         """
-        self._log.info("host_starting", version=__version__, workers=self._planner.target)
+        self._log.info("host_starting", version=__version__, workers=self._planner.scaling.target)
         self._supervisor.schedule()
         self._sample()
         self._reactor.run()
@@ -163,7 +163,7 @@ class Lifecycle:
         if self._started or self._planner.state is not HostState.RUNNING:
             return
         for slot in self._planner.slots.values():
-            if not slot.backoff.failures and not self._planner.in_slot(slot.number, WorkerState.READY):
+            if not slot.backoff.failures and not self._planner.table.in_slot(slot.number, WorkerState.READY):
                 return
         try:
             self._rundir.write_pid_file()
@@ -175,7 +175,7 @@ class Lifecycle:
         effective = self._context.listeners.effective_backlog()
         if effective < settings.backlog:
             self._log.info("backlog_limited", asked=settings.backlog, effective=effective)
-        self._log.info("host_ready", workers=self._planner.ready_slots())
+        self._log.info("host_ready", workers=self._planner.scaling.ready_slots())
         self._on_started(self._context.status.document(settings, time.monotonic()))
 
     def _fail_start(self, error: ReactorhostError) -> None:

@@ -117,18 +117,12 @@ class _Startup:
     def _build_context(self, reactor: Reactor, listeners: Listeners) -> MasterContext:
         settings = self._settings
         log = EventRing(logging.getLogger("reactorhost"))
-        planner = Planner(
-            settings.workers,
-            settings.boot_timeout,
-            settings.stop_timeout,
-            settings.drain_timeout,
-            settings.retire_delay,
-        )
+        planner = Planner(settings)
         pool = WorkerPool(reactor, self._registry, Scoreboard(_SCOREBOARD_PAGES), self._run_worker)
         monitor = Monitor(reactor, pool)
         status = StatusBuilder(planner, pool, monitor, listeners, log, time.time(), time.monotonic())
         lists = ConnectionLists(reactor, pool)
-        return MasterContext(settings, reactor, log, listeners, planner, pool, monitor, lists, status)
+        return MasterContext(reactor, log, listeners, planner, pool, monitor, lists, status)
 
     def _supervise(self, reactor: Reactor, context: MasterContext, log_file: AppendHandler) -> None:
         def banner_first(document: StatusDocument) -> None:

@@ -15,9 +15,8 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
+from reactorhost.master.plan.planner import HostState
 from reactorhost.reactor import TimerHandle
-
-_RETIRE_RETRY_SECONDS = 1.0
 
 
 class Supervisor:
@@ -57,11 +56,11 @@ class Supervisor:
             self._log.info("reload_finished", generation=self._planner.generation)
             # Another one may have been requested meanwhile.
             self.schedule()
-        self._planner.report_scaling()
+        self._planner.scaling.report()
         for callback in self._after_settling:
             callback()
         self._set_timer(now)
-        if self._planner.stopped():
+        if self._planner.state is HostState.STOPPING and not self._planner.workers:
             self._reactor.stop()
 
     def _act_on_all(self, now: float) -> None:
@@ -102,7 +101,7 @@ class Supervisor:
             self._listeners.open_slot(slot)
         except OSError as error:
             self._log.error("slot_not_opened", slot=slot, error=error.strerror)
-            self._planner.open_failed(slot, ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
+            self._planner.scaling.open_failed(slot, ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         sockets = self._listeners.of_slot(slot)
@@ -144,7 +143,7 @@ class Supervisor:
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:
-            self._planner.adoption.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
+            self._planner.adoption.retire_later(slot, now)
         elif adopter is not None:
             self._pool.order(adopter, {"order": Order.RELEASE, "slot": slot})
         else:
@@ -159,7 +158,7 @@ class Supervisor:
     def _close_if_empty(self, slot: int, now: float) -> None:
         # A client may have come between the adopter's last accept and now; it needs an adopter again.
         if self._listeners.queued(slot):
-            self._planner.adoption.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
+            self._planner.adoption.retire_later(slot, now)
             return
         self._listeners.close_slot(slot)
         self._planner.adoption.retired(slot)

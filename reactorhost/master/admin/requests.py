@@ -15,7 +15,7 @@ from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_record import WorkerState
+from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.connection_lists import RowReceiver
 from reactorhost.master.workers.pool import MOST_WORKERS
@@ -40,7 +40,7 @@ class Requests:
     @property
     def settings(self) -> Settings:
         """The settings that the host runs with."""
-        return self._context.settings
+        return self._planner.settings
 
     def reload(self, watcher: Watcher | None = None) -> None:
         """Replace every worker.
@@ -61,8 +61,8 @@ class Requests:
         self._check_not_stopping()
         if not 1 <= workers <= MOST_WORKERS:
             raise UsageError(f"cannot scale to {workers} workers", hint=f"give a number from 1 to {MOST_WORKERS}")
-        self._log.info("scaling", workers=workers, before=self._planner.target)
-        self._planner.scale(workers, watcher)
+        self._log.info("scaling", workers=workers, before=self._planner.scaling.target)
+        self._planner.scaling.request(workers, watcher)
         self._supervisor.schedule()
 
     def scale_by(self, difference: int) -> None:
@@ -71,7 +71,7 @@ class Requests:
         Raises:
             ReactorhostError: the host is being stopped, or the number is out of range.
         """
-        self.scale(self._planner.target + difference)
+        self.scale(self._planner.scaling.target + difference)
 
     def recycle(self, pid: int, watcher: Watcher) -> None:
         """Replace one worker.
@@ -108,17 +108,13 @@ class Requests:
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         if fresh.workers != self.settings.workers:
-            self._planner.scale(fresh.workers)
+            self._planner.scaling.request(fresh.workers)
         # What a process keeps for its whole life is kept in the settings too, so that the status document is right.
         kept = {name: getattr(self.settings, name) for name in _FIXED_SETTINGS}
         waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
         if waiting:
             self._log.warning("settings_wait_for_restart", settings=",".join(waiting))
-        self._context.settings = dataclasses.replace(fresh, **kept)
-        self._planner.boot_timeout = fresh.boot_timeout
-        self._planner.stop_timeout = fresh.stop_timeout
-        self._planner.drain_timeout = fresh.drain_timeout
-        self._planner.retire_delay = fresh.retire_delay
+        self._planner.settings = dataclasses.replace(fresh, **kept)
         self._supervisor.schedule()
 
     def reopen_logs(self) -> None:

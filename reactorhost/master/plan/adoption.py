@@ -15,17 +15,18 @@ from collections.abc import Iterator
 
 from reactorhost.master.plan.actions import Adopt, Release, Retire
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
-from reactorhost.master.plan.worker_record import WorkerRecord, WorkerState, next_ready
+from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState, WorkerTable
 
 _RETRY_SECONDS = 1.0
 
 
 class Adoption:
-    """The holders of every slot's listeners; the two mappings belong to the planner."""
+    """The holders of every slot's listeners."""
 
-    def __init__(self, slots: dict[int, Slot], workers: dict[int, WorkerRecord]) -> None:
-        self._slots = slots
-        self._workers = workers
+    def __init__(self, table: WorkerTable) -> None:
+        self._table = table
+        self._slots = table.slots
+        self._workers = table.workers
 
     def decide(self, now: float) -> Iterator[Adopt | Release]:
         """Assign an adopter to every slot that needs one, and release the slots that need none any more."""
@@ -43,7 +44,7 @@ class Adoption:
                 yield Release(slot.number, adopter.pid)
                 adopter = None
             elif slot.state is not SlotState.READY and adopter is None:
-                adopter = next_ready(self._workers, slot.number)
+                adopter = self._table.next_ready(slot.number)
                 if adopter is not None:
                     slot.holders.add(adopter.pid)
                     yield Adopt(slot.number, adopter.pid)
@@ -78,11 +79,11 @@ class Adoption:
             return False
         return True
 
-    def retire_later(self, number: int, when: float) -> None:
-        """Try again at `when`: the queue is not empty, or clients cannot be steered away."""
+    def retire_later(self, number: int, now: float) -> None:
+        """Try again in a second: the queue is not empty, or clients cannot be steered away."""
         slot = self._slots[number]
         slot.apply(SlotEvent.KEEP)
-        slot.retire_at = when
+        slot.retire_at = now + _RETRY_SECONDS
 
     def retired(self, number: int) -> None:
         """Remove a slot whose listeners are closed."""

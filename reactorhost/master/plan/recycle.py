@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_record import WorkerRecord
+from reactorhost.master.plan.worker_table import WorkerRecord
 
 
 class Recycling:
@@ -43,6 +45,11 @@ class Recycling:
         _, watcher = request
         watcher.failed(error)
         return True
+
+    def keep_only(self, wanted: Collection[int]) -> None:
+        """Give up the replacements in slots that the host was scaled below."""
+        for slot in self._requests.keys() - wanted:
+            self.fail(slot, ReactorhostError(f"slot {slot} is not wanted any more"))
 
     def abandon(self, error: ReactorhostError) -> None:
         """Give up every replacement."""

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_record import WorkerRecord
+from reactorhost.master.plan.worker_table import WorkerRecord
 
 
 class ReloadState(enum.Enum):
@@ -71,7 +71,9 @@ class Reload:
         self.replaced, self.total = 0, len(self.waiting)
 
     def choose(self, wanted: Collection[int]) -> int | None:
-        """Return the slot to replace now, or None; a slot that is not wanted any more is skipped."""
+        """Return the slot to replace now, or None; slots that are not wanted are skipped, the present one too."""
+        if self.state is ReloadState.REPLACING and self.slot not in wanted:
+            self._continue()
         while self.state is ReloadState.CHOOSING and self.waiting:
             slot = self.waiting.pop(0)
             if slot in wanted:
@@ -96,11 +98,6 @@ class Reload:
         for watcher in self._watchers:
             watcher.progress(text, done=self.replaced, total=self.total)
         self._continue()
-
-    def slot_unwanted(self, slot: int) -> None:
-        """Skip the replacement in a slot that the host was scaled below."""
-        if self.replaces(slot):
-            self._continue()
 
     def finish(self) -> bool:
         """End the reload if every slot was replaced; returns whether it ended now."""

@@ -123,6 +123,12 @@ class Slot:
         if self.state is not SlotState.LEAVING:
             self.retire_at = None
 
+    def next_at(self, now: float) -> float | None:
+        """Return when to look at it again: to retire it, or at the end of its back-off."""
+        if not self.wanted:
+            return self.retire_at
+        return self.backoff.until if self.backoff.until > now else None
+
     @property
     def reachable(self) -> bool:
         """Whether clients reach its listeners."""

@@ -23,7 +23,7 @@ from reactorhost.ipc.status import (
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.plan.slot import Slot
-from reactorhost.master.plan.worker_record import WorkerRecord
+from reactorhost.master.plan.worker_table import WorkerRecord
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.samples import latency
@@ -64,9 +64,9 @@ class StatusBuilder:
             "log_file": None if settings.log_file is None else str(settings.log_file),
             "config_file": None if settings.config_file is None else str(settings.config_file),
             "backlog": self.listeners.effective_backlog(),
-            "max_connections": settings.max_connections * self.planner.target,
-            "workers_wanted": self.planner.target,
-            "workers_ready": self.planner.ready_slots(),
+            "max_connections": settings.max_connections * self.planner.scaling.target,
+            "workers_wanted": self.planner.scaling.target,
+            "workers_ready": self.planner.scaling.ready_slots(),
             "reloading": self.planner.reload.running,
             "services": self._services(settings),
             "totals": self._totals(),

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
-from reactorhost.master.plan.worker_record import WorkerRecord
+from reactorhost.master.plan.worker_table import WorkerRecord
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor, TimerHandle
 

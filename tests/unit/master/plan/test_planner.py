@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from reactorhost.config.resolve import resolve
+from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.actions import (
     Abort,
@@ -26,7 +29,20 @@ from reactorhost.master.plan.actions import (
 from reactorhost.master.plan.planner import HostState, Planner
 from reactorhost.master.plan.reload import ReloadState
 from reactorhost.master.plan.slot import SlotState
-from reactorhost.master.plan.worker_record import Exit, ExitKind, WorkerState
+from reactorhost.master.plan.worker_table import Exit, ExitKind, WorkerState
+
+
+def host_settings(workers: int) -> Settings:
+    """Return settings whose timeouts the tests below count on."""
+    flags = {
+        "plugins": ("echo",),
+        "workers": str(workers),
+        "boot_timeout": "10",
+        "stop_timeout": "5",
+        "drain_timeout": "60",
+        "retire_delay": "65",
+    }
+    return resolve(flags, {}, Path("/"), uid=1000)
 
 
 class FakeSupervisor:
@@ -34,7 +50,7 @@ class FakeSupervisor:
 
     def __init__(self, workers: int = 2) -> None:
         self.now = 100.0
-        self.planner = Planner(workers, 10.0, 5.0, 60.0, 65.0, jitter=random.Random(1))
+        self.planner = Planner(host_settings(workers), random.Random(1))
         self.pids = iter(range(1000, 100_000))
         self.done: list[Action] = []
 
@@ -59,7 +75,7 @@ class FakeSupervisor:
 
     def starting(self, slot: int) -> int:
         """Return the process that boots in a slot."""
-        return self.planner.in_slot(slot, WorkerState.STARTING)[-1].pid
+        return self.planner.table.in_slot(slot, WorkerState.STARTING)[-1].pid
 
     def ready(self, slot: int) -> int:
         """Let the process that boots in a slot become ready."""
@@ -87,7 +103,7 @@ class FakeSupervisor:
         """Boot every slot; returns their processes."""
         self.settle()
         pids = [self.ready(0)]
-        pids += [self.ready(slot) for slot in range(1, self.planner.target)]
+        pids += [self.ready(slot) for slot in range(1, self.planner.scaling.target)]
         self.done.clear()
         return pids
 
@@ -224,9 +240,9 @@ def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves
 def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     assert host.settle() == [Drain(pids[2], 60.0, final=False), Steer((2,)), Adopt(2, pids[0])]
-    assert host.planner.scaled()
+    assert host.planner.scaling.reached()
     host.exit(pids[2])
     assert host.settle() == []
     assert host.expire(64.0) == []
@@ -240,9 +256,9 @@ def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> No
 def test_a_slot_does_not_retire_while_another_worker_may_have_its_listeners() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     host.settle()
-    host.planner.adoption.retire_later(2, host.now)
+    host.planner.adoption.retire_later(2, host.now - 1)
     assert host.expire(0.1) == [], "its own worker drains, and has not said that it closed them"
     assert not host.planner.adoption.released(2, pids[2], host.now)
     assert Retire(2, pids[0]) in host.expire(1.0)
@@ -261,7 +277,7 @@ def test_a_slot_does_not_retire_while_another_worker_may_have_its_listeners() ->
 def test_a_slot_whose_adopter_ends_while_it_retires_is_adopted_again_and_retires_later() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     host.settle()
     host.exit(pids[2])
     host.expire(65.0)
@@ -275,11 +291,11 @@ def test_a_slot_whose_adopter_ends_while_it_retires_is_adopted_again_and_retires
 def test_a_slot_that_is_wanted_again_while_it_retires_is_not_closed() -> None:
     host = FakeSupervisor(2)
     pids = host.running()
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     host.settle()
     host.exit(pids[1])
     assert host.expire(65.0) == [Retire(1, pids[0])]
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     assert Adopt(1, pids[0]) in host.settle(), "it gave the listeners back, or will before it reads this"
     assert not host.planner.adoption.released(1, pids[0], host.now)
 
@@ -287,10 +303,10 @@ def test_a_slot_that_is_wanted_again_while_it_retires_is_not_closed() -> None:
 def test_growing_again_reuses_a_slot_that_had_not_retired() -> None:
     host = FakeSupervisor(2)
     pids = host.running()
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     host.settle()
     host.exit(pids[1])
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     assert host.settle() == [Steer(()), Spawn(1, 1)]
     host.ready(1)
     assert host.done[-1] == Release(1, pids[0])
@@ -299,10 +315,10 @@ def test_growing_again_reuses_a_slot_that_had_not_retired() -> None:
 def test_a_slot_that_never_served_is_closed_at_once() -> None:
     host = FakeSupervisor(1)
     host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     host.settle()
     booting = host.starting(1)
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     assert host.settle() == [LeaveNow(booting), Close(1)]
     assert host.exit(booting) is ExitKind.EXPECTED
 
@@ -313,7 +329,7 @@ def test_a_slot_that_leaves_during_its_reload_is_skipped() -> None:
     host.start_reload()
     host.settle()
     host.ready(0)
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     host.settle()
     assert host.planner.reload.state is ReloadState.CHOOSING
     assert not host.planner.reload.waiting
@@ -326,9 +342,9 @@ def test_stopping_drains_every_worker_and_starts_none() -> None:
     assert host.settle() == [Drain(first, 5.0, final=True), Drain(second, 5.0, final=True)]
     host.exit(first)
     assert host.settle() == []
-    assert not host.planner.stopped()
+    assert host.planner.workers
     host.exit(second)
-    assert host.planner.stopped()
+    assert not host.planner.workers
 
 
 def test_a_second_stop_signals_every_worker_once() -> None:
@@ -416,7 +432,7 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule(workers=strategies.integers(1, 5))
     def it_is_scaled(self, workers: int) -> None:
-        self.host.planner.scale(workers)
+        self.host.planner.scaling.request(workers)
 
     @rule(seconds=strategies.sampled_from([0.05, 1.0, 12.0, 70.0]))
     def time_passes(self, seconds: float) -> None:
@@ -438,7 +454,7 @@ class AnySequence(RuleBasedStateMachine):
             if empty:
                 self.host.planner.adoption.retired(number)
             else:
-                self.host.planner.adoption.retire_later(number, self.host.now + 1)
+                self.host.planner.adoption.retire_later(number, self.host.now)
 
     @invariant()
     def it_rests_and_makes_sense(self) -> None:
@@ -448,17 +464,17 @@ class AnySequence(RuleBasedStateMachine):
         self.host.settle()
         planner.reload.finish()
         for number, slot in planner.slots.items():
-            assert len(planner.in_slot(number, WorkerState.READY)) <= 1
-            assert len(planner.in_slot(number, WorkerState.STARTING)) <= 1
-            assert (slot.state is SlotState.READY) == bool(planner.in_slot(number, WorkerState.READY))
-            if slot.reachable and not planner.in_slot(number, WorkerState.READY):
+            assert len(planner.table.in_slot(number, WorkerState.READY)) <= 1
+            assert len(planner.table.in_slot(number, WorkerState.STARTING)) <= 1
+            assert (slot.state is SlotState.READY) == bool(planner.table.in_slot(number, WorkerState.READY))
+            if slot.reachable and not planner.table.in_slot(number, WorkerState.READY):
                 others = [each for each in planner.workers.values() if each.state is WorkerState.READY]
                 assert (slot.adopter is None) == (not others)
             if slot.adopter is not None:
                 assert planner.workers[slot.adopter].state is WorkerState.READY
         next_at = planner.next_at(now)
         if planner.state is HostState.RUNNING and not any(
-            planner.in_slot(slot, *WorkerState) for slot in planner.slots
+            planner.table.in_slot(slot, *WorkerState) for slot in planner.slots
         ):
             assert next_at is not None, "no worker serves and no deadline is set"
 
@@ -475,7 +491,7 @@ class AnySequence(RuleBasedStateMachine):
                     self.host.exit(worker.pid)
             self.host.now += 40
             self.host.settle()
-            if planner.scaled():
+            if planner.scaling.reached():
                 break
         else:
             raise AssertionError("the planner did not reach its target")
@@ -483,7 +499,8 @@ class AnySequence(RuleBasedStateMachine):
         self.host.settle()
         for pid in list(planner.workers):
             self.host.exit(pid)
-        assert planner.stopped()
+        assert not planner.workers
+        assert planner.state is HostState.STOPPING
 
 
 TestAnySequence = AnySequence.TestCase
@@ -494,5 +511,5 @@ TestAnySequence.settings = settings(max_examples=60, stateful_step_count=40, dea
 def test_every_wanted_slot_ends_up_ready(target: int) -> None:
     host = FakeSupervisor(target)
     host.running()
-    assert host.planner.ready_slots() == target
-    assert host.planner.scaled()
+    assert host.planner.scaling.ready_slots() == target
+    assert host.planner.scaling.reached()
