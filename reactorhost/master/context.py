@@ -9,7 +9,6 @@ from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
-from reactorhost.master.stats.status_document import StatusBuilder
 from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor
@@ -17,7 +16,7 @@ from reactorhost.reactor import Reactor
 
 @dataclass(frozen=True, slots=True)
 class MasterContext:
-    """What the supervisor, the lifecycle and requests work on."""
+    """What the supervisor, the lifecycle, requests and the status document work on."""
 
     reactor: Reactor
     log: EventRing
@@ -26,7 +25,6 @@ class MasterContext:
     pool: WorkerPool
     monitor: Monitor
     connection_lists: ConnectionLists
-    status: StatusBuilder
 
     @property
     def settings(self) -> Settings:

@@ -10,7 +10,6 @@ from reactorhost import __version__
 from reactorhost.errors import ReactorhostError, StoppedEarlyError
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
-from reactorhost.ipc.status import StatusDocument
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.watcher import Watcher
@@ -31,7 +30,7 @@ class Lifecycle:
         context: MasterContext,
         supervisor: Supervisor,
         rundir: RunDirectory,
-        on_started: Callable[[StatusDocument], None],
+        on_started: Callable[[], None],
     ) -> None:
         self._context = context
         self._supervisor = supervisor
@@ -176,7 +175,7 @@ class Lifecycle:
         if effective < settings.backlog:
             self._log.info("backlog_limited", asked=settings.backlog, effective=effective)
         self._log.info("host_ready", workers=self._planner.scaling.ready_slots())
-        self._on_started(self._context.status.document(settings, time.monotonic()))
+        self._on_started()
 
     def _fail_start(self, error: ReactorhostError) -> None:
         self._failure = error

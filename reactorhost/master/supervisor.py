@@ -20,11 +20,9 @@ from reactorhost.reactor import TimerHandle
 
 
 class Supervisor:
-    """Carries out the planner's actions; `account` is the user that workers change to."""
+    """Carries out the planner's actions."""
 
-    def __init__(self, context: MasterContext, account: tuple[int, int, str] | None) -> None:
-        self._account = account
-        self._context = context
+    def __init__(self, context: MasterContext) -> None:
         self._reactor = context.reactor
         self._log = context.log
         self._listeners = context.listeners
@@ -106,7 +104,7 @@ class Supervisor:
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         sockets = self._listeners.of_slot(slot)
         try:
-            handle = self._pool.fork(self._context.settings, self._account, slot, generation, sockets)
+            handle = self._pool.fork(self._planner.settings, slot, generation, sockets)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = ReactorhostError(f"cannot fork: {error.strerror}")

@@ -36,6 +36,7 @@ from pathlib import Path
 
 from reactorhost.address import Address
 from reactorhost.config.service import Service
+from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, reuseport_filter
@@ -48,20 +49,19 @@ _PORT_TRIES = 16
 
 
 class Listeners:
-    """Every listening socket of a host; a forked worker keeps those of its slot (`registry`)."""
+    """Every listening socket of a host; a forked worker keeps those of its slot (`registry`).
 
-    def __init__(
-        self, services: Sequence[Service], backlog: int, peer_timeout: float | None, registry: ForkRegistry
-    ) -> None:
-        self._backlog = backlog
-        self._peer_timeout = peer_timeout
-        self._services = services
+    `steered` says whether the slots that leave get no new connections.
+    """
+
+    def __init__(self, settings: Settings, registry: ForkRegistry) -> None:
+        self._settings = settings
         self._registry = registry
         self.groups: list[Group] = []
         self._sockets: list[SlotSocket] = []
         self._unix_files = UnixSocketFiles()
         self._leaving: Sequence[int] = ()
-        self._steered = False
+        self.steered = False
 
     def bind(self) -> None:
         """Resolve the address of every service, check that it is free, and bind the sockets of slot 0.
@@ -69,7 +69,7 @@ class Listeners:
         Raises:
             ReactorhostError: an address is in use, unknown, or not permitted for this user.
         """
-        for service in self._services:
+        for service in self._settings.services:
             for address in service.listen:
                 if address.scheme == "unix":
                     self._bind_unix(service, Path(address.path))
@@ -105,7 +105,7 @@ class Listeners:
         for each in self.of_slot(slot):
             if not each.is_open:
                 try:
-                    each.open(self._backlog)
+                    each.open(self._settings.backlog)
                 except OSError as error:
                     problem = error
         # A socket that joined a steered group is not known to its program yet.
@@ -117,11 +117,6 @@ class Listeners:
         """Keep new connections away from these slots; returns False where the kernel refuses the program."""
         self._leaving = slots
         return self._steer_all()
-
-    @property
-    def steered(self) -> bool:
-        """Whether the slots that leave get no new connections."""
-        return self._steered
 
     def status(self) -> list[ListenerStatus]:
         """Return the listeners' part of the status document."""
@@ -160,8 +155,8 @@ class Listeners:
         try:
             limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
         except (OSError, ValueError):
-            return self._backlog
-        return min(self._backlog, limit)
+            return self._settings.backlog
+        return min(self._settings.backlog, limit)
 
     # Binding.
 
@@ -207,7 +202,7 @@ class Listeners:
         """Return a socket that no client reaches yet."""
         if scheme == "udp":
             return bind.udp_socket(family, sockaddr)
-        return bind.tcp_socket(family, sockaddr, self._peer_timeout)
+        return bind.tcp_socket(family, sockaddr, self._settings.peer_timeout)
 
     def _create_bound(self, scheme: str, family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
         """Return a socket that has reserved its address."""
@@ -231,9 +226,10 @@ class Listeners:
     # Steering.
 
     def _steer_all(self) -> bool:
+        # Not `all` over a generator: every group is steered, also after one that the kernel refuses.
         results = [self._steer(group) for group in self.groups]
-        self._steered = all(results)
-        return self._steered
+        self.steered = all(results)
+        return self.steered
 
     def _steer(self, group: Group, *excluded: int) -> bool:
         """Let the kernel choose among the sockets of slots that stay; the numbers in `excluded` are left out too."""

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.master.stats.samples import Samples
-from reactorhost.master.workers.pool import WorkerPool
-from reactorhost.master.workers.sample import Sample
+from reactorhost.master.workers.pool import Sample, WorkerPool
 from reactorhost.reactor import Reactor
 from reactorhost.system.procfs import ProportionalMemory
 

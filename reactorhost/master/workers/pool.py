@@ -15,11 +15,10 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, error_from_fields
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Report
-from reactorhost.ipc.scoreboard import Counters, Scoreboard
+from reactorhost.ipc.scoreboard import Counters, Scoreboard, Timings
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_status, stack_dump
-from reactorhost.master.workers.sample import Sample
 from reactorhost.master.workers.stack_dump import StackDump
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry, fork
@@ -54,6 +53,19 @@ class WorkerHandle:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """One page of the scoreboard at one moment.
+
+    `timings` are those of the worker, then of its plugins in the order of `plugins`.
+    """
+
+    at: float
+    counters: Counters
+    timings: list[Timings]
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExitReport:
     """What is known of a worker that ended; `how` is its exit status or signal in words."""
 
@@ -73,13 +85,21 @@ class ExitReport:
 
 
 class WorkerPool:
-    """Every worker process of a host."""
+    """Every worker process of a host; `account` is the user that workers change to."""
 
-    def __init__(self, reactor: Reactor, registry: ForkRegistry, scoreboard: Scoreboard, run_worker: RunWorker) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        registry: ForkRegistry,
+        scoreboard: Scoreboard,
+        run_worker: RunWorker,
+        account: tuple[int, int, str] | None,
+    ) -> None:
         self._reactor = reactor
         self._registry = registry
         self._scoreboard = scoreboard
         self._run_worker = run_worker
+        self._account = account
         self._handles: dict[int, WorkerHandle] = {}
         self._report_handlers: dict[str, ReportHandler] = {}
         self._oom_kills = exit_status.out_of_memory_kills()
@@ -88,14 +108,7 @@ class WorkerPool:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
 
-    def fork(
-        self,
-        settings: Settings,
-        account: tuple[int, int, str] | None,
-        slot: int,
-        generation: int,
-        sockets: Sequence[SlotSocket],
-    ) -> WorkerHandle:
+    def fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> WorkerHandle:
         """Fork a worker that borrows `sockets`.
 
         Raises:
@@ -107,7 +120,9 @@ class WorkerPool:
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets
         )
-        spec = WorkerSpec(settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, account)
+        spec = WorkerSpec(
+            settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, self._account
+        )
         # Before the fork, so that the worker closes its copy of this end with those of the other lines. A copy that
         # stayed open in any worker would hide the end of the master from this one.
         line = JsonLine(self._reactor, ours, self, self._registry)

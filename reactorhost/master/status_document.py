@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 
 from reactorhost import __version__
-from reactorhost.config.settings import Settings
 from reactorhost.ipc.status import (
     SCHEMA,
     MasterStatus,
@@ -17,17 +16,12 @@ from reactorhost.ipc.status import (
     ServiceStatus,
     SlotStatus,
     StatusDocument,
-    Totals,
     WorkerStatus,
 )
-from reactorhost.master.listen.listeners import Listeners
-from reactorhost.master.plan.planner import Planner
+from reactorhost.master.context import MasterContext
 from reactorhost.master.plan.slot import Slot
 from reactorhost.master.plan.worker_table import WorkerRecord
-from reactorhost.master.stats.events import EventRing
-from reactorhost.master.stats.monitor import Monitor
-from reactorhost.master.stats.samples import latency
-from reactorhost.master.workers.pool import WorkerPool
+from reactorhost.master.stats.samples import latency, totals_of
 from reactorhost.plugins import discovery
 from reactorhost.system import procfs
 
@@ -36,26 +30,25 @@ from reactorhost.system import procfs
 class StatusBuilder:
     """Builds the document; `started_at` is Unix time."""
 
-    planner: Planner
-    pool: WorkerPool
-    monitor: Monitor
-    listeners: Listeners
-    log: EventRing
+    context: MasterContext
     started_at: float
     started_monotonic: float
 
-    def document(self, settings: Settings, now: float, *, history: bool = False) -> StatusDocument:
-        """Return the host as it is; `now` is monotonic."""
-        samples = self.monitor.samples
+    def document(self, *, history: bool = False) -> StatusDocument:
+        """Return the host as it is, with the samples of the last minutes if they are wanted."""
+        now = time.monotonic()
+        settings, planner, pool = self.context.settings, self.context.planner, self.context.pool
+        samples = self.context.monitor.samples
         rates = samples.rates()
+        workers = sorted(planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
         return {
             "schema": SCHEMA,
             "version": __version__,
             "name": settings.name,
             "pid": os.getpid(),
             "time": time.time(),
-            "state": self.planner.state.value,
-            "generation": self.planner.generation,
+            "state": planner.state.value,
+            "generation": planner.generation,
             "started_at": self.started_at,
             "uptime_seconds": round(now - self.started_monotonic, 3),
             "daemon": settings.daemon,
@@ -63,72 +56,52 @@ class StatusBuilder:
             "pid_file": str(settings.pid_file),
             "log_file": None if settings.log_file is None else str(settings.log_file),
             "config_file": None if settings.config_file is None else str(settings.config_file),
-            "backlog": self.listeners.effective_backlog(),
-            "max_connections": settings.max_connections * self.planner.scaling.target,
-            "workers_wanted": self.planner.scaling.target,
-            "workers_ready": self.planner.scaling.ready_slots(),
-            "reloading": self.planner.reload.running,
-            "services": self._services(settings),
-            "totals": self._totals(),
+            "backlog": self.context.listeners.effective_backlog(),
+            "max_connections": settings.max_connections * planner.scaling.target,
+            "workers_wanted": planner.scaling.target,
+            "workers_ready": planner.scaling.ready_slots(),
+            "reloading": planner.reload.running,
+            "services": self._services(),
+            "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),
             "rates": rates,
             "latency": samples.latency(),
             "master": self._master(now),
-            "slots": [self._slot(slot, now) for _, slot in sorted(self.planner.slots.items())],
-            "workers": self._workers(now),
-            "listeners": self.listeners.status(),
-            "plugins": self._plugins(settings, rates, now),
-            "events": self.log.events(),
+            "slots": [self._slot(slot, now) for _, slot in sorted(planner.slots.items())],
+            "workers": [self._worker(worker, now) for worker in workers],
+            "listeners": self.context.listeners.status(),
+            "plugins": self._plugins(rates, now),
+            "events": self.context.log.events(),
             "history": samples.history() if history else None,
         }
 
-    def _services(self, settings: Settings) -> list[ServiceStatus]:
-        loaded = self.pool.plugins()
+    def _services(self) -> list[ServiceStatus]:
+        loaded = self.context.pool.plugins()
         services: list[ServiceStatus] = []
-        for service in settings.services:
-            addresses = [str(group) for group in self.listeners.groups if group.service == service.name]
-            names = [discovery.name_of(named) for named in service.plugins]
-            plugins: list[PluginStatus] = [
-                {
-                    "name": name,
-                    "distribution": loaded.get(name, {}).get("distribution"),
-                    "version": loaded.get(name, {}).get("version"),
-                }
-                for name in names
-            ]
+        for service in self.context.settings.services:
+            addresses = [str(group) for group in self.context.listeners.groups if group.service == service.name]
+            plugins: list[PluginStatus] = []
+            for name in map(discovery.name_of, service.plugins):
+                plugin = loaded.get(name, {})
+                plugins.append(
+                    {"name": name, "distribution": plugin.get("distribution"), "version": plugin.get("version")}
+                )
             services.append({"name": service.name, "addresses": addresses, "plugins": plugins})
         return services
-
-    def _totals(self) -> Totals:
-        live = [self.pool.counters(pid) for pid in self.pool.pids()]
-        totals = self.monitor.samples.totals(live)
-        return {
-            "connections": sum(each.connections for each in live),
-            "accepted": totals["accepted"],
-            "refused": totals["refused"],
-            "messages": totals["messages"],
-            "bytes_in": totals["bytes_in"],
-            "bytes_out": totals["bytes_out"],
-            "hook_errors": totals["hook_errors"],
-        }
 
     def _master(self, now: float) -> MasterStatus:
         pid = os.getpid()
         return {
             "pid": pid,
-            "cpu_percent": self.monitor.cpu_percent,
+            "cpu_percent": self.context.monitor.cpu_percent,
             "rss_bytes": procfs.resident_bytes(pid),
-            "pss_bytes": self.monitor.memory.read(pid, now),
-            "lag_max_seconds": round(self.monitor.lag_max_seconds, 6),
+            "pss_bytes": self.context.monitor.memory.read(pid, now),
+            "lag_max_seconds": round(self.context.monitor.lag_max_seconds, 6),
             "descriptors": procfs.open_descriptors(),
         }
 
-    def _workers(self, now: float) -> list[WorkerStatus]:
-        records = sorted(self.planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
-        return [self._worker(record, now) for record in records]
-
     def _worker(self, worker: WorkerRecord, now: float) -> WorkerStatus:
-        counters = self.pool.counters(worker.pid)
-        slot = self.planner.slots.get(worker.slot)
+        counters = self.context.pool.counters(worker.pid)
+        slot = self.context.planner.slots.get(worker.slot)
         # Before its first turn a worker has stored nothing.
         stored = counters.tick > 0
         return {
@@ -141,21 +114,17 @@ class StatusBuilder:
             "deadline_seconds": None if worker.deadline is None else round(max(0.0, worker.deadline - now), 3),
             "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if stored else None,
             "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
-            "cpu_percent": self.monitor.samples.cpu_percent(worker.pid),
+            "cpu_percent": self.context.monitor.samples.cpu_percent(worker.pid),
             "rss_bytes": procfs.resident_bytes(worker.pid),
-            "pss_bytes": self.monitor.memory.read(worker.pid, now),
+            "pss_bytes": self.context.monitor.memory.read(worker.pid, now),
             "restarts": slot.restarts if slot else 0,
             "last_exit": slot.last_exit if slot else None,
-            "adopted_slots": [each.number for each in self.planner.slots.values() if each.adopter == worker.pid],
-            "rates": self.monitor.samples.worker_rates(worker.pid),
-            "latency": self.monitor.samples.worker_latency(worker.pid),
-            "connections": counters.connections,
-            "accepted": counters.accepted,
-            "refused": counters.refused,
-            "messages": counters.messages,
-            "bytes_in": counters.bytes_in,
-            "bytes_out": counters.bytes_out,
-            "hook_errors": counters.hook_errors,
+            "adopted_slots": [
+                each.number for each in self.context.planner.slots.values() if each.adopter == worker.pid
+            ],
+            "rates": self.context.monitor.samples.worker_rates(worker.pid),
+            "latency": self.context.monitor.samples.worker_latency(worker.pid),
+            **totals_of([counters]),
         }
 
     def _slot(self, slot: Slot, now: float) -> SlotStatus:
@@ -169,18 +138,18 @@ class StatusBuilder:
             "last_exit": slot.last_exit,
         }
 
-    def _plugins(self, settings: Settings, rates: Rates, now: float) -> list[PluginMetricsStatus]:
-        loaded = self.pool.plugins()
-        samples = self.monitor.samples
+    def _plugins(self, rates: Rates, now: float) -> list[PluginMetricsStatus]:
+        loaded = self.context.pool.plugins()
+        samples = self.context.monitor.samples
         sums, timed = samples.plugin_sums(), samples.timed_messages()
         errors, errors_before = samples.plugin_errors(), samples.plugin_errors(ago=1)
         all_nanoseconds = sum(each.nanoseconds for each in sums.values())
         figures: list[PluginMetricsStatus] = []
-        for name, services in self._users(settings).items():
+        for name, services in self._users().items():
             plugin = loaded.get(name, {})
             hooks = plugin.get("hooks", ())
             own = sums.get(name)
-            last = self.monitor.errors.get(name)
+            last = self.context.monitor.errors.get(name)
             figures.append(
                 {
                     "name": name,
@@ -196,15 +165,15 @@ class StatusBuilder:
                     "errors_per_second": float(max(0, errors.get(name, 0) - errors_before.get(name, 0))),
                     "last_error": last.text if last else None,
                     "last_error_age_seconds": round(now - last.at, 1) if last else None,
-                    "stats": self.monitor.metrics.of(name),
+                    "stats": self.context.monitor.metrics.of(name),
                 }
             )
         return figures
 
-    def _users(self, settings: Settings) -> dict[str, list[str]]:
+    def _users(self) -> dict[str, list[str]]:
         """Return the plugins in the order of their first use, and the services that use each."""
         users: dict[str, list[str]] = {}
-        for service in settings.services:
+        for service in self.context.settings.services:
             for named in service.plugins:
                 users.setdefault(discovery.name_of(named), []).append(service.name)
         return users
