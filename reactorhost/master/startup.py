@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from reactorhost import logs
-from reactorhost.config.settings import Settings
+from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import error_from_os
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
@@ -31,13 +31,13 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.connection_lists import ConnectionLists
-from reactorhost.master.workers.pool import MOST_WORKERS, RunWorker, WorkerPool
+from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 
 # During a reload old and new workers of a slot live side by side, and old ones may drain for long.
-_SCOREBOARD_PAGES = MOST_WORKERS * 8
+_SCOREBOARD_PAGES = MAX_WORKERS * 8
 _LEFTOVER_SECONDS = 3.0
 _LEFTOVER_POLL_SECONDS = 0.05
 
@@ -120,9 +120,8 @@ def _open_log(settings: Settings) -> AppendHandler:
             master=os.getpid(),
         )
     except OSError as error:
-        raise error_from_os(
-            error, f"cannot open the log file {settings.log_file}", hint="choose another with --log-file"
-        ) from None
+        what = f"cannot open the log file {settings.log_file}"
+        raise error_from_os(error, what, hint="choose another with --log-file") from None
 
 
 def _bind(listeners: Listeners, rundir: RunDirectory) -> None:

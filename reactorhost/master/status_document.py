@@ -163,8 +163,8 @@ class StatusBuilder:
                     "time_share": own.nanoseconds / all_nanoseconds if own and all_nanoseconds else None,
                     "errors": errors.get(name, 0),
                     "errors_per_second": float(max(0, errors.get(name, 0) - errors_before.get(name, 0))),
-                    "last_error": last.text if last else None,
-                    "last_error_age_seconds": round(now - last.at, 1) if last else None,
+                    "last_error": last[0] if last else None,
+                    "last_error_age_seconds": round(now - last[1], 1) if last else None,
                     "stats": self.context.monitor.metrics.of(name),
                 }
             )

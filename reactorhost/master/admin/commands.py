@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from reactorhost.address import Address
 from reactorhost.config import plugin_tables
-from reactorhost.config.settings import Settings
+from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
@@ -23,7 +23,6 @@ from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.workers.pool import MOST_WORKERS
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
 _FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog", "peer_timeout")
@@ -103,8 +102,8 @@ class AdminCommands:
         if not isinstance(workers, int) or isinstance(workers, bool):
             raise UsageError(f"cannot scale to {workers!r} workers", hint="give a whole number")
         self._check_not_stopping()
-        if not 1 <= workers <= MOST_WORKERS:
-            raise UsageError(f"cannot scale to {workers} workers", hint=f"give a number from 1 to {MOST_WORKERS}")
+        if not 1 <= workers <= MAX_WORKERS:
+            raise UsageError(f"cannot scale to {workers} workers", hint=f"give a number from 1 to {MAX_WORKERS}")
         scaling = self.context.planner.scaling
         self.context.log.info("scaling", workers=workers, before=scaling.target)
         scaling.request(workers, session)

@@ -85,7 +85,7 @@ class Listeners:
         for group in self.groups:
             if isinstance(group.sockaddr, str) or any(each.group is group for each in self.owned_by(slot)):
                 continue
-            self._add(SlotSocket(slot, group, self._create(group.scheme, group.family, group.sockaddr)))
+            self._add(SlotSocket(slot, group, self._create(group, group.sockaddr)))
 
     def of_slot(self, slot: int) -> list[SlotSocket]:
         """Return the sockets that a worker of this slot accepts from, the shared ones included."""
@@ -170,26 +170,28 @@ class Listeners:
                     wanted = (sockaddr[0], port, *sockaddr[2:])
                     if port:
                         bind.probe(family, wanted, address)
+                    group = Group(service.name, scheme, family, wanted)
                     try:
-                        sock = self._create_bound(scheme, family, wanted)
+                        each = SlotSocket(0, group, self._create(group, wanted))
+                        bound.append(each)
+                        if scheme == "udp":
+                            each.open(self._settings.backlog)
                     except OSError as error:
                         raise bind.bind_error(address, error) from None
-                    port = sock.getsockname()[1]
-                    group = Group(service.name, scheme, family, sock.getsockname())
-                    bound.append(SlotSocket(0, group, sock))
+                    # With port 0 the kernel chose one, which the other family and the other slots have to share.
+                    name = each.socket.getsockname()
+                    group.sockaddr, port = name, name[1]
             except ReactorhostError:
                 for each in bound:
                     each.socket.close()
                 # Port 0: the port that the kernel chose for IPv4 may be taken on IPv6. Let it choose another one.
-                if address.port == 0 and bound and attempt + 1 < _PORT_TRIES:
+                if address.port == 0 and port and attempt + 1 < _PORT_TRIES:
                     port = 0
                     continue
                 raise
             self.groups += [each.group for each in bound]
             for each in bound:
                 self._add(each)
-                if scheme == "udp":
-                    each.mark_open()
             return
 
     def _bind_unix(self, service: Service, path: Path) -> None:
@@ -198,22 +200,11 @@ class Listeners:
         self.groups.append(group)
         self._add(SlotSocket(None, group, sock))
 
-    def _create(self, scheme: str, family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
-        """Return a socket that no client reaches yet."""
-        if scheme == "udp":
-            return bind.udp_socket(family, sockaddr)
-        return bind.tcp_socket(family, sockaddr, self._settings.peer_timeout)
-
-    def _create_bound(self, scheme: str, family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
-        """Return a socket that has reserved its address."""
-        sock = self._create(scheme, family, sockaddr)
-        if scheme == "udp":
-            try:
-                sock.bind(sockaddr)
-            except OSError:
-                sock.close()
-                raise
-        return sock
+    def _create(self, group: Group, sockaddr: SocketAddress) -> socket.socket:
+        """Return a socket of a group that no client reaches yet."""
+        if group.scheme == "udp":
+            return bind.udp_socket(group.family, sockaddr)
+        return bind.tcp_socket(group.family, sockaddr, self._settings.peer_timeout)
 
     def _add(self, each: SlotSocket) -> None:
         self._sockets.append(each)

@@ -18,13 +18,11 @@ from reactorhost.master.plan.worker_table import WorkerRecord
 
 
 class ReloadState(enum.Enum):
-    """How far a reload is."""
+    """How far a reload is: it has to choose the next slot (CHOOSING), or its replacement boots in `slot`."""
 
     IDLE = "idle"
     CHOOSING = "choosing"
-    """The next slot has to be chosen."""
     REPLACING = "replacing"
-    """A replacement boots in `slot`."""
 
 
 class Reload:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from reactorhost.master.plan.actions import Abort, Drain, Kill, LeaveNow
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 
+# After a deadline a worker closes what is left, until it is sent KILL.
 KILL_AFTER_SECONDS = 3.0
-"""Time after a deadline in which a worker closes what is left, before it is sent KILL."""
 _ABORT_SECONDS = 2.0
 
 

@@ -13,21 +13,13 @@ from reactorhost.system.procfs import ProportionalMemory
 
 
 @dataclass(slots=True)
-class LastError:
-    """The newest exception of a plugin, and when it was reported in monotonic seconds."""
-
-    text: str
-    at: float
-
-
-@dataclass(slots=True)
 class Monitor:
     """What is measured of the workers and of the master.
 
     Attributes:
         lag_max_seconds: longest turn of the master's own loop in the last second.
         cpu_percent: the master's processor time in the last second, or None before the second sample.
-        errors: the newest exception of each plugin.
+        errors: the newest exception of each plugin, and when it was reported in monotonic seconds.
         metrics: the plugins' own metrics.
     """
 
@@ -35,7 +27,7 @@ class Monitor:
     pool: WorkerPool
     samples: Samples = field(default_factory=Samples)
     memory: ProportionalMemory = field(default_factory=ProportionalMemory)
-    errors: dict[str, LastError] = field(default_factory=dict)
+    errors: dict[str, tuple[str, float]] = field(default_factory=dict)
     metrics: PluginMetrics = field(default_factory=PluginMetrics)
     lag_max_seconds: float = 0.0
     cpu_percent: float | None = None
@@ -59,10 +51,6 @@ class Monitor:
             return []
         ticks = ((pid, self.pool.counters(pid).tick) for pid in self.pool.pids())
         return [(pid, now - tick) for pid, tick in ticks if tick and now - tick >= limit]
-
-    def hook_failed(self, plugin: str, error: str, now: float) -> None:
-        """Record the newest exception of a plugin."""
-        self.errors[plugin] = LastError(error, now)
 
     def worker_ended(self, pid: int, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""

@@ -8,26 +8,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import TOTALS, Counters
+from reactorhost.ipc.scoreboard import TOTALS, Counters, Timings
 from reactorhost.ipc.status import History, Latency, Rates, Totals
 from reactorhost.master.workers.pool import Sample
 
 INTERVAL_SECONDS = 1.0
 _HISTORY = 300
+# Samples that percentiles and the plugins' shares of the time cover.
 _WINDOW = 5
-"""Samples that percentiles and the plugins' shares of the time cover."""
-
-
-@dataclass(slots=True)
-class PluginSums:
-    """Sums of the timed calls of one plugin over the window."""
-
-    calls: int = 0
-    nanoseconds: int = 0
-    receive: list[int] = field(default_factory=lambda: [0] * histogram.BUCKETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +99,15 @@ class Samples:
         """Return how long calls of `receive` took in the whole host, over the window."""
         return latency(histogram.total(self._worker_receive(pid) for pid in self._workers))
 
-    def plugin_sums(self) -> dict[str, PluginSums]:
+    def plugin_sums(self) -> dict[str, Timings]:
         """Return the timed calls of every plugin over the window."""
-        sums: dict[str, PluginSums] = {}
+        sums: dict[str, Timings] = {}
         for samples in self._workers.values():
             first, last = samples[0], samples[-1]
             for position, name in enumerate(last.plugins, 1):
                 if position < min(len(last.timings), len(first.timings)):
                     before, after = first.timings[position], last.timings[position]
-                    plugin = sums.setdefault(name, PluginSums())
+                    plugin = sums.setdefault(name, Timings())
                     plugin.calls += after.calls - before.calls
                     plugin.nanoseconds += after.nanoseconds - before.nanoseconds
                     plugin.receive = histogram.total(

@@ -23,13 +23,10 @@ from reactorhost.master.workers.stack_dump import StackDump
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry, fork
 
-MOST_WORKERS = 256
-
+# Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes.
 RunWorker = Callable[[WorkerSpec, int], int]
-"""Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes."""
-
+# Handles a report of the worker with this process id.
 ReportHandler = Callable[[int, Message], object]
-"""Handles a report of the worker with this process id."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,25 +81,18 @@ class ExitReport:
         return BootError(what, where=self.stack.where, details=self.stack.text)
 
 
+@dataclass(slots=True)
 class WorkerPool:
     """Every worker process of a host; `account` is the user that workers change to."""
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        registry: ForkRegistry,
-        scoreboard: Scoreboard,
-        run_worker: RunWorker,
-        account: tuple[int, int, str] | None,
-    ) -> None:
-        self._reactor = reactor
-        self._registry = registry
-        self._scoreboard = scoreboard
-        self._run_worker = run_worker
-        self._account = account
-        self._handles: dict[int, WorkerHandle] = {}
-        self._report_handlers: dict[str, ReportHandler] = {}
-        self._oom_kills = exit_status.out_of_memory_kills()
+    reactor: Reactor
+    registry: ForkRegistry
+    scoreboard: Scoreboard
+    run_worker: RunWorker
+    account: tuple[int, int, str] | None
+    _handles: dict[int, WorkerHandle] = field(default_factory=dict)
+    _report_handlers: dict[str, ReportHandler] = field(default_factory=dict)
+    _oom_kills: int | None = field(default_factory=exit_status.out_of_memory_kills)
 
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
@@ -116,27 +106,27 @@ class WorkerPool:
         """
         stack_descriptor = os.memfd_create(f"stack-{slot}")
         ours, theirs = socket.socketpair()
-        page = self._scoreboard.take_page()
+        page = self.scoreboard.take_page()
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets
         )
         spec = WorkerSpec(
-            settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, self._account
+            settings, slot, generation, os.getpid(), theirs, borrowed, self.scoreboard, page, self.account
         )
         # Before the fork, so that the worker closes its copy of this end with those of the other lines. A copy that
         # stayed open in any worker would hide the end of the master from this one.
-        line = JsonLine(self._reactor, ours, self, self._registry)
+        line = JsonLine(self.reactor, ours, self, self.registry)
         try:
-            pid = fork(partial(self._run_worker, spec, stack_descriptor), self._registry, sockets)
+            pid = fork(partial(self.run_worker, spec, stack_descriptor), self.registry, sockets)
         except OSError:
             os.close(stack_descriptor)
             line.close()
-            self._scoreboard.give_back(page)
+            self.scoreboard.give_back(page)
             raise
         finally:
             theirs.close()
         handle = WorkerHandle(pid, line, page, stack_descriptor)
-        self._registry.add(handle, partial(os.close, stack_descriptor))
+        self.registry.add(handle, partial(os.close, stack_descriptor))
         self._handles[pid] = handle
         return handle
 
@@ -162,14 +152,14 @@ class WorkerPool:
         handle.line.read_rest()
         del self._handles[pid]
         handle.line.close()
-        self._registry.discard(handle)
+        self.registry.discard(handle)
         last = self._sample(handle, time.monotonic())
-        self._scoreboard.give_back(handle.page)
+        self.scoreboard.give_back(handle.page)
         return ExitReport(self._describe(status), last, stack_dump.take(handle.stack_descriptor), handle.failure)
 
     def counters(self, pid: int) -> Counters:
         """Return what a worker stored last; it may be stuck or have ended."""
-        return self._scoreboard.read(self._handles[pid].page)
+        return self.scoreboard.read(self._handles[pid].page)
 
     def connections(self) -> int:
         """Return the number of open connections."""
@@ -211,8 +201,8 @@ class WorkerPool:
 
     def _sample(self, handle: WorkerHandle, now: float) -> Sample:
         names = tuple(plugin["name"] for plugin in handle.plugins)
-        timings = self._scoreboard.read_timings(handle.page, len(names))
-        return Sample(now, self._scoreboard.read(handle.page), timings, names)
+        timings = self.scoreboard.read_timings(handle.page, len(names))
+        return Sample(now, self.scoreboard.read(handle.page), timings, names)
 
     def _describe(self, status: int) -> str:
         words = exit_status.decode(status)
