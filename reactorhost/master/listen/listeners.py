@@ -69,6 +69,8 @@ class Listeners:
         Raises:
             ReactorhostError: an address is in use, unknown, or not permitted for this user.
         """
+        # After `close` this is another try, because an address was in use: nothing stays of the first one.
+        self.groups.clear()
         for service in self._settings.services:
             for address in service.listen:
                 if address.scheme == "unix":
@@ -83,6 +85,7 @@ class Listeners:
             OSError: the system has no room for them, or an address was removed from this machine.
         """
         for group in self.groups:
+            # It has some already if it is slot 0, or wanted again before it was closed.
             if isinstance(group.sockaddr, str) or any(each.group is group for each in self.owned_by(slot)):
                 continue
             self._add(SlotSocket(slot, group, self._create(group, group.sockaddr)))
@@ -189,8 +192,8 @@ class Listeners:
                     port = 0
                     continue
                 raise
-            self.groups += [each.group for each in bound]
             for each in bound:
+                self.groups.append(each.group)
                 self._add(each)
             return
 
@@ -232,6 +235,8 @@ class Listeners:
             return True
         left_out = sorted(leaving.union(excluded))
         if len(left_out) == len(order):
+            # No socket would be left for the program to return.
             return False
+        # Any socket will do: the kernel keeps the program with the group.
         group.steered = reuseport_filter.attach(order[0].socket, len(order), left_out)
         return group.steered
