@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reactorhost.config.settings import Settings
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.stats.events import EventRing
@@ -25,8 +24,3 @@ class MasterContext:
     pool: WorkerPool
     monitor: Monitor
     connection_lists: ConnectionLists
-
-    @property
-    def settings(self) -> Settings:
-        """The settings that the host runs with."""
-        return self.planner.settings

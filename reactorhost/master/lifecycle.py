@@ -12,14 +12,13 @@ from reactorhost.errors import ReactorhostError, StoppedEarlyError
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
-from reactorhost.master.plan.planner import HostState
+from reactorhost.master.plan.operations import Watcher
+from reactorhost.master.plan.planner import Exit, ExitKind, HostState
 from reactorhost.master.plan.slot import SlotState
-from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_table import Exit, ExitKind
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.samples import INTERVAL_SECONDS
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.workers.pool import ExitReport
+from reactorhost.master.workers.exit_report import ExitReport
 
 _STOP_PROGRESS_SECONDS = 1.0
 
@@ -44,8 +43,7 @@ class Lifecycle:
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
         pool.on(Report.CONNECTIONS, self.context.connection_lists.add_rows)
-        self.supervisor.after_settling(self._report_start)
-        self.supervisor.after_settling(self._write_workers)
+        self.supervisor.after_settling += [self._report_start, self._write_workers]
 
     def run(self) -> None:
         """Supervise until the host has stopped.
@@ -66,7 +64,7 @@ class Lifecycle:
         now = time.monotonic()
         monitor = self.context.monitor
         monitor.sample(now)
-        for pid, seconds in monitor.stalled(self.context.settings.stall_timeout or 0.0, now):
+        for pid, seconds in monitor.stalled(self.context.planner.settings.stall_timeout or 0.0, now):
             self.context.planner.stalled(pid, seconds, now)
             self.supervisor.schedule()
         self.context.reactor.call_later(INTERVAL_SECONDS, self._sample)
@@ -160,7 +158,7 @@ class Lifecycle:
 
     def _report_start(self) -> None:
         """End the start once every slot has a worker, or failed to get one while others serve."""
-        planner, settings = self.context.planner, self.context.settings
+        planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
         if not all(slot.backoff.failures or slot.state is SlotState.READY for slot in planner.slots.values()):
@@ -213,14 +211,12 @@ class Lifecycle:
             self.context.reactor.call_soon(self._report_stop_progress)
 
     def _log_stopping(self, *, at_once: bool) -> None:
-        connections = self.context.pool.connections()
+        log, connections = self.context.log, self.context.pool.connections()
         if at_once or not connections:
-            self.context.log.info("host_stopping", connections=connections)
+            log.info("host_stopping", connections=connections)
         else:
-            seconds = self.context.settings.stop_timeout
-            self.context.log.info(
-                "host_stopping", connections=connections, seconds=seconds, hint="again: stops at once"
-            )
+            seconds = self.context.planner.settings.stop_timeout
+            log.info("host_stopping", connections=connections, seconds=seconds, hint="again: stops at once")
 
     def _report_stop_progress(self) -> None:
         left, workers = self.context.pool.connections(), len(self.context.planner.workers)

@@ -141,12 +141,12 @@ class RunDirectory:
             except BlockingIOError:
                 os.close(descriptor)
                 holder = holder_pid(self.path)
-                raise AlreadyRunningError(
-                    f"a host already runs in {self.path}" + (f", pid {holder}" if holder else ""),
-                    hint="stop it with `reactorhost stop`, or start another one with --name",
-                ) from None
-            if _same_file(descriptor, self.lock_file):
-                return descriptor
+                what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
+                hint = "stop it with `reactorhost stop`, or start another one with --name"
+                raise AlreadyRunningError(what, hint=hint) from None
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
+                    return descriptor
             # The last holder removed the file between open and lock: this lock is on a file without a name.
             os.close(descriptor)
 
@@ -170,13 +170,11 @@ def holder_pid(run_dir: Path) -> int | None:
     """Return the process that holds the lock of a run directory, or None."""
     # F_GETLK does not take the lock, so that a query never makes a start fail.
     try:
-        descriptor = os.open(run_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        with open(run_dir / _LOCK, "rb") as file:
+            found = fcntl.fcntl(file, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
     except OSError:
         return None
-    try:
-        found = fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
-    finally:
-        os.close(descriptor)
+    # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
     kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
 
@@ -214,10 +212,3 @@ def _replace(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -82,9 +82,8 @@ def run_host(
         registry.add(reactor, reactor.close)
         pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
         log = EventRing(logging.getLogger("reactorhost"))
-        context = MasterContext(
-            reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), ConnectionLists(reactor, pool)
-        )
+        lists = ConnectionLists(reactor, pool)
+        context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), lists)
         status = StatusBuilder(context, time.time(), time.monotonic())
 
         def started() -> None:

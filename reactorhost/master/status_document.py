@@ -7,17 +7,7 @@ import time
 from dataclasses import dataclass
 
 from reactorhost import __version__
-from reactorhost.ipc.status import (
-    SCHEMA,
-    MasterStatus,
-    PluginMetricsStatus,
-    PluginStatus,
-    Rates,
-    ServiceStatus,
-    SlotStatus,
-    StatusDocument,
-    WorkerStatus,
-)
+from reactorhost.ipc import status
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan.slot import Slot
 from reactorhost.master.plan.worker_table import WorkerRecord
@@ -34,15 +24,16 @@ class StatusBuilder:
     started_at: float
     started_monotonic: float
 
-    def document(self, *, history: bool = False) -> StatusDocument:
+    def document(self, *, history: bool = False) -> status.StatusDocument:
         """Return the host as it is, with the samples of the last minutes if they are wanted."""
         now = time.monotonic()
-        settings, planner, pool = self.context.settings, self.context.planner, self.context.pool
+        planner, pool = self.context.planner, self.context.pool
+        settings = planner.settings
         samples = self.context.monitor.samples
         rates = samples.rates()
         workers = sorted(planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
         return {
-            "schema": SCHEMA,
+            "schema": status.SCHEMA,
             "version": __version__,
             "name": settings.name,
             "pid": os.getpid(),
@@ -74,21 +65,20 @@ class StatusBuilder:
             "history": samples.history() if history else None,
         }
 
-    def _services(self) -> list[ServiceStatus]:
+    def _services(self) -> list[status.ServiceStatus]:
         loaded = self.context.pool.plugins()
-        services: list[ServiceStatus] = []
-        for service in self.context.settings.services:
+        services: list[status.ServiceStatus] = []
+        for service in self.context.planner.settings.services:
             addresses = [str(group) for group in self.context.listeners.groups if group.service == service.name]
-            plugins: list[PluginStatus] = []
+            plugins: list[status.PluginStatus] = []
             for name in map(discovery.name_of, service.plugins):
                 plugin = loaded.get(name, {})
-                plugins.append(
-                    {"name": name, "distribution": plugin.get("distribution"), "version": plugin.get("version")}
-                )
+                version = plugin.get("version")
+                plugins.append({"name": name, "distribution": plugin.get("distribution"), "version": version})
             services.append({"name": service.name, "addresses": addresses, "plugins": plugins})
         return services
 
-    def _master(self, now: float) -> MasterStatus:
+    def _master(self, now: float) -> status.MasterStatus:
         pid = os.getpid()
         return {
             "pid": pid,
@@ -99,7 +89,7 @@ class StatusBuilder:
             "descriptors": procfs.open_descriptors(),
         }
 
-    def _worker(self, worker: WorkerRecord, now: float) -> WorkerStatus:
+    def _worker(self, worker: WorkerRecord, now: float) -> status.WorkerStatus:
         counters = self.context.pool.counters(worker.pid)
         slot = self.context.planner.slots.get(worker.slot)
         # Before its first turn a worker has stored nothing.
@@ -127,7 +117,7 @@ class StatusBuilder:
             **totals_of([counters]),
         }
 
-    def _slot(self, slot: Slot, now: float) -> SlotStatus:
+    def _slot(self, slot: Slot, now: float) -> status.SlotStatus:
         waiting = slot.backoff.until > now
         return {
             "slot": slot.number,
@@ -138,14 +128,19 @@ class StatusBuilder:
             "last_exit": slot.last_exit,
         }
 
-    def _plugins(self, rates: Rates, now: float) -> list[PluginMetricsStatus]:
+    def _plugins(self, rates: status.Rates, now: float) -> list[status.PluginMetricsStatus]:
         loaded = self.context.pool.plugins()
         samples = self.context.monitor.samples
         sums, timed = samples.plugin_sums(), samples.timed_messages()
         errors, errors_before = samples.plugin_errors(), samples.plugin_errors(ago=1)
         all_nanoseconds = sum(each.nanoseconds for each in sums.values())
-        figures: list[PluginMetricsStatus] = []
-        for name, services in self._users().items():
+        # The services that use each plugin, the plugins in the order of their first use.
+        users: dict[str, list[str]] = {}
+        for service in self.context.planner.settings.services:
+            for named in service.plugins:
+                users.setdefault(discovery.name_of(named), []).append(service.name)
+        figures: list[status.PluginMetricsStatus] = []
+        for name, services in users.items():
             plugin = loaded.get(name, {})
             hooks = plugin.get("hooks", ())
             own = sums.get(name)
@@ -169,11 +164,3 @@ class StatusBuilder:
                 }
             )
         return figures
-
-    def _users(self) -> dict[str, list[str]]:
-        """Return the plugins in the order of their first use, and the services that use each."""
-        users: dict[str, list[str]] = {}
-        for service in self.context.settings.services:
-            for named in service.plugins:
-                users.setdefault(discovery.name_of(named), []).append(service.name)
-        return users

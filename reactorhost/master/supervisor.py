@@ -6,7 +6,6 @@ the reactor's turn one `_settle` carries out the planner's actions until it retu
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 
@@ -20,7 +19,7 @@ from reactorhost.reactor import TimerHandle
 
 
 class Supervisor:
-    """Carries out the planner's actions."""
+    """Carries out the planner's actions; calls `after_settling` each time the planner has nothing more to do."""
 
     def __init__(self, context: MasterContext) -> None:
         self._reactor = context.reactor
@@ -30,12 +29,8 @@ class Supervisor:
         self._pool = context.pool
         self._scheduled = False
         self._timer: TimerHandle | None = None
-        self._after_settling: list[Callable[[], object]] = []
+        self.after_settling: list[Callable[[], object]] = []
         self._pool.on(Report.RELEASED, self._released)
-
-    def after_settling(self, callback: Callable[[], object]) -> None:
-        """Call `callback` each time the planner has nothing more to do."""
-        self._after_settling.append(callback)
 
     def schedule(self) -> None:
         """Let the planner decide at the end of this turn: many events of one turn take one decision."""
@@ -45,7 +40,9 @@ class Supervisor:
 
     def _settle(self) -> None:
         self._scheduled = False
+        # One time for all of it: no back-off ends between two decisions of one turn.
         now = time.monotonic()
+        # First what was wanted before the reload, so that it replaces the slots of a scaling in the same turn too.
         self._act_on_all(now)
         if self._planner.begin_reload():
             self._log.info("reload_started", generation=self._planner.reload.generation)
@@ -55,7 +52,7 @@ class Supervisor:
             # Another one may have been requested meanwhile.
             self.schedule()
         self._planner.scaling.report()
-        for callback in self._after_settling:
+        for callback in self.after_settling:
             callback()
         self._set_timer(now)
         if self._planner.state is HostState.STOPPING and not self._planner.workers:
@@ -77,12 +74,11 @@ class Supervisor:
             case actions.Drain(pid, seconds, final):
                 self.remember_draining(pid, seconds)
                 self._pool.order(pid, {"order": Order.DRAIN, "seconds": seconds, "final": final})
-            case actions.LeaveNow(pid):
-                self._pool.signal(pid, signal.SIGQUIT)
-            case actions.Abort(pid, why):
-                self._end(pid, signal.SIGABRT, why)
-            case actions.Kill(pid, why):
-                self._end(pid, signal.SIGKILL, why)
+            case actions.Signal(pid, number, why):
+                if why:
+                    slot = self._planner.workers[pid].slot
+                    self._log.error("worker_killed", slot=slot, pid=pid, signal=number.name, reason=why)
+                self._pool.signal(pid, number)
             case actions.Adopt(slot, pid):
                 self._adopt(slot, pid)
             case actions.Release(slot, pid):
@@ -99,20 +95,22 @@ class Supervisor:
             self._listeners.open_slot(slot)
         except OSError as error:
             self._log.error("slot_not_opened", slot=slot, error=error.strerror)
+            # No retry: the host stays at the number of slots that could listen.
             self._planner.scaling.open_failed(slot, ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         sockets = self._listeners.of_slot(slot)
         try:
-            handle = self._pool.fork(self._planner.settings, slot, generation, sockets)
+            pid = self._pool.fork(self._planner.settings, slot, generation, sockets)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = ReactorhostError(f"cannot fork: {error.strerror}")
             if self._planner.fork_failed(slot, failure, now):
                 self._log.error("reload_failed", slot=slot, error=failure.what)
             return
-        self._planner.forked(handle.pid, slot, generation, handle.page, now)
-        self._log.info("worker_starting", slot=slot, pid=handle.pid, generation=generation)
+        # SIGCHLD is a callback of the reactor, so even a worker that ends at once is recorded before it is reaped.
+        self._planner.forked(pid, slot, generation, now)
+        self._log.info("worker_starting", slot=slot, pid=pid, generation=generation)
 
     def remember_draining(self, pid: int, seconds: float) -> None:
         """Add the start of a drain to the events of the status document."""
@@ -128,12 +126,9 @@ class Supervisor:
             seconds=round(seconds, 1),
         )
 
-    def _end(self, pid: int, number: signal.Signals, why: str) -> None:
-        self._log.error("worker_killed", slot=self._planner.workers[pid].slot, pid=pid, signal=number.name, reason=why)
-        self._pool.signal(pid, number)
-
     def _adopt(self, slot: int, pid: int) -> None:
         sockets = self._listeners.owned_by(slot)
+        # Without any, the host serves only unix sockets, which all slots share.
         if sockets:
             described = [{"service": each.group.service, "scheme": each.group.scheme} for each in sockets]
             order = {"order": Order.ADOPT, "slot": slot, "listeners": described}
@@ -141,6 +136,7 @@ class Supervisor:
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:
+            # New clients still get into its queues, so that they never are certainly empty.
             self._planner.adoption.retire_later(slot, now)
         elif adopter is not None:
             self._pool.order(adopter, {"order": Order.RELEASE, "slot": slot})
@@ -154,7 +150,8 @@ class Supervisor:
         self.schedule()
 
     def _close_if_empty(self, slot: int, now: float) -> None:
-        # A client may have come between the adopter's last accept and now; it needs an adopter again.
+        # A client can have come between the adopter's last accept and now; then the slot needs an adopter again.
+        # Handshakes that began before clients were steered away had the retire delay to complete.
         if self._listeners.queued(slot):
             self._planner.adoption.retire_later(slot, now)
             return
@@ -163,6 +160,7 @@ class Supervisor:
         self._log.info("slot_retired", slot=slot)
 
     def _set_timer(self, now: float) -> None:
+        # A timer in the past is due in the next turn, after the descriptors: `expire` needs their reports (planner.py).
         next_at = self._planner.next_at(now)
         if self._timer is not None:
             self._timer.cancel()

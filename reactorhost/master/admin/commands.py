@@ -74,7 +74,7 @@ class AdminCommands:
             "reload": lambda session, message: self._reload(session),
             "scale": lambda session, message: self._scale(message.get("workers"), session),
             "connections": self._list_connections,
-            "reopen": self._reopen,
+            "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
         }
 
@@ -127,19 +127,15 @@ class AdminCommands:
 
     def _send_launch(self, session: Session, message: Message) -> None:
         # Of the variables that plugin options refer to, too: the caller of `restart` may not have them set.
-        names = plugin_tables.variables(self.context.settings.plugin_tables)
+        names = plugin_tables.variables(self.context.planner.settings.plugin_tables)
         session.done(
             arguments=self.launch.arguments,
             directory=self.launch.directory,
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
-            daemon=self.context.settings.daemon,
+            daemon=self.context.planner.settings.daemon,
         )
 
-    def _reopen(self, session: Session, message: Message) -> None:
-        self._reopen_logs()
-        session.done()
-
-    def _reopen_logs(self) -> None:
+    def _reopen_logs(self, session: Session | None = None) -> None:
         """Open the log file again in every process; a master that cannot keeps writing to the old one."""
         for pid in self.context.pool.pids():
             self.context.pool.order(pid, {"order": Order.REOPEN})
@@ -147,8 +143,10 @@ class AdminCommands:
             self.log_file.reopen()
         except OSError as error:
             self.context.log.error("log_not_reopened", error=error.strerror)  # noqa: TRY400  no logger
-            what = f"cannot open {self.context.settings.log_file} again: {error.strerror}"
+            what = f"cannot open {self.context.planner.settings.log_file} again: {error.strerror}"
             raise ReactorhostError(what, hint="the old file stays in use") from None
+        if session is not None:
+            session.done()
 
     def _hangup(self) -> None:
         # A terminal that closes sends the same signal as an operator who wants the configuration read again.
@@ -163,13 +161,13 @@ class AdminCommands:
             self.context.log.error("configuration_refused", error=text, hint="nothing was changed")  # noqa: TRY400  no logger
             return
         with contextlib.suppress(ReactorhostError):
-            # `_reopen_logs` logs its failure, which is no reason against the reload.
+            # `_reopen_logs` logs its failure, and the reload is requested all the same.
             self._reopen_logs()
         self._signalled(self._reload)()
 
     def _change_settings(self, fresh: Settings) -> None:
         """Run with other settings from now on; those of workers take effect in the workers that start from now on."""
-        settings, planner = self.context.settings, self.context.planner
+        settings, planner = self.context.planner.settings, self.context.planner
         if _bound(settings) != _bound(fresh):
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")

@@ -114,9 +114,9 @@ class ControlServer:
         except OSError:
             # The client disconnected, or no descriptor is free and it stays in the queue.
             return
-        pid, uid, _ = _PEER_CREDENTIALS.unpack(
-            client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-        )
+        # A second check beside the mode of the file, which an operator can change.
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+        pid, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
         if uid not in (0, os.geteuid()):
             self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()

@@ -34,13 +34,11 @@ class UnixSocketFiles:
         """
         owner = _owner_ids(service)
         _remove_stale(path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
+        with contextlib.ExitStack() as on_error:
+            sock = on_error.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             sock.setblocking(False)
             _bind(sock, path, service, owner)
-        except BaseException:
-            sock.close()
-            raise
+            on_error.pop_all()
         # After chown and chmod: the identity contains the time of the last change.
         self._made[path] = _identity(path)
         return sock
@@ -152,7 +150,7 @@ def _bind_error(path: Path, error: OSError) -> ReactorhostError:
     if error.errno == errno.EADDRINUSE:
         return AddressInUseError(f"unix://{path} is in use by another process", hint="see which with: ss -lxp")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        what = f"there is no folder {path.parent} for unix://{path}"
+        what = f"the folder {path.parent} of unix://{path} does not exist"
         return ReactorhostError(what, hint="create it, or choose another path")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         what = f"not permitted to create unix://{path}: {error.strerror}"

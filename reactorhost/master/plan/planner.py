@@ -38,24 +38,16 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.master.plan.actions import Action, Spawn
 from reactorhost.master.plan.adoption import Adoption
-from reactorhost.master.plan.recycle import Recycling
-from reactorhost.master.plan.reload import Reload
+from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.scale import Scaling
-from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
-from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_table import (
-    KILL_AFTER_SECONDS,
-    Exit,
-    ExitKind,
-    WorkerRecord,
-    WorkerState,
-    WorkerTable,
-)
+from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
+from reactorhost.master.plan.worker_table import KILL_AFTER_SECONDS, WorkerRecord, WorkerState, WorkerTable
 
 _STEADY_SECONDS = 30.0
 _MOST_DRAINING_IN_A_SLOT = 4
@@ -67,6 +59,23 @@ class HostState(enum.Enum):
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"
+
+
+class ExitKind(enum.Enum):
+    """What the end of a worker means."""
+
+    EXPECTED = "expected"
+    NOT_BOOTED = "not booted"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of a worker; `failed_reload`: it was to replace a worker that continues to serve."""
+
+    worker: WorkerRecord
+    kind: ExitKind
+    failed_reload: bool = False
 
 
 class Planner:
@@ -94,9 +103,9 @@ class Planner:
 
     # Events.
 
-    def forked(self, pid: int, slot: int, generation: int, page: int, now: float) -> None:
+    def forked(self, pid: int, slot: int, generation: int, now: float) -> None:
         """Record that a worker was forked for a slot."""
-        self.table.add(pid, slot, generation, page, now, self.settings.boot_timeout)
+        self.table.add(pid, slot, generation, now, self.settings.boot_timeout)
 
     def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
         """Record that the fork for a slot failed, which counts like a crash; returns whether that ended a reload."""
@@ -161,7 +170,7 @@ class Planner:
         slot.restarts += 1
         # A worker that served for a while and then crashed is not one that crashes in a loop.
         if kind is ExitKind.CRASHED and now - worker.since >= _STEADY_SECONDS:
-            slot.backoff.reset()
+            slot.backoff = Backoff()
         slot.backoff.add_failure(now, self._jitter)
         return Exit(worker, kind)
 
@@ -279,4 +288,4 @@ class Planner:
             if (self._at_once and not worker.hurried) or worker.state is WorkerState.STARTING:
                 yield self.table.leave_now(worker, now)
             elif worker.state is not WorkerState.STOPPING:
-                yield self.table.drain(worker, seconds, now, state=WorkerState.STOPPING)
+                yield self.table.drain(worker, seconds, now, final=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.master.plan.actions import Action, Close, Open, Steer
-from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
-from reactorhost.master.plan.watcher import Watcher
+from reactorhost.master.plan.operations import Watcher
+from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import WorkerState, WorkerTable
 
 
@@ -40,11 +40,8 @@ class Scaling:
 
     def reached(self) -> bool:
         """Say whether every wanted slot is ready and no other one has a worker that stays."""
-        surplus = any(
-            self._table.in_slot(slot.number, WorkerState.STARTING, WorkerState.READY)
-            for slot in self._table.slots.values()
-            if not slot.wanted
-        )
+        stays = (WorkerState.STARTING, WorkerState.READY)
+        surplus = any(each.slot >= self.target and each.state in stays for each in self._table.workers.values())
         return self.ready_slots() == self.target and not surplus
 
     def fit(self, now: float, settings: Settings) -> Iterator[Action]:
@@ -61,7 +58,7 @@ class Scaling:
                     # It was ordered to close its copies of the listeners; it gets new ones with the next adoption.
                     slot.adopter = None
                 slot.apply(SlotEvent.WANTED)
-                slot.backoff.reset()
+                slot.backoff = Backoff()
         for slot in [slot for slot in slots.values() if slot.number >= self.target and slot.wanted]:
             yield from self._send_away(slot, now, settings)
         after = self._leaving()
@@ -111,6 +108,7 @@ class Scaling:
             yield self._table.leave_now(worker, now)
         for worker in self._table.in_slot(slot.number, WorkerState.READY):
             yield self._table.drain(worker, settings.drain_timeout, now)
+        # No client can wait in the queues of a slot that never listened.
         if not reached:
             del self._table.slots[slot.number]
             yield Close(slot.number)

@@ -94,11 +94,7 @@ TRANSITIONS: Mapping[tuple[SlotState, SlotEvent], SlotState] = {
     (SlotState.RETIRING, SlotEvent.KEEP): SlotState.LEAVING,
 }
 
-_STATUS = {
-    SlotState.OPENING: "starting",
-    SlotState.OPENING_BACKOFF: "backoff",
-    SlotState.RETIRING: "leaving",
-}
+_STATUS = {SlotState.OPENING: "starting", SlotState.OPENING_BACKOFF: "backoff", SlotState.RETIRING: "leaving"}
 
 
 @dataclass(slots=True)
@@ -109,21 +105,15 @@ class Backoff:
     until: float = 0.0
 
     def add_failure(self, now: float, jitter: random.Random) -> None:
-        """Set the delay: none after the first failure, then 0.1 s doubling to 30 s, spread by a quarter.
-
-        Without the spread, slots that fail for one cause (a database that is down) would retry in step.
-        """
+        """Set the delay: none after the first failure, then 0.1 s doubling to 30 s, spread by a quarter."""
         self.failures += 1
         if self.failures == 1:
             self.until = now
             return
+        # Without the spread, slots that fail for one cause (a database that is down) would retry in step.
         doublings = min(self.failures - 2, _MOST_DOUBLINGS)
         delay = min(_FIRST_SECONDS * 2**doublings, _LONGEST_SECONDS)
         self.until = now + delay * jitter.uniform(1 - _SPREAD, 1 + _SPREAD)
-
-    def reset(self) -> None:
-        """Forget all failures and end the delay."""
-        self.failures, self.until = 0, 0.0
 
 
 @dataclass(slots=True)
@@ -156,6 +146,7 @@ class Slot:
             KeyError: the event cannot happen in this state.
         """
         self.state = TRANSITIONS[self.state, event]
+        # So that no timer fires for a slot that is wanted again, or whose adopter was ordered already.
         if self.state is not SlotState.LEAVING:
             self.retire_at = None
 

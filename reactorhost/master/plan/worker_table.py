@@ -6,10 +6,11 @@ STARTING -> READY -> DRAINING        READY, DRAINING -> STUCK        any -> STOP
 from __future__ import annotations
 
 import enum
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reactorhost.master.plan.actions import Abort, Drain, Kill, LeaveNow
+from reactorhost.master.plan.actions import Drain, Signal
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 
 # After a deadline a worker closes what is left, until it is sent KILL.
@@ -27,20 +28,11 @@ class WorkerState(enum.StrEnum):
     STUCK = "stuck"
 
 
-class ExitKind(enum.Enum):
-    """What the end of a worker means."""
-
-    EXPECTED = "expected"
-    NOT_BOOTED = "not booted"
-    CRASHED = "crashed"
-
-
 @dataclass(slots=True)
 class WorkerRecord:
     """One worker process.
 
     Attributes:
-        page: its page of the scoreboard.
         since: when its present state began, in monotonic seconds.
         deadline: when the master stops waiting for the end of this state, or None.
         aborted: it was sent ABRT to make it write its stack; KILL is next.
@@ -51,7 +43,6 @@ class WorkerRecord:
     pid: int
     slot: int
     generation: int
-    page: int
     started_at: float
     state: WorkerState
     since: float
@@ -59,15 +50,6 @@ class WorkerRecord:
     aborted: bool = False
     hurried: bool = False
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """The end of a worker; `failed_reload`: it was to replace a worker that continues to serve."""
-
-    worker: WorkerRecord
-    kind: ExitKind
-    failed_reload: bool = False
 
 
 @dataclass(slots=True)
@@ -86,12 +68,12 @@ class WorkerTable:
         ready = [worker for worker in self.workers.values() if worker.state is WorkerState.READY]
         return min(ready, key=lambda worker: (worker.slot <= slot, worker.slot), default=None)
 
-    def add(self, pid: int, slot: int, generation: int, page: int, now: float, boot_timeout: float) -> None:
+    def add(self, pid: int, slot: int, generation: int, now: float, boot_timeout: float) -> None:
         """Add a worker that was forked."""
         # It inherits copies of this slot's listeners; those of other slots it closes while it boots.
         self.slots[slot].holders.add(pid)
         deadline = now + boot_timeout
-        self.workers[pid] = WorkerRecord(pid, slot, generation, page, now, WorkerState.STARTING, now, deadline)
+        self.workers[pid] = WorkerRecord(pid, slot, generation, now, WorkerState.STARTING, now, deadline)
 
     def remove(self, pid: int) -> WorkerRecord | None:
         """Remove a worker that ended; returns its record, or None if it is not a worker."""
@@ -113,22 +95,21 @@ class WorkerTable:
         self._enter(worker, WorkerState.STUCK, now)
         worker.deadline, worker.reason = now, reason
 
-    def drain(
-        self, worker: WorkerRecord, seconds: float, now: float, *, state: WorkerState = WorkerState.DRAINING
-    ) -> Drain:
-        """Let a worker leave when its connections have ended, within `seconds`; STOPPING is final."""
+    def drain(self, worker: WorkerRecord, seconds: float, now: float, *, final: bool = False) -> Drain:
+        """Let a worker leave when its connections have ended, within `seconds`; `final`: no worker accepts after it."""
+        state = WorkerState.STOPPING if final else WorkerState.DRAINING
         if worker.state is not state:
             self._enter(worker, state, now)
         worker.deadline = now + seconds + KILL_AFTER_SECONDS
-        return Drain(worker.pid, seconds, final=state is WorkerState.STOPPING)
+        return Drain(worker.pid, seconds, final)
 
-    def leave_now(self, worker: WorkerRecord, now: float) -> LeaveNow:
+    def leave_now(self, worker: WorkerRecord, now: float) -> Signal:
         """Let a worker leave without waiting for its connections."""
         self._enter(worker, WorkerState.STOPPING, now)
         worker.hurried, worker.deadline = True, now + _ABORT_SECONDS
-        return LeaveNow(worker.pid)
+        return Signal(worker.pid, signal.SIGQUIT)
 
-    def expire(self, now: float, boot_timeout: float) -> Iterator[Abort | Kill]:
+    def expire(self, now: float, boot_timeout: float) -> Iterator[Signal]:
         """End the workers whose deadline passed."""
         for worker in self.workers.values():
             if worker.deadline is None or now < worker.deadline:
@@ -137,14 +118,14 @@ class WorkerTable:
                 # ABRT first: where the worker hangs is what its author needs to know.
                 worker.aborted, worker.deadline = True, now + _ABORT_SECONDS
                 worker.reason = worker.reason or f"not ready within {boot_timeout:g} s (boot_timeout)"
-                yield Abort(worker.pid, worker.reason)
+                yield Signal(worker.pid, signal.SIGABRT, worker.reason)
             else:
                 # A process in uninterruptible sleep (a hung disk) ends late; each further deadline logs it again.
                 worker.deadline = now + KILL_AFTER_SECONDS
                 late = f"still {worker.state} after its deadline"
                 # The first reason is the cause; it is what a failed start or reload reports.
                 worker.reason = worker.reason or late
-                yield Kill(worker.pid, late)
+                yield Signal(worker.pid, signal.SIGKILL, late)
 
     def _enter(self, worker: WorkerRecord, state: WorkerState, now: float) -> None:
         worker.state, worker.since = state, now

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import resource
+import time
 from dataclasses import dataclass, field
 
 from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.master.stats.samples import Samples
-from reactorhost.master.workers.pool import Sample, WorkerPool
+from reactorhost.master.workers.exit_report import Sample
+from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor
 from reactorhost.system.procfs import ProportionalMemory
 
@@ -38,8 +39,7 @@ class Monitor:
         self.samples.take(self.pool.samples(now), now)
         self.lag_max_seconds = self.reactor.longest_turn
         self.reactor.longest_turn = 0.0
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        cpu = used.ru_utime + used.ru_stime
+        cpu = time.process_time()
         if self._cpu is not None and now > self._cpu[0]:
             self.cpu_percent = round(100 * (cpu - self._cpu[1]) / (now - self._cpu[0]), 1)
         self._cpu = (now, cpu)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reactorhost import histogram
 from reactorhost.ipc.scoreboard import TOTALS, Counters, Timings
 from reactorhost.ipc.status import History, Latency, Rates, Totals
-from reactorhost.master.workers.pool import Sample
+from reactorhost.master.workers.exit_report import Sample
 
 INTERVAL_SECONDS = 1.0
 _HISTORY = 300
@@ -57,6 +57,7 @@ class Samples:
         """Add the counters of a worker that ended to the totals."""
         for name in TOTALS:
             setattr(self._past, name, getattr(self._past, name) + getattr(last.counters, name))
+        # Not strict: only the first plugins of a worker have timings of their own (scoreboard.py).
         for name, timings in zip(last.plugins, last.timings[1:], strict=False):
             self._past_errors[name] = self._past_errors.get(name, 0) + timings.errors
 
@@ -110,9 +111,8 @@ class Samples:
                     plugin = sums.setdefault(name, Timings())
                     plugin.calls += after.calls - before.calls
                     plugin.nanoseconds += after.nanoseconds - before.nanoseconds
-                    plugin.receive = histogram.total(
-                        [plugin.receive, histogram.difference(after.receive, before.receive)]
-                    )
+                    receive = histogram.difference(after.receive, before.receive)
+                    plugin.receive = histogram.total([plugin.receive, receive])
         return sums
 
     def timed_messages(self) -> int:

@@ -65,7 +65,7 @@ class FakeHost:
             for action in actions:
                 if isinstance(action, Spawn):
                     self.last_pid += 1
-                    self.planner.forked(self.last_pid, action.slot, action.generation, 0, 0.0)
+                    self.planner.forked(self.last_pid, action.slot, action.generation, 0.0)
         self.planner.scaling.report()
         return done
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from signal import SIGABRT, SIGKILL, SIGQUIT
 
 import pytest
 from hypothesis import settings, strategies
@@ -13,23 +14,21 @@ from reactorhost.config.resolve import resolve
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.actions import (
-    Abort,
     Action,
     Adopt,
     Close,
     Drain,
-    Kill,
-    LeaveNow,
     Open,
     Release,
     Retire,
+    Signal,
     Spawn,
     Steer,
 )
-from reactorhost.master.plan.planner import HostState, Planner
-from reactorhost.master.plan.reload import ReloadState
+from reactorhost.master.plan.operations import ReloadState
+from reactorhost.master.plan.planner import Exit, ExitKind, HostState, Planner
 from reactorhost.master.plan.slot import SlotState
-from reactorhost.master.plan.worker_table import Exit, ExitKind, WorkerState
+from reactorhost.master.plan.worker_table import WorkerState
 
 
 def host_settings(workers: int) -> Settings:
@@ -65,7 +64,7 @@ class FakeSupervisor:
             for action in wanted:
                 done.append(action)
                 if isinstance(action, Spawn):
-                    self.planner.forked(next(self.pids), action.slot, action.generation, 0, self.now)
+                    self.planner.forked(next(self.pids), action.slot, action.generation, self.now)
         raise AssertionError(f"the planner never settles: {done[-5:]}")
 
     def expire(self, seconds: float) -> list[Action]:
@@ -203,9 +202,9 @@ def test_a_late_worker_is_sent_abrt_and_then_kill() -> None:
     host.settle()
     pid = host.starting(0)
     assert host.expire(9.9) == []
-    assert host.expire(0.1) == [Abort(pid, "not ready within 10 s (boot_timeout)")]
+    assert host.expire(0.1) == [Signal(pid, SIGABRT, "not ready within 10 s (boot_timeout)")]
     assert host.planner.ready(pid, host.now) is None
-    assert host.expire(2.0) == [Kill(pid, "still starting after its deadline")]
+    assert host.expire(2.0) == [Signal(pid, SIGKILL, "still starting after its deadline")]
     assert host.planner.workers[pid].reason == "not ready within 10 s (boot_timeout)", "the first reason is the cause"
 
 
@@ -216,7 +215,7 @@ def test_a_worker_that_does_not_drain_in_time_is_killed() -> None:
     host.settle()
     host.ready(0)
     assert host.expire(59.0) == []
-    assert Kill(first, "still draining after its deadline") in host.expire(4.1)
+    assert Signal(first, SIGKILL, "still draining after its deadline") in host.expire(4.1)
 
 
 def test_the_end_of_a_draining_worker_is_not_a_failure() -> None:
@@ -319,7 +318,7 @@ def test_a_slot_that_never_served_is_closed_at_once() -> None:
     host.settle()
     booting = host.starting(1)
     host.planner.scaling.request(1)
-    assert host.settle() == [LeaveNow(booting), Close(1)]
+    assert host.settle() == [Signal(booting, SIGQUIT), Close(1)]
     assert host.exit(booting) is ExitKind.EXPECTED
 
 
@@ -353,10 +352,13 @@ def test_a_second_stop_signals_every_worker_once() -> None:
     host.planner.stop(host.now, at_once=False)
     host.settle()
     host.planner.stop(host.now, at_once=True)
-    assert host.settle() == [LeaveNow(first), LeaveNow(second)]
+    assert host.settle() == [Signal(first, SIGQUIT), Signal(second, SIGQUIT)]
     host.planner.stop(host.now, at_once=True)
     assert host.settle() == []
-    assert {action.pid for action in host.expire(2.0) if isinstance(action, Kill)} == {first, second}
+    assert {action.pid for action in host.expire(2.0) if isinstance(action, Signal) and action.number is SIGKILL} == {
+        first,
+        second,
+    }
 
 
 def test_old_workers_of_one_slot_are_limited_in_number() -> None:
@@ -437,7 +439,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule(seconds=strategies.sampled_from([0.05, 1.0, 12.0, 70.0]))
     def time_passes(self, seconds: float) -> None:
         for action in self.host.expire(seconds):
-            if isinstance(action, Kill):
+            if isinstance(action, Signal) and action.number is SIGKILL:
                 self.host.exit(action.pid)
             if isinstance(action, Retire) and action.adopter is None:
                 self.host.planner.adoption.retired(action.slot)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.master.plan.reload import Reload, ReloadState
+from reactorhost.master.plan.operations import Reload, ReloadState
 from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 
 ERROR = ReactorhostError("it did not boot")
@@ -31,7 +31,7 @@ class FakeWatcher:
 
 
 def worker(slot: int, generation: int) -> WorkerRecord:
-    return WorkerRecord(7, slot, generation, 0, 0.0, WorkerState.STARTING, 0.0, None)
+    return WorkerRecord(7, slot, generation, 0.0, WorkerState.STARTING, 0.0, None)
 
 
 def running(*watchers: FakeWatcher, slots: tuple[int, ...] = (0, 1)) -> Reload:
