@@ -35,8 +35,9 @@ from reactorhost.worker.hooks.metrics import Metrics, Values
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.dispatch import Dispatcher
-from reactorhost.worker.stream.transport import CloseState, StreamTransport
+from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class BenchClient:
 
     def answer_close(self) -> bool:
         """End in answer to the plugin's close; returns whether there was something to do."""
-        if not self._ends_too or self._transport.phase is not CloseState.LINGERING:
+        if not self._ends_too or self._transport.close_state is not CloseState.LINGERING:
             return False
         self._socket.ended = True
         self._socket.incoming.append(b"")

@@ -51,7 +51,7 @@ class Limits:
     """Limits of a service's connections.
 
     Attributes:
-        close_timeout: seconds for the flush and the client's answer when a connection is closed.
+        close_timeout: seconds without progress that a connection may take while it is closed.
         idle_timeout: seconds without traffic that end a connection, or None.
         max_send_buffer: bytes that may be queued for a client that does not read.
         handshake_timeout: seconds for everything that comes before `connect`.
@@ -189,7 +189,25 @@ class ServiceContext:
                 suppressed=self._client_lines.take_held_back(),
             )
 
-    # The end of a connection.
+    def close_timed_out(self, connection: Connection, undelivered_bytes: int) -> None:
+        """Log that a client is cut off because it takes nothing of what was sent before the close."""
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "close_timed_out",
+                service=self.name,
+                peer=connection.peer,
+                connection=connection.id,
+                undelivered_bytes=undelivered_bytes,
+                close_timeout=self.limits.close_timeout,
+                suppressed=self._client_lines.take_held_back(),
+            )
+
+    # Pauses and ends.
+
+    def resumed(self, connection: Connection) -> None:
+        """Run what the pause of a connection has held in the queue of its async hooks."""
+        if self.hook_queues is not None:
+            self.hook_queues.resumed(connection)
 
     def closed(self, transport: Any, reason: CloseReason) -> None:
         """Call the `close` hooks of a connection whose socket is closed, then `on_closed`."""

@@ -83,7 +83,8 @@ class HookQueues:
         """
         queue = self._queue_of(connection)
         patience_seconds = 0.0 if self._hurried else patience_seconds
-        queue.end(patience_seconds if reason is CloseReason.LOCAL else 0.0, max(patience_seconds, self.grace_seconds))
+        by_plugin = reason in (CloseReason.LOCAL, CloseReason.TIMEOUT)
+        queue.end(patience_seconds if by_plugin else 0.0, max(patience_seconds, self.grace_seconds))
 
         def forget() -> None:
             del self._hook_queues[connection]
@@ -91,6 +92,12 @@ class HookQueues:
 
         close(connection, reason)
         queue.when_empty(forget)
+
+    def resumed(self, connection: Connection) -> None:
+        """Run what has waited for the end of a connection's pause."""
+        queue = self._hook_queues.get(connection)
+        if queue is not None:
+            queue.start()
 
     def forget(self, connection: Connection, then: Callable[[], object]) -> None:
         """Forget a connection that nobody closes, a datagram's, once its hooks have run, then call `then`."""
@@ -159,10 +166,27 @@ class HookQueue:
         self._waiting.append((hook, rest))
         self._waiting_bytes += _size(rest)
         if not self._running:
-            self._start()
-        elif not self._held and (self._waiting_bytes > _HIGH_WATER or len(self._waiting) > _MOST_WAITING):
+            self.start()
+            return
+        transport = transport_of(self._connection)
+        transport.set_owed(1 + len(self._waiting))
+        if not self._held and (self._waiting_bytes > _HIGH_WATER or len(self._waiting) > _MOST_WAITING):
             self._held = True
-            transport_of(self._connection).hold(True)
+            transport.hold_for_hooks(True)
+
+    def start(self) -> None:
+        """Run what waits, unless something runs already or all of it waits for the end of a pause."""
+        transport = transport_of(self._connection)
+        if self._running:
+            return
+        if self._next_index() is None:
+            transport.set_owed(len(self._waiting))
+            return
+        self._running = True
+        transport.set_owed(len(self._waiting))
+        task = _eager(self._work(self._run_number))
+        if self._running and not task.done():
+            self._task = task
 
     def end(self, patience_seconds: float, close_seconds: float) -> None:
         """Drop what waits, and cancel what runs, at once or when patience is at an end.
@@ -187,17 +211,18 @@ class HookQueue:
         if not self._running:
             tell()
 
-    def _start(self) -> None:
-        self._running = True
-        transport_of(self._connection).set_busy(True)
-        task = _eager(self._work(self._run_number))
-        if self._running and not task.done():
-            self._task = task
+    def _next_index(self) -> int | None:
+        """Return which call is next; None when all that waits is input of a connection that its plugin has paused."""
+        if not transport_of(self._connection).is_paused:
+            return 0 if self._waiting else None
+        # The others do not wait for the plugin: `drain` may be what it waits for.
+        return next((index for index, (hook, _) in enumerate(self._waiting) if hook.name != "receive"), None)
 
     async def _work(self, number: int) -> None:
-        while self._waiting:
-            hook, rest = self._next()
-            if hook.name == "receive" and not transport_of(self._connection).is_open:
+        transport = transport_of(self._connection)
+        while (index := self._next_index()) is not None:
+            hook, rest = self._take(index)
+            if hook.name == "receive" and not transport.is_open:
                 # It closed its connection after this had come.
                 continue
             if self._ended:
@@ -211,18 +236,25 @@ class HookQueue:
             if number != self._run_number:
                 return
             self._forgive()
+            if self._waiting:
+                transport.set_owed(len(self._waiting))
+        self._stop()
+
+    def _stop(self) -> None:
         self._running = False
         self._task = None
-        transport_of(self._connection).set_busy(False)
-        if self._on_empty is not None and not self._running:
+        # This may deliver the next message, and so start the next call.
+        transport_of(self._connection).set_owed(len(self._waiting))
+        if self._on_empty is not None and not self._running and not self._waiting:
             self._on_empty()
 
-    def _next(self) -> tuple[Hook, tuple[Any, ...]]:
-        hook, rest = self._waiting.popleft()
+    def _take(self, index: int) -> tuple[Hook, tuple[Any, ...]]:
+        hook, rest = self._waiting[index]
+        del self._waiting[index]
         self._waiting_bytes -= _size(rest)
         if self._held and self._waiting_bytes <= _LOW_WATER and len(self._waiting) <= _FEW_WAITING:
             self._held = False
-            transport_of(self._connection).hold(False)
+            transport_of(self._connection).hold_for_hooks(False)
         return hook, rest
 
     def _forgive(self) -> None:
@@ -251,7 +283,8 @@ class HookQueue:
             self._cancelled = False
             self._run_number += 1
             self._hook_queues.unfinished(self._connection)
-            self._start()
+            self._stop()
+            self.start()
 
 
 def _size(rest: tuple[Any, ...]) -> int:

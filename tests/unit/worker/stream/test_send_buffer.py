@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies
 
-from reactorhost.worker.stream.send_buffer import FEW, SendBuffer
+from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 
-MUCH = 64 * 1024
+HIGH_WATER = 64 * 1024
 
 
-def test_it_is_much_above_the_upper_mark_until_it_is_few() -> None:
+def test_it_is_full_above_the_upper_mark_until_it_is_few() -> None:
     outgoing = SendBuffer()
     marks = []
-    for added, sent in ((MUCH, 0), (1, 0), (0, 1), (0, MUCH - FEW - 1), (1, 0), (0, 2)):
+    for added, sent in ((HIGH_WATER, 0), (1, 0), (0, 1), (0, HIGH_WATER - LOW_WATER - 1), (1, 0), (0, 2)):
         outgoing.add(bytes(added), 0)
         outgoing.drop(sent)
-        marks.append((len(outgoing), outgoing.is_much))
+        marks.append((len(outgoing), outgoing.is_full))
     assert marks == [
-        (MUCH, False),
-        (MUCH + 1, True),
-        (MUCH, True),
-        (FEW + 1, True),
-        (FEW + 2, True),
-        (FEW, False),
+        (HIGH_WATER, False),
+        (HIGH_WATER + 1, True),
+        (HIGH_WATER, True),
+        (LOW_WATER + 1, True),
+        (LOW_WATER + 2, True),
+        (LOW_WATER, False),
     ]
 
 
@@ -31,13 +31,13 @@ def test_it_is_much_above_the_upper_mark_until_it_is_few() -> None:
 def test_who_waits_is_told_once(is_open: bool) -> None:
     outgoing = SendBuffer()
     told: list[bool] = []
-    outgoing.add(bytes(FEW + 1), 0)
-    outgoing.when_few(told.append)
+    outgoing.add(bytes(LOW_WATER + 1), 0)
+    outgoing.when_low(told.append)
     outgoing.drop(0)
     assert told == []
     if is_open:
         outgoing.drop(1)
-    outgoing.tell_waiters(is_open=False)
+    outgoing.notify_waiters(can_send=False)
     assert told == [is_open]
 
 

@@ -24,8 +24,8 @@ from reactorhost.testing.fakes import FakeReactor
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.dispatch import Dispatcher
-from reactorhost.worker.stream.transport import CloseState
 
 RESET = ConnectionResetError()
 
@@ -239,7 +239,7 @@ def test_a_close_flushes_then_sends_fin_then_waits_for_the_clients_end() -> None
     stage.socket.room = 100
     stage.reactor.make_turn(WRITE)
     assert stage.socket.done == ["fin"]
-    assert stage.transport.phase is CloseState.LINGERING
+    assert stage.transport.close_state is CloseState.LINGERING
     stage.receive(b"still talking", b"")
     assert bytes(stage.socket.sent) == b"goodbye"
     assert stage.socket.done == ["fin", "close"]
@@ -303,9 +303,9 @@ def test_what_waits_unread_when_the_idle_time_is_over_is_not_nothing() -> None:
     stage.reactor.make_turn(seconds=5.0)
     assert (seen, stage.closed) == ([b"waits"], [])
     stage.reactor.make_turn(seconds=4.9)
-    assert stage.transport.phase is CloseState.OPEN
+    assert stage.transport.close_state is CloseState.OPEN
     stage.reactor.make_turn(seconds=0.2)
-    assert stage.transport.phase is not CloseState.OPEN
+    assert stage.transport.close_state is not CloseState.OPEN
 
 
 def test_an_end_that_waits_unread_when_the_idle_time_is_over_is_the_clients() -> None:
@@ -455,7 +455,7 @@ def test_silence_ends_a_connection_and_traffic_either_way_keeps_it() -> None:
     stage.reactor.make_turn(seconds=9.0)
     stage.connection.send(b"y")
     stage.reactor.make_turn(seconds=9.0)
-    assert stage.transport.phase is CloseState.OPEN
+    assert stage.transport.close_state is CloseState.OPEN
     stage.reactor.make_turn(seconds=1.1)
     stage.receive(b"")
     assert stage.closed == [CloseReason.IDLE]
@@ -469,7 +469,7 @@ def test_the_idle_timeout_of_one_connection_can_be_changed() -> None:
     stage.connection.idle_timeout = 5.0
     assert stage.connection.idle_timeout == 5.0
     stage.reactor.make_turn(seconds=5.1)
-    assert stage.transport.phase is CloseState.LINGERING
+    assert stage.transport.close_state is CloseState.LINGERING
 
 
 def test_timers_of_a_connection_end_with_it() -> None:

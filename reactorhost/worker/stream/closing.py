@@ -1,0 +1,136 @@
+"""How a connection ends: a table of states and events, and the measure of progress that moves its deadline.
+
+Nothing here makes a system call or reads a clock.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from reactorhost.api.connection import CloseReason
+
+_CHECKS_PER_TIMEOUT = 4
+
+
+class CloseState(enum.Enum):
+    """How far the end of a connection has come."""
+
+    OPEN = "open"
+    FLUSHING = "flushing"
+    LINGERING = "lingering"
+    CLOSED = "closed"
+
+
+class CloseEvent(enum.Enum):
+    """What moves a connection towards its end."""
+
+    CLOSE = enum.auto()
+    """The plugin or the host closes the connection."""
+    ALL_SENT = enum.auto()
+    """The kernel has taken the last byte of the send buffer."""
+    SEND_FAILED = enum.auto()
+    """Nothing can be sent any more."""
+    PEER_EOF = enum.auto()
+    """The client has ended its half."""
+    SERVED = enum.auto()
+    """The client has ended its half, and has all answers to what it sent."""
+    RESET = enum.auto()
+    """The client has broken the connection, and nothing that it sent waits."""
+    ABORT = enum.auto()
+    """The plugin or the host ends the connection at once."""
+    DEADLINE = enum.auto()
+    """The client has made no progress in its time."""
+    LINGER_DEADLINE = enum.auto()
+    """The same of a client that has acknowledged everything, and only does not close its half."""
+
+
+class CloseAction(enum.Enum):
+    """What the transport does on a transition."""
+
+    NONE = enum.auto()
+    SEND_FIN = enum.auto()
+    END = enum.auto()
+    """Close the socket, and call the close hooks."""
+    RESET = enum.auto()
+    """The same, and the client receives a reset."""
+
+
+_Transitions = dict[CloseEvent, tuple[CloseState, CloseAction]]
+
+_EVERYWHERE: _Transitions = {
+    CloseEvent.RESET: (CloseState.CLOSED, CloseAction.END),
+    CloseEvent.ABORT: (CloseState.CLOSED, CloseAction.RESET),
+}
+
+_CHANGES: dict[CloseState, _Transitions] = {
+    # A failed send ends the connection only once it is being closed: until then it breaks one half, and the other one
+    # is received to its end. The deadline of an open connection belongs to a client that has ended its half.
+    CloseState.OPEN: _EVERYWHERE
+    | {
+        CloseEvent.CLOSE: (CloseState.FLUSHING, CloseAction.NONE),
+        CloseEvent.SERVED: (CloseState.CLOSED, CloseAction.END),
+        CloseEvent.DEADLINE: (CloseState.CLOSED, CloseAction.END),
+    },
+    CloseState.FLUSHING: _EVERYWHERE
+    | {
+        CloseEvent.ALL_SENT: (CloseState.LINGERING, CloseAction.SEND_FIN),
+        CloseEvent.SEND_FAILED: (CloseState.CLOSED, CloseAction.END),
+        CloseEvent.DEADLINE: (CloseState.CLOSED, CloseAction.RESET),
+    },
+    CloseState.LINGERING: _EVERYWHERE
+    | {
+        CloseEvent.SEND_FAILED: (CloseState.CLOSED, CloseAction.END),
+        CloseEvent.PEER_EOF: (CloseState.CLOSED, CloseAction.END),
+        CloseEvent.DEADLINE: (CloseState.CLOSED, CloseAction.RESET),
+        CloseEvent.LINGER_DEADLINE: (CloseState.CLOSED, CloseAction.END),
+    },
+    CloseState.CLOSED: {},
+}
+
+TRANSITIONS: dict[CloseState, _Transitions] = {
+    state: {event: changes.get(event, (state, CloseAction.NONE)) for event in CloseEvent}
+    for state, changes in _CHANGES.items()
+}
+"""The next state and what to do, by state and event."""
+
+
+class CloseProgress:
+    """Why a connection is being closed, and until when it may make its next progress.
+
+    Progress is bytes that the kernel took or that the client acknowledged. The kernel reports the latter only on
+    request, so it is asked a few times in each timeout.
+
+    Attributes:
+        reason: the reason that the `close` hook receives.
+        moves: whether progress moves the deadline.
+    """
+
+    __slots__ = ("_progress_at", "_seconds", "_seen", "moves", "reason")
+
+    def __init__(self, reason: CloseReason) -> None:
+        self.reason = reason
+        self.moves = True
+        self._seconds = 0.0
+        self._progress_at = 0.0
+        self._seen = (0, 0)
+
+    def start(self, now: float, seconds: float, bytes_out: int, *, moves: bool) -> float:
+        """Give the client this time from now on; returns when to check."""
+        self.moves = moves
+        self._seconds = seconds
+        self._progress_at = now
+        self._seen = (bytes_out, 0)
+        return self.check_at(now)
+
+    def check_at(self, now: float) -> float:
+        """Return when to check next."""
+        deadline = self._progress_at + self._seconds
+        return min(deadline, now + self._seconds / _CHECKS_PER_TIMEOUT) if self.moves else deadline
+
+    def is_over(self, now: float, bytes_out: int, unacknowledged: int) -> bool:
+        """Return whether the time is over, after a look at two numbers that change with progress."""
+        seen = (bytes_out, unacknowledged)
+        if self.moves and seen != self._seen:
+            self._seen = seen
+            self._progress_at = now
+        return now >= self._progress_at + self._seconds

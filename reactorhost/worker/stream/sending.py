@@ -1,0 +1,136 @@
+"""Sending, where `StreamTransport.send` cannot pass the bytes to the kernel: corked, queued, at an end or broken."""
+
+from __future__ import annotations
+
+import socket
+
+from reactorhost.api.connection import CloseReason
+from reactorhost.worker.stream.closing import CloseEvent, CloseState
+from reactorhost.worker.stream.protocol import Stream
+from reactorhost.worker.stream.receiving import release, watch
+from reactorhost.worker.stream.send_buffer import SendBuffer
+from reactorhost.worker.stream.states import SEND_FULL, Send
+
+_CORKED_BYTES = 16 * 1024
+
+
+def send_slow(stream: Stream, data: bytes | bytearray | memoryview) -> bool:
+    """Send in a state other than DIRECT, or what is not `bytes`."""
+    if stream.send_state >= Send.FIN_PENDING:
+        return False
+    if type(data) is not bytes:
+        return stream.send(memoryview(data).tobytes())
+    if stream.corked is None:
+        return enqueue(stream, data, 0)
+    if len(data) > _CORKED_BYTES:
+        # As it is, not copied behind what is little.
+        uncork(stream)
+        accepted = stream.send(data)
+        cork(stream)
+        return accepted
+    stream.corked += data
+    return len(stream.corked) <= _CORKED_BYTES or cork(stream)
+
+
+def cork(stream: Stream) -> bool:
+    """Send what is corked, and cork what is sent from now on, unless something waits for the kernel anyway.
+
+    Returns False once the connection is not open.
+    """
+    uncork(stream)
+    if not stream.send_state:
+        stream.corked = bytearray()
+        stream.send_state = Send.CORKED
+    return stream.close_state is CloseState.OPEN
+
+
+def uncork(stream: Stream) -> None:
+    """Send what is corked, and from now on everything at once."""
+    corked, stream.corked = stream.corked, None
+    if corked is not None:
+        stream.send_state = Send.DIRECT
+        if corked:
+            stream.send(bytes(corked))
+
+
+def enqueue(stream: Stream, data: bytes, start: int) -> bool:
+    """Queue `data[start:]` until the kernel has room; returns False if too much waits already."""
+    buffer = stream.buffer
+    if buffer is None:
+        buffer = stream.buffer = SendBuffer()
+        stream.send_state = Send.QUEUED
+    elif len(buffer) > stream.context.limits.max_send_buffer:
+        stream.context.overflowed(stream.connection)
+        stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
+        return False
+    buffer.add(data, start)
+    if buffer.is_full:
+        stream.held |= SEND_FULL
+    watch(stream)
+    return True
+
+
+def flush(stream: Stream) -> None:
+    """Send from the buffer: the kernel has room."""
+    buffer = stream.buffer
+    if buffer is None:
+        return
+    try:
+        with buffer.first() as first:
+            sent = stream.socket.send(first)
+    except BlockingIOError:
+        return
+    except OSError:
+        stream.send_failed()
+        return
+    stream.connection.bytes_out += sent
+    stream.context.counters.bytes_out += sent
+    stream.active_at = stream.context.reactor.now
+    buffer.drop(sent)
+    if not buffer:
+        stream.buffer = None
+        _all_sent(stream)
+    if not buffer.is_full:
+        release(stream, SEND_FULL)
+    watch(stream)
+
+
+def _all_sent(stream: Stream) -> None:
+    if stream.send_state is Send.QUEUED:
+        stream.send_state = Send.DIRECT
+    elif stream.close_state is CloseState.OPEN:
+        send_fin(stream)
+    else:
+        stream.advance(CloseEvent.ALL_SENT)
+    stream.end_if_served()
+
+
+def finish(stream: Stream) -> None:
+    """Send a FIN behind everything that waits."""
+    uncork(stream)
+    if stream.send_state < Send.FIN_PENDING:
+        stream.send_state = Send.FIN_PENDING
+        if stream.buffer is None:
+            send_fin(stream)
+
+
+def send_fin(stream: Stream) -> None:
+    """Close our half; again, it does nothing."""
+    if stream.send_state >= Send.FIN_SENT:
+        return
+    stream.send_state = Send.FIN_SENT
+    try:
+        stream.socket.shutdown(socket.SHUT_WR)
+    except OSError:
+        stream.send_failed()
+
+
+def give_up(stream: Stream) -> None:
+    """Send nothing more; what is queued is lost."""
+    stream.send_state = Send.BROKEN
+    stream.corked = None
+    buffer, stream.buffer = stream.buffer, None
+    if buffer is not None:
+        buffer.notify_waiters(can_send=False)
+    release(stream, SEND_FULL)
+    watch(stream)
