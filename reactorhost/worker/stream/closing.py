@@ -21,6 +21,13 @@ class CloseState(enum.Enum):
     CLOSED = "closed"
 
 
+OPEN = CloseState.OPEN
+FLUSHING = CloseState.FLUSHING
+LINGERING = CloseState.LINGERING
+CLOSED = CloseState.CLOSED
+# Looked up once: see `states`.
+
+
 class CloseEvent(enum.Enum):
     """What moves a connection towards its end."""
 
@@ -58,33 +65,33 @@ class CloseAction(enum.Enum):
 _Transitions = dict[CloseEvent, tuple[CloseState, CloseAction]]
 
 _EVERYWHERE: _Transitions = {
-    CloseEvent.RESET: (CloseState.CLOSED, CloseAction.END),
-    CloseEvent.ABORT: (CloseState.CLOSED, CloseAction.RESET),
+    CloseEvent.RESET: (CLOSED, CloseAction.END),
+    CloseEvent.ABORT: (CLOSED, CloseAction.RESET),
 }
 
 _CHANGES: dict[CloseState, _Transitions] = {
     # A failed send ends the connection only once it is being closed: until then it breaks one half, and the other one
     # is received to its end. The deadline of an open connection belongs to a client that has ended its half.
-    CloseState.OPEN: _EVERYWHERE
+    OPEN: _EVERYWHERE
     | {
-        CloseEvent.CLOSE: (CloseState.FLUSHING, CloseAction.NONE),
-        CloseEvent.SERVED: (CloseState.CLOSED, CloseAction.END),
-        CloseEvent.DEADLINE: (CloseState.CLOSED, CloseAction.END),
+        CloseEvent.CLOSE: (FLUSHING, CloseAction.NONE),
+        CloseEvent.SERVED: (CLOSED, CloseAction.END),
+        CloseEvent.DEADLINE: (CLOSED, CloseAction.END),
     },
-    CloseState.FLUSHING: _EVERYWHERE
+    FLUSHING: _EVERYWHERE
     | {
-        CloseEvent.ALL_SENT: (CloseState.LINGERING, CloseAction.SEND_FIN),
-        CloseEvent.SEND_FAILED: (CloseState.CLOSED, CloseAction.END),
-        CloseEvent.DEADLINE: (CloseState.CLOSED, CloseAction.RESET),
+        CloseEvent.ALL_SENT: (LINGERING, CloseAction.SEND_FIN),
+        CloseEvent.SEND_FAILED: (CLOSED, CloseAction.END),
+        CloseEvent.DEADLINE: (CLOSED, CloseAction.RESET),
     },
-    CloseState.LINGERING: _EVERYWHERE
+    LINGERING: _EVERYWHERE
     | {
-        CloseEvent.SEND_FAILED: (CloseState.CLOSED, CloseAction.END),
-        CloseEvent.PEER_EOF: (CloseState.CLOSED, CloseAction.END),
-        CloseEvent.DEADLINE: (CloseState.CLOSED, CloseAction.RESET),
-        CloseEvent.LINGER_DEADLINE: (CloseState.CLOSED, CloseAction.END),
+        CloseEvent.SEND_FAILED: (CLOSED, CloseAction.END),
+        CloseEvent.PEER_EOF: (CLOSED, CloseAction.END),
+        CloseEvent.DEADLINE: (CLOSED, CloseAction.RESET),
+        CloseEvent.LINGER_DEADLINE: (CLOSED, CloseAction.END),
     },
-    CloseState.CLOSED: {},
+    CLOSED: {},
 }
 
 TRANSITIONS: dict[CloseState, _Transitions] = {

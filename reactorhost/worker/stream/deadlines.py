@@ -14,7 +14,7 @@ The timers look at the time of the last activity when they are due, so a message
 from __future__ import annotations
 
 from reactorhost.api.connection import CloseReason
-from reactorhost.worker.stream.closing import CloseEvent, CloseProgress, CloseState
+from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import read
 from reactorhost.worker.stream.socket import unacknowledged_bytes
@@ -63,7 +63,7 @@ def _idle_due(stream: Stream) -> None:
     if _is_idle(stream) and not stream.held:
         # A turn that had no room for this client may have left something unread.
         read(stream)
-    if stream.close_state is not CloseState.OPEN or stream.deadline is not None:
+    if stream.close_state is not OPEN or stream.deadline is not None:
         return
     if _is_idle(stream):
         stream.close_for(CloseReason.IDLE)

@@ -6,33 +6,40 @@ import contextlib
 
 from reactorhost.api.connection import CloseReason
 from reactorhost.worker.stream import deadlines, sending
-from reactorhost.worker.stream.closing import TRANSITIONS, CloseAction, CloseEvent, CloseProgress, CloseState
+from reactorhost.worker.stream.closing import (
+    CLOSED,
+    OPEN,
+    TRANSITIONS,
+    CloseAction,
+    CloseEvent,
+    CloseProgress,
+)
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import watch
 from reactorhost.worker.stream.socket import reset_on_close
-from reactorhost.worker.stream.states import CLOSING, PEER_EOF, Send
+from reactorhost.worker.stream.states import BROKEN, CLOSING, FIN_PENDING, PEER_EOF
 
 
 def close(stream: Stream, reason: CloseReason, seconds: float | None) -> None:
     """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
     sending.uncork(stream)
-    if stream.close_state is CloseState.OPEN:
+    if stream.close_state is OPEN:
         stream.progress = CloseProgress(reason)
         stream.held |= CLOSING
         stream.cancel_timers()
         _start_closing(stream)
-    if stream.close_state is not CloseState.CLOSED and stream.progress is not None:
+    if stream.close_state is not CLOSED and stream.progress is not None:
         deadlines.watch_close(stream, stream.progress, seconds)
 
 
 def _start_closing(stream: Stream) -> None:
     advance(stream, CloseEvent.CLOSE)
-    if stream.send_state is Send.BROKEN:
+    if stream.send_state is BROKEN:
         advance(stream, CloseEvent.SEND_FAILED)
     elif stream.buffer is None:
         advance(stream, CloseEvent.ALL_SENT)
     else:
-        stream.send_state = Send.FIN_PENDING
+        stream.send_state = FIN_PENDING
     watch(stream)
 
 

@@ -126,7 +126,8 @@ class FramedInput:
                         send_at = now + _CORK_SECONDS
                     counters.messages += 1
                     context.receive(connection, message)
-                    if self._messages is not messages or source.owed or source.held & NO_DELIVERY:
+                    if self._messages is not messages or source.owed or source.held:
+                        # The condition above decides; few messages meet a hold that does not stop them.
                         break
                 else:
                     self._feed_backlog()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from reactorhost.reactor import READ_BYTES
 from reactorhost.worker.stream import deadlines, sending
-from reactorhost.worker.stream.closing import CloseEvent, CloseState
+from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import frames_pending, watch
 from reactorhost.worker.stream.socket import HangUp, hang_up
@@ -18,19 +18,19 @@ from reactorhost.worker.stream.states import INPUT_PENDING, PEER_EOF, PLUGIN
 def handle_fin(stream: Stream) -> None:
     """Handle the client's FIN: it still receives its answers."""
     stream.held |= PEER_EOF
-    if stream.close_state is CloseState.OPEN:
+    if stream.close_state is OPEN:
         # Before epoll is told: a connection that ends here needs no other call than the one that unregisters it.
         end_if_served(stream)
     else:
         stream.advance(CloseEvent.PEER_EOF)
     watch(stream)
-    if stream.close_state is CloseState.OPEN and stream.owed:
+    if stream.close_state is OPEN and stream.owed:
         deadlines.watch_open(stream)
 
 
 def handle_reset(stream: Stream) -> None:
     """Handle a reset, or another error, that `recv` has reported."""
-    if stream.close_state is not CloseState.OPEN:
+    if stream.close_state is not OPEN:
         stream.advance(CloseEvent.RESET)
     elif stream.held & PLUGIN:
         send_failed(stream)
@@ -59,7 +59,7 @@ def send_failed(stream: Stream) -> bool:
     """Give up the sending half, and go on receiving; returns False, as `send` does."""
     sending.give_up(stream)
     stream.advance(CloseEvent.SEND_FAILED)
-    if stream.close_state is CloseState.OPEN:
+    if stream.close_state is OPEN:
         if stream.held & PLUGIN:
             end_paused(stream, was_reset=True)
         end_if_served(stream)
@@ -86,7 +86,7 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
 
 def end_if_served(stream: Stream) -> None:
     """End the connection of a client that has sent its end and has all its answers."""
-    if not stream.held & PEER_EOF or stream.close_state is not CloseState.OPEN or stream.owed:
+    if not stream.held & PEER_EOF or stream.close_state is not OPEN or stream.owed:
         return
     if not (stream.queued or frames_pending(stream)):
         stream.advance(CloseEvent.SERVED)

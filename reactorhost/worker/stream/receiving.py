@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reactorhost.reactor import READ, READ_BYTES, WRITE
-from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.stream.closing import CLOSED
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP, Stream
-from reactorhost.worker.stream.states import CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF, Send
+from reactorhost.worker.stream.states import BROKEN, CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF
 
 # A client that fills a read is asked for four times as much in the next, by its transport and not by the reactor: what
 # many of them send in a turn must not be in memory together.
@@ -38,7 +38,7 @@ def release(stream: Stream, reason: int) -> None:
 
 def watch(stream: Stream) -> None:
     """Tell epoll what this transport waits for, if that has changed."""
-    if stream.close_state is CloseState.CLOSED:
+    if stream.close_state is CLOSED:
         return
     if not stream.held:
         wanted = READ if stream.buffer is not None or stream.read_size != READ_BYTES else READ | _BY_REACTOR
@@ -46,7 +46,7 @@ def watch(stream: Stream) -> None:
         # Read whatever the plugin wants: a socket that is closed over unread input sends a reset.
         wanted = 0 if stream.held & PEER_EOF else READ
     else:
-        wanted = HANG_UP if stream.held & ~PEER_EOF and stream.send_state is not Send.BROKEN else 0
+        wanted = HANG_UP if stream.held & ~PEER_EOF and stream.send_state is not BROKEN else 0
     if stream.buffer is not None:
         wanted = wanted & READ | WRITE
     if wanted != stream.interest:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import socket
 
 from reactorhost.api.connection import CloseReason
-from reactorhost.worker.stream.closing import CloseEvent, CloseState
+from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
 from reactorhost.worker.stream.send_buffer import SendBuffer
-from reactorhost.worker.stream.states import SEND_FULL, Send
+from reactorhost.worker.stream.states import BROKEN, CORKED, DIRECT, FIN_PENDING, FIN_SENT, QUEUED, SEND_FULL
 
 _CORKED_BYTES = 16 * 1024
 
 
 def send_slow(stream: Stream, data: bytes | bytearray | memoryview) -> bool:
     """Send in a state other than DIRECT, or what is not `bytes`."""
-    if stream.send_state >= Send.FIN_PENDING:
-        return False
-    if type(data) is not bytes:
-        return stream.send(memoryview(data).tobytes())
-    if stream.corked is None:
-        return enqueue(stream, data, 0)
-    if len(data) > _CORKED_BYTES:
+    corked = stream.corked
+    if corked is not None and type(data) is bytes:
+        if len(data) <= _CORKED_BYTES:
+            corked += data
+            return len(corked) <= _CORKED_BYTES or cork(stream)
         # As it is, not copied behind what is little.
         uncork(stream)
         accepted = stream.send(data)
         cork(stream)
         return accepted
-    stream.corked += data
-    return len(stream.corked) <= _CORKED_BYTES or cork(stream)
+    if stream.send_state >= FIN_PENDING:
+        return False
+    if type(data) is not bytes:
+        return stream.send(memoryview(data).tobytes())
+    return enqueue(stream, data, 0)
 
 
 def cork(stream: Stream) -> bool:
@@ -40,15 +41,15 @@ def cork(stream: Stream) -> bool:
     uncork(stream)
     if not stream.send_state:
         stream.corked = bytearray()
-        stream.send_state = Send.CORKED
-    return stream.close_state is CloseState.OPEN
+        stream.send_state = CORKED
+    return stream.close_state is OPEN
 
 
 def uncork(stream: Stream) -> None:
     """Send what is corked, and from now on everything at once."""
     corked, stream.corked = stream.corked, None
     if corked is not None:
-        stream.send_state = Send.DIRECT
+        stream.send_state = DIRECT
         if corked:
             stream.send(bytes(corked))
 
@@ -58,7 +59,7 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
     buffer = stream.buffer
     if buffer is None:
         buffer = stream.buffer = SendBuffer()
-        stream.send_state = Send.QUEUED
+        stream.send_state = QUEUED
     elif len(buffer) > stream.context.limits.max_send_buffer:
         stream.context.overflowed(stream.connection)
         stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
@@ -96,9 +97,9 @@ def flush(stream: Stream) -> None:
 
 
 def _all_sent(stream: Stream) -> None:
-    if stream.send_state is Send.QUEUED:
-        stream.send_state = Send.DIRECT
-    elif stream.close_state is CloseState.OPEN:
+    if stream.send_state is QUEUED:
+        stream.send_state = DIRECT
+    elif stream.close_state is OPEN:
         send_fin(stream)
     else:
         stream.advance(CloseEvent.ALL_SENT)
@@ -108,17 +109,17 @@ def _all_sent(stream: Stream) -> None:
 def finish(stream: Stream) -> None:
     """Send a FIN behind everything that waits."""
     uncork(stream)
-    if stream.send_state < Send.FIN_PENDING:
-        stream.send_state = Send.FIN_PENDING
+    if stream.send_state < FIN_PENDING:
+        stream.send_state = FIN_PENDING
         if stream.buffer is None:
             send_fin(stream)
 
 
 def send_fin(stream: Stream) -> None:
     """Close our half; again, it does nothing."""
-    if stream.send_state >= Send.FIN_SENT:
+    if stream.send_state >= FIN_SENT:
         return
-    stream.send_state = Send.FIN_SENT
+    stream.send_state = FIN_SENT
     try:
         stream.socket.shutdown(socket.SHUT_WR)
     except OSError:
@@ -127,7 +128,7 @@ def send_fin(stream: Stream) -> None:
 
 def give_up(stream: Stream) -> None:
     """Send nothing more; what is queued is lost."""
-    stream.send_state = Send.BROKEN
+    stream.send_state = BROKEN
     stream.corked = None
     buffer, stream.buffer = stream.buffer, None
     if buffer is not None:

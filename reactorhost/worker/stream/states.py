@@ -1,4 +1,8 @@
-"""The states of a stream: why it is not read, and how its next bytes are sent."""
+"""The states of a stream: why it is not read, and how its next bytes are sent.
+
+The transport uses the names of this module below each class. Those of `Hold` are plain integers, for the operators of
+an `IntFlag` are Python code; and CPython 3.11 looks up a member of an enum by a Python call.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,7 @@ import enum
 
 
 class Hold(enum.IntFlag):
-    """Why input is not delivered; 0 while it is.
-
-    Code that runs for every message combines the plain integers below: the operators of an `IntFlag` are Python code.
-    """
+    """Why input is not delivered; 0 while it is."""
 
     PLUGIN = enum.auto()
     """The plugin has called `pause()`."""
@@ -51,3 +52,11 @@ class Send(enum.IntEnum):
     """Our half of the connection is closed."""
     BROKEN = 5
     """A send has failed, or the connection is closed."""
+
+
+DIRECT = Send.DIRECT
+CORKED = Send.CORKED
+QUEUED = Send.QUEUED
+FIN_PENDING = Send.FIN_PENDING
+FIN_SENT = Send.FIN_SENT
+BROKEN = Send.BROKEN

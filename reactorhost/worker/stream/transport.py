@@ -43,12 +43,12 @@ from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, Timer
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.stream import deadlines, ending, peer_end, receiving, sending
-from reactorhost.worker.stream.closing import CloseEvent, CloseProgress, CloseState
+from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
-from reactorhost.worker.stream.states import CLOSING, HOOK_BACKLOG, PLUGIN, Send
+from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PLUGIN
 
 
 class StreamTransport:
@@ -106,8 +106,8 @@ class StreamTransport:
         self.socket = sock
         self.arrivals: Arrivals = context.dispatcher.arrivals
         self.held = 0
-        self.send_state = Send.DIRECT
-        self.close_state = CloseState.OPEN
+        self.send_state = DIRECT
+        self.close_state = OPEN
         self.owed = 0
         self.buffer: SendBuffer | None = None
         self.corked: bytearray | None = None
@@ -128,7 +128,7 @@ class StreamTransport:
     def open(self) -> None:
         """Call the `connect` hooks, then read."""
         self.context.chain.connect(self.connection)
-        if self.close_state is CloseState.OPEN and self.deadline is None:
+        if self.close_state is OPEN and self.deadline is None:
             deadlines.watch_open(self)
         receiving.watch(self)
 
@@ -138,7 +138,7 @@ class StreamTransport:
         """Handle what the dispatcher does not deliver: an end, a broken connection, or input while this is held."""
         if data is None:
             peer_end.handle_reset(self)
-        elif self.close_state is not CloseState.OPEN:
+        elif self.close_state is not OPEN:
             if not data:
                 peer_end.handle_fin(self)
         elif self.held:
@@ -158,7 +158,7 @@ class StreamTransport:
         if events & WRITE:
             sending.flush(self)
         if events & READ and self.interest & READ:
-            if self.close_state is CloseState.OPEN:
+            if self.close_state is OPEN:
                 receiving.read(self)
             else:
                 receiving.discard(self)
@@ -183,13 +183,13 @@ class StreamTransport:
 
     def send_eof(self) -> None:
         """Close our half behind what is queued."""
-        if self.close_state is CloseState.OPEN:
+        if self.close_state is OPEN:
             sending.finish(self)
 
     def pause(self) -> None:
         """Deliver nothing more until `resume`."""
         receiving.hold(self, PLUGIN)
-        if self.send_state is Send.BROKEN and self.close_state is CloseState.OPEN:
+        if self.send_state is BROKEN and self.close_state is OPEN:
             peer_end.end_paused(self, was_reset=True)
 
     def resume(self) -> None:
@@ -197,7 +197,7 @@ class StreamTransport:
         if not self.held & PLUGIN:
             return
         self.active_at = self.context.reactor.now
-        if self.send_state is Send.BROKEN and self.close_state is CloseState.OPEN:
+        if self.send_state is BROKEN and self.close_state is OPEN:
             deadlines.watch_open(self)
         receiving.release(self, PLUGIN)
         self.context.resumed(self.connection)
@@ -218,7 +218,7 @@ class StreamTransport:
     def when_drained(self, function: Callable[[bool], object]) -> None:
         """Call `function(True)` once few bytes are queued, or `function(False)` when nothing can be sent any more."""
         if self.buffer is None or len(self.buffer) <= LOW_WATER:
-            function(self.send_state is not Send.BROKEN)
+            function(self.send_state is not BROKEN)
         else:
             self.buffer.when_low(function)
 
@@ -227,7 +227,7 @@ class StreamTransport:
         if self._timers is None:
             self._timers = PluginTimers(self.context.reactor, self._timer_failed)
         timer = self._timers.call_later(seconds, function, args)
-        if self.close_state is not CloseState.OPEN:
+        if self.close_state is not OPEN:
             timer.cancel()
         return timer
 
@@ -265,7 +265,7 @@ class StreamTransport:
     @property
     def is_open(self) -> bool:
         """Whether what the client sends is for the plugins."""
-        return self.close_state is CloseState.OPEN
+        return self.close_state is OPEN
 
     @property
     def is_paused(self) -> bool:
@@ -282,7 +282,7 @@ class StreamTransport:
         if seconds is not None and checked_seconds(seconds) < 0:
             raise ValueError(f"idle_timeout must not be negative, as {seconds!r} seconds are")
         self.idle_seconds = seconds or None
-        if self.close_state is CloseState.OPEN:
+        if self.close_state is OPEN:
             deadlines.watch_open(self)
 
     # What the framing, the hook queue and the modules beside this one call.
