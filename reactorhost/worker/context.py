@@ -205,9 +205,9 @@ class ServiceContext:
     # Pauses and ends.
 
     def resumed(self, connection: Connection) -> None:
-        """Run what the pause of a connection has held in the queue of its async hooks."""
+        """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""
         if self.hook_queues is not None:
-            self.hook_queues.resumed(connection)
+            self.reactor.call_soon(self.hook_queues.resumed, connection)
 
     def closed(self, transport: Any, reason: CloseReason) -> None:
         """Call the `close` hooks of a connection whose socket is closed, then `on_closed`."""

@@ -85,8 +85,11 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
 
 
 def end_if_served(stream: Stream) -> None:
-    """End the connection of a client that has sent its end and has all its answers."""
-    if not stream.held & PEER_EOF or stream.close_state is not OPEN or stream.owed:
+    """End the connection of a client that has sent its end and has all its answers.
+
+    While it is paused the plugin still works for it: `resume` looks again.
+    """
+    if stream.held & (PEER_EOF | PLUGIN) != PEER_EOF or stream.close_state is not OPEN or stream.owed:
         return
     if not (stream.queued or frames_pending(stream)):
         stream.advance(CloseEvent.SERVED)

@@ -48,7 +48,7 @@ from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
-from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN
 
 
 class StreamTransport:
@@ -201,6 +201,9 @@ class StreamTransport:
             deadlines.watch_open(self)
         receiving.release(self, PLUGIN)
         self.context.resumed(self.connection)
+        if self.held & PEER_EOF:
+            # At the end of the turn: an answer may follow.
+            self.context.reactor.call_soon(peer_end.end_if_served, self)
 
     @property
     def framing(self) -> Framing | None:
