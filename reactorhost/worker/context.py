@@ -42,7 +42,7 @@ class Dispatcher(Protocol):
     def handed_over(self) -> int:
         """Return how many messages were dispatched so far: a number that grows within a turn too."""
 
-    def give(self, arrived: Sequence[tuple[Any, bytes | None]], /) -> None:
+    def dispatch(self, arrived: Sequence[tuple[Any, bytes | None]], /) -> None:
         """Dispatch pairs of a transport and what was read from it."""
 
 
@@ -189,16 +189,15 @@ class ServiceContext:
                 suppressed=self._client_lines.take_held_back(),
             )
 
-    def close_timed_out(self, connection: Connection, undelivered_bytes: int) -> None:
-        """Log that a client is cut off because it takes nothing of what was sent before the close."""
+    def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
+        """Log that a client is reset because it accepts nothing of what was sent before the close."""
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
                 "close_timed_out",
                 service=self.name,
                 peer=connection.peer,
                 connection=connection.id,
-                undelivered_bytes=undelivered_bytes,
-                close_timeout=self.limits.close_timeout,
+                queued_bytes=queued_bytes,
                 suppressed=self._client_lines.take_held_back(),
             )
 

