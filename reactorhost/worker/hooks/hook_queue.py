@@ -114,7 +114,7 @@ class HookQueues:
         """Run what has waited for the end of a connection's pause."""
         queue = self._hook_queues.get(connection)
         if queue is not None:
-            queue.start()
+            queue.resume()
 
     def forget(self, connection: Connection, on_done: Callable[[], object]) -> None:
         """Remove the queue of a connection without a `close`, a datagram's, once its hooks have run."""
@@ -158,6 +158,7 @@ class HookQueue:
         "_run_number",
         "_running",
         "_task",
+        "_transport",
         "_waiting",
         "_waiting_bytes",
     )
@@ -165,6 +166,7 @@ class HookQueue:
     def __init__(self, hook_queues: HookQueues, connection: Connection) -> None:
         self._hook_queues = hook_queues
         self._connection = connection
+        self._transport = transport_of(connection)
         self._waiting: deque[tuple[Hook, tuple[Any, ...]]] = deque()
         self._waiting_bytes = 0
         self._held = False
@@ -183,24 +185,22 @@ class HookQueue:
         self._waiting.append((hook, rest))
         self._waiting_bytes += _size(rest)
         if not self._running:
-            self.start()
+            self._start()
             return
-        transport = transport_of(self._connection)
+        transport = self._transport
         transport.set_owed(1 + len(self._waiting))
         if not self._held and (self._waiting_bytes > _HIGH_WATER or len(self._waiting) > _HIGH_WATER_CALLS):
             self._held = True
             transport.hold_for_hooks(True)
 
-    def start(self) -> None:
-        """Run what waits, unless something runs already or all of it waits for the end of a pause."""
-        transport = transport_of(self._connection)
-        if self._running:
-            return
-        if self._next_index() is None:
-            transport.set_owed(len(self._waiting))
-            return
+    def resume(self) -> None:
+        """Run what a pause of the connection has parked."""
+        if self._waiting and not self._running:
+            self._start()
+
+    def _start(self) -> None:
         self._running = True
-        transport.set_owed(len(self._waiting))
+        self._transport.set_owed(len(self._waiting))
         task = _eager(self._work(self._run_number))
         if self._running and not task.done():
             self._task = task
@@ -228,17 +228,10 @@ class HookQueue:
         if not self._running:
             function()
 
-    def _next_index(self) -> int | None:
-        """Return which call is next; None when all that waits is input of a connection that its plugin has paused."""
-        if not transport_of(self._connection).is_paused:
-            return 0 if self._waiting else None
-        # The others do not wait for the plugin: `drain` may be what it waits for.
-        return next((index for index, (hook, _) in enumerate(self._waiting) if hook.name != "receive"), None)
-
     async def _work(self, number: int) -> None:
-        transport = transport_of(self._connection)
-        while (index := self._next_index()) is not None:
-            hook, rest = self._take(index)
+        transport = self._transport
+        while self._waiting and not (transport.held and self._is_parked()):
+            hook, rest = self._take()
             if hook.name == "receive" and not transport.is_open:
                 # The plugin has closed the connection since this was read.
                 continue
@@ -261,17 +254,28 @@ class HookQueue:
         self._running = False
         self._task = None
         # This may deliver the next message, and so start the next call.
-        transport_of(self._connection).set_owed(len(self._waiting))
+        self._transport.set_owed(len(self._waiting))
         if self._on_empty is not None and not self._running and not self._waiting:
             self._on_empty()
 
-    def _take(self, index: int) -> tuple[Hook, tuple[Any, ...]]:
-        hook, rest = self._waiting[index]
-        del self._waiting[index]
+    def _is_parked(self) -> bool:
+        """Return whether all that waits is input of a paused connection; else make the next call the first."""
+        if not self._transport.is_paused:
+            return False
+        for index, (hook, _) in enumerate(self._waiting):
+            if hook.name != "receive":
+                call = self._waiting[index]
+                del self._waiting[index]
+                self._waiting.appendleft(call)
+                return False
+        return True
+
+    def _take(self) -> tuple[Hook, tuple[Any, ...]]:
+        hook, rest = self._waiting.popleft()
         self._waiting_bytes -= _size(rest)
         if self._held and self._waiting_bytes <= _LOW_WATER and len(self._waiting) <= _LOW_WATER_CALLS:
             self._held = False
-            transport_of(self._connection).hold_for_hooks(False)
+            self._transport.hold_for_hooks(False)
         return hook, rest
 
     def _end_cancellation(self) -> None:
@@ -300,8 +304,7 @@ class HookQueue:
             self._cancelled = False
             self._run_number += 1
             self._hook_queues.unfinished(self._connection)
-            self._stop()
-            self.start()
+            self._start()
 
 
 def _size(rest: tuple[Any, ...]) -> int:

@@ -333,8 +333,10 @@ class StreamTransport:
             self.active_at = self.context.reactor.now
         self.owed = calls
         if not calls:
-            receiving.deliver_frames(self)
-            peer_end.end_if_served(self)
+            if self.receiver is not self.context:
+                receiving.deliver_frames(self)
+            if self.held:
+                peer_end.end_if_served(self)
 
     # The end.
 

@@ -139,6 +139,11 @@ class DatagramTransport:
         return True
 
     @property
+    def held(self) -> int:
+        """0: input is never held."""
+        return 0
+
+    @property
     def is_paused(self) -> bool:
         """False: `pause` does nothing."""
         return False
