@@ -11,6 +11,7 @@ cannot know that more is to come, and a hook that takes long would delay an answ
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -98,6 +99,24 @@ class FramedInput:
     def pending(self) -> bool:
         """Whether messages may wait."""
         return self._messages is not None
+
+    def has_message(self) -> bool:
+        """Return whether a message does wait: the framing can only be asked by taking it.
+
+        For a client that is gone: a message that was taken is lost to a framing that is set later.
+        """
+        if self._messages is None or self._backlog:
+            return self._messages is not None
+        try:
+            message = next(self._messages, None)
+        except FramingError:
+            return False
+        except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
+            self._context.receive_failed(self._source.connection, raised)
+            return False
+        if message is not None:
+            self._messages = itertools.chain((message,), self._messages)
+        return message is not None
 
     def deliver_pending(self) -> None:
         """Call the service with what waits, unless a caller further up the stack is doing that."""

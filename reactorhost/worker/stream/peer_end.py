@@ -10,7 +10,7 @@ from reactorhost.reactor import READ_BYTES
 from reactorhost.worker.stream import deadlines, sending
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
-from reactorhost.worker.stream.receiving import frames_pending, watch
+from reactorhost.worker.stream.receiving import frames_pending, message_waits, watch
 from reactorhost.worker.stream.socket import HangUp, hang_up
 from reactorhost.worker.stream.states import INPUT_PENDING, PEER_EOF, PLUGIN
 
@@ -34,7 +34,7 @@ def handle_reset(stream: Stream) -> None:
         stream.advance(CloseEvent.RESET)
     elif stream.held & PLUGIN:
         send_failed(stream)
-    elif stream.owed > 1 or frames_pending(stream):
+    elif stream.owed > 1 or message_waits(stream):
         # Messages that were read before wait behind a hook that runs: they are delivered as after a FIN.
         send_failed(stream)
         handle_fin(stream)

@@ -117,8 +117,13 @@ def keep(stream: Stream, data: bytes) -> None:
 
 
 def frames_pending(stream: Stream) -> bool:
-    """Return whether messages may wait in the framing."""
+    """Return whether messages may wait in the framing; the end of a hook that runs finds out."""
     return isinstance(stream.receiver, FramedInput) and stream.receiver.pending
+
+
+def message_waits(stream: Stream) -> bool:
+    """Return whether a message does wait in the framing; see `FramedInput.has_message`."""
+    return isinstance(stream.receiver, FramedInput) and stream.receiver.has_message()
 
 
 def deliver_frames(stream: Stream) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -145,6 +145,53 @@ def test_a_hook_that_does_not_end_after_a_reset_holds_up_nothing(plugin_bench: B
     assert client.closed is None
     bench.advance(0.2)
     assert (str(client.closed), seen) == ("peer", [b"one"])
+
+
+def test_a_hook_is_cancelled_at_once_when_no_message_waits_behind_it(plugin_bench: Bench) -> None:
+    seen: list[object] = []
+
+    class Stuck:
+        @hookimpl
+        def framing(self) -> object:
+            return Lines()
+
+        @hookimpl
+        async def receive(self, data: bytes) -> None:
+            seen.append(data)
+            await asyncio.get_running_loop().create_future()
+
+        @hookimpl
+        def close(self, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Stuck())
+    client = bench.connect()
+    client.send(b"one\nincomplete")
+    client.reset()
+    assert seen == [b"one", CloseReason.PEER]
+
+
+def test_a_framing_that_fails_behind_a_reset_is_reported(plugin_bench: Bench) -> None:
+    class Fails:
+        def feed(self, data: bytes) -> Iterator[bytes]:
+            yield data
+            raise KeyError(data)
+
+    class Brings:
+        @hookimpl
+        def framing(self) -> object:
+            return Fails()
+
+        @hookimpl
+        async def receive(self, data: bytes) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    bench = plugin_bench(Brings())
+    client = bench.connect()
+    client.send(b"one")
+    with pytest.raises(KeyError):
+        client.reset()
+    assert client.closed is CloseReason.ERROR
 
 
 # A hang-up while nothing is read
