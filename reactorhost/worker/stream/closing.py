@@ -1,4 +1,4 @@
-"""How a connection ends: a table of states and events, and the measure of progress that moves its deadline.
+"""How a connection ends: a table of states and events, and a deadline that progress moves.
 
 Nothing here makes a system call or reads a clock.
 """
@@ -21,11 +21,11 @@ class CloseState(enum.Enum):
     CLOSED = "closed"
 
 
+# For the code of every message: see `states`.
 OPEN = CloseState.OPEN
 FLUSHING = CloseState.FLUSHING
 LINGERING = CloseState.LINGERING
 CLOSED = CloseState.CLOSED
-# Looked up once: see `states`.
 
 
 class CloseEvent(enum.Enum):
@@ -46,9 +46,9 @@ class CloseEvent(enum.Enum):
     ABORT = enum.auto()
     """The plugin or the host ends the connection at once."""
     DEADLINE = enum.auto()
-    """The client has made no progress in its time."""
+    """The time without progress is over."""
     LINGER_DEADLINE = enum.auto()
-    """The same of a client that has acknowledged everything, and only does not close its half."""
+    """The same, and the client has acknowledged everything: it only does not close its half."""
 
 
 class CloseAction(enum.Enum):
@@ -102,10 +102,10 @@ TRANSITIONS: dict[CloseState, _Transitions] = {
 
 
 class CloseProgress:
-    """Why a connection is being closed, and until when it may make its next progress.
+    """Why a connection is being closed, and its deadline, which progress moves.
 
-    Progress is bytes that the kernel took or that the client acknowledged. The kernel reports the latter only on
-    request, so it is asked a few times in each timeout.
+    Progress is bytes that the kernel has accepted or that the client has acknowledged. The kernel reports the latter
+    only on request, so the transport checks a few times in each timeout.
 
     Attributes:
         reason: the reason that the `close` hook receives.
@@ -122,7 +122,7 @@ class CloseProgress:
         self._seen = (0, 0)
 
     def start(self, now: float, seconds: float, bytes_out: int, *, moves: bool) -> float:
-        """Give the client this time from now on; returns when to check."""
+        """Start the deadline; returns when to check first."""
         self.moves = moves
         self._seconds = seconds
         self._progress_at = now
@@ -135,7 +135,7 @@ class CloseProgress:
         return min(deadline, now + self._seconds / _CHECKS_PER_TIMEOUT) if self.moves else deadline
 
     def is_over(self, now: float, bytes_out: int, unacknowledged: int) -> bool:
-        """Return whether the time is over, after a look at two numbers that change with progress."""
+        """Return whether the deadline has passed; a change of either number since the last check moves it."""
         seen = (bytes_out, unacknowledged)
         if self.moves and seen != self._seen:
             self._seen = seen

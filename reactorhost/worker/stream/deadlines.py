@@ -3,7 +3,7 @@
 - Idle, while it is open: nothing was received or sent for `idle_timeout`. A connection that the plugin has paused, or
   that waits for an async hook, is not idle.
 - Silence, after the client has ended its half: no answer was sent and no hook has finished for `close_timeout`. A
-  client that has gone cannot be told from one that only reads.
+  client that has vanished cannot be distinguished from one that only reads.
 - Grace, for a client that is reset while it is paused: its last input can be read for a short time if the plugin
   resumes. Only the pause can end this one, so it takes the place of the idle timer.
 - Close, once it is being closed: see `closing.CloseProgress`.
@@ -18,7 +18,7 @@ from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import read
 from reactorhost.worker.stream.socket import unacknowledged_bytes
-from reactorhost.worker.stream.states import PEER_EOF, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, PEER_EOF, PLUGIN
 
 _GRACE_SECONDS = 0.5
 
@@ -32,6 +32,9 @@ def cancel(stream: Stream) -> None:
 
 def watch_open(stream: Stream) -> None:
     """Start the timer of an open connection anew: for silence after the client's end, else for idleness."""
+    if stream.held & PLUGIN and stream.send_state is BROKEN:
+        # Its grace, or none: see `peer_end.end_paused`.
+        return
     cancel(stream)
     if stream.held & PEER_EOF and stream.owed:
         due_at = stream.active_at + stream.context.limits.close_timeout
@@ -42,7 +45,7 @@ def watch_open(stream: Stream) -> None:
 
 
 def watch_paused(stream: Stream) -> None:
-    """Give the plugin a short time to resume a client that has been reset."""
+    """Start the short time in which the plugin can resume a client that has been reset."""
     cancel(stream)
     stream.deadline = stream.context.reactor.call_later(_GRACE_SECONDS, _grace_due, stream)
 

@@ -1,11 +1,11 @@
-"""Ending a connection: the steps that the table of `closing` asks for."""
+"""Ending a connection: the actions of the table in `closing`."""
 
 from __future__ import annotations
 
 import contextlib
 
 from reactorhost.api.connection import CloseReason
-from reactorhost.worker.stream import deadlines, sending
+from reactorhost.worker.stream import deadlines, peer_end, sending
 from reactorhost.worker.stream.closing import (
     CLOSED,
     OPEN,
@@ -44,7 +44,7 @@ def _start_closing(stream: Stream) -> None:
 
 
 def advance(stream: Stream, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
-    """Take a step towards the end of the connection; `reason` is for one that is still open."""
+    """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""
     stream.close_state, action = TRANSITIONS[stream.close_state][event]
     if action is CloseAction.SEND_FIN:
         if stream.held & PEER_EOF:
@@ -68,7 +68,7 @@ def _end(stream: Stream, reason: CloseReason) -> None:
     stream.held |= CLOSING
     stream.socket.close()
     stream.kept = None
-    sending.give_up(stream)
+    peer_end.break_sending(stream)
     stream.cancel_timers()
     deadlines.cancel(stream)
     # A plugin may be at work on this connection further up the stack: its close hook comes after that.

@@ -7,12 +7,12 @@ reset ends both, but what was read before it is delivered first.
 from __future__ import annotations
 
 from reactorhost.reactor import READ_BYTES
-from reactorhost.worker.stream import deadlines, sending
+from reactorhost.worker.stream import deadlines
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
-from reactorhost.worker.stream.receiving import frames_pending, message_waits, watch
+from reactorhost.worker.stream.receiving import frames_pending, message_waits, release, watch
 from reactorhost.worker.stream.socket import HangUp, hang_up
-from reactorhost.worker.stream.states import INPUT_PENDING, PEER_EOF, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, INPUT_PENDING, PEER_EOF, PLUGIN, SEND_FULL
 
 
 def handle_fin(stream: Stream) -> None:
@@ -51,19 +51,30 @@ def handle_hang_up(stream: Stream) -> None:
     if how is HangUp.BROKEN or not stream.held & PLUGIN:
         send_failed(stream)
     else:
-        sending.give_up(stream)
+        break_sending(stream)
         end_paused(stream, was_reset=False)
 
 
 def send_failed(stream: Stream) -> bool:
-    """Give up the sending half, and go on receiving; returns False, as `send` does."""
-    sending.give_up(stream)
+    """Break the sending half, and continue to receive; returns False, as `send` does."""
+    break_sending(stream)
     stream.advance(CloseEvent.SEND_FAILED)
     if stream.close_state is OPEN:
         if stream.held & PLUGIN:
             end_paused(stream, was_reset=True)
         end_if_served(stream)
     return False
+
+
+def break_sending(stream: Stream) -> None:
+    """Break the sending half: what is queued is lost, and `send` returns False from now on."""
+    stream.send_state = BROKEN
+    stream.corked = None
+    buffer, stream.buffer = stream.buffer, None
+    if buffer is not None:
+        buffer.notify_waiters(can_send=False)
+    release(stream, SEND_FULL)
+    watch(stream)
 
 
 def end_paused(stream: Stream, *, was_reset: bool) -> None:

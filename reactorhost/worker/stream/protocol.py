@@ -1,6 +1,6 @@
 """One transport, as the modules beside it see it.
 
-`receiving`, `sending`, `deadlines`, `peer_end` and `ending` are functions over a transport, for what few messages need.
+`receiving`, `deadlines`, `peer_end`, `sending` and `ending` are functions over a transport, for what few messages need.
 So a connection is one object, and each of these concerns is one file. They name this protocol, and the transport names
 them; where one of them needs a later one of this list, it goes through a method of the transport.
 """
@@ -62,12 +62,6 @@ class Stream(Protocol):
     def handle_undelivered(self, data: bytes | None) -> None:
         """Handle an end, a broken connection, or input that is not to be delivered now."""
 
-    def send_failed(self) -> bool:
-        """Give up the sending half, after an error of `send`; returns False."""
-
-    def end_if_served(self) -> None:
-        """End the connection of a client that has sent its end and has all its answers."""
-
     def cancel_timers(self) -> None:
         """Cancel the timers of the plugin."""
 
@@ -75,4 +69,4 @@ class Stream(Protocol):
         """Flush, FIN, wait for the client's end."""
 
     def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
-        """Take a step towards the end of the connection; `reason` is for one that is still open."""
+        """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""

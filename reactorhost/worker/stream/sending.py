@@ -1,15 +1,16 @@
-"""Sending, where `StreamTransport.send` cannot pass the bytes to the kernel: corked, queued, at an end or broken."""
+"""Sending in the states in which `StreamTransport.send` cannot pass the bytes to the kernel at once."""
 
 from __future__ import annotations
 
 import socket
 
 from reactorhost.api.connection import CloseReason
+from reactorhost.worker.stream import peer_end
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
 from reactorhost.worker.stream.send_buffer import SendBuffer
-from reactorhost.worker.stream.states import BROKEN, CORKED, DIRECT, FIN_PENDING, FIN_SENT, QUEUED, SEND_FULL
+from reactorhost.worker.stream.states import CORKED, DIRECT, FIN_PENDING, FIN_SENT, QUEUED, SEND_FULL
 
 _CORKED_BYTES = 16 * 1024
 
@@ -72,7 +73,7 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
 
 
 def flush(stream: Stream) -> None:
-    """Send from the buffer: the kernel has room."""
+    """Send from the buffer, when the kernel has room."""
     buffer = stream.buffer
     if buffer is None:
         return
@@ -82,7 +83,7 @@ def flush(stream: Stream) -> None:
     except BlockingIOError:
         return
     except OSError:
-        stream.send_failed()
+        peer_end.send_failed(stream)
         return
     stream.connection.bytes_out += sent
     stream.context.counters.bytes_out += sent
@@ -103,7 +104,7 @@ def _all_sent(stream: Stream) -> None:
         send_fin(stream)
     else:
         stream.advance(CloseEvent.ALL_SENT)
-    stream.end_if_served()
+    peer_end.end_if_served(stream)
 
 
 def finish(stream: Stream) -> None:
@@ -123,15 +124,4 @@ def send_fin(stream: Stream) -> None:
     try:
         stream.socket.shutdown(socket.SHUT_WR)
     except OSError:
-        stream.send_failed()
-
-
-def give_up(stream: Stream) -> None:
-    """Send nothing more; what is queued is lost."""
-    stream.send_state = BROKEN
-    stream.corked = None
-    buffer, stream.buffer = stream.buffer, None
-    if buffer is not None:
-        buffer.notify_waiters(can_send=False)
-    release(stream, SEND_FULL)
-    watch(stream)
+        peer_end.send_failed(stream)

@@ -1,8 +1,8 @@
 """The stream transport: moves bytes between one socket and one connection.
 
-Theory of operation. A message takes a short way: the reactor reads, the dispatcher calls `receive` of the service or of
-the framing, the plugin calls `send`, and `send` calls the kernel. Everything else is in three states, and on this way
-each of them is looked at once and is 0.
+Theory of operation. A message takes a short path: the reactor reads, the dispatcher calls `receive` of the service or
+of the framing, the plugin calls `send`, and `send` calls the kernel. Everything else is in three states. On that path
+`held` and `send_state` are tested once each, and are 0.
 
 - `held` (`Hold`): why input is not delivered. `hold` and `release` call epoll on the edge between 0 and not 0 only. A
   connection that is held stays registered without events, because epoll reports errors and hang-ups of such a
@@ -10,20 +10,20 @@ each of them is looked at once and is 0.
   for a hang-up is level-triggered.
 - `send_state` (`Send`): what `send` does; the module `sending` has all states but DIRECT.
 - `close_state` (`CloseState`): how far the end has come. The table is in `closing`, and `advance` is the only place
-  that takes a step. Closing takes three (flush, FIN, wait for the client's end), because a socket that is closed over
-  unread input sends a reset, which can overtake the last bytes.
+  that changes it. Closing has three steps (flush, FIN, wait for the client's end), because a socket that is closed over
+  unread input sends a reset, and the reset can overtake the last bytes.
 
-The two halves end apart (`peer_end`). A failed send breaks the sending half: `send` returns False from then on, and
-what the client had sent is received to its end. That works because Linux keeps the receive queue of a connection that
-was reset: `recv` returns what is in it, and only then the error, or an end when a `send` has consumed the error. A FIN
-ends the receiving half, and the connection stays open until the client has its answers.
+The two halves end separately (`peer_end`). A failed send breaks the sending half: `send` returns False from then on,
+and what the client had sent is received to its end. That works because Linux keeps the receive queue of a connection
+that was reset: `recv` returns what is in it, and only then the error, or an end when a `send` has consumed the error. A
+FIN ends the receiving half, and the connection stays open until the client has its answers.
 
 Order: input that was read before a hold is delivered before what is read after it. It waits as `kept` (read in the turn
 in which another client's hook paused this one) or in the framing, and `kept` goes behind what the framing has. Either
-sets INPUT_PENDING. While an async hook runs, `owed` counts it, and its end goes on with what waits.
+sets INPUT_PENDING. While an async hook runs, `owed` counts it, and its end continues with what waits.
 
-Races: epoll may have reported an event before the registration changed in the same turn. So `_ready` compares events
-with `_interest`, and `peer_end` asks the kernel about a hang-up. A plugin may be at work on this connection further up
+Races: epoll may have reported an event before the registration changed in the same turn. So `ready` compares events
+with `interest`, and `peer_end` asks the kernel about a hang-up. A plugin may be at work on this connection further up
 the stack when it ends: `close` hooks are called at the end of the turn.
 
 An idle connection is this object, its `Connection` and a socket. The send buffer, corked bytes, the framing, timers of
@@ -197,9 +197,9 @@ class StreamTransport:
         if not self.held & PLUGIN:
             return
         self.active_at = self.context.reactor.now
+        receiving.release(self, PLUGIN)
         if self.send_state is BROKEN and self.close_state is OPEN:
             deadlines.watch_open(self)
-        receiving.release(self, PLUGIN)
         self.context.resumed(self.connection)
         if self.held & PEER_EOF:
             # At the end of the turn: an answer may follow.
@@ -311,23 +311,12 @@ class StreamTransport:
         """Go on without a framing."""
         self.receiver = self.context
 
-    def send_failed(self) -> bool:
-        """Give up the sending half, after an error of `send`; returns False."""
-        return peer_end.send_failed(self)
-
-    def end_if_served(self) -> None:
-        """End the connection of a client that has sent its end and has all its answers."""
-        peer_end.end_if_served(self)
-
     def hold_for_hooks(self, held: bool) -> None:
-        """Read nothing more while much waits for the hooks, or read again."""
-        if held:
-            receiving.hold(self, HOOK_BACKLOG)
-        else:
-            receiving.release(self, HOOK_BACKLOG)
+        """Stop reading while much waits for the hooks, or read again."""
+        (receiving.hold if held else receiving.release)(self, HOOK_BACKLOG)
 
     def set_owed(self, calls: int) -> None:
-        """Note how many calls of hooks run or wait, and go on with what comes after them."""
+        """Set how many calls of hooks run or wait; after the last one, continue with what waits."""
         if calls < self.owed:
             # The client was not silent while the hook ran.
             self.active_at = self.context.reactor.now
@@ -337,8 +326,6 @@ class StreamTransport:
                 receiving.deliver_frames(self)
             if self.held:
                 peer_end.end_if_served(self)
-
-    # The end.
 
     def close(self) -> None:
         """Flush, FIN, wait for the client's end."""
@@ -353,7 +340,7 @@ class StreamTransport:
         ending.advance(self, CloseEvent.ABORT, CloseReason.LOCAL)
 
     def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
-        """Take a step towards the end of the connection; `reason` is for one that is still open."""
+        """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""
         ending.advance(self, event, reason)
 
     def cancel_timers(self) -> None:

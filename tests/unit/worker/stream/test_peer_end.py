@@ -255,6 +255,7 @@ def test_input_of_a_paused_client_that_was_reset_waits_for_a_short_time(
     waiting(client, b"last words", ConnectionResetError())
     hang_up(client, monkeypatch, HangUp.BROKEN)
     assert client.closed is None
+    client.connection.idle_timeout = 100
     client._bench.advance(1)
     assert (str(client.closed), plugin.seen) == ("peer", [b"pause"])
 

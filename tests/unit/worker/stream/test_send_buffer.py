@@ -1,4 +1,4 @@
-"""The queue of what waits for the kernel: order, marks, and who is told."""
+"""The send buffer: the order of its bytes, its water marks, and the functions that wait."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 HIGH_WATER = 64 * 1024
 
 
-def test_it_is_full_above_the_upper_mark_until_it_is_few() -> None:
+def test_it_is_full_above_high_water_until_low_water() -> None:
     outgoing = SendBuffer()
     marks = []
     for added, sent in ((HIGH_WATER, 0), (1, 0), (0, 1), (0, HIGH_WATER - LOW_WATER - 1), (1, 0), (0, 2)):
@@ -28,7 +28,7 @@ def test_it_is_full_above_the_upper_mark_until_it_is_few() -> None:
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_who_waits_is_told_once(is_open: bool) -> None:
+def test_a_waiting_function_is_called_once(is_open: bool) -> None:
     outgoing = SendBuffer()
     told: list[bool] = []
     outgoing.add(bytes(LOW_WATER + 1), 0)
@@ -57,7 +57,7 @@ def test_bytes_leave_in_their_order(steps: list[tuple[bytes, int]]) -> None:
         assert sent + bytes(first) == added
 
 
-def test_the_kernel_is_not_handed_everything_at_once() -> None:
+def test_one_send_is_limited() -> None:
     outgoing = SendBuffer()
     outgoing.add(bytes(1 << 20), 0)
     with outgoing.first() as first:
