@@ -69,8 +69,9 @@ import asyncio
 
 @hookimpl
 async def receive(connection, data):
-    count(connection, data)
+    # A client that resets must not cancel this.
     await asyncio.sleep(0)
+    count(connection, data)
     connection.state.results.append(connection.send(b"%d bytes\\n" % len(data)))
 """
 KINDS = {
@@ -150,6 +151,21 @@ def test_clients_that_close_without_reading_have_sent_everything(
         assert sum(fact["bytes"] for fact in facts) == CLIENTS * CLIENT_BYTES
     assert all(fact["in_order"] for fact in facts), "send returns False from the failure on"
     assert sum(fact["refused"] for fact in facts) > 0
+
+
+@pytest.mark.parametrize("scheme", ["tcp"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_right_before_a_reset_is_received(service: Service, tmp_path: Path, kind: str) -> None:
+    source, settings = KINDS[kind]
+    if kind == "uvloop":
+        pytest.importorskip("uvloop")
+    host = service.serve(plugin_file(tmp_path, "counting", COUNTING, source), *settings)
+    for _ in range(CLIENTS):
+        client = service.connect()
+        client.sendall(b"one message")
+        reset(client)
+    facts = [told(host) for _ in range(CLIENTS)]
+    assert [(fact["reason"], fact["bytes"]) for fact in facts] == [("peer", 11)] * CLIENTS
 
 
 # An early answer through the example proxy

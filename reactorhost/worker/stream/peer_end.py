@@ -1,7 +1,8 @@
 """The client's end: a FIN, a reset, a send that fails, or a hang-up while nothing is read.
 
 What the client had sent before is received. A FIN leaves the sending half open, a failed send the receiving half. A
-reset ends both, but what was read before it is delivered first.
+reset ends both, but what was read before it is delivered first. A client that closes its socket over unread bytes sends
+a reset too: with TLS 1.3 that is a client that has never read, because the session tickets of the handshake wait.
 """
 
 from __future__ import annotations
