@@ -100,7 +100,7 @@ class Run:
         elif step == "reset":
             self.gone = True
             # A hook that waits is cancelled.
-            self.lossy |= self.client._transport.owed > 0
+            self.lossy |= isinstance(self.plugin, Async)
             self.client.reset()
         else:
             data = b"%d" % len(self.sent) + b"\n" * (step == "line")
