@@ -143,7 +143,7 @@ class OutboundConnections:
 
     def _close_all(self, seconds: float, busy: bool) -> None:
         for transport in tuple(self.transports()):
-            if busy or not transport.busy:
+            if busy or not transport.owed:
                 transport.close_for(CloseReason.SHUTDOWN, seconds)
 
     def _check_left(self) -> None:
