@@ -20,7 +20,7 @@ class CloseReason(enum.Enum):
     """Why a connection ended; the second argument of the `close` hook."""
 
     PEER = "peer"
-    """The client closed its side, or went away."""
+    """The client closed its side, or disconnected."""
     LOCAL = "local"
     """A plugin called `close()` or `abort()`."""
     ERROR = "error"
@@ -32,9 +32,9 @@ class CloseReason(enum.Enum):
     FRAMING = "framing"
     """The client broke the framing, or sent a message past its maximum size."""
     TIMEOUT = "timeout"
-    """A plugin called `close()`, and the client took nothing of what was left for `close_timeout` seconds."""
+    """A plugin called `close()`, and the client accepted none of the remaining bytes for `close_timeout` seconds."""
     SHUTDOWN = "shutdown"
-    """The worker went away and its deadline passed."""
+    """The worker exits, and its deadline passed."""
 
     def __str__(self) -> str:
         return self.value

@@ -71,7 +71,7 @@ class PluginGroup(click.Group):
             ) from error
         if inspect.iscoroutine(returned):
             returned.close()
-            what = f"a command of plugin {self.plugin.identity} is async, and nothing awaits it"
+            what = f"a command of plugin {self.plugin.identity} is async, which is not supported"
             raise ReactorhostError(what, where=self.plugin.file, hint="call asyncio.run() in it")
 
 

@@ -125,7 +125,7 @@ def _signal_and_wait(pid: int, pidfd: int, *, at_once: bool) -> None:
     except ProcessLookupError:
         return
     except PermissionError:
-        raise NotPermittedError(f"may not stop pid {pid}", hint="become its user, or root") from None
+        raise NotPermittedError(f"not permitted to stop pid {pid}", hint="become its user, or root") from None
     ready, _, _ = select.select([pidfd], (), (), _SIGNAL_SECONDS)
     if not ready:
         what = f"the master (pid {pid}) did not end within {_SIGNAL_SECONDS:.0f} s of the signal"

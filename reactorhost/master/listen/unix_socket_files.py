@@ -158,7 +158,7 @@ def _bind_error(path: Path, error: OSError) -> ReactorhostError:
         return AddressInUseError(f"unix://{path} is in use by another process", hint="see which with: ss -lxp")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return ReactorhostError(
-            f"there is no folder {path.parent} for unix://{path}", hint="create it, or choose another path"
+            f"the folder {path.parent} of unix://{path} does not exist", hint="create it, or choose another path"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NotPermittedError(

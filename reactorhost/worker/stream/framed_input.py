@@ -193,6 +193,6 @@ class FramedInput:
 
 def _with_feed(framing: Any) -> Framing:
     if not callable(getattr(framing, "feed", None)):
-        raise TypeError(f"a framing needs a method feed(data), which {framing!r} has not")
+        raise TypeError(f"a framing needs a method feed(data), which {framing!r} does not have")
     checked: Framing = framing
     return checked
