@@ -29,7 +29,7 @@ _SIGNAL_SECONDS = 30.0
 def stop(now: bool, **flags: Any) -> None:
     """Stop a host and wait until its process has ended.
 
-    The host accepts no more connections, and gives the open ones its stop_timeout to end.
+    The host accepts no more connections, and waits up to stop_timeout for the open ones to end.
     """
     location = location_from(flags)
     stop_and_wait(location, at_once=now)

@@ -232,7 +232,7 @@ TABLE: tuple[Setting, ...] = (
         "unix_owner",
         service_values.OWNER,
         None,
-        "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user who starts the host.",
+        "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user that starts the host.",
     ),
     Setting(
         "config",
@@ -287,7 +287,7 @@ TABLE: tuple[Setting, ...] = (
         "info",
         "Lowest level that is logged.",
     ),
-    _host("user", values.ACCOUNT, None, "User that the workers run as; -: the user who starts the host."),
+    _host("user", values.ACCOUNT, None, "User that the workers run as; -: the user that starts the host."),
     _host("group", values.ACCOUNT, None, "Group that the workers run as; -: the primary group of that user."),
     _host(
         "backlog",
