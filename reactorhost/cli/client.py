@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from reactorhost.config.default_paths import base_dir
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
-from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, Message
+from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
+from reactorhost.ipc.messages import Message
 from reactorhost.master.rundir import holder_pid, running_instances
 
 _PING_SECONDS = 5.0

@@ -9,7 +9,7 @@ import click
 from reactorhost.cli import client
 from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import host_options, location_from
-from reactorhost.ipc.control_client import Message
+from reactorhost.ipc.messages import Message
 
 
 @click.command()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from reactorhost.dashboard.model.snapshot import ConnectionRow, Connections
-from reactorhost.ipc.control_client import ControlClient, Message
+from reactorhost.ipc.control_client import ControlClient
+from reactorhost.ipc.messages import Message
 
 _LEAST_INTERVAL_SECONDS = 1.0
 _RETRY_SECONDS = 1.0

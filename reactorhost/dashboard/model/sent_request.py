@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reactorhost.dashboard.model.view import HostRequest
 from reactorhost.dashboard.text.line import clean
-from reactorhost.ipc.control_client import ControlClient, Message
+from reactorhost.ipc.control_client import ControlClient
+from reactorhost.ipc.messages import Message
 
 
 class SentRequest:
