@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reactorhost import __version__
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
@@ -24,7 +23,6 @@ _LOAD_SECONDS = 10.0
 
 @click.command()
 @start_options
-@traceback_option
 def check(**flags: Any) -> None:
     """Check settings and plugins as `start` does, without binding an address.
 
@@ -49,7 +47,6 @@ def config() -> None:
 
 @config.command()
 @start_options
-@traceback_option
 def show(**flags: Any) -> None:
     """Show every setting, its value and where it comes from: flag, environment, file or default.
 

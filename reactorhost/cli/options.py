@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from reactorhost.cli.failures import traceback_option
 from reactorhost.config.resolve import Location, locate, resolve
 from reactorhost.config.settings import BY_NAME, TABLE, Setting, Settings
 from reactorhost.errors import UsageError
@@ -21,13 +22,13 @@ _PLUGIN_SETTINGS = ("config", "set")
 
 
 def start_options(command: Decorated) -> Decorated:
-    """Add an option for every setting."""
-    return _with(command, TABLE)
+    """Add an option for every setting, and `--traceback`."""
+    return _with(traceback_option(command), TABLE)
 
 
 def host_options(command: Decorated) -> Decorated:
-    """Add the options that select a running host."""
-    return _with(command, (BY_NAME[name] for name in _HOST_SELECTION))
+    """Add the options that select a running host, and `--traceback`."""
+    return _with(traceback_option(command), (BY_NAME[name] for name in _HOST_SELECTION))
 
 
 def plugin_options(command: Decorated) -> Decorated:
@@ -62,6 +63,7 @@ def location_from(flags: dict[str, Any]) -> Location:
 
 
 def _with(command: Decorated, settings: Iterable[Setting]) -> Decorated:
+    # Reversed: like decorators, the option that is added last stands first in `--help`.
     for setting in reversed(list(settings)):
         command = _option(setting)(command)
     return command
@@ -71,6 +73,7 @@ def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
     help_text = f"{setting.help}  [default: {setting.shown_default}]"
     if setting.kind.switch:
         spelling = f"{setting.flag}/{setting.off_flag}" if setting.off_flag else setting.flag
+        # None, not False, where no flag was passed: then the environment, the file or the default decides.
         return click.option(*setting.flags[1:], spelling, setting.name, default=None, is_flag=True, help=help_text)
     kind: Any = click.Choice(setting.kind.choices) if setting.kind.choices else str
     return click.option(

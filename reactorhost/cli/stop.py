@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from reactorhost.cli import client
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
@@ -25,7 +24,6 @@ _SIGNAL_SECONDS = 30.0
 @click.command()
 @click.option("--now", is_flag=True, help="Close every connection at once, without waiting for stop_timeout.")
 @host_options
-@traceback_option
 def stop(now: bool, **flags: Any) -> None:
     """Stop a host and wait until its process has ended.
 
@@ -38,7 +36,6 @@ def stop(now: bool, **flags: Any) -> None:
 
 @click.command()
 @host_options
-@traceback_option
 def restart(**flags: Any) -> None:
     """Stop a host and start it with the same arguments, directory and environment.
 

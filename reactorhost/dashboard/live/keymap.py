@@ -7,15 +7,7 @@ from dataclasses import replace
 
 from reactorhost.dashboard.live.confirmations import CONFIRMATIONS
 from reactorhost.dashboard.model.snapshot import Snapshot
-from reactorhost.dashboard.model.view import (
-    FASTEST_SECONDS,
-    SLOWEST_SECONDS,
-    Overlay,
-    Page,
-    Request,
-    View,
-    ViewAction,
-)
+from reactorhost.dashboard.model.view import FASTEST_SECONDS, SLOWEST_SECONDS, Overlay, Page, Request, View, ViewAction
 from reactorhost.dashboard.tables.columns import BY_NAME, columns_named
 from reactorhost.dashboard.tables.rows import current, selectable
 
