@@ -29,11 +29,14 @@ def check(**flags: Any) -> None:
     Exit status: 0 no error, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
     """
     from reactorhost.master.checks import check_services
+    from reactorhost.master.listen.unix_socket_files import check_owners
     from reactorhost.system.features import require_features
+    from reactorhost.system.process import resolve_account
 
     require_features()
     settings = settings_from(flags)
-    _check_account(settings)
+    resolve_account(settings.user, settings.group)
+    check_owners(settings)
     _check_plugins(settings)
     for warning in check_services(settings):
         click.echo(f"reactorhost: warning: {warning}", err=True)
@@ -73,14 +76,6 @@ def _declared(settings: Settings) -> dict[str, tuple[Option, ...]]:
 
 def _named(settings: Settings) -> list[str]:
     return list(dict.fromkeys(named for service in settings.services for named in service.plugins))
-
-
-def _check_account(settings: Settings) -> None:
-    from reactorhost.master.listen.unix_socket_files import check_owners
-    from reactorhost.system.process import resolve_account
-
-    resolve_account(settings.user, settings.group)
-    check_owners(settings)
 
 
 def _check_plugins(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import HostRequest, Overlay, View
 from reactorhost.dashboard.tables.rows import current
-from reactorhost.dashboard.text.quantities import number
+from reactorhost.dashboard.text.quantities import counted
 
 
 def _confirm(view: View, request: HostRequest) -> View:
@@ -29,7 +29,7 @@ def _recycle(view: View, snapshot: Snapshot) -> View:
         return replace(view, notice="select a worker first")
     if worker["state"] != "ready":
         return replace(view, notice=f"worker {worker['slot']} (pid {pid}) is {worker['state']} and cannot be replaced")
-    question = f"replace worker {worker['slot']} (pid {pid}), {_connections(worker['connections'])} open"
+    question = f"replace worker {worker['slot']} (pid {pid}), {counted(worker['connections'], 'connection')} open"
     return _confirm(view, HostRequest("recycle", question, (("pid", pid),)))
 
 
@@ -56,15 +56,11 @@ def _leaving(snapshot: Snapshot) -> str:
     workers = [worker for worker in document["workers"] if worker["slot"] == last and worker["state"] == "ready"]
     if not workers:
         return f"worker {last}, {_open(snapshot)} in all"
-    return f"worker {last} (pid {workers[-1]['pid']}), {_connections(workers[-1]['connections'])} open"
+    return f"worker {last} (pid {workers[-1]['pid']}), {counted(workers[-1]['connections'], 'connection')} open"
 
 
 def _open(snapshot: Snapshot) -> str:
-    return f"{_connections(snapshot.document['totals']['connections'])} open"
-
-
-def _connections(count: int) -> str:
-    return f"{number(count)} connection" if count == 1 else f"{number(count)} connections"
+    return f"{counted(snapshot.document['totals']['connections'], 'connection')} open"
 
 
 CONFIRMATIONS: Mapping[str, Callable[[View, Snapshot], View]] = {

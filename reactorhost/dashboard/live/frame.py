@@ -9,9 +9,9 @@ from reactorhost.dashboard.live.header import header
 from reactorhost.dashboard.live.pages import connections_page, events_page, plugins_page, worker_page
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import Overlay, Page, View
-from reactorhost.dashboard.tables.event_line import event_line
 from reactorhost.dashboard.tables.plugin_table import hook_chain
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text.event_sentences import event_line
 from reactorhost.dashboard.text.line import EMPTY, Frame, Line, Size, cut, in_ascii, line, restyled
 from reactorhost.ipc.status import StatusDocument
 

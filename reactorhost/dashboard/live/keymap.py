@@ -216,11 +216,11 @@ def _detail(view: View, snapshot: Snapshot) -> View:
 def _connections_of(view: View, snapshot: Snapshot) -> View:
     """Show the connections of the selected worker, or of the first worker if none is selected."""
     view = replace(view, page=Page.CONNECTIONS, scroll=0)
-    if snapshot.process(current(snapshot, view)) is not None or not snapshot.workers:
+    if snapshot.process(current(snapshot, view)) is not None or not snapshot.body["workers"]:
         return view
     # The first selectable process is the master, which has no connections.
     pids = selectable(snapshot, view)
-    return _selected(view, snapshot, pids[1] if len(pids) > 1 else snapshot.workers[0]["pid"])
+    return _selected(view, snapshot, pids[1] if len(pids) > 1 else snapshot.body["workers"][0]["pid"])
 
 
 _ALL_ROWS = 1_000_000

@@ -17,7 +17,7 @@ from reactorhost.dashboard.live.keymap import press
 from reactorhost.dashboard.model.recording import Record
 from reactorhost.dashboard.model.snapshot import Snapshot, following
 from reactorhost.dashboard.model.source import StatusSource
-from reactorhost.dashboard.model.view import HostRequest, Page, View, ViewAction
+from reactorhost.dashboard.model.view import HostRequest, Page, Request, View, ViewAction
 from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.terminal import keys
 from reactorhost.dashboard.terminal.paint import Painter
@@ -140,16 +140,12 @@ class LiveView:
             if before.paused and not self._view.paused and self._snapshot is not None:
                 self._snapshot = replace(self._snapshot, body=self._snapshot.document)
             self._needs_drawing = True
-            match request:
-                case HostRequest():
-                    self._source.send(request, time.monotonic())
-                case ViewAction():
-                    self._act(request)
-                case None:
-                    pass
+            self._act(request)
 
-    def _act(self, action: ViewAction) -> None:
-        match action:
+    def _act(self, request: Request | None) -> None:
+        match request:
+            case HostRequest():
+                self._source.send(request, time.monotonic())
             case ViewAction.QUIT:
                 self._running = False
             case ViewAction.SUSPEND:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,11 +86,6 @@ class Snapshot:
     peak: float
     link: Link = Link()
     connections: Connections = Connections()
-
-    @property
-    def workers(self) -> Sequence[WorkerStatus]:
-        """The workers on the screen."""
-        return self.body["workers"]
 
     def process(self, pid: int | None) -> WorkerStatus | None:
         """Return the worker with this process id, or None."""

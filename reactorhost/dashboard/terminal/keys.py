@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import re
 
+# What follows `ESC [` or `ESC O`: terminals send the first form in normal mode and the second in application mode, and
+# for Home, End and F1 there are further codes, of rxvt, the Linux console and others.
 _NAMES = {
-    b"\x1b[A": "up",
-    b"\x1bOA": "up",
-    b"\x1b[B": "down",
-    b"\x1bOB": "down",
-    b"\x1b[C": "right",
-    b"\x1bOC": "right",
-    b"\x1b[D": "left",
-    b"\x1bOD": "left",
-    b"\x1b[H": "home",
-    b"\x1bOH": "home",
-    b"\x1b[1~": "home",
-    b"\x1b[7~": "home",
-    b"\x1b[F": "end",
-    b"\x1bOF": "end",
-    b"\x1b[4~": "end",
-    b"\x1b[8~": "end",
-    b"\x1b[5~": "page up",
-    b"\x1b[6~": "page down",
-    b"\x1bOP": "?",
-    b"\x1b[11~": "?",
+    b"A": "up",
+    b"B": "down",
+    b"C": "right",
+    b"D": "left",
+    b"H": "home",
+    b"1~": "home",
+    b"7~": "home",
+    b"F": "end",
+    b"4~": "end",
+    b"8~": "end",
+    b"5~": "page up",
+    b"6~": "page down",
+    b"P": "?",
+    b"11~": "?",
 }
 _CONTROLS = {
     0x03: "ctrl-c",
@@ -86,7 +82,7 @@ def _escape(data: bytes) -> tuple[str, int]:
     if sequence is None:
         # Esc followed by another key, or Alt with a key, which looks the same.
         return "esc", 1
-    return _NAMES.get(sequence[0], ""), len(sequence[0])
+    return _NAMES.get(sequence[0][2:], ""), len(sequence[0])
 
 
 def _utf8_length(first: int) -> int:

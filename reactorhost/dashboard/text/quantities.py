@@ -72,8 +72,13 @@ def exact(value: float) -> str:
     return f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
-def percent(value: float | None) -> str:
-    """Return a percentage without the percent sign."""
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 worker`, `9,638 connections`."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def whole(value: float | None) -> str:
+    """Return a number without decimals and without separators."""
     return UNKNOWN if value is None else f"{value:.0f}"
 
 
