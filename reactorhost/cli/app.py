@@ -64,7 +64,12 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a built-in command, or else the commands of a plugin."""
         if cmd_name not in COMMANDS:
-            return _plugin_group(ctx, cmd_name)
+            if ctx.resilient_parsing:
+                # Shell completion never imports a plugin, so it completes none of its commands.
+                return click.Group(cmd_name)
+            from reactorhost.cli.plugin_commands import plugin_group
+
+            return plugin_group(cmd_name)
         module, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(importlib.import_module(f"reactorhost.cli.{module}"), cmd_name)
         return command
@@ -86,16 +91,6 @@ class LazyGroup(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-def _plugin_group(context: click.Context, named: str) -> click.Group:
-    if context.resilient_parsing:
-        # Shell completion never imports a plugin, so it completes none of its commands.
-        return click.Group(named)
-
-    from reactorhost.cli.plugin_commands import plugin_group
-
-    return plugin_group(named)
 
 
 @click.group(

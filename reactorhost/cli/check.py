@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,9 +14,6 @@ from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
-
-if TYPE_CHECKING:
-    from reactorhost.api.option import Option
 
 _LOAD_SECONDS = 10.0
 
@@ -61,17 +58,12 @@ def show(**flags: Any) -> None:
     from reactorhost.dashboard.output.rich_tables import setting_table
     from reactorhost.dashboard.terminal.screen import print_renderable
     from reactorhost.plugins import option_rows
-
-    settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
-    print_renderable(setting_table([*rows(settings), *option_rows.rows(settings, _declared(settings))]))
-
-
-def _declared(settings: Settings) -> dict[str, tuple[Option, ...]]:
-    """Return the options of the plugins that can be loaded, by table name."""
     from reactorhost.plugins.inspection import inspect_named
 
+    settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
     reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
-    return {report.identity.name: report.options for report in reports}
+    options = {report.identity.name: report.options for report in reports}
+    print_renderable(setting_table([*rows(settings), *option_rows.rows(settings, options)]))
 
 
 def _named(settings: Settings) -> list[str]:

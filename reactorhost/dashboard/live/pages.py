@@ -1,4 +1,4 @@
-"""The pages of connections, plugins, events and one process; the page of workers is in `frame`."""
+"""The pages: what the live view shows below the header, for a width and a height in cells."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, last_error, plugin_metrics
 from reactorhost.dashboard.tables.rows import current
+from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
 from reactorhost.dashboard.text.event_sentences import event_line, sentence
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
 from reactorhost.dashboard.text.quantities import UNKNOWN, amount, duration, number, rate, span, whole
 from reactorhost.ipc.status import StatusDocument
 
+# The least height for events and the hook chain below the worker table.
+_ROOMY = 11
+_LEAST_EVENTS = 3
+_CHAIN_FROM_WIDTH = 100
 _CONNECTION_FIELDS: Sequence[Field[ConnectionRow]] = (
     Field("ID", 9, lambda row: str(row["id"])),
     Field("PEER", 24, lambda row: str(row["peer"]), left=True),
@@ -26,6 +31,34 @@ _CONNECTION_FIELDS: Sequence[Field[ConnectionRow]] = (
     Field("STATE", 9, lambda row: str(row["state"]), left=True, from_width=87),
     Field("SERVICE", 12, lambda row: str(row["service"]), left=True, from_width=100),
 )
+
+
+def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
+    """Return the worker table and, as far as they fit below it, the hook chain and events."""
+    if height < _ROOMY:
+        return worker_table(snapshot, view, width, height)
+    needed = needed_height(snapshot, view)
+    events = min(_LEAST_EVENTS, len(snapshot.body["events"]))
+    events_rows = events + 2 if events else 0
+    chain = _chain(snapshot.body, width) if width >= _CHAIN_FROM_WIDTH else []
+    if needed + events_rows + len(chain) > height:
+        # Events matter more: they name what goes wrong.
+        chain = []
+    table = worker_table(snapshot, view, width, min(needed, height - events_rows))
+    room = height - len(table) - len(chain)
+    return [*table, *chain, *_events(snapshot.body, width, room)]
+
+
+def _chain(document: StatusDocument, width: int) -> list[Line]:
+    return [EMPTY, *hook_chain(document, width)] if document["plugins"] else []
+
+
+def _events(document: StatusDocument, width: int, room: int) -> list[Line]:
+    """Return the last events under a heading."""
+    events = document["events"][-max(room - 2, 0) :] if room > 2 else []
+    if not events:
+        return []
+    return [EMPTY, line(("EVENTS", "dim")), *(event_line(event, width) for event in events)]
 
 
 def connections_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from reactorhost.dashboard.model.connection_poller import ConnectionPoller
-from reactorhost.dashboard.model.sent_request import SentRequest
+from reactorhost.dashboard.model.conversations import ConnectionPoller, SentRequest
 from reactorhost.dashboard.model.snapshot import Connections, Link
 from reactorhost.dashboard.model.view import HostRequest
 from reactorhost.ipc.control_client import ControlClient

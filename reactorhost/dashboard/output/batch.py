@@ -62,21 +62,22 @@ def follow(
     shown = 0
     gone = False
     try:
-        while most is None or shown < most:
+        while True:
             now = time.monotonic()
-            for document in source.advance(now)[: None if most is None else most - shown]:
-                show(document)
-                shown += 1
+            documents = source.advance(now)
             lost = source.link(now).lost_seconds is not None
             if lost is not gone:
                 gone = lost
                 notify("the host is gone, trying to reconnect" if gone else "the host is back")
+            for document in documents:
+                show(document)
+                shown += 1
+                if shown == most:
+                    return
             if source.ended():
                 return
-            if most is None or shown < most:
-                select.select(
-                    source.sockets(), (), (), max(0.0, min(source.due() - time.monotonic(), _LONGEST_WAIT_SECONDS))
-                )
+            timeout = min(source.due() - time.monotonic(), _LONGEST_WAIT_SECONDS)
+            select.select(source.sockets(), (), (), max(0.0, timeout))
     finally:
         source.close()
 
