@@ -45,6 +45,7 @@ def restart(**flags: Any) -> None:
     launch = client.request(location, "launch")
     stop_and_wait(location, at_once=False)
     click.echo(f"{location.name} stopped, starting it again")
+    # `exec` drops what Python has buffered.
     sys.stdout.flush()
     others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}
     os.chdir(launch["directory"])
@@ -97,6 +98,7 @@ def _wait_with_progress(host: ControlClient, pidfd: int) -> bool:
     with ProgressView("stopping", lead="waiting: ") as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
+            # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).
             if pidfd in ready:
                 return True
             if not ready:

@@ -79,6 +79,7 @@ class JsonLine:
         self.queued += len(data)
         if len(self._outgoing) == 1:
             self._flush()
+        # A client that requests but does not read would otherwise make the master buffer without limit.
         if self._most_queued is not None and self.queued > self._most_queued:
             self._end()
 
@@ -112,6 +113,7 @@ class JsonLine:
         self._drop_outgoing()
 
     def _ready(self, events: int) -> None:
+        # One read for each report: the reactor reports what is left again, after the other connections had their turn.
         if events & WRITE and not self.closed:
             self._flush()
         if events & READ and not self.closed:
@@ -126,6 +128,7 @@ class JsonLine:
         except OSError:
             # A reset, for instance, is an end of the line like EOF.
             data, ancillary = b"", []
+        # Queued before the lines are delivered: the receiver of a line takes the descriptors that came with it.
         for level, kind, payload in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 # Only whole numbers, as in the example of `socket.recvmsg`: a truncated payload may end inside one.

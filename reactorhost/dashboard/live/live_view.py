@@ -83,6 +83,7 @@ class LiveView:
     def _wait(self) -> None:
         timeout = _ESCAPE_SECONDS if self._unparsed_keys else self._source.due() - time.monotonic()
         waited_for: list[Any] = [self._terminal.keyboard, self._signals.socket, *self._source.sockets()]
+        # `select`: five descriptors at most, other ones after each request, so nothing is worth registering.
         ready, _, _ = select.select(waited_for, (), (), max(0.0, min(timeout, _LONGEST_WAIT_SECONDS)))
         if self._signals.socket in ready:
             for number in self._signals.read():
@@ -90,6 +91,7 @@ class LiveView:
         if self._terminal.keyboard in ready:
             self._read_keys()
         elif self._unparsed_keys and not ready:
+            # An answer of the host starts this wait anew, but not for ever: the fastest interval is longer.
             rest, self._unparsed_keys = self._unparsed_keys, b""
             self._press(keys.flush(rest))
 
@@ -121,6 +123,7 @@ class LiveView:
         try:
             self._terminal.write(self._painter.paint(frame))
         except OSError:
+            # EIO: the terminal has hung up.
             self._running = False
 
     # Keys.

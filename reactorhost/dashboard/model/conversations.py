@@ -37,6 +37,7 @@ class ConnectionPoller:
 
     def select(self, pid: int | None) -> None:
         """Poll another worker from now on, or none."""
+        # A request that is under way is not cancelled: the next reply on this connection comes after the rest of its own.
         if pid != self._pid:
             self._pid = pid
             self._request_at = 0.0
@@ -60,6 +61,7 @@ class ConnectionPoller:
                 self._requested_pid = self._pid
                 self._request_at = now + max(_LEAST_INTERVAL_SECONDS, interval_seconds)
         except OSError:
+            # A partly sent request or a partly read reply cannot be continued: the next request has a new connection.
             self.close()
             self._request_at = now + _RETRY_SECONDS
 
@@ -71,6 +73,7 @@ class ConnectionPoller:
         self._requested_pid, self._rows = None, []
 
     def _update(self, message: Message) -> None:
+        # Of the request, not of the selection: the user may have selected another worker since.
         requested = self._requested_pid
         if "rows" in message:
             self._rows += [row for row in message["rows"] if row["pid"] == requested]

@@ -95,6 +95,7 @@ class HostSource:
         if self._unanswered_since is None and now >= self._request_at:
             self._request_status(now)
         elif self._unanswered_since is not None and now >= self._request_at + 1.0:
+            # Nothing is sent while a request is unanswered. This moves `due` on, so that its age is drawn every second.
             self._request_at = now
         self._poller.advance(now, self._interval)
         self.connections = self._poller.connections
@@ -114,6 +115,7 @@ class HostSource:
         """Change the time between two status requests."""
         if interval_seconds != self._interval:
             self._interval = interval_seconds
+            # Only earlier, never later: the answer to come sets the time of the next request from the new interval.
             if self._unanswered_since is None and self._status is not None:
                 self._request_at = min(self._request_at, now + interval_seconds)
 
@@ -175,6 +177,7 @@ class HostSource:
         if self._status is not None:
             self._status.close()
             self._status = None
+        # Kept while each retry fails: the header shows the time since the first loss.
         if self._lost_at is None:
             self._lost_at = now
         self._unanswered_since = None

@@ -26,6 +26,9 @@ _NAMES = {
     b"P": "?",
     b"11~": "?",
 }
+# Enter sends CR, which the terminal driver turns into LF (ICRNL) unless the user has switched that off. Backspace sends
+# DEL or BS, depending on the terminal. Ctrl-C and Ctrl-Z arrive as bytes only where they are not the characters of
+# the signals (ISIG, `stty intr`).
 _CONTROLS = {
     0x03: "ctrl-c",
     0x08: "backspace",
@@ -60,6 +63,8 @@ def parse(data: bytes) -> tuple[list[str], bytes]:
         elif data[0] < 0x80:
             key, length = chr(data[0]), 1
         else:
+            # A character may be split between two reads. After a wrong byte only that byte is dropped, so that the next
+            # key is read from its start.
             length = _utf8_length(data[0])
             if len(data) < length and all(0x80 <= byte < 0xC0 for byte in data[1:]):
                 return keys, data
@@ -72,6 +77,7 @@ def parse(data: bytes) -> tuple[list[str], bytes]:
 
 def flush(rest: bytes) -> list[str]:
     """Return the names of the keys in an unfinished sequence that nothing followed."""
+    # `ESC [` alone is Alt with a bracket, which the terminal sends in the same way: Esc, then the bracket.
     keys = ["esc"] if rest[:1] == b"\x1b" else []
     following, _ = parse(rest[1:])
     return keys + following
