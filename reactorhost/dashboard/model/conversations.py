@@ -37,7 +37,7 @@ class ConnectionPoller:
 
     def select(self, pid: int | None) -> None:
         """Poll another worker from now on, or none."""
-        # A request that is under way is not cancelled: the next reply on this connection comes after the rest of its own.
+        # A request under way is not cancelled: the next reply on this connection comes after the rest of its own.
         if pid != self._pid:
             self._pid = pid
             self._request_at = 0.0

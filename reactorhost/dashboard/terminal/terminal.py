@@ -7,6 +7,7 @@ without a cursor. `leave` therefore stands in a `finally`, may be called more th
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import termios
 from typing import Any
@@ -43,8 +44,6 @@ class Terminal:
 
         ISIG stays set, so that Ctrl-C and Ctrl-Z still arrive as signals even if the program hangs.
         """
-        # In the background, after `bg`, `tcsetattr` stops the process with SIGTTOU until it is in the foreground again
-        # (termios(3)). That is as it should be: the terminal belongs to the shell then.
         attributes = termios.tcgetattr(self.keyboard)
         if self._before is None:
             # The control characters are a list inside the list, and are changed in place below.
@@ -53,8 +52,7 @@ class Terminal:
         # Set in any case: POSIX lets VMIN and VTIME share their places with VEOF and VEOL, which mean something else.
         attributes[_CONTROL_CHARACTERS][termios.VMIN] = 1
         attributes[_CONTROL_CHARACTERS][termios.VTIME] = 0
-        # TCSADRAIN, not TCSAFLUSH: keys typed before the program was ready are kept.
-        termios.tcsetattr(self.keyboard, termios.TCSADRAIN, attributes)
+        self._set_modes(attributes)
         self.write(_ENTER)
 
     def leave(self) -> None:
@@ -67,7 +65,20 @@ class Terminal:
         with contextlib.suppress(OSError, termios.error):
             self.write(_LEAVE)
         with contextlib.suppress(OSError, termios.error):
-            termios.tcsetattr(self.keyboard, termios.TCSADRAIN, before)
+            self._set_modes(before)
+
+    def _set_modes(self, attributes: list[Any]) -> None:
+        while True:
+            try:
+                # TCSADRAIN, not TCSAFLUSH: keys typed before the program was ready are kept.
+                termios.tcsetattr(self.keyboard, termios.TCSADRAIN, attributes)
+            except termios.error as error:
+                # In the background, after `bg`, the call stops the process with SIGTTOU, as it should: the terminal
+                # belongs to the shell. The SIGCONT of `fg` has a handler, so the call fails; Python does not repeat it.
+                if error.args[0] != errno.EINTR:
+                    raise
+            else:
+                return
 
     def write(self, data: bytes) -> None:
         """Write all of the data.
