@@ -83,6 +83,7 @@ def _check_plugins(settings: Settings) -> None:
     problems: list[Problem] = []
     is_flag_wrong = False
     for named in _named(settings):
+        # Found without importing it: a name that does not exist is an error of its own, and needs no child process.
         discovery.find(named)
         name = discovery.name_of(named)
         table = settings.plugin_tables.get(name, {})

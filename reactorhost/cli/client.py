@@ -55,6 +55,7 @@ def connect(location: Location) -> ControlClient:
     Raises:
         ReactorhostError: the host does not run, belongs to another user, or has no socket.
     """
+    # The lock first: the socket of a host that was killed is still there, and refuses a connection like a busy host.
     running_pid(location)
     try:
         return ControlClient(location.run_dir / CONTROL_SOCKET)
@@ -108,4 +109,5 @@ def _check_responsive(client: ControlClient, location: Location) -> None:
     except ConnectionError:
         # The host is ending: the request itself fails next, with its own error.
         pass
+    # Without a limit from here on: a reload waits for every worker, and its progress shows that the host works.
     client.socket.settimeout(None)

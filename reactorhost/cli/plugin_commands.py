@@ -61,6 +61,7 @@ class PluginGroup(click.Group):
             returned = super().invoke(ctx)
         except _HANDLED_BY_MAIN:
             raise
+        # The code of the plugin: whatever it raises is reported as the failure of the plugin, not of the host.
         except Exception as error:
             raise ReactorhostError(
                 f"a command of plugin {self.plugin.identity} failed: {tracebacks.headline(error)}",

@@ -52,6 +52,7 @@ def _title(document: StatusDocument, width: int) -> Line:
     if document["state"] != "running":
         parts.append((2, line((document["state"], "bold yellow"))))
     while len(parts) > 1 and width_of(_joined(parts)) > width:
+        # By importance and not from the end: on a narrow screen the name and the number of ready workers remain.
         parts.remove(max(parts, key=lambda part: part[0]))
     return _joined(parts)
 

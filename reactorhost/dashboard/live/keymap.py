@@ -34,6 +34,7 @@ Result = tuple[View, Request | None]
 
 def press(view: View, key: str, snapshot: Snapshot | None) -> Result:
     """Return the view after a key, and what the key requests; `snapshot` is None before the first document."""
+    # Before the overlays: a prompt must not swallow the keys that leave the program.
     if key in _ALWAYS:
         return view, _ALWAYS[key]
     view = replace(view, notice="")
@@ -256,6 +257,7 @@ def _ask(view: View, request: HostRequest) -> View:
 
 def _reload(view: View, snapshot: Snapshot) -> View:
     document = snapshot.document
+    # Of the newest document, not of the paused body: the question names what will happen now.
     workers = document["workers_wanted"]
     which = "the worker" if workers == 1 else f"all {workers} workers"
     return _ask(view, HostRequest("reload", f"replace {which} of pid {document['pid']}, {_open(snapshot)}"))

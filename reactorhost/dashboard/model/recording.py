@@ -53,6 +53,7 @@ def records(path: Path) -> Iterator[tuple[float, StatusDocument]]:
     """
     try:
         with path.open("rb") as file:
+            # Read while it is played, since a recording may be larger than the memory.
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
                     yield _record(path, number, line)

@@ -98,6 +98,7 @@ class Snapshot:
 
 def following(before: Snapshot | None, document: StatusDocument, *, paused: bool = False) -> Snapshot:
     """Return the snapshot after a new document. A document of another master starts anew."""
+    # The process id, because a restarted host has the same name and socket, but counts from zero.
     if before is None or before.document["pid"] != document["pid"]:
         trend = Trend().after(document)
         peak = max((document["rates"]["messages"], *trend.messages))

@@ -1,7 +1,7 @@
 """Where status documents come from: a running host or a recording.
 
-A source never blocks. Its owner waits for `sockets` or until `due`, whichever comes first, and calls `advance`. Times are
-monotonic seconds.
+A source never blocks. Its owner waits for `sockets` or until `due`, whichever comes first, and calls `advance`. Times
+are monotonic seconds.
 """
 
 from __future__ import annotations

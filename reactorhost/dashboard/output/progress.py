@@ -56,6 +56,7 @@ class ProgressView:
             return
         from reactorhost.dashboard.text.line import clean
 
+        # Made with the first text: before it, there is no bar that would flash up for a command that ends at once.
         if self._task is None:
             self._task = self._bar.add_task("", total=None, title=self._title)
         self._bar.update(self._task, description=clean(text), completed=done, total=total, refresh=True)

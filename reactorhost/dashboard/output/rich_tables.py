@@ -36,5 +36,5 @@ def _table(*headings: str) -> Table:
 
 
 def _add(table: Table, *cells: str) -> None:
-    # As Text: rich would take the brackets of an IPv6 address for markup.
+    # As Text: in a string, rich would parse the brackets of an IPv6 address as markup.
     table.add_row(*(Text(cell) for cell in cells))

@@ -76,6 +76,7 @@ def worker_rows(document: StatusDocument, view: View) -> list[Row]:
 def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
     """Return the rows sorted by a column, unknown values last, equal values by slot and generation."""
     rows = sorted(rows, key=lambda row: (row.values.get("slot") or 0, row.values.get("gen") or 0, row.pid or 0))
+    # Sorting is stable, so the order from above remains among rows of equal values.
     if name == "state":
         return sorted(rows, key=lambda row: row.state, reverse=inverted)
     known = [row for row in rows if row.values.get(name) is not None]
@@ -91,6 +92,7 @@ def current(snapshot: Snapshot, view: View) -> int | None:
         return view.selected
     if view.slot is None:
         return None
+    # A reload replaces the selected worker: the newest one of its slot is selected in its place.
     successors = [worker["pid"] for worker in snapshot.body["workers"] if worker["slot"] == view.slot]
     return successors[-1] if successors else None
 

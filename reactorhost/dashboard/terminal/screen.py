@@ -35,7 +35,7 @@ def color_system(color: str) -> ColorSystem | None:
 
 
 def _console(color: str) -> Console:
-    # Not left to rich: FORCE_COLOR makes it take a pipe for a terminal, which has no width.
+    # Rich does not decide this: with FORCE_COLOR it treats a pipe as a terminal, of 80 columns.
     terminal = os.isatty(sys.stdout.fileno())
     return Console(
         highlight=False,

@@ -76,8 +76,8 @@ def cut(pieces: Line, width: int) -> Line:
     kept: list[Piece] = []
     for text, style in pieces:
         cells = _cells(text)
-        # A piece that ends exactly at the edge gives up its last cell for the ellipsis: more text follows, since the
-        # whole line did not fit.
+        # A piece that ends exactly at the edge loses its last cell to the ellipsis: more text follows, since the whole
+        # line did not fit.
         if cells >= width:
             kept.append((fitted(text, width) if cells > width else fitted(text + "…", width), style))
             break

@@ -86,6 +86,7 @@ def span(seconds: float | None) -> str:
     """Return a short time in at most five characters: `0`, `119µs`, `1.2ms`, `38ms`, `1.5s`, `59s`, `3m05s`."""
     if seconds is None:
         return UNKNOWN
+    # The limits are the values from which on rounding would carry into the next digit or unit: 999.6 µs is 1.0ms.
     if seconds < 0.0000005:
         return "0"
     if seconds < 0.0009995:
@@ -99,6 +100,7 @@ def span(seconds: float | None) -> str:
 def _short(count: float | None, step: float) -> str:
     if count is None:
         return UNKNOWN
+    # As in `span`, the limits allow for rounding: 999.6 would be shown as 1000, and is 1.0K.
     if count < 999.5:
         tenths = f"{count:.1f}"
         # Tenths are shown below ten only, and below 0.05 the value is shown as 0.
