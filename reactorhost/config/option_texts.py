@@ -34,7 +34,7 @@ def read(layers: Layers, named: Iterable[str]) -> dict[str, dict[str, OptionText
             continue
         table = plugin if plugin in known else name_of(plugin)
         if table not in known:
-            what = f"{origin.where} {place.strip()} is for a plugin that no service names"
+            what = f"{origin.where} {place.strip()} is for a plugin that no service uses"
             report_unnamed(what, table, known, origin, layers.problems)
             continue
         tables.setdefault(table, {})[key] = OptionText(text, origin)

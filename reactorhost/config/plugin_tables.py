@@ -21,7 +21,7 @@ def from_file(file: TomlFile, named: Iterable[str], problems: Problems) -> Plugi
     tables = file_tables.named_tables(file, "plugin", problems)
     known = {name_of(plugin) for plugin in named}
     for name in (name for name in tables if name not in known):
-        what = f"[plugin.{name}] is for a plugin that no service names"
+        what = f"[plugin.{name}] is for a plugin that no service uses"
         report_unnamed(what, name, known, file.origin("plugin", name), problems)
     return {
         name: {key: _value(file, name, key, value, problems) for key, value in table.items()}
@@ -30,8 +30,8 @@ def from_file(file: TomlFile, named: Iterable[str], problems: Problems) -> Plugi
 
 
 def report_unnamed(what: str, name: str, known: Collection[str], origin: Origin, problems: Problems) -> None:
-    """Report a table or value for a plugin that no service names, with the most similar name as the hint."""
-    hint = did_you_mean(name, known) or f"the services name: {', '.join(sorted(known)) or 'no plugin'}"
+    """Report a table or value for a plugin that no service uses, with the most similar name as the hint."""
+    hint = did_you_mean(name, known) or f"the services use: {', '.join(sorted(known)) or 'no plugin'}"
     problems.add(what, origin, hint)
 
 

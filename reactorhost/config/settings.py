@@ -232,7 +232,7 @@ TABLE: tuple[Setting, ...] = (
         "unix_owner",
         service_values.OWNER,
         None,
-        "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user who starts the host.",
+        "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user that starts the host.",
     ),
     Setting(
         "config",
@@ -287,7 +287,7 @@ TABLE: tuple[Setting, ...] = (
         "info",
         "Lowest level that is logged.",
     ),
-    _host("user", values.ACCOUNT, None, "User that the workers run as; -: the user who starts the host."),
+    _host("user", values.ACCOUNT, None, "User that the workers run as; -: the user that starts the host."),
     _host("group", values.ACCOUNT, None, "Group that the workers run as; -: the primary group of that user."),
     _host(
         "backlog",
@@ -354,13 +354,13 @@ TABLE: tuple[Setting, ...] = (
         "peer_timeout",
         values.duration(0, 86400, zero_is_none=True),
         120.0,
-        "Time after which a client whose machine does not answer is given up, 0: the kernel default: seconds.",
+        "Time after which a client whose machine does not answer is disconnected, 0: the kernel default: seconds.",
     ),
     _host(
         "close_timeout",
         values.duration(0.01, 3600),
         10.0,
-        "Time limit for sending the remaining data of a connection that is closing: seconds, or 500ms, 2m.",
+        "Time without progress after which a closing connection is ended: seconds, or 500ms, 2m.",
     ),
     _host(
         "threads",

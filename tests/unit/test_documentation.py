@@ -26,7 +26,7 @@ from reactorhost.master.admin.commands import AdminCommands
 from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.loading import load_object
 from reactorhost.testing import BenchClient, LiveHost, PluginBench
-from reactorhost.worker.stream.transport import CloseState
+from reactorhost.worker.stream.closing import CloseState
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
