@@ -10,6 +10,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.api.connection import Connection
@@ -76,11 +77,6 @@ class WorkerParts:
     metrics: Metrics
     metrics_report: MetricsReport
     bridge: AsyncioBridge | None
-
-    @property
-    def hook_queues(self) -> HookQueues | None:
-        """Run the async hooks; None in a worker without any."""
-        return self.context.hook_queues
 
     @property
     def occupied(self) -> bool:
@@ -186,8 +182,9 @@ class WorkerBuilder:
         return self.new_bridge(self.reactor), HookQueues(self.hook_cancel_ignored)
 
     def _service(self, loaded: LoadedService, context: WorkerContext) -> RunningService:
-        service = RunningService.of_plugins(
-            loaded.name, loaded.plugins, context, loaded.limits, loaded.new_framing, loaded.tls, loaded.proxy_from
+        resolve = partial(chain.resolve, loaded.plugins)
+        service = RunningService(
+            loaded.name, context, loaded.limits, resolve, loaded.new_framing, loaded.tls, loaded.proxy_from
         )
         service.on_ended = self.on_ended
         return service

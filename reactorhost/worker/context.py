@@ -126,7 +126,6 @@ class ServiceContext:
         self.hook_queues: HookQueues | None = None
         self.on_closed: Callable[[Any], object] = _ignore
         self._worker = worker
-        # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
         timed = resolve(self.hook_failed, worker.timing.around)
@@ -139,7 +138,7 @@ class ServiceContext:
             return chain
         self.hook_queues = self._worker.hook_queues
         assert self.hook_queues is not None, "a worker with async plugins has hook queues"
-        return self.hook_queues.adapted(chain, self._hook_raised)
+        return self.hook_queues.adapted(chain, self.hook_raised)
 
     def set_timed(self, timed: bool) -> None:
         """Switch between the timed and the plain hooks."""
@@ -153,52 +152,37 @@ class ServiceContext:
         self._worker.hook_failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 
-    def receive_failed(self, connection: Connection, raised: BaseException) -> None:
-        """Report an exception of the receive chain and close the connection."""
-        self._hook_raised("receive", connection, raised)
-
-    def framing_failed(self, connection: Connection, raised: BaseException) -> None:
-        """Report an exception of a plugin's framing and close the connection."""
-        self._hook_raised("framing", connection, raised)
-
-    def _hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
+    def hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
+        """Report what a hook or a plugin's framing raised, under the plugin that the exception comes from."""
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
-        if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "framing_broken",
-                service=self.name,
-                peer=connection.peer,
-                connection=connection.id,
-                reason=str(error),
-                suppressed=self._client_lines.take_suppressed(),
-            )
+        self._log_client("framing_broken", connection, reason=str(error))
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def overflowed(self, connection: Connection) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
-        if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "send_buffer_overflow",
-                service=self.name,
-                peer=connection.peer,
-                connection=connection.id,
-                queued_bytes=connection.queued,
-                max_send_buffer=self.limits.max_send_buffer,
-                suppressed=self._client_lines.take_suppressed(),
-            )
+        self._log_client(
+            "send_buffer_overflow",
+            connection,
+            queued_bytes=connection.queued,
+            max_send_buffer=self.limits.max_send_buffer,
+        )
 
     def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
         """Log that a client is reset because it accepts nothing of what was sent before the close."""
+        self._log_client("close_timed_out", connection, queued_bytes=queued_bytes)
+
+    def _log_client(self, event: str, connection: Connection, **fields: object) -> None:
+        # Clients cause these events, at any rate that they like.
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
-                "close_timed_out",
+                event,
                 service=self.name,
                 peer=connection.peer,
                 connection=connection.id,
-                queued_bytes=queued_bytes,
+                **fields,
                 suppressed=self._client_lines.take_suppressed(),
             )
 

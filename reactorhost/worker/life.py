@@ -29,7 +29,7 @@ from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.alarm import Alarm
-from reactorhost.worker.monitor.connection_list import ConnectionListSender
+from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.shutdown import Deadline, Shutdown
@@ -123,12 +123,9 @@ class WorkerLife:
             self._slot_sockets,
             self._threads,
             self._lifecycle,
-            self._reactor,
             self._alarm,
-            self._counters,
-            self._log,
             self._line.send,
-            spec.settings.stop_timeout,
+            settings.stop_timeout,
             spec.master_pid,
         )
         parts.call(parts.hooks.worker_start)
@@ -174,7 +171,7 @@ class WorkerLife:
                 self._shutdown.drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
-                ConnectionListSender(self._reactor, message["request"], self._line.send).send(transports)
+                send_connection_list(self._reactor, transports, message["request"], self._line.send)
             case Order.REOPEN:
                 self._reopen_log()
 

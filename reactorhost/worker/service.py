@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing
-from reactorhost.plugins.chain import resolve
-from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
@@ -42,41 +40,19 @@ class RunningService:
         name: str,
         worker: WorkerContext,
         limits: Limits,
-        resolved: Resolve,
+        resolve: Resolve,
         new_framing: Callable[[], Framing] | None = None,
         tls: ServerTls | None = None,
         proxy_from: Sequence[str] = (),
     ) -> None:
         self.name = name
-        self.context = ServiceContext(name, worker, limits, resolved)
+        self.context = ServiceContext(name, worker, limits, resolve)
         self.context.on_closed = self._transport_closed
         self.new_framing = new_framing
         self.transports: set[StreamTransport] = set()
         self.pending_handshakes = PendingHandshakes(self.context, self.begin, self._handshake_failed, tls, proxy_from)
         self.on_ended: Callable[[], object] | None = None
         self._worker = worker
-
-    @classmethod
-    def of_plugins(
-        cls,
-        name: str,
-        plugins: Sequence[LoadedPlugin],
-        worker: WorkerContext,
-        limits: Limits,
-        new_framing: Callable[[], Framing] | None = None,
-        tls: ServerTls | None = None,
-        proxy_from: Sequence[str] = (),
-    ) -> RunningService:
-        """Return a service whose hooks are those of `plugins`, in this order."""
-        return cls(
-            name,
-            worker,
-            limits,
-            lambda on_error, around: resolve(plugins, on_error, around),
-            new_framing,
-            tls,
-            proxy_from,
-        )
 
     def acceptor(self, scheme: str) -> Accept:
         """Return the function that serves sockets accepted at an address of this scheme."""
@@ -109,7 +85,7 @@ class RunningService:
         try:
             transport.framing = new_framing()
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
-            self.context.framing_failed(transport.connection, raised)
+            self.context.hook_raised("framing", transport.connection, raised)
 
     def _transport_closed(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)

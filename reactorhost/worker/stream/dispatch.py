@@ -61,7 +61,7 @@ class Dispatcher:
             try:
                 receive(connection, data)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-                transport.context.receive_failed(connection, raised)
+                transport.context.hook_raised("receive", connection, raised)
             if received >= READ_BYTES:
                 transport.grow_reads(received)
         counters.bytes_in += total

@@ -112,7 +112,7 @@ class FramedInput:
         except FramingError:
             return False
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
-            self._context.receive_failed(self._source.connection, raised)
+            self._context.hook_raised("receive", self._source.connection, raised)
             return False
         if message is not None:
             self._messages = itertools.chain((message,), self._messages)
@@ -127,7 +127,7 @@ class FramedInput:
             self._deliver(connection)
             self._note_rest()
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self._context.receive_failed(connection, raised)
+            self._context.hook_raised("receive", connection, raised)
 
     def _deliver(self, connection: Connection) -> None:
         context, source = self._context, self._source

@@ -170,7 +170,7 @@ class UdpSocket:
         try:
             context.receive(connection, data)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            context.receive_failed(connection, raised)
+            context.hook_raised("receive", connection, raised)
         if self.context.hook_queues is not None:
             self._wait_for_hook(transport, self.context.hook_queues)
 
