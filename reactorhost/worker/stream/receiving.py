@@ -93,7 +93,7 @@ def discard(stream: Stream) -> None:
     except OSError:
         data = b""
     if not data:
-        stream.handle_undelivered(data)
+        stream.context.dispatcher.dispatch([(stream, data)])
 
 
 def grow_reads(stream: Stream, received: int) -> None:

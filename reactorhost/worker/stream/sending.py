@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 
 from reactorhost.api.connection import CloseReason
-from reactorhost.worker.stream import peer_end
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
@@ -83,7 +82,7 @@ def flush(stream: Stream) -> None:
     except BlockingIOError:
         return
     except OSError:
-        peer_end.send_failed(stream)
+        stream.send_failed()
         return
     stream.connection.bytes_out += sent
     stream.context.counters.bytes_out += sent
@@ -104,7 +103,7 @@ def _all_sent(stream: Stream) -> None:
         send_fin(stream)
     else:
         stream.advance(CloseEvent.ALL_SENT)
-    peer_end.end_if_served(stream)
+    stream.end_if_served()
 
 
 def finish(stream: Stream) -> None:
@@ -124,4 +123,4 @@ def send_fin(stream: Stream) -> None:
     try:
         stream.socket.shutdown(socket.SHUT_WR)
     except OSError:
-        peer_end.send_failed(stream)
+        stream.send_failed()

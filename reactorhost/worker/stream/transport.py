@@ -13,7 +13,7 @@ of the framing, the plugin calls `send`, and `send` calls the kernel. Everything
   that changes it. Closing has three steps (flush, FIN, wait for the client's end), because a socket that is closed over
   unread input sends a reset, and the reset can overtake the last bytes.
 
-The two halves end separately (`peer_end`). A failed send breaks the sending half: `send` returns False from then on,
+The two halves end separately (`ending`). A failed send breaks the sending half: `send` returns False from then on,
 and what the client had sent is received to its end. That works because Linux keeps the receive queue of a connection
 that was reset: `recv` returns what is in it, and only then the error, or an end when a `send` has consumed the error. A
 FIN ends the receiving half, and the connection stays open until the client has its answers.
@@ -23,7 +23,7 @@ in which another client's hook paused this one) or in the framing, and `kept` go
 sets INPUT_PENDING. While an async hook runs, `owed` counts it, and its end continues with what waits.
 
 Races: epoll may have reported an event before the registration changed in the same turn. So `ready` compares events
-with `interest`, and `peer_end` asks the kernel about a hang-up. A plugin may be at work on this connection further up
+with `interest`, and `ending` asks the kernel about a hang-up. A plugin may be at work on this connection further up
 the stack when it ends: `close` hooks are called at the end of the turn.
 
 An idle connection is this object, its `Connection` and a socket. The send buffer, corked bytes, the framing, timers of
@@ -43,7 +43,7 @@ from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
-from reactorhost.worker.stream import deadlines, ending, peer_end, receiving, sending
+from reactorhost.worker.stream import ending, receiving, sending
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP
@@ -62,7 +62,7 @@ class StreamTransport:
         kept: input that was read and is not delivered yet, or None.
         corked: bytes that are collected in the state CORKED.
         active_at: when bytes were last received or sent, or a hook of this client has ended.
-        deadline: see `deadlines`.
+        deadline: see `ending`.
         idle_seconds: the idle timeout, or None.
     """
 
@@ -130,7 +130,7 @@ class StreamTransport:
         """Call the `connect` hooks, then read."""
         self.context.chain.connect(self.connection)
         if self.close_state is OPEN and self.deadline is None:
-            deadlines.watch_open(self)
+            ending.watch_open(self)
         receiving.watch(self)
 
     # What the dispatcher and the reactor call.
@@ -138,23 +138,19 @@ class StreamTransport:
     def handle_undelivered(self, data: bytes | None) -> None:
         """Handle what the dispatcher does not deliver: an end, a broken connection, or input while this is held."""
         if data is None:
-            peer_end.handle_reset(self)
+            ending.handle_reset(self)
         elif self.close_state is not OPEN:
             if not data:
-                peer_end.handle_fin(self)
+                ending.handle_fin(self)
         elif self.held:
             receiving.keep(self, data)
         else:
-            peer_end.handle_fin(self)
-
-    def grow_reads(self, received: int) -> None:
-        """Read more at a time from a client that sends much."""
-        receiving.grow_reads(self, received)
+            ending.handle_fin(self)
 
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
         if self.interest & HANG_UP:
-            peer_end.handle_hang_up(self)
+            ending.handle_hang_up(self)
             return
         if events & WRITE:
             sending.flush(self)
@@ -175,7 +171,7 @@ class StreamTransport:
         except BlockingIOError:
             return sending.enqueue(self, data, 0)
         except OSError:
-            return peer_end.send_failed(self)
+            return ending.send_failed(self)
         # As in `sending.flush`, without a call: every message takes this way.
         self.connection.bytes_out += sent
         self._counters.bytes_out += sent
@@ -191,7 +187,7 @@ class StreamTransport:
         """Deliver nothing more until `resume`."""
         receiving.hold(self, PLUGIN)
         if self.send_state is BROKEN and self.close_state is OPEN:
-            peer_end.end_paused(self, was_reset=True)
+            ending.end_paused(self, was_reset=True)
 
     def resume(self) -> None:
         """Deliver again, what waits for an async hook first."""
@@ -200,11 +196,11 @@ class StreamTransport:
         self.active_at = self.context.reactor.now
         receiving.release(self, PLUGIN)
         if self.send_state is BROKEN and self.close_state is OPEN:
-            deadlines.watch_open(self)
+            ending.watch_open(self)
         self.context.resumed(self.connection)
         if self.held & PEER_EOF:
             # At the end of the turn: an answer may follow.
-            self.context.reactor.call_soon(peer_end.end_if_served, self)
+            self.context.reactor.call_soon(ending.end_if_served, self)
 
     @property
     def framing(self) -> Framing | None:
@@ -287,26 +283,24 @@ class StreamTransport:
             raise ValueError(f"idle_timeout must not be negative, as {seconds!r} seconds are")
         self.idle_seconds = seconds or None
         if self.close_state is OPEN:
-            deadlines.watch_open(self)
+            ending.watch_open(self)
 
-    # What the framing, the hook queue and the modules beside this one call.
+    # What the dispatcher, the framing, the hook queue and the modules beside this one call. A function of these modules
+    # is a method by assignment: a method that only forwards would be a second call.
 
-    def cork(self) -> bool:
-        """Send what is corked, and cork what is sent from now on; False once the connection is not open."""
-        return sending.cork(self)
-
-    def uncork(self) -> None:
-        """Send what is corked, and from now on everything at once."""
-        sending.uncork(self)
-
-    def input_waits(self) -> None:
-        """Read no more until the messages in the framing are delivered."""
-        receiving.input_waits(self)
+    grow_reads = receiving.grow_reads
+    input_waits = receiving.input_waits
+    cork = sending.cork
+    uncork = sending.uncork
+    send_failed = ending.send_failed
+    end_if_served = ending.end_if_served
+    advance = ending.advance
+    close_for = ending.close
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""
         receiving.input_delivered(self)
-        peer_end.end_if_served(self)
+        self.end_if_served()
 
     def read_raw(self) -> None:
         """Go on without a framing."""
@@ -326,23 +320,15 @@ class StreamTransport:
             if self.receiver is not self.context:
                 receiving.deliver_frames(self)
             if self.held:
-                peer_end.end_if_served(self)
+                self.end_if_served()
 
     def close(self) -> None:
         """Flush, FIN, wait for the client's end."""
-        ending.close(self, CloseReason.LOCAL, None)
-
-    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
-        """Close as `close` does, for another reason; with `seconds` until then at most, whatever the progress."""
-        ending.close(self, reason, seconds)
+        self.close_for(CloseReason.LOCAL)
 
     def abort(self) -> None:
         """Reset the connection now."""
-        ending.advance(self, CloseEvent.ABORT, CloseReason.LOCAL)
-
-    def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
-        """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""
-        ending.advance(self, event, reason)
+        self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
     def cancel_timers(self) -> None:
         """Cancel the timers of the plugin."""
