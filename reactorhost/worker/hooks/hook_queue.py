@@ -103,12 +103,8 @@ class HookQueues:
         by_plugin = reason in (CloseReason.LOCAL, CloseReason.TIMEOUT)
         queue.end(finish_seconds if by_plugin else 0.0, max(finish_seconds, self.grace_seconds))
 
-        def forget() -> None:
-            del self._hook_queues[connection]
-            on_done()
-
         close(connection, reason)
-        queue.when_empty(forget)
+        self.forget(connection, on_done)
 
     def resumed(self, connection: Connection) -> None:
         """Run what has waited for the end of a connection's pause."""
@@ -117,7 +113,7 @@ class HookQueues:
             queue.resume()
 
     def forget(self, connection: Connection, on_done: Callable[[], object]) -> None:
-        """Remove the queue of a connection without a `close`, a datagram's, once its hooks have run."""
+        """Remove the queue of a connection once its hooks have run, and call `on_done`."""
 
         def forget() -> None:
             del self._hook_queues[connection]

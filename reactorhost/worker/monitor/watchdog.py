@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
 
@@ -43,27 +44,27 @@ class StallReporter(Protocol):
         """Report that reported code has returned after `seconds`."""
 
 
+@dataclass(slots=True, eq=False)
 class StallDetector:
     """Decides from repeated checks of a loop what to report. Nothing here reads a clock: `now` is monotonic seconds.
 
     At most one line a second is reported, and one a minute for each place in the code.
     """
 
-    def __init__(self, limit_seconds: float, reporter: StallReporter) -> None:
-        self._limit_seconds = limit_seconds
-        self._reporter = reporter
-        self._progress: int | None = None
-        self._since = 0.0
-        self._reported: StackPosition | None = None
-        self._suppressed_place: str | None = None
-        self._lines = RateLimit(1, _LINE_SECONDS)
-        self._lines_of_places = RateLimit(1, _SAME_PLACE_SECONDS)
+    limit_seconds: float
+    reporter: StallReporter
+    _progress: int | None = field(default=None, init=False)
+    _since: float = field(default=0.0, init=False)
+    _reported: StackPosition | None = field(default=None, init=False)
+    _suppressed_place: str | None = field(default=None, init=False)
+    _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _LINE_SECONDS), init=False)
+    _lines_of_places: RateLimit = field(default_factory=lambda: RateLimit(1, _SAME_PLACE_SECONDS), init=False)
 
     def check(self, progress: int, now: float, locate: Callable[[], StackPosition | None]) -> None:
         """Check once; `locate` is called when the place in the code matters."""
         if progress != self._progress:
             self._begin(progress, now)
-        elif self._reported is None and now - self._since >= self._limit_seconds:
+        elif self._reported is None and now - self._since >= self.limit_seconds:
             standing = locate()
             if standing is not None:
                 self._report(standing, now)
@@ -79,7 +80,7 @@ class StallDetector:
         self._progress, self._since = progress, now
         self._reported = self._suppressed_place = None
         if reported is not None:
-            self._reporter.stall_ended(reported, seconds)
+            self.reporter.stall_ended(reported, seconds)
         elif suppressed_place is not None:
             self._lines_of_places.note_suppressed(suppressed_place)
 
@@ -89,12 +90,13 @@ class StallDetector:
             # It is reported later if it still blocks then, so it counts as suppressed only when it has ended.
             self._suppressed_place = self._suppressed_place or place
             return
-        self._reporter.stall_found(standing, now - self._since, self._lines_of_places.take_suppressed(place))
+        self.reporter.stall_found(standing, now - self._since, self._lines_of_places.take_suppressed(place))
         self._lines.note_logged(now)
         self._lines_of_places.note_logged(now, place)
         self._reported = standing
 
 
+@dataclass(slots=True, eq=False)
 class Watchdog:
     """Watches the loop of its thread, which must be the main thread: Python runs signal handlers there only.
 
@@ -102,38 +104,32 @@ class Watchdog:
     in the signal handler, on top of the code that blocks the loop.
     """
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        alarm: Alarm,
-        limit_seconds: float,
-        progress: Callable[[], int],
-        locate: Locate,
-        log: EventLog,
-    ) -> None:
-        self._reactor = reactor
-        self._alarm = alarm
-        self._limit_seconds = limit_seconds
-        self._progress = progress
-        self._locate = locate
-        self._log = log
-        self._detector = StallDetector(limit_seconds, self)
-        self._alarms = 0
-        self._alarm_at = 0.0
-        self._checking = False
+    reactor: Reactor
+    alarm: Alarm
+    limit_seconds: float
+    progress: Callable[[], int]
+    locate: Locate
+    log: EventLog
+    _detector: StallDetector = field(init=False)
+    _alarms: int = field(default=0, init=False)
+    _alarm_at: float = field(default=0.0, init=False)
+    _checking: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._detector = StallDetector(self.limit_seconds, self)
 
     def start(self) -> None:
         """Watch from now on."""
-        self._alarm.watch(self._alarm_went_off)
+        self.alarm.watch(self._alarm_went_off)
         self._postpone()
 
     def stop(self) -> None:
         """Stop watching; in a process that a plugin forked, remove the handler."""
-        self._alarm.stop()
+        self.alarm.stop()
 
     def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         """Log the code that blocks the loop."""
-        self._log.warning(
+        self.log.warning(
             "slow_hook",
             plugin=standing.plugin,
             hook=standing.hook or "?",
@@ -144,16 +140,16 @@ class Watchdog:
 
     def stall_ended(self, standing: StackPosition, seconds: float) -> None:
         """Log that the code has returned."""
-        self._log.warning(
+        self.log.warning(
             "slow_hook_ended", plugin=standing.plugin, hook=standing.hook or "?", seconds=round(seconds, 3)
         )
 
     def _postpone(self) -> None:
         self._alarms = 0
-        active = self._set(0.75 * self._limit_seconds)
+        active = self._set(0.75 * self.limit_seconds)
         self._detector.idle(time.monotonic())
         if active:
-            self._reactor.call_later(self._limit_seconds / 2, self._postpone)
+            self.reactor.call_later(self.limit_seconds / 2, self._postpone)
 
     def _alarm_went_off(self, frame: FrameType) -> None:
         # An alarm may interrupt a check that takes long, for example because a log line waits for a slow disk.
@@ -165,15 +161,15 @@ class Watchdog:
         # Less and less often: each signal is also a byte in the wake-up socket, which is not read while the loop is
         # blocked and has room for some 280.
         factor = 2.0 ** max(0, self._alarms - _FREQUENT_ALARMS)
-        self._set(min(0.25 * self._limit_seconds * factor, _LONGEST_PAUSE_SECONDS))
+        self._set(min(0.25 * self.limit_seconds * factor, _LONGEST_PAUSE_SECONDS))
 
     def _check(self, frame: FrameType) -> None:
-        progress, now = self._progress(), time.monotonic()
+        progress, now = self.progress(), time.monotonic()
         # Python may run the handler late. The code that it finds has run since the moment that the alarm was due, or
         # Python would have run the handler earlier; so that moment is checked too.
         for moment in (min(self._alarm_at, now), now):
-            self._detector.check(progress, moment, lambda: self._locate(frame))
+            self._detector.check(progress, moment, lambda: self.locate(frame))
 
     def _set(self, seconds: float) -> bool:
         self._alarm_at = time.monotonic() + seconds
-        return self._alarm.set(seconds)
+        return self.alarm.set(seconds)

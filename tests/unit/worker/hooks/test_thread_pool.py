@@ -368,7 +368,7 @@ def test_a_task_can_be_awaited_for_its_result_more_than_once() -> None:
 
 def test_a_task_can_be_awaited_while_no_reactor_turns() -> None:
     async def test(loop: AsyncLoop) -> None:
-        loop.threads._wake = lambda: None
+        loop.threads.wake = lambda: None
         assert await loop.run(int, "7") == 7
         began = threading.Event()
         early = loop.run(began.set)

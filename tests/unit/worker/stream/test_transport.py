@@ -53,6 +53,7 @@ class FakeSocket:
 
     def __init__(self) -> None:
         self.incoming: deque[bytes | Exception] = deque()
+        self.number = -1
         self.events = 0
         self.room = 1 << 40
         self.sent = bytearray()
@@ -63,9 +64,6 @@ class FakeSocket:
 
     def ready(self) -> int:
         return self.events
-
-    def opened(self, number: int) -> None:
-        self.number = number
 
     def fileno(self) -> int:
         return self.number
