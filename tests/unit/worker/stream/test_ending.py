@@ -40,7 +40,7 @@ def hang_up(client: BenchClient, monkeypatch: pytest.MonkeyPatch, how: HangUp) -
     """Report a hang-up of a client that is not read, as epoll does."""
     monkeypatch.setattr(ending, "hang_up", lambda sock: how)
     client._transport.ready(READ | WRITE)
-    client._bench.settle()
+    client._settle()
 
 
 def waiting(client: BenchClient, *items: bytes | Exception) -> None:
@@ -86,7 +86,7 @@ def test_a_close_after_a_failed_send_waits_for_nothing(plugin_bench: Bench, monk
     monkeypatch.setattr(FakeSocket, "send", broken)
     client.send(b"one")
     client.connection.close()
-    client._bench.settle()
+    client._settle()
     assert client.closed is CloseReason.LOCAL
 
 
@@ -200,6 +200,8 @@ def test_a_framing_that_fails_behind_a_reset_is_reported(plugin_bench: Bench) ->
 class Pauses(Echo):
     """Pauses at the message `pause`."""
 
+    bench: PluginBench
+
     @hookimpl(tryfirst=True)
     def receive(self, connection: Connection, data: bytes) -> None:
         super().receive(connection, data)
@@ -210,7 +212,8 @@ class Pauses(Echo):
 @pytest.fixture
 def paused(plugin_bench: Bench) -> tuple[BenchClient, Pauses]:
     plugin = Pauses()
-    client = plugin_bench(plugin).connect()
+    plugin.bench = plugin_bench(plugin)
+    client = plugin.bench.connect()
     client.send(b"pause")
     return client, plugin
 
@@ -241,10 +244,10 @@ def test_input_of_a_paused_client_that_closed_waits_for_resume(
     client, plugin = paused
     waiting(client, b"last", b"words", b"")
     hang_up(client, monkeypatch, HangUp.ORDERLY)
-    client._bench.advance(60)
+    plugin.bench.advance(60)
     assert (client.closed is None, plugin.seen) == (True, [b"pause"])
     client.connection.resume()
-    client._bench.settle()
+    client._settle()
     assert (client.closed, plugin.seen) == (CloseReason.PEER, [b"pause", b"last", b"words"])
 
 
@@ -256,7 +259,7 @@ def test_input_of_a_paused_client_that_was_reset_waits_for_a_short_time(
     hang_up(client, monkeypatch, HangUp.BROKEN)
     assert client.closed is None
     client.connection.idle_timeout = 100
-    client._bench.advance(1)
+    plugin.bench.advance(1)
     assert (str(client.closed), plugin.seen) == ("peer", [b"pause"])
 
 
@@ -264,9 +267,9 @@ def test_a_resume_in_that_time_delivers_it(paused: tuple[BenchClient, Pauses], m
     client, plugin = paused
     waiting(client, b"last", b"words", ConnectionResetError())
     hang_up(client, monkeypatch, HangUp.BROKEN)
-    client._bench.advance(0.4)
+    plugin.bench.advance(0.4)
     client.connection.resume()
-    client._bench.advance(0.4)
+    plugin.bench.advance(0.4)
     assert (client.closed, plugin.seen) == (CloseReason.PEER, [b"pause", b"last", b"words"])
 
 
@@ -277,7 +280,7 @@ def test_a_send_to_a_paused_client_that_fails_ends_it(
     monkeypatch.setattr(FakeSocket, "send", broken)
     waiting(client, ConnectionResetError())
     assert not client.connection.send(b"are you there?")
-    client._bench.settle()
+    client._settle()
     assert client.closed is CloseReason.PEER
 
 
