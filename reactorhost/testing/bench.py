@@ -29,10 +29,10 @@ from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.fake_dialer import FakeDialer
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket
 from reactorhost.testing.live import HostFailedError
-from reactorhost.worker.builder import LoadedService, WorkerBuilder, WorkerParts
+from reactorhost.worker.builder import WorkerBuilder, WorkerParts
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 

@@ -5,15 +5,18 @@ Every worker makes its contexts when it boots, so a reload loads renewed certifi
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from reactorhost.config.service import Tls
 from reactorhost.errors import ConfigError
+from reactorhost.reactor import Reactor
 from reactorhost.tls import certificates
 from reactorhost.tls.certificates import Certificate, CertificateError
 from reactorhost.tls.handshake import TlsSession
+from reactorhost.tls.socket import TlsSocket
 
 T = TypeVar("T")
 
@@ -50,6 +53,10 @@ class ServerTls:
                 session.context = by_name.find(name) or self.context
 
         self.context.sni_callback = select
+
+    def wrap(self, reactor: Reactor, sock: socket.SocketType, on_broken: Callable[[str], object]) -> TlsSocket:
+        """Return our end of a session on a client's socket, before its handshake."""
+        return TlsSocket(reactor, sock, self.context, on_broken, is_server=True)
 
 
 class ServerNames(Generic[T]):

@@ -98,23 +98,6 @@ class ServiceContext:
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
-    __slots__ = (
-        "_client_lines",
-        "_plain",
-        "_timed",
-        "_worker",
-        "chain",
-        "counters",
-        "dispatcher",
-        "hook_queues",
-        "limits",
-        "log",
-        "name",
-        "on_closed",
-        "reactor",
-        "receive",
-    )
-
     def __init__(self, name: str, worker: WorkerContext, limits: Limits, resolve: Resolve) -> None:
         self.name = name
         self.limits = limits
@@ -126,6 +109,7 @@ class ServiceContext:
         self.hook_queues: HookQueues | None = None
         self.on_closed: Callable[[Any], object] = _ignore
         self._worker = worker
+        # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
         timed = resolve(self.hook_failed, worker.timing.around)
@@ -158,33 +142,38 @@ class ServiceContext:
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
-        self._log_client("framing_broken", connection, reason=str(error))
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "framing_broken",
+                **self._client(connection),
+                reason=str(error),
+                suppressed=self._client_lines.take_suppressed(),
+            )
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def overflowed(self, connection: Connection) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
-        self._log_client(
-            "send_buffer_overflow",
-            connection,
-            queued_bytes=connection.queued,
-            max_send_buffer=self.limits.max_send_buffer,
-        )
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "send_buffer_overflow",
+                **self._client(connection),
+                queued_bytes=connection.queued,
+                max_send_buffer=self.limits.max_send_buffer,
+                suppressed=self._client_lines.take_suppressed(),
+            )
 
     def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
         """Log that a client is reset because it accepts nothing of what was sent before the close."""
-        self._log_client("close_timed_out", connection, queued_bytes=queued_bytes)
-
-    def _log_client(self, event: str, connection: Connection, **fields: object) -> None:
-        # Clients cause these events, at any rate that they like.
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
-                event,
-                service=self.name,
-                peer=connection.peer,
-                connection=connection.id,
-                **fields,
+                "close_timed_out",
+                **self._client(connection),
+                queued_bytes=queued_bytes,
                 suppressed=self._client_lines.take_suppressed(),
             )
+
+    def _client(self, connection: Connection) -> dict[str, object]:
+        return {"service": self.name, "peer": connection.peer, "connection": connection.id}
 
     # Pauses and ends.
 

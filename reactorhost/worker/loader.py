@@ -15,8 +15,8 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.system import process
-from reactorhost.worker.builder import LoadedService
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls

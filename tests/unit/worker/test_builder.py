@@ -13,8 +13,9 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, FakeSocket
-from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 
 
 class World:

@@ -18,8 +18,9 @@ from reactorhost.framing import Fixed
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
-from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 from reactorhost.worker.stream.closing import CloseState
 
 RESET = ConnectionResetError()
