@@ -179,7 +179,7 @@ def test_counters_of_ended_workers_are_kept_and_gauges_are_not() -> None:
     assert metrics.of("other") == {}
 
 
-def test_names_that_change_with_every_reload_do_not_pile_up_in_the_master() -> None:
+def test_names_that_change_with_every_reload_do_not_accumulate_in_the_master() -> None:
     metrics = PluginMetrics()
     for generation in range(100):
         report(generation, metrics, {"kept": 1, **{f"g{generation}.n{at}": at for at in range(49)}}, {})

@@ -64,7 +64,7 @@ def test_a_failed_send_leaves_the_other_half(plugin_bench: Bench, monkeypatch: p
     assert client.closed is CloseReason.PEER
 
 
-def test_a_flush_that_fails_lets_the_rest_be_read(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_is_still_read_after_a_flush_fails(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = Echo()
     bench = plugin_bench(plugin)
     client = bench.connect()
@@ -81,7 +81,7 @@ def test_a_flush_that_fails_lets_the_rest_be_read(plugin_bench: Bench, monkeypat
     assert (client.closed, client.connection.queued, drained) == (CloseReason.PEER, 0, [])
 
 
-def test_a_close_after_a_failed_send_waits_for_nothing(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_close_after_a_failed_send_ends_at_once(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     client = plugin_bench(Echo()).connect()
     monkeypatch.setattr(FakeSocket, "send", broken)
     client.send(b"one")
@@ -127,7 +127,7 @@ def test_messages_that_were_read_before_a_reset_are_delivered(plugin_bench: Benc
     assert (client.closed, len(plugin.seen)) == (CloseReason.PEER, 20)
 
 
-def test_a_hook_that_does_not_end_after_a_reset_holds_up_nothing(plugin_bench: Bench) -> None:
+def test_a_hook_that_does_not_end_after_a_reset_delays_no_other_connection(plugin_bench: Bench) -> None:
     seen: list[bytes] = []
 
     class Stuck:
@@ -263,7 +263,9 @@ def test_input_of_a_paused_client_that_was_reset_waits_for_a_short_time(
     assert (str(client.closed), plugin.seen) == ("peer", [b"pause"])
 
 
-def test_a_resume_in_that_time_delivers_it(paused: tuple[BenchClient, Pauses], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_in_that_time_delivers_the_input(
+    paused: tuple[BenchClient, Pauses], monkeypatch: pytest.MonkeyPatch
+) -> None:
     client, plugin = paused
     waiting(client, b"last", b"words", ConnectionResetError())
     hang_up(client, monkeypatch, HangUp.BROKEN)
@@ -415,7 +417,7 @@ def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]
     return [vars(record)["reactorhost_fields"] for record in caplog.records if record.msg == event]
 
 
-def test_a_close_lasts_as_long_as_bytes_leave(
+def test_a_close_lasts_as_long_as_bytes_are_sent(
     plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     send = FakeSocket.send
@@ -469,7 +471,7 @@ def test_a_client_that_has_everything_is_not_reset(plugin_bench: Bench, monkeypa
     assert (str(client.closed), options) == ("local", [])
 
 
-def test_many_clients_that_take_nothing_cause_few_lines(plugin_bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_close_timed_out_is_rate_limited(plugin_bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench = plugin_bench(Generous(), close_timeout=1)
     clients = [bench.connect() for _ in range(20)]
     for client in clients:
@@ -480,7 +482,7 @@ def test_many_clients_that_take_nothing_cause_few_lines(plugin_bench: Bench, cap
     assert len(logged(caplog, "close_timed_out")) == 5
 
 
-def test_the_end_of_a_worker_is_not_put_off_by_progress(plugin_bench: Bench) -> None:
+def test_progress_does_not_move_the_deadline_of_a_shutdown(plugin_bench: Bench) -> None:
     bench = plugin_bench(Generous(), close_timeout=100)
     client = bench.connect()
     client.pause()
