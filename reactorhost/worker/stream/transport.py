@@ -34,24 +34,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.framing import Framing
+from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.stream import ending, receiving, sending
-from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
+from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
-from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class StreamTransport:
     """The owner of one connection's socket.
 
@@ -66,64 +69,39 @@ class StreamTransport:
         idle_seconds: the idle timeout, or None.
     """
 
-    __slots__ = (
-        "_accepted_at",
-        "_counters",
-        "_local",
-        "_peer",
-        "_timers",
-        "active_at",
-        "arrivals",
-        "buffer",
-        "close_state",
-        "connection",
-        "context",
-        "corked",
-        "deadline",
-        "held",
-        "idle_seconds",
-        "interest",
-        "kept",
-        "owed",
-        "progress",
-        "read_size",
-        "receiver",
-        "send_state",
-        "socket",
-    )
+    context: ServiceContext
+    socket: StreamSocket
+    _peer: Any
+    connection_id: InitVar[int]
+    tls: InitVar[TlsFacts | None] = None
+    _local: Endpoint | None = None
+    connection: Connection = field(init=False)
+    receiver: ServiceContext | FramedInput = field(init=False)
+    arrivals: Arrivals = field(init=False)
+    held: int = field(default=0, init=False)
+    send_state: Send = field(default=DIRECT, init=False)
+    close_state: CloseState = field(default=OPEN, init=False)
+    owed: int = field(default=0, init=False)
+    buffer: SendBuffer | None = field(default=None, init=False)
+    corked: bytearray | None = field(default=None, init=False)
+    kept: bytes | None = field(default=None, init=False)
+    active_at: float = field(init=False)
+    idle_seconds: float | None = field(init=False)
+    deadline: TimerHandle | None = field(default=None, init=False)
+    read_size: int = field(default=READ_BYTES, init=False)
+    interest: int = field(default=0, init=False)
+    progress: CloseProgress | None = field(default=None, init=False)
+    _accepted_at: float = field(init=False)
+    _counters: Counters = field(init=False)
+    _timers: PluginTimers | None = field(default=None, init=False)
 
-    def __init__(
-        self,
-        context: ServiceContext,
-        sock: StreamSocket,
-        peer: Any,
-        connection_id: int,
-        tls: TlsFacts | None = None,
-        local: Endpoint | None = None,
-    ) -> None:
-        now = context.reactor.now
-        self.context = context
-        self.receiver: ServiceContext | FramedInput = context
-        self.socket = sock
-        self.arrivals: Arrivals = context.dispatcher.arrivals
-        self.held = 0
-        self.send_state = DIRECT
-        self.close_state = OPEN
-        self.owed = 0
-        self.buffer: SendBuffer | None = None
-        self.corked: bytearray | None = None
-        self.kept: bytes | None = None
-        self.active_at = now
+    def __post_init__(self, connection_id: int, tls: TlsFacts | None) -> None:
+        context = self.receiver = self.context
+        self.arrivals = context.dispatcher.arrivals
+        self.active_at = self._accepted_at = context.reactor.now
         self.idle_seconds = context.limits.idle_timeout
-        self.deadline: TimerHandle | None = None
-        self._accepted_at = now
+        # Every message adds to them: one attribute access less is measurable.
         self._counters = context.counters
-        self._peer = peer
-        self._local = local
-        self.read_size = READ_BYTES
-        self.interest = 0
-        self.progress: CloseProgress | None = None
-        self._timers: PluginTimers | None = None
         self.connection = Connection(connection_id, context.name, time.time(), self, tls)
 
     def open(self) -> None:
