@@ -43,7 +43,7 @@ class Descriptor(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class StepRunner(Generic[T]):
     """Runs the steps of one socket.
 

@@ -15,7 +15,7 @@ Reached = Callable[[FakeSocket, Callable[[], StreamTransport]], StreamTransport]
 """Called with a fake socket and with the function that makes its transport, whose result it returns."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class FakeDialer:
     """Connects fake sockets; `refused` holds the reasons by address."""
 
@@ -27,7 +27,7 @@ class FakeDialer:
         return _FakeDial(self.reached, self.refused.get(str(far_end.address)), far_end, connected, failed)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _FakeDial:
     step = "no answer"
 

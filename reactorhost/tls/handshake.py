@@ -31,7 +31,7 @@ class TlsSession(ssl.SSLObject):
     requested_name: str | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Handshake:
     """One handshake, between a socket and the memory buffers of an OpenSSL session."""
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from reactorhost.worker.hooks.hook_queue import HookQueues
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerParts:
     """The parts of a worker.
 
@@ -83,7 +83,7 @@ def _ignore(*args: object) -> None:
     """Drop a report that has no receiver."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class WorkerBuilder:
     """Makes the parts of one worker; what is left out is a default without a master.
 

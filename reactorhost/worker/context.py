@@ -66,7 +66,7 @@ class Limits:
     max_datagram: int = 65535
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerContext:
     """State that all services of a worker share.
 

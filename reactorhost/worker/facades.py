@@ -18,7 +18,7 @@ from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.service import RunningService
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerFacades:
     """Makes and keeps the `Worker` of each plugin.
 

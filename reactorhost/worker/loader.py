@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerLoader:
     """Loads what the settings of one worker name; `on_plugin` is called with each plugin that was loaded."""
 

@@ -85,7 +85,7 @@ class Deadline:
         return min(_STEP_SECONDS, max(_LEAST_SECONDS, self._at + end_at - now))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Shutdown:
     """Drains a worker and lets it leave; `send_report` sends a report to the master."""
 

@@ -60,7 +60,7 @@ class WatchedListener:
         return sock, peer
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Acceptor:
     """All listeners that a worker accepts from."""
 

@@ -13,7 +13,7 @@ from reactorhost.worker.service import RunningService
 from reactorhost.worker.udp.socket import UdpSocket
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class SlotSockets:
     """Every borrowed socket; `on_released` is called with a slot when all its sockets are closed in this worker.
 

@@ -29,7 +29,7 @@ class HookFailure(Protocol):
         """Report the exception."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ErrorReporter:
     """Logs and counts errors; `send_report` sends a report to the master."""
 

@@ -139,7 +139,7 @@ class HookQueues:
         return queue
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class HookQueue:
     """The calls of one connection: one runs, the others wait."""
 

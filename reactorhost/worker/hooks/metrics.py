@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from reactorhost.api.counter import VALUE_LIMIT, Counter
@@ -22,7 +21,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _SECONDS_BETWEEN_LINES = 60.0
 
 
-@dataclass(slots=True, eq=False)
 class Metrics:
     """The metrics of all plugins of one worker.
 
@@ -30,14 +28,17 @@ class Metrics:
     value; both at most once a minute for each plugin, because `stats` is called every second.
     """
 
-    stats: Sequence[Implementation]
-    hook_failed: HookFailure
-    invalid: Callable[[str, str], object]
-    _counters: dict[str, dict[str, Counter]] = field(default_factory=dict, init=False)
-    _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _SECONDS_BETWEEN_LINES), init=False)
+    def __init__(
+        self, stats: Sequence[Implementation], hook_failed: HookFailure, invalid: Callable[[str, str], object]
+    ) -> None:
+        self._stats = stats
+        self._hook_failed = hook_failed
+        self._invalid = invalid
+        self._counters: dict[str, dict[str, Counter]] = {}
+        self._lines = RateLimit(1, _SECONDS_BETWEEN_LINES)
 
     def __bool__(self) -> bool:
-        return bool(self.stats or self._counters)
+        return bool(self._stats or self._counters)
 
     def counter(self, plugin: str, name: str) -> Counter:
         """Return a plugin's counter of this name, the same object each time.
@@ -66,7 +67,7 @@ class Metrics:
     def gauged(self, now: float) -> dict[str, Values]:
         """Return what each plugin's `stats` returns, by plugin, without what is invalid."""
         gauged: dict[str, Values] = {}
-        for implementation in self.stats:
+        for implementation in self._stats:
             plugin = implementation.plugin.name
             valid: Values = {}
             problem: str | None = None
@@ -74,11 +75,11 @@ class Metrics:
                 valid, problem = _checked(implementation.call(), self._counters.get(plugin, {}))
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 if self._lines.admits(now, plugin):
-                    self.hook_failed(plugin, "stats", None, as_error(raised))
+                    self._hook_failed(plugin, "stats", None, as_error(raised))
             # Also when it is empty: gauges of a hook that fails now are not those of a second ago.
             gauged.setdefault(plugin, {}).update(valid)
             if problem is not None and self._lines.admits(now, plugin):
-                self.invalid(plugin, problem)
+                self._invalid(plugin, problem)
         return gauged
 
 

@@ -36,7 +36,7 @@ T = TypeVar("T")
 _DELIVERIES_PER_TURN = 100
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Call:
     """A function of a plugin, and later what it returned or raised."""
 
@@ -49,7 +49,7 @@ class _Call:
     exception: Exception | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class ThreadPool:
     """The threads of one worker and the calls that wait for them; no thread is started before the first call.
 

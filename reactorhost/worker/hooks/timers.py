@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.plugins.guard import as_error
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from asyncio import Task
 
 
-@dataclass(slots=True, eq=False)
 class PluginTimers:
     """The timers of one connection or of one worker.
 
@@ -27,12 +25,20 @@ class PluginTimers:
     waits and no async function runs any more; for the last timer, before its function is called.
     """
 
-    reactor: Reactor
-    on_error: Callable[[Exception], object]
-    on_idle: Callable[[], object] | None = None
-    _timers: set[PluginTimer] = field(default_factory=set, init=False)
-    # Of async functions. asyncio itself holds only weak references to its tasks.
-    _tasks: set[Task[Any]] = field(default_factory=set, init=False)
+    __slots__ = ("_on_error", "_on_idle", "_reactor", "_tasks", "_timers")
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        on_error: Callable[[Exception], object],
+        on_idle: Callable[[], object] | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._on_error = on_error
+        self._on_idle = on_idle
+        self._timers: set[PluginTimer] = set()
+        # Of async functions. asyncio itself holds only weak references to its tasks.
+        self._tasks: set[Task[Any]] = set()
 
     @property
     def waiting(self) -> bool:
@@ -73,7 +79,7 @@ class PluginTimers:
     def start(self, timer: PluginTimer, seconds: float) -> TimerHandle:
         """Schedule a timer, and keep it until it is called or cancelled."""
         self._timers.add(timer)
-        return self.reactor.call_later(seconds, timer.run)
+        return self._reactor.call_later(seconds, timer.run)
 
     def discard(self, timer: PluginTimer) -> None:
         """Forget a timer that was called or cancelled."""
@@ -87,7 +93,7 @@ class PluginTimers:
             returned = function(*args)
             return self._run(returned) if inspect.iscoroutine(returned) else None
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self.on_error(as_error(raised))
+            self._on_error(as_error(raised))
             return None
 
     def _run(self, coroutine: Coroutine[Any, Any, object]) -> Task[Any]:
@@ -113,12 +119,12 @@ class PluginTimers:
 
             if was_cancelled_by_others(raised):
                 raise
-            self.on_error(as_error(raised))
+            self._on_error(as_error(raised))
         self._check_idle()
 
     def _check_idle(self) -> None:
-        if self.on_idle is not None and not self.waiting:
-            self.on_idle()
+        if self._on_idle is not None and not self.waiting:
+            self._on_idle()
 
 
 class PluginTimer:

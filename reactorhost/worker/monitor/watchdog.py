@@ -44,27 +44,27 @@ class StallReporter(Protocol):
         """Report that reported code has returned after `seconds`."""
 
 
-@dataclass(slots=True, eq=False)
 class StallDetector:
     """Decides from repeated checks of a loop what to report. Nothing here reads a clock: `now` is monotonic seconds.
 
     At most one line a second is reported, and one a minute for each place in the code.
     """
 
-    limit_seconds: float
-    reporter: StallReporter
-    _progress: int | None = field(default=None, init=False)
-    _since: float = field(default=0.0, init=False)
-    _reported: StackPosition | None = field(default=None, init=False)
-    _suppressed_place: str | None = field(default=None, init=False)
-    _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _LINE_SECONDS), init=False)
-    _lines_of_places: RateLimit = field(default_factory=lambda: RateLimit(1, _SAME_PLACE_SECONDS), init=False)
+    def __init__(self, limit_seconds: float, reporter: StallReporter) -> None:
+        self._limit_seconds = limit_seconds
+        self._reporter = reporter
+        self._progress: int | None = None
+        self._since = 0.0
+        self._reported: StackPosition | None = None
+        self._suppressed_place: str | None = None
+        self._lines = RateLimit(1, _LINE_SECONDS)
+        self._lines_of_places = RateLimit(1, _SAME_PLACE_SECONDS)
 
     def check(self, progress: int, now: float, locate: Callable[[], StackPosition | None]) -> None:
         """Check once; `locate` is called when the place in the code matters."""
         if progress != self._progress:
             self._begin(progress, now)
-        elif self._reported is None and now - self._since >= self.limit_seconds:
+        elif self._reported is None and now - self._since >= self._limit_seconds:
             standing = locate()
             if standing is not None:
                 self._report(standing, now)
@@ -80,7 +80,7 @@ class StallDetector:
         self._progress, self._since = progress, now
         self._reported = self._suppressed_place = None
         if reported is not None:
-            self.reporter.stall_ended(reported, seconds)
+            self._reporter.stall_ended(reported, seconds)
         elif suppressed_place is not None:
             self._lines_of_places.note_suppressed(suppressed_place)
 
@@ -90,13 +90,13 @@ class StallDetector:
             # It is reported later if it still blocks then, so it counts as suppressed only when it has ended.
             self._suppressed_place = self._suppressed_place or place
             return
-        self.reporter.stall_found(standing, now - self._since, self._lines_of_places.take_suppressed(place))
+        self._reporter.stall_found(standing, now - self._since, self._lines_of_places.take_suppressed(place))
         self._lines.note_logged(now)
         self._lines_of_places.note_logged(now, place)
         self._reported = standing
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Watchdog:
     """Watches the loop of its thread, which must be the main thread: Python runs signal handlers there only.
 

@@ -96,7 +96,7 @@ def _do_nothing() -> None:
     """Do nothing: no step is in progress."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _SocketDial:
     dialer: SocketDialer
     far_end: FarEnd
