@@ -203,6 +203,7 @@ class Reactor:
     def stop(self) -> None:
         """Let `run()` return at the end of this turn."""
         self.running = False
+        # So that no wait follows: a task of asyncio may call this outside of a turn.
         self.call_soon(_do_nothing)
 
     def turn(self, timeout: float) -> None:
@@ -216,10 +217,12 @@ class Reactor:
         for descriptor, events in ready:
             stream = streams[descriptor]
             if stream is None:
+                # An error or a hang-up: reading or writing reports it, whichever the callback does first.
                 callbacks[descriptor](events if events <= _BOTH else _BOTH)  # noqa: FURB136  cheaper than min()
                 continue
             try:
                 stream.arrivals.append((stream, stream.socket.recv(READ_BYTES)))
+            # Readiness is a hint: a segment with a wrong checksum is dropped after it was reported (select(2), BUGS).
             except BlockingIOError:
                 pass
             except OSError:

@@ -123,6 +123,7 @@ class PluginBench:
         self._poller.open(sock)
 
         def accepted() -> BenchClient:
+            # An acceptor returns nothing: the new transport is the one that was not there before.
             known = set(self._service.transports)
             accept = self._service.acceptor("tcp")
             accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
@@ -315,6 +316,7 @@ class PluginBench:
             far_end.closed = reason
             close(connection, reason)
 
+        # A handler is not a plugin of the service, so `CloseWatcher` does not see its connections.
         service.context.chain = replace(service.context.chain, close=closed)
         self.outbound.append(far_end)
         return transport

@@ -91,6 +91,7 @@ class FakePoller:
         """See `Poller`."""
         ready = []
         for descriptor, events in self.watched.items():
+            # As epoll does, which reports errors and hang-ups unasked.
             reported = self.sockets[descriptor].ready() & (events | ERROR | HANG_UP)
             if reported:
                 ready.append((descriptor, reported))

@@ -71,6 +71,7 @@ class LiveHost:
             )
         self.banner = []
         try:
+            # The last line of the banner, which the host prints when every worker is ready.
             while not self.banner or not self.banner[-1].startswith("  stop "):
                 self.banner.append(self.read_line())
         except EOFError:
@@ -191,6 +192,7 @@ class LiveHost:
         if self._process is None:
             return
         if self._process.poll() is None:
+            # A test may have stopped it, and a stopped process handles no signal but CONT and KILL.
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGQUIT)
             with contextlib.suppress(subprocess.TimeoutExpired):

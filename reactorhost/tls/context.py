@@ -76,8 +76,10 @@ class ServerNames(Generic[T]):
 
 def _context(settings: Tls, certificate: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # The SNI callback gets the session only, so the session carries the requested name.
     context.sslobject_class = TlsSession
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Compression leaks secrets (CRIME). Renegotiation (TLS 1.2) is a handshake's work for few bytes.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     certificates.use(context, certificate.path, certificate.key)
     # The same in all contexts of a service: OpenSSL does not document which settings a session takes over when its

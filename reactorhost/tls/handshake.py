@@ -96,6 +96,7 @@ class Handshake:
             except BlockingIOError:
                 yield READ
                 continue
+            # As an end: port scans and health checks often finish with a reset.
             except ConnectionResetError:
                 more = b""
             if not more:

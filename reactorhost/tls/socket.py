@@ -118,6 +118,7 @@ class TlsSocket:
         if not data:
             self._peer_ended = True
             return data
+        # `recv` makes an object of the full size and shrinks it, so only connections that fill it read large pieces.
         if len(data) == self._read_size:
             self._read_size = _CHUNK_BYTES
         elif len(data) < _RECORD_BYTES:
@@ -185,6 +186,7 @@ class TlsSocket:
         sent, self._encrypted = self._encrypted, 0
         size = len(data)
         while sent < size:
+            # Small data as it is: a slice of a view is one more object for each answer.
             chunk = data if sent == 0 and size <= _CHUNK_BYTES else memoryview(data)[sent : sent + _CHUNK_BYTES]
             encrypted = self._write(chunk)
             ciphertext = self._outgoing.read()

@@ -112,6 +112,7 @@ class ServiceContext:
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
+        # Both chains exist from the start, so that switching to timed calls is one assignment.
         timed = resolve(self.hook_failed, worker.timing.around)
         self._timed = self._queued(replace(timed, receive=worker.timing.around_receive(timed.receive)))
         self.receive = self.chain.receive

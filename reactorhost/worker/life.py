@@ -171,6 +171,7 @@ class WorkerLife:
             # Also within a turn: a turn that serves many clients takes long without any slow hook.
             messages = sum(each.handed_over for each in dispatchers)
             loops = 0 if parts.bridge is None else parts.bridge.progress()
+            # An accepted connection adds 1 to the sum, and so does one that ends: it never returns to an earlier value.
             return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
 
         def locate(frame: FrameType) -> StackPosition | None:

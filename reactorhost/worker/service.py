@@ -98,9 +98,11 @@ class RunningService:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
         transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
         self.transports.add(transport)
+        # Before the hooks of `connect`, which may set another one.
         if self._new_framing is not None:
             self._set_framing(transport, self._new_framing)
         transport.open()
+        # A `connect` hook has closed it, or has failed.
         if transport.close_state is not CloseState.OPEN:
             self.context.counters.refused += 1
         return transport
@@ -132,6 +134,7 @@ class RunningService:
         self.pending_handshakes.drain()
         hooks = self.context.chain
         if hooks.has_drain:
+            # A copy: a hook may close connections.
             for transport in tuple(self.transports):
                 hooks.drain(transport.connection)
 

@@ -118,6 +118,7 @@ class Shutdown:
             return
         self._begin_draining(final=False)
         for transport in self.parts.transports():
+            # First, for its reason: `abort` alone would report `local`, the plugin's own.
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
         self._abandon_datagrams_and_handshakes()
@@ -199,6 +200,7 @@ class Shutdown:
         parts = self.parts
         parts.call(parts.hooks.worker_stop)
         self._log_abandoned_threads()
+        # After `worker_stop`, which may count something.
         parts.metrics_report.send_last()
         if parts.bridge is not None:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))

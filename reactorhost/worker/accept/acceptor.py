@@ -19,9 +19,12 @@ from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.service import Accept
 
+# The rest of a queue waits for the next turn: clients with a connection have their messages handled in between.
 _BATCH = 64
 _RETRY_SECONDS = 0.5
+# accept(2): an error of the connection that was to be accepted, not of the listener.
 _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
+# The connection stays in the queue, so epoll would report the listener again at once, in every turn.
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 

@@ -50,6 +50,7 @@ class SlotSockets:
     def release(self, slot: int) -> None:
         """Leave what is queued at a slot's sockets to another worker."""
         self.acceptor.release(slot)
+        # Apart from the list of all, which changes in the loop: a socket that owes nothing is closed at once.
         udp_sockets = [udp_socket for owner, udp_socket in self._udp_sockets if owner == slot]
         for udp_socket in udp_sockets:
             udp_socket.release()

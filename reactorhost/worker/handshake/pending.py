@@ -110,6 +110,7 @@ class PendingHandshakes:
             self._failed(runner)
 
         runner = StepRunner(context.reactor, sock, self._steps(sock, client, tls), done, failed)
+        # First: the steps may end within `begin`, and then it is removed again.
         self._running.add(runner)
         runner.begin(context.reactor.now + context.limits.handshake_timeout)
 

@@ -62,6 +62,7 @@ class ErrorReporter:
             **peer,
             error=message,
             where=tracebacks.place(error, self._homes.get(plugin)) or "?",
+            # The last part: a traceback ends with what was raised.
             details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:],
         )
 

@@ -103,6 +103,7 @@ class HookQueues:
         by_plugin = reason in (CloseReason.LOCAL, CloseReason.TIMEOUT)
         queue.end(finish_seconds if by_plugin else 0.0, max(finish_seconds, self.grace_seconds))
 
+        # After `end`, which has dropped what waited in the queue.
         close(connection, reason)
         self.forget(connection, on_done)
 
@@ -184,6 +185,7 @@ class HookQueue:
         self._running = True
         self._transport.set_owed(len(self._waiting))
         task = _eager(self._work(self._run_number))
+        # An eager task may have ended, and even started the next one, before it is returned.
         if self._running and not task.done():
             self._task = task
 
@@ -269,6 +271,7 @@ class HookQueue:
             self._cancelled = False
             task = asyncio.current_task()
             assert task is not None
+            # `asyncio.timeout` and task groups of the next hook look at the number of requests to cancel this task.
             task.uncancel()
 
     def _cancel(self) -> None:
@@ -296,6 +299,7 @@ def _size(rest: tuple[Any, ...]) -> int:
 if sys.version_info >= (3, 12):
 
     def _eager(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # `eager_start` is new in Python 3.12. Before, each hook costs a turn of the asyncio loop.
         return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
 
 else:

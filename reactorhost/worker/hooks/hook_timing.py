@@ -76,6 +76,7 @@ class HookTiming:
             try:
                 return call(*arguments)
             finally:
+                # Looked up at each call: the chains are resolved before `start` names the plugins.
                 self._leave(self._plugins.get(plugin), received=received)
 
         return timed

@@ -114,6 +114,7 @@ class ThreadPool:
         from concurrent.futures import ThreadPoolExecutor
 
         if self._executor is None:
+            # Its threads are started one by one, and only when no other is free.
             self._executor = ThreadPoolExecutor(self.max_threads, thread_name_prefix="reactorhost")
         # In a list that the thread empties: the executor's own frame keeps its arguments, and an exception of the
         # function keeps that frame. Again a cycle: see `_outcome`.

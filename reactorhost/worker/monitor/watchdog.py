@@ -146,6 +146,7 @@ class Watchdog:
 
     def _postpone(self) -> None:
         self._alarms = 0
+        # A loop that turns comes here at each half of the limit, before the alarm goes off.
         active = self._set(0.75 * self.limit_seconds)
         self._detector.idle(time.monotonic())
         if active:

@@ -128,6 +128,7 @@ class OutboundConnections:
         """Cancel what is pending, and reset every connection."""
         self._cancel_pending()
         for transport in tuple(self.transports()):
+            # First, for its reason: `abort` alone would report `local`, the plugin's own.
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
 

@@ -85,6 +85,7 @@ class SocketDialer:
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the context for plugins that set none: certificates and host names are verified."""
+        # On first use: to load the authorities of the system takes some milliseconds.
         if self._tls_context is None:
             import ssl
 

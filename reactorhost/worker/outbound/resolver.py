@@ -100,6 +100,7 @@ class Resolver:
                 query.reason = "no thread could be started to resolve the name"
                 self._finished.append(query)
                 self._wake_up.wake()
+            # Also without a thread: `_deliver` subtracts it again.
             self._running += 1
 
     def _deliver(self) -> None:

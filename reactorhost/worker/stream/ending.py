@@ -53,6 +53,7 @@ def handle_reset(stream: Stream) -> None:
         advance(stream, CloseEvent.RESET)
     elif stream.held & PLUGIN:
         send_failed(stream)
+    # `owed` counts the call that runs, so more than one means a message behind it.
     elif stream.owed > 1 or message_waits(stream):
         # Messages that were read before wait behind a hook that runs: they are delivered as after a FIN.
         send_failed(stream)
@@ -67,6 +68,7 @@ def handle_hang_up(stream: Stream) -> None:
     if how is HangUp.NO:
         # An event of this turn for an earlier registration of the descriptor.
         return
+    # Held by the host only, it will be read again, and that finds the rest of the input and the end.
     if how is HangUp.BROKEN or not stream.held & PLUGIN:
         send_failed(stream)
     else:
@@ -90,6 +92,7 @@ def break_sending(stream: Stream) -> None:
     stream.send_state = BROKEN
     stream.corked = None
     buffer, stream.buffer = stream.buffer, None
+    # After the buffer is gone: a waiting function may send, or close the connection.
     if buffer is not None:
         buffer.notify_waiters(can_send=False)
     release(stream, SEND_FULL)
@@ -127,6 +130,7 @@ def end_if_served(stream: Stream) -> None:
 
 def close(stream: Stream, reason: CloseReason, seconds: float | None = None) -> None:
     """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
+    # Before the state changes: what is corked is flushed like the rest.
     sending.uncork(stream)
     if stream.close_state is OPEN:
         stream.progress = CloseProgress(reason)
@@ -171,6 +175,7 @@ def _end(stream: Stream, reason: CloseReason) -> None:
         reactor.unregister(stream.socket.fileno())
         stream.interest = 0
     stream.held |= CLOSING
+    # Unregistered before it is closed: see the rules in `reactor.reactor`.
     stream.socket.close()
     stream.kept = None
     break_sending(stream)
@@ -192,6 +197,7 @@ def _cancel_deadline(stream: Stream) -> None:
 
 def watch_open(stream: Stream) -> None:
     """Start the timer of an open connection anew: for silence after the client's end, else for idleness."""
+    # Any other timer would outlast the grace, for example when a plugin sets `idle_timeout` now.
     if stream.held & PLUGIN and stream.send_state is BROKEN:
         # Its grace, or none: see `end_paused`.
         return
@@ -257,6 +263,7 @@ def _grace_due(stream: Stream) -> None:
 
 def _close_due(stream: Stream, progress: CloseProgress) -> None:
     now = stream.context.reactor.now
+    # Bytes that the kernel has accepted are not with the client yet.
     unacknowledged = unacknowledged_bytes(stream.socket)
     if not progress.is_over(now, stream.connection.bytes_out, unacknowledged or 0):
         stream.deadline = stream.context.reactor.call_at(progress.check_at(now), _close_due, stream, progress)

@@ -141,6 +141,7 @@ class FramedInput:
                 for message in messages:
                     if is_first:
                         is_first = False
+                    # Not `reactor.now`, which stands still for the whole turn.
                     elif (now := time.monotonic()) >= send_at:
                         if not source.cork():
                             break
@@ -185,6 +186,7 @@ class FramedInput:
         take: Callable[[], bytes] | None = getattr(self.framing, "rest", None)
         if take is not None:
             return bytes(take())
+        # A framing that has seen nothing yet can be replaced without `rest`.
         if self._was_fed:
             name = type(self.framing).__name__
             raise TypeError(f"a {name} has no rest(), so the bytes that it holds cannot go to another framing")

@@ -33,6 +33,7 @@ def release(stream: Stream, reason: int) -> None:
     if not stream.held:
         if was_held:
             watch(stream)
+    # This was the last reason that kept back input which was read already. A FIN may have come behind that input.
     elif was_held & reason and stream.held & ~PEER_EOF == INPUT_PENDING:
         _deliver_soon(stream)
 
@@ -42,6 +43,7 @@ def watch(stream: Stream) -> None:
     if stream.close_state is CLOSED:
         return
     if not stream.held:
+        # The reactor reads by itself only where no other event is possible and a small read is enough.
         wanted = READ if stream.buffer is not None or stream.read_size != READ_BYTES else READ | _BY_REACTOR
     elif stream.held & CLOSING:
         # Read whatever the plugin wants: a socket that is closed over unread input sends a reset.
@@ -80,6 +82,7 @@ def read(stream: Stream) -> None:
     except OSError:
         data = None
     stream.context.dispatcher.dispatch([(stream, data)])
+    # Unless a hook has changed the size, as a first framing does. By steps: one short read among full ones is common.
     if data and len(data) < READ_BYTES and size == stream.read_size:
         set_read_size(stream, max(size // 4, READ_BYTES))
 

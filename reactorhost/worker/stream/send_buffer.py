@@ -41,6 +41,7 @@ class SendBuffer:
 
     def drop(self, sent: int) -> None:
         """Remove the first bytes, which the kernel has taken; at `LOW_WATER` the waiting functions are called."""
+        # CPython moves the start of a bytearray, and copies nothing.
         del self._bytes[:sent]
         if len(self._bytes) <= LOW_WATER:
             self.is_full = False

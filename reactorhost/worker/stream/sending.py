@@ -20,6 +20,7 @@ def send_slow(stream: Stream, data: bytes | bytearray | memoryview) -> bool:
     if corked is not None and type(data) is bytes:
         if len(data) <= _CORKED_BYTES:
             corked += data
+            # More than that is sent now, and the next piece begins empty.
             return len(corked) <= _CORKED_BYTES or cork(stream)
         # As it is, not copied behind what is little.
         uncork(stream)
@@ -60,12 +61,14 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
     if buffer is None:
         buffer = stream.buffer = SendBuffer()
         stream.send_state = QUEUED
+    # Before anything is added: one answer above the limit is sent, another one behind it is too much.
     elif len(buffer) > stream.context.limits.max_send_buffer:
         stream.context.overflowed(stream.connection)
         stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
         return False
     buffer.add(data, start)
     if buffer.is_full:
+        # Not by `hold`: the registration below asks for WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
     return True
@@ -77,6 +80,7 @@ def flush(stream: Stream) -> None:
     if buffer is None:
         return
     try:
+        # Released before `drop`: a bytearray cannot shrink while a view of it exists.
         with buffer.first() as first:
             sent = stream.socket.send(first)
     except BlockingIOError:

@@ -71,6 +71,7 @@ class StreamTransport:
 
     context: ServiceContext
     socket: StreamSocket
+    # As the socket module returns it, and an `Endpoint` once a plugin has read it, which most never do.
     _peer: Any
     connection_id: InitVar[int]
     tls: InitVar[TlsFacts | None] = None
@@ -132,6 +133,7 @@ class StreamTransport:
             return
         if events & WRITE:
             sending.flush(self)
+        # The events may be those of a registration that this turn has changed already.
         if events & READ and self.interest & READ:
             if self.close_state is OPEN:
                 receiving.read(self)
@@ -142,6 +144,7 @@ class StreamTransport:
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
         """Pass bytes to the kernel, and queue what it does not take."""
+        # A bytearray can change while it waits, so anything but bytes is copied first.
         if self.send_state or type(data) is not bytes:
             return sending.send_slow(self, data)
         try:
@@ -204,6 +207,7 @@ class StreamTransport:
         """Call a plugin's function later, unless the connection ends before."""
         if self._timers is None:
             self._timers = PluginTimers(self.context.reactor, self._timer_failed)
+        # Returned for a closed connection too, so that a plugin need not look before each call.
         timer = self._timers.call_later(seconds, function, args)
         if self.close_state is not OPEN:
             timer.cancel()

@@ -160,6 +160,7 @@ class UdpSocket:
         if size > context.limits.max_datagram:
             self._drop_too_long(size, address)
             return
+        # A copy: the next datagram is read into the same buffer, and a plugin may keep this one.
         data = self._view[:size].tobytes()
         transport = DatagramTransport(self, address, ancillary, next(self._ids))
         connection = transport.connection
