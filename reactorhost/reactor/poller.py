@@ -1,6 +1,6 @@
 """Pollers: wait until the kernel reports a descriptor as ready.
 
-The reactor asks one of two. `EpollPoller` is the default where there is epoll; `SelectorsPoller` works with any
+The reactor uses one of two. `EpollPoller` is the default where there is epoll; `SelectorsPoller` works with any
 selector of the standard library (kqueue, poll, select, epoll) and is for other systems and for debugging.
 
 Both keep one rule that `selectors` alone does not: a descriptor that is registered without events is still reported

@@ -39,7 +39,7 @@ class FakeDescriptor(Protocol):
     number: int
 
     def ready(self) -> int:
-        """Return the events that a kernel would report, asked for or not."""
+        """Return the events that a kernel would report, requested or not."""
 
 
 class FakePoller:
@@ -139,7 +139,7 @@ class FakeSocket:
         return bool(self.incoming) and isinstance(self.incoming[-1], Exception)
 
     def fileno(self) -> int:
-        """Return the descriptor, -1 before the poller has given one."""
+        """Return the descriptor, -1 before the poller has assigned one."""
         return self.number
 
     def recv(self, size: int) -> bytes:
@@ -193,7 +193,7 @@ class FakeDatagramSocket:
         return READ if self.incoming else 0
 
     def fileno(self) -> int:
-        """Return the descriptor, -1 before the poller has given one."""
+        """Return the descriptor, -1 before the poller has assigned one."""
         return self.number
 
     def recvfrom_into(self, buffer: bytearray, size: int, flags: int) -> tuple[int, Any]:

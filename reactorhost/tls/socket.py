@@ -12,10 +12,11 @@ place of two for a record, 14.5 µs for a small echo either way.
 
 Reading. Nothing that was received may stay inside OpenSSL, because epoll reports the kernel's buffer only: the client
 would wait for an answer to bytes that no event announces. So the handshake reads exactly its own records
-(`tls.handshake`), and `recv` returns everything that is complete, however much was asked for. An end or an error behind
-complete records is kept for the next call; `shutdown(SHUT_RD)` makes the kernel report the socket as readable again.
+(`tls.handshake`), and `recv` returns everything that is complete, whatever size was requested. An end or an error
+behind complete records is kept for the next call; `shutdown(SHUT_RD)` makes the kernel report the socket as readable
+again.
 
-Writing. Ciphertext that the kernel does not accept stays in `_ciphertext`; it cannot be taken back, because the
+Writing. Ciphertext that the kernel does not accept stays in `_ciphertext`; it cannot be revoked, because the
 session's record numbers have advanced. `send` raises BlockingIOError then although the bytes are encrypted, remembers
 their number in `_encrypted`, and skips them when the transport repeats the call with the same bytes. So the
 transport's accounting stays that of a plain socket: what is not sent is not counted.

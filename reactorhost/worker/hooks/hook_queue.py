@@ -18,7 +18,7 @@ saving a file: it may finish within `close_timeout`, and so may the `close` hook
 cancellation for a second is abandoned, because `close` must be called and the worker must exit. Its task runs on,
 finds that `_run_number` has changed, and touches the queue no more.
 
-Races. A hook may survive its cancellation or consume it, so `_end_cancellation` takes it back before the next call of
+Races. A hook may survive its cancellation or consume it, so `_end_cancellation` revokes it before the next call of
 the same task. The end of a call may deliver the next message and start the next call before `_stop` returns.
 """
 

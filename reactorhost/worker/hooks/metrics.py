@@ -24,7 +24,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 class Metrics:
     """The metrics of all plugins of one worker.
 
-    `hook_failed` is called with what a `stats` hook raised, `invalid` with a plugin and what is wrong with its return
+    `hook_failed` is called with what a `stats` hook raised, `invalid` with a plugin and the problem of its return
     value; both at most once a minute for each plugin, because `stats` is called every second.
     """
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import ssl
 
 Connected = Callable[[StreamSocket, Any, TlsFacts | None], StreamTransport]
-"""Called with the socket, the peer's address as the socket module has it, and the facts of TLS, if it is spoken."""
+"""Called with the socket, the peer's address as the socket module has it, and the facts of its TLS session, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class _SocketDial:
             self.connected(sock, address.sockaddr, None)
 
     def _start_tls(self, sock: socket.socket, address: SocketAddress) -> None:
-        # Not at the top: OpenSSL is loaded only in workers that speak TLS.
+        # Not at the top: OpenSSL is loaded only in workers that use TLS.
         from reactorhost.reactor.steps import StepError, StepRunner
         from reactorhost.tls.socket import TlsSocket
 

@@ -1,8 +1,8 @@
 """Dispatch: calls the plugins, client by client, with what the reactor has read of all clients in a turn.
 
 Nothing here reads. A hook may close or pause any client, including one whose bytes were read already in this turn:
-each transport is looked at before its call, and what its plugins do not want now goes back to it. That is the price of
-two passes, all reads and then all hooks, which cost 5 % less: each pass stays in the processor's cache.
+each transport is checked before its call, and input that is not to be delivered now is returned to it. That is the
+price of two passes, all reads and then all hooks, which cost 5 % less: each pass stays in the processor's cache.
 """
 
 from __future__ import annotations

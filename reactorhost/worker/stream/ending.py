@@ -12,7 +12,7 @@ Each connection has one timer at most, in `Stream.deadline`:
 - Silence, after the client has ended its half: no answer was sent and no hook has finished for `close_timeout`. A
   client that has vanished cannot be distinguished from one that only reads.
 - Grace, for a client that is reset while it is paused: its last input can be read for a short time if the plugin
-  resumes. Only the pause can end this one, so it takes the place of the idle timer.
+  resumes. Only the pause can end this one, so it replaces the idle timer.
 - Close, once it is being closed: see `closing.CloseProgress`.
 
 The timers look at the time of the last activity when they are due, so a message touches no timer.
@@ -38,7 +38,7 @@ def handle_fin(stream: Stream) -> None:
     """Handle the client's FIN: it still receives its answers."""
     stream.held |= PEER_EOF
     if stream.close_state is OPEN:
-        # Before epoll is told: a connection that ends here needs no other call than the one that unregisters it.
+        # Before the registration changes: a connection that ends here only has to be unregistered.
         end_if_served(stream)
     else:
         advance(stream, CloseEvent.PEER_EOF)

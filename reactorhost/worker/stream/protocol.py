@@ -46,7 +46,7 @@ class Stream(Source, Protocol):
         """How many bytes wait for the kernel."""
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
-        """Pass bytes to the kernel, and queue what it does not take."""
+        """Pass bytes to the kernel, and queue what it does not accept."""
 
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""

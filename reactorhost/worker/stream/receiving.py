@@ -1,4 +1,4 @@
-"""Receiving: when input is read and delivered, how much is read at a time, and what epoll is told about it."""
+"""Receiving: when input is read and delivered, how much is read at a time, and the registration with epoll."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP, Stream
 from reactorhost.worker.stream.states import BROKEN, CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF
 
-# A client that fills a read is asked for four times as much in the next, by its transport and not by the reactor: what
-# many of them send in a turn must not be in memory together. 1 MiB was slower, because the buffer leaves the cache, and
-# so was another read at once after a full one: it starves the others, and answers pile up.
+# After a full read the next one is four times as large, and is made by the transport and not by the reactor: what many
+# clients send in a turn must not be in memory together. 1 MiB was slower, because the buffer leaves the cache, and so
+# was another read at once after a full one: it starves the others, and answers accumulate.
 _LARGEST_READ = 512 * 1024
 # A plugin that changes the framing at every message costs a copy of the rest each time.
 _LARGEST_FRAMED_READ = 64 * 1024
@@ -160,7 +160,7 @@ def _deliver(stream: Stream) -> None:
         return
     if stream.kept is not None:
         data, stream.kept = stream.kept, None
-        # Not by `release`: a framing that has messages still takes it up again at once.
+        # Not by `release`: a framing that still has messages holds again at once.
         stream.held &= ~INPUT_PENDING
         stream.context.dispatcher.dispatch([(stream, data)])
         watch(stream)

@@ -68,7 +68,7 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
         return False
     buffer.add(data, start)
     if buffer.is_full:
-        # Not by `hold`: the registration below asks for WRITE too, in the same system call.
+        # Not by `hold`: the registration below adds WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
     return True

@@ -140,10 +140,10 @@ class StreamTransport:
             else:
                 receiving.discard(self)
 
-    # What a connection asks for.
+    # The interface for `Connection`.
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
-        """Pass bytes to the kernel, and queue what it does not take."""
+        """Pass bytes to the kernel, and queue what it does not accept."""
         # A bytearray can change while it waits, so anything but bytes is copied first.
         if self.send_state or type(data) is not bytes:
             return sending.send_slow(self, data)
@@ -153,7 +153,7 @@ class StreamTransport:
             return sending.enqueue(self, data, 0)
         except OSError:
             return ending.send_failed(self)
-        # As in `sending.flush`, without a call: every message takes this way.
+        # As in `sending.flush`, without a call: every message passes here.
         self.connection.bytes_out += sent
         self._counters.bytes_out += sent
         self.active_at = self.context.reactor.now
