@@ -50,7 +50,7 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     """
     from reactorhost.master.checks import check_plugins, check_services
     from reactorhost.master.startup import run_host
-    from reactorhost.worker.boot import run_worker
+    from reactorhost.worker.life import run_worker
 
     check_plugins(settings)
     check_services(settings)

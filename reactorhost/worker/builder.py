@@ -23,9 +23,8 @@ from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.hooks.metrics import Metrics
+from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.monitor.metrics_report import MetricsReport
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
 from reactorhost.worker.service import LoadedService, RunningService

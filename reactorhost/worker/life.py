@@ -6,6 +6,7 @@ turns for the first time: in `_serve`, or while an async `worker_start` is await
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 
+from reactorhost import logs
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
@@ -21,6 +23,7 @@ from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp, new_poller
+from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
@@ -44,6 +47,17 @@ _CALLERS = {
     ThreadPool.call_on_error.__code__: "on_error",
 }
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
+
+
+def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
+    """Run a worker from the fork to its end, and return its exit status; signals are still blocked."""
+    # First: until then a signal to this process waits (see `system.fork.fork`).
+    process.reset_signals()
+    process.name_process(f"rh-worker-{spec.slot}")
+    process.dump_stacks_on_crash(stack_descriptor)
+    settings = spec.settings
+    log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
+    return WorkerLife(spec, EventLog(logging.getLogger("reactorhost")), log_file).run()
 
 
 class WorkerLife:

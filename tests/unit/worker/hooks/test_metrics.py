@@ -19,8 +19,7 @@ from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor.timers import Timers
-from reactorhost.worker.hooks.metrics import Metrics
-from reactorhost.worker.monitor.metrics_report import MetricsReport
+from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 
 
 class Reported:
