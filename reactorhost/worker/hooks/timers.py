@@ -86,7 +86,7 @@ class PluginTimers:
         self._timers.discard(timer)
         self._check_idle()
 
-    # The code object of this function marks timers on a stack: see `worker.progress`.
+    # The code object of this function marks timers on a stack: see `worker.life`.
     def call(self, function: Callable[..., object], args: tuple[Any, ...]) -> Task[Any] | None:
         """Call a plugin's function; returns the task of an async one."""
         try:

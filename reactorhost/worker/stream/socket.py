@@ -1,4 +1,4 @@
-"""What a transport needs of its socket, plain or with TLS, and what it asks the kernel about it."""
+"""What a transport needs of its socket, plain or with TLS, and the questions about it for the kernel."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ class HangUp(enum.Enum):
 
 def hang_up(sock: StreamSocket) -> HangUp:
     """Ask the kernel whether a connection is over, whether or not there is input to read."""
+    # poll(2) reports an error or a hang-up without a request, and behind any unread input, where `recv` would not
+    # come to it. Made for each call: this is rare, and a poll object for each connection is not small.
     poller = select.poll()
     poller.register(sock.fileno(), 0)
     events = sum(flags for _, flags in poller.poll(0))

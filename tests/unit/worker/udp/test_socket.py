@@ -17,8 +17,9 @@ from reactorhost.framing import Lines
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, turn
-from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 from reactorhost.worker.udp import socket as udp_socket
 from reactorhost.worker.udp.socket import UdpSocket, UdpSocketState
 
