@@ -9,8 +9,9 @@ Each connection has one timer at most, in `Stream.deadline`:
 
 - Idle, while it is open: nothing was received or sent for `idle_timeout`. A connection that the plugin has paused, or
   that waits for an async hook, is not idle.
-- Silence, after the client has ended its half: no answer was sent and no hook has finished for `close_timeout`. A
-  client that has vanished cannot be distinguished from one that only reads.
+- Silence, after the client has ended its half, or while an async hook runs for one that nothing can be sent to: no
+  answer was sent and no hook has finished for `close_timeout`. A client that has vanished cannot be distinguished from
+  one that only reads.
 - Grace, for a client that is reset while it is paused: its last input can be read for a short time if the plugin
   resumes. Only the pause can end this one, so it replaces the idle timer.
 - Close, once it is being closed: see `closing.CloseProgress`.
@@ -28,7 +29,7 @@ from reactorhost.worker.stream import sending
 from reactorhost.worker.stream.closing import CLOSED, OPEN, TRANSITIONS, CloseAction, CloseEvent, CloseProgress
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import frames_pending, message_waits, read, release, watch
-from reactorhost.worker.stream.socket import HangUp, hang_up, reset_on_close, unacknowledged_bytes
+from reactorhost.worker.stream.socket import HangUp, hang_up, let_client_be_slow, reset_on_close, unacknowledged_bytes
 from reactorhost.worker.stream.states import BROKEN, CLOSING, FIN_PENDING, INPUT_PENDING, PEER_EOF, PLUGIN, SEND_FULL
 
 _GRACE_SECONDS = 0.5
@@ -71,6 +72,9 @@ def handle_hang_up(stream: Stream) -> None:
     # Held by the host only, it will be read again, and that finds the rest of the input and the end.
     if how is HangUp.BROKEN or not stream.held & PLUGIN:
         send_failed(stream)
+        if stream.close_state is OPEN and stream.owed:
+            # The backlog of a hook that waits for ever is never read.
+            watch_open(stream)
     else:
         break_sending(stream)
         end_paused(stream, was_reset=False)
@@ -111,7 +115,8 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
         except OSError:
             stream.kept = None
         stream.held |= PEER_EOF if stream.kept is None else INPUT_PENDING
-    if not (stream.kept or frames_pending(stream) or stream.owed):
+    # A message that does wait, not one that may: a plugin that has paused within a batch need not resume.
+    if not (stream.kept or message_waits(stream) or stream.owed):
         advance(stream, CloseEvent.RESET)
     elif was_reset:
         _watch_paused(stream)
@@ -202,7 +207,7 @@ def watch_open(stream: Stream) -> None:
         # Its grace, or none: see `end_paused`.
         return
     _cancel_deadline(stream)
-    if stream.held & PEER_EOF and stream.owed:
+    if stream.owed and (stream.held & PEER_EOF or stream.send_state is BROKEN):
         due_at = stream.active_at + stream.context.limits.close_timeout
         stream.deadline = stream.context.reactor.call_at(due_at, _silence_due, stream)
     elif stream.idle_seconds is not None:
@@ -266,6 +271,8 @@ def _close_due(stream: Stream, progress: CloseProgress) -> None:
     # Bytes that the kernel has accepted are not with the client yet.
     unacknowledged = unacknowledged_bytes(stream.socket)
     if not progress.is_over(now, stream.connection.bytes_out, unacknowledged or 0):
+        if unacknowledged and progress.moves:
+            let_client_be_slow(stream.socket)
         stream.deadline = stream.context.reactor.call_at(progress.check_at(now), _close_due, stream, progress)
         return
     stream.deadline = None
