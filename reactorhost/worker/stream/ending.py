@@ -23,12 +23,14 @@ from reactorhost.worker.stream.states import BROKEN, CLOSING, FIN_PENDING, PEER_
 def close(stream: Stream, reason: CloseReason, seconds: float | None) -> None:
     """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
     sending.uncork(stream)
-    if stream.close_state is OPEN:
+    begins = stream.close_state is OPEN
+    if begins:
         stream.progress = CloseProgress(reason)
         stream.held |= CLOSING
         stream.cancel_timers()
         _start_closing(stream)
-    if stream.close_state is not CLOSED and stream.progress is not None:
+    # A plugin that closes again must not put off the deadline, least of all the one of a worker that leaves.
+    if stream.close_state is not CLOSED and stream.progress is not None and (begins or seconds is not None):
         deadlines.watch_close(stream, stream.progress, seconds)
 
 

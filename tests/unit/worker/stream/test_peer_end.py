@@ -485,3 +485,13 @@ def test_the_end_of_a_worker_is_not_put_off_by_progress(plugin_bench: Bench) -> 
     client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
     bench.advance(1.1)
     assert client.closed is CloseReason.LOCAL
+
+
+def test_closing_again_does_not_put_off_the_deadline(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Echo())
+    client = bench.connect(ends_too=False)
+    client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
+    bench.advance(0.5)
+    client.connection.close()
+    bench.advance(0.6)
+    assert client.closed is CloseReason.SHUTDOWN
