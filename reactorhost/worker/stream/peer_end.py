@@ -26,6 +26,8 @@ def handle_fin(stream: Stream) -> None:
         stream.advance(CloseEvent.PEER_EOF)
     watch(stream)
     if stream.close_state is OPEN and stream.owed:
+        # The silence begins now: a hook may be at work for longer than that already.
+        stream.active_at = stream.context.reactor.now
         deadlines.watch_open(stream)
 
 
@@ -83,14 +85,27 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
 
     After a reset it waits for a short time only. After an orderly end it waits as the FIN of a paused client does.
     """
+    # At the end of the turn: what was read of this client in this turn, before a hook of another one paused it, is
+    # kept by then.
+    stream.context.reactor.call_soon(_end_paused, stream, was_reset)
+
+
+def _end_paused(stream: Stream, was_reset: bool) -> None:
+    if stream.close_state is not OPEN or not stream.held & PLUGIN:
+        return
+    is_partial = False
     if stream.kept is None and not stream.held & PEER_EOF:
         # Only a read tells whether something waits: below TLS there is more than what the client has sent.
         try:
             stream.kept = stream.socket.recv(READ_BYTES) or None
+        except BlockingIOError:
+            # A part of a TLS record, and the rest of it may wait.
+            is_partial = True
         except OSError:
             stream.kept = None
-        stream.held |= PEER_EOF if stream.kept is None else INPUT_PENDING
-    if not (stream.kept or frames_pending(stream) or stream.owed):
+        if not is_partial:
+            stream.held |= PEER_EOF if stream.kept is None else INPUT_PENDING
+    if not (stream.kept or is_partial or frames_pending(stream) or stream.owed):
         stream.advance(CloseEvent.RESET)
     elif was_reset:
         deadlines.watch_paused(stream)
@@ -99,9 +114,11 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
 def end_if_served(stream: Stream) -> None:
     """End the connection of a client that has sent its end and has all its answers.
 
-    While it is paused the plugin still works for it: `resume` looks again.
+    While it is paused the plugin still works for it, unless nothing can be sent: `resume` looks again.
     """
-    if stream.held & (PEER_EOF | PLUGIN) != PEER_EOF or stream.close_state is not OPEN or stream.owed:
+    if not stream.held & PEER_EOF or stream.close_state is not OPEN or stream.owed:
+        return
+    if stream.held & PLUGIN and stream.send_state is not BROKEN:
         return
     if not (stream.queued or frames_pending(stream)):
         stream.advance(CloseEvent.SERVED)
