@@ -178,7 +178,8 @@ def test_a_receiver_may_close_the_line(reactor: Reactor, ends: tuple[socket.sock
 def test_a_message_whose_descriptors_cannot_be_duplicated_is_not_sent(
     reactor: Reactor, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_dup, made = os.dup, []
+    real_dup = os.dup
+    made: list[int] = []
 
     def dup_once(descriptor: int) -> int:
         if made:

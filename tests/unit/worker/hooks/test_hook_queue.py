@@ -522,12 +522,14 @@ def test_a_worker_that_leaves_cancels_a_hook_once(plugin_bench: Bench, at_once: 
     bench = plugin_bench(plugin)
     client = bench.connect()
     client.send(b"x")
+    queues = bench._parts.hook_queues
+    assert queues is not None
 
     def leave() -> None:
         client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
         if at_once:
             client._transport.abort()
-        bench._parts.hook_queues.hurry()
+        queues.hurry()
 
     bench._within(leave)
     bench.advance(1)
@@ -538,11 +540,13 @@ def test_a_hook_that_has_not_begun_when_the_worker_leaves_ends_too(plugin_bench:
     plugin = CleansUp()
     bench = plugin_bench(plugin)
     client = bench.connect()
+    queues = bench._parts.hook_queues
+    assert queues is not None
 
     def receive_and_leave() -> None:
         client._transport.context.receive(client.connection, b"x")
         client._transport.abort()
-        bench._parts.hook_queues.hurry()
+        queues.hurry()
 
     bench._within(receive_and_leave)
     # Of a hook that ignores its cancellation the bench would raise an error.
