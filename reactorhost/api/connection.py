@@ -163,7 +163,7 @@ class Connection:
         transport.when_drained(lambda is_open: is_open and transport.call_later(0, function, *args))
 
     def close(self) -> None:
-        """Send what is queued, then close the connection; it is reset after `close_timeout` seconds.
+        """Send what is queued, then close the connection; it is reset after `close_timeout` seconds without progress.
 
         The `close` hook is called later, when the connection has ended.
         """

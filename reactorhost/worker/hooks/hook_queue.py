@@ -198,12 +198,17 @@ class HookQueue:
         self._close_seconds = close_seconds
         self._waiting.clear()
         self._waiting_bytes = 0
-        if self._running:
+        # One that is being cancelled has its grace: a second cancellation would interrupt what it does in it.
+        if self._running and not self._cancelled:
             self._deadline = asyncio.get_running_loop().call_later(finish_seconds, self._cancel)
 
     def hurry(self) -> None:
         """Cancel what runs, if it is not being cancelled."""
-        if self._running and not self._cancelled:
+        # Not at once: a task that is cancelled before its first step never runs, and could not end its queue.
+        asyncio.get_running_loop().call_soon(self._cancel_first)
+
+    def _cancel_first(self) -> None:
+        if not self._cancelled:
             self._cancel()
 
     def when_empty(self, function: Callable[[], object]) -> None:

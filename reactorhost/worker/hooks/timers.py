@@ -107,8 +107,12 @@ class PluginTimers:
             raise TypeError("an async function requires a worker with async hooks") from None
         task = loop.create_task(self._awaited(coroutine))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._check_idle()
 
     async def _awaited(self, coroutine: Coroutine[Any, Any, object]) -> None:
         try:
@@ -120,7 +124,6 @@ class PluginTimers:
             if was_cancelled_by_others(raised):
                 raise
             self._on_error(as_error(raised))
-        self._check_idle()
 
     def _check_idle(self) -> None:
         if self._on_idle is not None and not self.waiting:

@@ -45,6 +45,8 @@ def handle_fin(stream: Stream) -> None:
         advance(stream, CloseEvent.PEER_EOF)
     watch(stream)
     if stream.close_state is OPEN and stream.owed:
+        # The silence begins now: a hook may be at work for longer than that already.
+        stream.active_at = stream.context.reactor.now
         watch_open(stream)
 
 
@@ -73,7 +75,8 @@ def handle_hang_up(stream: Stream) -> None:
     if how is HangUp.BROKEN or not stream.held & PLUGIN:
         send_failed(stream)
         if stream.close_state is OPEN and stream.owed:
-            # The backlog of a hook that waits for ever is never read.
+            # The backlog of a hook that waits for ever is never read. The silence begins now, as after a FIN.
+            stream.active_at = stream.context.reactor.now
             watch_open(stream)
     else:
         break_sending(stream)
@@ -108,15 +111,28 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
 
     After a reset it waits for a short time only. After an orderly end it waits as the FIN of a paused client does.
     """
+    # At the end of the turn: what was read of this client in this turn, before a hook of another one paused it, is
+    # kept by then.
+    stream.context.reactor.call_soon(_end_paused, stream, was_reset)
+
+
+def _end_paused(stream: Stream, was_reset: bool) -> None:
+    if stream.close_state is not OPEN or not stream.held & PLUGIN:
+        return
+    is_partial = False
     if stream.kept is None and not stream.held & PEER_EOF:
         # Only a read tells whether something waits: below TLS there is more than what the client has sent.
         try:
             stream.kept = stream.socket.recv(READ_BYTES) or None
+        except BlockingIOError:
+            # A part of a TLS record, and the rest of it may wait.
+            is_partial = True
         except OSError:
             stream.kept = None
-        stream.held |= PEER_EOF if stream.kept is None else INPUT_PENDING
+        if not is_partial:
+            stream.held |= PEER_EOF if stream.kept is None else INPUT_PENDING
     # A message that does wait, not one that may: a plugin that has paused within a batch need not resume.
-    if not (stream.kept or message_waits(stream) or stream.owed):
+    if not (stream.kept or is_partial or message_waits(stream) or stream.owed):
         advance(stream, CloseEvent.RESET)
     elif was_reset:
         _watch_paused(stream)
@@ -125,11 +141,14 @@ def end_paused(stream: Stream, *, was_reset: bool) -> None:
 def end_if_served(stream: Stream) -> None:
     """End the connection of a client that has sent its end and has all its answers.
 
-    While it is paused the plugin still works for it: `resume` looks again.
+    While it is paused the plugin still works for it, unless nothing can be sent: `resume` looks again.
     """
-    if stream.held & (PEER_EOF | PLUGIN) != PEER_EOF or stream.close_state is not OPEN or stream.owed:
+    if not stream.held & PEER_EOF or stream.close_state is not OPEN or stream.owed:
         return
-    if not (stream.queued or frames_pending(stream)):
+    is_paused = bool(stream.held & PLUGIN)
+    if is_paused and stream.send_state is not BROKEN:
+        return
+    if not (stream.queued or (message_waits if is_paused else frames_pending)(stream)):
         advance(stream, CloseEvent.SERVED)
 
 
@@ -137,12 +156,14 @@ def close(stream: Stream, reason: CloseReason, seconds: float | None = None) -> 
     """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
     # Before the state changes: what is corked is flushed like the rest.
     sending.uncork(stream)
-    if stream.close_state is OPEN:
+    begins = stream.close_state is OPEN
+    if begins:
         stream.progress = CloseProgress(reason)
         stream.held |= CLOSING
         stream.cancel_timers()
         _start_closing(stream)
-    if stream.close_state is not CLOSED and stream.progress is not None:
+    # A plugin that closes again must not put off the deadline, least of all the one of a worker that leaves.
+    if stream.close_state is not CLOSED and stream.progress is not None and (begins or seconds is not None):
         _watch_close(stream, stream.progress, seconds)
 
 

@@ -23,7 +23,8 @@ _BY_REACTOR = 1 << 16
 def hold(stream: Stream, reason: int) -> None:
     """Deliver no input, for one more reason."""
     was_held, stream.held = stream.held, stream.held | reason
-    if not was_held:
+    # A client that has sent its end is unregistered. It is watched again while it is held for another reason too.
+    if not was_held & ~PEER_EOF:
         watch(stream)
 
 

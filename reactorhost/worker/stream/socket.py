@@ -73,12 +73,14 @@ def let_client_be_slow(sock: StreamSocket) -> None:
     Linux counts TCP_USER_TIMEOUT from the first probe of a window that is too small for the next segment, and accepts
     no less than that segment as progress: a client that reads slowly through a small buffer would be cut.
     """
-    # The descriptor itself, around TLS: `TlsSocket.setsockopt` is for a socket that is about to be reset.
-    plain = socket.socket(fileno=sock.fileno())
     # Fails on a unix socket, and on a connection that is gone.
     with contextlib.suppress(OSError):
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
-    plain.detach()
+        # The descriptor itself, around TLS: `TlsSocket.setsockopt` is for a socket that is about to be reset.
+        plain = socket.socket(fileno=sock.fileno())
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+        finally:
+            plain.detach()
 
 
 def reset_on_close(sock: StreamSocket) -> None:

@@ -493,3 +493,62 @@ def test_worker_hooks_may_be_async(plugin_bench: Bench) -> None:
         assert seen == ["start Starts"]
         bench.connect().end()
     assert seen == ["start Starts", "stop"]
+
+
+class CleansUp:
+    """Takes a moment to handle its cancellation."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.sleep(0.1)
+            self.seen.append("saved")
+
+    @hookimpl
+    async def close(self, connection: Connection, reason: CloseReason) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.seen.append(task.cancelling())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_worker_that_leaves_cancels_a_hook_once(plugin_bench: Bench, at_once: bool) -> None:
+    plugin = CleansUp()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"x")
+    queues = bench._parts.context.hook_queues
+    assert queues is not None
+
+    def leave() -> None:
+        client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
+        if at_once:
+            client._transport.abort()
+        queues.hurry()
+
+    bench._within(leave)
+    bench.advance(1)
+    assert plugin.seen == ["saved", 0]
+
+
+def test_a_hook_that_has_not_begun_when_the_worker_leaves_ends_too(plugin_bench: Bench) -> None:
+    plugin = CleansUp()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    queues = bench._parts.context.hook_queues
+    assert queues is not None
+
+    def receive_and_leave() -> None:
+        client._transport.context.receive(client.connection, b"x")
+        client._transport.abort()
+        queues.hurry()
+
+    bench._within(receive_and_leave)
+    # Of a hook that ignores its cancellation the bench would raise an error.
+    bench.advance(0.2)
+    assert plugin.seen[-1] == 0

@@ -301,6 +301,108 @@ def test_a_client_whose_hooks_are_behind_is_received_to_its_end(
     assert (client.closed, plugin.seen[-1]) == (CloseReason.PEER, b"last words")
 
 
+class Boss:
+    """Pauses another client and sends to it when one says so."""
+
+    other: Connection
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    @hookimpl
+    def receive(self, connection: Connection, data: bytes) -> None:
+        self.seen.append(data)
+        if data == b"go":
+            self.other.pause()
+            self.other.send(b"x")
+
+
+@pytest.mark.parametrize("unread", [[], [b"second"]])
+def test_what_was_read_of_a_client_in_the_turn_of_its_pause_is_delivered(
+    plugin_bench: Bench, unread: list[bytes]
+) -> None:
+    plugin = Boss()
+    bench = plugin_bench(plugin)
+    one, two = bench.connect(), bench.connect()
+    plugin.other = two.connection
+    # Both are read in one turn, and the send to the second one fails.
+    waiting(two, b"first", *unread, ConnectionResetError())
+    one.send(b"go")
+    assert two.closed is None
+    two.connection.resume()
+    bench.settle()
+    assert plugin.seen == [b"go", b"first", *unread]
+    assert two.closed is CloseReason.PEER
+
+
+def test_a_partial_tls_record_of_a_paused_client_is_not_its_end(
+    paused: tuple[BenchClient, Pauses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, plugin = paused
+    # A TLS socket whose read has completed no record.
+    hang_up(client, monkeypatch, HangUp.BROKEN)
+    assert client.closed is None
+    waiting(client, b"rest", ConnectionResetError())
+    client.connection.resume()
+    client._settle()
+    assert plugin.seen[-1] == b"rest"
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_client_that_is_paused_after_its_end_is_noticed_when_it_breaks(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(1)
+            connection.pause()
+
+    bench = plugin_bench(Late())
+    client = bench.connect()
+    client.send(b"x")
+    client.end()
+    bench.advance(1.5)
+    assert client.closed is None
+    hang_up(client, monkeypatch, HangUp.BROKEN)
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_paused_client_that_closes_while_its_hook_runs_ends_after_the_hook(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Works:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.pause()
+            await asyncio.sleep(1)
+
+    bench = plugin_bench(Works())
+    client = bench.connect()
+    client.send(b"x")
+    waiting(client, b"")
+    hang_up(client, monkeypatch, HangUp.ORDERLY)
+    assert client.closed is None
+    bench.advance(1.5)
+    assert client.closed is CloseReason.PEER
+
+
+def test_the_silence_of_a_client_that_ended_is_measured_from_its_end(plugin_bench: Bench) -> None:
+    class Long:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(15)
+            connection.send(b"answer")
+
+    bench = plugin_bench(Long())
+    client = bench.connect()
+    client.send(b"x")
+    bench.advance(11)
+    client.end()
+    bench.advance(5)
+    assert client.received == b"answer"
+
+
 # Pauses
 
 
@@ -490,3 +592,13 @@ def test_progress_does_not_move_the_deadline_of_a_shutdown(plugin_bench: Bench) 
     client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
     bench.advance(1.1)
     assert client.closed is CloseReason.LOCAL
+
+
+def test_closing_again_does_not_put_off_the_deadline(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Echo())
+    client = bench.connect(ends_too=False)
+    client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
+    bench.advance(0.5)
+    client.connection.close()
+    bench.advance(0.6)
+    assert client.closed is CloseReason.SHUTDOWN
