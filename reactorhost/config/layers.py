@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, Layer, Origin, Setting
@@ -20,17 +21,9 @@ _NOT_GIVEN: tuple[object, ...] = (None, (), [])
 
 @dataclass(frozen=True, slots=True)
 class SettingValue:
-    """A checked value and its origin."""
+    """A checked value, of a setting that can be repeated a tuple of values, and its origin."""
 
-    value: object
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class SettingList:
-    """The checked values of a setting that can be repeated, and their origin."""
-
-    values: tuple[object, ...]
+    value: Any
     origin: Origin
 
 
@@ -61,19 +54,13 @@ class Layers:
         if given is None:
             return self.file_values.get(setting.name) or SettingValue(setting.default, Origin(Layer.DEFAULT))
         raw, origin = given
+        if setting.many:
+            if isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
+                raw = [part.strip() for part in raw.split(",") if part.strip()]
+            return read_list(setting.flag.lstrip("-"), setting.kind, raw, origin, self.cwd, self.problems)
         raw = setting.kind.from_text(raw) if isinstance(raw, str) else raw
         found = read_value(setting.name, setting.kind, raw, origin, self.cwd, self.problems)
         return found or SettingValue(setting.default, origin)
-
-    def values(self, setting: Setting) -> SettingList | None:
-        """Return the values that a flag or variable has for a setting that can be repeated, or None."""
-        given = self.flag_or_variable(setting)
-        if given is None:
-            return None
-        raw, origin = given
-        if isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
-            raw = [part.strip() for part in raw.split(",") if part.strip()]
-        return read_list(setting.flag.lstrip("-"), setting.kind, raw, origin, self.cwd, self.problems)
 
     def flag_or_variable(self, setting: Setting) -> tuple[object, Origin] | None:
         """Return the unchecked value of the flag, else of the variable; an empty variable counts as unset."""
@@ -99,10 +86,10 @@ def read_value(
 
 def read_list(
     called: str, kind: ValueKind, raw: object, origin: Origin, folder: Path, problems: Problems
-) -> SettingList:
+) -> SettingValue:
     """Return a value or a list of values, each read as `kind`, without those that are invalid."""
     items = list(raw) if isinstance(raw, list | tuple) else [raw]
     if not items:
         problems.add(f"{called} must name at least one", origin)
     found = [read_value(called, kind, item, origin, folder, problems) for item in items]
-    return SettingList(tuple(each.value for each in found if each), origin)
+    return SettingValue(tuple(each.value for each in found if each), origin)

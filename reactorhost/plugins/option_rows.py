@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from reactorhost.api.option import Option
-from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText
 from reactorhost.config.setting_rows import SettingRow
 from reactorhost.config.settings import Layer, Origin, Settings
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Mapping
 
 from reactorhost.api.option import Option
-from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText
 from reactorhost.config.values import SWITCH, InvalidValueError
 from reactorhost.errors import did_you_mean
 

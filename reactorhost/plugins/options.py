@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from reactorhost.api.option import Option
-from reactorhost.config.option_sources import OptionText
+from reactorhost.config.plugin_tables import OptionText
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import InvalidValueError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.api.option import OPTION_TYPES, Option
-from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import InvalidValueError
