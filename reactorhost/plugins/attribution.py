@@ -12,10 +12,10 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reactorhost.plugins.calls import WrapperError
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Registry
 from reactorhost.plugins.tracebacks import leads_to_plugins, lies_in
-from reactorhost.plugins.wrappers import WrapperError
 
 
 @dataclass(frozen=True, slots=True)
