@@ -34,9 +34,8 @@ import click
 from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.plugins import commands
-from reactorhost.plugins.description import description
 from reactorhost.plugins.discovery import find, installed
-from reactorhost.plugins.identity import PluginIdentity, PluginReport
+from reactorhost.plugins.identity import PluginIdentity, PluginReport, description
 from reactorhost.plugins.loading import load
 from reactorhost.plugins.options import WhereOf, configure
 

@@ -15,8 +15,7 @@ from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import InvalidValueError
 from reactorhost.errors import ConfigError
-from reactorhost.plugins.option_values import read
-from reactorhost.plugins.options import fill
+from reactorhost.plugins.options import fill, read
 
 FLAG = Origin(Layer.FLAG, "--set")
 
