@@ -1,7 +1,8 @@
 """Host any TCP protocol in Python: a master forks workers, plugins handle the bytes.
 
-The names below are the public interface, with `reactorhost.framing` and `reactorhost.testing`; the hooks are described
-in `reactorhost.api.hookspecs`. Names are imported on first use, so that `reactorhost --help` imports none of them.
+The names below are the public interface, with `reactorhost.framing` and `reactorhost.testing`. What each hook is called
+with and returns is described in `reactorhost.api.hookspecs`, which is for reading only. Names are imported on first
+use, so that `reactorhost --help` imports none of them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reactorhost.address import Endpoint
     from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
-    from reactorhost.api.connection import CloseReason, Connection
+    from reactorhost.api.connection import CloseReason, Connection, Timer
     from reactorhost.api.counter import Counter
     from reactorhost.api.hookspecs import hookimpl
     from reactorhost.api.option import Option
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
-    from reactorhost.api.timer import Timer
     from reactorhost.api.worker import Worker
     from reactorhost.framing import DEFAULT_MAX_SIZE, Delimited, Fixed, Framing, FramingError, LengthPrefixed, Lines
     from reactorhost.tls.facts import TlsFacts
@@ -50,27 +50,18 @@ __all__ = [
 
 # The imports above are for type checkers, which do not follow `__getattr__`.
 _NAMES = {
-    "reactorhost.address": ("Endpoint",),
-    "reactorhost.api.connect_attempt": ("ConnectAttempt", "ConnectFailedError"),
-    "reactorhost.api.connection": ("CloseReason", "Connection"),
-    "reactorhost.api.counter": ("Counter",),
-    "reactorhost.api.hookspecs": ("hookimpl",),
-    "reactorhost.api.option": ("Option",),
-    "reactorhost.api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
-    "reactorhost.api.timer": ("Timer",),
-    "reactorhost.api.worker": ("Worker",),
-    "reactorhost.framing": (
-        "DEFAULT_MAX_SIZE",
-        "Delimited",
-        "Fixed",
-        "Framing",
-        "FramingError",
-        "LengthPrefixed",
-        "Lines",
-    ),
-    "reactorhost.tls.facts": ("TlsFacts",),
+    "address": ("Endpoint",),
+    "api.connect_attempt": ("ConnectAttempt", "ConnectFailedError"),
+    "api.connection": ("CloseReason", "Connection", "Timer"),
+    "api.counter": ("Counter",),
+    "api.hookspecs": ("hookimpl",),
+    "api.option": ("Option",),
+    "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
+    "api.worker": ("Worker",),
+    "framing": ("DEFAULT_MAX_SIZE", "Delimited", "Fixed", "Framing", "FramingError", "LengthPrefixed", "Lines"),
+    "tls.facts": ("TlsFacts",),
 }
-_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = {name: f"reactorhost.{module}" for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

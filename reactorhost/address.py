@@ -56,19 +56,15 @@ def parse(uri: str) -> Address:
     if not separator:
         scheme, rest = ("unix", uri) if uri.startswith("/") else ("tcp", uri)
     if scheme not in SCHEMES:
-        hint = did_you_mean(scheme, SCHEMES)
-        raise UsageError(
-            f"{uri!r} has an unknown scheme {scheme!r}",
-            hint=hint or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH",
-        )
+        hint = did_you_mean(scheme, SCHEMES) or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH"
+        raise UsageError(f"{uri!r} has an unknown scheme {scheme!r}", hint=hint)
     return _unix(uri, rest) if scheme == "unix" else _internet(scheme, uri, rest)
 
 
 def _unix(uri: str, path: str) -> Address:
     if not path.startswith("/") or path.endswith("/"):
-        raise UsageError(
-            f"{uri!r} is not an absolute path", hint="write unix:///PATH, for example unix:///run/echo.sock"
-        )
+        hint = "write unix:///PATH, for example unix:///run/echo.sock"
+        raise UsageError(f"{uri!r} is not an absolute path", hint=hint)
     try:
         length = len(os.fsencode(path))
     except UnicodeEncodeError:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
-from reactorhost.api.connection import Connection
+from reactorhost.api.connection import Connection, Timer
 from reactorhost.api.counter import Counter
 from reactorhost.api.thread_task import ThreadTask
-from reactorhost.api.timer import Timer
 
 if TYPE_CHECKING:
     import ssl

@@ -54,12 +54,12 @@ class Layers:
         if given is None:
             return self.file_values.get(setting.name) or SettingValue(setting.default, Origin(Layer.DEFAULT))
         raw, origin = given
-        if setting.many:
-            if isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
-                raw = [part.strip() for part in raw.split(",") if part.strip()]
-            return read_list(setting.flag.lstrip("-"), setting.kind, raw, origin, self.cwd, self.problems)
-        raw = setting.kind.from_text(raw) if isinstance(raw, str) else raw
-        found = read_value(setting.name, setting.kind, raw, origin, self.cwd, self.problems)
+        called = setting.flag.lstrip("-") if setting.many else setting.name
+        if isinstance(raw, str) and not setting.many:
+            raw = setting.kind.from_text(raw)
+        elif isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
+            raw = [part.strip() for part in raw.split(",") if part.strip()]
+        found = read_setting(setting, called, raw, origin, self.cwd, self.problems)
         return found or SettingValue(setting.default, origin)
 
     def flag_or_variable(self, setting: Setting) -> tuple[object, Origin] | None:
@@ -84,12 +84,14 @@ def read_value(
     return SettingValue(folder / value if isinstance(value, Path) else value, origin)
 
 
-def read_list(
-    called: str, kind: ValueKind, raw: object, origin: Origin, folder: Path, problems: Problems
-) -> SettingValue:
-    """Return a value or a list of values, each read as `kind`, without those that are invalid."""
+def read_setting(
+    setting: Setting, called: str, raw: object, origin: Origin, folder: Path, problems: Problems
+) -> SettingValue | None:
+    """Do the same for a setting; of one that can be repeated, the values that are invalid are left out."""
+    if not setting.many:
+        return read_value(called, setting.kind, raw, origin, folder, problems)
     items = list(raw) if isinstance(raw, list | tuple) else [raw]
     if not items:
         problems.add(f"{called} must name at least one", origin)
-    found = [read_value(called, kind, item, origin, folder, problems) for item in items]
+    found = [read_value(called, setting.kind, item, origin, folder, problems) for item in items]
     return SettingValue(tuple(each.value for each in found if each), origin)

@@ -9,12 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reactorhost.config import file_tables
 from reactorhost.config.layers import Layers
 from reactorhost.config.plugin_names import name_of
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import BY_NAME, Layer, Origin
-from reactorhost.config.toml_file import TomlFile
+from reactorhost.config.toml_file import TomlFile, named_tables
 from reactorhost.config.values import PATH, InvalidValueError, plain_text, written
 from reactorhost.errors import did_you_mean
 
@@ -54,7 +53,7 @@ class FromFile:
 
 def from_file(file: TomlFile, named: Iterable[str], problems: Problems) -> PluginTables:
     """Return the tables; report each that is for none of the `named` plugins."""
-    tables = file_tables.named_tables(file, "plugin", problems)
+    tables = named_tables(file, "plugin", problems)
     known = {name_of(plugin) for plugin in named}
     for name in (name for name in tables if name not in known):
         what = f"[plugin.{name}] is for a plugin that no service names"
@@ -109,9 +108,8 @@ def from_texts(layers: Layers, named: Iterable[str]) -> dict[str, dict[str, Opti
         if not (plugin and key and sign):
             # The value may be a secret.
             shown = written(f"{place}=..." if sign else place)
-            layers.problems.add(
-                f"{origin.where} must be NAME.key=value, not {shown}", origin, f"for example {_SET.flag} echo.limit=5"
-            )
+            hint = f"for example {_SET.flag} echo.limit=5"
+            layers.problems.add(f"{origin.where} must be NAME.key=value, not {shown}", origin, hint)
             continue
         table = plugin if plugin in known else name_of(plugin)
         if table not in known:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reactorhost.config import file_tables, plugin_tables, services
+from reactorhost.config import plugin_tables, services, toml_file
 from reactorhost.config.cpus import available_cpus
 from reactorhost.config.default_paths import PID_FILE, default_run_dir
 from reactorhost.config.layers import Layers, SettingValue
@@ -60,9 +60,8 @@ def resolve(
     _report_misspelled_variables(environ, layers.problems)
     config = layers.value(BY_NAME["config"])
     file = _read(config, layers)
-    host = _with_default_paths(
-        {name: layers.value(BY_NAME[name]) for name in BY_NAME if name in HOST_KEYS}, environ, uid
-    )
+    host = {name: layers.value(setting) for name, setting in BY_NAME.items() if name in HOST_KEYS}
+    host = _with_default_paths(host, environ, uid)
     host["workers"] = _with_worker_count(host["workers"], cpus)
     file_drafts = services.from_file(file, layers.problems) if file else []
     given = services.from_flags(layers)
@@ -132,7 +131,7 @@ def _read(config: SettingValue, layers: Layers) -> TomlFile | None:
     except ConfigError as error:
         layers.problems.found.extend(error.problems)
         return None
-    file_tables.check(file, layers.problems)
+    toml_file.check(file, layers.problems)
     layers.add_file(file)
     return file
 

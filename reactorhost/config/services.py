@@ -9,8 +9,7 @@ from typing import Any
 
 from reactorhost import address
 from reactorhost.address import Address
-from reactorhost.config import file_tables
-from reactorhost.config.layers import Layers, SettingValue, read_list, read_value
+from reactorhost.config.layers import Layers, SettingValue, read_setting, read_value
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service, Tls
 from reactorhost.config.settings import (
@@ -22,11 +21,12 @@ from reactorhost.config.settings import (
     SERVICE_SETTINGS,
     Layer,
     Origin,
-    Setting,
 )
-from reactorhost.config.toml_file import TomlFile
+from reactorhost.config.toml_file import TomlFile, named_tables, report_unknown
 from reactorhost.config.values import NAME
 
+_AS_WRITTEN = ("handshake_timeout", "framing", "proxy_from", "max_datagram", "unix_mode", "unix_owner")
+"""The settings that a service has as they are given."""
 _DEFAULT_ORIGIN = Origin(Layer.DEFAULT)
 
 
@@ -41,8 +41,7 @@ class Draft:
     @property
     def listen(self) -> tuple[Address, ...]:
         """Return the addresses it listens on."""
-        addresses: tuple[Address, ...] = self.value("listen")
-        return addresses
+        return tuple(self.value("listen"))
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -63,21 +62,16 @@ class Draft:
 def from_file(file: TomlFile, problems: Problems) -> list[Draft]:
     """Read every `[service.NAME]` of a file."""
     drafts = []
-    for name, table in file_tables.named_tables(file, "service", problems).items():
+    for name, table in named_tables(file, "service", problems).items():
         origin = file.origin("service", name)
         read_value(f"the service's name {name!r}", NAME, name, origin, file.path.parent, problems)
-        file_tables.report_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
-        read = {
-            key: _read(file, name, BY_NAME[key], raw, problems) for key, raw in table.items() if key in SERVICE_KEYS
-        }
-        drafts.append(Draft(name, origin, {key: given for key, given in read.items() if given is not None}))
+        report_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
+        settings = {}
+        for key in (key for key in table if key in SERVICE_KEYS):
+            place, called = file.origin("service", name, key), f"service {name!r}: {key}"
+            settings[key] = read_setting(BY_NAME[key], called, table[key], place, file.path.parent, problems)
+        drafts.append(Draft(name, origin, {key: given for key, given in settings.items() if given is not None}))
     return drafts
-
-
-def _read(file: TomlFile, name: str, setting: Setting, raw: object, problems: Problems) -> SettingValue | None:
-    read = read_list if setting.many else read_value
-    origin = file.origin("service", name, setting.name)
-    return read(f"service {name!r}: {setting.name}", setting.kind, raw, origin, file.path.parent, problems)
 
 
 def from_flags(layers: Layers) -> dict[str, SettingValue]:
@@ -135,13 +129,8 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
             draft.listen,
             draft.plugins,
             idle_timeout=draft.value("idle_timeout") if "idle_timeout" in draft.settings else idle_timeout,
-            handshake_timeout=draft.value("handshake_timeout"),
-            framing=draft.value("framing"),
             tls=_tls(draft),
-            proxy_from=draft.value("proxy_from"),
-            max_datagram=draft.value("max_datagram"),
-            unix_mode=draft.value("unix_mode"),
-            unix_owner=draft.value("unix_owner"),
+            **{key: draft.value(key) for key in _AS_WRITTEN},
         )
         for draft in drafts
     )

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from reactorhost.config import service_values, values
+from reactorhost.config import values
 from reactorhost.config.service import Service
 from reactorhost.config.values import ValueKind
 
@@ -141,7 +141,7 @@ _SERVICE = "service.NAME"
 TABLE: tuple[Setting, ...] = (
     Setting("plugins", values.PLUGIN, (), _SERVICE, many=True, spellings=("--plugin",)),
     Setting("listen", values.ADDRESS, (), _SERVICE, many=True, shown=DEFAULT_ADDRESS),
-    Setting("framing", service_values.FRAMING, None, _SERVICE, shown="the plugin's own, or none"),
+    Setting("framing", values.FRAMING, None, _SERVICE, shown="the plugin's own, or none"),
     Setting("certificate", values.PATH, (), _SERVICE, many=True),
     Setting("key", values.PATH, (), _SERVICE, many=True),
     Setting("client_ca", values.PATH, None, _SERVICE, shown="none"),
@@ -152,15 +152,15 @@ TABLE: tuple[Setting, ...] = (
         _SERVICE,
         shown="required with --client-ca, else none",
     ),
-    Setting("alpn", service_values.PROTOCOL, (), _SERVICE, many=True),
-    Setting("proxy_from", service_values.NETWORK, (), _SERVICE, many=True),
+    Setting("alpn", values.PROTOCOL, (), _SERVICE, many=True),
+    Setting("proxy_from", values.NETWORK, (), _SERVICE, many=True),
     Setting("handshake_timeout", values.duration(0.1, 3600), 10.0, _SERVICE),
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
-    Setting("unix_mode", service_values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
-    Setting("unix_owner", service_values.OWNER, None, _SERVICE),
+    Setting("unix_mode", values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
+    Setting("unix_owner", values.OWNER, None, _SERVICE),
     Setting("config", values.PATH, None, None, shown="none"),
     Setting("set", values.OPTION_TEXT, (), None, many=True),
-    Setting("workers", values.worker_count(MAX_WORKERS), "auto"),
+    Setting("workers", values.whole(1, MAX_WORKERS, "auto"), "auto"),
     Setting("name", values.NAME, "default"),
     Setting("daemon", values.SWITCH, False, spellings=("--daemon", "-d"), off_flag="--foreground"),
     Setting(

@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 
 from reactorhost.errors import did_you_mean
 from reactorhost.framing.contract import Framing
-from reactorhost.framing.delimited import Delimited
-from reactorhost.framing.fixed import Fixed
-from reactorhost.framing.length_prefixed import LengthPrefixed
-from reactorhost.framing.lines import Lines
+from reactorhost.framing.delimited import Delimited, Lines
+from reactorhost.framing.sized import Fixed, LengthPrefixed
 
 _KINDS: Mapping[str, Callable[..., Framing]] = {
     "lines": Lines,

@@ -97,25 +97,15 @@ def wrapped(halves: Halves, inner: Call, *, awaits: bool) -> Call:
     return call_async if awaits else call
 
 
-def halves_of(wrapper: Call) -> Halves:
-    """Return the two halves of a wrapper, from which exceptions propagate."""
-
-    def start(*arguments: Any) -> Wrapper:
-        return _start(wrapper, *arguments)
-
-    def finish(generator: Wrapper, result: Any, *_arguments: Any) -> Any:
-        return _finish(generator, result)
-
-    return start, finish
-
-
-def guarded_halves(plugin: str, hook: str, wrapper: Call, on_error: OnError) -> Halves:
-    """Return the two halves of a wrapper around guarded hooks; exceptions go to `on_error` and change no result."""
+def halves_of(plugin: str, hook: str, wrapper: Call, on_error: OnError | None) -> Halves:
+    """Return the two halves of a wrapper; exceptions propagate, or go to `on_error` and then change no result."""
 
     def start(subject: Any, *rest: Any) -> Wrapper | None:
         try:
             return _start(wrapper, subject, *rest)
-        except BaseException as raised:  # noqa: BLE001 - plugin code; a worker's signal handlers never raise
+        except BaseException as raised:
+            if on_error is None:
+                raise
             on_error(plugin, hook, subject, as_error(raised))
             return None
 
@@ -124,7 +114,9 @@ def guarded_halves(plugin: str, hook: str, wrapper: Call, on_error: OnError) -> 
             return result
         try:
             return _finish(generator, result)
-        except BaseException as raised:  # noqa: BLE001 - plugin code; a worker's signal handlers never raise
+        except BaseException as raised:
+            if on_error is None:
+                raise
             on_error(plugin, hook, subject, as_error(raised))
             return result
 

@@ -121,7 +121,7 @@ def _chain(
     composition = _Composition(awaits, around)
     return Chain(
         connect=composition.every_guarded(connect, on_error),
-        receive=composition.first_result(receive),
+        receive=composition.unguarded(receive, calls.first_result),
         close=composition.every_guarded(close, on_error),
         drain=composition.every_guarded(drain, on_error),
         has_drain=bool(drain),
@@ -154,7 +154,9 @@ def resolve_worker(
         on_error(plugin, hook, None, error)
 
     return WorkerHooks(
-        worker_start=guarded("?", "worker_start", composition.every_result(starts), fail_boot, awaits=awaits),
+        worker_start=guarded(
+            "?", "worker_start", composition.unguarded(starts, calls.every_result), fail_boot, awaits=awaits
+        ),
         worker_stop=composition.every_guarded(stops, report),
         awaits=awaits,
         stats=registry.implementations("stats"),
@@ -179,15 +181,10 @@ class _Composition:
     awaits: bool
     around: Around
 
-    def first_result(self, implementations: Sequence[Implementation]) -> Call:
-        """Return a callable that calls plugins until one returns a result; exceptions propagate."""
-        call = calls.first_result(self._plain(implementations), awaits=self.awaits)
-        return self._wrapped(implementations, call, None)
-
-    def every_result(self, implementations: Sequence[Implementation]) -> Call:
-        """Return a callable that calls every plugin up to the first exception, which propagates."""
-        call = calls.every_result(self._plain(implementations), awaits=self.awaits)
-        return self._wrapped(implementations, call, None)
+    def unguarded(self, implementations: Sequence[Implementation], combine: Callable[..., Call]) -> Call:
+        """Return a callable of all implementations, from which exceptions propagate."""
+        plain = [self._call(found) for found in implementations if not found.hook.wraps]
+        return self._wrapped(implementations, combine(plain, awaits=self.awaits), None)
 
     def every_guarded(self, implementations: Sequence[Implementation], on_error: OnError) -> Call:
         """Return a callable that calls every plugin; the exceptions of each go to `on_error`."""
@@ -201,9 +198,6 @@ class _Composition:
         call = guards[0] if single else calls.every_result(guards, awaits=self.awaits)
         return self._wrapped(implementations, call, on_error)
 
-    def _plain(self, implementations: Sequence[Implementation]) -> list[Call]:
-        return [self._call(found) for found in implementations if not found.hook.wraps]
-
     def _call(self, found: Implementation) -> Call:
         call = self.around(found.plugin.name, found.hook.name, found.call)
         return calls.as_async(call) if self.awaits and not found.hook.awaits else call
@@ -213,11 +207,7 @@ class _Composition:
         for found in reversed(implementations):
             if found.hook.wraps:
                 plugin, hook = found.plugin.name, found.hook.name
-                halves = (
-                    calls.halves_of(found.call)
-                    if on_error is None
-                    else calls.guarded_halves(plugin, hook, found.call, on_error)
-                )
+                halves = calls.halves_of(plugin, hook, found.call, on_error)
                 call = self.around(plugin, hook, calls.wrapped(halves, call, awaits=self.awaits))
         return call
 

@@ -54,16 +54,12 @@ def factory(framing: Any) -> NewFraming:
     Raises:
         TypeError: it is neither.
     """
-    if isinstance(framing, type) or (callable(framing) and not _has_feed(framing)):
-        first: Framing = framing()
-        if not _has_feed(first):
-            raise TypeError(f"{first!r} has no method feed(data)")
-        new_framing: NewFraming = framing
-        return new_framing
-    if not _has_feed(framing):
-        raise TypeError(f"{framing!r} has no method feed(data)")
-    fresh: NewFraming | None = getattr(framing, "fresh", None)
-    return fresh if fresh is not None else lambda: copy.deepcopy(framing)
+    makes_framings = isinstance(framing, type) or (callable(framing) and not _has_feed(framing))
+    first = framing() if makes_framings else framing
+    if not _has_feed(first):
+        raise TypeError(f"{first!r} has no method feed(data)")
+    new_framing: NewFraming | None = framing if makes_framings else getattr(framing, "fresh", None)
+    return new_framing if new_framing is not None else lambda: copy.deepcopy(framing)
 
 
 def _has_feed(framing: Any) -> bool:

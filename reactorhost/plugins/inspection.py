@@ -25,7 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -58,7 +58,7 @@ def inspect(
     try:
         identity = find(named)
     except PluginError as error:
-        return _failed(PluginIdentity(named, None, None, named), error)
+        return _failed(PluginReport(PluginIdentity(named, None, None, named)), error)
     return _inspect_each([(named, identity)], timeout_seconds, partial(_loaded, host_version, table, where_of))[0]
 
 
@@ -157,7 +157,7 @@ def _loaded(
         if table is not None:
             configure(plugin, table, where_of)
     except ReactorhostError as error:
-        return _failed(identity, error)
+        return _failed(PluginReport(identity), error)
     return PluginReport(identity, plugin.hooks, plugin.options, plugin.file)
 
 
@@ -165,20 +165,19 @@ def _described(host_version: str, named: str, identity: PluginIdentity) -> Plugi
     try:
         plugin = load(named, host_version)
     except ReactorhostError as error:
-        return _failed(identity, error)
+        return _failed(PluginReport(identity), error)
     report = PluginReport(identity, plugin.hooks, plugin.options, plugin.file, description=description(plugin))
     group = click.Group(identity.name)
     try:
         commands.add_to(group, plugin)
     except ReactorhostError as error:
-        failed = _failed(identity, error)
-        return replace(report, error=failed.error, details=failed.details, status=failed.status)
+        return _failed(report, error)
     return replace(report, commands=commands.visible_commands(group))
 
 
-def _failed(identity: PluginIdentity, error: ReactorhostError) -> PluginReport:
+def _failed(report: PluginReport, error: ReactorhostError) -> PluginReport:
     details = error.details[-_MAX_DETAILS:] if error.details else None
-    return PluginReport(identity, error=tuple(error.lines()), details=details, status=error.exit_status)
+    return replace(report, error=tuple(error.lines()), details=details, status=error.exit_status)
 
 
 def _report(child: _Child, timeout_seconds: float) -> PluginReport:
@@ -214,31 +213,20 @@ def _failure(status: int | None, timeout_seconds: float) -> str:
 
 
 def _to_json(report: PluginReport) -> dict[str, Any]:
-    fields = asdict(replace(report, options=()))
-    fields["options"] = [
-        {
-            "name": option.name,
-            "type": option.type.__name__,
-            "help": option.help,
-            "choices": list(option.choices),
-            "secret": option.secret,
-        }
-        | ({} if option.required else {"default": option.default})
-        for option in report.options
-    ]
-    return fields
+    options = []
+    for option in report.options:
+        values = {each.name: getattr(option, each.name) for each in fields(Option)}
+        options.append(
+            {key: value for key, value in values.items() if value is not ...} | {"type": option.type.__name__}
+        )
+    return {**asdict(replace(report, options=())), "options": options}
 
 
-def _from_json(identity: PluginIdentity, fields: dict[str, Any]) -> PluginReport:
+def _from_json(identity: PluginIdentity, values: dict[str, Any]) -> PluginReport:
     types = {kind.__name__: kind for kind in OPTION_TYPES}
-    return PluginReport(
-        identity,
-        hooks=tuple(fields["hooks"]),
-        options=tuple(Option(**{**option, "type": types[option["type"]]}) for option in fields["options"]),
-        file=fields["file"],
-        error=tuple(fields["error"]) if fields["error"] is not None else None,
-        details=fields["details"],
-        status=fields["status"],
-        description=fields["description"],
-        commands=tuple((name, text) for name, text in fields["commands"]),
-    )
+    # JSON has lists only, a report has tuples.
+    report: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    report["identity"] = identity
+    report["options"] = tuple(Option(**{**option, "type": types[option["type"]]}) for option in values["options"])
+    report["commands"] = tuple((name, text) for name, text in values["commands"])
+    return PluginReport(**report)

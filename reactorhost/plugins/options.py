@@ -114,19 +114,18 @@ def read(option: Option, given: object) -> object:
     Raises:
         InvalidValueError: the variable or file has no value, or the value is not of the option's type.
     """
-    shown = None
+    value = shown = given
+    source = None
     match given:
         case OptionText(text):
             value, shown = _from_text(option, text), text
         case FromEnvironment(variable):
-            value = _from_text(option, _of_environment(variable))
+            value, source = _from_text(option, _of_environment(variable)), f"environment variable {variable}"
         case FromFile(path):
-            value = _from_text(option, _of_file(str(path)))
-        case _:
-            value = given
+            value, source = _from_text(option, _of_file(str(path))), f"file {path}"
     if option.accepts(value):
         return _copied(option, value)
-    raise _invalid(option, given, given if shown is None else shown)
+    raise _invalid(option, shown, source)
 
 
 def _copied(option: Option, value: object) -> object:
@@ -136,13 +135,10 @@ def _copied(option: Option, value: object) -> object:
     return float(value) if option.type is float and isinstance(value, int) else value
 
 
-def _invalid(option: Option, given: object, shown: object) -> InvalidValueError:
+def _invalid(option: Option, shown: object, source: str | None) -> InvalidValueError:
     hint = option.help or None
-    match given:
-        case FromEnvironment(variable):
-            return InvalidValueError(f"from the environment variable {variable} is not {option.kind}", hint)
-        case FromFile(path):
-            return InvalidValueError(f"from the file {path} is not {option.kind}", hint)
+    if source is not None:
+        return InvalidValueError(f"from the {source} is not {option.kind}", hint)
     if option.secret:
         return InvalidValueError(f"is not {option.kind}", hint)
     near = did_you_mean(shown, map(str, option.choices)) if isinstance(shown, str) else None

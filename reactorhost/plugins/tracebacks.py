@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
+import types
+from collections.abc import Iterable
 
 import pluggy
 
@@ -43,15 +45,19 @@ def place(error: BaseException, home: str | None) -> str | None:
     """Return `FILE:LINE` of the innermost line in the plugin's `home`, or if there is none of the innermost line."""
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
         return f"{error.filename}:{error.lineno or 1}"
-    innermost = innermost_at_home = None
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        file = frame.f_code.co_filename
-        if leads_to_plugins(file) or file.startswith("<frozen "):
-            continue
-        innermost = f"{file}:{line}"
-        if home is not None and lies_in(home, file):
-            innermost_at_home = innermost
-    return innermost_at_home or innermost
+    return place_of_frames(reversed(list(traceback.walk_tb(error.__traceback__))), home)
+
+
+def place_of_frames(frames: Iterable[tuple[types.FrameType, int]], home: str | None) -> str | None:
+    """Return `FILE:LINE` of the first of `frames` in the plugin's `home`, or if there is none of the first one.
+
+    `frames` are frames and lines, the innermost first; those of the host are left out.
+    """
+    files = ((frame.f_code.co_filename, line) for frame, line in frames)
+    places = [place for place in files if not leads_to_plugins(place[0]) and not place[0].startswith("<frozen ")]
+    at_home = (place for place in places if home is not None and lies_in(home, place[0]))
+    found = next(at_home, places[0] if places else None)
+    return f"{found[0]}:{found[1]}" if found else None
 
 
 def lies_in(home: str, file: str) -> bool:
