@@ -15,26 +15,23 @@ if TYPE_CHECKING:
     import ssl
 
 T = TypeVar("T")
+Args = tuple[Any, ...]
+OnResult = Callable[[T], object] | None
+OnError = Callable[[Exception], object] | None
 
 
 class WorkerTimers(Protocol):
     """What a worker needs to call functions later."""
 
-    def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...], /) -> Timer: ...
-    def call_every(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...], /) -> Timer: ...
+    def call_later(self, seconds: float, function: Callable[..., object], args: Args, /) -> Timer: ...
+    def call_every(self, seconds: float, function: Callable[..., object], args: Args, /) -> Timer: ...
 
 
 class WorkerThreads(Protocol):
     """What a worker needs to call functions in threads."""
 
     def run(
-        self,
-        plugin: str,
-        function: Callable[..., T],
-        args: tuple[Any, ...],
-        on_result: Callable[[T], object] | None,
-        on_error: Callable[[Exception], object] | None,
-        /,
+        self, plugin: str, function: Callable[..., T], args: Args, on_result: OnResult[T], on_error: OnError, /
     ) -> ThreadTask[T]: ...
 
 

@@ -60,10 +60,10 @@ def show(**flags: Any) -> None:
     from reactorhost.config.setting_rows import rows
     from reactorhost.dashboard.output.rich_tables import setting_table
     from reactorhost.dashboard.terminal.screen import print_renderable
-    from reactorhost.plugins import option_rows
+    from reactorhost.plugins import option_text
 
     settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
-    print_renderable(setting_table([*rows(settings), *option_rows.rows(settings, _declared(settings))]))
+    print_renderable(setting_table([*rows(settings), *option_text.rows(settings, _declared(settings))]))
 
 
 def _declared(settings: Settings) -> dict[str, tuple[Option, ...]]:

@@ -147,7 +147,8 @@ class LengthPrefixed:
             if body <= size:
                 length = unpack(data, start + offset)[0]
                 if length < least or length > most:
-                    raise FramingError(self._violation(length))
+                    limit = f"at least {least} is needed" if length < least else f"at most {most} is allowed"
+                    raise FramingError(f"a length of {length} where {limit}")
                 end += length - least
             if end > size:
                 pending.data = data[start:]
@@ -157,11 +158,6 @@ class LengthPrefixed:
             pending.start = end
             yield data[start : start + offset] + data[body:end] if offset else data[body:end]
             start = end
-
-    def _violation(self, length: int) -> str:
-        if length < self._min_length:
-            return f"a length of {length} where at least {self._min_length} is needed"
-        return f"a length of {length} where at most {self._max_length} is allowed"
 
 
 def _one_integer(text: str) -> struct.Struct:
