@@ -69,6 +69,7 @@ def _unix(uri: str, path: str) -> Address:
         length = len(os.fsencode(path))
     except UnicodeEncodeError:
         raise UsageError(f"{uri!r} is not a valid path") from None
+    # sun_path of struct sockaddr_un has 108 bytes, the last one for a NUL (unix(7)).
     if length > 107:
         raise UsageError(f"{uri!r} is too long", hint="use a path of at most 107 bytes")
     return Address("unix", path=path)
@@ -82,6 +83,7 @@ def _internet(scheme: str, uri: str, rest: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         raise UsageError(f"{uri!r} is ambiguous", hint=f"write an IPv6 address in brackets: {scheme}://[::1]:9000")
+    # isdigit() and int() accept the digits of all scripts.
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise UsageError(f"{uri!r} has no valid port", hint="use a number from 0 to 65535")
     if any(character.isspace() or character in "/[]@" for character in host):

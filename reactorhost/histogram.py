@@ -21,6 +21,7 @@ def bucket(nanoseconds: int) -> int:
     octave = nanoseconds.bit_length() - _FIRST_BITS
     if octave < 0:
         return 0
+    # The two bits below the leading one are the quarter of the octave.
     return min(1 + 4 * octave + (nanoseconds >> (octave + 7) & 3), BUCKETS - 1)
 
 

@@ -113,6 +113,7 @@ class AppendHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; if that fails it is dropped."""
+        # backslashreplace: a file name that is not UTF-8 is text with lone surrogates, which cannot be encoded.
         data = (self.format(record) + "\n").encode(errors="backslashreplace")
         if self._held is not None:
             self._held.append(data)

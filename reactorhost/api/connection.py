@@ -155,6 +155,7 @@ class Connection:
         An exception closes the connection with reason `error`.
         """
         transport = self._transport
+        # By a timer, so that it is not called from within this call and an exception is handled as that of a timer.
         transport.when_drained(lambda is_open: is_open and transport.call_later(0, function, *args))
 
     def close(self) -> None:

@@ -52,6 +52,7 @@ def _limit(folder: Path, version: int) -> int | None:
         words = " ".join(_lines(folder / "cpu.max")).split()
     else:
         words = [*_lines(folder / "cpu.cfs_quota_us"), *_lines(folder / "cpu.cfs_period_us")]
+    # Without a quota version 2 has "max" in the file, version 1 has -1; neither is decimal.
     if len(words) != 2 or not (words[0].isdecimal() and words[1].isdecimal()) or int(words[1]) == 0:
         return None
     return -(-int(words[0]) // int(words[1]))

@@ -44,6 +44,7 @@ class Layers:
             return
         for name in (name for name in host if name in names and name in HOST_KEYS):
             origin = file.origin("host", name)
+            # Relative to the file: a path in it then means the same from every working directory.
             found = read_value(name, BY_NAME[name].kind, host[name], origin, file.path.parent, self.problems)
             if found is not None:
                 self.file_values[name] = found
@@ -54,12 +55,14 @@ class Layers:
         if given is None:
             return self.file_values.get(setting.name) or SettingValue(setting.default, Origin(Layer.DEFAULT))
         raw, origin = given
+        # A flag is repeated for each value; a variable has all of them, separated by commas.
         called = setting.flag.lstrip("-") if setting.many else setting.name
         if isinstance(raw, str) and not setting.many:
             raw = setting.kind.from_text(raw)
         elif isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
             raw = [part.strip() for part in raw.split(",") if part.strip()]
         found = read_setting(setting, called, raw, origin, self.cwd, self.problems)
+        # Invalid, and reported. The value of the file would be the wrong one: the operator meant to override it.
         return found or SettingValue(setting.default, origin)
 
     def flag_or_variable(self, setting: Setting) -> tuple[object, Origin] | None:
@@ -87,7 +90,7 @@ def read_value(
 def read_setting(
     setting: Setting, called: str, raw: object, origin: Origin, folder: Path, problems: Problems
 ) -> SettingValue | None:
-    """Do the same for a setting; of one that can be repeated, the values that are invalid are left out."""
+    """Return `raw` read as the setting's kind; of a repeated setting, a tuple without the values that are invalid."""
     if not setting.many:
         return read_value(called, setting.kind, raw, origin, folder, problems)
     items = list(raw) if isinstance(raw, list | tuple) else [raw]

@@ -27,6 +27,7 @@ _SHAPES = 'write { env = "NAME" } or { file = "PATH" }'
 class OptionText:
     """The text of a flag or variable, to be converted to the type of the option."""
 
+    # It may be a secret, and a dataclass may end up in a traceback.
     text: str = field(repr=False)
     origin: Origin
 

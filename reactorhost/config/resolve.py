@@ -63,6 +63,7 @@ def resolve(
     host = {name: layers.value(setting) for name, setting in BY_NAME.items() if name in HOST_KEYS}
     host = _with_default_paths(host, environ, uid)
     host["workers"] = _with_worker_count(host["workers"], cpus)
+    # Before flags and environment are merged in: also a service that they replace is checked.
     file_drafts = services.from_file(file, layers.problems) if file else []
     given = services.from_flags(layers)
     drafts = services.merge(file_drafts, given, layers.problems)
@@ -116,6 +117,8 @@ def _report_misspelled_variables(environ: Mapping[str, str], problems: Problems)
         if variable.startswith(_PREFIX):
             import difflib
 
+            # Stricter than `did_you_mean`: a wrong guess would refuse to start a host for a variable of another
+            # program.
             near = difflib.get_close_matches(variable.removeprefix(_PREFIX), short, n=1, cutoff=_SIMILARITY)
             if near:
                 where = Origin(Layer.ENVIRONMENT, variable)

@@ -70,6 +70,7 @@ def from_file(file: TomlFile, problems: Problems) -> list[Draft]:
         for key in (key for key in table if key in SERVICE_KEYS):
             place, called = file.origin("service", name, key), f"service {name!r}: {key}"
             settings[key] = read_setting(BY_NAME[key], called, table[key], place, file.path.parent, problems)
+        # An invalid setting counts as not given, and the service stays: its other settings are checked too.
         drafts.append(Draft(name, origin, {key: given for key, given in settings.items() if given is not None}))
     return drafts
 
@@ -152,6 +153,7 @@ def _tls(draft: Draft) -> Tls | None:
         return None
     client_ca = draft.value("client_ca")
     wanted = draft.value("client_certificates")
+    # Authorities for client certificates have no other use, so naming them alone means that clients need one.
     if client_ca is not None and "client_certificates" not in draft.settings:
         wanted = "required"
     return Tls(draft.value("certificate"), draft.value("key"), client_ca, wanted, draft.value("alpn"))
@@ -244,6 +246,8 @@ def _sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
     elif listen.port == 0:
         return
     elif not listen.host:
+        # Two sockets, as the listeners bind them: beside a separate 0.0.0.0 socket, a dual-stack one gets no IPv4
+        # clients.
         yield f"{protocol}0.0.0.0", listen.port
         yield f"{protocol}::", listen.port
     else:
@@ -251,6 +255,7 @@ def _sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
 
 
 def _canonical(host: str) -> str:
+    # An IPv6 address has many spellings: ::1 is 0:0:0:0:0:0:0:1.
     if ":" not in host:
         return host.lower()
     import ipaddress

@@ -17,6 +17,7 @@ from reactorhost.config import values
 from reactorhost.config.service import Service
 from reactorhost.config.values import ValueKind
 
+# Loopback: a host that was given no address is not reachable from other machines.
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
 DEFAULT_SERVICE = "default"
 MAX_WORKERS = 256
@@ -155,6 +156,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("alpn", values.PROTOCOL, (), _SERVICE, many=True),
     Setting("proxy_from", values.NETWORK, (), _SERVICE, many=True),
     Setting("handshake_timeout", values.duration(0.1, 3600), 10.0, _SERVICE),
+    # The length field of UDP has 16 bits, so nothing larger arrives.
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
     Setting("unix_mode", values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
     Setting("unix_owner", values.OWNER, None, _SERVICE),
@@ -172,12 +174,15 @@ TABLE: tuple[Setting, ...] = (
     Setting("log_level", values.choice("debug", "info", "warning", "error", "critical"), "info"),
     Setting("user", values.ACCOUNT, None),
     Setting("group", values.ACCOUNT, None),
+    # As much as any kernel allows: it reduces this to net.core.somaxconn, and the log then has the effective value.
     Setting("backlog", values.whole(1, 2**31 - 1), 102400),
     Setting("max_connections", values.whole(1, 10_000_000), 65536),
     Setting("max_send_buffer", values.size(1 << 10, 1 << 36), 16 << 20),
     Setting("stop_timeout", values.duration(0, _DAY), 10.0),
     Setting("boot_timeout", values.duration(0.1, 3600), 30.0),
     Setting("drain_timeout", values.duration(0, 30 * _DAY), 3600.0),
+    # Longer than the kernel repeats a SYN-ACK, 63 s with the default net.ipv4.tcp_synack_retries of 5: until then a
+    # handshake may complete on the socket of a slot that is gone.
     Setting("retire_delay", values.duration(0, 3600), 65.0),
     Setting("idle_timeout", values.duration(0, 30 * _DAY, zero_is_none=True), None),
     Setting("stall_timeout", values.duration(0, _DAY, zero_is_none=True), 30.0),
@@ -199,6 +204,8 @@ SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_S
 
 _TIME = "seconds, or 500ms, 2m."
 _LONG_TIME = "seconds, or 500ms, 2m, 1h."
+# Beside the table and not in its rows: with a sentence each, a row would take six lines, and kinds and defaults could
+# not be compared at a glance.
 HELP: Mapping[str, str] = {
     "plugins": (
         "Plugin to load: an installed name, module:object or ./file.py. May be repeated; the first is called first."

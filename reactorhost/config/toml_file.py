@@ -12,6 +12,7 @@ from reactorhost.config.settings import HOST_KEYS, SERVICE_KEYS, Layer, Origin
 from reactorhost.config.values import written
 from reactorhost.errors import ConfigError, Problem, did_you_mean
 
+# Read from the text of the message: tomllib's errors have `lineno` and `colno` only since Python 3.14.
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 _MAX_BYTES = 1 << 20

@@ -17,6 +17,7 @@ from reactorhost import address
 from reactorhost.config.plugin_names import names_a_file
 from reactorhost.errors import UsageError, did_you_mean
 
+# At most 30 digits: int() raises a ValueError for more than 4,300, and no limit below needs more.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h)?")
 _SIZE = re.compile(r"([0-9]{1,30}) ?(B|KiB|MiB|GiB)?")
@@ -133,6 +134,7 @@ def _read_log_path(value: object) -> object:
 def _read_account(value: object) -> object:
     if value == "-":
         return None
+    # The largest number is excluded: as (uid_t)-1 it means "unchanged" in setresuid(2) and chown(2).
     if _is_whole(value) and 0 <= value < 2**32 - 1:
         return str(value)
     return plain_text(value, "a name or a number")
@@ -164,6 +166,7 @@ def _number_from_text(text: str) -> object:
 def _seconds(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2] or "s"]
+    # TOML has nan and inf.
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     hint = "write a number of seconds, or a unit: 500ms, 30s, 2m, 1h"
@@ -185,6 +188,7 @@ def plain_text(value: object, kind: str) -> str:
     Raises:
         InvalidValueError: it is not; the text says that it must be `kind`.
     """
+    # NUL ends a path in the kernel, and a line break would begin a new line in the log.
     if isinstance(value, str) and value.strip() and not any(ord(character) < 32 for character in value):
         return value
     raise InvalidValueError(f"must be {kind}, not {written(value)}")
@@ -252,6 +256,7 @@ def _read_network(value: object) -> object:
     if text == "unix":
         return text
     try:
+        # Strict: 10.0.0.7/8 is more often a slip of the keyboard than a network.
         return str(ipaddress.ip_network(text))
     except ValueError as error:
         hint = "write 10.0.0.7, 10.0.0.0/8, ::1, or unix for all clients of a unix socket"
@@ -261,6 +266,7 @@ def _read_network(value: object) -> object:
 def _read_mode(value: object) -> object:
     if isinstance(value, str) and _MODE.fullmatch(value):
         return int(value, 8)
+    # Only as a string: the TOML integer 660 is decimal, and meant octal.
     hint = 'write three octal digits as a string: "0660"'
     raise InvalidValueError(f"must be a file mode, not {written(value)}", hint)
 
@@ -274,6 +280,7 @@ def _read_owner(value: object) -> object:
 
 
 def _read_protocol(value: object) -> object:
+    # RFC 7301: the length of a protocol name is one byte, and not zero.
     if isinstance(value, str) and value.isascii() and value.isprintable() and 1 <= len(value) <= 255:
         return value
     raise InvalidValueError(f"must be a protocol's name, not {written(value)}", 'for example "h2" or "mqtt"')

@@ -102,6 +102,7 @@ class Lines:
         """Add received bytes and return an iterator over the lines that are complete now."""
         splitter = self._splitter
         if self._keep_ends:
+            # Maps of C functions: no Python frame for each line.
             return map(operator.add, splitter.feed(data), _NEWLINES)
         # The tail may end with the carriage return whose newline is the first byte of `data`.
         if splitter.tail or _RETURN in data:

@@ -62,6 +62,7 @@ class Fixed:
                 pending.data = data[start:]
                 pending.start = 0
                 return
+            # Before each yield, because `rest` may be called while this generator is suspended.
             pending.start = end = start + size
             yield data[start:end]
             start = end
@@ -118,6 +119,7 @@ class LengthPrefixed:
         Raises:
             ValueError: it is shorter than the header, too large, or does not fit the length field.
         """
+        # The common case costs no call.
         if type(message) is not bytes:
             message = message_bytes(message)
         offset = self._offset
@@ -139,6 +141,7 @@ class LengthPrefixed:
         pending, offset = self._pending, self._offset
         least, most = self._min_length, self._max_length
         header_size = offset + self._prefix.size
+        # Attributes in local names: the loop below runs once for each message.
         unpack = self._prefix.unpack_from
         size = len(data)
         start = pending.start

@@ -199,6 +199,7 @@ class _Composition:
         return self._wrapped(implementations, call, on_error)
 
     def _call(self, found: Implementation) -> Call:
+        # First `around`, which measures a plain hook in another way than a coroutine function.
         call = self.around(found.plugin.name, found.hook.name, found.call)
         return calls.as_async(call) if self.awaits and not found.hook.awaits else call
 

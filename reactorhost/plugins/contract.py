@@ -75,6 +75,7 @@ def source_of(function: Callable[..., object]) -> str | None:
 
 
 def _hooks(identity: PluginIdentity, plugin: object) -> Iterator[Hook]:
+    # Sorted by name, as pluggy registers hooks: with `specname` a plugin may have one hook several times.
     for attribute in dir(plugin):
         static = inspect.getattr_static(plugin, attribute, None)
         options = _mark(static)
@@ -174,6 +175,7 @@ def _argument_rules(name: str, function: Callable[..., Any]) -> Iterator[_Rule]:
     hint = f"use any of the arguments {', '.join(HOOKS[name])}, each without a default"
     yield _Rule(code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS), "has star arguments", hint)
     yield _Rule(code.co_kwonlyargcount, "has keyword-only arguments", hint)
+    # pluggy passes such an argument from version 1.7 on, and leaves it out before: both are supported.
     if plain.__defaults__:
         yield _Rule(True, f"has a default value for {names[-len(plain.__defaults__)]!r}", hint)
     known = ", ".join(HOOKS[name]) or "none"

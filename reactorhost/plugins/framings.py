@@ -54,6 +54,7 @@ def factory(framing: Any) -> NewFraming:
     Raises:
         TypeError: it is neither.
     """
+    # A framing may be callable itself, so `feed` decides.
     makes_framings = isinstance(framing, type) or (callable(framing) and not _has_feed(framing))
     first = framing() if makes_framings else framing
     if not _has_feed(first):

@@ -83,6 +83,8 @@ def was_cancelled_by_others(raised: BaseException) -> bool:
     import asyncio  # A worker without async hooks does not import it.
 
     task = asyncio.current_task()
+    # cancelling() counts requests to cancel this task (Python 3.11); a CancelledError that only came out of something
+    # awaited leaves it at 0.
     return isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 

@@ -128,6 +128,7 @@ def _start(name: str, identity: PluginIdentity, examine: Examine, timeout_second
 
 def _run_child(name: str, identity: PluginIdentity, examine: Examine, file: int) -> NoReturn:
     try:
+        # A group of its own, so that `_end` can kill what the plugin starts.
         os.setsid()
         _silence()
         line = json.dumps(_to_json(examine(name, identity))).encode() + b"\n"
@@ -194,6 +195,7 @@ def _end(child: _Child) -> tuple[bytes, int | None]:
     # Before waitpid: until then the child's pid, which is its group's id too, cannot be used again.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
+    # A child that has not reached setsid() yet is in no group of its own.
     os.kill(child.pid, signal.SIGKILL)
     _, status = os.waitpid(child.pid, 0)
     os.close(child.pidfd)
@@ -227,6 +229,7 @@ def _from_json(identity: PluginIdentity, values: dict[str, Any]) -> PluginReport
     # JSON has lists only, a report has tuples.
     report: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     report["identity"] = identity
+    # JSON has no types: they are sent by name.
     report["options"] = tuple(Option(**{**option, "type": types[option["type"]]}) for option in values["options"])
     report["commands"] = tuple((name, text) for name, text in values["commands"])
     return PluginReport(**report)

@@ -30,6 +30,7 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     identity = find(named)
     check_host(identity, host_version)
     _make_importable(named)
+    # Finders keep the listing of a folder until its modification time changes: a file written since then is not seen.
     importlib.invalidate_caches()
     if names_a_file(named):
         return _checked(identity, _import_file(identity), home=identity.target)

@@ -160,6 +160,7 @@ def _whole(text: str) -> object:
 
 
 def _number(text: str) -> object:
+    # float() accepts the digits of all scripts, TOML those of ASCII.
     return float(text) if text.isascii() else text
 
 
