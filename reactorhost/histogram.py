@@ -50,7 +50,5 @@ def difference(newer: Sequence[int], older: Sequence[int]) -> list[int]:
 
 def total(histograms: Iterable[Sequence[int]]) -> list[int]:
     """Return the sum of several histograms."""
-    sums = [0] * BUCKETS
-    for counts in histograms:
-        sums = [left + right for left, right in zip(sums, counts, strict=True)]
-    return sums
+    # The zeros are the sum if there is no histogram.
+    return [sum(counts) for counts in zip([0] * BUCKETS, *histograms, strict=True)]

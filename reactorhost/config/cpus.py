@@ -15,14 +15,11 @@ def available_cpus(
 
     `affinity` is the number of CPUs in the scheduler's mask; None reads it from the kernel.
     """
-    count = _scheduler_cpus() if affinity is None else affinity
+    if affinity is None:
+        # Not on every system where settings are read: see `system.features`.
+        affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [limit for folder, version in _groups(memberships, hierarchy) if (limit := _limit(folder, version))]
-    return max(1, min([count, *limits]))
-
-
-def _scheduler_cpus() -> int:
-    # Not on every system where settings are read: see `system.features`.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([affinity, *limits]))
 
 
 def _groups(memberships: Path, hierarchy: Path) -> list[tuple[Path, int]]:

@@ -144,6 +144,4 @@ class _Scan:
 def _unescaped(quoted: str) -> str:
     import tomllib
 
-    text = tomllib.loads(f"key = {quoted}")["key"]
-    assert isinstance(text, str)
-    return text
+    return str(tomllib.loads(f"key = {quoted}")["key"])

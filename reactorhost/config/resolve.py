@@ -62,7 +62,9 @@ def resolve(
     file = _read(config, layers)
     host = {name: layers.value(setting) for name, setting in BY_NAME.items() if name in HOST_KEYS}
     host = _with_default_paths(host, environ, uid)
-    host["workers"] = _with_worker_count(host["workers"], cpus)
+    workers = host["workers"]
+    if workers.value == "auto":
+        host["workers"] = SettingValue(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
     # Before flags and environment are merged in: also a service that they replace is checked.
     file_drafts = services.from_file(file, layers.problems) if file else []
     given = services.from_flags(layers)
@@ -150,12 +152,6 @@ def _with_default_paths(
     if pid_file.value is None:
         pid_file = replace(pid_file, value=Path(str(run_dir.value), PID_FILE))
     return {**given, "run_dir": run_dir, "pid_file": pid_file}
-
-
-def _with_worker_count(workers: SettingValue, cpus: Callable[[], int]) -> SettingValue:
-    if workers.value != "auto":
-        return workers
-    return SettingValue(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
 
 
 def _plugin_tables(

@@ -140,11 +140,10 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
 def origins(drafts: Iterable[Draft]) -> dict[str, Origin]:
     """Return the origin of each setting of each service."""
     return {
-        f"service.{draft.name}.{setting.name}": draft.settings[setting.name].origin
-        if setting.name in draft.settings
-        else _DEFAULT_ORIGIN
+        f"service.{draft.name}.{setting.name}": given.origin if given else _DEFAULT_ORIGIN
         for draft in drafts
         for setting in (*SERVICE_SETTINGS, *OVERRIDES)
+        for given in (draft.settings.get(setting.name),)
     }
 
 

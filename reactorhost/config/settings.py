@@ -174,7 +174,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("log_level", values.choice("debug", "info", "warning", "error", "critical"), "info"),
     Setting("user", values.ACCOUNT, None),
     Setting("group", values.ACCOUNT, None),
-    # As much as any kernel allows: it reduces this to net.core.somaxconn, and the log then has the effective value.
+    # More than most systems allow: the kernel reduces it to net.core.somaxconn, and the log has the effective value.
     Setting("backlog", values.whole(1, 2**31 - 1), 102400),
     Setting("max_connections", values.whole(1, 10_000_000), 65536),
     Setting("max_send_buffer", values.size(1 << 10, 1 << 36), 16 << 20),

@@ -37,10 +37,6 @@ class InvalidValueError(ValueError):
         self.hint = hint
 
 
-def _unchanged(text: str) -> object:
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class ValueKind:
     """A kind of value: its name in `--help`, how it is read, and how it is shown."""
@@ -48,7 +44,7 @@ class ValueKind:
     metavar: str
     read: Callable[[object], object]
     """Check a value and return it in its final type. Raises InvalidValueError."""
-    from_text: Callable[[str], object] = _unchanged
+    from_text: Callable[[str], object] = str
     show: Callable[[object], str] = str
     choices: tuple[str, ...] = ()
     switch: bool = False

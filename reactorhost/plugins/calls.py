@@ -159,6 +159,6 @@ def _finish_with_error(generator: Wrapper | None, error: BaseException) -> Any:
 
 
 def _second_yield(generator: Wrapper) -> WrapperError:
-    # pluggy closes the generator too; its `finally` blocks run now and not when it is collected.
+    # Its `finally` blocks run now, and not when the generator is collected.
     generator.close()
     return WrapperError(generator, "yielded twice")

@@ -20,6 +20,7 @@ from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.plugins.identity import PluginIdentity
 
 _MARK = f"{PROJECT}_impl"
+_COMPUTED = (property, functools.cached_property, functools.partial)
 
 
 def _arguments(function: types.FunctionType) -> tuple[str, ...]:
@@ -81,10 +82,10 @@ def _hooks(identity: PluginIdentity, plugin: object) -> Iterator[Hook]:
         options = _mark(static)
         if options is None:
             continue
-        if not isinstance(_function_in(static), types.FunctionType) or _is_computed(static):
-            kind = type(static).__name__
-            hint = "mark a function or a method with @hookimpl"
-            raise PluginError(f"plugin {identity}: {attribute!r} is marked with @hookimpl but is a {kind}", hint=hint)
+        kind = type(static)
+        if not isinstance(_function_in(static), types.FunctionType) or issubclass(kind, _COMPUTED):
+            what = f"plugin {identity}: {attribute!r} is marked with @hookimpl but is a {kind.__name__}"
+            raise PluginError(what, hint="mark a function or a method with @hookimpl")
         name = options["specname"] or attribute
         # pluggy's `optionalhook` is for hooks of later versions of the host: unknown ones are ignored.
         if name in HOOKS or not options["optionalhook"]:
@@ -110,10 +111,6 @@ def _function_in(static: object) -> object:
     if issubclass(kind, functools.cached_property | functools.partial):
         return static.func  # type: ignore[attr-defined]
     return static
-
-
-def _is_computed(static: object) -> bool:
-    return issubclass(type(static), property | functools.cached_property | functools.partial)
 
 
 def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:

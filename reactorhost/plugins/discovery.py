@@ -78,11 +78,8 @@ def _of_file(named: str) -> PluginIdentity:
 
 
 def _of_object(named: str) -> PluginIdentity:
-    try:
-        _, name = split_target(named)
-    except ValueError:
-        name = ""
-    if not name:
+    match = _TARGET.fullmatch(named)
+    if match is None or not match["object"]:
         raise PluginError(f"{named!r} is not a plugin", hint="write module:object, for example myapp.plugins:chat")
     return PluginIdentity(named, None, None, named)
 

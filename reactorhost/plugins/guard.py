@@ -62,10 +62,12 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
     # No KeyboardInterrupt: a command that loads a plugin can be interrupted.
     except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - plugin code
         error = as_error(raised)
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        hint = f"install {missing.partition('.')[0]!r}, or put its folder on PYTHONPATH" if missing else None
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
             where=tracebacks.place(error, home),
-            hint=_hint(error),
+            hint=hint,
             details=tracebacks.text(error),
         ) from error
 
@@ -86,9 +88,3 @@ def was_cancelled_by_others(raised: BaseException) -> bool:
     # cancelling() counts requests to cancel this task (Python 3.11); a CancelledError that only came out of something
     # awaited leaves it at 0.
     return isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _hint(error: BaseException) -> str | None:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"install {error.name.partition('.')[0]!r}, or put its folder on PYTHONPATH"
-    return None

@@ -30,7 +30,7 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     identity = find(named)
     check_host(identity, host_version)
     _make_importable(named)
-    # Finders keep the listing of a folder until its modification time changes: a file written since then is not seen.
+    # Finders keep a folder's listing by its modification time, which is too coarse for a file written a moment ago.
     importlib.invalidate_caches()
     if names_a_file(named):
         return _checked(identity, _import_file(identity), home=identity.target)

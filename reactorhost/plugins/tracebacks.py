@@ -18,7 +18,11 @@ def headline(error: BaseException) -> str:
     """Return the exception in one line, for example `KeyError: 'port'`."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
-    line = next(_summary(error).format_exception_only()).splitlines()[0].removesuffix(": ")
+    line = (
+        next(traceback.TracebackException.from_exception(error).format_exception_only())
+        .splitlines()[0]
+        .removesuffix(": ")
+    )
     # The class of the host's own exceptions (`ExitCalledError`) means nothing to the plugin's author.
     return line.partition(": ")[2] if type(error).__module__.startswith("reactorhost.plugins.") else line
 
@@ -34,7 +38,7 @@ def words(error: BaseException) -> str:
 
 def text(error: BaseException) -> str:
     """Return the traceback without the frames of the host and of the import system that lead to the plugin."""
-    summary = _summary(error)
+    summary = traceback.TracebackException.from_exception(error)
     summary.stack = traceback.StackSummary.from_list(
         frame for frame in summary.stack if not leads_to_plugins(frame.filename)
     )
@@ -70,7 +74,3 @@ def leads_to_plugins(file: str) -> bool:
     return file.startswith(("<frozen importlib", _HOST_FOLDER, _PLUGGY_FOLDER)) or file.endswith(
         "/importlib/__init__.py"
     )
-
-
-def _summary(error: BaseException) -> traceback.TracebackException:
-    return traceback.TracebackException.from_exception(error)
