@@ -12,7 +12,7 @@ from reactorhost.api.counter import Counter
 from reactorhost.api.thread_task import ThreadTask
 
 if TYPE_CHECKING:
-    import ssl
+    from ssl import SSLContext
 
 T = TypeVar("T")
 Args = tuple[Any, ...]
@@ -45,14 +45,7 @@ class WorkerOutbound(Protocol):
     """What a worker needs to connect to other hosts."""
 
     def connect(
-        self,
-        plugin: str,
-        address: str,
-        handler: object,
-        timeout: float,
-        tls: ssl.SSLContext | None,
-        server_name: str | None,
-        /,
+        self, plugin: str, address: str, handler: object, timeout: float, tls: SSLContext | None, name: str | None, /
     ) -> ConnectAttempt: ...
 
 
@@ -157,7 +150,7 @@ class Worker:
         handler: object,
         *,
         timeout: float = 10.0,
-        tls: ssl.SSLContext | None = None,
+        tls: SSLContext | None = None,
         server_name: str | None = None,
     ) -> ConnectAttempt:
         """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH` within `timeout` seconds.

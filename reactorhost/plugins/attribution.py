@@ -28,9 +28,6 @@ class _Owner:
     bound_to: object
 
 
-_Owners = tuple[_Owner, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class StackPosition:
     """A position in a plugin's code; `hook` is None if no hook is on the stack."""
@@ -45,7 +42,7 @@ class Attribution:
     """Several plugins, and for each code object of a hook the hooks that it belongs to."""
 
     plugins: Sequence[LoadedPlugin]
-    owners: Mapping[types.CodeType, _Owners]
+    owners: Mapping[types.CodeType, tuple[_Owner, ...]]
 
     def plugin_of(self, error: BaseException) -> LoadedPlugin | None:
         """Return the plugin of the innermost hook on the traceback, else of the innermost file, else the only one."""
@@ -98,7 +95,7 @@ class Attribution:
 
 def attribution_of(registry: Registry) -> Attribution:
     """Return the attribution for the plugins of a registry."""
-    owners: dict[types.CodeType, _Owners] = {}
+    owners: dict[types.CodeType, tuple[_Owner, ...]] = {}
     for found in (each for hook in HOOKS for each in registry.implementations(hook)):
         function = found.hook.function
         bound_to = function.__self__ if isinstance(function, types.MethodType) else None

@@ -103,11 +103,8 @@ def resolve_one(
     around: Around = as_it_is,
 ) -> Chain:
     """Return a chain of one plugin, with at most one implementation of each hook."""
-
-    def found(hook: str) -> list[Implementation]:
-        return [implementations[hook]] if hook in implementations else []
-
-    return _chain(found, Attribution([plugin], {}), on_error, around)
+    found = {hook: [implementation] for hook, implementation in implementations.items()}
+    return _chain(lambda hook: found.get(hook, []), Attribution([plugin], {}), on_error, around)
 
 
 def _chain(
