@@ -77,6 +77,7 @@ def _unix(uri: str, path: str) -> Address:
 
 def _internet(scheme: str, uri: str, rest: str) -> Address:
     host, separator, port = rest.rpartition(":")
+    # `::1` without brackets: what follows the last colon is part of the address, and no port.
     if not separator or host.endswith(":") or host.count("[") != host.count("]"):
         raise UsageError(f"{uri!r} has no port", hint=f"write {scheme}://HOST:PORT, or for IPv6 {scheme}://[::1]:9000")
     if host.startswith("[") and host.endswith("]"):

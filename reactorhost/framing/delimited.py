@@ -11,6 +11,7 @@ from reactorhost.framing.contract import DEFAULT_MAX_SIZE
 from reactorhost.framing.parameters import check_message_size, message_bytes, size_in_bytes, true_or_false
 from reactorhost.framing.splitter import Splitter
 
+# An endless `repeat` has no state, so all connections can share one.
 _NEWLINES = repeat(b"\n")
 _RETURNS = repeat(b"\r")
 _RETURN = ord("\r")

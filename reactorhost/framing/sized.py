@@ -147,6 +147,7 @@ class LengthPrefixed:
         start = pending.start
         while pending.data is data:
             body = end = start + header_size
+            # Otherwise the header is incomplete, and its end is what is needed.
             if body <= size:
                 length = unpack(data, start + offset)[0]
                 if length < least or length > most:
@@ -156,6 +157,7 @@ class LengthPrefixed:
             if end > size:
                 pending.data = data[start:]
                 pending.start = 0
+                # The size of a whole message, so that `append` need not look at the bytes again before it is reached.
                 pending.needed = end - start
                 return
             pending.start = end

@@ -118,6 +118,7 @@ def _chain(
     composition = _Composition(awaits, around)
     return Chain(
         connect=composition.every_guarded(connect, on_error),
+        # Not guarded: the transport has a guard of its own around the hot path, and closes the connection in it.
         receive=composition.unguarded(receive, calls.first_result),
         close=composition.every_guarded(close, on_error),
         drain=composition.every_guarded(drain, on_error),
@@ -156,6 +157,7 @@ def resolve_worker(
         ),
         worker_stop=composition.every_guarded(stops, report),
         awaits=awaits,
+        # Not combined: metrics are kept by plugin, and the failure of one plugin must not hide those of another.
         stats=registry.implementations("stats"),
         attribution=attribution,
     )

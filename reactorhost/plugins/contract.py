@@ -176,9 +176,11 @@ def _argument_rules(name: str, function: Callable[..., Any]) -> Iterator[_Rule]:
     if plain.__defaults__:
         yield _Rule(True, f"has a default value for {names[-len(plain.__defaults__)]!r}", hint)
     known = ", ".join(HOOKS[name]) or "none"
+    # Only for an unknown name: the hint imports difflib, which a worker does not have from the fork.
     for each in names[1:] if isinstance(function, types.MethodType) else names:
-        hint = did_you_mean(each, HOOKS[name]) or f"the arguments of {name} are: {known}"
-        yield _Rule(each not in HOOKS[name], f"has an unknown argument {each!r}", hint)
+        if each not in HOOKS[name]:
+            hint = did_you_mean(each, HOOKS[name]) or f"the arguments of {name} are: {known}"
+            yield _Rule(True, f"has an unknown argument {each!r}", hint)
 
 
 def _plain(function: Callable[..., Any]) -> types.FunctionType:

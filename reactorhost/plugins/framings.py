@@ -60,6 +60,7 @@ def factory(framing: Any) -> NewFraming:
     if not _has_feed(first):
         raise TypeError(f"{first!r} has no method feed(data)")
     new_framing: NewFraming | None = framing if makes_framings else getattr(framing, "fresh", None)
+    # A deep copy, because the plugin's own framing may have pending bytes in any attribute.
     return new_framing if new_framing is not None else lambda: copy.deepcopy(framing)
 
 

@@ -104,11 +104,13 @@ def _inspect_each(
     try:
         for name, identity in plugins:
             children.append(_start(name, identity, examine, timeout_seconds))
+        # One deadline for all: the children run at the same time.
         deadline = time.monotonic() + timeout_seconds
         for child in children:
             select.select([child.pidfd], [], [], max(0.0, deadline - time.monotonic()))
             reports.append(_report(child, timeout_seconds))
     finally:
+        # After an exception or an interrupt: the children whose reports were not read.
         for child in children[len(reports) :]:
             _end(child)
     return reports
