@@ -19,7 +19,7 @@ class CloseReason(enum.Enum):
     """Why a connection ended; the second argument of the `close` hook."""
 
     PEER = "peer"
-    """The client closed its side, or went away."""
+    """The client closed its side, or disconnected."""
     LOCAL = "local"
     """A plugin called `close()` or `abort()`."""
     ERROR = "error"
@@ -30,8 +30,10 @@ class CloseReason(enum.Enum):
     """More than `max_send_buffer` bytes waited for a client that does not read."""
     FRAMING = "framing"
     """The client broke the framing, or sent a message past its maximum size."""
+    TIMEOUT = "timeout"
+    """A plugin called `close()`, and the client accepted none of the remaining bytes for `close_timeout` seconds."""
     SHUTDOWN = "shutdown"
-    """The worker went away and its deadline passed."""
+    """The worker exits, and its deadline passed."""
 
     def __str__(self) -> str:
         return self.value
@@ -73,8 +75,12 @@ class Transport(Protocol):
     @property
     def is_open(self) -> bool: ...
     def close_for(self, reason: CloseReason, seconds: float | None = None) -> None: ...
-    def hold(self, held: bool) -> None: ...
-    def set_busy(self, busy: bool) -> None: ...
+    @property
+    def held(self) -> int: ...
+    @property
+    def is_paused(self) -> bool: ...
+    def hold_for_hooks(self, held: bool) -> None: ...
+    def set_owed(self, calls: int) -> None: ...
 
 
 class Connection:

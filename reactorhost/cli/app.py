@@ -63,11 +63,15 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a built-in command, or else the commands of a plugin."""
-        lazy = COMMANDS.get(cmd_name)
-        if lazy is None:
-            return _plugin_group(ctx, cmd_name)
-        module, _, name = lazy.target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:
+                # Shell completion never imports a plugin, so it completes none of its commands.
+                return click.Group(cmd_name)
+            from reactorhost.cli.plugin_commands import plugin_group
+
+            return plugin_group(cmd_name)
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"reactorhost.cli.{module}"), cmd_name)
         return command
 
     def resolve_command(
@@ -86,17 +90,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
-
-
-def _plugin_group(context: click.Context, named: str) -> click.Group:
-    if context.resilient_parsing:
-        # Shell completion never imports a plugin, so it completes none of its commands.
-        return click.Group(named)
-
-    from reactorhost.cli.plugin_commands import plugin_group
-
-    return plugin_group(named)
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 @click.group(

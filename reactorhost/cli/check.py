@@ -5,37 +5,35 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from reactorhost import __version__
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
-
-if TYPE_CHECKING:
-    from reactorhost.api.option import Option
 
 _LOAD_SECONDS = 10.0
 
 
 @click.command()
 @start_options
-@traceback_option
 def check(**flags: Any) -> None:
     """Check settings and plugins as `start` does, without binding an address.
 
     Exit status: 0 no error, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
     """
     from reactorhost.master.checks import check_services
+    from reactorhost.master.listen.unix_socket_files import check_owners
     from reactorhost.system.features import require_features
+    from reactorhost.system.process import resolve_account
 
     require_features()
     settings = settings_from(flags)
-    _check_account(settings)
+    resolve_account(settings.user, settings.group)
+    check_owners(settings)
     _check_plugins(settings)
     for warning in check_services(settings):
         click.echo(f"reactorhost: warning: {warning}", err=True)
@@ -49,7 +47,6 @@ def config() -> None:
 
 @config.command()
 @start_options
-@traceback_option
 def show(**flags: Any) -> None:
     """Show every setting, its value and where it comes from: flag, environment, file or default.
 
@@ -61,29 +58,16 @@ def show(**flags: Any) -> None:
     from reactorhost.dashboard.output.rich_tables import setting_table
     from reactorhost.dashboard.terminal.screen import print_renderable
     from reactorhost.plugins import option_text
-
-    settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
-    print_renderable(setting_table([*rows(settings), *option_text.rows(settings, _declared(settings))]))
-
-
-def _declared(settings: Settings) -> dict[str, tuple[Option, ...]]:
-    """Return the options of the plugins that can be loaded, by table name."""
     from reactorhost.plugins.inspection import inspect_named
 
+    settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
     reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
-    return {report.identity.name: report.options for report in reports}
+    options = {report.identity.name: report.options for report in reports}
+    print_renderable(setting_table([*rows(settings), *option_text.rows(settings, options)]))
 
 
 def _named(settings: Settings) -> list[str]:
     return list(dict.fromkeys(named for service in settings.services for named in service.plugins))
-
-
-def _check_account(settings: Settings) -> None:
-    from reactorhost.master.listen.unix_socket_files import check_owners
-    from reactorhost.system.process import resolve_account
-
-    resolve_account(settings.user, settings.group)
-    check_owners(settings)
 
 
 def _check_plugins(settings: Settings) -> None:
@@ -99,6 +83,7 @@ def _check_plugins(settings: Settings) -> None:
     problems: list[Problem] = []
     is_flag_wrong = False
     for named in _named(settings):
+        # Found without importing it: a name that does not exist is an error of its own, and needs no child process.
         discovery.find(named)
         name = discovery.name_of(named)
         table = settings.plugin_tables.get(name, {})

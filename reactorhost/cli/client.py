@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from reactorhost.config.default_paths import base_dir
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
-from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, Message
+from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
+from reactorhost.ipc.messages import Message
 from reactorhost.master.rundir import holder_pid, running_instances
 
 _PING_SECONDS = 5.0
@@ -54,6 +55,7 @@ def connect(location: Location) -> ControlClient:
     Raises:
         ReactorhostError: the host does not run, belongs to another user, or has no socket.
     """
+    # The lock first: the socket of a host that was killed is still there, and refuses a connection like a busy host.
     running_pid(location)
     try:
         return ControlClient(location.run_dir / CONTROL_SOCKET)
@@ -107,4 +109,5 @@ def _check_responsive(client: ControlClient, location: Location) -> None:
     except ConnectionError:
         # The host is ending: the request itself fails next, with its own error.
         pass
+    # Without a limit from here on: a reload waits for every worker, and its progress shows that the host works.
     client.socket.settimeout(None)

@@ -10,29 +10,27 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from reactorhost.cli.failures import traceback_option
 from reactorhost.config.resolve import Location, locate, resolve
-from reactorhost.config.settings import BY_NAME, TABLE, Setting, Settings
+from reactorhost.config.settings import BY_NAME, Setting, Settings
 from reactorhost.errors import UsageError
 
 Decorated = Callable[..., Any]
 
-_HOST_SELECTION = ("name", "run_dir")
-_PLUGIN_SETTINGS = ("config", "set")
-
 
 def start_options(command: Decorated) -> Decorated:
-    """Add an option for every setting."""
-    return _with(command, TABLE)
+    """Add an option for every setting, and `--traceback`."""
+    return _with(traceback_option(command), BY_NAME)
 
 
 def host_options(command: Decorated) -> Decorated:
-    """Add the options that select a running host."""
-    return _with(command, (BY_NAME[name] for name in _HOST_SELECTION))
+    """Add the options that select a running host, and `--traceback`."""
+    return _with(traceback_option(command), ("name", "run_dir"))
 
 
 def plugin_options(command: Decorated) -> Decorated:
     """Add the options that set the options of plugins."""
-    return _with(command, (BY_NAME[name] for name in _PLUGIN_SETTINGS))
+    return _with(command, ("config", "set"))
 
 
 def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Settings:
@@ -61,9 +59,10 @@ def location_from(flags: dict[str, Any]) -> Location:
     return locate(flags, os.environ, Path.cwd())
 
 
-def _with(command: Decorated, settings: Iterable[Setting]) -> Decorated:
-    for setting in reversed(list(settings)):
-        command = _option(setting)(command)
+def _with(command: Decorated, names: Iterable[str]) -> Decorated:
+    # Reversed: like decorators, the option that is added last stands first in `--help`.
+    for name in reversed(list(names)):
+        command = _option(BY_NAME[name])(command)
     return command
 
 
@@ -71,6 +70,7 @@ def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
     help_text = f"{setting.help}  [default: {setting.shown_default}]"
     if setting.kind.switch:
         spelling = f"{setting.flag}/{setting.off_flag}" if setting.off_flag else setting.flag
+        # None, not False, where no flag was passed: then the environment, the file or the default decides.
         return click.option(*setting.flags[1:], spelling, setting.name, default=None, is_flag=True, help=help_text)
     kind: Any = click.Choice(setting.kind.choices) if setting.kind.choices else str
     return click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +29,19 @@ class CommandOptions(Mapping[str, object]):
 
     def __init__(self, read: Callable[[], Mapping[str, object]]) -> None:
         self._read = read
-        self._values: Mapping[str, object] | None = None
+
+    @cached_property
+    def _values(self) -> Mapping[str, object]:
+        return self._read()
 
     def __getitem__(self, name: str) -> object:
-        return self._read_once()[name]
+        return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._read_once())
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._read_once())
-
-    def _read_once(self) -> Mapping[str, object]:
-        if self._values is None:
-            self._values = self._read()
-        return self._values
+        return len(self._values)
 
 
 class PluginGroup(click.Group):
@@ -63,6 +61,7 @@ class PluginGroup(click.Group):
             returned = super().invoke(ctx)
         except _HANDLED_BY_MAIN:
             raise
+        # The code of the plugin: whatever it raises is reported as the failure of the plugin, not of the host.
         except Exception as error:
             raise ReactorhostError(
                 f"a command of plugin {self.plugin.identity} failed: {tracebacks.headline(error)}",
@@ -71,7 +70,7 @@ class PluginGroup(click.Group):
             ) from error
         if inspect.iscoroutine(returned):
             returned.close()
-            what = f"a command of plugin {self.plugin.identity} is async, and nothing awaits it"
+            what = f"a command of plugin {self.plugin.identity} is async, which is not supported"
             raise ReactorhostError(what, where=self.plugin.file, hint="call asyncio.run() in it")
 
 

@@ -11,12 +11,12 @@ import click
 from reactorhost import __version__
 from reactorhost.cli import client
 from reactorhost.cli.command_table import COMMANDS
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import complete_plugins, host_options, location_from
 from reactorhost.errors import PluginError, ReactorhostError
 
 if TYPE_CHECKING:
     from reactorhost.api.option import Option
+    from reactorhost.plugins.identity import PluginReport
 
 _LOAD_SECONDS = 10.0
 
@@ -25,7 +25,6 @@ _LOAD_SECONDS = 10.0
 @click.argument("named", metavar="[NAME]", required=False, shell_complete=complete_plugins)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with a row for each plugin.")
 @host_options
-@traceback_option
 def plugins(named: str | None, as_json: bool, **flags: Any) -> None:
     """List the installed plugins: version, hooks, load errors, and whether a running host uses them.
 
@@ -44,18 +43,7 @@ def plugins(named: str | None, as_json: bool, **flags: Any) -> None:
 def _show_all(active: set[str], *, as_json: bool) -> None:
     from reactorhost.plugins.inspection import inspect_all
 
-    rows = [
-        {
-            "name": report.identity.name,
-            "distribution": report.identity.distribution,
-            "version": report.identity.version,
-            "file": report.file,
-            "hooks": list(report.hooks),
-            "active": report.identity.name in active,
-            "error": None if report.error is None else "\n".join(report.error),
-        }
-        for report in inspect_all(_LOAD_SECONDS, __version__)
-    ]
+    rows = [_row(report, active) for report in inspect_all(_LOAD_SECONDS, __version__)]
     if as_json:
         click.echo(json.dumps({"schema": 1, "plugins": rows}, indent=2))
     elif not rows:
@@ -78,29 +66,33 @@ def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
     from reactorhost.plugins.option_text import sample
 
     report = describe(named, _LOAD_SECONDS, __version__)
-    error = None if report.error is None else "\n".join(report.error)
     table = tuple(sample(report.identity.name, report.options))
-    row = {
-        "name": report.identity.name,
+    row = _row(report, active) | {
         "named": named,
-        "distribution": report.identity.distribution,
-        "version": report.identity.version,
         "target": report.identity.target,
-        "file": report.file,
         "description": report.description,
-        "hooks": list(report.hooks),
         "options": [_option_row(option) for option in report.options],
         "commands": [{"name": name, "help": text} for name, text in report.commands],
         "shadowed": named in COMMANDS,
-        "active": report.identity.name in active,
-        "error": error,
     }
     if as_json:
         click.echo(json.dumps({"schema": 1, "plugin": row, "sample": "\n".join(table)}, indent=2))
     else:
         click.echo("\n".join(lines(row, table)))
-    if error is not None:
-        raise PluginError(error, details=report.details)
+    if row["error"] is not None:
+        raise PluginError(row["error"], details=report.details)
+
+
+def _row(report: PluginReport, active: set[str]) -> dict[str, Any]:
+    return {
+        "name": report.identity.name,
+        "distribution": report.identity.distribution,
+        "version": report.identity.version,
+        "file": report.file,
+        "hooks": list(report.hooks),
+        "active": report.identity.name in active,
+        "error": None if report.error is None else "\n".join(report.error),
+    }
 
 
 def _option_row(option: Option) -> dict[str, Any]:
@@ -124,6 +116,7 @@ def _default(option: Option) -> object:
 
 def _active(flags: dict[str, Any]) -> set[str]:
     """Return the names of the plugins that the running host uses; none if no host runs."""
+    # A host of another user, or one that hangs, is no reason to fail either: the list is about what is installed.
     try:
         document = client.request(location_from(flags), "status")["document"]
     except ReactorhostError:

@@ -7,14 +7,12 @@ from typing import Any
 import click
 
 from reactorhost.cli import client
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import host_options, location_from
-from reactorhost.ipc.control_client import Message
+from reactorhost.ipc.messages import Message
 
 
 @click.command()
 @host_options
-@traceback_option
 def reload(**flags: Any) -> None:
     """Replace every worker by one that imports the plugins anew; no connection is lost.
 
@@ -27,7 +25,6 @@ def reload(**flags: Any) -> None:
 @click.command()
 @click.argument("workers", type=click.IntRange(1, 256))
 @host_options
-@traceback_option
 def scale(workers: int, **flags: Any) -> None:
     """Change the number of workers to WORKERS and wait until they are ready; no connection is lost.
 
@@ -40,7 +37,6 @@ def scale(workers: int, **flags: Any) -> None:
 
 @click.command()
 @host_options
-@traceback_option
 def reopen(**flags: Any) -> None:
     """Close and reopen the log files, after a rotation has renamed them."""
     client.request(location_from(flags), "reopen")

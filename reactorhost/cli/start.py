@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
@@ -20,7 +19,6 @@ from reactorhost.system.features import require_features
 
 @click.command()
 @start_options
-@traceback_option
 def start(**flags: Any) -> None:
     """Start a host.
 
@@ -48,12 +46,10 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
 
     The imports stand here so that the command that starts a daemon does not load what only the daemon needs.
     """
-    from reactorhost.master.checks import check_plugins, check_services
     from reactorhost.master.startup import run_host
     from reactorhost.worker.boot import run_worker
 
-    check_plugins(settings)
-    check_services(settings)
+    _check(settings)
     run_host(settings, _launch(flags, directory, settings), run_worker, on_started)
 
 
@@ -76,11 +72,8 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
     terminal = _terminal() if not settings.daemon else None
 
     def read_again() -> Settings:
-        from reactorhost.master.checks import check_plugins, check_services
-
         fresh = settings_from(flags, directory)
-        check_plugins(fresh)
-        check_services(fresh)
+        _check(fresh)
         return fresh
 
     return Launch(
@@ -90,6 +83,13 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
         read_again=read_again,
         terminal_gone=lambda: terminal is not None and _is_hung_up(terminal),
     )
+
+
+def _check(settings: Settings) -> None:
+    from reactorhost.master.checks import check_plugins, check_services
+
+    check_plugins(settings)
+    check_services(settings)
 
 
 def _terminal() -> int | None:

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from reactorhost.cli import client
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
@@ -25,11 +24,10 @@ _SIGNAL_SECONDS = 30.0
 @click.command()
 @click.option("--now", is_flag=True, help="Close every connection at once, without waiting for stop_timeout.")
 @host_options
-@traceback_option
 def stop(now: bool, **flags: Any) -> None:
     """Stop a host and wait until its process has ended.
 
-    The host accepts no more connections, and gives the open ones its stop_timeout to end.
+    The host accepts no more connections, and waits up to stop_timeout for the open ones to end.
     """
     location = location_from(flags)
     stop_and_wait(location, at_once=now)
@@ -38,7 +36,6 @@ def stop(now: bool, **flags: Any) -> None:
 
 @click.command()
 @host_options
-@traceback_option
 def restart(**flags: Any) -> None:
     """Stop a host and start it with the same arguments, directory and environment.
 
@@ -48,6 +45,7 @@ def restart(**flags: Any) -> None:
     launch = client.request(location, "launch")
     stop_and_wait(location, at_once=False)
     click.echo(f"{location.name} stopped, starting it again")
+    # `exec` drops what Python has buffered.
     sys.stdout.flush()
     others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}
     os.chdir(launch["directory"])
@@ -100,6 +98,7 @@ def _wait_with_progress(host: ControlClient, pidfd: int) -> bool:
     with ProgressView("stopping", lead="waiting: ") as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
+            # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).
             if pidfd in ready:
                 return True
             if not ready:
@@ -125,7 +124,7 @@ def _signal_and_wait(pid: int, pidfd: int, *, at_once: bool) -> None:
     except ProcessLookupError:
         return
     except PermissionError:
-        raise NotPermittedError(f"may not stop pid {pid}", hint="become its user, or root") from None
+        raise NotPermittedError(f"not permitted to stop pid {pid}", hint="become its user, or root") from None
     ready, _, _ = select.select([pidfd], (), (), _SIGNAL_SECONDS)
     if not ready:
         what = f"the master (pid {pid}) did not end within {_SIGNAL_SECONDS:.0f} s of the signal"

@@ -6,25 +6,22 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reactorhost.cli import client
-from reactorhost.cli.failures import traceback_option
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 
 if TYPE_CHECKING:
+    from reactorhost.dashboard.model.recording import Record
     from reactorhost.dashboard.model.source import StatusSource
     from reactorhost.dashboard.model.view import View
     from reactorhost.ipc.status import StatusDocument
-
-    Record = Callable[[StatusDocument], object]
 
 
 @click.command()
@@ -51,12 +48,12 @@ if TYPE_CHECKING:
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="When to use colours.")
 @click.option("--read-only", is_flag=True, help="Disable the keys that change the host.")
 @host_options
-@traceback_option
 def top(**flags: Any) -> None:
     """Show a live view of a host: master, workers, plugins and events.
 
     The last line of the screen lists the keys; ? shows all of them. Without a terminal it prints lines, as with -b.
     """
+    from reactorhost.dashboard.model.recording import recorder
     from reactorhost.dashboard.terminal.capabilities import can_draw
 
     view = _view(flags)
@@ -64,8 +61,7 @@ def top(**flags: Any) -> None:
         _print_once(flags, view)
         return
     batch = flags["batch"] or flags["count"] is not None or flags["as_json"] or not can_draw(0, 1)
-    with ExitStack() as stack:
-        record = _recorder(flags, stack)
+    with recorder(flags["record"]) as record:
         source = _source(flags)
         if batch:
             _print_lines(flags, source, record)
@@ -107,18 +103,13 @@ def _source(flags: Mapping[str, Any]) -> StatusSource:
     return HostSource(location.run_dir / CONTROL_SOCKET, flags["interval"], time.monotonic())
 
 
-def _recorder(flags: Mapping[str, Any], stack: ExitStack) -> Record:
-    from reactorhost.dashboard.model.recording import Recorder
-
-    if flags["record"] is None:
-        return lambda document: None
-    return stack.enter_context(Recorder(flags["record"])).write
-
-
 def _print_once(flags: Mapping[str, Any], view: View) -> None:
+    from reactorhost.dashboard.model.recording import recorder
+
+    # The document first: an existing recording is not overwritten if there is no host.
     document = _newest_document(flags)
-    with ExitStack() as stack:
-        _recorder(flags, stack)(document)
+    with recorder(flags["record"]) as record:
+        record(document)
     if flags["as_json"]:
         click.echo(json.dumps(document, indent=2))
         return
@@ -141,13 +132,13 @@ def _newest_document(flags: Mapping[str, Any]) -> StatusDocument:
 
 
 def _print_lines(flags: Mapping[str, Any], source: StatusSource, record: Record) -> None:
-    from reactorhost.dashboard.output.batch import BatchLines, DocumentLines, follow
+    from reactorhost.dashboard.output.batch import BatchLines, follow
 
-    write_line = DocumentLines(click.echo) if flags["as_json"] else BatchLines(_column_names(flags), click.echo)
+    line = json.dumps if flags["as_json"] else BatchLines(_column_names(flags)).lines
 
     def show(document: StatusDocument) -> None:
         record(document)
-        write_line(document)
+        click.echo(line(document))
 
     follow(source, show, lambda text: click.echo(text, err=True), most=flags["count"])
 

@@ -57,7 +57,7 @@ def from_file(file: TomlFile, named: Iterable[str], problems: Problems) -> Plugi
     tables = named_tables(file, "plugin", problems)
     known = {name_of(plugin) for plugin in named}
     for name in (name for name in tables if name not in known):
-        what = f"[plugin.{name}] is for a plugin that no service names"
+        what = f"[plugin.{name}] is for a plugin that no service uses"
         report_unnamed(what, name, known, file.origin("plugin", name), problems)
     return {
         name: {key: _value(file, name, key, value, problems) for key, value in table.items()}
@@ -66,8 +66,8 @@ def from_file(file: TomlFile, named: Iterable[str], problems: Problems) -> Plugi
 
 
 def report_unnamed(what: str, name: str, known: Collection[str], origin: Origin, problems: Problems) -> None:
-    """Report a table or value for a plugin that no service names, with the most similar name as the hint."""
-    hint = did_you_mean(name, known) or f"the services name: {', '.join(sorted(known)) or 'no plugin'}"
+    """Report a table or value for a plugin that no service uses, with the most similar name as the hint."""
+    hint = did_you_mean(name, known) or f"the services use: {', '.join(sorted(known)) or 'no plugin'}"
     problems.add(what, origin, hint)
 
 
@@ -114,7 +114,7 @@ def from_texts(layers: Layers, named: Iterable[str]) -> dict[str, dict[str, Opti
             continue
         table = plugin if plugin in known else name_of(plugin)
         if table not in known:
-            what = f"{origin.where} {place.strip()} is for a plugin that no service names"
+            what = f"{origin.where} {place.strip()} is for a plugin that no service uses"
             report_unnamed(what, table, known, origin, layers.problems)
             continue
         tables.setdefault(table, {})[key] = OptionText(text, origin)

@@ -50,7 +50,7 @@ def resolve(
 
     `flags` maps names of settings to values; None and an empty sequence count as not given, and text is read as in
     the environment. `installed` is iterated only if no plugin is named anywhere. `also_named` are plugins that may
-    have options although no service names them.
+    have options although no service uses them.
 
     Raises:
         ConfigError: there are problems; contains all of them. Its exit status is 2 if one is in a flag.

@@ -225,7 +225,7 @@ HELP: Mapping[str, str] = {
     "handshake_timeout": f"Time limit for the TLS handshake and the PROXY header: {_TIME}",
     "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
     "unix_mode": "Mode of unix socket files, octal.",
-    "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user who starts the host.",
+    "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user that starts the host.",
     "config": "TOML file with settings, services and plugin tables.",
     "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
     "workers": "Number of worker processes; auto: one for each usable CPU.",
@@ -236,7 +236,7 @@ HELP: Mapping[str, str] = {
     "log_file": "File to log to; -: standard error.",
     "log_format": "Format of log lines.",
     "log_level": "Lowest level that is logged.",
-    "user": "User that the workers run as; -: the user who starts the host.",
+    "user": "User that the workers run as; -: the user that starts the host.",
     "group": "Group that the workers run as; -: the primary group of that user.",
     "backlog": "Connections that may wait in the accept queue of each listening socket; the kernel may allow fewer.",
     "max_connections": "Maximum number of open connections for each worker.",
@@ -250,9 +250,9 @@ HELP: Mapping[str, str] = {
     "event_loop": "Event loop of workers whose plugins have async hooks; uvloop must be installed.",
     "poller": "How master and workers wait for sockets; selectors: Python's module of that name, for debugging.",
     "peer_timeout": (
-        "Time after which a client whose machine does not answer is given up, 0: the kernel default: seconds."
+        "Time after which a client whose machine does not answer is disconnected, 0: the kernel default: seconds."
     ),
-    "close_timeout": f"Time limit for sending the remaining data of a connection that is closing: {_TIME}",
+    "close_timeout": f"Time without progress after which a closing connection is ended: {_TIME}",
     "threads": "Threads of each worker for blocking calls of plugins; started when needed.",
     "thread_queue": "Calls that may wait for a thread, for each worker; further calls are refused.",
     "slow_hook": f"Time for which a hook may block the event loop before a warning is logged, 0: never: {_TIME}",

@@ -126,7 +126,7 @@ class Lines:
         else:
             line, end = message, self._end
             if end == b"\n" and line.endswith(b"\r"):
-                raise ValueError("a line ends with a carriage return, which would be taken for a part of its end")
+                raise ValueError("a line ends with a carriage return, which would become part of the line end")
         if b"\n" in line:
             raise ValueError("a line has a newline inside")
         check_message_size(len(line) + len(end) if self._keep_ends else len(line), self._max_size)

@@ -12,15 +12,14 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+from reactorhost.ipc.messages import Message, MessageDecoder
 
 CONTROL_SOCKET = "control.sock"
 """The file name of the control socket in the run directory."""
 
 _READ_BYTES = 262_144
-
-Message = dict[str, Any]
 
 
 class ControlClient:
@@ -51,9 +50,7 @@ class ControlClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def send(self, verb: str, **fields: object) -> None:
@@ -62,6 +59,8 @@ class ControlClient:
         Raises:
             OSError: the host is gone, or does not read.
         """
+        # Without a timeout this cannot block for long: a request is shorter than the buffer of a unix socket (212,992
+        # bytes by default). With 0 a full buffer raises BlockingIOError, after which the line may be cut: close then.
         self.socket.sendall(json.dumps({"verb": verb, **fields}).encode() + b"\n")
 
     def receive(self) -> list[Message]:
@@ -77,7 +76,7 @@ class ControlClient:
             return []
         if not data:
             raise ConnectionResetError("the host closed the connection")
-        return self._decoder.feed(data)
+        return list(self._decoder.feed(data))
 
     def replies(self, verb: str, **fields: object) -> Iterator[Message]:
         """Send a request and yield the messages of the reply; the last one has a `status`.
@@ -86,6 +85,7 @@ class ControlClient:
             ConnectionError: the host closed the connection before that.
             TimeoutError: nothing arrived in time.
         """
+        # A host that ends closes the connection, which raises here: a reply without a `status` is never complete.
         self.send(verb, **fields)
         while True:
             for message in self.receive():
@@ -96,30 +96,3 @@ class ControlClient:
     def close(self) -> None:
         """Close the connection. The host goes on with a request that it has begun."""
         self.socket.close()
-
-
-class MessageDecoder:
-    """Splits received bytes into messages."""
-
-    def __init__(self) -> None:
-        self._incomplete = bytearray()
-
-    def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that these bytes complete.
-
-        Raises:
-            ConnectionError: a line is not a JSON object.
-        """
-        self._incomplete += data
-        *lines, self._incomplete = self._incomplete.split(b"\n")
-        return [_decoded(line) for line in lines]
-
-
-def _decoded(line: bytes | bytearray) -> Message:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        message = None
-    if not isinstance(message, dict):
-        raise ConnectionAbortedError(f"the host sent a line that is not a JSON object: {bytes(line[:40])!r}")
-    return message

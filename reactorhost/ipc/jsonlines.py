@@ -14,16 +14,17 @@ import json
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
+from reactorhost.ipc.messages import Message, MessageDecoder
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.system.fork import ForkRegistry
 
-Message = dict[str, Any]
+__all__ = ["JsonLine", "Message", "Receiver"]
 
 _READ_BYTES = 65536
-_LONGEST_LINE = 4 * 1024 * 1024
+# The kernel passes at most 253 descriptors with one message (SCM_MAX_FD). A line has as many as a slot has listeners.
 _MOST_DESCRIPTORS = 64
 
 
@@ -60,7 +61,7 @@ class JsonLine:
         self._receiver = receiver
         self._registry = registry
         self._most_queued = most_queued
-        self._incoming = bytearray()
+        self._decoder = MessageDecoder()
         self._descriptors: deque[int] = deque()
         self._outgoing: deque[tuple[bytes, Sequence[int]]] = deque()
         self.closed = False
@@ -78,6 +79,7 @@ class JsonLine:
         self.queued += len(data)
         if len(self._outgoing) == 1:
             self._flush()
+        # A client that requests but does not read would otherwise make the master buffer without limit.
         if self._most_queued is not None and self.queued > self._most_queued:
             self._end()
 
@@ -106,15 +108,12 @@ class JsonLine:
 
     def _close_descriptors(self) -> None:
         self._socket.close()
-        for descriptor in self._descriptors:
-            os.close(descriptor)
-        for _, descriptors in self._outgoing:
-            _close_all(descriptors)
+        _close_all(self._descriptors)
         self._descriptors.clear()
-        self._outgoing.clear()
-        self.queued = 0
+        self._drop_outgoing()
 
     def _ready(self, events: int) -> None:
+        # One read for each report: the reactor reports what is left again, after the other connections had their turn.
         if events & WRITE and not self.closed:
             self._flush()
         if events & READ and not self.closed:
@@ -127,32 +126,34 @@ class JsonLine:
         except BlockingIOError:
             return False
         except OSError:
+            # A reset, for instance, is an end of the line like EOF.
             data, ancillary = b"", []
+        # Queued before the lines are delivered: the receiver of a line takes the descriptors that came with it.
         for level, kind, payload in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                # Only whole numbers, as in the example of `socket.recvmsg`: a truncated payload may end inside one.
                 received = array.array("i")
                 received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
                 self._descriptors.extend(received)
         if not data:
             self._end()
             return False
-        self._incoming += data
-        self._deliver()
+        self._deliver(data)
         return True
 
-    def _deliver(self) -> None:
-        *lines, rest = self._incoming.split(b"\n")
-        self._incoming = rest
-        for line in lines:
-            if self.closed:
-                return
-            message = _object(line)
-            if message is None:
+    def _deliver(self, data: bytes) -> None:
+        messages = self._decoder.feed(data)
+        # The receiver may close the line: the messages after that one are dropped.
+        while not self.closed:
+            # Not one `try` around a `for`: it would also catch a ConnectionError that the receiver raises.
+            try:
+                message = next(messages, None)
+            except ConnectionError:
                 self._end()
                 return
+            if message is None:
+                return
             self._receiver.message_received(self, message)
-        if len(self._incoming) > _LONGEST_LINE and not self.closed:
-            self._end()
 
     def _flush(self) -> None:
         while self._outgoing:
@@ -167,6 +168,7 @@ class JsonLine:
                 # The peer is gone. `_receive` handles that, after everything that the peer has sent before.
                 self._drop_outgoing()
                 break
+            # Sent with the first byte, so the rest of the data goes without them: sent again, they would arrive twice.
             _close_all(descriptors)
             self.queued -= sent
             self._outgoing.popleft()
@@ -185,16 +187,6 @@ class JsonLine:
         self._receiver.line_closed(self)
 
 
-def _object(line: bytes | bytearray) -> Message | None:
-    """Return the object in a line, or None when the line is not a JSON object."""
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
-        # RecursionError: some thousand nested brackets.
-        return None
-    return message if isinstance(message, dict) else None
-
-
-def _close_all(descriptors: Sequence[int]) -> None:
+def _close_all(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)

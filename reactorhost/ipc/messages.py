@@ -1,4 +1,4 @@
-"""The messages between master and worker, one JSON object a line (see `reactorhost.ipc.jsonlines`).
+"""Messages, one JSON object a line, and the fields of those between master and worker.
 
 An order has a field `order`, a report has a field `report`; the other fields are listed below.
 """
@@ -6,6 +6,13 @@ An order has a field `order`, a report has a field `report`; the other fields ar
 from __future__ import annotations
 
 import enum
+import json
+from collections.abc import Iterator
+from typing import Any
+
+Message = dict[str, Any]
+
+_LONGEST_LINE = 4 * 1024 * 1024
 
 
 class Order(enum.StrEnum):
@@ -50,3 +57,35 @@ Values = dict[str, int | float]
 
 MAX_METRICS = 50
 """Metrics of one plugin in one worker: counters and gauges together."""
+
+
+class MessageDecoder:
+    """Splits received bytes into messages."""
+
+    def __init__(self) -> None:
+        self._incomplete = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that these bytes complete.
+
+        Raises:
+            ConnectionError: a line is not a JSON object, or is too long.
+        """
+        self._incomplete += data
+        # Stored before the first message is yielded: the receiver of a message may stop reading at any of them.
+        *lines, self._incomplete = self._incomplete.split(b"\n")
+        for line in lines:
+            yield _decoded(line)
+        if len(self._incomplete) > _LONGEST_LINE:
+            raise ConnectionAbortedError(f"the peer sent a line of more than {_LONGEST_LINE} bytes")
+
+
+def _decoded(line: bytes | bytearray) -> Message:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        # RecursionError: some thousand nested brackets. UnicodeDecodeError is a ValueError.
+        message = None
+    if not isinstance(message, dict):
+        raise ConnectionAbortedError(f"the peer sent a line that is not a JSON object: {bytes(line[:40])!r}")
+    return message

@@ -80,6 +80,7 @@ TOTALS = ("accepted", "refused", "messages", "bytes_in", "bytes_out", "hook_erro
 
 _COUNTERS = struct.Struct("".join("d" if each.type == "float" else "q" for each in fields(Counters)))
 _TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
+# Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
 assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= PAGE_BYTES
@@ -89,6 +90,8 @@ class Scoreboard:
     """Pages for at most `capacity` workers at the same time."""
 
     def __init__(self, capacity: int) -> None:
+        # -1 is anonymous, and shared by default: a page that is written after the fork is seen by the master. Without a
+        # file, a full disk cannot end a worker with SIGBUS.
         self._memory = mmap.mmap(-1, capacity * PAGE_BYTES)
         self._free = list(range(capacity - 1, -1, -1))
 
@@ -99,6 +102,7 @@ class Scoreboard:
             IndexError: all pages are in use.
         """
         page = self._free.pop()
+        # Before the fork: the master must not read the totals of an earlier worker as those of the new one.
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         return page
 

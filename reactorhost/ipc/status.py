@@ -133,12 +133,9 @@ class ListenerStatus(TypedDict):
     """Connections that the kernel dropped, mostly because the queue was full."""
 
 
-class PluginMetricsStatus(TypedDict):
+class PluginMetricsStatus(PluginStatus):
     """One plugin, over all workers; sampled values are scaled to all calls."""
 
-    name: str
-    distribution: str | None
-    version: str | None
     services: list[str]
     connect_per_second: float
     receive_per_second: float

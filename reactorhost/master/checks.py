@@ -24,12 +24,8 @@ def check_plugins(settings: Settings) -> None:
         check_host(discovery.find(named), __version__)
 
 
-def check_framings(settings: Settings) -> None:
-    """Check every framing in the configuration.
-
-    Raises:
-        ConfigError: some are invalid.
-    """
+def _check_framings(settings: Settings) -> None:
+    # Not `raise` at the first: one error reports the framings of all services.
     problems = Problems()
     for service in settings.services:
         if service.framing is None:
@@ -44,12 +40,8 @@ def check_framings(settings: Settings) -> None:
         raise problems.error()
 
 
-def check_certificates(settings: Settings) -> list[str]:
-    """Load every certificate as workers do; returns a warning for each one that expires soon.
-
-    Raises:
-        ConfigError: some cannot be used.
-    """
+def _check_certificates(settings: Settings) -> list[str]:
+    """Load every certificate as workers do; returns a warning for each one that expires soon."""
     warnings: list[str] = []
     problems: list[Problem] = []
     for service in settings.services:
@@ -78,5 +70,5 @@ def check_services(settings: Settings) -> list[str]:
     Raises:
         ConfigError: some cannot be used.
     """
-    check_framings(settings)
-    return check_certificates(settings)
+    _check_framings(settings)
+    return _check_certificates(settings)

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from reactorhost.config.settings import Settings
+from dataclasses import dataclass
+
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
-from reactorhost.master.stats.status_document import StatusBuilder
 from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor
 
 
+@dataclass(frozen=True, slots=True)
 class MasterContext:
-    """What the supervisor, the lifecycle and requests work on; only `settings` is ever replaced."""
+    """What the supervisor, the lifecycle, requests and the status document work on."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        reactor: Reactor,
-        log: EventRing,
-        listeners: Listeners,
-        planner: Planner,
-        pool: WorkerPool,
-        monitor: Monitor,
-        connection_lists: ConnectionLists,
-        status: StatusBuilder,
-    ) -> None:
-        self.settings = settings
-        self.reactor = reactor
-        self.log = log
-        self.listeners = listeners
-        self.planner = planner
-        self.pool = pool
-        self.monitor = monitor
-        self.connection_lists = connection_lists
-        self.status = status
+    reactor: Reactor
+    log: EventRing
+    listeners: Listeners
+    planner: Planner
+    pool: WorkerPool
+    monitor: Monitor
+    connection_lists: ConnectionLists

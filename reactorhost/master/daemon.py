@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import FrameType
+from collections.abc import Callable, Iterable
+from io import FileIO
 from typing import Any
 
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.system.fork import run_and_exit
 
-
-@dataclass(frozen=True, slots=True)
-class Starter:
-    """The pipe to the command that started a daemon."""
-
-    descriptor: int
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Send a message; a command that has ended is ignored."""
-        data = json.dumps(message).encode() + b"\n"
-        try:
-            while data:
-                data = data[os.write(self.descriptor, data) :]
-        except OSError:
-            return
-
-    def close(self) -> None:
-        """End the messages."""
-        os.close(self.descriptor)
+RunHost = Callable[[Callable[[StatusDocument], None]], None]
 
 
-def start_daemon(run: Callable[[Callable[[StatusDocument], None]], None]) -> StatusDocument:
+def start_daemon(run: RunHost) -> StatusDocument:
     """Run a host as a daemon; returns its status document once it is ready.
 
     `run` is called in the daemon, with a callback for the moment when the host is ready.
@@ -48,42 +30,57 @@ def start_daemon(run: Callable[[Callable[[StatusDocument], None]], None]) -> Sta
     child = os.fork()
     if child == 0:
         os.close(reader)
-        run_and_exit(lambda: _fork_again(run, Starter(writer)))
+        run_and_exit(lambda: _fork_again(run, writer))
+    # With this copy open, the end of a daemon that sends nothing would not be the end of the file.
     os.close(writer)
     os.waitpid(child, 0)
     with os.fdopen(reader) as messages:
         return _wait(messages)
 
 
-def _fork_again(run: Callable[[Callable[[StatusDocument], None]], None], starter: Starter) -> int:
+def _fork_again(run: RunHost, writer: int) -> int:
     # The second fork: a process that does not lead its session cannot get a controlling terminal any more.
     os.setsid()
     if os.fork() == 0:
-        run_and_exit(lambda: _run_daemon(run, starter))
+        run_and_exit(lambda: _run_daemon(run, writer))
     return 0
 
 
-def _run_daemon(run: Callable[[Callable[[StatusDocument], None]], None], starter: Starter) -> int:
-    starter.send({"pid": os.getpid()})
+def _run_daemon(run: RunHost, writer: int) -> int:
+    # Unbuffered: data left in a buffer after a failed write would be written again by the close.
+    starter = FileIO(writer, "w")
+    _send(starter, {"pid": os.getpid()})
+    # Standard output and error stay until the log is open: an import that fails before must be seen on the terminal.
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
 
     def started(document: StatusDocument) -> None:
-        starter.send({"started": document})
+        _send(starter, {"started": document})
         starter.close()
 
     try:
         run(started)
     except ReactorhostError as error:
-        starter.send({"failed": error.as_fields()})
+        if not starter.closed:
+            _send(starter, {"failed": error.as_fields()})
         return error.exit_status
     return 0
 
 
-def _wait(messages: Any) -> StatusDocument:
+def _send(starter: FileIO, message: dict[str, Any]) -> None:
+    """Send a message to the command that started the daemon; a command that has ended is ignored."""
+    data = json.dumps(message).encode() + b"\n"
+    with contextlib.suppress(OSError):
+        while data:
+            # A pipe takes only a part when a signal interrupts the write.
+            data = data[starter.write(data) :]
+
+
+def _wait(messages: Iterable[str]) -> StatusDocument:
     pid = 0
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # TERM like Ctrl-C: the command must not leave a host behind that starts unnoticed.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for line in messages:
             message = json.loads(line)
@@ -94,14 +91,10 @@ def _wait(messages: Any) -> StatusDocument:
             if "failed" in message:
                 raise error_from_fields(message["failed"])
     except KeyboardInterrupt:
+        # The daemon has a session of its own, so Ctrl-C did not reach it.
         if pid:
             os.kill(pid, signal.SIGTERM)
         raise StoppedEarlyError("interrupted before the host was ready") from None
     finally:
         signal.signal(signal.SIGTERM, before)
     raise BootError("the host ended before it was ready", hint="start it without -d to see the cause")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Treat TERM as Ctrl-C: the command must not leave a host behind that starts unnoticed."""
-    raise KeyboardInterrupt

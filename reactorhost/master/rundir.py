@@ -20,33 +20,29 @@ from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_fro
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 from reactorhost.system.fork import ForkRegistry
 
+_LOCK = "lock"
+_HINT = "choose another with --run-dir"
+# struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
 _FLOCK = struct.Struct("@hhllii")
 
 
 class RunDirectory:
-    """The run directory of one instance."""
+    """The run directory of one instance.
+
+    Attributes:
+        workers_file: file with one line for each live worker: slot, pid, generation.
+        lock_file: locked while the master lives.
+    """
 
     def __init__(self, path: Path, pid_file: Path, registry: ForkRegistry) -> None:
         self.path = path
         self.pid_file = pid_file
+        self.control_socket = path / CONTROL_SOCKET
+        self.workers_file = path / "workers.pid"
+        self.lock_file = path / _LOCK
         self._registry = registry
         self._lock: int | None = None
         self._made: list[Path] = []
-
-    @property
-    def control_socket(self) -> Path:
-        """Path of the control socket."""
-        return self.path / CONTROL_SOCKET
-
-    @property
-    def workers_file(self) -> Path:
-        """Path of a file with one line for each live worker: slot, pid, generation."""
-        return self.path / "workers.pid"
-
-    @property
-    def lock_file(self) -> Path:
-        """Path of the lock file, locked while the master lives."""
-        return self.path / "lock"
 
     def prepare(self) -> None:
         """Create the directory, or check that it belongs to this user and no other user can write to it.
@@ -55,13 +51,12 @@ class RunDirectory:
             ReactorhostError: it belongs to another user, others can write to it, or it cannot be created.
         """
         try:
+            # Not `makedirs`, which has no list of what it made: the parents that a start made go with it.
             for missing in reversed([each for each in (self.path, *self.path.parents) if not each.exists()]):
                 missing.mkdir(0o755 if os.geteuid() == 0 else 0o700)
                 self._made.append(missing)
         except OSError as error:
-            raise error_from_os(
-                error, f"cannot create the run directory {self.path}", hint="choose another with --run-dir"
-            ) from None
+            raise error_from_os(error, f"cannot create the run directory {self.path}", hint=_HINT) from None
         # A user who can write to the parent can put another directory in this one's place.
         for path in (self.path.parent, self.path):
             _check_safe(path)
@@ -79,6 +74,7 @@ class RunDirectory:
             self._lock = self._locked()
         except OSError as error:
             raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+        # The copy in a worker is of no use to it, and its close there does not end the lock of the master.
         self._registry.add(self, self.close_lock)
         if self.pid_file.parent == self.path:
             # It is stale: the process that wrote it had the lock.
@@ -93,9 +89,8 @@ class RunDirectory:
         try:
             _replace(self.pid_file, f"{os.getpid()}\n")
         except OSError as error:
-            raise error_from_os(
-                error, f"cannot write the pid file {self.pid_file}", hint="choose another with --pid-file"
-            ) from None
+            what = f"cannot write the pid file {self.pid_file}"
+            raise error_from_os(error, what, hint="choose another with --pid-file") from None
 
     def write_workers(self, rows: Iterable[tuple[int, int, int]]) -> None:
         """Write slot, pid and generation of every live worker.
@@ -121,11 +116,13 @@ class RunDirectory:
             # By content, not by inode: inode numbers are reused at once.
             if self.pid_file.is_file() and self.pid_file.read_text() == f"{os.getpid()}\n":
                 self.pid_file.unlink()
+        # The lock's file goes while the lock is held: afterwards it could be the file of the next master.
         for path in (self.workers_file, self.control_socket, self.lock_file):
             with contextlib.suppress(OSError):
                 path.unlink()
         self._registry.discard(self)
         self.close_lock()
+        # rmdir fails on a directory with other files in it, such as a log, which then stays.
         for path in reversed(self._made):
             with contextlib.suppress(OSError):
                 path.rmdir()
@@ -144,12 +141,12 @@ class RunDirectory:
             except BlockingIOError:
                 os.close(descriptor)
                 holder = holder_pid(self.path)
-                raise AlreadyRunningError(
-                    f"a host already runs in {self.path}" + (f", pid {holder}" if holder else ""),
-                    hint="stop it with `reactorhost stop`, or start another one with --name",
-                ) from None
-            if _same_file(descriptor, self.lock_file):
-                return descriptor
+                what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
+                hint = "stop it with `reactorhost stop`, or start another one with --name"
+                raise AlreadyRunningError(what, hint=hint) from None
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
+                    return descriptor
             # The last holder removed the file between open and lock: this lock is on a file without a name.
             os.close(descriptor)
 
@@ -162,26 +159,22 @@ def _check_safe(path: Path) -> None:
     """
     status = path.stat()
     if not stat.S_ISDIR(status.st_mode):
-        raise NotPermittedError(f"{path} is not a directory", hint="choose another with --run-dir")
+        raise NotPermittedError(f"{path} is not a directory", hint=_HINT)
     if status.st_uid not in (os.geteuid(), 0):
-        raise NotPermittedError(f"{path} belongs to another user", hint="choose another with --run-dir")
+        raise NotPermittedError(f"{path} belongs to another user", hint=_HINT)
     if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
-        raise NotPermittedError(
-            f"other users can write to {path}", hint=f"chmod go-w {path}, or choose another with --run-dir"
-        )
+        raise NotPermittedError(f"other users can write to {path}", hint=f"chmod go-w {path}, or {_HINT}")
 
 
 def holder_pid(run_dir: Path) -> int | None:
     """Return the process that holds the lock of a run directory, or None."""
     # F_GETLK does not take the lock, so that a query never makes a start fail.
     try:
-        descriptor = os.open(run_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        with open(run_dir / _LOCK, "rb") as file:
+            found = fcntl.fcntl(file, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
     except OSError:
         return None
-    try:
-        found = fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
-    finally:
-        os.close(descriptor)
+    # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
     kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
 
@@ -219,10 +212,3 @@ def _replace(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

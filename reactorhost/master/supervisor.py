@@ -6,7 +6,6 @@ the reactor's turn one `_settle` carries out the planner's actions until it retu
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 
@@ -15,17 +14,14 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
+from reactorhost.master.plan.planner import HostState
 from reactorhost.reactor import TimerHandle
-
-_RETIRE_RETRY_SECONDS = 1.0
 
 
 class Supervisor:
-    """Carries out the planner's actions; `account` is the user that workers change to."""
+    """Carries out the planner's actions; calls `after_settling` each time the planner has nothing more to do."""
 
-    def __init__(self, context: MasterContext, account: tuple[int, int, str] | None) -> None:
-        self._account = account
-        self._context = context
+    def __init__(self, context: MasterContext) -> None:
         self._reactor = context.reactor
         self._log = context.log
         self._listeners = context.listeners
@@ -33,12 +29,8 @@ class Supervisor:
         self._pool = context.pool
         self._scheduled = False
         self._timer: TimerHandle | None = None
-        self._after_settling: list[Callable[[], object]] = []
+        self.after_settling: list[Callable[[], object]] = []
         self._pool.on(Report.RELEASED, self._released)
-
-    def after_settling(self, callback: Callable[[], object]) -> None:
-        """Call `callback` each time the planner has nothing more to do."""
-        self._after_settling.append(callback)
 
     def schedule(self) -> None:
         """Let the planner decide at the end of this turn: many events of one turn take one decision."""
@@ -48,7 +40,9 @@ class Supervisor:
 
     def _settle(self) -> None:
         self._scheduled = False
+        # One time for all of it: no back-off ends between two decisions of one turn.
         now = time.monotonic()
+        # First what was wanted before the reload, so that it replaces the slots of a scaling in the same turn too.
         self._act_on_all(now)
         if self._planner.begin_reload():
             self._log.info("reload_started", generation=self._planner.reload.generation)
@@ -57,11 +51,11 @@ class Supervisor:
             self._log.info("reload_finished", generation=self._planner.generation)
             # Another one may have been requested meanwhile.
             self.schedule()
-        self._planner.report_scaling()
-        for callback in self._after_settling:
+        self._planner.scaling.report()
+        for callback in self.after_settling:
             callback()
         self._set_timer(now)
-        if self._planner.stopped():
+        if self._planner.state is HostState.STOPPING and not self._planner.workers:
             self._reactor.stop()
 
     def _act_on_all(self, now: float) -> None:
@@ -80,12 +74,11 @@ class Supervisor:
             case actions.Drain(pid, seconds, final):
                 self.remember_draining(pid, seconds)
                 self._pool.order(pid, {"order": Order.DRAIN, "seconds": seconds, "final": final})
-            case actions.LeaveNow(pid):
-                self._pool.signal(pid, signal.SIGQUIT)
-            case actions.Abort(pid, why):
-                self._end(pid, signal.SIGABRT, why)
-            case actions.Kill(pid, why):
-                self._end(pid, signal.SIGKILL, why)
+            case actions.Signal(pid, number, why):
+                if why:
+                    slot = self._planner.workers[pid].slot
+                    self._log.error("worker_killed", slot=slot, pid=pid, signal=number.name, reason=why)
+                self._pool.signal(pid, number)
             case actions.Adopt(slot, pid):
                 self._adopt(slot, pid)
             case actions.Release(slot, pid):
@@ -102,20 +95,22 @@ class Supervisor:
             self._listeners.open_slot(slot)
         except OSError as error:
             self._log.error("slot_not_opened", slot=slot, error=error.strerror)
-            self._planner.open_failed(slot, ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
+            # No retry: the host stays at the number of slots that could listen.
+            self._planner.scaling.open_failed(slot, ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         sockets = self._listeners.of_slot(slot)
         try:
-            handle = self._pool.fork(self._context.settings, self._account, slot, generation, sockets)
+            pid = self._pool.fork(self._planner.settings, slot, generation, sockets)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = ReactorhostError(f"cannot fork: {error.strerror}")
             if self._planner.fork_failed(slot, failure, now):
                 self._log.error("reload_failed", slot=slot, error=failure.what)
             return
-        self._planner.forked(handle.pid, slot, generation, handle.page, now)
-        self._log.info("worker_starting", slot=slot, pid=handle.pid, generation=generation)
+        # SIGCHLD is a callback of the reactor, so even a worker that ends at once is recorded before it is reaped.
+        self._planner.forked(pid, slot, generation, now)
+        self._log.info("worker_starting", slot=slot, pid=pid, generation=generation)
 
     def remember_draining(self, pid: int, seconds: float) -> None:
         """Add the start of a drain to the events of the status document."""
@@ -131,12 +126,9 @@ class Supervisor:
             seconds=round(seconds, 1),
         )
 
-    def _end(self, pid: int, number: signal.Signals, why: str) -> None:
-        self._log.error("worker_killed", slot=self._planner.workers[pid].slot, pid=pid, signal=number.name, reason=why)
-        self._pool.signal(pid, number)
-
     def _adopt(self, slot: int, pid: int) -> None:
         sockets = self._listeners.owned_by(slot)
+        # Without any, the host serves only unix sockets, which all slots share.
         if sockets:
             described = [{"service": each.group.service, "scheme": each.group.scheme} for each in sockets]
             order = {"order": Order.ADOPT, "slot": slot, "listeners": described}
@@ -144,7 +136,8 @@ class Supervisor:
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:
-            self._planner.adoption.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
+            # New clients still get into its queues, so that they never are certainly empty.
+            self._planner.adoption.retire_later(slot, now)
         elif adopter is not None:
             self._pool.order(adopter, {"order": Order.RELEASE, "slot": slot})
         else:
@@ -157,15 +150,17 @@ class Supervisor:
         self.schedule()
 
     def _close_if_empty(self, slot: int, now: float) -> None:
-        # A client may have come between the adopter's last accept and now; it needs an adopter again.
+        # A client can have come between the adopter's last accept and now; then the slot needs an adopter again.
+        # Handshakes that began before clients were steered away had the retire delay to complete.
         if self._listeners.queued(slot):
-            self._planner.adoption.retire_later(slot, now + _RETIRE_RETRY_SECONDS)
+            self._planner.adoption.retire_later(slot, now)
             return
         self._listeners.close_slot(slot)
         self._planner.adoption.retired(slot)
         self._log.info("slot_retired", slot=slot)
 
     def _set_timer(self, now: float) -> None:
+        # A timer in the past is due in the next turn, after the descriptors: `expire` needs their reports (planner.py).
         next_at = self._planner.next_at(now)
         if self._timer is not None:
             self._timer.cancel()

@@ -57,6 +57,7 @@ def fork(run: Callable[[], int], registry: ForkRegistry, keep: Collection[object
     Raises:
         OSError: the system has no room for another process.
     """
+    # Call it in the main thread: PDEATHSIG fires when the thread that forked ends, not the process (prctl(2)).
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
@@ -82,6 +83,7 @@ def run_and_exit(run: Callable[[], int]) -> NoReturn:
             import traceback
 
             traceback.print_exc()
+        # `_exit` does not flush them either.
         for stream in (sys.stdout, sys.stderr):
             if stream is not None and not stream.closed:
                 stream.flush()

@@ -12,7 +12,6 @@ import os
 import pwd
 import resource
 import signal
-from collections.abc import Iterable
 
 from reactorhost.errors import NotPermittedError, UsageError
 
@@ -20,26 +19,18 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_NO_NEW_PRIVS = 38
 
-_IGNORED = (
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGPIPE,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-)
+# Signals for the master. Ctrl-C and the hangup of a terminal are sent to its whole process group.
+_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 
 
-def reset_signals(ignored: Iterable[signal.Signals] = _IGNORED) -> None:
-    """Remove the parent's handlers, ignore signals that are for the master, and unblock all signals.
-
-    Ctrl-C at a terminal is sent to the whole process group; workers leave it to the master.
-    """
+def reset_signals() -> None:
+    """Remove the parent's handlers, ignore signals that are for the master, and unblock all signals."""
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    for number in ignored:
+    # Without PIPE a write to a client that is gone fails with EPIPE in place of ending the worker.
+    for number in (*_IGNORED, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+    # `fork` blocked them all. Last: one that waited must not find the parent's handler.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -33,7 +33,8 @@ from reactorhost.worker.builder import LoadedService, WorkerBuilder, WorkerParts
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.service import RunningService
-from reactorhost.worker.stream.transport import CloseState, StreamTransport
+from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class BenchClient:
 
     def answer_close(self) -> bool:
         """Close if the plugin has closed and waits for it; returns whether it did."""
-        if not self._ends_too or self._transport.phase is not CloseState.LINGERING:
+        if not self._ends_too or self._transport.close_state is not CloseState.LINGERING:
             return False
         self._socket.ended = True
         self._socket.incoming.append(b"")

@@ -47,7 +47,7 @@ class FakeEventLoop(asyncio.SelectorEventLoop):
         if not task.done():
             task.cancel()
             self.run_forever()
-            raise TimeoutError("a hook of the worker waits for something that does not come on a bench")
+            raise TimeoutError("a hook of the worker waits for an event that does not occur on a bench")
         return task.result()
 
     def end(self) -> None:

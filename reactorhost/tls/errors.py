@@ -24,8 +24,8 @@ _REASONS = {
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it cannot use our certificate",
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "it aborted the handshake",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it requires a certificate of ours",
-    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": "a record was damaged or forged on the way",
-    "SSLV3_ALERT_BAD_RECORD_MAC": "it reports that a record was damaged or forged on the way",
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": "a record was damaged or forged in transit",
+    "SSLV3_ALERT_BAD_RECORD_MAC": "it reports that a record was damaged or forged in transit",
     "WRONG_VERSION_NUMBER": "what it sent is not TLS",
 }
 

@@ -43,7 +43,7 @@ class Dispatcher(Protocol):
     def handed_over(self) -> int:
         """Return how many messages were dispatched so far; the number grows within a turn too."""
 
-    def give(self, arrived: Sequence[tuple[Any, bytes | None]], /) -> None:
+    def dispatch(self, arrived: Sequence[tuple[Any, bytes | None]], /) -> None:
         """Dispatch pairs of a transport and what was read from it."""
 
 
@@ -52,7 +52,7 @@ class Limits:
     """Limits of a service's connections.
 
     Attributes:
-        close_timeout: seconds for the flush and the client's answer when a connection is closed.
+        close_timeout: seconds without progress that a connection may take while it is closed.
         idle_timeout: seconds without traffic that end a connection, or None.
         max_send_buffer: bytes that may be queued for a client that does not read.
         handshake_timeout: seconds for everything that comes before `connect`.
@@ -190,7 +190,24 @@ class ServiceContext:
                 suppressed=self._client_lines.take_suppressed(),
             )
 
-    # The end of a connection.
+    def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
+        """Log that a client is reset because it accepts nothing of what was sent before the close."""
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "close_timed_out",
+                service=self.name,
+                peer=connection.peer,
+                connection=connection.id,
+                queued_bytes=queued_bytes,
+                suppressed=self._client_lines.take_suppressed(),
+            )
+
+    # Pauses and ends.
+
+    def resumed(self, connection: Connection) -> None:
+        """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""
+        if self.hook_queues is not None:
+            self.reactor.call_soon(self.hook_queues.resumed, connection)
 
     def closed(self, transport: Any, reason: CloseReason) -> None:
         """Call the `close` hooks of a connection whose socket is closed, then `on_closed`."""

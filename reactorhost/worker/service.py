@@ -14,8 +14,9 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
+from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.socket import StreamSocket
-from reactorhost.worker.stream.transport import CloseState, StreamTransport
+from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class RunningService:
         if self.new_framing is not None:
             self._set_framing(transport, self.new_framing)
         transport.open()
-        if transport.phase is not CloseState.OPEN:
+        if transport.close_state is not CloseState.OPEN:
             self.context.counters.refused += 1
         return transport
 

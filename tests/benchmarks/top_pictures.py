@@ -123,7 +123,7 @@ def trouble(host: LiveHost, cause: Path) -> None:
 
 def export(snapshot: Snapshot, size: Size, path: Path) -> None:
     """Write one frame as a picture."""
-    worker = snapshot.workers[3]
+    worker = snapshot.body["workers"][3]
     view = View(selected=worker["pid"] if size.rows >= 40 else None)
     with Path(os.devnull).open("w") as nowhere:
         console = Console(width=size.columns, record=True, file=nowhere, force_terminal=True, color_system="standard")

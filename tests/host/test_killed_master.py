@@ -5,12 +5,16 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import started
 from clients import answers, ended
 from daemons import Daemon
+from reactorhost.config.resolve import resolve
+from reactorhost.master.listen.listeners import Listeners
+from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing import LiveHost
 from waiting import all_end
 
@@ -160,3 +164,12 @@ def test_the_next_start_of_a_daemon_succeeds(daemon: Callable[..., Daemon]) -> N
         assert answers(client)
     assert all_end(workers, SOON_SECONDS)
     assert host.command("stop").returncode == 0
+
+
+def test_addresses_that_are_bound_at_a_second_try_are_listed_once(tmp_path: Path) -> None:
+    listen = ("tcp://127.0.0.1:0", f"unix://{tmp_path}/a.sock")
+    listeners = Listeners(resolve({"plugins": ("echo",), "listen": listen}, {}, tmp_path), ForkRegistry())
+    for _ in range(2):
+        listeners.bind()
+        assert len(listeners.groups) == 2
+        listeners.close()

@@ -150,7 +150,7 @@ def test_an_exception_in_a_command_is_one_sentence_and_a_traceback_on_request(ch
 def test_an_async_command_is_reported(chat: str) -> None:
     failed = run(chat, "later")
     assert failed.returncode == 1
-    assert "a command of plugin chat is async, and nothing awaits it" in failed.stderr
+    assert "a command of plugin chat is async, which is not supported" in failed.stderr
     assert "never awaited" not in failed.stderr
 
 

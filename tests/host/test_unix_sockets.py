@@ -149,7 +149,7 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "no" / "a.sock"
     status, told = refused(tmp_path, "--plugin", "echo", "--listen", f"unix://{path}")
     assert status == 1
-    assert f"there is no folder {path.parent} for unix://{path}" in told
+    assert f"the folder {path.parent} of unix://{path} does not exist" in told
 
 
 def test_a_socket_with_a_full_queue_counts_as_in_use(tmp_path: Path) -> None:

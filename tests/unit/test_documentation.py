@@ -26,7 +26,7 @@ from reactorhost.master.admin.commands import AdminCommands
 from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.loading import load_object
 from reactorhost.testing import BenchClient, LiveHost, PluginBench
-from reactorhost.worker.stream.transport import CloseState
+from reactorhost.worker.stream.closing import CloseState
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -332,7 +332,7 @@ def test_the_schema_is_the_one_described() -> None:
 
 def test_every_verb_is_described() -> None:
     # The verbs are known without what they act on: nothing is called.
-    verbs = AdminCommands(requests=None, lifecycle=_Anything(), launch=None, log=None).verbs()  # type: ignore[arg-type]
+    verbs = AdminCommands(None, None, _Anything(), None, None, None).verbs()  # type: ignore[arg-type]
     assert set(verbs) == set(re.findall(r"^\| `(\w+)` \|", section("status.md", "Verbs"), re.MULTILINE))
 
 
@@ -395,7 +395,7 @@ def test_every_command_has_a_heading() -> None:
 
 
 def test_every_signal_of_the_master_is_described() -> None:
-    signals = AdminCommands(requests=_Anything(), lifecycle=_Anything(), launch=None, log=None).signals()  # type: ignore[arg-type]
+    signals = AdminCommands(None, None, _Anything(), None, None, None).signals()  # type: ignore[arg-type]
     described = set(itertools.chain(*(re.findall(r"`([A-Z0-9]+)`", line.split("|")[1]) for line in signal_lines())))
     assert {number.name.removeprefix("SIG") for number in signals} - {"CHLD"} <= described
 

@@ -26,9 +26,9 @@ def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line
     title = spread(_title(document, width - width_of(now) - 2), now, width)
     if height < 3:
         return [title][:height]
-    upper = [("peak ", rate(snapshot.peak), 5, ""), *_connections(document), *_queue(document)]
-    lower = [("tx/s ", amount(document["rates"]["bytes_out"]), 5, ""), *_flows(document)]
-    return [title, *_trends(snapshot, _cells(upper), _cells(lower), width)]
+    upper = [_value("peak", rate(snapshot.peak), 5), _connections(document), _queue(document)]
+    lower = [_value("tx/s", amount(document["rates"]["bytes_out"]), 5), *_flows(document)]
+    return [title, *_trends(snapshot, upper, lower, width)]
 
 
 # The title.
@@ -52,6 +52,7 @@ def _title(document: StatusDocument, width: int) -> Line:
     if document["state"] != "running":
         parts.append((2, line((document["state"], "bold yellow"))))
     while len(parts) > 1 and width_of(_joined(parts)) > width:
+        # By importance and not from the end: on a narrow screen the name and the number of ready workers remain.
         parts.remove(max(parts, key=lambda part: part[0]))
     return _joined(parts)
 
@@ -90,50 +91,48 @@ def _clock(snapshot: Snapshot, view: View, width: int) -> Line:
     return line(*pieces)
 
 
-# The trends and the values beside them: (label, value, cells for the value, style). A value has a fixed number of
-# cells, so that its neighbours stay in place when it changes.
-
-Value = tuple[str, str, int, str]
+# The trends and the values beside them.
 
 
-def _connections(document: StatusDocument) -> list[Value]:
+def _value(label: str, value: str, cells: int, style: str = "") -> Line:
+    # In a fixed number of cells, so that the values after it stay in place when it changes.
+    return line((f"{label} ", "dim"), (value.ljust(cells), style))
+
+
+def _connections(document: StatusDocument) -> Line:
     limit = number(document["max_connections"])
     now = document["totals"]["connections"]
     style = "yellow" if document["max_connections"] and now >= 0.9 * document["max_connections"] else ""
-    return [("conns ", f"{number(now)}/{limit}", 2 * len(limit) + 1, style)]
+    return _value("conns", f"{number(now)}/{limit}", 2 * len(limit) + 1, style)
 
 
-def _queue(document: StatusDocument) -> list[Value]:
+def _queue(document: StatusDocument) -> Line:
     """Return the length of the fullest accept queue."""
     fullest = max(document["listeners"], key=_fill, default=None)
     if fullest is None or fullest["depth"] is None or fullest["limit"] is None:
-        return [("accept queue ", "-", 9, "dim")]
+        return _value("accept queue", "-", 9, "dim")
     fill = _fill(fullest)
     style = "bold red" if fill >= 0.9 else "yellow" if fill >= 0.25 else ""
-    return [("accept queue ", f"{fullest['depth']}/{fullest['limit']}", 9, style)]
+    return _value("accept queue", f"{fullest['depth']}/{fullest['limit']}", 9, style)
 
 
 def _fill(listener: ListenerStatus) -> float:
     return (listener["depth"] or 0) / (listener["limit"] or 1)
 
 
-def _flows(document: StatusDocument) -> list[Value]:
+def _flows(document: StatusDocument) -> list[Line]:
     rates = document["rates"]
     drops = [listener["dropped"] for listener in document["listeners"] if listener["dropped"] is not None]
     errors = rate(rates["hook_errors"])
-    values: list[Value] = [
-        ("err ", f"{errors}/s", 7, "" if errors == "0" else "bold red"),
-        ("accepts ", f"{rate(rates['accepted'])}/s", 7, ""),
-        ("refused ", rate(rates["refused"]), 5, "yellow" if rates["refused"] >= 0.95 else ""),
+    values = [
+        _value("err", f"{errors}/s", 7, "" if errors == "0" else "bold red"),
+        _value("accepts", f"{rate(rates['accepted'])}/s", 7),
+        _value("refused", rate(rates["refused"]), 5, "yellow" if rates["refused"] >= 0.95 else ""),
     ]
     if any(drops):
         # Dropped by the kernel because an accept queue was full, since the start.
-        values.append(("dropped ", number(sum(drops)), 7, "yellow"))
+        values.append(_value("dropped", number(sum(drops)), 7, "yellow"))
     return values
-
-
-def _cells(values: Sequence[Value]) -> list[Line]:
-    return [line((label, "dim"), (value.ljust(cells), style)) for label, value, cells, style in values]
 
 
 def _trends(snapshot: Snapshot, upper: list[Line], lower: list[Line], width: int) -> list[Line]:

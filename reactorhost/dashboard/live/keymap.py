@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from reactorhost.dashboard.live.confirmations import CONFIRMATIONS
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import (
     FASTEST_SECONDS,
     SLOWEST_SECONDS,
+    HostRequest,
     Overlay,
     Page,
     Request,
@@ -18,6 +18,7 @@ from reactorhost.dashboard.model.view import (
 )
 from reactorhost.dashboard.tables.columns import BY_NAME, columns_named
 from reactorhost.dashboard.tables.rows import current, selectable
+from reactorhost.dashboard.text.quantities import counted
 
 _FAST_SECONDS = 0.2
 _PAGE_ROWS = 10
@@ -33,6 +34,7 @@ Result = tuple[View, Request | None]
 
 def press(view: View, key: str, snapshot: Snapshot | None) -> Result:
     """Return the view after a key, and what the key requests; `snapshot` is None before the first document."""
+    # Before the overlays: a prompt must not swallow the keys that leave the program.
     if key in _ALWAYS:
         return view, _ALWAYS[key]
     view = replace(view, notice="")
@@ -57,8 +59,8 @@ def _on_page(view: View, key: str, snapshot: Snapshot | None) -> Result:
     if snapshot is not None:
         if key in _MOVES:
             return _MOVES[key](view, snapshot), None
-        if key in CONFIRMATIONS and not view.read_only:
-            return CONFIRMATIONS[key](view, snapshot), None
+        if key in _CONFIRMED and not view.read_only:
+            return _CONFIRMED[key](view, snapshot), None
     return view, None
 
 
@@ -76,7 +78,9 @@ def _type(view: View, key: str) -> View:
     if key == "esc":
         return replace(view, overlay=Overlay.NONE, typed="")
     if key == "enter":
-        return _with_filter(view) if view.overlay is Overlay.FILTER else _with_interval(view)
+        if view.overlay is Overlay.INTERVAL:
+            return _with_interval(view)
+        return replace(view, overlay=Overlay.NONE, filter=view.typed, typed="", scroll=0)
     character = " " if key == "space" else key
     if key == "backspace":
         typed = view.typed[:-1]
@@ -88,10 +92,6 @@ def _type(view: View, key: str) -> View:
         return view
     # The filter takes effect while it is typed.
     return replace(view, typed=typed, filter=typed if view.overlay is Overlay.FILTER else view.filter)
-
-
-def _with_filter(view: View) -> View:
-    return replace(view, overlay=Overlay.NONE, filter=view.typed, typed="", scroll=0)
 
 
 def _with_interval(view: View) -> View:
@@ -224,11 +224,11 @@ def _detail(view: View, snapshot: Snapshot) -> View:
 def _connections_of(view: View, snapshot: Snapshot) -> View:
     """Show the connections of the selected worker, or of the first worker if none is selected."""
     view = replace(view, page=Page.CONNECTIONS, scroll=0)
-    if snapshot.process(current(snapshot, view)) is not None or not snapshot.workers:
+    if snapshot.process(current(snapshot, view)) is not None or not snapshot.body["workers"]:
         return view
     # The first selectable process is the master, which has no connections.
     pids = selectable(snapshot, view)
-    return _selected(view, snapshot, pids[1] if len(pids) > 1 else snapshot.workers[0]["pid"])
+    return _selected(view, snapshot, pids[1] if len(pids) > 1 else snapshot.body["workers"][0]["pid"])
 
 
 _ALL_ROWS = 1_000_000
@@ -245,4 +245,69 @@ _MOVES: Mapping[str, Callable[[View, Snapshot], View]] = {
     "right": _sideways(1),
     "enter": _detail,
     "2": _connections_of,
+}
+
+
+# Keys that change the host: the user confirms a question before the request is sent.
+
+
+def _ask(view: View, request: HostRequest) -> View:
+    return replace(view, overlay=Overlay.CONFIRM, pending=request)
+
+
+def _reload(view: View, snapshot: Snapshot) -> View:
+    document = snapshot.document
+    # Of the newest document, not of the paused body: the question names what will happen now.
+    workers = document["workers_wanted"]
+    which = "the worker" if workers == 1 else f"all {workers} workers"
+    return _ask(view, HostRequest("reload", f"replace {which} of pid {document['pid']}, {_open(snapshot)}"))
+
+
+def _recycle(view: View, snapshot: Snapshot) -> View:
+    pid = current(snapshot, view)
+    worker = next((each for each in snapshot.document["workers"] if each["pid"] == pid), None)
+    if pid is None or worker is None:
+        return replace(view, notice="select a worker first")
+    if worker["state"] != "ready":
+        return replace(view, notice=f"worker {worker['slot']} (pid {pid}) is {worker['state']} and cannot be replaced")
+    question = f"replace worker {worker['slot']} (pid {pid}), {counted(worker['connections'], 'connection')} open"
+    return _ask(view, HostRequest("recycle", question, (("pid", pid),)))
+
+
+def _scale(step: int) -> Callable[[View, Snapshot], View]:
+    def change(view: View, snapshot: Snapshot) -> View:
+        document = snapshot.document
+        before = document["workers_wanted"]
+        after = before + step
+        if after < 1:
+            return replace(view, notice="at least one worker must stay")
+        question = f"scale from {before} to {after} workers (pid {document['pid']}, {_open(snapshot)})"
+        if step < 0:
+            question = f"scale from {before} to {after} workers; to be drained: {_leaving(snapshot)}"
+        return _ask(view, HostRequest("scale", question, (("workers", after),)))
+
+    return change
+
+
+def _leaving(snapshot: Snapshot) -> str:
+    """Name the worker that a scale-down drains: that of the highest slot."""
+    document = snapshot.document
+    wanted = [slot["slot"] for slot in document["slots"] if slot["state"] != "leaving"]
+    last = max(wanted, default=0)
+    workers = [worker for worker in document["workers"] if worker["slot"] == last and worker["state"] == "ready"]
+    if not workers:
+        return f"worker {last}, {_open(snapshot)} in all"
+    return f"worker {last} (pid {workers[-1]['pid']}), {counted(workers[-1]['connections'], 'connection')} open"
+
+
+def _open(snapshot: Snapshot) -> str:
+    return f"{counted(snapshot.document['totals']['connections'], 'connection')} open"
+
+
+_CONFIRMED: Mapping[str, Callable[[View, Snapshot], View]] = {
+    "R": _reload,
+    "K": _recycle,
+    "+": _scale(1),
+    "=": _scale(1),
+    "-": _scale(-1),
 }

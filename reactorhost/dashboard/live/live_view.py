@@ -9,28 +9,26 @@ from __future__ import annotations
 import select
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reactorhost.dashboard.live.frame import render, waiting
 from reactorhost.dashboard.live.keymap import press
+from reactorhost.dashboard.model.recording import Record
 from reactorhost.dashboard.model.snapshot import Snapshot, following
 from reactorhost.dashboard.model.source import StatusSource
-from reactorhost.dashboard.model.view import HostRequest, Page, View, ViewAction
+from reactorhost.dashboard.model.view import HostRequest, Page, Request, View, ViewAction
 from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.terminal import keys
 from reactorhost.dashboard.terminal.paint import Painter
 from reactorhost.dashboard.terminal.signals import SignalReader, raise_with_default_action
 from reactorhost.dashboard.terminal.terminal import Terminal
-from reactorhost.ipc.status import StatusDocument
+from reactorhost.dashboard.text.line import Size
 
 # How long an ESC may be alone before it is the Esc key: longer than the gaps inside a sequence over ssh, and short
 # enough not to be noticed.
 _ESCAPE_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 60.0
-
-Record = Callable[[StatusDocument], object]
 
 
 def show(source: StatusSource, view: View, terminal: Terminal, painter: Painter, record: Record) -> None:
@@ -39,7 +37,7 @@ def show(source: StatusSource, view: View, terminal: Terminal, painter: Painter,
     TERM and HUP end the process by that signal, but only after the terminal is restored.
     """
     signals = SignalReader()
-    live_view = LiveView(source, view, terminal, painter, signals, record)
+    live_view = LiveView(source, view, terminal, painter, signals, record, terminal.size())
     # The handlers are installed before the terminal is switched and removed after it is restored: in between, a signal
     # would end the process and leave the terminal as it is.
     with signals.installed():
@@ -53,6 +51,7 @@ def show(source: StatusSource, view: View, terminal: Terminal, painter: Painter,
         raise_with_default_action(live_view.ended_by)
 
 
+@dataclass(slots=True)
 class LiveView:
     """The state of the loop.
 
@@ -60,27 +59,18 @@ class LiveView:
         ended_by: the signal that ended the loop, or None.
     """
 
-    def __init__(
-        self,
-        source: StatusSource,
-        view: View,
-        terminal: Terminal,
-        painter: Painter,
-        signals: SignalReader,
-        record: Record,
-    ) -> None:
-        self.ended_by: signal.Signals | None = None
-        self._source = source
-        self._view = view
-        self._terminal = terminal
-        self._painter = painter
-        self._signals = signals
-        self._record = record
-        self._snapshot: Snapshot | None = None
-        self._size = terminal.size()
-        self._unparsed_keys = b""
-        self._running = True
-        self._needs_drawing = True
+    _source: StatusSource
+    _view: View
+    _terminal: Terminal
+    _painter: Painter
+    _signals: SignalReader
+    _record: Record
+    _size: Size
+    ended_by: signal.Signals | None = None
+    _snapshot: Snapshot | None = None
+    _unparsed_keys: bytes = b""
+    _running: bool = True
+    _needs_drawing: bool = True
 
     def run(self) -> None:
         """Run until the user quits, a signal ends the loop, or the terminal hangs up."""
@@ -93,6 +83,7 @@ class LiveView:
     def _wait(self) -> None:
         timeout = _ESCAPE_SECONDS if self._unparsed_keys else self._source.due() - time.monotonic()
         waited_for: list[Any] = [self._terminal.keyboard, self._signals.socket, *self._source.sockets()]
+        # `select`: five descriptors at most, other ones after each request, so nothing is worth registering.
         ready, _, _ = select.select(waited_for, (), (), max(0.0, min(timeout, _LONGEST_WAIT_SECONDS)))
         if self._signals.socket in ready:
             for number in self._signals.read():
@@ -100,14 +91,15 @@ class LiveView:
         if self._terminal.keyboard in ready:
             self._read_keys()
         elif self._unparsed_keys and not ready:
+            # An answer of the host starts this wait anew, but not for ever: the fastest interval is longer.
             rest, self._unparsed_keys = self._unparsed_keys, b""
             self._press(keys.flush(rest))
 
     # The host.
 
     def _advance(self, now: float) -> None:
-        is_shown = self._view.page is Page.CONNECTIONS and self._snapshot is not None
-        self._source.select_connections(current(self._snapshot, self._view) if is_shown and self._snapshot else None)
+        shown = self._snapshot if self._view.page is Page.CONNECTIONS else None
+        self._source.select_connections(current(shown, self._view) if shown is not None else None)
         self._source.set_interval(self._view.interval_seconds, now)
         for document in self._source.advance(now):
             self._record(document)
@@ -131,6 +123,7 @@ class LiveView:
         try:
             self._terminal.write(self._painter.paint(frame))
         except OSError:
+            # EIO: the terminal has hung up.
             self._running = False
 
     # Keys.
@@ -150,16 +143,12 @@ class LiveView:
             if before.paused and not self._view.paused and self._snapshot is not None:
                 self._snapshot = replace(self._snapshot, body=self._snapshot.document)
             self._needs_drawing = True
-            match request:
-                case HostRequest():
-                    self._source.send(request, time.monotonic())
-                case ViewAction():
-                    self._act(request)
-                case None:
-                    pass
+            self._act(request)
 
-    def _act(self, action: ViewAction) -> None:
-        match action:
+    def _act(self, request: Request | None) -> None:
+        match request:
+            case HostRequest():
+                self._source.send(request, time.monotonic())
             case ViewAction.QUIT:
                 self._running = False
             case ViewAction.SUSPEND:

@@ -1,30 +1,64 @@
-"""The pages of connections, plugins, events and one process; the page of workers is in `frame`."""
+"""The pages: what the live view shows below the header, for a width and a height in cells."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reactorhost.dashboard.model.snapshot import ConnectionRow, Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.tables.event_line import event_line
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, last_error, plugin_metrics
 from reactorhost.dashboard.tables.rows import current
-from reactorhost.dashboard.text.event_sentences import sentence
+from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text.event_sentences import event_line, sentence
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
-from reactorhost.dashboard.text.quantities import UNKNOWN, amount, duration, number, percent, rate, span
+from reactorhost.dashboard.text.quantities import UNKNOWN, amount, duration, number, rate, span, whole
 from reactorhost.ipc.status import StatusDocument
 
-_CONNECTION_FIELDS = (
-    Field("ID", 9),
-    Field("PEER", 24, left=True),
-    Field("AGE", 6),
-    Field("IDLE", 6),
-    Field("IN", 6, from_width=60),
-    Field("OUT", 6, from_width=60),
-    Field("QUEUED", 7, from_width=50),
-    Field("STATE", 9, left=True, from_width=87),
-    Field("SERVICE", 12, left=True, from_width=100),
+# The least height for events and the hook chain below the worker table.
+_ROOMY = 11
+_LEAST_EVENTS = 3
+_CHAIN_FROM_WIDTH = 100
+_CONNECTION_FIELDS: Sequence[Field[ConnectionRow]] = (
+    Field("ID", 9, lambda row: str(row["id"])),
+    Field("PEER", 24, lambda row: str(row["peer"]), left=True),
+    Field("AGE", 6, lambda row: duration(row["age_seconds"])),
+    Field("IDLE", 6, lambda row: duration(row["idle_seconds"])),
+    Field("IN", 6, lambda row: amount(row["bytes_in"]), from_width=60),
+    Field("OUT", 6, lambda row: amount(row["bytes_out"]), from_width=60),
+    Field("QUEUED", 7, lambda row: _queued(row["queued_bytes"]), from_width=50),
+    Field("STATE", 9, lambda row: str(row["state"]), left=True, from_width=87),
+    Field("SERVICE", 12, lambda row: str(row["service"]), left=True, from_width=100),
 )
+
+
+def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
+    """Return the worker table and, as far as they fit below it, the hook chain and events."""
+    if height < _ROOMY:
+        return worker_table(snapshot, view, width, height)
+    needed = needed_height(snapshot, view)
+    events = min(_LEAST_EVENTS, len(snapshot.body["events"]))
+    events_rows = events + 2 if events else 0
+    chain = _chain(snapshot.body, width) if width >= _CHAIN_FROM_WIDTH else []
+    if needed + events_rows + len(chain) > height:
+        # Events matter more: they name what goes wrong.
+        chain = []
+    table = worker_table(snapshot, view, width, min(needed, height - events_rows))
+    room = height - len(table) - len(chain)
+    return [*table, *chain, *_events(snapshot.body, width, room)]
+
+
+def _chain(document: StatusDocument, width: int) -> list[Line]:
+    return [EMPTY, *hook_chain(document, width)] if document["plugins"] else []
+
+
+def _events(document: StatusDocument, width: int, room: int) -> list[Line]:
+    """Return the last events under a heading."""
+    events = document["events"][-max(room - 2, 0) :] if room > 2 else []
+    if not events:
+        return []
+    return [EMPTY, line(("EVENTS", "dim")), *(event_line(event, width) for event in events)]
 
 
 def connections_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
@@ -46,7 +80,7 @@ def connections_page(snapshot: Snapshot, view: View, width: int, height: int) ->
     title = line(f"{head}: {number(len(rows))}{of_all} connection{'' if len(found.rows) == 1 else 's'}")
     start = min(view.scroll, max(0, len(rows) - (height - 2)))
     shown = rows[start : start + max(height - 2, 0)]
-    return [title, *grid(_CONNECTION_FIELDS, [_connection(row) for row in shown], width)]
+    return [title, *grid(_CONNECTION_FIELDS, shown, width)]
 
 
 def plugins_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
@@ -90,15 +124,14 @@ Facts = list[tuple[str, str]]
 
 def _master_facts(document: StatusDocument) -> Facts:
     master = document["master"]
-    descriptors = master["descriptors"]
     return [
         ("master", f"pid {master['pid']}, {document['state']}, generation {document['generation']}"),
         ("name", document["name"]),
         ("up", duration(document["uptime_seconds"])),
         ("memory", f"RSS {amount(master['rss_bytes'])}, PSS {amount(master['pss_bytes'])}"),
-        ("cpu", f"{percent(master['cpu_percent'])} %"),
+        ("cpu", f"{whole(master['cpu_percent'])} %"),
         ("loop lag", span(master["lag_max_seconds"])),
-        ("descriptors", UNKNOWN if descriptors is None else str(descriptors)),
+        ("descriptors", whole(master["descriptors"])),
         ("run directory", document["run_dir"]),
         ("log", document["log_file"] or "standard error"),
         ("configuration", document["config_file"] or "no file"),
@@ -126,7 +159,7 @@ def _worker_facts(snapshot: Snapshot, pid: int | None) -> Facts:
         ("", f"p99.9 {span(latency['p999_seconds'])}, max {span(latency['max_seconds'])}"),
         ("hook errors", f"{rate(rates['hook_errors'])}/s, {worker['hook_errors']:,} in all"),
         ("loop lag", f"{span(worker['lag_max_seconds'])}, last turn {_ago(tick)}"),
-        ("cpu", f"{percent(worker['cpu_percent'])} %"),
+        ("cpu", f"{whole(worker['cpu_percent'])} %"),
         ("memory", f"RSS {amount(worker['rss_bytes'])}, PSS {amount(worker['pss_bytes'])}"),
         ("restarts", f"{worker['restarts']} of this slot" + _last_exit(worker["last_exit"])),
     ]
@@ -143,16 +176,5 @@ def _last_exit(exit_reason: str | None) -> str:
     return f", last exit: {exit_reason}" if exit_reason else ""
 
 
-def _connection(row: ConnectionRow) -> list[Cell]:
-    queued = row["queued_bytes"]
-    return [
-        str(row["id"]),
-        str(row["peer"]),
-        duration(row["age_seconds"]),
-        duration(row["idle_seconds"]),
-        amount(row["bytes_in"]),
-        amount(row["bytes_out"]),
-        (amount(queued), "yellow") if queued else "0",
-        str(row["state"]),
-        str(row["service"]),
-    ]
+def _queued(count: int) -> Cell:
+    return (amount(count), "yellow") if count else "0"

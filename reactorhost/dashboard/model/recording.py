@@ -2,52 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import SCHEMA, StatusDocument
 
+Record = Callable[[StatusDocument], object]
 
-class Recorder:
-    """Writes a recording, unbuffered: a recording that is cut short is readable up to there.
+
+@contextlib.contextmanager
+def recorder(path: Path | None) -> Iterator[Record]:
+    """Return a function that appends a document to a recording; without a path it does nothing.
 
     Raises:
-        ReactorhostError: the file cannot be created.
+        ReactorhostError: the file cannot be created; from the function: it cannot be written.
     """
+    if path is None:
+        yield lambda document: None
+        return
+    began: float | None = None
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._began: float | None = None
+    def write(document: StatusDocument) -> None:
+        nonlocal began
+        began = document["time"] if began is None else began
+        # Never negative: the clock of the host may have been set back.
+        at = round(max(0.0, document["time"] - began), 3)
         try:
-            self._file = path.open("wb", buffering=0)
+            file.write(json.dumps({"at": at, "document": document}).encode() + b"\n")
         except OSError as error:
             raise ReactorhostError(f"cannot record to {path}: {error.strerror}") from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    def write(self, document: StatusDocument) -> None:
-        """Append a document.
-
-        Raises:
-            ReactorhostError: the file cannot be written.
-        """
-        if self._began is None:
-            self._began = document["time"]
-        at = round(max(0.0, document["time"] - self._began), 3)
-        try:
-            self._file.write(json.dumps({"at": at, "document": document}).encode() + b"\n")
-        except OSError as error:
-            raise ReactorhostError(f"cannot record to {self._path}: {error.strerror}") from None
+    try:
+        # Unbuffered: a recording that is cut short is readable up to there.
+        file = path.open("wb", buffering=0)
+    except OSError as error:
+        raise ReactorhostError(f"cannot record to {path}: {error.strerror}") from None
+    with file:
+        yield write
 
 
 def records(path: Path) -> Iterator[tuple[float, StatusDocument]]:
@@ -58,6 +53,7 @@ def records(path: Path) -> Iterator[tuple[float, StatusDocument]]:
     """
     try:
         with path.open("rb") as file:
+            # Read while it is played, since a recording may be larger than the memory.
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
                     yield _record(path, number, line)

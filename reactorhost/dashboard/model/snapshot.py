@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,11 +87,6 @@ class Snapshot:
     link: Link = Link()
     connections: Connections = Connections()
 
-    @property
-    def workers(self) -> Sequence[WorkerStatus]:
-        """The workers on the screen."""
-        return self.body["workers"]
-
     def process(self, pid: int | None) -> WorkerStatus | None:
         """Return the worker with this process id, or None."""
         return next((worker for worker in self.body["workers"] if worker["pid"] == pid), None)
@@ -103,6 +98,7 @@ class Snapshot:
 
 def following(before: Snapshot | None, document: StatusDocument, *, paused: bool = False) -> Snapshot:
     """Return the snapshot after a new document. A document of another master starts anew."""
+    # The process id, because a restarted host has the same name and socket, but counts from zero.
     if before is None or before.document["pid"] != document["pid"]:
         trend = Trend().after(document)
         peak = max((document["rates"]["messages"], *trend.messages))

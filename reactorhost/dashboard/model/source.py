@@ -1,6 +1,7 @@
 """Where status documents come from: a running host or a recording.
 
-A source never blocks. Its owner waits for `sockets` or until `due`, whichever comes first, and calls `advance`.
+A source never blocks. Its owner waits for `sockets` or until `due`, whichever comes first, and calls `advance`. Times
+are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -8,10 +9,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from reactorhost.dashboard.model.connection_poller import ConnectionPoller
-from reactorhost.dashboard.model.sent_request import SentRequest
+from reactorhost.dashboard.model.conversations import ConnectionPoller, SentRequest
 from reactorhost.dashboard.model.snapshot import Connections, Link
 from reactorhost.dashboard.model.view import HostRequest
 from reactorhost.ipc.control_client import ControlClient
@@ -22,48 +21,14 @@ _NOTICE_SECONDS = 8.0
 _LONGEST_INTERVAL_WITHOUT_HISTORY = 1.5
 
 
-class StatusSource(Protocol):
-    """A source of status documents.
-
-    Attributes:
-        connections: the newest connections of the selected worker.
-    """
-
-    connections: Connections
-
-    def sockets(self) -> Sequence[socket.socket]:
-        """Return the sockets to wait for."""
-
-    def due(self) -> float:
-        """Return the latest time of the next `advance`, in monotonic seconds."""
-
-    def advance(self, now: float) -> list[StatusDocument]:
-        """Read and send what is due; return the new documents, the newest last."""
-
-    def link(self, now: float) -> Link:
-        """Return the state of the link to the host."""
-
-    def set_interval(self, interval_seconds: float, now: float) -> None:
-        """Change the time between two documents."""
-
-    def send(self, request: HostRequest, now: float) -> None:
-        """Send a request to the host."""
-
-    def select_connections(self, pid: int | None) -> None:
-        """Poll the connections of a worker from now on, or of none."""
-
-    def ended(self) -> bool:
-        """Tell whether there are no more documents."""
-
-    def close(self) -> None:
-        """Close every connection to the host."""
-
-
 class HostSource:
     """A running host, polled over its control socket; when the host is gone, it is polled until it is back.
 
     Status, connections and requests each have a connection of their own, because a reply does not name the request that
     it answers.
+
+    Attributes:
+        connections: the newest connections of the selected worker.
     """
 
     def __init__(self, path: Path, interval_seconds: float, now: float) -> None:
@@ -91,11 +56,12 @@ class HostSource:
         return min(self._request_at, self._poller.due())
 
     def advance(self, now: float) -> list[StatusDocument]:
-        """Read what has arrived and send the requests that are due."""
+        """Read what has arrived and send the requests that are due; return the new documents, the newest last."""
         documents = self._read_status(now)
         if self._unanswered_since is None and now >= self._request_at:
             self._request_status(now)
         elif self._unanswered_since is not None and now >= self._request_at + 1.0:
+            # Nothing is sent while a request is unanswered. This moves `due` on, so that its age is drawn every second.
             self._request_at = now
         self._poller.advance(now, self._interval)
         self.connections = self._poller.connections
@@ -115,6 +81,7 @@ class HostSource:
         """Change the time between two status requests."""
         if interval_seconds != self._interval:
             self._interval = interval_seconds
+            # Only earlier, never later: the answer to come sets the time of the next request from the new interval.
             if self._unanswered_since is None and self._status is not None:
                 self._request_at = min(self._request_at, now + interval_seconds)
 
@@ -176,6 +143,7 @@ class HostSource:
         if self._status is not None:
             self._status.close()
             self._status = None
+        # Kept while each retry fails: the header shows the time since the first loss.
         if self._lost_at is None:
             self._lost_at = now
         self._unanswered_since = None
@@ -236,3 +204,6 @@ class RecordingSource:
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
+
+
+StatusSource = HostSource | RecordingSource

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import select
 import time
 from collections.abc import Callable, Sequence
@@ -20,46 +19,33 @@ _LONGEST_WAIT_SECONDS = 60.0
 _PER_WORKER = ("pid", "slot", "gen", "state", "up", "pss")
 _DEFAULT = ("conns", "acc", "refused", "rx", "tx", "msg", "errors", "p50", "p99", "lag", "cpu", "rss", "restarts")
 
-Write = Callable[[str], object]
-
 
 class BatchLines:
-    """Writes a line of totals for every document, with headings above every twentieth line.
+    """Makes a line of totals for every document, with headings above every twentieth line.
 
     Raises:
         UsageError: a column does not exist, or has no total.
     """
 
-    def __init__(self, names: Sequence[str], write: Write) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         columns = columns_named(names or _DEFAULT)
         wrong = [name for name in names if name in _PER_WORKER]
         if wrong:
             raise UsageError(f"batch lines are about all workers and have no column {wrong[0]!r}")
         self._columns: list[Column] = [column for column in columns if column.name not in _PER_WORKER]
-        self._write = write
         self._count = 0
 
-    def __call__(self, document: StatusDocument) -> None:
-        """Write the next line."""
+    def lines(self, document: StatusDocument) -> str:
+        """Return the next line, below the headings if they are due."""
+        headings = ""
         if self._count % _LINES_PER_HEADING == 0:
-            headings = [column.heading.rjust(column.width) for column in self._columns]
-            self._write("  ".join(["TIME    ", "  READY", *headings, "QUEUE"]))
+            names = [column.heading.rjust(column.width) for column in self._columns]
+            headings = "  ".join(["TIME    ", "  READY", *names, "QUEUE\n"])
         self._count += 1
         values = total(document).values
         ready = f"{document['workers_ready']}/{document['workers_wanted']}".rjust(7)
         cells = [column.show(values.get(column.name)).rjust(column.width) for column in self._columns]
-        self._write("  ".join([clock(document["time"]), ready, *cells, _queue(document).rjust(5)]))
-
-
-class DocumentLines:
-    """Writes every document as a line of JSON."""
-
-    def __init__(self, write: Write) -> None:
-        self._write = write
-
-    def __call__(self, document: StatusDocument) -> None:
-        """Write the next line."""
-        self._write(json.dumps(document))
+        return headings + "  ".join([clock(document["time"]), ready, *cells, _queue(document).rjust(5)])
 
 
 def follow(
@@ -76,21 +62,22 @@ def follow(
     shown = 0
     gone = False
     try:
-        while most is None or shown < most:
+        while True:
             now = time.monotonic()
-            for document in source.advance(now)[: None if most is None else most - shown]:
-                show(document)
-                shown += 1
+            documents = source.advance(now)
             lost = source.link(now).lost_seconds is not None
             if lost is not gone:
                 gone = lost
                 notify("the host is gone, trying to reconnect" if gone else "the host is back")
+            for document in documents:
+                show(document)
+                shown += 1
+                if shown == most:
+                    return
             if source.ended():
                 return
-            if most is None or shown < most:
-                select.select(
-                    source.sockets(), (), (), max(0.0, min(source.due() - time.monotonic(), _LONGEST_WAIT_SECONDS))
-                )
+            timeout = min(source.due() - time.monotonic(), _LONGEST_WAIT_SECONDS)
+            select.select(source.sockets(), (), (), max(0.0, timeout))
     finally:
         source.close()
 

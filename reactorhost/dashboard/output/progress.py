@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
@@ -44,9 +43,7 @@ class ProgressView:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -59,6 +56,7 @@ class ProgressView:
             return
         from reactorhost.dashboard.text.line import clean
 
+        # Made with the first text: before it, there is no bar that would flash up for a command that ends at once.
         if self._task is None:
             self._task = self._bar.add_task("", total=None, title=self._title)
         self._bar.update(self._task, description=clean(text), completed=done, total=total, refresh=True)

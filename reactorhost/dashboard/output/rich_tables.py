@@ -14,16 +14,9 @@ def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("NAME", "VERSION", "DISTRIBUTION", "ACTIVE", "HOOKS", "ERROR")
     table.columns[-1].style = "red"
     for row in rows:
-        error = (row["error"] or "").partition("\n")[0]
-        _add(
-            table,
-            row["name"],
-            row["version"] or "-",
-            row["distribution"] or "-",
-            "yes" if row["active"] else "-",
-            ", ".join(row["hooks"]) or "-",
-            error,
-        )
+        package = [row["version"] or "-", row["distribution"] or "-"]
+        state = ["yes" if row["active"] else "-", ", ".join(row["hooks"]) or "-"]
+        _add(table, row["name"], *package, *state, (row["error"] or "").partition("\n")[0])
     return table
 
 
@@ -43,5 +36,5 @@ def _table(*headings: str) -> Table:
 
 
 def _add(table: Table, *cells: str) -> None:
-    # As Text: rich would take the brackets of an IPv6 address for markup.
+    # As Text: in a string, rich would parse the brackets of an IPv6 address as markup.
     table.add_row(*(Text(cell) for cell in cells))

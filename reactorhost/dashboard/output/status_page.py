@@ -5,10 +5,10 @@ from __future__ import annotations
 from reactorhost.dashboard.model.snapshot import following
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.banner import chain
-from reactorhost.dashboard.tables.event_line import event_line
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text.event_sentences import event_line
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
 from reactorhost.dashboard.text.quantities import amount, duration, number, rate
 from reactorhost.ipc.status import StatusDocument

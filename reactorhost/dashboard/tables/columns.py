@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reactorhost.dashboard.text.quantities import amount, number, percent, rate, span, uptime
+from reactorhost.dashboard.text.quantities import amount, number, rate, span, uptime, whole
 from reactorhost.errors import UsageError, did_you_mean
 
 Values = Mapping[str, float | None]
@@ -35,15 +35,11 @@ class Column:
     left: bool = False
 
 
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f}"
-
-
 ALL: tuple[Column, ...] = (
-    Column("pid", "PID", 10, _text, 0, largest_first=False, left=True),
-    Column("slot", "SLOT", 4, _text, 12, largest_first=False),
-    Column("gen", "GEN", 3, _text, 13, largest_first=False),
-    Column("state", "STATE", 8, _text, 1, largest_first=False, left=True),
+    Column("pid", "PID", 10, whole, 0, largest_first=False, left=True),
+    Column("slot", "SLOT", 4, whole, 12, largest_first=False),
+    Column("gen", "GEN", 3, whole, 13, largest_first=False),
+    Column("state", "STATE", 8, whole, 1, largest_first=False, left=True),
     Column("up", "UP", 6, uptime, 7, largest_first=False),
     Column("conns", "CONNS", 7, number, 2),
     Column("acc", "ACC/s", 5, rate, 14),
@@ -57,10 +53,10 @@ ALL: tuple[Column, ...] = (
     Column("p999", "P99.9", 5, span, None),
     Column("max", "MAX", 5, span, None),
     Column("lag", "LAG", 5, span, 8, warn=0.1, alarm=1.0),
-    Column("cpu", "CPU%", 4, percent, 4, warn=90),
+    Column("cpu", "CPU%", 4, whole, 4, warn=90),
     Column("rss", "RSS", 5, amount, 6),
     Column("pss", "PSS", 5, amount, None),
-    Column("restarts", "RST", 3, _text, 11),
+    Column("restarts", "RST", 3, whole, 11),
 )
 
 BY_NAME: Mapping[str, Column] = {column.name: column for column in ALL}

@@ -6,28 +6,21 @@ from collections.abc import Sequence
 
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import Line, Piece, cut, line, width_of
-from reactorhost.dashboard.text.quantities import UNKNOWN, duration, exact, percent, rate, span
+from reactorhost.dashboard.text.quantities import UNKNOWN, duration, exact, rate, span, whole
 from reactorhost.ipc.status import PluginMetricsStatus, StatusDocument
 
-_PLUGIN_FIELDS = (
-    Field("HOOK CHAIN", 28, left=True),
-    Field("connect/s", 9, from_width=100),
-    Field("receive/s", 9),
-    Field("close/s", 7, from_width=100),
-    Field("P50", 5, from_width=80),
-    Field("P99", 5, from_width=50),
-    Field("TIME%", 5, from_width=60),
-    Field("ERR/s", 5, from_width=70),
-    Field("LAST ERROR", 10, left=True, from_width=70),
-)
 _RECENT_SECONDS = 3600
 
 
 def hook_chain(document: StatusDocument, width: int) -> list[Line]:
     """Return the headings and a line for every plugin, in calling order."""
-    several = len(document["services"]) > 1
-    rows = [_plugin(at, plugin, several=several) for at, plugin in enumerate(document["plugins"], 1)]
-    return grid(_PLUGIN_FIELDS, rows, width)
+    plugins = document["plugins"]
+
+    def name(plugin: PluginMetricsStatus) -> str:
+        named = f"{plugins.index(plugin) + 1} {plugin['name']} {plugin['version'] or ''}".rstrip()
+        return f"{named} ({', '.join(plugin['services'])})" if len(document["services"]) > 1 else named
+
+    return grid([Field("HOOK CHAIN", 28, name, left=True), *_FIELDS], plugins, width)
 
 
 def plugin_metrics(plugins: Sequence[PluginMetricsStatus], width: int) -> list[Line]:
@@ -63,18 +56,22 @@ def last_error(plugin: PluginMetricsStatus) -> Piece:
     return f"{head}: {plugin['last_error']}" if head else plugin["last_error"], style
 
 
-def _plugin(at: int, plugin: PluginMetricsStatus, *, several: bool) -> list[Cell]:
-    share = plugin["time_share"]
-    errors = rate(plugin["errors_per_second"])
-    name = f"{at} {plugin['name']} {plugin['version'] or ''}".rstrip()
-    return [
-        f"{name} ({', '.join(plugin['services'])})" if several else name,
-        rate(plugin["connect_per_second"]),
-        rate(plugin["receive_per_second"]),
-        rate(plugin["close_per_second"]),
-        span(plugin["latency"]["p50_seconds"]),
-        span(plugin["latency"]["p99_seconds"]),
-        percent(None if share is None else 100 * share),
-        errors if errors == "0" else (errors, "bold red"),
-        last_error(plugin),
-    ]
+def _percent(share: float | None) -> str:
+    return whole(None if share is None else 100 * share)
+
+
+def _errors(per_second: float) -> Cell:
+    errors = rate(per_second)
+    return errors if errors == "0" else (errors, "bold red")
+
+
+_FIELDS: Sequence[Field[PluginMetricsStatus]] = (
+    Field("connect/s", 9, lambda plugin: rate(plugin["connect_per_second"]), from_width=100),
+    Field("receive/s", 9, lambda plugin: rate(plugin["receive_per_second"])),
+    Field("close/s", 7, lambda plugin: rate(plugin["close_per_second"]), from_width=100),
+    Field("P50", 5, lambda plugin: span(plugin["latency"]["p50_seconds"]), from_width=80),
+    Field("P99", 5, lambda plugin: span(plugin["latency"]["p99_seconds"]), from_width=50),
+    Field("TIME%", 5, lambda plugin: _percent(plugin["time_share"]), from_width=60),
+    Field("ERR/s", 5, lambda plugin: _errors(plugin["errors_per_second"]), from_width=70),
+    Field("LAST ERROR", 10, last_error, left=True, from_width=70),
+)

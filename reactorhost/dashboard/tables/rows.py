@@ -10,7 +10,7 @@ from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.tables.columns import BY_NAME, Values
 from reactorhost.dashboard.text.quantities import duration
-from reactorhost.ipc.status import Latency, Rates, SlotStatus, StatusDocument, WorkerStatus
+from reactorhost.ipc.status import MasterStatus, SlotStatus, StatusDocument, WorkerStatus
 
 
 class RowKind(Enum):
@@ -43,8 +43,7 @@ def total(document: StatusDocument) -> Row:
     lags = [master["lag_max_seconds"], *(worker["lag_max_seconds"] for worker in workers)]
     values: dict[str, float | None] = {
         "conns": document["totals"]["connections"],
-        **_rates(document["rates"]),
-        **_latency(document["latency"]),
+        **_traffic(document),
         "lag": max((lag for lag in lags if lag is not None), default=None),
         "cpu": _sum([master["cpu_percent"], *(worker["cpu_percent"] for worker in workers)]),
         "rss": memory,
@@ -56,17 +55,12 @@ def total(document: StatusDocument) -> Row:
 
 def master(document: StatusDocument) -> Row:
     """Return the row of the master."""
-    facts = document["master"]
     values: dict[str, float | None] = {
-        "pid": facts["pid"],
+        **_process(document["master"]),
         "gen": document["generation"],
         "up": document["uptime_seconds"],
-        "lag": facts["lag_max_seconds"],
-        "cpu": facts["cpu_percent"],
-        "rss": facts["rss_bytes"],
-        "pss": facts["pss_bytes"],
     }
-    return Row(RowKind.MASTER, facts["pid"], "master", values)
+    return Row(RowKind.MASTER, document["master"]["pid"], "master", values)
 
 
 def worker_rows(document: StatusDocument, view: View) -> list[Row]:
@@ -82,6 +76,7 @@ def worker_rows(document: StatusDocument, view: View) -> list[Row]:
 def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
     """Return the rows sorted by a column, unknown values last, equal values by slot and generation."""
     rows = sorted(rows, key=lambda row: (row.values.get("slot") or 0, row.values.get("gen") or 0, row.pid or 0))
+    # Sorting is stable, so the order from above remains among rows of equal values.
     if name == "state":
         return sorted(rows, key=lambda row: row.state, reverse=inverted)
     known = [row for row in rows if row.values.get(name) is not None]
@@ -92,12 +87,13 @@ def sorted_rows(rows: Iterable[Row], name: str, *, inverted: bool) -> list[Row]:
 
 def current(snapshot: Snapshot, view: View) -> int | None:
     """Return the selected process id: that of the selected worker, or of its successor in the slot."""
-    pids = [worker["pid"] for worker in snapshot.workers]
+    pids = [worker["pid"] for worker in snapshot.body["workers"]]
     if view.selected in pids or view.selected == snapshot.body["master"]["pid"]:
         return view.selected
     if view.slot is None:
         return None
-    successors = [worker["pid"] for worker in snapshot.workers if worker["slot"] == view.slot]
+    # A reload replaces the selected worker: the newest one of its slot is selected in its place.
+    successors = [worker["pid"] for worker in snapshot.body["workers"] if worker["slot"] == view.slot]
     return successors[-1] if successors else None
 
 
@@ -109,17 +105,12 @@ def selectable(snapshot: Snapshot, view: View) -> Sequence[int]:
 
 def _worker(worker: WorkerStatus) -> Row:
     values: dict[str, float | None] = {
-        "pid": worker["pid"],
+        **_process(worker),
         "slot": worker["slot"],
         "gen": worker["generation"],
         "up": worker["uptime_seconds"],
         "conns": worker["connections"],
-        **_rates(worker["rates"]),
-        **_latency(worker["latency"]),
-        "lag": worker["lag_max_seconds"],
-        "cpu": worker["cpu_percent"],
-        "rss": worker["rss_bytes"],
-        "pss": worker["pss_bytes"],
+        **_traffic(worker),
         "restarts": worker["restarts"],
     }
     return Row(RowKind.WORKER, worker["pid"], worker["state"], values)
@@ -137,7 +128,18 @@ def _slot(slot: SlotStatus) -> Row:
     return Row(RowKind.SLOT, None, slot["state"], values, ", ".join(notes))
 
 
-def _rates(rates: Rates) -> dict[str, float | None]:
+def _process(process: MasterStatus | WorkerStatus) -> dict[str, float | None]:
+    return {
+        "pid": process["pid"],
+        "lag": process["lag_max_seconds"],
+        "cpu": process["cpu_percent"],
+        "rss": process["rss_bytes"],
+        "pss": process["pss_bytes"],
+    }
+
+
+def _traffic(of: StatusDocument | WorkerStatus) -> dict[str, float | None]:
+    rates, latency = of["rates"], of["latency"]
     return {
         "acc": rates["accepted"],
         "refused": rates["refused"],
@@ -145,11 +147,6 @@ def _rates(rates: Rates) -> dict[str, float | None]:
         "tx": rates["bytes_out"],
         "msg": rates["messages"],
         "errors": rates["hook_errors"],
-    }
-
-
-def _latency(latency: Latency) -> dict[str, float | None]:
-    return {
         "p50": latency["p50_seconds"],
         "p99": latency["p99_seconds"],
         "p999": latency["p999_seconds"],

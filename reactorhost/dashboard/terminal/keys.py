@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import re
 
+# What follows `ESC [` or `ESC O`: terminals send the first form in normal mode and the second in application mode, and
+# for Home, End and F1 there are further codes, of rxvt, the Linux console and others.
 _NAMES = {
-    b"\x1b[A": "up",
-    b"\x1bOA": "up",
-    b"\x1b[B": "down",
-    b"\x1bOB": "down",
-    b"\x1b[C": "right",
-    b"\x1bOC": "right",
-    b"\x1b[D": "left",
-    b"\x1bOD": "left",
-    b"\x1b[H": "home",
-    b"\x1bOH": "home",
-    b"\x1b[1~": "home",
-    b"\x1b[7~": "home",
-    b"\x1b[F": "end",
-    b"\x1bOF": "end",
-    b"\x1b[4~": "end",
-    b"\x1b[8~": "end",
-    b"\x1b[5~": "page up",
-    b"\x1b[6~": "page down",
-    b"\x1bOP": "?",
-    b"\x1b[11~": "?",
+    b"A": "up",
+    b"B": "down",
+    b"C": "right",
+    b"D": "left",
+    b"H": "home",
+    b"1~": "home",
+    b"7~": "home",
+    b"F": "end",
+    b"4~": "end",
+    b"8~": "end",
+    b"5~": "page up",
+    b"6~": "page down",
+    b"P": "?",
+    b"11~": "?",
 }
+# Enter sends CR, which the terminal driver turns into LF (ICRNL) unless the user has switched that off. Backspace sends
+# DEL or BS, depending on the terminal. Ctrl-C and Ctrl-Z arrive as bytes only where they are not the characters of
+# the signals (ISIG, `stty intr`).
 _CONTROLS = {
     0x03: "ctrl-c",
     0x08: "backspace",
@@ -64,6 +63,8 @@ def parse(data: bytes) -> tuple[list[str], bytes]:
         elif data[0] < 0x80:
             key, length = chr(data[0]), 1
         else:
+            # A character may be split between two reads. After a wrong byte only that byte is dropped, so that the next
+            # key is read from its start.
             length = _utf8_length(data[0])
             if len(data) < length and all(0x80 <= byte < 0xC0 for byte in data[1:]):
                 return keys, data
@@ -76,6 +77,7 @@ def parse(data: bytes) -> tuple[list[str], bytes]:
 
 def flush(rest: bytes) -> list[str]:
     """Return the names of the keys in an unfinished sequence that nothing followed."""
+    # `ESC [` alone is Alt with a bracket, which the terminal sends in the same way: Esc, then the bracket.
     keys = ["esc"] if rest[:1] == b"\x1b" else []
     following, _ = parse(rest[1:])
     return keys + following
@@ -86,7 +88,7 @@ def _escape(data: bytes) -> tuple[str, int]:
     if sequence is None:
         # Esc followed by another key, or Alt with a key, which looks the same.
         return "esc", 1
-    return _NAMES.get(sequence[0], ""), len(sequence[0])
+    return _NAMES.get(sequence[0][2:], ""), len(sequence[0])
 
 
 def _utf8_length(first: int) -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rich.color import ColorSystem
-from rich.console import Console, RenderableType
+from rich.console import COLOR_SYSTEMS, Console, RenderableType
 
 from reactorhost.dashboard.text.line import Line, as_text
 
@@ -31,15 +31,11 @@ def color_system(color: str) -> ColorSystem | None:
     console = _console(color)
     if console.no_color or console.color_system is None:
         return None
-    return {
-        "standard": ColorSystem.STANDARD,
-        "256": ColorSystem.EIGHT_BIT,
-        "truecolor": ColorSystem.TRUECOLOR,
-    }.get(console.color_system)
+    return COLOR_SYSTEMS[console.color_system]
 
 
 def _console(color: str) -> Console:
-    # Not left to rich: FORCE_COLOR makes it take a pipe for a terminal, which has no width.
+    # Rich does not decide this: with FORCE_COLOR it treats a pipe as a terminal, of 80 columns.
     terminal = os.isatty(sys.stdout.fileno())
     return Console(
         highlight=False,

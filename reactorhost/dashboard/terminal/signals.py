@@ -35,8 +35,9 @@ class SignalReader:
     @contextlib.contextmanager
     def installed(self, numbers: Iterable[signal.Signals] = HANDLED) -> Iterator[None]:
         """Receive signals while the context lasts; the handlers from before are restored at its end."""
-        before = {number: signal.signal(number, _ignore) for number in numbers}
+        # First the descriptor: a signal that arrives after its handler is set must find where to write its byte.
         old = signal.set_wakeup_fd(self._wake_up.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, _ignore) for number in numbers}
         try:
             yield
         finally:

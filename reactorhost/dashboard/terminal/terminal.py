@@ -7,6 +7,7 @@ without a cursor. `leave` therefore stands in a `finally`, may be called more th
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import termios
 from typing import Any
@@ -16,6 +17,8 @@ from reactorhost.dashboard.text.line import Size
 # Alternate screen; no cursor; no automatic wrap, because terminals disagree about the width of some characters and a
 # line that is one cell too long would otherwise shift everything below it; erase.
 _ENTER = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
+# Set back one by one: what `?1049l` restores beside the position of the cursor differs between terminals. It comes
+# last, so that the cursor is visible as soon as the shell's screen is.
 _LEAVE = b"\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 _DEFAULT_SIZE = Size(80, 24)
 # Indexes into the list of termios.tcgetattr.
@@ -46,10 +49,10 @@ class Terminal:
             # The control characters are a list inside the list, and are changed in place below.
             self._before = [*attributes[:_CONTROL_CHARACTERS], list(attributes[_CONTROL_CHARACTERS])]
         attributes[_LOCAL_FLAGS] &= ~(termios.ECHO | termios.ICANON)
+        # Set in any case: POSIX lets VMIN and VTIME share their places with VEOF and VEOL, which mean something else.
         attributes[_CONTROL_CHARACTERS][termios.VMIN] = 1
         attributes[_CONTROL_CHARACTERS][termios.VTIME] = 0
-        # TCSADRAIN, not TCSAFLUSH: keys typed before the program was ready are kept.
-        termios.tcsetattr(self.keyboard, termios.TCSADRAIN, attributes)
+        self._set_modes(attributes)
         self.write(_ENTER)
 
     def leave(self) -> None:
@@ -62,7 +65,20 @@ class Terminal:
         with contextlib.suppress(OSError, termios.error):
             self.write(_LEAVE)
         with contextlib.suppress(OSError, termios.error):
-            termios.tcsetattr(self.keyboard, termios.TCSADRAIN, before)
+            self._set_modes(before)
+
+    def _set_modes(self, attributes: list[Any]) -> None:
+        while True:
+            try:
+                # TCSADRAIN, not TCSAFLUSH: keys typed before the program was ready are kept.
+                termios.tcsetattr(self.keyboard, termios.TCSADRAIN, attributes)
+            except termios.error as error:
+                # In the background, after `bg`, the call stops the process with SIGTTOU, as it should: the terminal
+                # belongs to the shell. The SIGCONT of `fg` has a handler, so the call fails; Python does not repeat it.
+                if error.args[0] != errno.EINTR:
+                    raise
+            else:
+                return
 
     def write(self, data: bytes) -> None:
         """Write all of the data.
@@ -70,6 +86,8 @@ class Terminal:
         Raises:
             OSError: the terminal was hung up.
         """
+        # A write that a signal interrupts returns the number of the bytes before it. One without any is repeated by
+        # Python (PEP 475).
         while data:
             data = data[os.write(self._screen, data) :]
 
@@ -78,6 +96,7 @@ class Terminal:
         try:
             return os.read(self.keyboard, 4096)
         except OSError:
+            # EIO: the shell is gone and left this process in the background. After a hangup `read` returns no bytes.
             return b""
 
     def size(self) -> Size:
@@ -86,4 +105,5 @@ class Terminal:
             columns, rows = os.get_terminal_size(self._screen)
         except OSError:
             return _DEFAULT_SIZE
+        # A pseudo-terminal whose size was never set reports 0 x 0.
         return Size(columns or _DEFAULT_SIZE.columns, rows or _DEFAULT_SIZE.rows)

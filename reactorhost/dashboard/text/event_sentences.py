@@ -1,14 +1,23 @@
-"""Sentences for the events of the log, for the screen."""
+"""Events of the log as sentences for the screen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reactorhost.dashboard.text.quantities import amount, duration, number
+from reactorhost.dashboard.text.line import Line, cut, line
+from reactorhost.dashboard.text.quantities import amount, clock, counted, duration
 from reactorhost.ipc.status import EventStatus
 
 Fields = Mapping[str, Any]
+
+_LEVEL_STYLES = {"error": "red", "critical": "bold red", "warning": "yellow"}
+
+
+def event_line(event: EventStatus, width: int) -> Line:
+    """Return the time and the sentence of an event, coloured by its level."""
+    style = _LEVEL_STYLES.get(event["level"], "")
+    return cut(line((clock(event["time"]), "dim"), " ", (sentence(event), style)), width)
 
 
 def sentence(event: EventStatus) -> str:
@@ -32,13 +41,11 @@ def _worker(fields: Fields) -> str:
 
 
 def _open(fields: Fields) -> str:
-    count = int(fields["connections"])
-    return f"{number(count)} connection{'' if count == 1 else 's'} open"
+    return f"{counted(int(fields['connections']), 'connection')} open"
 
 
 def _workers(fields: Fields) -> str:
-    count = int(fields["workers"])
-    return f"{count} worker{'' if count == 1 else 's'}"
+    return counted(int(fields["workers"]), "worker")
 
 
 def _stopping(fields: Fields) -> str:

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from reactorhost.dashboard.text.line import Line, Piece, aligned, clean, cut
 
+_GAP = "  "
+
+Cell = str | Piece
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A column; it is shown on screens of `from_width` cells or more."""
+class Field(Generic[Row]):
+    """A column; `show` returns its cell of a row. It is shown on screens of `from_width` cells or more."""
 
     heading: str
     width: int
+    show: Callable[[Row], Cell]
     left: bool = False
     from_width: int = 0
 
 
-Cell = str | Piece
-
-
-def grid(fields: Sequence[Field], rows: Sequence[Sequence[Cell]], width: int, gap: int = 2) -> list[Line]:
+def grid(fields: Sequence[Field[Row]], rows: Sequence[Row], width: int) -> list[Line]:
     """Return the headings and the rows; a cell that is too long is cut, the last one at the end of the line."""
-    shown = [at for at, field in enumerate(fields) if width >= field.from_width]
-    headings = [(field.heading, "dim") for field in fields]
-    return [_drawn(fields, shown, cells, width, gap) for cells in (headings, *rows)]
+    shown = [field for field in fields if width >= field.from_width]
+    headings: list[Cell] = [(field.heading, "dim") for field in shown]
+    cells = [headings, *([field.show(row) for field in shown] for row in rows)]
+    return [_drawn(shown, each, width) for each in cells]
 
 
-def _drawn(fields: Sequence[Field], shown: list[int], cells: Sequence[Cell], width: int, gap: int) -> Line:
+def _drawn(fields: Sequence[Field[Row]], cells: Sequence[Cell], width: int) -> Line:
     pieces: list[Piece] = []
-    for at in shown:
+    for field, cell in zip(fields, cells, strict=True):
         if pieces:
-            pieces.append((" " * gap, ""))
-        cell = cells[at]
+            pieces.append((_GAP, ""))
         text, style = cell if isinstance(cell, tuple) else (cell, "dim" if cell in ("-", "0") else "")
-        pieces.append((_aligned(clean(text), fields[at], is_last=at == shown[-1]), style))
+        text = clean(text)
+        # The last column is not padded, and not cut to its own width: an error or an address may use the whole line.
+        is_open = field.left and field is fields[-1]
+        pieces.append((text if is_open else aligned(text, field.width, left=field.left), style))
     return cut(tuple(piece for piece in pieces if piece[0]), width)
-
-
-def _aligned(text: str, field: Field, *, is_last: bool) -> str:
-    return text if is_last and field.left else aligned(text, field.width, left=field.left)

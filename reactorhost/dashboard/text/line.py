@@ -42,6 +42,8 @@ def line(*pieces: str | Piece) -> Line:
 
 def clean(text: str) -> str:
     """Return a text in which spaces and question marks replace the characters that do not print."""
+    # Not printable are also the characters of category Cf, such as those that reverse the direction of the text after
+    # them: a peer could make an address look like another one.
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else " " if character.isspace() else "?" for character in text)
@@ -56,6 +58,7 @@ def fitted(text: str, width: int) -> str:
     """Return a text cut to a number of cells; an ellipsis marks the cut."""
     if _cells(text) <= width:
         return text
+    # A wide character at the edge is not cut in half: `set_cell_size` replaces it by a space.
     return set_cell_size(text, width - 1) + "…" if width > 0 else ""
 
 
@@ -73,8 +76,8 @@ def cut(pieces: Line, width: int) -> Line:
     kept: list[Piece] = []
     for text, style in pieces:
         cells = _cells(text)
-        # A piece that ends exactly at the edge gives up its last cell for the ellipsis: more text follows, since the
-        # whole line did not fit.
+        # A piece that ends exactly at the edge loses its last cell to the ellipsis: more text follows, since the whole
+        # line did not fit.
         if cells >= width:
             kept.append((fitted(text, width) if cells > width else fitted(text + "…", width), style))
             break
@@ -120,6 +123,7 @@ def as_text(pieces: Line) -> Text:
 
 
 def _ascii(text: str) -> str:
+    # Each character becomes as many as it has cells, so that the columns after it stay in place.
     translated = text.translate(_ASCII)
     if translated.isascii():
         return translated
@@ -127,4 +131,6 @@ def _ascii(text: str) -> str:
 
 
 def _cells(text: str) -> int:
+    # Nearly all text is ASCII, and `len` is much cheaper than the table of widths. Control characters, which have no
+    # width, were replaced by `clean`.
     return len(text) if text.isascii() else cell_len(text)

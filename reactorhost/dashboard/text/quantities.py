@@ -72,8 +72,13 @@ def exact(value: float) -> str:
     return f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
-def percent(value: float | None) -> str:
-    """Return a percentage without the percent sign."""
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 worker`, `9,638 connections`."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def whole(value: float | None) -> str:
+    """Return a number without decimals and without separators."""
     return UNKNOWN if value is None else f"{value:.0f}"
 
 
@@ -81,6 +86,7 @@ def span(seconds: float | None) -> str:
     """Return a short time in at most five characters: `0`, `119µs`, `1.2ms`, `38ms`, `1.5s`, `59s`, `3m05s`."""
     if seconds is None:
         return UNKNOWN
+    # The limits are the values from which on rounding would carry into the next digit or unit: 999.6 µs is 1.0ms.
     if seconds < 0.0000005:
         return "0"
     if seconds < 0.0009995:
@@ -94,6 +100,7 @@ def span(seconds: float | None) -> str:
 def _short(count: float | None, step: float) -> str:
     if count is None:
         return UNKNOWN
+    # As in `span`, the limits allow for rounding: 999.6 would be shown as 1000, and is 1.0K.
     if count < 999.5:
         tenths = f"{count:.1f}"
         # Tenths are shown below ten only, and below 0.05 the value is shown as 0.

@@ -1,21 +1,32 @@
-"""The commands of the control socket, and the signals: what each of them requests of the host."""
+"""What operators can request of a running host, by a signal or on the control socket."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from reactorhost.address import Address
 from reactorhost.config import plugin_tables
-from reactorhost.config.settings import Settings
+from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.ipc.jsonlines import Message
-from reactorhost.logs import EventLog
+from reactorhost.ipc.messages import Order
+from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.control_server import Session, Verb
-from reactorhost.master.admin.requests import Requests
+from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
+from reactorhost.master.plan.planner import HostState
+from reactorhost.master.plan.worker_table import WorkerState
+from reactorhost.master.status_document import StatusBuilder
+from reactorhost.master.supervisor import Supervisor
+
+# What a process keeps for its whole life; a fresh value takes effect with the next master.
+_FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog", "peer_timeout")
+_SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +42,25 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class AdminCommands:
-    """Turns signals and messages of the control socket into requests."""
+    """Validates requests and passes them to the planner; a request without a session came by a signal."""
 
-    requests: Requests
+    context: MasterContext
+    supervisor: Supervisor
     lifecycle: Lifecycle
+    status: StatusBuilder
     launch: Launch
-    log: EventLog
+    log_file: AppendHandler
 
     def signals(self) -> Mapping[signal.Signals, Callable[[], object]]:
         """Return the callback of each signal."""
         return {
-            signal.SIGINT: self.requests.stop,
-            signal.SIGTERM: self.requests.stop,
-            signal.SIGQUIT: lambda: self.requests.stop(at_once=True),
+            signal.SIGINT: self._stop,
+            signal.SIGTERM: self._stop,
+            signal.SIGQUIT: lambda: self._stop(at_once=True),
             signal.SIGHUP: self._hangup,
-            signal.SIGUSR1: self._reload,
-            signal.SIGTTIN: lambda: self._scale_by(1),
-            signal.SIGTTOU: lambda: self._scale_by(-1),
+            signal.SIGUSR1: self._signalled(self._reload),
+            signal.SIGTTIN: self._signalled(lambda: self._scale(self.context.planner.scaling.target + 1)),
+            signal.SIGTTOU: self._signalled(lambda: self._scale(self.context.planner.scaling.target - 1)),
             signal.SIGCHLD: self.lifecycle.reap,
         }
 
@@ -55,71 +68,125 @@ class AdminCommands:
         """Return the callback of each verb of the control socket."""
         return {
             "ping": lambda session, message: session.done(),
-            "status": self._status,
+            "status": self._send_status,
             "recycle": self._recycle,
-            "stop": lambda session, message: self.requests.stop(session, at_once=bool(message.get("now"))),
-            "reload": lambda session, message: self.requests.reload(session),
-            "scale": self._scale,
-            "connections": lambda session, message: self.requests.connections(session),
-            "reopen": self._reopen,
-            "launch": self._launch,
+            "stop": lambda session, message: self._stop(session, at_once=bool(message.get("now"))),
+            "reload": lambda session, message: self._reload(session),
+            "scale": lambda session, message: self._scale(message.get("workers"), session),
+            "connections": self._list_connections,
+            "reopen": lambda session, message: self._reopen_logs(session),
+            "launch": self._send_launch,
         }
 
-    def _reload(self) -> None:
-        # While the host stops the request fails, and a signal has no client to report that to.
-        with contextlib.suppress(ReactorhostError):
-            self.requests.reload()
+    def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            # While the host stops, or beyond the limits, a request fails; a signal has no client to report that to.
+            with contextlib.suppress(ReactorhostError):
+                request()
 
-    def _scale_by(self, difference: int) -> None:
-        # Beyond the limits a signal has no effect.
-        with contextlib.suppress(ReactorhostError):
-            self.requests.scale_by(difference)
+        return run
 
-    def _hangup(self) -> None:
-        # A terminal that closes sends the same signal as an operator who wants the configuration read again.
-        if self.launch.terminal_gone():
-            self.log.info("terminal_gone")
-            self.requests.stop()
-            return
-        try:
-            self.requests.change_settings(self.launch.read_again())
-        except ReactorhostError as error:
-            text = "; ".join(line.strip() for line in error.lines())
-            self.log.error("configuration_refused", error=text, hint="nothing was changed")  # noqa: TRY400  no logger
-            return
-        with contextlib.suppress(ReactorhostError):
-            # `reopen_logs` logs its failure.
-            self.requests.reopen_logs()
-        self._reload()
+    # Each of these raises a ReactorhostError where the request is not possible, and changes nothing then.
 
-    def _status(self, session: Session, message: Message) -> None:
-        session.done(document=self.requests.status(history=bool(message.get("history"))))
+    def _stop(self, session: Session | None = None, *, at_once: bool = False) -> None:
+        # A second signal stops at once; a second client only follows.
+        again = session is None and self.context.planner.state is HostState.STOPPING
+        self.lifecycle.stop(session, at_once=at_once or again)
+
+    def _reload(self, session: Session | None = None) -> None:
+        self._check_not_stopping()
+        self.context.planner.reload.request(session)
+        self.supervisor.schedule()
+
+    def _scale(self, workers: object, session: Session | None = None) -> None:
+        if not isinstance(workers, int) or isinstance(workers, bool):
+            raise UsageError(f"cannot scale to {workers!r} workers", hint="give a whole number")
+        self._check_not_stopping()
+        if not 1 <= workers <= MAX_WORKERS:
+            raise UsageError(f"cannot scale to {workers} workers", hint=f"give a number from 1 to {MAX_WORKERS}")
+        scaling = self.context.planner.scaling
+        self.context.log.info("scaling", workers=workers, before=scaling.target)
+        scaling.request(workers, session)
+        self.supervisor.schedule()
 
     def _recycle(self, session: Session, message: Message) -> None:
         pid = message.get("pid")
         if not isinstance(pid, int) or isinstance(pid, bool):
             raise UsageError(f"cannot recycle {pid!r}", hint="give the process id of a worker")
-        self.requests.recycle(pid, session)
+        self._check_not_stopping()
+        self.context.planner.recycle(pid, session)
+        self.context.log.info("recycling", pid=pid)
+        self.supervisor.schedule()
 
-    def _scale(self, session: Session, message: Message) -> None:
-        workers = message.get("workers")
-        if not isinstance(workers, int) or isinstance(workers, bool):
-            raise UsageError(f"cannot scale to {workers!r} workers", hint="give a whole number")
-        self.requests.scale(workers, session)
+    def _send_status(self, session: Session, message: Message) -> None:
+        session.done(document=self.status.document(history=bool(message.get("history"))))
 
-    def _reopen(self, session: Session, message: Message) -> None:
-        self.requests.reopen_logs()
-        session.done()
+    def _list_connections(self, session: Session, message: Message) -> None:
+        serving = [each for each in self.context.planner.workers.values() if each.state in _SERVING]
+        self.context.connection_lists.request(session, serving)
 
-    def _launch(self, session: Session, message: Message) -> None:
+    def _send_launch(self, session: Session, message: Message) -> None:
+        # Of the variables that plugin options refer to, too: the caller of `restart` may not have them set.
+        names = plugin_tables.variables(self.context.planner.settings.plugin_tables)
         session.done(
             arguments=self.launch.arguments,
             directory=self.launch.directory,
-            environment=self.launch.environment | self._plugin_variables(),
-            daemon=self.requests.settings.daemon,
+            environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
+            daemon=self.context.planner.settings.daemon,
         )
 
-    def _plugin_variables(self) -> dict[str, str]:
-        """Return the variables that plugin options refer to: the caller of `restart` may not have them set."""
-        names = plugin_tables.variables(self.requests.settings.plugin_tables)
-        return {name: os.environ[name] for name in names if name in os.environ}
+    def _reopen_logs(self, session: Session | None = None) -> None:
+        """Open the log file again in every process; a master that cannot keeps writing to the old one."""
+        for pid in self.context.pool.pids():
+            self.context.pool.order(pid, {"order": Order.REOPEN})
+        try:
+            self.log_file.reopen()
+        except OSError as error:
+            self.context.log.error("log_not_reopened", error=error.strerror)  # noqa: TRY400  no logger
+            what = f"cannot open {self.context.planner.settings.log_file} again: {error.strerror}"
+            raise ReactorhostError(what, hint="the old file stays in use") from None
+        if session is not None:
+            session.done()
+
+    def _hangup(self) -> None:
+        # A terminal that closes sends the same signal as an operator who wants the configuration read again.
+        if self.launch.terminal_gone():
+            self.context.log.info("terminal_gone")
+            self._stop()
+            return
+        try:
+            self._change_settings(self.launch.read_again())
+        except ReactorhostError as error:
+            text = "; ".join(line.strip() for line in error.lines())
+            self.context.log.error("configuration_refused", error=text, hint="nothing was changed")  # noqa: TRY400  no logger
+            return
+        with contextlib.suppress(ReactorhostError):
+            # `_reopen_logs` logs its failure, and the reload is requested all the same.
+            self._reopen_logs()
+        self._signalled(self._reload)()
+
+    def _change_settings(self, fresh: Settings) -> None:
+        """Run with other settings from now on; those of workers take effect in the workers that start from now on."""
+        settings, planner = self.context.planner.settings, self.context.planner
+        if _bound(settings) != _bound(fresh):
+            what = "services and addresses cannot change in a running host"
+            raise ReactorhostError(what, hint="use `reactorhost restart`")
+        # Only if the file changed: the operator may have scaled the host by a signal or a command since.
+        if fresh.workers != settings.workers:
+            planner.scaling.request(fresh.workers)
+        # The fixed ones keep their values, so that the status document is right.
+        kept = {name: getattr(settings, name) for name in _FIXED_SETTINGS}
+        waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
+        if waiting:
+            self.context.log.warning("settings_wait_for_restart", settings=",".join(waiting))
+        planner.settings = dataclasses.replace(fresh, **kept)
+        self.supervisor.schedule()
+
+    def _check_not_stopping(self) -> None:
+        if self.context.planner.state is HostState.STOPPING:
+            raise ReactorhostError("the host is being stopped")
+
+
+def _bound(settings: Settings) -> list[tuple[str, Address, bool]]:
+    """Return every service's addresses, and whether TLS is used there."""
+    return [(each.name, address, each.speaks_tls(address)) for each in settings.services for address in each.listen]

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_from_os
@@ -47,21 +48,19 @@ class Session:
         self._line.send(error.as_fields())
 
 
+@dataclass(slots=True)
 class ControlServer:
     """Accepts the clients of the control socket and calls the verbs that they request."""
 
-    def __init__(
-        self, reactor: Reactor, registry: ForkRegistry, path: Path, verbs: Mapping[str, Verb], log: EventLog
-    ) -> None:
-        self._reactor = reactor
-        self._registry = registry
-        self._path = path
-        self._verbs = verbs
-        self._log = log
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        registry.add(self._listener, self._listener.close)
-        self._open = False
-        self._sessions: dict[JsonLine, Session] = {}
+    reactor: Reactor
+    registry: ForkRegistry
+    path: Path
+    verbs: Mapping[str, Verb]
+    log: EventLog
+    _listener: socket.socket = field(
+        default_factory=lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    )
+    _sessions: dict[JsonLine, Session] = field(default_factory=dict)
 
     def open(self) -> None:
         """Listen, for this user and root only.
@@ -69,24 +68,24 @@ class ControlServer:
         Raises:
             NotPermittedError: the socket cannot be created.
         """
-        self._path.unlink(missing_ok=True)
+        self.registry.add(self._listener, self._listener.close)
+        # The lock is held, so the file is one that a killed master left behind.
+        self.path.unlink(missing_ok=True)
+        # Not chmod after bind: in between, others could connect.
         before = os.umask(0o177)
         try:
-            self._listener.bind(str(self._path))
+            self._listener.bind(str(self.path))
         except OSError as error:
             # A path that is too long is refused by Python itself, without an errno.
-            raise error_from_os(error, f"cannot create {self._path}", hint="use another, shorter --run-dir") from None
+            raise error_from_os(error, f"cannot create {self.path}", hint="use another, shorter --run-dir") from None
         finally:
             os.umask(before)
         self._listener.listen(64)
-        self._open = True
-        self._reactor.register(self._listener.fileno(), READ, self._accept)
+        self.reactor.register(self._listener.fileno(), READ, self._accept)
 
     def close(self) -> None:
-        """Stop listening and end every session."""
-        if self._open:
-            self._reactor.unregister(self._listener.fileno())
-        self._registry.discard(self._listener)
+        """Stop listening and end every session; the reactor does not run any more."""
+        self.registry.discard(self._listener)
         self._listener.close()
         for line in tuple(self._sessions):
             line.close()
@@ -95,9 +94,9 @@ class ControlServer:
         """Call the verb that a client requests."""
         session = self._sessions[line]
         name = str(message.get("verb"))
-        verb = self._verbs.get(name)
+        verb = self.verbs.get(name)
         if verb is None:
-            hint = did_you_mean(name, self._verbs) or f"verbs: {', '.join(sorted(self._verbs))}"
+            hint = did_you_mean(name, self.verbs) or f"verbs: {', '.join(sorted(self.verbs))}"
             session.failed(UsageError(f"there is no verb {name!r}", hint=hint))
             return
         try:
@@ -115,12 +114,12 @@ class ControlServer:
         except OSError:
             # The client disconnected, or no descriptor is free and it stays in the queue.
             return
-        pid, uid, _ = _PEER_CREDENTIALS.unpack(
-            client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-        )
+        # A second check beside the mode of the file, which an operator can change.
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+        pid, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
         if uid not in (0, os.geteuid()):
-            self._log.warning("control_refused", pid=pid, uid=uid)
+            self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()
             return
-        line = JsonLine(self._reactor, client, self, self._registry, most_queued=_MOST_QUEUED_BYTES)
+        line = JsonLine(self.reactor, client, self, self.registry, most_queued=_MOST_QUEUED_BYTES)
         self._sessions[line] = Session(line)

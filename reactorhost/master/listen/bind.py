@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from reactorhost.address import Address
@@ -42,9 +43,8 @@ def resolve(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAddr
     except (OSError, UnicodeError) as error:
         # UnicodeError: Python refuses to encode a label that is empty or too long.
         reason = error.strerror if isinstance(error, OSError) else "not a valid host name"
-        raise ReactorhostError(
-            f"{address} cannot be resolved: {reason}", hint="give an address of this machine"
-        ) from None
+        what = f"{address} cannot be resolved: {reason}"
+        raise ReactorhostError(what, hint="give an address of this machine") from None
     families = {family: sockaddr for family, _, _, _, sockaddr in reversed(found)}
     for family in sorted(families):
         if family == socket.AF_INET or _has_ipv6() or len(families) == 1:
@@ -59,15 +59,13 @@ def tcp_socket(family: socket.AddressFamily, sockaddr: SocketAddress, peer_timeo
     Raises:
         OSError: it cannot be bound.
     """
-    sock = _create(family, socket.SOCK_STREAM)
-    try:
+    with ExitStack() as on_error:
+        sock = on_error.enter_context(_create(family, socket.SOCK_STREAM))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         set_stream_options(sock, peer_timeout)
         sock.bind(sockaddr)
-    except OSError:
-        sock.close()
-        raise
+        on_error.pop_all()
     return sock
 
 
@@ -77,8 +75,8 @@ def udp_socket(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.
     Raises:
         OSError: the system has no room for it.
     """
-    sock = _create(family, socket.SOCK_DGRAM)
-    try:
+    with ExitStack() as on_error:
+        sock = on_error.enter_context(_create(family, socket.SOCK_DGRAM))
         # No SO_REUSEADDR: if both sides set it, UDP lets another program take over the port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAM_BUFFER_BYTES)
@@ -87,9 +85,7 @@ def udp_socket(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         elif sockaddr[0] == "::":
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-    except OSError:
-        sock.close()
-        raise
+        on_error.pop_all()
     return sock
 
 

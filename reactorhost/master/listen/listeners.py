@@ -36,6 +36,7 @@ from pathlib import Path
 
 from reactorhost.address import Address
 from reactorhost.config.service import Service
+from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, reuseport_filter
@@ -48,20 +49,19 @@ _PORT_TRIES = 16
 
 
 class Listeners:
-    """Every listening socket of a host; a forked worker keeps those of its slot (`registry`)."""
+    """Every listening socket of a host; a forked worker keeps those of its slot (`registry`).
 
-    def __init__(
-        self, services: Sequence[Service], backlog: int, peer_timeout: float | None, registry: ForkRegistry
-    ) -> None:
-        self._backlog = backlog
-        self._peer_timeout = peer_timeout
-        self._services = services
+    `steered` says whether the slots that leave get no new connections.
+    """
+
+    def __init__(self, settings: Settings, registry: ForkRegistry) -> None:
+        self._settings = settings
         self._registry = registry
         self.groups: list[Group] = []
         self._sockets: list[SlotSocket] = []
         self._unix_files = UnixSocketFiles()
         self._leaving: Sequence[int] = ()
-        self._steered = False
+        self.steered = False
 
     def bind(self) -> None:
         """Resolve the address of every service, check that it is free, and bind the sockets of slot 0.
@@ -69,7 +69,9 @@ class Listeners:
         Raises:
             ReactorhostError: an address is in use, unknown, or not permitted for this user.
         """
-        for service in self._services:
+        # After `close` this is another try, because an address was in use: nothing stays of the first one.
+        self.groups.clear()
+        for service in self._settings.services:
             for address in service.listen:
                 if address.scheme == "unix":
                     self._bind_unix(service, Path(address.path))
@@ -83,9 +85,10 @@ class Listeners:
             OSError: the system has no room for them, or an address was removed from this machine.
         """
         for group in self.groups:
+            # It has some already if it is slot 0, or wanted again before it was closed.
             if isinstance(group.sockaddr, str) or any(each.group is group for each in self.owned_by(slot)):
                 continue
-            self._add(SlotSocket(slot, group, self._create(group.scheme, group.family, group.sockaddr)))
+            self._add(SlotSocket(slot, group, self._create(group, group.sockaddr)))
 
     def of_slot(self, slot: int) -> list[SlotSocket]:
         """Return the sockets that a worker of this slot accepts from, the shared ones included."""
@@ -105,7 +108,7 @@ class Listeners:
         for each in self.of_slot(slot):
             if not each.is_open:
                 try:
-                    each.open(self._backlog)
+                    each.open(self._settings.backlog)
                 except OSError as error:
                     problem = error
         # A socket that joined a steered group is not known to its program yet.
@@ -117,11 +120,6 @@ class Listeners:
         """Keep new connections away from these slots; returns False where the kernel refuses the program."""
         self._leaving = slots
         return self._steer_all()
-
-    @property
-    def steered(self) -> bool:
-        """Whether the slots that leave get no new connections."""
-        return self._steered
 
     def status(self) -> list[ListenerStatus]:
         """Return the listeners' part of the status document."""
@@ -160,8 +158,8 @@ class Listeners:
         try:
             limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
         except (OSError, ValueError):
-            return self._backlog
-        return min(self._backlog, limit)
+            return self._settings.backlog
+        return min(self._settings.backlog, limit)
 
     # Binding.
 
@@ -175,26 +173,28 @@ class Listeners:
                     wanted = (sockaddr[0], port, *sockaddr[2:])
                     if port:
                         bind.probe(family, wanted, address)
+                    group = Group(service.name, scheme, family, wanted)
                     try:
-                        sock = self._create_bound(scheme, family, wanted)
+                        each = SlotSocket(0, group, self._create(group, wanted))
+                        bound.append(each)
+                        if scheme == "udp":
+                            each.open(self._settings.backlog)
                     except OSError as error:
                         raise bind.bind_error(address, error) from None
-                    port = sock.getsockname()[1]
-                    group = Group(service.name, scheme, family, sock.getsockname())
-                    bound.append(SlotSocket(0, group, sock))
+                    # With port 0 the kernel chose one, which the other family and the other slots have to share.
+                    name = each.socket.getsockname()
+                    group.sockaddr, port = name, name[1]
             except ReactorhostError:
                 for each in bound:
                     each.socket.close()
                 # Port 0: the port that the kernel chose for IPv4 may be taken on IPv6. Let it choose another one.
-                if address.port == 0 and bound and attempt + 1 < _PORT_TRIES:
+                if address.port == 0 and port and attempt + 1 < _PORT_TRIES:
                     port = 0
                     continue
                 raise
-            self.groups += [each.group for each in bound]
             for each in bound:
+                self.groups.append(each.group)
                 self._add(each)
-                if scheme == "udp":
-                    each.mark_open()
             return
 
     def _bind_unix(self, service: Service, path: Path) -> None:
@@ -203,22 +203,11 @@ class Listeners:
         self.groups.append(group)
         self._add(SlotSocket(None, group, sock))
 
-    def _create(self, scheme: str, family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
-        """Return a socket that no client reaches yet."""
-        if scheme == "udp":
-            return bind.udp_socket(family, sockaddr)
-        return bind.tcp_socket(family, sockaddr, self._peer_timeout)
-
-    def _create_bound(self, scheme: str, family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.socket:
-        """Return a socket that has reserved its address."""
-        sock = self._create(scheme, family, sockaddr)
-        if scheme == "udp":
-            try:
-                sock.bind(sockaddr)
-            except OSError:
-                sock.close()
-                raise
-        return sock
+    def _create(self, group: Group, sockaddr: SocketAddress) -> socket.socket:
+        """Return a socket of a group that no client reaches yet."""
+        if group.scheme == "udp":
+            return bind.udp_socket(group.family, sockaddr)
+        return bind.tcp_socket(group.family, sockaddr, self._settings.peer_timeout)
 
     def _add(self, each: SlotSocket) -> None:
         self._sockets.append(each)
@@ -231,9 +220,10 @@ class Listeners:
     # Steering.
 
     def _steer_all(self) -> bool:
+        # Not `all` over a generator: every group is steered, also after one that the kernel refuses.
         results = [self._steer(group) for group in self.groups]
-        self._steered = all(results)
-        return self._steered
+        self.steered = all(results)
+        return self.steered
 
     def _steer(self, group: Group, *excluded: int) -> bool:
         """Let the kernel choose among the sockets of slots that stay; the numbers in `excluded` are left out too."""
@@ -245,6 +235,8 @@ class Listeners:
             return True
         left_out = sorted(leaving.union(excluded))
         if len(left_out) == len(order):
+            # No socket would be left for the program to return.
             return False
+        # Any socket will do: the kernel keeps the program with the group.
         group.steered = reuseport_filter.attach(order[0].socket, len(order), left_out)
         return group.steered

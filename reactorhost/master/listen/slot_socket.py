@@ -1,14 +1,21 @@
-"""One listening socket of a slot, and the SO_REUSEPORT group that it is in."""
+"""One listening socket of a slot, what the kernel reports of its queue, and the SO_REUSEPORT group that it is in."""
 
 from __future__ import annotations
 
 import socket
+import struct
+import sys
 from dataclasses import dataclass, field
 
 from reactorhost.address import Address
 from reactorhost.ipc.status import ListenerStatus
-from reactorhost.master.listen import queue_info
 from reactorhost.master.listen.bind import SocketAddress
+
+_TCP_INFO_BYTES = 32
+_TCP_INFO_UNACKED = 24
+# Not in the socket module. The last field of nine, SK_MEMINFO_DROPS, came with Linux 4.12.
+_SO_MEMINFO = 55
+_MEMINFO_BYTES = 36
 
 
 @dataclass(slots=True, eq=False)
@@ -33,33 +40,49 @@ class SlotSocket:
             self.socket.bind(self.group.sockaddr)
         else:
             self.socket.listen(backlog)
-        self.mark_open()
-
-    def mark_open(self) -> None:
-        """Record that the kernel counts the socket as the last one of its group."""
         self.is_open = True
+        # The kernel counts it as the last one of its group from now on.
         self.group.order.append(self)
 
     def queued(self) -> int:
         """Return how many connections wait to be accepted; of datagrams 1 if there are any, else 0."""
         if not self.is_open:
             return 0
-        if self.group.scheme == "udp":
-            return int(queue_info.has_datagrams(self.socket))
-        return queue_info.connections(self.socket)[0]
+        if self.group.scheme != "udp":
+            return self._accept_queue()[0]
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return 0
+        return 1
 
     def status(self) -> ListenerStatus:
         """Return the socket's part of the status document."""
         group = self.group
-        depth, limit = queue_info.connections(self.socket) if group.scheme in ("tcp", "tls") else (None, None)
+        depth, limit = self._accept_queue() if group.scheme in ("tcp", "tls") else (None, None)
         return {
             "service": group.service,
             "address": str(group),
             "slot": self.slot,
             "depth": depth,
             "limit": limit,
-            "dropped": None if group.scheme == "unix" else queue_info.dropped(self.socket),
+            "dropped": None if group.scheme == "unix" else self._dropped(),
         }
+
+    def _accept_queue(self) -> tuple[int, int]:
+        """Return length and limit of the queue of a TCP listener."""
+        # Of a listener, the kernel reports them in tcpi_unacked and tcpi_sacked, which mean something else otherwise.
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        depth, limit = struct.unpack_from("II", info, _TCP_INFO_UNACKED)
+        return depth, limit
+
+    def _dropped(self) -> int | None:
+        """Return how many connections or datagrams the kernel dropped, or None before Linux 4.12."""
+        try:
+            info = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
+        except OSError:
+            return None
+        return int.from_bytes(info[-4:], sys.byteorder) if len(info) == _MEMINFO_BYTES else None
 
 
 @dataclass(slots=True, eq=False)

@@ -8,6 +8,7 @@ import grp
 import os
 import pwd
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from reactorhost.config.service import Service
@@ -33,13 +34,11 @@ class UnixSocketFiles:
         """
         owner = _owner_ids(service)
         _remove_stale(path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
+        with contextlib.ExitStack() as on_error:
+            sock = on_error.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             sock.setblocking(False)
             _bind(sock, path, service, owner)
-        except BaseException:
-            sock.close()
-            raise
+            on_error.pop_all()
         # After chown and chmod: the identity contains the time of the last change.
         self._made[path] = _identity(path)
         return sock
@@ -80,25 +79,19 @@ def _owner_ids(service: Service) -> tuple[int, int] | None:
     if service.unix_owner is None:
         return None
     user, _, group = service.unix_owner.partition(":")
-    return _user_id(user), _group_id(group)
+    return (
+        _id("user", user, lambda name: pwd.getpwnam(name).pw_uid),
+        _id("group", group, lambda name: grp.getgrnam(name).gr_gid),
+    )
 
 
-def _user_id(user: str) -> int:
-    if not user or user.isdecimal():
-        return int(user or _UNCHANGED)
+def _id(kind: str, account: str, look_up: Callable[[str], int]) -> int:
+    if not account or account.isdecimal():
+        return int(account or _UNCHANGED)
     try:
-        return pwd.getpwnam(user).pw_uid
+        return look_up(account)
     except KeyError:
-        raise KeyError(f"user {user!r}") from None
-
-
-def _group_id(group: str) -> int:
-    if not group or group.isdecimal():
-        return int(group or _UNCHANGED)
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        raise KeyError(f"group {group!r}") from None
+        raise KeyError(f"{kind} {account!r}") from None
 
 
 def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, int] | None) -> None:
@@ -157,13 +150,11 @@ def _bind_error(path: Path, error: OSError) -> ReactorhostError:
     if error.errno == errno.EADDRINUSE:
         return AddressInUseError(f"unix://{path} is in use by another process", hint="see which with: ss -lxp")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return ReactorhostError(
-            f"there is no folder {path.parent} for unix://{path}", hint="create it, or choose another path"
-        )
+        what = f"the folder {path.parent} of unix://{path} does not exist"
+        return ReactorhostError(what, hint="create it, or choose another path")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return NotPermittedError(
-            f"not permitted to create unix://{path}: {error.strerror}", hint=f"this user cannot write to {path.parent}"
-        )
+        what = f"not permitted to create unix://{path}: {error.strerror}"
+        return NotPermittedError(what, hint=f"this user cannot write to {path.parent}")
     return ReactorhostError(f"cannot listen on unix://{path}: {error.strerror}")
 
 

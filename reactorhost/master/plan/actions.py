@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 
 
@@ -37,26 +38,12 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveNow:
-    """Signal a worker to leave at once."""
+class Signal:
+    """Send a worker QUIT, to leave at once, or ABRT (it writes its stack) or KILL with the reason for the log."""
 
     pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Abort:
-    """Send ABRT to a worker, which writes its stack and ends."""
-
-    pid: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """Send KILL to a worker."""
-
-    pid: int
-    why: str
+    number: signal.Signals
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +77,4 @@ class Retire:
     adopter: int | None
 
 
-Action = Open | Close | Spawn | Drain | LeaveNow | Abort | Kill | Adopt | Release | Steer | Retire
+Action = Open | Close | Spawn | Drain | Signal | Adopt | Release | Steer | Retire

@@ -15,21 +15,20 @@ from collections.abc import Iterator
 
 from reactorhost.master.plan.actions import Adopt, Release, Retire
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
-from reactorhost.master.plan.worker_record import WorkerRecord, WorkerState, next_ready
+from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState, WorkerTable
 
 _RETRY_SECONDS = 1.0
 
 
 class Adoption:
-    """The holders of every slot's listeners; the two mappings belong to the planner."""
+    """The holders of every slot's listeners."""
 
-    def __init__(self, slots: dict[int, Slot], workers: dict[int, WorkerRecord]) -> None:
-        self._slots = slots
-        self._workers = workers
+    def __init__(self, table: WorkerTable) -> None:
+        self._table = table
 
     def decide(self, now: float) -> Iterator[Adopt | Release]:
         """Assign an adopter to every slot that needs one, and release the slots that need none any more."""
-        for slot in self._slots.values():
+        for slot in self._table.slots.values():
             if not slot.reachable:
                 continue
             adopter = self._adopter(slot)
@@ -39,19 +38,21 @@ class Adoption:
                 # It ended before it reported. The listeners need another adopter until the next try, which is due now.
                 slot.apply(SlotEvent.KEEP)
                 slot.retire_at = now
+            # Its own worker accepts already, so for a moment two do, which loses no client.
             if slot.state is SlotState.READY and adopter is not None:
                 yield Release(slot.number, adopter.pid)
                 adopter = None
             elif slot.state is not SlotState.READY and adopter is None:
-                adopter = next_ready(self._workers, slot.number)
+                adopter = self._table.next_ready(slot.number)
                 if adopter is not None:
+                    # From the order on, because the copies are in the socket's buffer before the worker has them.
                     slot.holders.add(adopter.pid)
                     yield Adopt(slot.number, adopter.pid)
             slot.adopter = None if adopter is None else adopter.pid
 
     def expire(self, now: float) -> Iterator[Retire]:
         """Retire the slots whose time has come."""
-        for slot in self._slots.values():
+        for slot in self._table.slots.values():
             if slot.retire_at is None or now < slot.retire_at:
                 continue
             if self._may_be_held(slot):
@@ -65,7 +66,8 @@ class Adoption:
 
         The caller closes them now, or calls `retire_later`.
         """
-        slot = self._slots.get(number)
+        # The report can be late: the slot was closed, is wanted again, or has another adopter by now.
+        slot = self._table.slots.get(number)
         if slot is None:
             return False
         slot.holders.discard(pid)
@@ -78,18 +80,18 @@ class Adoption:
             return False
         return True
 
-    def retire_later(self, number: int, when: float) -> None:
-        """Try again at `when`: the queue is not empty, or clients cannot be steered away."""
-        slot = self._slots[number]
+    def retire_later(self, number: int, now: float) -> None:
+        """Try again in a second: the queue is not empty, or clients cannot be steered away."""
+        slot = self._table.slots[number]
         slot.apply(SlotEvent.KEEP)
-        slot.retire_at = when
+        slot.retire_at = now + _RETRY_SECONDS
 
     def retired(self, number: int) -> None:
         """Remove a slot whose listeners are closed."""
-        self._slots.pop(number, None)
+        self._table.slots.pop(number, None)
 
     def _adopter(self, slot: Slot) -> WorkerRecord | None:
-        worker = None if slot.adopter is None else self._workers.get(slot.adopter)
+        worker = None if slot.adopter is None else self._table.workers.get(slot.adopter)
         return worker if worker is not None and worker.state is WorkerState.READY else None
 
     def _may_be_held(self, slot: Slot) -> bool:
@@ -97,4 +99,6 @@ class Adoption:
         # A worker that boots inherited copies of every slot's listeners and may not have closed them yet; one that was
         # ordered to leave while it booted is STOPPING.
         booting = (WorkerState.STARTING, WorkerState.STOPPING)
-        return any(worker.state in booting for worker in self._workers.values()) or not slot.holders <= {slot.adopter}
+        return any(worker.state in booting for worker in self._table.workers.values()) or not slot.holders <= {
+            slot.adopter
+        }

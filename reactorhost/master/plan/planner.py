@@ -38,18 +38,16 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, UsageError
-from reactorhost.master.plan.actions import Action, Close, Open, Spawn, Steer
+from reactorhost.master.plan.actions import Action, Spawn
 from reactorhost.master.plan.adoption import Adoption
-from reactorhost.master.plan.recycle import Recycling
-from reactorhost.master.plan.reload import Reload
+from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.scale import Scaling
-from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
-from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_record import Exit, ExitKind, WorkerRecord, WorkerState
-from reactorhost.master.plan.worker_table import KILL_AFTER_SECONDS, WorkerTable
+from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
+from reactorhost.master.plan.worker_table import KILL_AFTER_SECONDS, WorkerRecord, WorkerState, WorkerTable
 
 _STEADY_SECONDS = 30.0
 _MOST_DRAINING_IN_A_SLOT = 4
@@ -63,63 +61,68 @@ class HostState(enum.Enum):
     STOPPING = "stopping"
 
 
-@dataclass(slots=True)
+class ExitKind(enum.Enum):
+    """What the end of a worker means."""
+
+    EXPECTED = "expected"
+    NOT_BOOTED = "not booted"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of a worker; `failed_reload`: it was to replace a worker that continues to serve."""
+
+    worker: WorkerRecord
+    kind: ExitKind
+    failed_reload: bool = False
+
+
 class Planner:
     """All workers and slots of a host, and the operations that change what is wanted of them.
 
     Attributes:
-        target: number of slots that are wanted.
+        settings: what the host runs with; a request can replace them.
         generation: number of the newest reload of which a worker became ready.
     """
 
-    target: int
-    boot_timeout: float
-    stop_timeout: float
-    drain_timeout: float
-    retire_delay: float
-    jitter: random.Random = field(default_factory=random.Random)
-    state: HostState = HostState.STARTING
-    generation: int = 1
-    slots: dict[int, Slot] = field(default_factory=dict)
-    workers: dict[int, WorkerRecord] = field(default_factory=dict)
-    reload: Reload = field(default_factory=Reload)
-    recycling: Recycling = field(default_factory=Recycling)
-    scaling: Scaling = field(default_factory=Scaling)
-    adoption: Adoption = field(init=False)
-    _table: WorkerTable = field(init=False)
-    _stop_at: float | None = None
-    _hurry: bool = False
-
-    def __post_init__(self) -> None:
-        self.adoption = Adoption(self.slots, self.workers)
-        self._table = WorkerTable(self.workers, self.slots)
+    def __init__(self, settings: Settings, jitter: random.Random | None = None) -> None:
+        self.settings = settings
+        self.state = HostState.STARTING
+        self.generation = 1
+        self.slots: dict[int, Slot] = {}
+        self.workers: dict[int, WorkerRecord] = {}
+        self.table = WorkerTable(self.workers, self.slots)
+        self.reload = Reload()
+        self.recycling = Recycling()
+        self.scaling = Scaling(self.table, settings.workers)
+        self.adoption = Adoption(self.table)
+        self._jitter = jitter or random.Random()  # noqa: S311  not for secrets
+        self._stop_at = 0.0
+        self._at_once = False
 
     # Events.
 
-    def forked(self, pid: int, slot: int, generation: int, page: int, now: float) -> None:
+    def forked(self, pid: int, slot: int, generation: int, now: float) -> None:
         """Record that a worker was forked for a slot."""
-        self._table.add(pid, slot, generation, page, now, self.boot_timeout)
+        self.table.add(pid, slot, generation, now, self.settings.boot_timeout)
 
     def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
         """Record that the fork for a slot failed, which counts like a crash; returns whether that ended a reload."""
         if self.reload.replaces(slot):
             self.reload.fail(error)
             return True
-        self.slots[slot].backoff.add_failure(now, self.jitter)
+        self.slots[slot].backoff.add_failure(now, self._jitter)
         return False
-
-    def open_failed(self, slot: int, error: ReactorhostError) -> None:
-        """Record that a slot has no listeners: its worker could serve nothing, so the host stays below it."""
-        self.scaling.fail(error)
-        self.target = slot
 
     def ready(self, pid: int, now: float) -> WorkerRecord | None:
         """Record that a worker is ready; returns it, or None when it is not wanted any more."""
         worker = self.workers.get(pid)
         if worker is None or worker.state is not WorkerState.STARTING or worker.aborted:
             return None
-        old_pids = [each.pid for each in self.in_slot(worker.slot, WorkerState.READY)]
-        self._table.become_ready(worker, now)
+        old_pids = [each.pid for each in self.table.in_slot(worker.slot, WorkerState.READY)]
+        self.table.become_ready(worker, now)
+        # A worker of the old generation can become ready after the canary: this number never goes back.
         self.generation = max(self.generation, worker.generation)
         if self.state is HostState.STARTING:
             self.state = HostState.RUNNING
@@ -132,20 +135,20 @@ class Planner:
         """Record that a worker leaves without an order of the master; its slot is filled at once."""
         worker = self.workers.get(pid)
         if worker is not None and worker.state is WorkerState.READY:
-            self._table.drain(worker, seconds, now)
+            self.table.drain(worker, seconds, now)
 
     def stalled(self, pid: int, seconds: float, now: float) -> None:
         """Record that a worker's loop has not turned for so long; it is ended, and its slot is filled at once."""
         worker = self.workers.get(pid)
         if worker is not None and worker.state in (WorkerState.READY, WorkerState.DRAINING):
-            self._table.become_stuck(worker, f"its loop did not turn for {seconds:.1f} s (stall_timeout)", now)
+            self.table.become_stuck(worker, f"its loop did not turn for {seconds:.1f} s (stall_timeout)", now)
 
     def exited(self, pid: int, how: str, error: ReactorhostError, now: float) -> Exit | None:
         """Record the end of a process; returns what it means, or None for a process that is not a worker.
 
         `error` is what operations that needed the worker are failed with, if it did not boot.
         """
-        worker = self._table.remove(pid)
+        worker = self.table.remove(pid)
         if worker is None:
             return None
         self.recycling.worker_ended(pid)
@@ -162,11 +165,13 @@ class Planner:
             if self.state is HostState.RUNNING:
                 self.scaling.worker_failed(worker.slot, error)
             if self.recycling.fail(worker.slot, error):
+                # No back-off here either, and no count: the slot still has its worker.
                 return Exit(worker, kind)
         slot.restarts += 1
+        # A worker that served for a while and then crashed is not one that crashes in a loop.
         if kind is ExitKind.CRASHED and now - worker.since >= _STEADY_SECONDS:
-            slot.backoff.reset()
-        slot.backoff.add_failure(now, self.jitter)
+            slot.backoff = Backoff()
+        slot.backoff.add_failure(now, self._jitter)
         return Exit(worker, kind)
 
     # Requests.
@@ -178,70 +183,43 @@ class Planner:
             UsageError: the process is not a worker that serves.
         """
         worker = self.workers.get(pid)
-        if worker is None or worker.state is not WorkerState.READY or worker.slot not in self._wanted():
+        if worker is None or worker.state is not WorkerState.READY or worker.slot not in self.scaling.wanted():
             ready = ", ".join(str(each.pid) for each in self.workers.values() if each.state is WorkerState.READY)
             raise UsageError(f"pid {pid} is not a worker that serves", hint=f"workers: {ready or 'none'}")
         self.recycling.request(worker, watcher)
 
-    def scale(self, target: int, watcher: Watcher | None = None) -> None:
-        """Want `target` slots from now on."""
-        self.target = target
-        if watcher is not None:
-            self.scaling.request(watcher)
-
     def begin_reload(self) -> bool:
         """Start the reload that was requested, if none runs; returns whether it started."""
+        # Not part of `decide`, so that the start is logged before the first replacement is forked.
         if not self.reload.requested or self.reload.running or self.state is not HostState.RUNNING:
             return False
-        self.reload.begin(self.generation + 1, sorted(self._wanted()))
+        self.reload.begin(self.generation + 1, sorted(self.scaling.wanted()))
         return True
 
     def stop(self, now: float, *, at_once: bool) -> None:
         """Want no worker any more."""
         if self.state is not HostState.STOPPING:
             self.state = HostState.STOPPING
-            self._stop_at = now + self.stop_timeout
+            self._stop_at = now + self.settings.stop_timeout
             stopping = ReactorhostError("the host is being stopped")
             for operation in (self.reload, self.recycling):
                 operation.abandon(stopping)
             self.scaling.fail(stopping)
-        self._hurry = self._hurry or at_once
+        # A second request without `at_once` does not slow down a stop that is under way.
+        self._at_once = self._at_once or at_once
 
     # State.
 
-    def in_slot(self, slot: int, *states: WorkerState) -> list[WorkerRecord]:
-        """Return the workers of a slot in one of these states, the oldest first."""
-        return self._table.in_slot(slot, *states)
-
-    def ready_slots(self) -> int:
-        """Return how many wanted slots have a ready worker."""
-        return sum(self.slots[number].state is SlotState.READY for number in self._wanted())
-
-    def scaled(self) -> bool:
-        """Say whether every wanted slot is ready and no other one has a worker that stays."""
-        surplus = any(
-            self.in_slot(slot.number, WorkerState.STARTING, WorkerState.READY)
-            for slot in self.slots.values()
-            if not slot.wanted
-        )
-        return self.ready_slots() == self.target and not surplus
-
-    def report_scaling(self) -> None:
-        """Report to the client that requested the present target."""
-        draining = sum(worker.state is WorkerState.DRAINING for worker in self.workers.values())
-        self.scaling.report(self.ready_slots(), self.target, draining, reached=self.scaled())
-
-    def stopped(self) -> bool:
-        """Say whether nothing is left to stop."""
-        return self.state is HostState.STOPPING and not self.workers
-
     def seconds_to_stop(self, now: float) -> float:
         """Return how long a stop still waits for connections to end."""
-        return 0.0 if self._stop_at is None or self._hurry else max(0.0, self._stop_at - now)
+        return 0.0 if self._at_once else max(0.0, self._stop_at - now)
 
     def next_at(self, now: float) -> float | None:
         """Return when the next deadline is due, or None without one."""
-        return min(self._deadlines(now), default=None)
+        times: list[float | None] = [worker.deadline for worker in self.workers.values()]
+        if self.state is not HostState.STOPPING:
+            times += [slot.next_at(now) for slot in self.slots.values()]
+        return min((time for time in times if time is not None), default=None)
 
     # Decisions.
 
@@ -250,8 +228,8 @@ class Planner:
         if self.state is HostState.STOPPING:
             return list(self._stop_all(now))
         return [
-            *self._fit_slots(now),
-            *self._reload_next(now),
+            *self.scaling.fit(now, self.settings),
+            *self._replace(now),
             *self._fill(now),
             *self._drain_surplus(now),
             *self.adoption.decide(now),
@@ -259,61 +237,31 @@ class Planner:
 
     def expire(self, now: float) -> list[Action]:
         """Return what has to be done about deadlines that passed; only a timer calls this."""
-        return [*self._table.expire(now, self.boot_timeout), *self.adoption.expire(now)]
+        return [*self.table.expire(now, self.settings.boot_timeout), *self.adoption.expire(now)]
 
-    def _fit_slots(self, now: float) -> Iterator[Action]:
-        """Open the slots that are missing, take back those that are wanted again, and send away the surplus."""
-        before = self._leaving()
-        for number in range(self.target):
-            slot = self.slots.get(number)
-            if slot is None:
-                self.slots[number] = Slot(number)
-                yield Open(number)
-            elif not slot.wanted:
-                if slot.state is SlotState.RETIRING:
-                    slot.adopter = None
-                slot.apply(SlotEvent.WANTED)
-                slot.backoff.reset()
-        for slot in [slot for slot in self.slots.values() if slot.number >= self.target and slot.wanted]:
-            yield from self._send_away(slot, now)
-        after = self._leaving()
-        if before != after:
-            yield Steer(after)
-
-    def _send_away(self, slot: Slot, now: float) -> Iterator[Action]:
-        number = slot.number
-        reached = slot.reachable
-        if reached:
-            slot.apply(SlotEvent.UNWANTED)
-            slot.retire_at = now + self.retire_delay
-        self.recycling.fail(number, ReactorhostError(f"slot {number} is not wanted any more"))
-        self.reload.slot_unwanted(number)
-        for worker in self.in_slot(number, WorkerState.STARTING):
-            yield self._table.leave_now(worker, now)
-        for worker in self.in_slot(number, WorkerState.READY):
-            yield self._table.drain(worker, self.drain_timeout, now)
-        if not reached:
-            del self.slots[number]
-            yield Close(number)
-
-    def _reload_next(self, now: float) -> Iterator[Action]:
-        number = self.reload.choose(self._wanted())
+    def _replace(self, now: float) -> Iterator[Action]:
+        """Start the next replacement of a reload, and give up those in slots that are not wanted any more."""
+        wanted = self.scaling.wanted()
+        self.recycling.keep_only(wanted)
+        number = self.reload.choose(wanted)
         if number is None:
             return
         # A worker that boots there may have read the old code.
-        for worker in self.in_slot(number, WorkerState.STARTING):
-            yield self._table.leave_now(worker, now)
+        for worker in self.table.in_slot(number, WorkerState.STARTING):
+            yield self.table.leave_now(worker, now)
         self.slots[number].apply(SlotEvent.SPAWN)
         yield Spawn(number, self.reload.generation)
 
     def _fill(self, now: float) -> Iterator[Action]:
         """Start a worker in every wanted slot that has none, unless it is in back-off."""
-        for number in self._wanted():
+        for number in self.scaling.wanted():
             slot = self.slots[number]
             if self.state is HostState.STARTING and number != 0:
+                # Slot 0 boots alone until the first worker is ready.
                 return
-            if self.reload.replaces(number) or self.in_slot(number, WorkerState.STARTING):
+            if self.reload.replaces(number) or self.table.in_slot(number, WorkerState.STARTING):
                 continue
+            # The replacement of a recycled worker starts beside it; READY stays the state of the slot.
             if slot.state is SlotState.READY and number not in self.recycling:
                 continue
             if now < slot.backoff.until:
@@ -325,36 +273,19 @@ class Planner:
     def _drain_surplus(self, now: float) -> Iterator[Action]:
         """Drain all ready workers of a slot but the newest, and the oldest that drain for long sooner."""
         for number in self.slots:
-            for worker in self.in_slot(number, WorkerState.READY)[:-1]:
-                yield self._table.drain(worker, self.drain_timeout, now)
+            for worker in self.table.in_slot(number, WorkerState.READY)[:-1]:
+                yield self.table.drain(worker, self.settings.drain_timeout, now)
             # Frequent reloads with long connections must not pile up processes.
-            for worker in self.in_slot(number, WorkerState.DRAINING)[:-_MOST_DRAINING_IN_A_SLOT]:
-                soonest = now + self.stop_timeout + KILL_AFTER_SECONDS
+            for worker in self.table.in_slot(number, WorkerState.DRAINING)[:-_MOST_DRAINING_IN_A_SLOT]:
+                soonest = now + self.settings.stop_timeout + KILL_AFTER_SECONDS
                 if worker.deadline is None or worker.deadline > soonest:
-                    yield self._table.drain(worker, self.stop_timeout, now)
+                    yield self.table.drain(worker, self.settings.stop_timeout, now)
 
     def _stop_all(self, now: float) -> Iterator[Action]:
-        seconds = max(0.0, (self._stop_at or now) - now)
+        seconds = self.seconds_to_stop(now)
         for worker in self.workers.values():
-            if (self._hurry and not worker.hurried) or worker.state is WorkerState.STARTING:
-                yield self._table.leave_now(worker, now)
+            # One that still boots has no connections, and would not read an order before it is ready.
+            if (self._at_once and not worker.hurried) or worker.state is WorkerState.STARTING:
+                yield self.table.leave_now(worker, now)
             elif worker.state is not WorkerState.STOPPING:
-                yield self._table.drain(worker, seconds, now, state=WorkerState.STOPPING)
-
-    def _wanted(self) -> list[int]:
-        return [number for number in range(self.target) if number in self.slots]
-
-    def _leaving(self) -> tuple[int, ...]:
-        return tuple(slot.number for slot in self.slots.values() if not slot.wanted)
-
-    def _deadlines(self, now: float) -> Iterator[float]:
-        for worker in self.workers.values():
-            if worker.deadline is not None:
-                yield worker.deadline
-        if self.state is HostState.STOPPING:
-            return
-        for slot in self.slots.values():
-            if slot.retire_at is not None:
-                yield slot.retire_at
-            if slot.wanted and slot.backoff.until > now:
-                yield slot.backoff.until
+                yield self.table.drain(worker, seconds, now, final=True)

@@ -1,34 +1,88 @@
-"""Scaling: reports to the client that requested a number of workers until the host has it."""
+"""Scaling: the number of slots that are wanted, and reports to the client that requested it until the host has it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError
-from reactorhost.master.plan.watcher import Watcher
+from reactorhost.master.plan.actions import Action, Close, Open, Steer
+from reactorhost.master.plan.operations import Watcher
+from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
+from reactorhost.master.plan.worker_table import WorkerState, WorkerTable
 
 
 class Scaling:
-    """The newest request; an earlier one ends when it is superseded. The number itself is the planner's `target`."""
+    """`target` is the number of slots that are wanted; only the newest request for another one is reported to."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: WorkerTable, target: int) -> None:
+        self.target = target
+        self._table = table
         self._watcher: Watcher | None = None
         self._reported = -1
 
-    def request(self, watcher: Watcher) -> None:
-        """Report to this client from now on."""
-        self.fail(ReactorhostError("superseded by another request to scale"))
-        self._watcher, self._reported = watcher, -1
+    def request(self, target: int, watcher: Watcher | None = None) -> None:
+        """Want `target` slots from now on."""
+        self.target = target
+        # A signal, or a change of the settings, has no client to report to: then the present client follows on, and
+        # is done when this target is reached.
+        if watcher is not None:
+            self.fail(ReactorhostError("superseded by another request to scale"))
+            self._watcher, self._reported = watcher, -1
 
-    def report(self, ready: int, target: int, draining: int, *, reached: bool) -> None:
+    def wanted(self) -> list[int]:
+        """Return the numbers of the wanted slots that exist."""
+        return [number for number in range(self.target) if number in self._table.slots]
+
+    def ready_slots(self) -> int:
+        """Return how many wanted slots have a ready worker."""
+        return sum(self._table.slots[number].state is SlotState.READY for number in self.wanted())
+
+    def reached(self) -> bool:
+        """Say whether every wanted slot is ready and no other one has a worker that stays."""
+        stays = (WorkerState.STARTING, WorkerState.READY)
+        surplus = any(each.slot >= self.target and each.state in stays for each in self._table.workers.values())
+        return self.ready_slots() == self.target and not surplus
+
+    def fit(self, now: float, settings: Settings) -> Iterator[Action]:
+        """Open the slots that are missing, take back those that are wanted again, and send away the surplus."""
+        slots = self._table.slots
+        before = self._leaving()
+        for number in range(self.target):
+            slot = slots.get(number)
+            if slot is None:
+                slots[number] = Slot(number)
+                yield Open(number)
+            elif not slot.wanted:
+                if slot.state is SlotState.RETIRING:
+                    # It was ordered to close its copies of the listeners; it gets new ones with the next adoption.
+                    slot.adopter = None
+                slot.apply(SlotEvent.WANTED)
+                slot.backoff = Backoff()
+        for slot in [slot for slot in slots.values() if slot.number >= self.target and slot.wanted]:
+            yield from self._send_away(slot, now, settings)
+        after = self._leaving()
+        if before != after:
+            yield Steer(after)
+
+    def report(self) -> None:
         """Report the workers that are ready if their number changed, and the end if the target is reached."""
         watcher = self._watcher
         if watcher is None:
             return
+        ready = self.ready_slots()
         if ready != self._reported:
             self._reported = ready
-            watcher.progress(f"{ready} of {target} workers ready", done=ready, total=target)
-        if reached:
+            watcher.progress(f"{ready} of {self.target} workers ready", done=ready, total=self.target)
+        if self.reached():
             self._watcher = None
-            watcher.done(workers=target, draining=draining)
+            draining = sum(worker.state is WorkerState.DRAINING for worker in self._table.workers.values())
+            watcher.done(workers=self.target, draining=draining)
+
+    def open_failed(self, slot: int, error: ReactorhostError) -> None:
+        """Record that a slot has no listeners: its worker could serve nothing, so the host stays below it."""
+        self.fail(error)
+        self.target = slot
 
     def worker_failed(self, slot: int, error: ReactorhostError) -> None:
         """Stop reporting because a worker did not boot; the slot is retried all the same."""
@@ -36,7 +90,25 @@ class Scaling:
         self.fail(BootError(what, where=error.where, hint="the host keeps trying", details=error.details))
 
     def fail(self, error: ReactorhostError) -> None:
-        """End with a failure."""
+        """End the report with a failure."""
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.failed(error)
+
+    def _leaving(self) -> tuple[int, ...]:
+        return tuple(slot.number for slot in self._table.slots.values() if not slot.wanted)
+
+    def _send_away(self, slot: Slot, now: float, settings: Settings) -> Iterator[Action]:
+        # Read before the workers leave, which changes the state.
+        reached = slot.reachable
+        if reached:
+            slot.apply(SlotEvent.UNWANTED)
+            slot.retire_at = now + settings.retire_delay
+        for worker in self._table.in_slot(slot.number, WorkerState.STARTING):
+            yield self._table.leave_now(worker, now)
+        for worker in self._table.in_slot(slot.number, WorkerState.READY):
+            yield self._table.drain(worker, settings.drain_timeout, now)
+        # No client can wait in the queues of a slot that never listened.
+        if not reached:
+            del self._table.slots[slot.number]
+            yield Close(slot.number)

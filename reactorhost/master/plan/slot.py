@@ -10,52 +10,64 @@ A slot that leaves before it was ready once is removed at once: no client can wa
 from __future__ import annotations
 
 import enum
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reactorhost.master.plan.backoff import Backoff
+_FIRST_SECONDS = 0.1
+_LONGEST_SECONDS = 30.0
+_SPREAD = 0.25
+# Past this the delay has reached its limit by far, and 2**n would only grow.
+_MOST_DOUBLINGS = 20
 
 
 class SlotState(enum.Enum):
-    """What a slot waits for. A replacement that boots beside a ready worker does not change the state."""
+    """What a slot waits for. A replacement that boots beside a ready worker does not change the state.
+
+    Attributes:
+        OPENING: its first worker starts.
+        OPENING_BACKOFF: its first worker failed; the next try waits.
+        STARTING: a worker starts.
+        BACKOFF: the worker failed; the next try waits.
+        READY: a worker of its own serves.
+        LEAVING: it is not wanted; another worker serves its listeners.
+        RETIRING: the adopter was ordered to close its copies of the listeners; the master closes its own after that.
+    """
 
     OPENING = "opening"
-    """Its first worker starts."""
     OPENING_BACKOFF = "opening_backoff"
-    """Its first worker failed; the next try waits."""
     STARTING = "starting"
-    """A worker starts."""
     BACKOFF = "backoff"
-    """The worker failed; the next try waits."""
     READY = "ready"
-    """A worker of its own serves."""
     LEAVING = "leaving"
-    """It is not wanted; another worker serves its listeners."""
     RETIRING = "retiring"
-    """The adopter was ordered to close its copies of the listeners; the master closes the last ones after that."""
 
 
 class SlotEvent(enum.Enum):
-    """What changes the state of a slot."""
+    """What changes the state of a slot.
+
+    Attributes:
+        SPAWN: a worker is started in it.
+        WAIT: it has no worker, and its back-off is not over.
+        READY: a worker of its own became ready.
+        LOST: its last ready worker ended, drains or is stuck.
+        UNWANTED: the host was scaled down below it.
+        WANTED: the host was scaled up before the slot was closed.
+        RETIRE: nothing but its adopter can have copies of its listeners.
+        KEEP: its listeners cannot be closed yet.
+    """
 
     SPAWN = "spawn"
-    """A worker is started in it."""
     WAIT = "wait"
-    """It has no worker, and its back-off is not over."""
     READY = "ready"
-    """A worker of its own became ready."""
     LOST = "lost"
-    """Its last ready worker ended, drains or is stuck."""
     UNWANTED = "unwanted"
-    """The host was scaled down below it."""
     WANTED = "wanted"
-    """The host was scaled up before the slot was closed."""
     RETIRE = "retire"
-    """Nothing but its adopter can have copies of its listeners."""
     KEEP = "keep"
-    """Its listeners cannot be closed yet."""
 
 
+# Every pair that is not here is a bug of the planner.
 TRANSITIONS: Mapping[tuple[SlotState, SlotEvent], SlotState] = {
     (SlotState.OPENING, SlotEvent.SPAWN): SlotState.OPENING,
     (SlotState.OPENING, SlotEvent.WAIT): SlotState.OPENING_BACKOFF,
@@ -81,13 +93,27 @@ TRANSITIONS: Mapping[tuple[SlotState, SlotEvent], SlotState] = {
     (SlotState.RETIRING, SlotEvent.WANTED): SlotState.STARTING,
     (SlotState.RETIRING, SlotEvent.KEEP): SlotState.LEAVING,
 }
-"""Every pair that is not here is a bug of the planner."""
 
-_STATUS = {
-    SlotState.OPENING: "starting",
-    SlotState.OPENING_BACKOFF: "backoff",
-    SlotState.RETIRING: "leaving",
-}
+_STATUS = {SlotState.OPENING: "starting", SlotState.OPENING_BACKOFF: "backoff", SlotState.RETIRING: "leaving"}
+
+
+@dataclass(slots=True)
+class Backoff:
+    """The failures of a slot in a row, and the time (monotonic seconds) before which no worker is started."""
+
+    failures: int = 0
+    until: float = 0.0
+
+    def add_failure(self, now: float, jitter: random.Random) -> None:
+        """Set the delay: none after the first failure, then 0.1 s doubling to 30 s, spread by a quarter."""
+        self.failures += 1
+        if self.failures == 1:
+            self.until = now
+            return
+        # Without the spread, slots that fail for one cause (a database that is down) would retry in step.
+        doublings = min(self.failures - 2, _MOST_DOUBLINGS)
+        delay = min(_FIRST_SECONDS * 2**doublings, _LONGEST_SECONDS)
+        self.until = now + delay * jitter.uniform(1 - _SPREAD, 1 + _SPREAD)
 
 
 @dataclass(slots=True)
@@ -120,8 +146,15 @@ class Slot:
             KeyError: the event cannot happen in this state.
         """
         self.state = TRANSITIONS[self.state, event]
+        # So that no timer fires for a slot that is wanted again, or whose adopter was ordered already.
         if self.state is not SlotState.LEAVING:
             self.retire_at = None
+
+    def next_at(self, now: float) -> float | None:
+        """Return when to look at it again: to retire it, or at the end of its back-off."""
+        if not self.wanted:
+            return self.retire_at
+        return self.backoff.until if self.backoff.until > now else None
 
     @property
     def reachable(self) -> bool:

@@ -5,39 +5,82 @@ STARTING -> READY -> DRAINING        READY, DRAINING -> STUCK        any -> STOP
 
 from __future__ import annotations
 
+import enum
+import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from reactorhost.master.plan.actions import Abort, Drain, Kill, LeaveNow
+from reactorhost.master.plan.actions import Drain, Signal
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
-from reactorhost.master.plan.worker_record import WorkerRecord, WorkerState, in_slot
 
+# After a deadline a worker closes what is left, until it is sent KILL.
 KILL_AFTER_SECONDS = 3.0
-"""Time after a deadline in which a worker closes what is left, before it is sent KILL."""
 _ABORT_SECONDS = 2.0
 
 
-class WorkerTable:
-    """The records by process id; the two mappings belong to the planner."""
+class WorkerState(enum.StrEnum):
+    """State of a worker as the master sees it; the values are public, in the status document."""
 
-    def __init__(self, workers: dict[int, WorkerRecord], slots: dict[int, Slot]) -> None:
-        self._workers = workers
-        self._slots = slots
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    STUCK = "stuck"
+
+
+@dataclass(slots=True)
+class WorkerRecord:
+    """One worker process.
+
+    Attributes:
+        since: when its present state began, in monotonic seconds.
+        deadline: when the master stops waiting for the end of this state, or None.
+        aborted: it was sent ABRT to make it write its stack; KILL is next.
+        hurried: it was signalled to leave at once.
+        reason: why it is ended, for the log.
+    """
+
+    pid: int
+    slot: int
+    generation: int
+    started_at: float
+    state: WorkerState
+    since: float
+    deadline: float | None
+    aborted: bool = False
+    hurried: bool = False
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class WorkerTable:
+    """The records of workers by process id, and the slots by number; the two mappings belong to the planner."""
+
+    workers: dict[int, WorkerRecord]
+    slots: dict[int, Slot]
 
     def in_slot(self, slot: int, *states: WorkerState) -> list[WorkerRecord]:
         """Return the workers of a slot in one of these states, the oldest first."""
-        return in_slot(self._workers, slot, *states)
+        return [worker for worker in self.workers.values() if worker.slot == slot and worker.state in states]
 
-    def add(self, pid: int, slot: int, generation: int, page: int, now: float, boot_timeout: float) -> None:
+    def next_ready(self, slot: int) -> WorkerRecord | None:
+        """Return the ready worker of the nearest higher slot that has one, wrapping around, or None."""
+        ready = [worker for worker in self.workers.values() if worker.state is WorkerState.READY]
+        return min(ready, key=lambda worker: (worker.slot <= slot, worker.slot), default=None)
+
+    def add(self, pid: int, slot: int, generation: int, now: float, boot_timeout: float) -> None:
         """Add a worker that was forked."""
-        self._slots[slot].holders.add(pid)
+        # It inherits copies of this slot's listeners; those of other slots it closes while it boots.
+        self.slots[slot].holders.add(pid)
         deadline = now + boot_timeout
-        self._workers[pid] = WorkerRecord(pid, slot, generation, page, now, WorkerState.STARTING, now, deadline)
+        self.workers[pid] = WorkerRecord(pid, slot, generation, now, WorkerState.STARTING, now, deadline)
 
     def remove(self, pid: int) -> WorkerRecord | None:
         """Remove a worker that ended; returns its record, or None if it is not a worker."""
-        worker = self._workers.pop(pid, None)
+        worker = self.workers.pop(pid, None)
         if worker is not None:
-            for slot in self._slots.values():
+            # Of all slots: it may have adopted others.
+            for slot in self.slots.values():
                 slot.holders.discard(pid)
             self._update_slot(worker.slot)
         return worker
@@ -45,44 +88,44 @@ class WorkerTable:
     def become_ready(self, worker: WorkerRecord, now: float) -> None:
         """Record that a worker reported READY."""
         worker.state, worker.since, worker.deadline = WorkerState.READY, now, None
-        self._slots[worker.slot].apply(SlotEvent.READY)
+        self.slots[worker.slot].apply(SlotEvent.READY)
 
     def become_stuck(self, worker: WorkerRecord, reason: str, now: float) -> None:
         """Record that a worker does not respond; it is ended at the next deadline, which is now."""
         self._enter(worker, WorkerState.STUCK, now)
         worker.deadline, worker.reason = now, reason
 
-    def drain(
-        self, worker: WorkerRecord, seconds: float, now: float, *, state: WorkerState = WorkerState.DRAINING
-    ) -> Drain:
-        """Let a worker leave when its connections have ended, within `seconds`; STOPPING is final."""
+    def drain(self, worker: WorkerRecord, seconds: float, now: float, *, final: bool = False) -> Drain:
+        """Let a worker leave when its connections have ended, within `seconds`; `final`: no worker accepts after it."""
+        state = WorkerState.STOPPING if final else WorkerState.DRAINING
         if worker.state is not state:
             self._enter(worker, state, now)
         worker.deadline = now + seconds + KILL_AFTER_SECONDS
-        return Drain(worker.pid, seconds, final=state is WorkerState.STOPPING)
+        return Drain(worker.pid, seconds, final)
 
-    def leave_now(self, worker: WorkerRecord, now: float) -> LeaveNow:
+    def leave_now(self, worker: WorkerRecord, now: float) -> Signal:
         """Let a worker leave without waiting for its connections."""
         self._enter(worker, WorkerState.STOPPING, now)
         worker.hurried, worker.deadline = True, now + _ABORT_SECONDS
-        return LeaveNow(worker.pid)
+        return Signal(worker.pid, signal.SIGQUIT)
 
-    def expire(self, now: float, boot_timeout: float) -> Iterator[Abort | Kill]:
+    def expire(self, now: float, boot_timeout: float) -> Iterator[Signal]:
         """End the workers whose deadline passed."""
-        for worker in self._workers.values():
+        for worker in self.workers.values():
             if worker.deadline is None or now < worker.deadline:
                 continue
             if worker.state in (WorkerState.STARTING, WorkerState.STUCK) and not worker.aborted:
                 # ABRT first: where the worker hangs is what its author needs to know.
                 worker.aborted, worker.deadline = True, now + _ABORT_SECONDS
                 worker.reason = worker.reason or f"not ready within {boot_timeout:g} s (boot_timeout)"
-                yield Abort(worker.pid, worker.reason)
+                yield Signal(worker.pid, signal.SIGABRT, worker.reason)
             else:
+                # A process in uninterruptible sleep (a hung disk) ends late; each further deadline logs it again.
                 worker.deadline = now + KILL_AFTER_SECONDS
                 late = f"still {worker.state} after its deadline"
                 # The first reason is the cause; it is what a failed start or reload reports.
                 worker.reason = worker.reason or late
-                yield Kill(worker.pid, late)
+                yield Signal(worker.pid, signal.SIGKILL, late)
 
     def _enter(self, worker: WorkerRecord, state: WorkerState, now: float) -> None:
         worker.state, worker.since = state, now
@@ -90,6 +133,6 @@ class WorkerTable:
 
     def _update_slot(self, number: int) -> None:
         # A slot that was never reached is removed before its worker ends.
-        slot = self._slots.get(number)
+        slot = self.slots.get(number)
         if slot is not None and slot.state is SlotState.READY and not self.in_slot(number, WorkerState.READY):
             slot.apply(SlotEvent.LOST)

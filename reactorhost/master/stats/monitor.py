@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import resource
+import time
 from dataclasses import dataclass, field
 
 from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.master.stats.samples import Samples
+from reactorhost.master.workers.exit_report import Sample
 from reactorhost.master.workers.pool import WorkerPool
-from reactorhost.master.workers.sample import Sample
 from reactorhost.reactor import Reactor
 from reactorhost.system.procfs import ProportionalMemory
-
-
-@dataclass(slots=True)
-class LastError:
-    """The newest exception of a plugin, and when it was reported in monotonic seconds."""
-
-    text: str
-    at: float
 
 
 @dataclass(slots=True)
@@ -28,7 +20,7 @@ class Monitor:
     Attributes:
         lag_max_seconds: longest turn of the master's own loop in the last second.
         cpu_percent: the master's processor time in the last second, or None before the second sample.
-        errors: the newest exception of each plugin.
+        errors: the newest exception of each plugin, and when it was reported in monotonic seconds.
         metrics: the plugins' own metrics.
     """
 
@@ -36,7 +28,7 @@ class Monitor:
     pool: WorkerPool
     samples: Samples = field(default_factory=Samples)
     memory: ProportionalMemory = field(default_factory=ProportionalMemory)
-    errors: dict[str, LastError] = field(default_factory=dict)
+    errors: dict[str, tuple[str, float]] = field(default_factory=dict)
     metrics: PluginMetrics = field(default_factory=PluginMetrics)
     lag_max_seconds: float = 0.0
     cpu_percent: float | None = None
@@ -47,8 +39,7 @@ class Monitor:
         self.samples.take(self.pool.samples(now), now)
         self.lag_max_seconds = self.reactor.longest_turn
         self.reactor.longest_turn = 0.0
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        cpu = used.ru_utime + used.ru_stime
+        cpu = time.process_time()
         if self._cpu is not None and now > self._cpu[0]:
             self.cpu_percent = round(100 * (cpu - self._cpu[1]) / (now - self._cpu[0]), 1)
         self._cpu = (now, cpu)
@@ -60,10 +51,6 @@ class Monitor:
             return []
         ticks = ((pid, self.pool.counters(pid).tick) for pid in self.pool.pids())
         return [(pid, now - tick) for pid, tick in ticks if tick and now - tick >= limit]
-
-    def hook_failed(self, plugin: str, error: str, now: float) -> None:
-        """Record the newest exception of a plugin."""
-        self.errors[plugin] = LastError(error, now)
 
     def worker_ended(self, pid: int, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import MAX_METRICS, Values
-
-
-@dataclass(slots=True)
-class _WorkerMetrics:
-    """What one worker reported last, by plugin."""
-
-    counters: dict[str, Values] = field(default_factory=dict)
-    gauges: dict[str, Values] = field(default_factory=dict)
 
 
 class PluginMetrics:
@@ -25,28 +16,27 @@ class PluginMetrics:
     """
 
     def __init__(self) -> None:
-        self._workers: dict[int, _WorkerMetrics] = {}
+        self._counters: dict[int, dict[str, Values]] = {}
+        self._gauges: dict[int, dict[str, Values]] = {}
         self._ended: dict[str, Values] = {}
 
     def update(self, pid: int, message: Message) -> None:
         """Replace the metrics of the plugins that a report contains."""
-        worker = self._workers.setdefault(pid, _WorkerMetrics())
-        worker.counters.update(message["counters"])
-        worker.gauges.update(message["gauges"])
+        self._counters.setdefault(pid, {}).update(message["counters"])
+        self._gauges.setdefault(pid, {}).update(message["gauges"])
 
     def worker_ended(self, pid: int) -> None:
         """Keep the counters of a worker that ended."""
-        worker = self._workers.pop(pid, _WorkerMetrics())
-        for plugin, counters in worker.counters.items():
+        self._gauges.pop(pid, None)
+        for plugin, counters in self._counters.pop(pid, {}).items():
             # The newest worker's names come first: those of code that was replaced long ago are dropped.
             total = _sum((counters, self._ended.get(plugin, {})))
             self._ended[plugin] = dict(list(total.items())[:MAX_METRICS])
 
     def of(self, plugin: str) -> Values:
         """Return the metrics of a plugin over all workers, by name."""
-        live = list(self._workers.values())
-        counters = _sum([*(each.counters.get(plugin, {}) for each in live), self._ended.get(plugin, {})])
-        gauges = _sum(each.gauges.get(plugin, {}) for each in live)
+        counters = _sum(each.get(plugin, {}) for each in (*self._counters.values(), self._ended))
+        gauges = _sum(each.get(plugin, {}) for each in self._gauges.values())
         kept = dict(list({**gauges, **counters}.items())[: 2 * MAX_METRICS])
         return dict(sorted(kept.items()))
 

@@ -8,35 +8,25 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import TOTALS, Counters
-from reactorhost.ipc.status import History, Latency, Rates
-from reactorhost.master.workers.sample import Sample
+from reactorhost.ipc.scoreboard import TOTALS, Counters, Timings
+from reactorhost.ipc.status import History, Latency, Rates, Totals
+from reactorhost.master.workers.exit_report import Sample
 
 INTERVAL_SECONDS = 1.0
 _HISTORY = 300
+# Samples that percentiles and the plugins' shares of the time cover.
 _WINDOW = 5
-"""Samples that percentiles and the plugins' shares of the time cover."""
-
-
-@dataclass(slots=True)
-class PluginSums:
-    """Sums of the timed calls of one plugin over the window."""
-
-    calls: int = 0
-    nanoseconds: int = 0
-    receive: list[int] = field(default_factory=lambda: [0] * histogram.BUCKETS)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The whole host at one moment: open connections, and totals by name."""
+    """Open connections and totals at one moment."""
 
     at: float
-    connections: int
-    totals: dict[str, int]
+    totals: Totals
 
 
 class Samples:
@@ -45,7 +35,7 @@ class Samples:
     def __init__(self) -> None:
         self._workers: dict[int, deque[Sample]] = {}
         self._points: deque[Point] = deque(maxlen=_HISTORY + 1)
-        self._past = dict.fromkeys(TOTALS, 0)
+        self._past = Counters()
         self._past_errors: dict[str, int] = {}
         self._newest_wall = 0.0
         self.regular_since = 0.0
@@ -60,49 +50,40 @@ class Samples:
             self._workers.setdefault(pid, deque(maxlen=_WINDOW + 1)).append(sample)
         for ended in self._workers.keys() - samples.keys():
             del self._workers[ended]
-        connections = sum(sample.counters.connections for sample in samples.values())
-        self._points.append(Point(now, connections, self.totals([sample.counters for sample in samples.values()])))
+        self._points.append(Point(now, self.totals([sample.counters for sample in samples.values()])))
         self._newest_wall = time.time()
 
     def worker_ended(self, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""
         for name in TOTALS:
-            self._past[name] += getattr(last.counters, name)
+            setattr(self._past, name, getattr(self._past, name) + getattr(last.counters, name))
+        # Not strict: only the first plugins of a worker have timings of their own (scoreboard.py).
         for name, timings in zip(last.plugins, last.timings[1:], strict=False):
             self._past_errors[name] = self._past_errors.get(name, 0) + timings.errors
 
-    def totals(self, live: Sequence[Counters]) -> dict[str, int]:
+    def totals(self, live: Sequence[Counters]) -> Totals:
         """Return the totals of the host, including those of workers that ended."""
-        return {name: self._past[name] + sum(getattr(each, name) for each in live) for name in TOTALS}
+        return totals_of([self._past, *live])
 
     def rates(self) -> Rates:
         """Return the host's totals per second over the last interval."""
-        if len(self._points) < 2:
-            return _rates({}, {}, 0.0)
-        before, after = self._points[-2], self._points[-1]
-        return _rates(before.totals, after.totals, after.at - before.at)
+        return _rates(*_newest_two(self._points))
 
     def closed_rate(self) -> float:
         """Return the connections per second that ended over the last interval."""
-        if len(self._points) < 2:
-            return 0.0
-        before, after = self._points[-2], self._points[-1]
+        before, after = _newest_two(self._points)
         opened = after.totals["accepted"] - before.totals["accepted"]
-        closed = opened - (after.connections - before.connections)
-        return round(max(0, closed) / (after.at - before.at), 1)
+        closed = opened - (after.totals["connections"] - before.totals["connections"])
+        return _per_second(closed, after.at - before.at)
 
     def worker_rates(self, pid: int) -> Rates:
         """Return a worker's counters per second over the last interval."""
-        samples = self._workers.get(pid, deque())
-        if len(samples) < 2:
-            return _rates({}, {}, 0.0)
-        before, after = samples[-2], samples[-1]
-        counts = [{name: getattr(each.counters, name) for name in TOTALS} for each in (before, after)]
-        return _rates(counts[0], counts[1], after.at - before.at)
+        points = [Point(each.at, totals_of([each.counters])) for each in self._workers.get(pid, ())]
+        return _rates(*_newest_two(points))
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
-        samples = self._workers.get(pid, deque())
+        samples = list(self._workers.get(pid, ()))
         if len(samples) < 2:
             return None
         before, after = samples[-2], samples[-1]
@@ -119,20 +100,19 @@ class Samples:
         """Return how long calls of `receive` took in the whole host, over the window."""
         return latency(histogram.total(self._worker_receive(pid) for pid in self._workers))
 
-    def plugin_sums(self) -> dict[str, PluginSums]:
+    def plugin_sums(self) -> dict[str, Timings]:
         """Return the timed calls of every plugin over the window."""
-        sums: dict[str, PluginSums] = {}
+        sums: dict[str, Timings] = {}
         for samples in self._workers.values():
             first, last = samples[0], samples[-1]
             for position, name in enumerate(last.plugins, 1):
                 if position < min(len(last.timings), len(first.timings)):
                     before, after = first.timings[position], last.timings[position]
-                    plugin = sums.setdefault(name, PluginSums())
+                    plugin = sums.setdefault(name, Timings())
                     plugin.calls += after.calls - before.calls
                     plugin.nanoseconds += after.nanoseconds - before.nanoseconds
-                    plugin.receive = histogram.total(
-                        [plugin.receive, histogram.difference(after.receive, before.receive)]
-                    )
+                    receive = histogram.difference(after.receive, before.receive)
+                    plugin.receive = histogram.total([plugin.receive, receive])
         return sums
 
     def timed_messages(self) -> int:
@@ -151,11 +131,11 @@ class Samples:
     def history(self) -> History:
         """Return the last minutes, a sample a second."""
         pairs = list(zip(self._points, list(self._points)[1:], strict=False))
-        rates = [_rates(before.totals, after.totals, after.at - before.at) for before, after in pairs]
+        rates = [_rates(before, after) for before, after in pairs]
         return {
             "end": self._newest_wall,
             "interval_seconds": INTERVAL_SECONDS,
-            "connections": [after.connections for _, after in pairs],
+            "connections": [after.totals["connections"] for _, after in pairs],
             "accepted": [each["accepted"] for each in rates],
             "messages": [each["messages"] for each in rates],
             "bytes_in": [each["bytes_in"] for each in rates],
@@ -168,6 +148,7 @@ class Samples:
         if not samples:
             return [0] * histogram.BUCKETS
         if len(samples) == 1:
+            # A page starts at zero, with its worker.
             return samples[0].timings[0].receive
         return histogram.difference(samples[-1].timings[0].receive, samples[0].timings[0].receive)
 
@@ -182,17 +163,36 @@ def latency(receive: Sequence[int]) -> Latency:
     }
 
 
-def _rates(before: dict[str, int], after: dict[str, int], seconds: float) -> Rates:
-    def rate(name: str) -> float:
-        if seconds <= 0:
-            return 0.0
-        return round(max(0, after.get(name, 0) - before.get(name, 0)) / seconds, 1)
-
+def totals_of(counters: Sequence[Counters]) -> Totals:
+    """Return the sums of these workers' counters."""
     return {
-        "accepted": rate("accepted"),
-        "refused": rate("refused"),
-        "messages": rate("messages"),
-        "bytes_in": rate("bytes_in"),
-        "bytes_out": rate("bytes_out"),
-        "hook_errors": rate("hook_errors"),
+        "connections": sum(each.connections for each in counters),
+        "accepted": sum(each.accepted for each in counters),
+        "refused": sum(each.refused for each in counters),
+        "messages": sum(each.messages for each in counters),
+        "bytes_in": sum(each.bytes_in for each in counters),
+        "bytes_out": sum(each.bytes_out for each in counters),
+        "hook_errors": sum(each.hook_errors for each in counters),
     }
+
+
+def _newest_two(points: Sequence[Point]) -> tuple[Point, Point]:
+    """Return the last two points; without two, points with no time between them, over which every rate is 0."""
+    nothing = Point(0.0, totals_of(()))
+    return (points[-2], points[-1]) if len(points) > 1 else (nothing, nothing)
+
+
+def _rates(before: Point, after: Point) -> Rates:
+    earlier, later, seconds = before.totals, after.totals, after.at - before.at
+    return {
+        "accepted": _per_second(later["accepted"] - earlier["accepted"], seconds),
+        "refused": _per_second(later["refused"] - earlier["refused"], seconds),
+        "messages": _per_second(later["messages"] - earlier["messages"], seconds),
+        "bytes_in": _per_second(later["bytes_in"] - earlier["bytes_in"], seconds),
+        "bytes_out": _per_second(later["bytes_out"] - earlier["bytes_out"], seconds),
+        "hook_errors": _per_second(later["hook_errors"] - earlier["hook_errors"], seconds),
+    }
+
+
+def _per_second(count: int, seconds: float) -> float:
+    return round(max(0, count) / seconds, 1) if seconds > 0 else 0.0

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
-from reactorhost.master.plan.worker_record import WorkerRecord
+from reactorhost.master.plan.worker_table import WorkerRecord
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor, TimerHandle
 
@@ -49,7 +49,9 @@ class ConnectionLists:
         self._open[request] = _List(receiver, {worker.pid: worker for worker in workers}, timer)
         for worker in workers:
             self.pool.order(worker.pid, {"order": Order.CONNECTIONS, "request": request})
-        self._finish_if_complete(request)
+        # Without workers no report comes that could end it.
+        if not workers:
+            self._finish(request)
 
     def add_rows(self, pid: int, message: Message) -> None:
         """Pass on rows of a worker; those that come after the timeout are dropped."""
@@ -60,21 +62,20 @@ class ConnectionLists:
         worker = collected.pending[pid]
         collected.receiver.rows([{"slot": worker.slot, "pid": pid, **row} for row in message["rows"]])
         if message["last"]:
-            del collected.pending[pid]
-            self._finish_if_complete(request)
+            self._remove(request, pid)
 
     def worker_ended(self, pid: int) -> None:
         """Expect no more rows of a worker: its connections ended with it."""
         for request in [request for request, collected in self._open.items() if pid in collected.pending]:
-            del self._open[request].pending[pid]
-            self._finish_if_complete(request)
+            self._remove(request, pid)
 
-    def _finish_if_complete(self, request: int) -> None:
+    def _remove(self, request: int, pid: int) -> None:
+        del self._open[request].pending[pid]
         if not self._open[request].pending:
-            self._open[request].timer.cancel()
             self._finish(request)
 
     def _finish(self, request: int) -> None:
         collected = self._open.pop(request)
+        collected.timer.cancel()
         unanswered = [{"slot": each.slot, "pid": each.pid} for each in collected.pending.values()]
         collected.receiver.done(unanswered=unanswered)

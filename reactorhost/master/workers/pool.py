@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -12,25 +11,21 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from reactorhost.config.settings import Settings
-from reactorhost.errors import BootError, ReactorhostError, error_from_fields
+from reactorhost.errors import ReactorhostError, error_from_fields
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Report
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.master.listen.slot_socket import SlotSocket
-from reactorhost.master.workers import exit_status, stack_dump
-from reactorhost.master.workers.sample import Sample
-from reactorhost.master.workers.stack_dump import StackDump
+from reactorhost.master.workers import exit_report
+from reactorhost.master.workers.exit_report import ExitReport, Sample
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry, fork
 
-MOST_WORKERS = 256
-
+# Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes.
 RunWorker = Callable[[WorkerSpec, int], int]
-"""Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes."""
-
+# Handles a report of the worker with this process id.
 ReportHandler = Callable[[int, Message], object]
-"""Handles a report of the worker with this process id."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,77 +48,56 @@ class WorkerHandle:
     plugins: list[Message] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class ExitReport:
-    """What is known of a worker that ended; `how` is its exit status or signal in words."""
-
-    how: str
-    last: Sample
-    stack: StackDump | None
-    failure: ReactorhostError | None
-
-    def boot_error(self, slot: int, pid: int, reason: str) -> ReactorhostError:
-        """Return why the worker did not become ready; `reason` is why the master ended it, empty if it did not."""
-        if self.failure is not None:
-            return self.failure
-        what = f"the worker in slot {slot} (pid {pid}) did not become ready: {reason or self.how}"
-        if self.stack is None:
-            return BootError(what, hint="its plugin may have ended the process")
-        return BootError(what, where=self.stack.where, details=self.stack.text)
-
-
+@dataclass(slots=True)
 class WorkerPool:
-    """Every worker process of a host."""
+    """Every worker process of a host; `account` is the user that workers change to."""
 
-    def __init__(self, reactor: Reactor, registry: ForkRegistry, scoreboard: Scoreboard, run_worker: RunWorker) -> None:
-        self._reactor = reactor
-        self._registry = registry
-        self._scoreboard = scoreboard
-        self._run_worker = run_worker
-        self._handles: dict[int, WorkerHandle] = {}
-        self._report_handlers: dict[str, ReportHandler] = {}
-        self._oom_kills = exit_status.out_of_memory_kills()
+    reactor: Reactor
+    registry: ForkRegistry
+    scoreboard: Scoreboard
+    run_worker: RunWorker
+    account: tuple[int, int, str] | None
+    _handles: dict[int, WorkerHandle] = field(default_factory=dict)
+    _report_handlers: dict[str, ReportHandler] = field(default_factory=dict)
+    _oom_kills: int | None = field(default_factory=exit_report.out_of_memory_kills)
 
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
 
-    def fork(
-        self,
-        settings: Settings,
-        account: tuple[int, int, str] | None,
-        slot: int,
-        generation: int,
-        sockets: Sequence[SlotSocket],
-    ) -> WorkerHandle:
-        """Fork a worker that borrows `sockets`.
+    def fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
+        """Fork a worker that borrows `sockets`; returns its process id.
 
         Raises:
             OSError: the system has no room for it.
         """
+        # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
         stack_descriptor = os.memfd_create(f"stack-{slot}")
         ours, theirs = socket.socketpair()
-        page = self._scoreboard.take_page()
+        page = self.scoreboard.take_page()
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets
         )
-        spec = WorkerSpec(settings, slot, generation, os.getpid(), theirs, borrowed, self._scoreboard, page, account)
+        # A worker whose parent has another process id has lost its master.
+        master = os.getpid()
+        spec = WorkerSpec(settings, slot, generation, master, theirs, borrowed, self.scoreboard, page, self.account)
         # Before the fork, so that the worker closes its copy of this end with those of the other lines. A copy that
         # stayed open in any worker would hide the end of the master from this one.
-        line = JsonLine(self._reactor, ours, self, self._registry)
+        line = JsonLine(self.reactor, ours, self, self.registry)
         try:
-            pid = fork(partial(self._run_worker, spec, stack_descriptor), self._registry, sockets)
+            pid = fork(partial(self.run_worker, spec, stack_descriptor), self.registry, sockets)
         except OSError:
             os.close(stack_descriptor)
             line.close()
-            self._scoreboard.give_back(page)
+            self.scoreboard.give_back(page)
             raise
         finally:
+            # With a copy of it here the master would see no end of the line when the worker ends.
             theirs.close()
         handle = WorkerHandle(pid, line, page, stack_descriptor)
-        self._registry.add(handle, partial(os.close, stack_descriptor))
+        self.registry.add(handle, partial(os.close, stack_descriptor))
         self._handles[pid] = handle
-        return handle
+        return pid
 
     def order(self, pid: int, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send an order to a worker; one that ended already is ignored."""
@@ -133,10 +107,9 @@ class WorkerPool:
 
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to a worker."""
-        # A process that was not reaped keeps its id, so the signal cannot reach another one.
+        # A process that was not reaped keeps its id, so the signal cannot reach another one, nor fail.
         if pid in self._handles:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+            os.kill(pid, number)
 
     def reap(self, pid: int, status: int) -> ExitReport | None:
         """Remove a worker that was waited for; returns what is known of its end, or None if it is not a worker."""
@@ -147,14 +120,15 @@ class WorkerPool:
         handle.line.read_rest()
         del self._handles[pid]
         handle.line.close()
-        self._registry.discard(handle)
+        self.registry.discard(handle)
+        # Before the page is given back: its next user writes zeros first.
         last = self._sample(handle, time.monotonic())
-        self._scoreboard.give_back(handle.page)
-        return ExitReport(self._describe(status), last, stack_dump.take(handle.stack_descriptor), handle.failure)
+        self.scoreboard.give_back(handle.page)
+        return ExitReport(self._describe(status), last, exit_report.take_stack(handle.stack_descriptor), handle.failure)
 
     def counters(self, pid: int) -> Counters:
         """Return what a worker stored last; it may be stuck or have ended."""
-        return self._scoreboard.read(self._handles[pid].page)
+        return self.scoreboard.read(self._handles[pid].page)
 
     def connections(self) -> int:
         """Return the number of open connections."""
@@ -166,6 +140,7 @@ class WorkerPool:
 
     def plugins(self) -> dict[str, Message]:
         """Return the plugins of the newest worker that reported them, by name."""
+        # During a reload workers of two versions of the code serve.
         for handle in reversed(self._handles.values()):
             if handle.plugins:
                 return {plugin["name"]: plugin for plugin in handle.plugins}
@@ -196,14 +171,14 @@ class WorkerPool:
 
     def _sample(self, handle: WorkerHandle, now: float) -> Sample:
         names = tuple(plugin["name"] for plugin in handle.plugins)
-        timings = self._scoreboard.read_timings(handle.page, len(names))
-        return Sample(now, self._scoreboard.read(handle.page), timings, names)
+        timings = self.scoreboard.read_timings(handle.page, len(names))
+        return Sample(now, self.scoreboard.read(handle.page), timings, names)
 
     def _describe(self, status: int) -> str:
-        words = exit_status.decode(status)
-        if exit_status.killed(status):
+        words = exit_report.decode(status)
+        if exit_report.killed(status):
             # The kernel does not say which process it killed: a count that grew is the closest there is.
-            kills = exit_status.out_of_memory_kills()
+            kills = exit_report.out_of_memory_kills()
             if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
                 words += ", sent by the kernel: out of memory"
             self._oom_kills = kills

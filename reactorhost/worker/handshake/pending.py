@@ -23,8 +23,9 @@ from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
+from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
-from reactorhost.worker.stream.transport import CloseState, StreamTransport
+from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
     # Not above: it imports `ssl`, which a worker without TLS does not need.
@@ -145,7 +146,7 @@ class PendingHandshakes:
     def _begin(self, sock: StreamSocket, client: ClientInfo) -> None:
         chain = self._context.chain
         transport = self._begin_connection(sock, client.peer, client.tls, client.local)
-        if self._draining and chain.has_drain and transport.phase is CloseState.OPEN:
+        if self._draining and chain.has_drain and transport.close_state is CloseState.OPEN:
             chain.drain(transport.connection)
 
     def _failed(self, runner: StepRunner[StreamSocket]) -> None:

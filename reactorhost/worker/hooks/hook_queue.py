@@ -1,8 +1,25 @@
-"""Lanes: run the hooks of each connection one after the other, those that await something too.
+"""Hook queues: run the hooks of each connection one after the other, including those that await something.
 
-This is the one place where a coroutine function becomes a plain callable. A hook that finishes without waiting costs
-no turn of the loop where Python starts tasks eagerly (3.12). What comes meanwhile queues up, and past a bound the
-client is not read.
+Theory of operation. This is the one place where a coroutine function becomes a plain callable: `adapted` wraps the
+four callables of a chain. So dispatch is the same for plain and async plugins, and a worker without async hooks never
+imports asyncio. Each connection has a queue from its first call on. One call runs, in a task, and the others wait. A
+hook that returns without awaiting costs no turn of the loop where Python starts tasks eagerly (3.12).
+
+States of a queue: idle; running (`_running`, and `_task` once the call has awaited); parked (not running, and all
+that waits is input of a connection that the plugin has paused). The transport learns how many calls run or wait
+(`set_owed`), so that a client that has sent its end is kept for its answers, and whether too many wait
+(`hold_for_hooks`), so that the client is not read. A pause stops `receive` only: `drain` may be the call that ends
+it.
+
+Cancellation. A plain hook cannot be interrupted, an async one can. When the connection is closed, `end` drops what
+waits and cancels what runs, because a hook without a client cannot answer. Otherwise each client that leaves while a
+hook waits for its next message would leak a task. A hook that has closed the connection itself has work left, such as
+saving a file: it may finish within `close_timeout`, and so may the `close` hooks. A hook that ignores its
+cancellation for a second is abandoned, because `close` must be called and the worker must exit. Its task runs on,
+finds that `_run_number` has changed, and touches the queue no more.
+
+Races. A hook may survive its cancellation or consume it, so `_end_cancellation` takes it back before the next call of
+the same task. The end of a call may deliver the next message and start the next call before `_stop` returns.
 """
 
 from __future__ import annotations
@@ -20,8 +37,8 @@ from reactorhost.plugins.guard import was_cancelled_by_others
 
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
-_MOST_WAITING = 256
-_FEW_WAITING = 64
+_HIGH_WATER_CALLS = 256
+_LOW_WATER_CALLS = 64
 _GRACE_SECONDS = 1.0
 _HURRIED_GRACE_SECONDS = 0.3
 
@@ -30,7 +47,7 @@ Failed = Callable[[str, Connection, BaseException], object]
 
 
 class Hook(NamedTuple):
-    """A coroutine function, what it is called, and who hears of what it raises."""
+    """A coroutine function, its name, and the handler of what it raises."""
 
     function: Callable[..., Coroutine[Any, Any, object]]
     name: str
@@ -38,9 +55,9 @@ class Hook(NamedTuple):
 
 
 class HookQueues:
-    """The lanes of a worker's connections.
+    """The hook queues of a worker's connections.
 
-    `stubborn` hears of a connection whose hook did not end when it was cancelled; it is left behind then.
+    `unfinished` is called with a connection whose hook has ignored its cancellation.
     """
 
     def __init__(self, unfinished: Callable[[Connection], object]) -> None:
@@ -50,9 +67,9 @@ class HookQueues:
         self._hook_queues: dict[Connection, HookQueue] = {}
 
     def adapted(self, chain: Chain, failed: Failed) -> Chain:
-        """Return a chain whose hooks return at once, and run in their connection's lane."""
+        """Return a chain whose hooks return at once, and run in the queue of their connection."""
 
-        def laned(name: str, function: Callable[..., Any]) -> Callable[..., None]:
+        def queued(name: str, function: Callable[..., Any]) -> Callable[..., None]:
             hook = Hook(function, name, failed)
 
             def put(connection: Connection, *rest: Any) -> None:
@@ -62,10 +79,10 @@ class HookQueues:
 
         return dataclasses.replace(
             chain,
-            connect=laned("connect", chain.connect),
-            receive=laned("receive", chain.receive),
-            close=laned("close", chain.close),
-            drain=laned("drain", chain.drain),
+            connect=queued("connect", chain.connect),
+            receive=queued("receive", chain.receive),
+            close=queued("close", chain.close),
+            drain=queued("drain", chain.drain),
         )
 
     def finish(
@@ -73,40 +90,47 @@ class HookQueues:
         connection: Connection,
         reason: CloseReason,
         close: Callable[[Connection, CloseReason], object],
-        then: Callable[[], object],
-        patience_seconds: float,
+        on_done: Callable[[], object],
+        finish_seconds: float,
     ) -> None:
-        """Run the `close` hooks of a connection that is gone, after what still runs for it, then call `then`.
+        """Run the `close` hooks of a connection whose socket is closed, after what still runs, then call `on_done`.
 
-        What waits is dropped. What runs is cancelled; when the plugin itself has closed the connection it may finish
-        before that, for as long as `patience_seconds`. So may the `close` hooks.
+        What waits is dropped. What runs is cancelled, after `finish_seconds` if the plugin itself has closed the
+        connection. The `close` hooks have that time too.
         """
         queue = self._queue_of(connection)
-        patience_seconds = 0.0 if self._hurried else patience_seconds
-        queue.end(patience_seconds if reason is CloseReason.LOCAL else 0.0, max(patience_seconds, self.grace_seconds))
+        finish_seconds = 0.0 if self._hurried else finish_seconds
+        by_plugin = reason in (CloseReason.LOCAL, CloseReason.TIMEOUT)
+        queue.end(finish_seconds if by_plugin else 0.0, max(finish_seconds, self.grace_seconds))
 
         def forget() -> None:
             del self._hook_queues[connection]
-            then()
+            on_done()
 
         close(connection, reason)
         queue.when_empty(forget)
 
-    def forget(self, connection: Connection, then: Callable[[], object]) -> None:
-        """Forget a connection that nobody closes, a datagram's, once its hooks have run, then call `then`."""
+    def resumed(self, connection: Connection) -> None:
+        """Run what has waited for the end of a connection's pause."""
+        queue = self._hook_queues.get(connection)
+        if queue is not None:
+            queue.resume()
+
+    def forget(self, connection: Connection, on_done: Callable[[], object]) -> None:
+        """Remove the queue of a connection without a `close`, a datagram's, once its hooks have run."""
 
         def forget() -> None:
             del self._hook_queues[connection]
-            then()
+            on_done()
 
         self._queue_of(connection).when_empty(forget)
 
     def cancel(self, connection: Connection) -> None:
-        """Cancel what runs for a connection that nobody closes."""
+        """Cancel what runs for a connection without a `close`."""
         self._queue_of(connection).end(0.0, self.grace_seconds)
 
     def hurry(self) -> None:
-        """Have no patience any more: cancel whatever runs, and soon what will."""
+        """Cancel everything that runs now, and what will run after a shorter time: the worker must exit."""
         self._hurried = True
         self.grace_seconds = _HURRIED_GRACE_SECONDS
         for queue in tuple(self._hook_queues.values()):
@@ -126,14 +150,15 @@ class HookQueue:
         "_cancelled",
         "_close_seconds",
         "_connection",
+        "_deadline",
         "_ended",
         "_held",
         "_hook_queues",
         "_on_empty",
-        "_patience",
         "_run_number",
         "_running",
         "_task",
+        "_transport",
         "_waiting",
         "_waiting_bytes",
     )
@@ -141,95 +166,123 @@ class HookQueue:
     def __init__(self, hook_queues: HookQueues, connection: Connection) -> None:
         self._hook_queues = hook_queues
         self._connection = connection
+        self._transport = transport_of(connection)
         self._waiting: deque[tuple[Hook, tuple[Any, ...]]] = deque()
         self._waiting_bytes = 0
         self._held = False
         self._running = False
-        # Counts up when a call is left behind, so that it finds out when it ends after all.
+        # Raised when a call is abandoned: its task compares it when the call ends after all.
         self._run_number = 0
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
         self._ended = False
         self._close_seconds = 0.0
-        self._patience: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._on_empty: Callable[[], object] | None = None
 
     def put(self, hook: Hook, rest: tuple[Any, ...]) -> None:
-        """Call the hook when its turn comes, at once if nothing runs."""
+        """Add a call; it starts at once if nothing runs."""
         self._waiting.append((hook, rest))
         self._waiting_bytes += _size(rest)
         if not self._running:
             self._start()
-        elif not self._held and (self._waiting_bytes > _HIGH_WATER or len(self._waiting) > _MOST_WAITING):
+            return
+        transport = self._transport
+        transport.set_owed(1 + len(self._waiting))
+        if not self._held and (self._waiting_bytes > _HIGH_WATER or len(self._waiting) > _HIGH_WATER_CALLS):
             self._held = True
-            transport_of(self._connection).hold(True)
+            transport.hold_for_hooks(True)
 
-    def end(self, patience_seconds: float, close_seconds: float) -> None:
-        """Drop what waits, and cancel what runs, at once or when patience is at an end.
+    def resume(self) -> None:
+        """Run what a pause of the connection has parked."""
+        if self._waiting and not self._running:
+            self._start()
 
-        What is put here from now on may take `close_seconds`.
+    def _start(self) -> None:
+        self._running = True
+        self._transport.set_owed(len(self._waiting))
+        task = _eager(self._work(self._run_number))
+        if self._running and not task.done():
+            self._task = task
+
+    def end(self, finish_seconds: float, close_seconds: float) -> None:
+        """Drop what waits, and cancel what runs after `finish_seconds`.
+
+        Calls that are added from now on have `close_seconds` each.
         """
         self._ended = True
         self._close_seconds = close_seconds
         self._waiting.clear()
         self._waiting_bytes = 0
         if self._running:
-            self._patience = asyncio.get_running_loop().call_later(patience_seconds, self._cancel)
+            self._deadline = asyncio.get_running_loop().call_later(finish_seconds, self._cancel)
 
     def hurry(self) -> None:
-        """Have no more patience."""
+        """Cancel what runs, if it is not being cancelled."""
         if self._running and not self._cancelled:
             self._cancel()
 
-    def when_empty(self, tell: Callable[[], object]) -> None:
-        """Call `tell` once everything that was put here has run."""
-        self._on_empty = tell
+    def when_empty(self, function: Callable[[], object]) -> None:
+        """Call a function once every call has run."""
+        self._on_empty = function
         if not self._running:
-            tell()
-
-    def _start(self) -> None:
-        self._running = True
-        transport_of(self._connection).set_busy(True)
-        task = _eager(self._work(self._run_number))
-        if self._running and not task.done():
-            self._task = task
+            function()
 
     async def _work(self, number: int) -> None:
-        while self._waiting:
-            hook, rest = self._next()
-            if hook.name == "receive" and not transport_of(self._connection).is_open:
-                # It closed its connection after this had come.
+        transport = self._transport
+        while self._waiting and not (transport.held and self._is_parked()):
+            hook, rest = self._take()
+            if hook.name == "receive" and not transport.is_open:
+                # The plugin has closed the connection since this was read.
                 continue
             if self._ended:
-                self._patience = asyncio.get_running_loop().call_later(self._close_seconds, self._cancel)
+                self._deadline = asyncio.get_running_loop().call_later(self._close_seconds, self._cancel)
             try:
                 await hook.function(self._connection, *rest)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-                # The end that a cancelled hook has is none of its errors.
+                # A cancelled hook that ends by its cancellation has not failed.
                 if not was_cancelled_by_others(raised):
                     hook.failed(hook.name, self._connection, raised)
             if number != self._run_number:
                 return
-            self._forgive()
+            self._end_cancellation()
+            if self._waiting:
+                transport.set_owed(len(self._waiting))
+        self._stop()
+
+    def _stop(self) -> None:
         self._running = False
         self._task = None
-        transport_of(self._connection).set_busy(False)
-        if self._on_empty is not None and not self._running:
+        # This may deliver the next message, and so start the next call.
+        self._transport.set_owed(len(self._waiting))
+        if self._on_empty is not None and not self._running and not self._waiting:
             self._on_empty()
 
-    def _next(self) -> tuple[Hook, tuple[Any, ...]]:
+    def _is_parked(self) -> bool:
+        """Return whether all that waits is input of a paused connection; else make the next call the first."""
+        if not self._transport.is_paused:
+            return False
+        for index, (hook, _) in enumerate(self._waiting):
+            if hook.name != "receive":
+                call = self._waiting[index]
+                del self._waiting[index]
+                self._waiting.appendleft(call)
+                return False
+        return True
+
+    def _take(self) -> tuple[Hook, tuple[Any, ...]]:
         hook, rest = self._waiting.popleft()
         self._waiting_bytes -= _size(rest)
-        if self._held and self._waiting_bytes <= _LOW_WATER and len(self._waiting) <= _FEW_WAITING:
+        if self._held and self._waiting_bytes <= _LOW_WATER and len(self._waiting) <= _LOW_WATER_CALLS:
             self._held = False
-            transport_of(self._connection).hold(False)
+            self._transport.hold_for_hooks(False)
         return hook, rest
 
-    def _forgive(self) -> None:
-        """Let the next call run as if nobody had been cancelled."""
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _end_cancellation(self) -> None:
+        """Let the next call run as if this one had not been cancelled."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         if self._cancelled:
             self._cancelled = False
             task = asyncio.current_task()
@@ -239,14 +292,14 @@ class HookQueue:
     def _cancel(self) -> None:
         if not self._running or self._task is None:
             return
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._cancelled = True
         self._task.cancel()
-        self._patience = asyncio.get_running_loop().call_later(self._hook_queues.grace_seconds, self._leave_behind)
+        self._deadline = asyncio.get_running_loop().call_later(self._hook_queues.grace_seconds, self._abandon)
 
-    def _leave_behind(self) -> None:
-        """Go on without a call that does not end; what it still does is its own affair."""
+    def _abandon(self) -> None:
+        """Go on without a call that ignores its cancellation; its task runs on beside the queue."""
         if self._running and self._cancelled:
             self._cancelled = False
             self._run_number += 1

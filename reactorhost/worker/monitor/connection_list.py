@@ -45,5 +45,5 @@ def _row(transport: StreamTransport, now: float) -> Message:
         "bytes_in": connection.bytes_in,
         "bytes_out": connection.bytes_out,
         "queued_bytes": connection.queued,
-        "state": transport.phase.value,
+        "state": transport.close_state.value,
     }

@@ -85,7 +85,7 @@ class OutboundConnections:
         Raises:
             ValueError: the address or the timeout is invalid.
             TypeError: the handler has none of the methods, or one that cannot be called as its hook is.
-            ConnectFailedError: the worker has left.
+            ConnectFailedError: the worker is exiting.
         """
         far_end = _far_end(address, tls, server_name)
         if not timeout > 0:
@@ -97,7 +97,7 @@ class OutboundConnections:
                 "make worker_start async, for example"
             )
         if self._state is OutboundState.LEFT:
-            raise ConnectFailedError(str(far_end.address), "the worker has left")
+            raise ConnectFailedError(str(far_end.address), "the worker is exiting")
         pending = _PendingConnection(self, plugin, checked, far_end, timeout)
         if self._state is OutboundState.LEAVING:
             # Cancelled as those that were pending when it began to leave; no handler is called.
@@ -143,7 +143,7 @@ class OutboundConnections:
 
     def _close_all(self, seconds: float, busy: bool) -> None:
         for transport in tuple(self.transports()):
-            if busy or not transport.busy:
+            if busy or not transport.owed:
                 transport.close_for(CloseReason.SHUTDOWN, seconds)
 
     def _check_left(self) -> None:

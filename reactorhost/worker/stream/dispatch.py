@@ -1,7 +1,8 @@
-"""The inbox: hands the plugins, client by client, what the reactor has read of all of them in a turn.
+"""Dispatch: calls the plugins, client by client, with what the reactor has read of all clients in a turn.
 
-Nothing here reads. A hook may close or pause any client, also one whose bytes are here already: those are given back
-to their transport.
+Nothing here reads. A hook may close or pause any client, including one whose bytes were read already in this turn:
+each transport is looked at before its call, and what its plugins do not want now goes back to it. That is the price of
+two passes, all reads and then all hooks, which cost 5 % less: each pass stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -20,38 +21,38 @@ _LONG_SECONDS = 0.01
 
 
 class Dispatcher:
-    """What came for connections that are counted in one tally.
+    """Dispatches the input of the connections that share `counters`.
 
     Attributes:
-        arrivals: where the reactor puts it.
+        arrivals: the list that the reactor adds to.
     """
 
     def __init__(self, reactor: Reactor, counters: Counters) -> None:
         self.arrivals: Arrivals = []
         self._reactor = reactor
         self._counters = counters
-        self._under_way: Iterator[tuple[StreamTransport, bytes | None]] = iter(())
-        reactor.on_arrivals(self.arrivals, self.give)
+        self._in_progress: Iterator[tuple[StreamTransport, bytes | None]] = iter(())
+        reactor.on_arrivals(self.arrivals, self.dispatch)
 
     @property
     def handed_over(self) -> int:
-        """How many messages were handed over so far: a number that grows within a turn too."""
-        return self._counters.messages - operator.length_hint(self._under_way)
+        """How many messages were dispatched so far: a number that grows within a turn too."""
+        return self._counters.messages - operator.length_hint(self._in_progress)
 
-    def give(self, arrived: Sequence[tuple[StreamTransport, bytes | None]]) -> None:
-        """Call each client's service with what came from it, or its transport if that is no input."""
+    def dispatch(self, arrived: Sequence[tuple[StreamTransport, bytes | None]]) -> None:
+        """Call the receiver of each transport with its input, or the transport if that is an end or not wanted now."""
         counters, now = self._counters, self._reactor.now
-        # Counted in one go, as the bytes are: an attribute that every message changes costs it one percent.
+        # Counted once for all, as the bytes are: an attribute that every message changes costs it one percent.
         counters.messages += len(arrived)
-        taken = 0
-        self._under_way = under_way = iter(arrived)
-        for transport, data in under_way:
-            if not data or not transport.takes_input:
+        total = 0
+        self._in_progress = in_progress = iter(arrived)
+        for transport, data in in_progress:
+            if not data or transport.held:
                 counters.messages -= 1
-                transport.take_aside(data)
+                transport.handle_undelivered(data)
                 continue
             received = len(data)
-            taken += received
+            total += received
             connection = transport.connection
             connection.bytes_in += received
             transport.active_at = now
@@ -60,12 +61,12 @@ class Dispatcher:
             try:
                 receive(connection, data)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-                transport.receive_failed(raised)
+                transport.context.receive_failed(connection, raised)
             if received >= READ_BYTES:
-                transport.filled_a_read(received)
-        counters.bytes_in += taken
+                transport.grow_reads(received)
+        counters.bytes_in += total
         ended = self._reactor.clock()
         if ended - now > _LONG_SECONDS:
-            # Who was answered last was not silent while the hooks of others took their time.
+            # A client that was answered last was not silent while the hooks of others took their time.
             for transport, _ in arrived:
                 transport.active_at = ended

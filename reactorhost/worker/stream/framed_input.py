@@ -1,14 +1,17 @@
-"""Framed input: hands a service whole messages in place of bytes as they came.
+"""Framed input: calls a service with whole messages in place of bytes as they came.
 
-The framing is asked for one message after the other, so that a plugin which pauses, closes or changes the framing in
-the middle of a batch is obeyed at once; what the framing still holds waits there.
+The framing is asked for one message at a time, so that a plugin which pauses, closes or changes the framing in the
+middle of a batch takes effect before the next message. What the framing still holds stays there. It cuts little
+ahead: 65,536 changes of the framing in one piece took 52 s with a framing that cut all it had, and take 0.3 s.
 
-The first answer of a batch leaves at once, the others are gathered: a send for each costs several times what the rest
-of a small message does. They wait for a millisecond and one hook at most.
+The first answer of a batch is sent at once, the others are corked: a `send` for each costs several times what the rest
+of a small message does. They wait for a millisecond and one hook at most. Without a framing nothing is corked: the host
+cannot know that more is to come, and a hook that takes long would delay an answer that is ready.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -16,123 +19,115 @@ from typing import Any, Protocol
 from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing, FramingError
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.stream.states import INPUT_PENDING, NO_DELIVERY
 
-_GATHERING_SECONDS = 0.001
+_CORK_SECONDS = 0.001
 
 
 class Source(Protocol):
     """The transport whose bytes are framed.
 
     Attributes:
-        takes_input: whether the plugins want another message now.
-        busy: whether a hook still works on the one before.
+        held: why input is not delivered, as `Hold`.
+        owed: how many calls of async hooks run or wait.
     """
 
     connection: Connection
 
-    takes_input: bool
-    busy: bool
+    held: int
+    owed: int
 
     def cork(self) -> bool:
-        """Send what was gathered, and gather what is sent from now on; False when the client proves to be gone."""
+        """Send what is corked, and cork what is sent from now on; False once the connection is not open."""
 
     def uncork(self) -> None:
-        """Send what was gathered, and from now on everything at once."""
+        """Send what is corked, and from now on everything at once."""
 
     def read_raw(self) -> None:
         """Go on without a framing."""
 
-    def read_on(self) -> None:
-        """Go on reading, if nothing is against it."""
+    def input_waits(self) -> None:
+        """Read no more until the messages that wait are delivered, and deliver them as soon as possible."""
+
+    def input_delivered(self) -> None:
+        """Read again: no message waits."""
 
 
 class FramedInput:
     """What stands between a transport and its service when the connection has a framing.
 
     Attributes:
-        framing: makes the messages; None once the connection goes on without one and the last bytes are on their way.
+        framing: makes the messages; None once the connection goes on without one and the last bytes wait.
     """
 
-    __slots__ = (
-        "_backlog",
-        "_context",
-        "_delivering",
-        "_fed_something",
-        "_going_on",
-        "_messages",
-        "_source",
-        "framing",
-    )
+    __slots__ = ("_backlog", "_context", "_delivering", "_messages", "_source", "_was_fed", "framing")
 
     def __init__(self, source: Source, context: ServiceContext, framing: Framing) -> None:
         self._source = source
         self._context = context
-        # What the framing was fed and has not given yet, and what came meanwhile: one read at most.
+        # The messages of the bytes that the framing was fed, and the bytes that came since: one read at most.
         self._messages: Iterator[bytes] | None = None
         self._backlog = b""
         self._delivering = False
-        self._going_on = False
-        self._fed_something = False
+        self._was_fed = False
         self.framing: Framing | None = _with_feed(framing)
 
     def receive(self, connection: Connection, data: bytes) -> None:
-        """Take bytes, and call the service for each message that they complete."""
-        # What was counted is a piece of the stream.
+        """Add bytes, and call the service with each message that they complete."""
+        # The dispatcher has counted a piece of the stream as a message.
         self._context.counters.messages -= 1
         self._backlog += data
-        if self._messages is None:
-            self._deliver(connection)
-        else:
-            self._source.read_on()
+        if self._messages is not None:
+            self._source.input_waits()
+            return
+        self._deliver(connection)
+        if self._messages is not None or self._source.held & INPUT_PENDING:
+            self._note_rest()
 
     def change(self, framing: Framing | None) -> None:
-        """Let another framing have what this one was not asked for yet; None: let the service have it as it is."""
+        """Let another framing have what this one was not asked for yet; with None the service has it as it is."""
         self._backlog = self._rest() + self._backlog
         self.framing = None if framing is None else _with_feed(framing)
-        self._fed_something = False
+        self._was_fed = False
         self._messages = iter(()) if self._backlog else None
         if self._messages is None and self.framing is None:
             self._source.read_raw()
         elif self._messages is not None and not self._delivering:
-            self._source.read_on()
+            self._source.input_waits()
 
     @property
     def pending(self) -> bool:
         """Whether messages may wait."""
         return self._messages is not None
 
-    @property
-    def waiting(self) -> bool:
-        """Whether messages may wait that nobody gives just now."""
-        return self._messages is not None and not self._delivering
+    def has_message(self) -> bool:
+        """Return whether a message does wait: the framing can only be asked by taking it.
 
-    def go_on_soon(self) -> None:
-        """Call the service for what waits once whoever is at work has finished."""
-        if not self._going_on:
-            self._going_on = True
-            self._context.reactor.call_soon(self._go_on_later)
+        For a client that is gone: a message that was taken is lost to a framing that is set later.
+        """
+        if self._messages is None or self._backlog:
+            return self._messages is not None
+        try:
+            message = next(self._messages, None)
+        except FramingError:
+            return False
+        except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
+            self._context.receive_failed(self._source.connection, raised)
+            return False
+        if message is not None:
+            self._messages = itertools.chain((message,), self._messages)
+        return message is not None
 
-    def _go_on_later(self) -> None:
-        self._going_on = False
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Call the service for what waits, unless somebody further up the stack is doing that."""
+    def deliver_pending(self) -> None:
+        """Call the service with what waits, unless a caller further up the stack is doing that."""
         if self._delivering:
             return
         connection = self._source.connection
         try:
             self._deliver(connection)
+            self._note_rest()
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._context.receive_failed(connection, raised)
-        if self._messages is None:
-            self._source.read_on()
-
-    def _fed(self, data: bytes) -> Iterator[bytes]:
-        if self.framing is None:
-            return iter((data,))
-        self._fed_something = True
-        return iter(self.framing.feed(data))
 
     def _deliver(self, connection: Connection) -> None:
         context, source = self._context, self._source
@@ -141,21 +136,22 @@ class FramedInput:
         self._delivering = True
         try:
             if self._messages is None:
-                self._take_up_backlog()
-            while source.takes_input and not source.busy and (messages := self._messages) is not None:
+                self._feed_backlog()
+            while not (source.held & NO_DELIVERY or source.owed) and (messages := self._messages) is not None:
                 for message in messages:
                     if is_first:
                         is_first = False
                     elif (now := time.monotonic()) >= send_at:
                         if not source.cork():
                             break
-                        send_at = now + _GATHERING_SECONDS
+                        send_at = now + _CORK_SECONDS
                     counters.messages += 1
                     context.receive(connection, message)
-                    if self._messages is not messages or source.busy or not source.takes_input:
+                    if self._messages is not messages or source.owed or source.held:
+                        # The condition above decides; few messages meet a hold that does not stop them.
                         break
                 else:
-                    self._take_up_backlog()
+                    self._feed_backlog()
         except FramingError as error:
             context.framing_broken(connection, error)
         finally:
@@ -163,26 +159,40 @@ class FramedInput:
             if send_at:
                 source.uncork()
 
+    def _note_rest(self) -> None:
+        source = self._source
+        if self._messages is None:
+            source.input_delivered()
+        elif not source.owed:
+            # Else the end of the hook goes on here, and in most cases epoll need not be told in between.
+            source.input_waits()
+
+    def _feed_backlog(self) -> None:
+        backlog, self._backlog = self._backlog, b""
+        if not backlog:
+            self._messages = None
+            if self.framing is None:
+                self._source.read_raw()
+        elif self.framing is None:
+            self._messages = iter((backlog,))
+        else:
+            self._was_fed = True
+            self._messages = iter(self.framing.feed(backlog))
+
     def _rest(self) -> bytes:
         if self.framing is None:
             return b"".join(self._messages or ())
         take: Callable[[], bytes] | None = getattr(self.framing, "rest", None)
         if take is not None:
             return bytes(take())
-        if self._fed_something:
+        if self._was_fed:
             name = type(self.framing).__name__
             raise TypeError(f"a {name} has no rest(), so the bytes that it holds cannot go to another framing")
         return b""
 
-    def _take_up_backlog(self) -> None:
-        backlog, self._backlog = self._backlog, b""
-        self._messages = self._fed(backlog) if backlog else None
-        if self.framing is None and self._messages is None:
-            self._source.read_raw()
-
 
 def _with_feed(framing: Any) -> Framing:
     if not callable(getattr(framing, "feed", None)):
-        raise TypeError(f"a framing needs a method feed(data), which {framing!r} has not")
+        raise TypeError(f"a framing needs a method feed(data), which {framing!r} does not have")
     checked: Framing = framing
     return checked

@@ -1,4 +1,4 @@
-"""What was sent and waits for the kernel: the bytes in their order, and who wants to hear when they are few.
+"""Bytes that wait until the kernel has room, and the functions to call once few of them are left.
 
 Nothing here makes a system call.
 """
@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-_MUCH = 64 * 1024
-FEW = 16 * 1024
-_MOST_AT_ONCE = 256 * 1024
+HIGH_WATER = 64 * 1024
+LOW_WATER = 16 * 1024
+_LARGEST_SEND = 256 * 1024
 
 
 class SendBuffer:
-    """The queue of one connection.
+    """The send buffer of one connection.
 
     Attributes:
-        is_much: whether more than 64 KiB wait, or did and there are not yet as few as `FEW`.
+        is_full: whether it has passed `HIGH_WATER` and is not yet down to `LOW_WATER`.
     """
 
-    __slots__ = ("_bytes", "_waiters", "is_much")
+    __slots__ = ("_bytes", "_waiters", "is_full")
 
     def __init__(self) -> None:
-        self.is_much = False
+        self.is_full = False
         self._bytes = bytearray()
         self._waiters: list[Callable[[bool], object]] = []
 
@@ -30,28 +30,28 @@ class SendBuffer:
         return len(self._bytes)
 
     def add(self, data: bytes, start: int) -> None:
-        """Put the bytes from `start` on behind all others."""
+        """Append `data[start:]`."""
         self._bytes += memoryview(data)[start:]
-        if len(self._bytes) > _MUCH:
-            self.is_much = True
+        if len(self._bytes) > HIGH_WATER:
+            self.is_full = True
 
     def first(self) -> memoryview:
         """Return what to send next; release it before anything is added or dropped."""
-        return memoryview(self._bytes)[:_MOST_AT_ONCE]
+        return memoryview(self._bytes)[:_LARGEST_SEND]
 
     def drop(self, sent: int) -> None:
-        """Forget so many bytes, which the kernel has taken, and tell who waits if few are left."""
+        """Remove the first bytes, which the kernel has taken; at `LOW_WATER` the waiting functions are called."""
         del self._bytes[:sent]
-        if len(self._bytes) <= FEW:
-            self.is_much = False
-            self.tell_waiters(is_open=True)
+        if len(self._bytes) <= LOW_WATER:
+            self.is_full = False
+            self.notify_waiters(can_send=True)
 
-    def when_few(self, tell: Callable[[bool], object]) -> None:
-        """Call `tell(True)` when few bytes wait, or `tell(False)` when all is over."""
-        self._waiters.append(tell)
+    def when_low(self, function: Callable[[bool], object]) -> None:
+        """Call `function(True)` at `LOW_WATER`, or `function(False)` when nothing can be sent any more."""
+        self._waiters.append(function)
 
-    def tell_waiters(self, *, is_open: bool) -> None:
-        """Tell everybody who waits, once."""
+    def notify_waiters(self, *, can_send: bool) -> None:
+        """Call the waiting functions, each once."""
         waiters, self._waiters = self._waiters, []
-        for tell in waiters:
-            tell(is_open)
+        for function in waiters:
+            function(can_send)

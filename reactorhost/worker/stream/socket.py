@@ -1,18 +1,23 @@
-"""A stream socket as transports use it, plain or with TLS, and what its addresses are called."""
+"""What a transport needs of its socket, plain or with TLS, and what it asks the kernel about it."""
 
 from __future__ import annotations
 
+import enum
+import fcntl
+import select
 import socket
 import struct
+import termios
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
 
-_LINGER_NOT_AT_ALL = struct.pack("ii", 1, 0)
+_INT = struct.Struct("i")
+_LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class StreamSocket(Protocol):
-    """What a transport needs of a socket; one that speaks TLS has it too."""
+    """The methods of a socket that a transport calls; `TlsSocket` has them too."""
 
     def recv(self, size: int, /) -> bytes: ...
     def send(self, data: bytes | memoryview, /) -> int: ...
@@ -23,17 +28,53 @@ class StreamSocket(Protocol):
     def close(self) -> None: ...
 
 
+class HangUp(enum.Enum):
+    """In what way both halves of a connection are over."""
+
+    NO = enum.auto()
+    ORDERLY = enum.auto()
+    """Both sides have closed; a unix socket reports this as soon as the client has closed its own."""
+    BROKEN = enum.auto()
+    """A reset, or an error that ends the connection."""
+
+
+def hang_up(sock: StreamSocket) -> HangUp:
+    """Ask the kernel whether a connection is over, whether or not there is input to read."""
+    poller = select.poll()
+    poller.register(sock.fileno(), 0)
+    events = sum(flags for _, flags in poller.poll(0))
+    if events & select.POLLERR:
+        return HangUp.BROKEN
+    return HangUp.ORDERLY if events & select.POLLHUP else HangUp.NO
+
+
+def unacknowledged_bytes(sock: StreamSocket) -> int | None:
+    """Return how many bytes the kernel holds that the client has not acknowledged; None if the kernel does not say.
+
+    A FIN counts as a byte on TCP. On a unix socket a message counts until it is read whole, and with the kernel's
+    overhead: a change is progress, the number is none of bytes.
+    """
+    answer = bytearray(_INT.size)
+    try:
+        # SIOCOUTQ has the number of TIOCOUTQ.
+        fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, answer)
+    except OSError:
+        return None
+    count: int = _INT.unpack(answer)[0]
+    return count
+
+
 def reset_on_close(sock: StreamSocket) -> None:
-    """Let the other side hear of a reset when the socket is closed, and lose what is still on its way to it.
+    """Make the kernel send a reset when the socket is closed, and drop what it still holds.
 
     Raises:
-        OSError: the other side has reset it already.
+        OSError: the client has reset the connection already.
     """
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT_AT_ALL)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
 
 
 def endpoint(address: Any) -> Endpoint:
-    """Turn what the socket module calls an address into an endpoint."""
+    """Return the endpoint for an address as the socket module has it."""
     if isinstance(address, tuple):
         return Endpoint(address[0], address[1])
     path = address.decode(errors="replace") if isinstance(address, bytes) else str(address)

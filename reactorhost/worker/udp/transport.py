@@ -147,13 +147,23 @@ class DatagramTransport:
     def resume(self) -> None:
         """Do nothing."""
 
-    def hold(self, held: bool) -> None:
-        """Do nothing: the port counts the hooks that have not finished."""
-
     @property
     def is_open(self) -> bool:
-        """Whether what came is for the plugins; a datagram always is."""
+        """True: what came is always for the plugins."""
         return True
 
-    def set_busy(self, busy: bool) -> None:
-        """Do nothing."""
+    @property
+    def held(self) -> int:
+        """0: input is never held."""
+        return 0
+
+    @property
+    def is_paused(self) -> bool:
+        """False: `pause` does nothing."""
+        return False
+
+    def hold_for_hooks(self, held: bool) -> None:
+        """Do nothing: the socket counts the hooks that have not finished."""
+
+    def set_owed(self, calls: int) -> None:
+        """Do nothing, for the same reason."""

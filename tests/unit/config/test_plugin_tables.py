@@ -125,7 +125,7 @@ def test_a_malformed_text_is_reported_without_its_value(line: str, shown: str) -
 
 
 def test_a_text_for_a_plugin_that_no_service_names_is_reported() -> None:
-    what = "is for a plugin that no service names"
+    what = "is for a plugin that no service uses"
     first, second, third = problems("ecko.limit=1", "chat:Greeter.x=hunter2", "./mode.py.x=2")
     assert first == Problem(f"--set ecko.limit {what}", "--set", "did you mean 'echo'?")
     assert second == Problem(f"--set chat:Greeter.x {what}", "--set", "did you mean 'my.chat:Greeter'?")
@@ -135,7 +135,7 @@ def test_a_text_for_a_plugin_that_no_service_names_is_reported() -> None:
 def test_a_text_for_a_plugin_that_flags_replaced_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "host.toml"
     path.write_text(SERVICE)
-    with pytest.raises(FlagError, match=r"--set echo\.a is for a plugin that no service names"):
+    with pytest.raises(FlagError, match=r"--set echo\.a is for a plugin that no service uses"):
         settings("echo.a=1", config=path, plugins=("./made.py",))
 
 

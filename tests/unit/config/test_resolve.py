@@ -225,10 +225,10 @@ def test_a_table_for_a_plugin_that_no_service_names_is_reported(write: Write) ->
     path = write(SERVICE + "[plugin.ecko]\n\n[plugin.zzz]\n")
     error = error_of(path)
     assert reported(error, path) == [
-        ("[plugin.ecko] is for a plugin that no service names", "FILE:4"),
-        ("[plugin.zzz] is for a plugin that no service names", "FILE:6"),
+        ("[plugin.ecko] is for a plugin that no service uses", "FILE:4"),
+        ("[plugin.zzz] is for a plugin that no service uses", "FILE:6"),
     ]
-    assert [problem.hint for problem in error.problems] == ["did you mean 'echo'?", "the services name: echo"]
+    assert [problem.hint for problem in error.problems] == ["did you mean 'echo'?", "the services use: echo"]
 
 
 def test_a_table_of_a_plugin_that_flags_replaced_is_accepted(write: Write) -> None:

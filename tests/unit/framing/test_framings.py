@@ -499,7 +499,7 @@ def test_a_false_length_allocates_no_memory() -> None:
         (Lines(), b"a\nb", "a line has a newline inside"),
         (Lines(), b"a\n", "a line has a newline inside"),
         (Lines(keep_ends=True), b"a\nb\n", "a line has a newline inside"),
-        (Lines(), b"a\r", "a line ends with a carriage return, which would be taken for a part of its end"),
+        (Lines(), b"a\r", "a line ends with a carriage return, which would become part of the line end"),
         (Lines(max_size=3), b"1234", "a message of 4 bytes is larger than the 3 bytes that are allowed"),
         (Lines(max_size=3, keep_ends=True), b"123", "a message of 4 bytes is larger than the 3 bytes that are allowed"),
         (Delimited(b"::"), b"a::b", "a message has the delimiter b'::' inside"),

@@ -300,7 +300,7 @@ def test_a_damaged_record_is_reported_once_and_the_client_gets_an_alert(pair: Pa
     damaged[-1] ^= 1
     pair.kernel.incoming.append(good + bytes(damaged))
     assert pair.received() == b"good<end>"
-    assert pair.broken == ["a record was damaged or forged on the way"]
+    assert pair.broken == ["a record was damaged or forged in transit"]
     with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
         pair.heard()
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from documents import document
-from reactorhost.dashboard.model.recording import Recorder, records
+from reactorhost.dashboard.model.recording import recorder, records
 from reactorhost.errors import ReactorhostError
 
 
 def test_a_recording_returns_documents_and_times(tmp_path: Path) -> None:
     path = tmp_path / "recording"
-    with Recorder(path) as recorder:
+    with recorder(path) as record:
         for moment in (100.0, 101.5, 101.0, 99.0):
-            recorder.write(document(1, time=moment))
+            record(document(1, time=moment))
     assert [at for at, _ in records(path)] == [0.0, 1.5, 1.0, 0.0]
     assert [made["time"] for _, made in records(path)] == [100.0, 101.5, 101.0, 99.0]
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from documents import document, listener, troubled
-from reactorhost.dashboard.output.batch import BatchLines, DocumentLines
+from reactorhost.dashboard.output.batch import BatchLines
 from reactorhost.errors import UsageError
 
 
 def test_headings_stand_above_every_twentieth_line() -> None:
-    written: list[str] = []
-    show = BatchLines((), written.append)
-    for _ in range(21):
-        show(troubled())
+    batch = BatchLines(())
+    written = [line for _ in range(21) for line in batch.lines(troubled()).splitlines()]
     assert [at for at, text in enumerate(written) if text.startswith("TIME")] == [0, 21]
     assert len({len(text) for text in written}) == 1
     assert written[1].split()[:4] == ["12:04:37", "6/8", "12,428", "238"]
@@ -23,15 +19,8 @@ def test_headings_stand_above_every_twentieth_line() -> None:
 
 
 def test_columns_can_be_chosen_if_they_have_a_total() -> None:
-    written: list[str] = []
-    BatchLines(["cpu", "p999"], written.append)(document(1, listeners=[listener(0, depth=None)]))
+    written = BatchLines(["cpu", "p999"]).lines(document(1, listeners=[listener(0, depth=None)])).splitlines()
     assert written[0].split() == ["TIME", "READY", "CPU%", "P99.9", "QUEUE"]
     assert written[1].split() == ["12:04:37", "1/1", "73", "1.2ms", "-"]
     with pytest.raises(UsageError, match="about all workers"):
-        BatchLines(["pid"], written.append)
-
-
-def test_document_lines_are_the_documents_in_json() -> None:
-    written: list[str] = []
-    DocumentLines(written.append)(document(1))
-    assert json.loads(written[0]) == document(1)
+        BatchLines(["pid"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.dashboard.text.quantities import amount, duration, exact, number, percent, rate, size, span, uptime
+from reactorhost.dashboard.text.quantities import amount, duration, exact, number, rate, size, span, uptime, whole
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_bytes_are_divided_by_1024_and_counts_by_1000() -> None:
     assert amount(1000) == "1.0K"
     assert number(9638) == "9,638"
     assert number(1_234_567) == "1.2M"
-    assert percent(473.4) == "473"
+    assert whole(473.4) == "473"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_short_times_have_a_unit(seconds: float | None, text: str) -> None:
     assert span(seconds) == text
 
 
-@pytest.mark.parametrize("show", [rate, amount, number, percent, span, uptime])
+@pytest.mark.parametrize("show", [rate, amount, number, whole, span, uptime])
 def test_an_unknown_quantity_is_a_dash(show: object) -> None:
     assert callable(show)
     assert show(None) == "-"

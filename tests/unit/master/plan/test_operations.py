@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
+from reactorhost.config.resolve import resolve
+from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, UsageError
 from reactorhost.master.plan.actions import Drain, Spawn
 from reactorhost.master.plan.planner import Planner
-from reactorhost.master.plan.worker_record import WorkerState
+from reactorhost.master.plan.worker_table import WorkerState
 
 ERROR = BootError("no such module")
+
+
+def host_settings(workers: int) -> Settings:
+    """Return settings whose timeouts the tests below count on."""
+    flags = {
+        "plugins": ("echo",),
+        "workers": str(workers),
+        "boot_timeout": "10",
+        "stop_timeout": "5",
+        "drain_timeout": "60",
+        "retire_delay": "65",
+    }
+    return resolve(flags, {}, Path("/"), uid=1000)
 
 
 class FakeWatcher:
@@ -36,7 +52,7 @@ class FakeHost:
     """A planner without processes; its workers boot in `boot`."""
 
     def __init__(self, workers: int) -> None:
-        self.planner = Planner(workers, 10.0, 5.0, 60.0, 65.0, jitter=random.Random(1))
+        self.planner = Planner(host_settings(workers), random.Random(1))
         self.last_pid = 0
         self.settle()
         for _ in range(workers):
@@ -49,8 +65,8 @@ class FakeHost:
             for action in actions:
                 if isinstance(action, Spawn):
                     self.last_pid += 1
-                    self.planner.forked(self.last_pid, action.slot, action.generation, 0, 0.0)
-        self.planner.report_scaling()
+                    self.planner.forked(self.last_pid, action.slot, action.generation, 0.0)
+        self.planner.scaling.report()
         return done
 
     def boot(self) -> list[object]:
@@ -97,14 +113,14 @@ def test_a_recycled_worker_that_ends_first_is_replaced_as_after_any_crash() -> N
     assert watcher.error is not None
     assert list(host.planner.workers) == [2]
     host.boot()
-    assert host.planner.ready_slots() == 1
+    assert host.planner.scaling.ready_slots() == 1
 
 
 def test_a_slot_that_leaves_ends_its_recycling() -> None:
     host, watcher = FakeHost(2), FakeWatcher()
     host.planner.recycle(2, watcher)
     host.settle()
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     host.settle()
     assert watcher.error is not None
     assert watcher.error.what == "slot 1 is not wanted any more"
@@ -112,7 +128,7 @@ def test_a_slot_that_leaves_ends_its_recycling() -> None:
 
 def test_scaling_reports_until_the_workers_are_ready() -> None:
     host, watcher = FakeHost(1), FakeWatcher()
-    host.planner.scale(3, watcher)
+    host.planner.scaling.request(3, watcher)
     host.settle()
     assert watcher.texts == ["1 of 3 workers ready"]
     host.boot()
@@ -122,8 +138,8 @@ def test_scaling_reports_until_the_workers_are_ready() -> None:
 
 def test_a_newer_request_to_scale_ends_the_earlier_one() -> None:
     host, first, second = FakeHost(1), FakeWatcher(), FakeWatcher()
-    host.planner.scale(3, first)
-    host.planner.scale(2, second)
+    host.planner.scaling.request(3, first)
+    host.planner.scaling.request(2, second)
     assert first.error is not None
     host.settle()
     host.boot()
@@ -132,22 +148,22 @@ def test_a_newer_request_to_scale_ends_the_earlier_one() -> None:
 
 def test_a_worker_that_does_not_boot_ends_the_request_and_is_retried() -> None:
     host, watcher = FakeHost(1), FakeWatcher()
-    host.planner.scale(2, watcher)
+    host.planner.scaling.request(2, watcher)
     host.settle()
     host.exit(2)
     assert watcher.error is not None
     assert watcher.error.what == "slot 1 is not ready: no such module"
-    assert host.planner.in_slot(1, WorkerState.STARTING)
+    assert host.planner.table.in_slot(1, WorkerState.STARTING)
 
 
 def test_a_slot_that_cannot_listen_limits_the_host() -> None:
     host, watcher = FakeHost(1), FakeWatcher()
-    host.planner.scale(3, watcher)
+    host.planner.scaling.request(3, watcher)
     host.planner.decide(0.0)
-    host.planner.open_failed(1, ERROR)
+    host.planner.scaling.open_failed(1, ERROR)
     host.settle()
     assert watcher.error is ERROR
-    assert host.planner.target == 1
+    assert host.planner.scaling.target == 1
     assert list(host.planner.slots) == [0]
 
 
@@ -156,6 +172,6 @@ def test_a_stop_ends_every_operation() -> None:
     watchers = [FakeWatcher() for _ in range(3)]
     host.planner.reload.request(watchers[0])
     host.planner.recycle(1, watchers[1])
-    host.planner.scale(3, watchers[2])
+    host.planner.scaling.request(3, watchers[2])
     host.planner.stop(0.0, at_once=False)
     assert [each.error is not None for each in watchers] == [True] * 3

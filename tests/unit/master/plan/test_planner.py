@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from signal import SIGABRT, SIGKILL, SIGQUIT
 
 import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from reactorhost.config.resolve import resolve
+from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.actions import (
-    Abort,
     Action,
     Adopt,
     Close,
     Drain,
-    Kill,
-    LeaveNow,
     Open,
     Release,
     Retire,
+    Signal,
     Spawn,
     Steer,
 )
-from reactorhost.master.plan.planner import HostState, Planner
-from reactorhost.master.plan.reload import ReloadState
+from reactorhost.master.plan.operations import ReloadState
+from reactorhost.master.plan.planner import Exit, ExitKind, HostState, Planner
 from reactorhost.master.plan.slot import SlotState
-from reactorhost.master.plan.worker_record import Exit, ExitKind, WorkerState
+from reactorhost.master.plan.worker_table import WorkerState
+
+
+def host_settings(workers: int) -> Settings:
+    """Return settings whose timeouts the tests below count on."""
+    flags = {
+        "plugins": ("echo",),
+        "workers": str(workers),
+        "boot_timeout": "10",
+        "stop_timeout": "5",
+        "drain_timeout": "60",
+        "retire_delay": "65",
+    }
+    return resolve(flags, {}, Path("/"), uid=1000)
 
 
 class FakeSupervisor:
@@ -34,7 +49,7 @@ class FakeSupervisor:
 
     def __init__(self, workers: int = 2) -> None:
         self.now = 100.0
-        self.planner = Planner(workers, 10.0, 5.0, 60.0, 65.0, jitter=random.Random(1))
+        self.planner = Planner(host_settings(workers), random.Random(1))
         self.pids = iter(range(1000, 100_000))
         self.done: list[Action] = []
 
@@ -49,7 +64,7 @@ class FakeSupervisor:
             for action in wanted:
                 done.append(action)
                 if isinstance(action, Spawn):
-                    self.planner.forked(next(self.pids), action.slot, action.generation, 0, self.now)
+                    self.planner.forked(next(self.pids), action.slot, action.generation, self.now)
         raise AssertionError(f"the planner never settles: {done[-5:]}")
 
     def expire(self, seconds: float) -> list[Action]:
@@ -59,7 +74,7 @@ class FakeSupervisor:
 
     def starting(self, slot: int) -> int:
         """Return the process that boots in a slot."""
-        return self.planner.in_slot(slot, WorkerState.STARTING)[-1].pid
+        return self.planner.table.in_slot(slot, WorkerState.STARTING)[-1].pid
 
     def ready(self, slot: int) -> int:
         """Let the process that boots in a slot become ready."""
@@ -87,7 +102,7 @@ class FakeSupervisor:
         """Boot every slot; returns their processes."""
         self.settle()
         pids = [self.ready(0)]
-        pids += [self.ready(slot) for slot in range(1, self.planner.target)]
+        pids += [self.ready(slot) for slot in range(1, self.planner.scaling.target)]
         self.done.clear()
         return pids
 
@@ -187,9 +202,9 @@ def test_a_late_worker_is_sent_abrt_and_then_kill() -> None:
     host.settle()
     pid = host.starting(0)
     assert host.expire(9.9) == []
-    assert host.expire(0.1) == [Abort(pid, "not ready within 10 s (boot_timeout)")]
+    assert host.expire(0.1) == [Signal(pid, SIGABRT, "not ready within 10 s (boot_timeout)")]
     assert host.planner.ready(pid, host.now) is None
-    assert host.expire(2.0) == [Kill(pid, "still starting after its deadline")]
+    assert host.expire(2.0) == [Signal(pid, SIGKILL, "still starting after its deadline")]
     assert host.planner.workers[pid].reason == "not ready within 10 s (boot_timeout)", "the first reason is the cause"
 
 
@@ -200,7 +215,7 @@ def test_a_worker_that_does_not_drain_in_time_is_killed() -> None:
     host.settle()
     host.ready(0)
     assert host.expire(59.0) == []
-    assert Kill(first, "still draining after its deadline") in host.expire(4.1)
+    assert Signal(first, SIGKILL, "still draining after its deadline") in host.expire(4.1)
 
 
 def test_the_end_of_a_draining_worker_is_not_a_failure() -> None:
@@ -224,9 +239,9 @@ def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves
 def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     assert host.settle() == [Drain(pids[2], 60.0, final=False), Steer((2,)), Adopt(2, pids[0])]
-    assert host.planner.scaled()
+    assert host.planner.scaling.reached()
     host.exit(pids[2])
     assert host.settle() == []
     assert host.expire(64.0) == []
@@ -240,9 +255,9 @@ def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> No
 def test_a_slot_does_not_retire_while_another_worker_may_have_its_listeners() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     host.settle()
-    host.planner.adoption.retire_later(2, host.now)
+    host.planner.adoption.retire_later(2, host.now - 1)
     assert host.expire(0.1) == [], "its own worker drains, and has not said that it closed them"
     assert not host.planner.adoption.released(2, pids[2], host.now)
     assert Retire(2, pids[0]) in host.expire(1.0)
@@ -261,7 +276,7 @@ def test_a_slot_does_not_retire_while_another_worker_may_have_its_listeners() ->
 def test_a_slot_whose_adopter_ends_while_it_retires_is_adopted_again_and_retires_later() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     host.settle()
     host.exit(pids[2])
     host.expire(65.0)
@@ -275,11 +290,11 @@ def test_a_slot_whose_adopter_ends_while_it_retires_is_adopted_again_and_retires
 def test_a_slot_that_is_wanted_again_while_it_retires_is_not_closed() -> None:
     host = FakeSupervisor(2)
     pids = host.running()
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     host.settle()
     host.exit(pids[1])
     assert host.expire(65.0) == [Retire(1, pids[0])]
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     assert Adopt(1, pids[0]) in host.settle(), "it gave the listeners back, or will before it reads this"
     assert not host.planner.adoption.released(1, pids[0], host.now)
 
@@ -287,10 +302,10 @@ def test_a_slot_that_is_wanted_again_while_it_retires_is_not_closed() -> None:
 def test_growing_again_reuses_a_slot_that_had_not_retired() -> None:
     host = FakeSupervisor(2)
     pids = host.running()
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     host.settle()
     host.exit(pids[1])
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     assert host.settle() == [Steer(()), Spawn(1, 1)]
     host.ready(1)
     assert host.done[-1] == Release(1, pids[0])
@@ -299,11 +314,11 @@ def test_growing_again_reuses_a_slot_that_had_not_retired() -> None:
 def test_a_slot_that_never_served_is_closed_at_once() -> None:
     host = FakeSupervisor(1)
     host.running()
-    host.planner.scale(2)
+    host.planner.scaling.request(2)
     host.settle()
     booting = host.starting(1)
-    host.planner.scale(1)
-    assert host.settle() == [LeaveNow(booting), Close(1)]
+    host.planner.scaling.request(1)
+    assert host.settle() == [Signal(booting, SIGQUIT), Close(1)]
     assert host.exit(booting) is ExitKind.EXPECTED
 
 
@@ -313,7 +328,7 @@ def test_a_slot_that_leaves_during_its_reload_is_skipped() -> None:
     host.start_reload()
     host.settle()
     host.ready(0)
-    host.planner.scale(1)
+    host.planner.scaling.request(1)
     host.settle()
     assert host.planner.reload.state is ReloadState.CHOOSING
     assert not host.planner.reload.waiting
@@ -326,9 +341,9 @@ def test_stopping_drains_every_worker_and_starts_none() -> None:
     assert host.settle() == [Drain(first, 5.0, final=True), Drain(second, 5.0, final=True)]
     host.exit(first)
     assert host.settle() == []
-    assert not host.planner.stopped()
+    assert host.planner.workers
     host.exit(second)
-    assert host.planner.stopped()
+    assert not host.planner.workers
 
 
 def test_a_second_stop_signals_every_worker_once() -> None:
@@ -337,10 +352,13 @@ def test_a_second_stop_signals_every_worker_once() -> None:
     host.planner.stop(host.now, at_once=False)
     host.settle()
     host.planner.stop(host.now, at_once=True)
-    assert host.settle() == [LeaveNow(first), LeaveNow(second)]
+    assert host.settle() == [Signal(first, SIGQUIT), Signal(second, SIGQUIT)]
     host.planner.stop(host.now, at_once=True)
     assert host.settle() == []
-    assert {action.pid for action in host.expire(2.0) if isinstance(action, Kill)} == {first, second}
+    assert {action.pid for action in host.expire(2.0) if isinstance(action, Signal) and action.number is SIGKILL} == {
+        first,
+        second,
+    }
 
 
 def test_old_workers_of_one_slot_are_limited_in_number() -> None:
@@ -416,12 +434,12 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule(workers=strategies.integers(1, 5))
     def it_is_scaled(self, workers: int) -> None:
-        self.host.planner.scale(workers)
+        self.host.planner.scaling.request(workers)
 
     @rule(seconds=strategies.sampled_from([0.05, 1.0, 12.0, 70.0]))
     def time_passes(self, seconds: float) -> None:
         for action in self.host.expire(seconds):
-            if isinstance(action, Kill):
+            if isinstance(action, Signal) and action.number is SIGKILL:
                 self.host.exit(action.pid)
             if isinstance(action, Retire) and action.adopter is None:
                 self.host.planner.adoption.retired(action.slot)
@@ -438,7 +456,7 @@ class AnySequence(RuleBasedStateMachine):
             if empty:
                 self.host.planner.adoption.retired(number)
             else:
-                self.host.planner.adoption.retire_later(number, self.host.now + 1)
+                self.host.planner.adoption.retire_later(number, self.host.now)
 
     @invariant()
     def it_rests_and_makes_sense(self) -> None:
@@ -448,17 +466,17 @@ class AnySequence(RuleBasedStateMachine):
         self.host.settle()
         planner.reload.finish()
         for number, slot in planner.slots.items():
-            assert len(planner.in_slot(number, WorkerState.READY)) <= 1
-            assert len(planner.in_slot(number, WorkerState.STARTING)) <= 1
-            assert (slot.state is SlotState.READY) == bool(planner.in_slot(number, WorkerState.READY))
-            if slot.reachable and not planner.in_slot(number, WorkerState.READY):
+            assert len(planner.table.in_slot(number, WorkerState.READY)) <= 1
+            assert len(planner.table.in_slot(number, WorkerState.STARTING)) <= 1
+            assert (slot.state is SlotState.READY) == bool(planner.table.in_slot(number, WorkerState.READY))
+            if slot.reachable and not planner.table.in_slot(number, WorkerState.READY):
                 others = [each for each in planner.workers.values() if each.state is WorkerState.READY]
                 assert (slot.adopter is None) == (not others)
             if slot.adopter is not None:
                 assert planner.workers[slot.adopter].state is WorkerState.READY
         next_at = planner.next_at(now)
         if planner.state is HostState.RUNNING and not any(
-            planner.in_slot(slot, *WorkerState) for slot in planner.slots
+            planner.table.in_slot(slot, *WorkerState) for slot in planner.slots
         ):
             assert next_at is not None, "no worker serves and no deadline is set"
 
@@ -475,7 +493,7 @@ class AnySequence(RuleBasedStateMachine):
                     self.host.exit(worker.pid)
             self.host.now += 40
             self.host.settle()
-            if planner.scaled():
+            if planner.scaling.reached():
                 break
         else:
             raise AssertionError("the planner did not reach its target")
@@ -483,7 +501,8 @@ class AnySequence(RuleBasedStateMachine):
         self.host.settle()
         for pid in list(planner.workers):
             self.host.exit(pid)
-        assert planner.stopped()
+        assert not planner.workers
+        assert planner.state is HostState.STOPPING
 
 
 TestAnySequence = AnySequence.TestCase
@@ -494,5 +513,5 @@ TestAnySequence.settings = settings(max_examples=60, stateful_step_count=40, dea
 def test_every_wanted_slot_ends_up_ready(target: int) -> None:
     host = FakeSupervisor(target)
     host.running()
-    assert host.planner.ready_slots() == target
-    assert host.planner.scaled()
+    assert host.planner.scaling.ready_slots() == target
+    assert host.planner.scaling.reached()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.master.plan.reload import Reload, ReloadState
-from reactorhost.master.plan.worker_record import WorkerRecord, WorkerState
+from reactorhost.master.plan.operations import Reload, ReloadState
+from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 
 ERROR = ReactorhostError("it did not boot")
 
@@ -31,7 +31,7 @@ class FakeWatcher:
 
 
 def worker(slot: int, generation: int) -> WorkerRecord:
-    return WorkerRecord(7, slot, generation, 0, 0.0, WorkerState.STARTING, 0.0, None)
+    return WorkerRecord(7, slot, generation, 0.0, WorkerState.STARTING, 0.0, None)
 
 
 def running(*watchers: FakeWatcher, slots: tuple[int, ...] = (0, 1)) -> Reload:
@@ -75,9 +75,8 @@ def test_only_a_worker_of_the_new_generation_in_the_chosen_slot_is_the_replaceme
 def test_a_slot_that_is_not_wanted_any_more_is_skipped_before_and_during_its_replacement() -> None:
     reload = running(slots=(0, 1, 2))
     assert reload.choose([1, 2]) == 1
-    reload.slot_unwanted(2)
+    assert reload.choose([1]) is None
     assert reload.replaces(1)
-    reload.slot_unwanted(1)
     assert reload.choose([]) is None
     assert reload.finish()
     assert reload.replaced == 0
@@ -126,7 +125,7 @@ STEPS: list[Callable[[Reload], object]] = [
     lambda reload: reload.choose([0, 1]),
     lambda reload: reload.choose([1]),
     lambda reload: reload.replacement_ready(71, []) if reload.state is ReloadState.REPLACING else None,
-    lambda reload: reload.slot_unwanted(0),
+    lambda reload: reload.choose([]),
     lambda reload: reload.finish(),
     lambda reload: reload.fail(ERROR),
     lambda reload: reload.request(),

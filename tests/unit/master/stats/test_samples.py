@@ -7,7 +7,7 @@ import pytest
 from reactorhost.histogram import bucket
 from reactorhost.ipc.scoreboard import Counters, Timings
 from reactorhost.master.stats.samples import Samples
-from reactorhost.master.workers.sample import Sample
+from reactorhost.master.workers.exit_report import Sample
 
 
 def timings(calls: int, seconds: float, errors: int = 0) -> Timings:

@@ -1,43 +1,43 @@
-"""The queue of what waits for the kernel: order, marks, and who is told."""
+"""The send buffer: the order of its bytes, its water marks, and the functions that wait."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given, strategies
 
-from reactorhost.worker.stream.send_buffer import FEW, SendBuffer
+from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 
-MUCH = 64 * 1024
+HIGH_WATER = 64 * 1024
 
 
-def test_it_is_much_above_the_upper_mark_until_it_is_few() -> None:
+def test_it_is_full_above_high_water_until_low_water() -> None:
     outgoing = SendBuffer()
     marks = []
-    for added, sent in ((MUCH, 0), (1, 0), (0, 1), (0, MUCH - FEW - 1), (1, 0), (0, 2)):
+    for added, sent in ((HIGH_WATER, 0), (1, 0), (0, 1), (0, HIGH_WATER - LOW_WATER - 1), (1, 0), (0, 2)):
         outgoing.add(bytes(added), 0)
         outgoing.drop(sent)
-        marks.append((len(outgoing), outgoing.is_much))
+        marks.append((len(outgoing), outgoing.is_full))
     assert marks == [
-        (MUCH, False),
-        (MUCH + 1, True),
-        (MUCH, True),
-        (FEW + 1, True),
-        (FEW + 2, True),
-        (FEW, False),
+        (HIGH_WATER, False),
+        (HIGH_WATER + 1, True),
+        (HIGH_WATER, True),
+        (LOW_WATER + 1, True),
+        (LOW_WATER + 2, True),
+        (LOW_WATER, False),
     ]
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_who_waits_is_told_once(is_open: bool) -> None:
+def test_a_waiting_function_is_called_once(is_open: bool) -> None:
     outgoing = SendBuffer()
     told: list[bool] = []
-    outgoing.add(bytes(FEW + 1), 0)
-    outgoing.when_few(told.append)
+    outgoing.add(bytes(LOW_WATER + 1), 0)
+    outgoing.when_low(told.append)
     outgoing.drop(0)
     assert told == []
     if is_open:
         outgoing.drop(1)
-    outgoing.tell_waiters(is_open=False)
+    outgoing.notify_waiters(can_send=False)
     assert told == [is_open]
 
 
@@ -57,7 +57,7 @@ def test_bytes_leave_in_their_order(steps: list[tuple[bytes, int]]) -> None:
         assert sent + bytes(first) == added
 
 
-def test_the_kernel_is_not_handed_everything_at_once() -> None:
+def test_one_send_is_limited() -> None:
     outgoing = SendBuffer()
     outgoing.add(bytes(1 << 20), 0)
     with outgoing.first() as first:

@@ -20,7 +20,7 @@ from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
 from reactorhost.worker.builder import LoadedService, WorkerBuilder
 from reactorhost.worker.context import Limits
-from reactorhost.worker.stream.transport import CloseState
+from reactorhost.worker.stream.closing import CloseState
 
 RESET = ConnectionResetError()
 
@@ -234,7 +234,7 @@ def test_a_close_flushes_then_sends_fin_then_waits_for_the_clients_end() -> None
     stage.socket.room = 100
     stage.reactor.make_turn(WRITE)
     assert stage.socket.done == ["fin"]
-    assert stage.transport.phase is CloseState.LINGERING
+    assert stage.transport.close_state is CloseState.LINGERING
     stage.receive(b"still talking", b"")
     assert bytes(stage.socket.sent) == b"goodbye"
     assert stage.socket.done == ["fin", "close"]
@@ -298,9 +298,9 @@ def test_what_waits_unread_when_the_idle_time_is_over_is_not_nothing() -> None:
     stage.reactor.make_turn(seconds=5.0)
     assert (seen, stage.closed) == ([b"waits"], [])
     stage.reactor.make_turn(seconds=4.9)
-    assert stage.transport.phase is CloseState.OPEN
+    assert stage.transport.close_state is CloseState.OPEN
     stage.reactor.make_turn(seconds=0.2)
-    assert stage.transport.phase is not CloseState.OPEN
+    assert stage.transport.close_state is not CloseState.OPEN
 
 
 def test_an_end_that_waits_unread_when_the_idle_time_is_over_is_the_clients() -> None:
@@ -373,8 +373,8 @@ def test_a_reset_by_the_client_ends_it_once(broken: str) -> None:
         stage.socket.broken = True
         stage.receive(b"x")
         assert not stage.connection.send(b"y")
-    else:
-        stage.receive(RESET)
+        assert stage.closed == []
+    stage.receive(RESET)
     stage.reactor.make_turn()
     assert stage.closed == [CloseReason.PEER]
     assert stage.failures == []
@@ -452,7 +452,7 @@ def test_silence_ends_a_connection_and_traffic_either_way_keeps_it() -> None:
     stage.reactor.make_turn(seconds=9.0)
     stage.connection.send(b"y")
     stage.reactor.make_turn(seconds=9.0)
-    assert stage.transport.phase is CloseState.OPEN
+    assert stage.transport.close_state is CloseState.OPEN
     stage.reactor.make_turn(seconds=1.1)
     stage.receive(b"")
     assert stage.closed == [CloseReason.IDLE]
@@ -466,7 +466,7 @@ def test_the_idle_timeout_of_one_connection_can_be_changed() -> None:
     stage.connection.idle_timeout = 5.0
     assert stage.connection.idle_timeout == 5.0
     stage.reactor.make_turn(seconds=5.1)
-    assert stage.transport.phase is CloseState.LINGERING
+    assert stage.transport.close_state is CloseState.LINGERING
 
 
 def test_timers_of_a_connection_end_with_it() -> None:

@@ -1,30 +1,46 @@
-"""The rolling reload: which slot is replaced next, how far it is, what it reports, and the queue behind it.
+"""The operations that replace workers, a reload and recycling, and the interface through which they report.
+
+A reload replaces the workers of all slots:
 
     IDLE -> CHOOSING <-> REPLACING     CHOOSING -> IDLE when every slot was replaced     any -> IDLE when it fails
 
 The first slot is the canary: one replacement that does not become ready ends the reload, and every worker that was not
 replaced serves on. A request that arrives during a reload starts another one after it, because code that was read
 before the request may be older than what the request is about; one reload serves all requests that waited.
+
+Recycling replaces single workers on request, at most one in a slot. Where a reload replaces the worker anyway, its
+replacement ends both.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.master.plan.watcher import Watcher
-from reactorhost.master.plan.worker_record import WorkerRecord
+from reactorhost.master.plan.worker_table import WorkerRecord
+
+
+class Watcher(Protocol):
+    """Receives the progress and the end of one operation."""
+
+    def progress(self, text: str, **fields: object) -> None:
+        """Report how far the operation is."""
+
+    def done(self, **result: object) -> None:
+        """Report success."""
+
+    def failed(self, error: ReactorhostError) -> None:
+        """Report failure."""
 
 
 class ReloadState(enum.Enum):
-    """How far a reload is."""
+    """How far a reload is: it has to choose the next slot (CHOOSING), or its replacement boots in `slot`."""
 
     IDLE = "idle"
     CHOOSING = "choosing"
-    """The next slot has to be chosen."""
     REPLACING = "replacing"
-    """A replacement boots in `slot`."""
 
 
 class Reload:
@@ -65,14 +81,18 @@ class Reload:
 
     def begin(self, generation: int, slots: Sequence[int]) -> None:
         """Start the requested reload; all watchers that waited follow it."""
+        # Here and not at the end: a request from now on is about code that this reload may not have read.
         self.state, self.requested = ReloadState.CHOOSING, False
         self._watchers, self._queue = self._queue, []
         self.generation, self.waiting = generation, list(slots)
         self.replaced, self.total = 0, len(self.waiting)
 
     def choose(self, wanted: Collection[int]) -> int | None:
-        """Return the slot to replace now, or None; a slot that is not wanted any more is skipped."""
+        """Return the slot to replace now, or None; slots that are not wanted are skipped, the present one too."""
+        if self.state is ReloadState.REPLACING and self.slot not in wanted:
+            self._continue()
         while self.state is ReloadState.CHOOSING and self.waiting:
+            # One at a time: of N workers at least N - 1 serve, and memory for one more is enough.
             slot = self.waiting.pop(0)
             if slot in wanted:
                 self.state, self.slot = ReloadState.REPLACING, slot
@@ -97,17 +117,11 @@ class Reload:
             watcher.progress(text, done=self.replaced, total=self.total)
         self._continue()
 
-    def slot_unwanted(self, slot: int) -> None:
-        """Skip the replacement in a slot that the host was scaled below."""
-        if self.replaces(slot):
-            self._continue()
-
     def finish(self) -> bool:
         """End the reload if every slot was replaced; returns whether it ended now."""
         if self.state is not ReloadState.CHOOSING or self.waiting:
             return False
-        watchers = self._end()
-        for watcher in watchers:
+        for watcher in self._end():
             watcher.done(generation=self.generation, replaced=self.replaced)
         return True
 
@@ -130,3 +144,50 @@ class Reload:
         self.state, self.slot, self.waiting = ReloadState.IDLE, -1, []
         watchers, self._watchers = self._watchers, []
         return watchers
+
+
+class Recycling:
+    """The workers that are being replaced, at most one in a slot."""
+
+    def __init__(self) -> None:
+        # By slot: the process id of the worker, and the client that requested it.
+        self._requests: dict[int, tuple[int, Watcher]] = {}
+
+    def __contains__(self, slot: int) -> bool:
+        return slot in self._requests
+
+    def request(self, worker: WorkerRecord, watcher: Watcher) -> None:
+        """Replace a worker that is ready; the latest request for a slot is the one that counts."""
+        self.fail(worker.slot, ReactorhostError(f"pid {worker.pid} was requested to be recycled again"))
+        self._requests[worker.slot] = (worker.pid, watcher)
+
+    def replacement_ready(self, worker: WorkerRecord) -> None:
+        """Report that a slot has a new worker."""
+        request = self._requests.pop(worker.slot, None)
+        if request is not None:
+            old_pid, watcher = request
+            watcher.done(slot=worker.slot, old=old_pid, new=worker.pid)
+
+    def worker_ended(self, pid: int) -> None:
+        """Report that a worker ended before its replacement was ready; its slot is filled as after any crash."""
+        for slot, (old_pid, _) in tuple(self._requests.items()):
+            if old_pid == pid:
+                self.fail(slot, ReactorhostError(f"pid {pid} ended before its replacement was ready"))
+
+    def fail(self, slot: int, error: ReactorhostError) -> bool:
+        """Give up the replacement in a slot; returns whether there was one."""
+        request = self._requests.pop(slot, None)
+        if request is None:
+            return False
+        request[1].failed(error)
+        return True
+
+    def keep_only(self, wanted: Collection[int]) -> None:
+        """Give up the replacements in slots that the host was scaled below."""
+        for slot in self._requests.keys() - wanted:
+            self.fail(slot, ReactorhostError(f"slot {slot} is not wanted any more"))
+
+    def abandon(self, error: ReactorhostError) -> None:
+        """Give up every replacement."""
+        for slot in tuple(self._requests):
+            self.fail(slot, error)

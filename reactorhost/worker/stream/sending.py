@@ -1,0 +1,127 @@
+"""Sending in the states in which `StreamTransport.send` cannot pass the bytes to the kernel at once."""
+
+from __future__ import annotations
+
+import socket
+
+from reactorhost.api.connection import CloseReason
+from reactorhost.worker.stream import peer_end
+from reactorhost.worker.stream.closing import OPEN, CloseEvent
+from reactorhost.worker.stream.protocol import Stream
+from reactorhost.worker.stream.receiving import release, watch
+from reactorhost.worker.stream.send_buffer import SendBuffer
+from reactorhost.worker.stream.states import CORKED, DIRECT, FIN_PENDING, FIN_SENT, QUEUED, SEND_FULL
+
+_CORKED_BYTES = 16 * 1024
+
+
+def send_slow(stream: Stream, data: bytes | bytearray | memoryview) -> bool:
+    """Send in a state other than DIRECT, or what is not `bytes`."""
+    corked = stream.corked
+    if corked is not None and type(data) is bytes:
+        if len(data) <= _CORKED_BYTES:
+            corked += data
+            return len(corked) <= _CORKED_BYTES or cork(stream)
+        # As it is, not copied behind what is little.
+        uncork(stream)
+        accepted = stream.send(data)
+        cork(stream)
+        return accepted
+    if stream.send_state >= FIN_PENDING:
+        return False
+    if type(data) is not bytes:
+        return stream.send(memoryview(data).tobytes())
+    return enqueue(stream, data, 0)
+
+
+def cork(stream: Stream) -> bool:
+    """Send what is corked, and cork what is sent from now on, unless something waits for the kernel anyway.
+
+    Returns False once the connection is not open.
+    """
+    uncork(stream)
+    if not stream.send_state:
+        stream.corked = bytearray()
+        stream.send_state = CORKED
+    return stream.close_state is OPEN
+
+
+def uncork(stream: Stream) -> None:
+    """Send what is corked, and from now on everything at once."""
+    corked, stream.corked = stream.corked, None
+    if corked is not None:
+        stream.send_state = DIRECT
+        if corked:
+            stream.send(bytes(corked))
+
+
+def enqueue(stream: Stream, data: bytes, start: int) -> bool:
+    """Queue `data[start:]` until the kernel has room; returns False if too much waits already."""
+    buffer = stream.buffer
+    if buffer is None:
+        buffer = stream.buffer = SendBuffer()
+        stream.send_state = QUEUED
+    elif len(buffer) > stream.context.limits.max_send_buffer:
+        stream.context.overflowed(stream.connection)
+        stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
+        return False
+    buffer.add(data, start)
+    if buffer.is_full:
+        stream.held |= SEND_FULL
+    watch(stream)
+    return True
+
+
+def flush(stream: Stream) -> None:
+    """Send from the buffer, when the kernel has room."""
+    buffer = stream.buffer
+    if buffer is None:
+        return
+    try:
+        with buffer.first() as first:
+            sent = stream.socket.send(first)
+    except BlockingIOError:
+        return
+    except OSError:
+        peer_end.send_failed(stream)
+        return
+    stream.connection.bytes_out += sent
+    stream.context.counters.bytes_out += sent
+    stream.active_at = stream.context.reactor.now
+    buffer.drop(sent)
+    if not buffer:
+        stream.buffer = None
+        _all_sent(stream)
+    if not buffer.is_full:
+        release(stream, SEND_FULL)
+    watch(stream)
+
+
+def _all_sent(stream: Stream) -> None:
+    if stream.send_state is QUEUED:
+        stream.send_state = DIRECT
+    elif stream.close_state is OPEN:
+        send_fin(stream)
+    else:
+        stream.advance(CloseEvent.ALL_SENT)
+    peer_end.end_if_served(stream)
+
+
+def finish(stream: Stream) -> None:
+    """Send a FIN behind everything that waits."""
+    uncork(stream)
+    if stream.send_state < FIN_PENDING:
+        stream.send_state = FIN_PENDING
+        if stream.buffer is None:
+            send_fin(stream)
+
+
+def send_fin(stream: Stream) -> None:
+    """Close our half; again, it does nothing."""
+    if stream.send_state >= FIN_SENT:
+        return
+    stream.send_state = FIN_SENT
+    try:
+        stream.socket.shutdown(socket.SHUT_WR)
+    except OSError:
+        peer_end.send_failed(stream)

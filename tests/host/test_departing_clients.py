@@ -1,0 +1,388 @@
+"""Clients that leave before their answers are sent: what they had sent is received, whole, up to their end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from clients import read_exactly
+from kernel import is_stopped
+from pki import Pki
+from plugin_files import WITNESS, plugin_file, told, told_until
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from waiting import until
+
+Hosts = Callable[..., LiveHost]
+
+CLIENTS = 10
+LINES = 1000
+LINE = b"%039d\n"
+# Less than a window of the loopback device: the kernel of a client that is gone sends nothing more.
+CLIENT_BYTES = LINES * len(LINE % 0)
+assert CLIENT_BYTES < 60_000
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+COUNTING = """
+@hookimpl
+def connect(connection):
+    connection.state.messages = connection.state.bytes = 0
+    connection.state.results = []
+
+def count(connection, data):
+    connection.state.messages += 1
+    connection.state.bytes += len(data)
+
+@hookimpl
+def close(connection, reason):
+    results = connection.state.results
+    tell(
+        "close",
+        reason=reason.value,
+        messages=connection.state.messages,
+        bytes=connection.state.bytes,
+        in_order=sorted(results, reverse=True) == results,
+    )
+"""
+LINES_FRAMING = """
+from reactorhost import Lines
+
+@hookimpl
+def framing(service):
+    return Lines()
+"""
+PLAIN = """
+@hookimpl
+def receive(connection, data):
+    count(connection, data)
+    connection.state.results.append(connection.send(b"%d bytes\\n" % len(data)))
+"""
+ASYNC = """
+import asyncio
+
+@hookimpl
+async def receive(connection, data):
+    # A client that resets must not cancel this.
+    await asyncio.sleep(0)
+    count(connection, data)
+    connection.state.results.append(connection.send(b"%d bytes\\n" % len(data)))
+"""
+KINDS = {
+    "plain": (PLAIN, ()),
+    "async": (ASYNC, ("--event-loop", "asyncio")),
+    "uvloop": (ASYNC, ("--event-loop", "uvloop")),
+}
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    pki = Pki(tmp_path_factory.mktemp("pki"))
+    pki.issue("server", "localhost")
+    return pki
+
+
+class Service:
+    """A host of one worker that is reached over TCP, TLS or a unix socket."""
+
+    def __init__(self, live_host: Hosts, folder: Path, pki: Pki, scheme: str) -> None:
+        self._start = live_host
+        self._pki = pki
+        self._path = folder / "clients.sock"
+        self.scheme = scheme
+
+    def serve(self, plugin: str, *settings: str) -> LiveHost:
+        listen = f"unix://{self._path}" if self.scheme == "unix" else f"{self.scheme}://127.0.0.1:0"
+        certificate = self._pki.arguments("server") if self.scheme == "tls" else []
+        self.host = self._start("--plugin", plugin, "--workers", "1", "--listen", listen, *certificate, *settings)
+        return self.host
+
+    def connect(self) -> socket.socket:
+        if self.scheme == "unix":
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(DEADLINE_SECONDS)
+            client.connect(str(self._path))
+            return client
+        client = socket.create_connection(self.host.address(), timeout=DEADLINE_SECONDS)
+        # Or the last record of a large message waits in the client for an acknowledgement.
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._pki.wrap(client) if self.scheme == "tls" else client
+
+
+@pytest.fixture
+def service(live_host: Hosts, tmp_path: Path, pki: Pki, scheme: str) -> Service:
+    return Service(live_host, tmp_path, pki, scheme)
+
+
+def reset(client: socket.socket) -> None:
+    """Close a TCP connection by a reset."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+# Everything that was sent is received
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls", "unix"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("framed", [True, False], ids=["lines", "bytes"])
+def test_clients_that_close_without_reading_have_sent_everything(
+    service: Service, tmp_path: Path, kind: str, framed: bool
+) -> None:
+    source, settings = KINDS[kind]
+    if kind == "uvloop":
+        pytest.importorskip("uvloop")
+    framing = LINES_FRAMING if framed else ""
+    host = service.serve(plugin_file(tmp_path, "counting", framing, COUNTING, source), *settings)
+    for _ in range(CLIENTS):
+        with service.connect() as client:
+            client.sendall(b"".join(LINE % number for number in range(LINES)))
+    facts = [told(host) for _ in range(CLIENTS)]
+    assert [fact["reason"] for fact in facts] == ["peer"] * CLIENTS
+    if framed:
+        assert sum(fact["messages"] for fact in facts) == CLIENTS * LINES
+    else:
+        assert sum(fact["bytes"] for fact in facts) == CLIENTS * CLIENT_BYTES
+    assert all(fact["in_order"] for fact in facts), "send returns False from the failure on"
+
+
+@pytest.mark.parametrize("scheme", ["tcp"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_right_before_a_reset_is_received(service: Service, tmp_path: Path, kind: str) -> None:
+    source, settings = KINDS[kind]
+    if kind == "uvloop":
+        pytest.importorskip("uvloop")
+    host = service.serve(plugin_file(tmp_path, "counting", COUNTING, source), *settings)
+    for _ in range(CLIENTS):
+        client = service.connect()
+        client.sendall(b"one message")
+        reset(client)
+    facts = [told(host) for _ in range(CLIENTS)]
+    assert [(fact["reason"], fact["bytes"]) for fact in facts] == [("peer", 11)] * CLIENTS
+
+
+# An early answer through the example proxy
+
+
+@pytest.fixture
+def upstream() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.settimeout(DEADLINE_SECONDS)
+        yield sock
+
+
+def test_the_example_proxy_passes_an_early_answer_of_a_server_that_closes(
+    live_host: Hosts, upstream: socket.socket
+) -> None:
+    port = upstream.getsockname()[1]
+    proxy = ("--plugin", str(DOCS / "examples" / "proxy.py"), "--set", f"proxy.server=tcp://127.0.0.1:{port}")
+    host = live_host(*proxy, "--workers", "1")
+    pid = host.workers()[0]["pid"]
+    answered = []
+    for _ in range(30):
+        with host.connect() as client:
+            client.sendall(b"begin")
+            server, _ = upstream.accept()
+            server.settimeout(DEADLINE_SECONDS)
+            assert read_exactly(server, 5) == b"begin"
+            # Both come in one turn of the worker, the client's first.
+            os.kill(pid, signal.SIGSTOP)
+            until(lambda: is_stopped(pid), "the worker's stop")
+            client.sendall(b"more of it" * 100)
+            server.sendall(b"no, thank you")
+            reset(server)
+            os.kill(pid, signal.SIGCONT)
+            answered.append(read_exactly(client, 13))
+    assert answered == [b"no, thank you"] * 30
+
+
+# Paused clients
+
+PAUSING = """
+paused = []
+
+@hookimpl
+def receive(connection, data):
+    if data.startswith(b"pause"):
+        paused.append(connection)
+        connection.pause()
+        connection.send(b"paused")
+    elif data == b"look":
+        connection.send(b"%06d" % paused[0].bytes_in)
+    elif data == b"resume":
+        paused[0].resume()
+    else:
+        connection.send(data.upper())
+"""
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls", "unix"])
+@pytest.mark.parametrize("unread", [b"", b"never read"], ids=["nothing unread", "something unread"])
+def test_a_paused_client_that_breaks_its_connection_ends(service: Service, tmp_path: Path, unread: bytes) -> None:
+    host = service.serve(plugin_file(tmp_path, "pausing", WITNESS, PAUSING))
+    client = service.connect()
+    client.sendall(b"pause")
+    if service.scheme == "unix":
+        # A unix socket that is closed over an unread answer reports a reset.
+        client.sendall(unread)
+        client.close()
+    else:
+        assert read_exactly(client, 6) == b"paused"
+        client.sendall(unread)
+        reset(client)
+    assert told_until(host, "close")[-1]["reason"] == "peer"
+
+
+@pytest.mark.parametrize("scheme", ["unix"])
+def test_a_paused_client_that_closes_its_unix_socket_ends(service: Service, tmp_path: Path) -> None:
+    host = service.serve(plugin_file(tmp_path, "pausing", WITNESS, PAUSING))
+    with service.connect() as client:
+        client.sendall(b"pause")
+        assert read_exactly(client, 6) == b"paused"
+    assert told_until(host, "close")[-1]["reason"] == "peer"
+
+
+@pytest.mark.parametrize("scheme", ["unix"])
+def test_what_a_paused_client_sent_before_it_closed_its_unix_socket_is_read_after_resume(
+    service: Service, tmp_path: Path
+) -> None:
+    host = service.serve(plugin_file(tmp_path, "pausing", WITNESS, PAUSING))
+    with service.connect() as client:
+        client.sendall(b"pause")
+        assert read_exactly(client, 6) == b"paused"
+        client.sendall(b"one more")
+    with service.connect() as other:
+        assert answers_upper(other)
+        other.sendall(b"resume")
+        closed = told_until(host, "close")[-1]
+        assert (closed["read"], closed["reason"]) == (13, "peer")
+
+
+def answers_upper(client: socket.socket) -> bool:
+    """Wait for one answer of another client: by then the worker has seen what came before."""
+    client.sendall(b"hello")
+    return read_exactly(client, 5) == b"HELLO"
+
+
+@pytest.mark.parametrize("scheme", ["tcp"])
+def test_paused_clients_that_reset_leave_their_places_to_others(service: Service, tmp_path: Path) -> None:
+    service.serve(plugin_file(tmp_path, "pausing", PAUSING), "--max-connections", "2")
+    with ExitStack() as stack:
+        paused = [stack.enter_context(service.connect()) for _ in range(2)]
+        for client in paused:
+            client.sendall(b"pause")
+            assert read_exactly(client, 6) == b"paused"
+        for client in paused:
+            reset(client)
+        assert answers_upper(stack.enter_context(service.connect()))
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls", "unix"])
+def test_a_paused_client_that_half_closes_is_read_and_answered_after_resume(service: Service, tmp_path: Path) -> None:
+    service.serve(plugin_file(tmp_path, "pausing", PAUSING))
+    with service.connect() as client, service.connect() as other:
+        client.sendall(b"pause")
+        assert read_exactly(client, 6) == b"paused"
+        client.sendall(b"question")
+        # Below TLS too: a client that has more to read sends its FIN only.
+        socket.socket.shutdown(client, socket.SHUT_WR)
+        assert answers_upper(other)
+        other.sendall(b"resume")
+        assert read_exactly(client, 8) == b"QUESTION"
+
+
+# A pause holds the queue of async hooks
+
+WAITING = """
+import asyncio
+
+@hookimpl
+async def receive(connection, data):
+    if data == b"first":
+        waiting.append((connection, asyncio.Event()))
+        connection.send(b"begun")
+        await waiting[0][1].wait()
+        connection.pause()
+    elif data == b"look":
+        connection.send(b"%06d" % waiting[0][0].bytes_in)
+    elif data == b"pause":
+        waiting[0][1].set()
+        connection.send(b"done")
+    elif data == b"resume":
+        waiting[0][0].resume()
+    else:
+        tell("received", data=data.decode())
+        connection.send(data.upper())
+
+waiting = []
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("scheme", ["tcp"])
+def test_a_pause_holds_what_waits_for_an_async_hook(service: Service, tmp_path: Path, loop: str) -> None:
+    pytest.importorskip(loop)
+    host = service.serve(plugin_file(tmp_path, "waiting", WAITING), "--event-loop", loop)
+    with service.connect() as client, service.connect() as other:
+        client.sendall(b"first")
+        assert read_exactly(client, 5) == b"begun"
+        client.sendall(b"second")
+        until(lambda: looked(other) == 11, "the second message in the queue of the hook")
+        for word in (b"pause", b"other"):
+            other.sendall(word)
+            assert read_exactly(other, len(word) if word == b"other" else 4) in (b"done", b"OTHER")
+        assert told(host)["data"] == "other", "the one that waits is held"
+        other.sendall(b"resume")
+        assert told(host)["data"] == "second"
+        assert read_exactly(client, 6) == b"SECOND"
+
+
+def looked(client: socket.socket) -> int:
+    client.sendall(b"look")
+    return int(read_exactly(client, 6))
+
+
+# A client for which the host works is not idle
+
+
+@pytest.mark.parametrize("scheme", ["tcp"])
+def test_a_client_that_is_paused_for_a_thread_gets_its_answer_after_the_idle_timeout(
+    service: Service, tmp_path: Path
+) -> None:
+    plugin = plugin_file(
+        tmp_path,
+        "thorough",
+        WITNESS,
+        """
+        import select
+
+        @hookimpl
+        def worker_start(worker):
+            globals()["worker"] = worker
+
+        def work(data):
+            select.select((), (), (), 1.0)
+            return data.upper()
+
+        @hookimpl
+        def receive(connection, data):
+            def answer(result):
+                connection.send(result)
+                connection.resume()
+
+            connection.pause()
+            worker.run_in_thread(work, data, on_result=answer)
+        """,
+    )
+    host = service.serve(plugin, "--idle-timeout", "300ms")
+    with service.connect() as client:
+        client.sendall(b"question")
+        assert read_exactly(client, 8) == b"QUESTION"
+        # After that it is idle again.
+        assert client.recv(1) == b""
+    assert told_until(host, "close")[-1]["reason"] == "idle"

@@ -1,0 +1,146 @@
+"""One connection through any sequence of what a client, a plugin and time can do to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies
+
+from reactorhost import CloseReason, Connection, Lines, hookimpl
+from reactorhost.reactor import READ, WRITE
+from reactorhost.testing import BenchClient, PluginBench
+from reactorhost.worker.stream import peer_end
+from reactorhost.worker.stream.protocol import HANG_UP
+from reactorhost.worker.stream.socket import HangUp
+
+STEPS = (
+    *("line", "line", "half a line", "fin", "reset", "broken send", "stop reading", "read again"),
+    *("send", "send much", "pause", "resume", "send_eof", "close", "abort", "wait"),
+)
+
+
+class Plain:
+    """Notes what it receives and how the connection ends."""
+
+    def __init__(self, framed: bool) -> None:
+        self.framed = framed
+        self.received = b""
+        self.closed: list[CloseReason] = []
+
+    @hookimpl
+    def framing(self) -> object:
+        return Lines() if self.framed else None
+
+    @hookimpl
+    def receive(self, connection: Connection, data: bytes) -> None:
+        self.note(data)
+        connection.send(data)
+
+    @hookimpl
+    def close(self, reason: CloseReason) -> None:
+        self.closed.append(reason)
+
+    def note(self, data: bytes) -> None:
+        assert not self.closed, "nothing is received after the end"
+        self.received += data + b"\n" * self.framed
+
+
+class Async(Plain):
+    """The same, after a wait."""
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:  # type: ignore[override]  # as hooks may be
+        await asyncio.sleep(0.1)
+        self.note(data)
+        connection.send(data)
+
+
+class Run:
+    """A connection, what its client has sent, and whether some of it may be lost by now."""
+
+    def __init__(self, bench: PluginBench, plugin: Plain) -> None:
+        self.bench = bench
+        self.plugin = plugin
+        self.client: BenchClient = bench.connect()
+        self.sent = b""
+        self.lossy = False
+        self.gone = False
+        self.paused = False
+
+    def do(self, step: str) -> None:
+        client, connection = self.client, self.client.connection
+        if step in ("line", "half a line", "fin", "reset"):
+            if client.closed is None and not client._socket.ended:
+                self.say(step)
+        elif step == "broken send":
+            setattr(client._socket, "send", broken)  # noqa: B010  the type checker holds it for a method
+            self.gone = True
+        elif step == "stop reading":
+            client.pause()
+        elif step == "read again":
+            client.resume()
+        elif step == "wait":
+            self.bench.advance(3)
+        else:
+            self.paused = step == "pause" or (self.paused and step != "resume")
+            self.lossy |= step in ("close", "abort")
+            data = {"send": (b"x",), "send much": (bytes(100_000),)}.get(step, ())
+            getattr(connection, step.split(maxsplit=1)[0])(*data)
+            self.bench.settle()
+        self.lossy |= self.gone and self.paused
+        self.hang_up()
+        assert len(self.plugin.closed) <= 1
+        assert self.sent.startswith(self.plugin.received.rstrip(b"\n")), "in order, each byte once"
+
+    def say(self, step: str) -> None:
+        if step == "fin":
+            self.client.end()
+        elif step == "reset":
+            self.gone = True
+            # A hook that waits is cancelled.
+            self.lossy |= isinstance(self.plugin, Async)
+            self.client.reset()
+        else:
+            data = b"%d" % len(self.sent) + b"\n" * (step == "line")
+            self.sent += data
+            self.client.send(data)
+
+    def hang_up(self) -> None:
+        """Report what epoll reports of a connection that is reset while nothing is read."""
+        transport = self.client._transport
+        if self.gone and transport.interest & HANG_UP:
+            transport.ready(READ | WRITE)
+            self.bench.settle()
+
+    def finish(self) -> None:
+        self.do("resume")
+        self.do("read again")
+        self.do("fin")
+        for _ in range(20):
+            self.do("wait")
+
+
+def broken(data: bytes) -> int:
+    raise BrokenPipeError
+
+
+@pytest.mark.parametrize("kind", [Plain, Async])
+@pytest.mark.parametrize("framed", [True, False], ids=["lines", "bytes"])
+@given(strategies.lists(strategies.sampled_from(STEPS), max_size=25))
+@settings(deadline=None)
+def test_any_sequence_ends_once_and_loses_nothing_of_an_open_connection(
+    kind: Any, framed: bool, steps: list[str]
+) -> None:
+    plugin = kind(framed)
+    with pytest.MonkeyPatch.context() as patch, PluginBench(plugin, close_timeout=10) as bench:
+        run = Run(bench, plugin)
+        patch.setattr(peer_end, "hang_up", lambda sock: HangUp.BROKEN)
+        for step in steps:
+            run.do(step)
+        run.finish()
+        assert len(plugin.closed) == 1
+        if not run.lossy and plugin.closed != [CloseReason.OVERFLOW]:
+            expected = run.sent[: run.sent.rfind(b"\n") + 1] if framed else run.sent
+            assert plugin.received == expected
