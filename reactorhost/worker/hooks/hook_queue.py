@@ -32,8 +32,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from reactorhost.api.connection import CloseReason, Connection, Transport, transport_of
-from reactorhost.plugins.async_calls import was_cancelled_by_others
 from reactorhost.plugins.chain import Chain
+from reactorhost.plugins.guard import was_cancelled_by_others
 
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024

@@ -17,7 +17,7 @@ from time import perf_counter_ns
 
 from reactorhost.histogram import bucket
 from reactorhost.ipc.scoreboard import Timings
-from reactorhost.plugins.wrappers import Call
+from reactorhost.plugins.calls import Call
 from reactorhost.reactor import Reactor, TimerHandle
 
 _TIMED_CALLS_PER_SECOND = 2000

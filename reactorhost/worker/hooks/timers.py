@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.plugins.guard import as_error
+from reactorhost.plugins.guard import as_error, was_cancelled_by_others
 from reactorhost.reactor import Reactor, TimerHandle
 
 if TYPE_CHECKING:
@@ -119,8 +119,6 @@ class PluginTimers:
             await coroutine
         except BaseException as raised:
             # Inside the task: asyncio re-raises a SystemExit of a task from `run_forever`.
-            from reactorhost.plugins.async_calls import was_cancelled_by_others
-
             if was_cancelled_by_others(raised):
                 raise
             self._on_error(as_error(raised))

@@ -185,15 +185,13 @@ class OutboundConnections:
 
     def _call_failed(self, plugin: str, handler: Handler, error: ConnectFailedError) -> None:
         assert handler.failed is not None
-        if not handler.failed_awaits:
-            guarded(plugin, "failed", handler.failed, self._hook_failed)(error)
+        awaits = handler.failed_awaits
+        called = guarded(plugin, "failed", handler.failed, self._hook_failed, awaits=awaits)(error)
+        if not awaits:
             return
         import asyncio
 
-        from reactorhost.plugins import async_calls
-
-        coroutine = async_calls.guarded(plugin, "failed", handler.failed, self._hook_failed)(error)
-        task = asyncio.ensure_future(coroutine)
+        task = asyncio.ensure_future(called)
         self._failed_hooks.add(task)
         task.add_done_callback(self._failed_hooks.discard)
 
