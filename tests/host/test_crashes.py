@@ -242,7 +242,7 @@ def test_connections_that_wait_while_all_workers_crash_are_answered_later(
     host.wait_for_log("worker_not_booted", 4)
     asking = EchoClients(address, 16)
     try:
-        until(lambda: sum(queues(address[1])) == 16, "a queue of everybody who came")
+        until(lambda: sum(queues(address[1])) == 16, "all clients in the queues")
         assert host.status()["workers_ready"] == 0
         for slot in (0, 1):
             (tmp_path / f"break-{slot}").unlink()

@@ -1,7 +1,7 @@
 """A message costs the host little more than it costs a bare Python loop: a guard, not a measurement.
 
-The figures are made by `nox -s bench`. This only notices when somebody puts work on the way of a message, on any
-machine: what is held is a ratio of CPU times of two servers that take turns, and several times before it counts.
+`nox -s bench` measures. This test only detects work that was added to the path of a message, on any machine: it
+compares the CPU times of two servers that alternate, and fails only after several repetitions.
 """
 
 from __future__ import annotations

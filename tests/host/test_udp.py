@@ -277,7 +277,7 @@ def test_a_slot_is_not_retired_while_its_worker_still_owes_an_answer(live_host: 
     host.until(lambda status: len(status["slots"]) == 1, "the end of the slot")
 
 
-# Who has the port.
+# The owner of the port.
 
 
 def test_a_port_of_another_host_is_refused(live_host: Hosts, tmp_path: Path) -> None:

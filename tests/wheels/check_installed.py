@@ -68,7 +68,7 @@ def started(run_dir: Path, *plugins: str) -> Iterator[tuple[str, int]]:
     command(0, "stop", *place)
     with socket.socket() as client:
         if client.connect_ex(address) == 0:
-            raise SystemExit("after stop somebody still answers")
+            raise SystemExit("after stop the port is still open")
 
 
 def talk(address: tuple[str, int]) -> None:

@@ -1,4 +1,4 @@
-/* Messages there and back: so many in flight on every client, the next as soon as one is back. */
+/* Echoed messages: a fixed number in flight per client, the next one sent when one is complete. */
 #define _GNU_SOURCE
 #include "wire.h"
 
@@ -9,7 +9,7 @@
 
 enum { EVENTS = 256, LARGE_MESSAGE = 16384, READS_FOR_ONE_COMPARED = 8 };
 
-/* Where in a message its next byte goes out and comes in, and how many bytes it may send and has to get. */
+/* Offsets in a message of the next byte to send and to receive, and how many bytes are left of both. */
 struct client {
     int fd;
     size_t out_at, in_at;
@@ -74,7 +74,7 @@ static void begin(struct client *client, unsigned long messages) {
     put(client);
 }
 
-/* Nothing is in flight before and after. */
+/* No message is in flight before and after. */
 struct work exchange(double seconds) {
     struct epoll_event events[EVENTS];
     uint64_t began = nanoseconds(), deadline = began + (uint64_t)(seconds * 1e9);

@@ -1,6 +1,6 @@
-/* Messages at a rate that does not wait for the server, at moments drawn beforehand (Poisson). A latency counts from
-   the moment that was drawn, not from that of the send: who is served late because others were in the way is counted
-   as late, which a closed loop leaves out (coordinated omission). The clock is watched without sleeping. */
+/* Messages at a rate that does not depend on the server, at times drawn beforehand (Poisson). Latency counts from the
+   scheduled time, not from the send: a message that is late because others were in the way counts as late, which a
+   closed loop omits (coordinated omission). The clock is polled without sleeping. */
 #define _GNU_SOURCE
 #include "wire.h"
 

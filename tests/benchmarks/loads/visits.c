@@ -1,4 +1,4 @@
-/* Connections: each connects, sends a message, reads it back, sends its end, waits for the server's, closes. */
+/* Connections: each connects, sends a message, reads the echo, sends a FIN, waits for the server's, and closes. */
 #define _GNU_SOURCE
 #include "wire.h"
 
@@ -29,7 +29,7 @@ void visit_prepare(unsigned at_once, size_t message) {
     stream = stream_of(message, 1);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!visitors || epoll < 0) fail("no room for %u clients", at_once);
-    /* Not where the load before us began: the kernel may remember its ports still. */
+    /* Start with other ports than the load before: the kernel may still have those in TIME_WAIT. */
     opened = nanoseconds() / 1000 % 62500;
 }
 
@@ -38,7 +38,7 @@ static void set_out(unsigned index) {
     watch(epoll, visitors[index].fd, index);
 }
 
-/* Return whether the visitor is back home. */
+/* Return whether the connection is complete. */
 static int go_on(struct visitor *visitor) {
     char data[4096];
     if (visitor->step == CONNECTING) {
@@ -66,7 +66,7 @@ static int go_on(struct visitor *visitor) {
     return 1;
 }
 
-/* Nobody is on the way before and after. */
+/* No connection is open before and after. */
 struct work visit(double seconds) {
     struct epoll_event events[EVENTS];
     uint64_t began = nanoseconds(), deadline = began + (uint64_t)(seconds * 1e9);

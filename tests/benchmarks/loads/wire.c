@@ -1,4 +1,4 @@
-/* What all loads share, and nothing of what one of them does. */
+/* Functions that all loads share. */
 #define _GNU_SOURCE
 #include "wire.h"
 
@@ -122,10 +122,10 @@ int await(int epoll, struct epoll_event *events, int most) {
     return ready;
 }
 
-/* How long all waits together found nothing. */
+/* Total time of the waits that found nothing. */
 double idle_seconds(void) { return (double)idle_nanoseconds / 1e9; }
 
-/* Print a line and wait for the caller's. */
+/* Print a line and wait for one from the caller. */
 void tell(const char *format, ...) {
     int letter;
     va_list arguments;

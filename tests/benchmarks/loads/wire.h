@@ -1,4 +1,4 @@
-/* What all loads share: the clock, the message, sockets, and the words with who started us. */
+/* What all loads share: the clock, the message, sockets, and the protocol with the parent process. */
 #ifndef WIRE_H
 #define WIRE_H
 

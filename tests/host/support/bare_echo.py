@@ -17,7 +17,7 @@ def main() -> None:
     clients: dict[int, socket.socket] = {}
     poller = select.epoll()
     poller.register(listener, select.EPOLLIN)
-    print(listener.getsockname()[1], flush=True)  # noqa: T201  read by whoever started this
+    print(listener.getsockname()[1], flush=True)  # noqa: T201  read by the parent process
     messages = received = 0
     while True:
         for descriptor, _ in poller.poll():
