@@ -232,7 +232,7 @@ TABLE: tuple[Setting, ...] = (
         "unix_owner",
         service_values.OWNER,
         None,
-        "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user that starts the host.",
+        "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
     ),
     Setting(
         "config",
@@ -279,7 +279,7 @@ TABLE: tuple[Setting, ...] = (
         shown="/run/reactorhost/NAME for root, else $XDG_RUNTIME_DIR/reactorhost/NAME",
     ),
     _host("pid_file", values.PATH, None, "File for the process id of the master.", shown="RUN_DIR/master.pid"),
-    _host("log_file", values.LOG_PATH, None, "File to log to; -: standard error."),
+    _host("log_file", values.LOG_PATH, None, "File to log to; - for standard error."),
     _host("log_format", values.choice("text", "json"), "text", "Format of log lines."),
     _host(
         "log_level",
@@ -287,8 +287,8 @@ TABLE: tuple[Setting, ...] = (
         "info",
         "Lowest level that is logged.",
     ),
-    _host("user", values.ACCOUNT, None, "User that the workers run as; -: the user that starts the host."),
-    _host("group", values.ACCOUNT, None, "Group that the workers run as; -: the primary group of that user."),
+    _host("user", values.ACCOUNT, None, "User that the workers run as; - for the user that starts the host."),
+    _host("group", values.ACCOUNT, None, "Group that the workers run as; - for the primary group of that user."),
     _host(
         "backlog",
         values.whole(1, 2**31 - 1),
@@ -318,7 +318,7 @@ TABLE: tuple[Setting, ...] = (
         "drain_timeout",
         values.duration(0, 30 * _DAY),
         3600.0,
-        "Time after a reload for which an old worker serves its open connections: seconds, or 500ms, 2m, 1h.",
+        "Time after a reload or a scaling for which an old worker serves its connections: seconds, or 500ms, 2m, 1h.",
     ),
     _host(
         "retire_delay",
@@ -330,13 +330,13 @@ TABLE: tuple[Setting, ...] = (
         "idle_timeout",
         values.duration(0, 30 * _DAY, zero_is_none=True),
         None,
-        "Time without data after which a connection is closed, 0: never: seconds, or 500ms, 2m, 1h.",
+        "Time without data after which a connection is closed: seconds, or 500ms, 2m, 1h; 0 for never.",
     ),
     _host(
         "stall_timeout",
         values.duration(0, _DAY, zero_is_none=True),
         30.0,
-        "Time after which a worker whose event loop is blocked is replaced, 0: never: seconds, or 500ms, 2m.",
+        "Time after which a worker whose event loop is blocked is replaced: seconds, or 500ms, 2m; 0 for never.",
     ),
     _host(
         "event_loop",
@@ -354,7 +354,7 @@ TABLE: tuple[Setting, ...] = (
         "peer_timeout",
         values.duration(0, 86400, zero_is_none=True),
         120.0,
-        "Time after which a client whose machine does not answer is disconnected, 0: the kernel default: seconds.",
+        "Time after which a client whose machine does not answer is disconnected, in seconds; 0 for the kernel default.",
     ),
     _host(
         "close_timeout",
@@ -378,7 +378,7 @@ TABLE: tuple[Setting, ...] = (
         "slow_hook",
         values.duration(0, 3600, zero_is_none=True),
         0.1,
-        "Time for which a hook may block the event loop before a warning is logged, 0: never: seconds, or 500ms, 2m.",
+        "Time for which a hook may block the event loop before it is logged: seconds, or 500ms, 2m; 0 for never.",
     ),
 )
 

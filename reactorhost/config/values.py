@@ -118,7 +118,7 @@ def _read_name(value: object) -> object:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
     hint = "use 1 to 64 of the characters A-Z a-z 0-9 . _ - and no dot at the start"
-    raise InvalidValueError(f"must be a name, not {written(value)}", hint)
+    raise InvalidValueError(f"must be a name of letters, digits, . _ and -, not {written(value)}", hint)
 
 
 def _read_path(value: object) -> object:
@@ -189,7 +189,7 @@ def _byte_count(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     hint = "write a number of bytes, or a unit: 64KiB, 16MiB, 1GiB"
-    raise InvalidValueError(f"must be a size, not {written(value)}", hint)
+    raise InvalidValueError(f"must be a size in B, KiB, MiB or GiB, not {written(value)}", hint)
 
 
 def plain_text(value: object, kind: str) -> str:
