@@ -95,7 +95,7 @@ def _wait_with_progress(host: ControlClient, pidfd: int) -> bool:
 
     waited_for: list[Any] = [pidfd, host.socket]
     most = 0
-    with ProgressView("stopping", lead="waiting: ") as view:
+    with ProgressView("stopping", lead="stopping: ") as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
             # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).

@@ -42,7 +42,7 @@ def test_stop_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host
         host.until(lambda status: status["totals"]["connections"] == 1)
         with start_stop(host) as stop:
             shown = re.fullmatch(
-                r"waiting: 1 connections open on (\d) workers, at most (\d+) s left\n", first_line(stop)
+                r"stopping: 1 connection open on (\d) workers?, at most (\d+) s left\n", first_line(stop)
             )
             assert shown
             assert int(shown[1]) in (1, 2)
@@ -82,7 +82,7 @@ def test_now_ends_a_stop_that_waits(live_host: Hosts) -> None:
     with host.connect() as client:
         assert answers(client)
         with start_stop(host) as first:
-            assert first_line(first).startswith("waiting:")
+            assert first_line(first).startswith("stopping:")
             assert host.command("stop", "--now").returncode == 0
             first.communicate()
         assert first.returncode == 0
@@ -94,8 +94,8 @@ def test_two_stop_commands_both_wait_for_the_end(live_host: Hosts) -> None:
     with host.connect() as client:
         assert answers(client)
         with start_stop(host) as first, start_stop(host) as second:
-            assert first_line(first).startswith("waiting:")
-            assert first_line(second).startswith("waiting:")
+            assert first_line(first).startswith("stopping:")
+            assert first_line(second).startswith("stopping:")
             assert answers(client)
             client.close()
             assert (first.wait(), second.wait()) == (0, 0)
@@ -106,7 +106,7 @@ def test_ctrl_c_ends_the_command_but_not_the_stop(live_host: Hosts) -> None:
     with host.connect() as client:
         assert answers(client)
         with start_stop(host) as stop:
-            assert first_line(stop).startswith("waiting:")
+            assert first_line(stop).startswith("stopping:")
             stop.send_signal(signal.SIGINT)
             _, stderr = stop.communicate()
         assert stop.returncode == 130
