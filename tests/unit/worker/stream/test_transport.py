@@ -220,7 +220,7 @@ def test_anything_bytes_like_can_be_sent_and_changed_afterwards(data: Any) -> No
 @pytest.mark.parametrize("data", ["text", 5, None, [1]])
 def test_what_is_not_bytes_like_is_refused(data: Any) -> None:
     stage = Stage()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"^send takes bytes-like data, not {type(data).__name__}$"):
         stage.connection.send(data)
 
 
