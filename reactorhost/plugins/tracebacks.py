@@ -17,7 +17,7 @@ def headline(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
     line = next(_summary(error).format_exception_only()).splitlines()[0].removesuffix(": ")
-    # The class of the host's own exceptions (`ExitCalledError`) means nothing to the plugin's author.
+    # The class of the host's own exceptions (`NotAnExceptionError`) means nothing to the plugin's author.
     return line.partition(": ")[2] if type(error).__module__.startswith("reactorhost.plugins.") else line
 
 
