@@ -73,7 +73,7 @@ class Layers:
         raw, origin = given
         if isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
             raw = [part.strip() for part in raw.split(",") if part.strip()]
-        return read_list(setting.flag.lstrip("-"), setting.kind, raw, origin, self.cwd, self.problems)
+        return read_list(setting.flag.lstrip("-").replace("-", "_"), setting.kind, raw, origin, self.cwd, self.problems)
 
     def flag_or_variable(self, setting: Setting) -> tuple[object, Origin] | None:
         """Return the unchecked value of the flag, else of the variable; an empty variable counts as unset."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 
@@ -42,9 +43,12 @@ def _read_network(value: object) -> object:
         return text
     try:
         return str(ipaddress.ip_network(text))
-    except ValueError as error:
+    except ValueError:
         hint = "write 10.0.0.7, 10.0.0.0/8, ::1, or unix for all clients of a unix socket"
-        raise InvalidValueError(f"must be an IP address or a network, not {written(value)}: {error}", hint) from None
+        with contextlib.suppress(ValueError):
+            # An address with bits set behind the prefix, as 10.0.0.7/8.
+            hint = f"for the network write {ipaddress.ip_network(text, strict=False)}"
+        raise InvalidValueError(f"must be an IP address or a network, not {written(value)}", hint) from None
 
 
 def _read_mode(value: object) -> object:

@@ -354,7 +354,7 @@ TABLE: tuple[Setting, ...] = (
         "peer_timeout",
         values.duration(0, 86400, zero_is_none=True),
         120.0,
-        "Time after which a client whose machine does not answer is disconnected, in seconds; 0 for the kernel default.",
+        "Time after which a client whose machine does not answer is disconnected, in seconds; 0 for the kernel's.",
     ),
     _host(
         "close_timeout",
