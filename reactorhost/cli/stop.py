@@ -31,7 +31,7 @@ def stop(now: bool, **flags: Any) -> None:
     """
     location = location_from(flags)
     stop_and_wait(location, at_once=now)
-    click.echo(f"{location.name} stopped")
+    click.echo(f"{client.selected(location).host} has stopped")
 
 
 @click.command()
@@ -44,7 +44,7 @@ def restart(**flags: Any) -> None:
     location = location_from(flags)
     launch = client.request(location, "launch")
     stop_and_wait(location, at_once=False)
-    click.echo(f"{location.name} stopped, starting it again")
+    click.echo(f"{client.selected(location).host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}

@@ -52,7 +52,7 @@ def test_stop_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host
             client.close()
             rest, _ = stop.communicate()
     assert stop.returncode == 0
-    assert rest.splitlines()[-1] == "default stopped"
+    assert rest.splitlines()[-1] == f"the host in {host.run_dir} has stopped"
     assert not [pid for pid in pids if started.lives(pid)]
     assert not host.run_dir.exists()
 
@@ -133,7 +133,7 @@ def test_other_commands_report_that_the_master_does_not_respond(live_host: Hosts
     shown = host.command("status")
     host.signal(signal.SIGCONT)
     assert shown.returncode == 1
-    assert f"the master of 'default' (pid {host.pid}) does not answer" in shown.stderr
+    assert f"the master of the host in {host.run_dir} (pid {host.pid}) does not answer" in shown.stderr
 
 
 # No host to stop.
@@ -142,7 +142,7 @@ def test_other_commands_report_that_the_master_does_not_respond(live_host: Hosts
 def test_stop_of_a_host_that_does_not_run_has_exit_status_5(tmp_path: Path) -> None:
     ended = run("stop", "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 5
-    assert ended.stderr.startswith("reactorhost: no host named 'default' is running\n")
+    assert ended.stderr.startswith(f"reactorhost: the host in {tmp_path / 'run'} is not running\n")
     assert os.listdir(tmp_path) == []
 
 
@@ -160,7 +160,7 @@ def instance(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def test_an_instance_is_found_by_its_name(instance: tuple[str, dict[str, str]]) -> None:
     name, environment = instance
     stopped = run("stop", "--name", name, environment=environment)
-    assert (stopped.returncode, stopped.stdout.splitlines()[-1]) == (0, f"{name} stopped")
+    assert (stopped.returncode, stopped.stdout.splitlines()[-1]) == (0, f"host {name!r} has stopped")
     assert run("stop", "--name", name, environment=environment).returncode == 5
 
 
@@ -169,7 +169,7 @@ def test_a_misspelt_name_gets_a_suggestion(instance: tuple[str, dict[str, str]],
     name, environment = instance
     missed = run(*command, "--name", name[:-1], environment=environment)
     assert missed.returncode == 5
-    assert missed.stderr == (f"reactorhost: no host named {name[:-1]!r} is running\n  hint: did you mean {name!r}?\n")
+    assert missed.stderr == (f"reactorhost: host {name[:-1]!r} is not running\n  hint: did you mean {name!r}?\n")
 
 
 def test_an_unknown_name_gets_the_list_of_hosts(instance: tuple[str, dict[str, str]]) -> None:
