@@ -354,7 +354,7 @@ TABLE: tuple[Setting, ...] = (
         "peer_timeout",
         values.duration(0, 86400, zero_is_none=True),
         120.0,
-        "Time after which a client whose machine does not answer is disconnected, in seconds; 0 for the kernel's.",
+        "Time without a reply from a client's machine until it is disconnected: seconds; 0 for the kernel default.",
     ),
     _host(
         "close_timeout",
