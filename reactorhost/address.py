@@ -56,23 +56,20 @@ def parse(uri: str) -> Address:
     if not separator:
         scheme, rest = ("unix", uri) if uri.startswith("/") else ("tcp", uri)
     if scheme not in SCHEMES:
-        hint = did_you_mean(scheme, SCHEMES)
-        raise UsageError(
-            f"{uri!r} has an unknown scheme {scheme!r}",
-            hint=hint or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH",
-        )
+        hint = did_you_mean(scheme, SCHEMES) or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH"
+        raise UsageError(f"{uri!r} has an unknown scheme {scheme!r}", hint=hint)
     return _unix(uri, rest) if scheme == "unix" else _internet(scheme, uri, rest)
 
 
 def _unix(uri: str, path: str) -> Address:
     if not path.startswith("/") or path.endswith("/"):
-        raise UsageError(
-            f"{uri!r} is not an absolute path", hint="write unix:///PATH, for example unix:///run/echo.sock"
-        )
+        hint = "write unix:///PATH, for example unix:///run/echo.sock"
+        raise UsageError(f"{uri!r} is not an absolute path", hint=hint)
     try:
         length = len(os.fsencode(path))
     except UnicodeEncodeError:
         raise UsageError(f"{uri!r} is not a valid path") from None
+    # sun_path of struct sockaddr_un has 108 bytes, the last one for a NUL (unix(7)).
     if length > 107:
         raise UsageError(f"{uri!r} is too long", hint="use a path of at most 107 bytes")
     return Address("unix", path=path)
@@ -80,12 +77,14 @@ def _unix(uri: str, path: str) -> Address:
 
 def _internet(scheme: str, uri: str, rest: str) -> Address:
     host, separator, port = rest.rpartition(":")
+    # `::1` without brackets: what follows the last colon is part of the address, and no port.
     if not separator or host.endswith(":") or host.count("[") != host.count("]"):
         raise UsageError(f"{uri!r} has no port", hint=f"write {scheme}://HOST:PORT, or for IPv6 {scheme}://[::1]:9000")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise UsageError(f"{uri!r} is ambiguous", hint=f"write an IPv6 address in brackets: {scheme}://[::1]:9000")
+    # isdigit() and int() accept the digits of all scripts.
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise UsageError(f"{uri!r} has no valid port", hint="use a number from 0 to 65535")
     if any(character.isspace() or character in "/[]@" for character in host):

@@ -6,7 +6,9 @@ over processes and differences between two moments are histograms too.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 _FIRST_BITS = 10
 _OCTAVES = 26
@@ -19,6 +21,7 @@ def bucket(nanoseconds: int) -> int:
     octave = nanoseconds.bit_length() - _FIRST_BITS
     if octave < 0:
         return 0
+    # The two bits below the leading one are the quarter of the octave.
     return min(1 + 4 * octave + (nanoseconds >> (octave + 7) & 3), BUCKETS - 1)
 
 
@@ -35,16 +38,9 @@ def percentile(counts: Sequence[int], part: float) -> float | None:
     total = sum(counts)
     if not total:
         return None
-    wanted = part * total
-    seen = 0
-    last = 0
-    for number, count in enumerate(counts):
-        if count:
-            seen += count
-            last = number
-            if seen >= wanted:
-                break
-    return round(middle_seconds(last), 9)
+    # At least 1: a part of 0 is the first bucket that has a count, and not the first one.
+    number = bisect_left(list(accumulate(counts)), max(1, part * total))
+    return round(middle_seconds(number), 9)
 
 
 def difference(newer: Sequence[int], older: Sequence[int]) -> list[int]:
@@ -54,7 +50,5 @@ def difference(newer: Sequence[int], older: Sequence[int]) -> list[int]:
 
 def total(histograms: Iterable[Sequence[int]]) -> list[int]:
     """Return the sum of several histograms."""
-    sums = [0] * BUCKETS
-    for counts in histograms:
-        sums = [left + right for left, right in zip(sums, counts, strict=True)]
-    return sums
+    # The zeros are the sum if there is no histogram.
+    return [sum(counts) for counts in zip([0] * BUCKETS, *histograms, strict=True)]

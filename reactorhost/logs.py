@@ -113,6 +113,7 @@ class AppendHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; if that fails it is dropped."""
+        # backslashreplace: a file name that is not UTF-8 is text with lone surrogates, which cannot be encoded.
         data = (self.format(record) + "\n").encode(errors="backslashreplace")
         if self._held is not None:
             self._held.append(data)
@@ -158,6 +159,7 @@ class AppendHandler(logging.Handler):
     def _capture(self) -> None:
         # Descriptors and not sys.stdout: C libraries and child processes of plugins print too.
         if self._capture_output:
+            # dup2 makes them inheritable (PEP 446), as programs that a plugin starts need them.
             for standard in (1, 2):
                 os.dup2(self._descriptor, standard)
 
@@ -174,6 +176,7 @@ def install(
     """
     handler = AppendHandler(path, capture_output=capture_output)
     root = logging.getLogger()
+    # A handler that a library installed on import would write every line a second time.
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)

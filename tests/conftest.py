@@ -29,7 +29,7 @@ _MEASUREMENTS = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def measurement(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return a function that records a measurement, printed below the results with `--soak`."""
 
     def report(text: str) -> None:

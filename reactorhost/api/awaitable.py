@@ -31,13 +31,16 @@ class TaskState(enum.Enum):
 class AwaitableTask(Generic[T]):
     """An operation that ends once: with a result, with an exception, or cancelled.
 
+    Attributes:
+        state: what has become of it so far.
+
     `commit`, `set_result` and `set_exception` are for the host. A subclass implements `_on_cancel`.
     """
 
-    __slots__ = ("_awaiting", "_exception", "_futures", "_result", "_retrieved", "_state")
+    __slots__ = ("_awaiting", "_exception", "_futures", "_result", "_retrieved", "state")
 
     def __init__(self) -> None:
-        self._state = TaskState.PENDING
+        self.state = TaskState.PENDING
         self._result: T | None = None
         self._exception: Exception | None = None
         # Whether an awaiting coroutine got the result or the exception.
@@ -46,15 +49,10 @@ class AwaitableTask(Generic[T]):
         self._futures: list[asyncio.Future[T]] = []
         self._awaiting = 0
 
-    @property
-    def state(self) -> TaskState:
-        """What has become of the operation so far."""
-        return self._state
-
     def cancel(self) -> None:
         """Cancel the operation and every coroutine that awaits it; does nothing once it has ended."""
-        if self._state is TaskState.PENDING:
-            self._state = TaskState.CANCELLED
+        if self.state is TaskState.PENDING:
+            self.state = TaskState.CANCELLED
             self._on_cancel()
             self._settle_all()
 
@@ -63,7 +61,7 @@ class AwaitableTask(Generic[T]):
         import asyncio
 
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        if self._state in (TaskState.PENDING, TaskState.COMMITTED):
+        if self.state in (TaskState.PENDING, TaskState.COMMITTED):
             self._futures.append(future)
         else:
             self._settle(future)
@@ -86,17 +84,17 @@ class AwaitableTask(Generic[T]):
 
     def commit(self) -> None:
         """Make `cancel` do nothing from now on; `set_result` follows."""
-        self._state = TaskState.COMMITTED
+        self.state = TaskState.COMMITTED
 
     def set_result(self, result: T) -> None:
         """End the operation with a result."""
-        self._state = TaskState.DONE
+        self.state = TaskState.DONE
         self._result = result
         self._settle_all()
 
     def set_exception(self, exception: Exception) -> bool:
         """End the operation with an exception; returns whether a coroutine awaits it."""
-        self._state = TaskState.FAILED
+        self.state = TaskState.FAILED
         self._exception = exception
         return self._settle_all()
 
@@ -117,7 +115,7 @@ class AwaitableTask(Generic[T]):
         return bool(waiting)
 
     def _settle(self, future: asyncio.Future[T]) -> None:
-        if self._state is TaskState.CANCELLED:
+        if self.state is TaskState.CANCELLED:
             future.cancel()
         elif self._exception is not None:
             future.set_exception(self._exception)

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
-from reactorhost.api.timer import Timer
 from reactorhost.framing import Framing
 from reactorhost.tls.facts import TlsFacts
 
@@ -40,8 +39,18 @@ class CloseReason(enum.Enum):
         return self.value
 
 
+class Timer(Protocol):
+    """A scheduled call of a plugin's function, as `call_later` and `call_every` return it."""
+
+    def cancel(self) -> None:
+        """Cancel the call; does nothing once it was made."""
+
+
 class Transport(Protocol):
     """What a connection needs of the object that owns its socket."""
+
+    idle_timeout: float | None
+    framing: Framing | None
 
     @property
     def peer(self) -> Endpoint: ...
@@ -51,14 +60,6 @@ class Transport(Protocol):
     def age(self) -> float: ...
     @property
     def queued(self) -> int: ...
-    @property
-    def idle_timeout(self) -> float | None: ...
-    @idle_timeout.setter
-    def idle_timeout(self, seconds: float | None) -> None: ...
-    @property
-    def framing(self) -> Framing | None: ...
-    @framing.setter
-    def framing(self, framing: Framing | None) -> None: ...
 
     def send(self, data: bytes | bytearray | memoryview) -> bool: ...
     def when_drained(self, callback: Callable[[bool], object], /) -> None: ...
@@ -160,10 +161,11 @@ class Connection:
         An exception closes the connection with reason `error`.
         """
         transport = self._transport
+        # By a timer, so that it is not called from within this call and an exception is handled as that of a timer.
         transport.when_drained(lambda is_open: is_open and transport.call_later(0, function, *args))
 
     def close(self) -> None:
-        """Send what is queued, then close the connection; it is reset after `close_timeout` seconds.
+        """Send what is queued, then close the connection; it is reset after `close_timeout` seconds without progress.
 
         The `close` hook is called later, when the connection has ended.
         """

@@ -7,35 +7,31 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
-from reactorhost.api.connection import Connection
+from reactorhost.api.connection import Connection, Timer
 from reactorhost.api.counter import Counter
 from reactorhost.api.thread_task import ThreadTask
-from reactorhost.api.timer import Timer
 
 if TYPE_CHECKING:
-    import ssl
+    from ssl import SSLContext
 
 T = TypeVar("T")
+Args = tuple[Any, ...]
+OnResult = Callable[[T], object] | None
+OnError = Callable[[Exception], object] | None
 
 
 class WorkerTimers(Protocol):
     """What a worker needs to call functions later."""
 
-    def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...], /) -> Timer: ...
-    def call_every(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...], /) -> Timer: ...
+    def call_later(self, seconds: float, function: Callable[..., object], args: Args, /) -> Timer: ...
+    def call_every(self, seconds: float, function: Callable[..., object], args: Args, /) -> Timer: ...
 
 
 class WorkerThreads(Protocol):
     """What a worker needs to call functions in threads."""
 
     def run(
-        self,
-        plugin: str,
-        function: Callable[..., T],
-        args: tuple[Any, ...],
-        on_result: Callable[[T], object] | None,
-        on_error: Callable[[Exception], object] | None,
-        /,
+        self, plugin: str, function: Callable[..., T], args: Args, on_result: OnResult[T], on_error: OnError, /
     ) -> ThreadTask[T]: ...
 
 
@@ -49,14 +45,7 @@ class WorkerOutbound(Protocol):
     """What a worker needs to connect to other hosts."""
 
     def connect(
-        self,
-        plugin: str,
-        address: str,
-        handler: object,
-        timeout: float,
-        tls: ssl.SSLContext | None,
-        server_name: str | None,
-        /,
+        self, plugin: str, address: str, handler: object, timeout: float, tls: SSLContext | None, name: str | None, /
     ) -> ConnectAttempt: ...
 
 
@@ -161,7 +150,7 @@ class Worker:
         handler: object,
         *,
         timeout: float = 10.0,
-        tls: ssl.SSLContext | None = None,
+        tls: SSLContext | None = None,
         server_name: str | None = None,
     ) -> ConnectAttempt:
         """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH` within `timeout` seconds.

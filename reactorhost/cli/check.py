@@ -57,13 +57,13 @@ def show(**flags: Any) -> None:
     from reactorhost.config.setting_rows import rows
     from reactorhost.dashboard.output.rich_tables import setting_table
     from reactorhost.dashboard.terminal.screen import print_renderable
-    from reactorhost.plugins import option_rows
+    from reactorhost.plugins import option_text
     from reactorhost.plugins.inspection import inspect_named
 
     settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
     reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
     options = {report.identity.name: report.options for report in reports}
-    print_renderable(setting_table([*rows(settings), *option_rows.rows(settings, options)]))
+    print_renderable(setting_table([*rows(settings), *option_text.rows(settings, options)]))
 
 
 def _named(settings: Settings) -> list[str]:

@@ -63,7 +63,7 @@ def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
     """
     from reactorhost.dashboard.output.plugin_page import lines
     from reactorhost.plugins.inspection import describe
-    from reactorhost.plugins.sample import sample
+    from reactorhost.plugins.option_text import sample
 
     report = describe(named, _LOAD_SECONDS, __version__)
     table = tuple(sample(report.identity.name, report.options))

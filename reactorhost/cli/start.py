@@ -47,7 +47,7 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     The imports stand here so that the command that starts a daemon does not load what only the daemon needs.
     """
     from reactorhost.master.startup import run_host
-    from reactorhost.worker.boot import run_worker
+    from reactorhost.worker.life import run_worker
 
     _check(settings)
     run_host(settings, _launch(flags, directory, settings), run_worker, on_started)

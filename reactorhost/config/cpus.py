@@ -15,14 +15,11 @@ def available_cpus(
 
     `affinity` is the number of CPUs in the scheduler's mask; None reads it from the kernel.
     """
-    count = _scheduler_cpus() if affinity is None else affinity
+    if affinity is None:
+        # Not on every system where settings are read: see `system.features`.
+        affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [limit for folder, version in _groups(memberships, hierarchy) if (limit := _limit(folder, version))]
-    return max(1, min([count, *limits]))
-
-
-def _scheduler_cpus() -> int:
-    # Not on every system where settings are read: see `system.features`.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([affinity, *limits]))
 
 
 def _groups(memberships: Path, hierarchy: Path) -> list[tuple[Path, int]]:
@@ -52,6 +49,7 @@ def _limit(folder: Path, version: int) -> int | None:
         words = " ".join(_lines(folder / "cpu.max")).split()
     else:
         words = [*_lines(folder / "cpu.cfs_quota_us"), *_lines(folder / "cpu.cfs_period_us")]
+    # Without a quota version 2 has "max" in the file, version 1 has -1; neither is decimal.
     if len(words) != 2 or not (words[0].isdecimal() and words[1].isdecimal()) or int(words[1]) == 0:
         return None
     return -(-int(words[0]) // int(words[1]))

@@ -22,6 +22,7 @@ _STRING = re.compile(
     r"|'[^']*'",
     re.DOTALL,
 )
+# Numbers, dates, times and booleans: whatever ends at a comma, a closing bracket, a comment or the line end.
 _SCALAR = re.compile(r"[^,\]}#\n]+")
 
 
@@ -134,6 +135,7 @@ class _Scan:
     def record(self, path: Path, known: int, start: int) -> None:
         """Record the line of `path`, written at `start`; its first `known` parts have a header of their own."""
         line = bisect_right(self.newlines, start) + 1
+        # The first occurrence: each [[table]] of an array repeats the path.
         self.written.setdefault(path, line)
         for length in range(known + 1, len(path)):
             self.implied.setdefault(path[:length], line)
@@ -142,6 +144,4 @@ class _Scan:
 def _unescaped(quoted: str) -> str:
     import tomllib
 
-    text = tomllib.loads(f"key = {quoted}")["key"]
-    assert isinstance(text, str)
-    return text
+    return str(tomllib.loads(f"key = {quoted}")["key"])

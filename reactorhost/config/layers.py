@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, Layer, Origin, Setting
@@ -20,17 +21,9 @@ _NOT_GIVEN: tuple[object, ...] = (None, (), [])
 
 @dataclass(frozen=True, slots=True)
 class SettingValue:
-    """A checked value and its origin."""
+    """A checked value, of a setting that can be repeated a tuple of values, and its origin."""
 
-    value: object
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class SettingList:
-    """The checked values of a setting that can be repeated, and their origin."""
-
-    values: tuple[object, ...]
+    value: Any
     origin: Origin
 
 
@@ -51,6 +44,7 @@ class Layers:
             return
         for name in (name for name in host if name in names and name in HOST_KEYS):
             origin = file.origin("host", name)
+            # Relative to the file: a path in it then means the same from every working directory.
             found = read_value(name, BY_NAME[name].kind, host[name], origin, file.path.parent, self.problems)
             if found is not None:
                 self.file_values[name] = found
@@ -61,19 +55,15 @@ class Layers:
         if given is None:
             return self.file_values.get(setting.name) or SettingValue(setting.default, Origin(Layer.DEFAULT))
         raw, origin = given
-        raw = setting.kind.from_text(raw) if isinstance(raw, str) else raw
-        found = read_value(setting.name, setting.kind, raw, origin, self.cwd, self.problems)
-        return found or SettingValue(setting.default, origin)
-
-    def values(self, setting: Setting) -> SettingList | None:
-        """Return the values that a flag or variable has for a setting that can be repeated, or None."""
-        given = self.flag_or_variable(setting)
-        if given is None:
-            return None
-        raw, origin = given
-        if isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
+        # A flag is repeated for each value; a variable has all of them, separated by commas.
+        called = setting.flag.lstrip("-").replace("-", "_") if setting.many else setting.name
+        if isinstance(raw, str) and not setting.many:
+            raw = setting.kind.from_text(raw)
+        elif isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:
             raw = [part.strip() for part in raw.split(",") if part.strip()]
-        return read_list(setting.flag.lstrip("-").replace("-", "_"), setting.kind, raw, origin, self.cwd, self.problems)
+        found = read_setting(setting, called, raw, origin, self.cwd, self.problems)
+        # Invalid, and reported. The value of the file would be the wrong one: the operator meant to override it.
+        return found or SettingValue(setting.default, origin)
 
     def flag_or_variable(self, setting: Setting) -> tuple[object, Origin] | None:
         """Return the unchecked value of the flag, else of the variable; an empty variable counts as unset."""
@@ -97,12 +87,14 @@ def read_value(
     return SettingValue(folder / value if isinstance(value, Path) else value, origin)
 
 
-def read_list(
-    called: str, kind: ValueKind, raw: object, origin: Origin, folder: Path, problems: Problems
-) -> SettingList:
-    """Return a value or a list of values, each read as `kind`, without those that are invalid."""
+def read_setting(
+    setting: Setting, called: str, raw: object, origin: Origin, folder: Path, problems: Problems
+) -> SettingValue | None:
+    """Return `raw` read as the setting's kind; of a repeated setting, a tuple without the values that are invalid."""
+    if not setting.many:
+        return read_value(called, setting.kind, raw, origin, folder, problems)
     items = list(raw) if isinstance(raw, list | tuple) else [raw]
     if not items:
         problems.add(f"{called} must name at least one", origin)
-    found = [read_value(called, kind, item, origin, folder, problems) for item in items]
-    return SettingList(tuple(each.value for each in found if each), origin)
+    found = [read_value(called, setting.kind, item, origin, folder, problems) for item in items]
+    return SettingValue(tuple(each.value for each in found if each), origin)

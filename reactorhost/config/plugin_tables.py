@@ -1,24 +1,60 @@
-"""Read the tables `[plugin.NAME]`, whose values are checked later, against the options that the plugin declares."""
+"""The options of plugins as an operator gives them: tables `[plugin.NAME]`, `--set NAME.key=value`, REACTORHOST_SET.
+
+Their values are checked later, when the plugin is loaded and has declared its options: `plugins.options` reads them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from reactorhost.config import file_tables
-from reactorhost.config.option_sources import FromEnvironment, OptionText, from_table
+from reactorhost.config.layers import Layers
 from reactorhost.config.plugin_names import name_of
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import Origin
-from reactorhost.config.toml_file import TomlFile
-from reactorhost.config.values import InvalidValueError
+from reactorhost.config.settings import BY_NAME, Layer, Origin
+from reactorhost.config.toml_file import TomlFile, named_tables
+from reactorhost.config.values import PATH, InvalidValueError, plain_text, written
 from reactorhost.errors import did_you_mean
 
 PluginTables = Mapping[str, Mapping[str, object]]
 
+_SET = BY_NAME["set"]
+_SHAPES = 'write { env = "NAME" } or { file = "PATH" }'
+
+
+@dataclass(frozen=True, slots=True)
+class OptionText:
+    """The text of a flag or variable, to be converted to the type of the option."""
+
+    # It may be a secret, and a dataclass may end up in a traceback.
+    text: str = field(repr=False)
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnvironment:
+    """The value of an environment variable at the time when a worker boots."""
+
+    variable: str
+
+    def __str__(self) -> str:
+        return f'{{ env = "{self.variable}" }}'
+
+
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """The content of a file at the time when a worker boots."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f'{{ file = "{self.path}" }}'
+
 
 def from_file(file: TomlFile, named: Iterable[str], problems: Problems) -> PluginTables:
     """Return the tables; report each that is for none of the `named` plugins."""
-    tables = file_tables.named_tables(file, "plugin", problems)
+    tables = named_tables(file, "plugin", problems)
     known = {name_of(plugin) for plugin in named}
     for name in (name for name in tables if name not in known):
         what = f"[plugin.{name}] is for a plugin that no service uses"
@@ -59,11 +95,64 @@ def variables(tables: PluginTables) -> set[str]:
     return {value.variable for value in values if isinstance(value, FromEnvironment)}
 
 
+def from_texts(layers: Layers, named: Iterable[str]) -> dict[str, dict[str, OptionText]]:
+    """Return the texts by table and key; report each that is malformed or for none of the `named` plugins.
+
+    A flag overrides the environment, and a later flag an earlier one.
+    """
+    known = {name_of(plugin) for plugin in named}
+    tables: dict[str, dict[str, OptionText]] = {}
+    for line, origin in _lines(layers):
+        place, sign, text = line.partition("=")
+        # At the last dot: `my.module:object` contains dots.
+        plugin, _, key = (part.strip() for part in place.rpartition("."))
+        if not (plugin and key and sign):
+            # The value may be a secret.
+            shown = written(f"{place}=..." if sign else place)
+            hint = f"for example {_SET.flag} echo.limit=5"
+            layers.problems.add(f"{origin.where} must be NAME.key=value, not {shown}", origin, hint)
+            continue
+        table = plugin if plugin in known else name_of(plugin)
+        if table not in known:
+            what = f"{origin.where} {place.strip()} is for a plugin that no service uses"
+            report_unnamed(what, table, known, origin, layers.problems)
+            continue
+        tables.setdefault(table, {})[key] = OptionText(text, origin)
+    return tables
+
+
+def _lines(layers: Layers) -> Iterator[tuple[str, Origin]]:
+    # One line an option, not separated by commas: a list contains commas.
+    for line in layers.environ.get(_SET.variable, "").split("\n"):
+        if line.strip():
+            yield line.lstrip(), Origin(Layer.ENVIRONMENT, _SET.variable)
+    flags = layers.flags.get(_SET.name)
+    for text in flags if isinstance(flags, list | tuple) else ():
+        yield str(text), Origin(Layer.FLAG, _SET.flag)
+
+
 def _value(file: TomlFile, name: str, key: str, value: object, problems: Problems) -> object:
     if not isinstance(value, dict):
         return value
     try:
-        return from_table(value, file.path.parent)
+        return _from_table(value, file.path.parent)
     except InvalidValueError as error:
         problems.add(f"{key!r} of plugin {name} {error}", file.origin("plugin", name, key), error.hint)
         return value
+
+
+def _from_table(table: Mapping[str, object], folder: Path) -> FromEnvironment | FromFile:
+    """Return the source that `{ env = "NAME" }` or `{ file = "PATH" }` means; a relative path is below `folder`.
+
+    Raises:
+        InvalidValueError: the table is neither.
+    """
+    if table.keys() == {"env"}:
+        variable = plain_text(table["env"], "the name of an environment variable")
+        if "=" in variable:
+            raise InvalidValueError(f"must be the name of an environment variable, not {variable!r}", _SHAPES)
+        return FromEnvironment(variable)
+    if table.keys() == {"file"}:
+        return FromFile(folder / str(PATH.read(table["file"])))
+    keys = ", ".join(table) or "no key"
+    raise InvalidValueError(f"must not be a table with {keys}", _SHAPES)

@@ -10,14 +10,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from reactorhost.config import file_tables, option_texts, plugin_tables, services
+from reactorhost.config import plugin_tables, services, toml_file
 from reactorhost.config.cpus import available_cpus
 from reactorhost.config.default_paths import PID_FILE, default_run_dir
 from reactorhost.config.layers import Layers, SettingValue
 from reactorhost.config.problems import Problems
-from reactorhost.config.service import Service
+from reactorhost.config.services import Draft
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Layer, Origin, Settings
 from reactorhost.config.toml_file import TomlFile, read
 from reactorhost.errors import ConfigError, Problem, UsageError
@@ -51,7 +50,7 @@ def resolve(
 
     `flags` maps names of settings to values; None and an empty sequence count as not given, and text is read as in
     the environment. `installed` is iterated only if no plugin is named anywhere. `also_named` are plugins that may
-    have options although no service names them.
+    have options although no service uses them.
 
     Raises:
         ConfigError: there are problems; contains all of them. Its exit status is 2 if one is in a flag.
@@ -61,23 +60,29 @@ def resolve(
     _report_misspelled_variables(environ, layers.problems)
     config = layers.value(BY_NAME["config"])
     file = _read(config, layers)
-    host = _with_default_paths(
-        {name: layers.value(BY_NAME[name]) for name in BY_NAME if name in HOST_KEYS}, environ, uid
-    )
-    host["workers"] = _with_worker_count(host["workers"], cpus)
-    idle_timeout: Any = host["idle_timeout"].value
-    merged = _merge(file, layers, idle_timeout, also_named)
-    if needs_plugin and not merged.names_plugin and (file or config.value is None):
+    host = {name: layers.value(setting) for name, setting in BY_NAME.items() if name in HOST_KEYS}
+    host = _with_default_paths(host, environ, uid)
+    workers = host["workers"]
+    if workers.value == "auto":
+        host["workers"] = SettingValue(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
+    # Before flags and environment are merged in: also a service that they replace is checked.
+    file_drafts = services.from_file(file, layers.problems) if file else []
+    given = services.from_flags(layers)
+    drafts = services.merge(file_drafts, given, layers.problems)
+    tables = _plugin_tables(file, layers, file_drafts, drafts, also_named)
+    complete = services.complete(drafts, host["idle_timeout"].value, layers.problems)
+    # A file that cannot be read may name plugins.
+    if needs_plugin and not file_drafts and "plugins" not in given and (file or config.value is None):
         _report_no_plugin(installed, layers.problems)
     if layers.problems.found:
         raise layers.problems.error()
-    values: dict[str, Any] = {name: each.value for name, each in host.items()}
+    origins = {name: each.origin for name, each in {**host, "config_file": config}.items()}
     return Settings(
-        **values,
-        services=merged.services,
-        plugin_tables=merged.tables,
+        **{name: each.value for name, each in host.items()},
+        services=complete,
+        plugin_tables=tables,
         config_file=file.path if file else None,
-        origins={name: each.origin for name, each in {**host, "config_file": config}.items()} | merged.origins,
+        origins=origins | services.origins(drafts) | plugin_tables.origins(file, tables),
     )
 
 
@@ -100,19 +105,7 @@ def locate(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *
     location = _with_default_paths({name: layers.value(BY_NAME[name]) for name in _LOCATION_KEYS}, environ, uid)
     if layers.problems.found:
         raise layers.problems.error()
-    values: dict[str, Any] = {name: each.value for name, each in location.items()}
-    return Location(**values)
-
-
-@dataclass(frozen=True, slots=True)
-class _Merged:
-    """Services and plugin tables of all layers together."""
-
-    services: tuple[Service, ...]
-    tables: plugin_tables.PluginTables
-    origins: dict[str, Origin]
-    names_plugin: bool
-    """False if there is no flag, no variable and no service of the file that would name plugins."""
+    return Location(**{name: each.value for name, each in location.items()})
 
 
 def _report_misspelled_variables(environ: Mapping[str, str], problems: Problems) -> None:
@@ -126,6 +119,8 @@ def _report_misspelled_variables(environ: Mapping[str, str], problems: Problems)
         if variable.startswith(_PREFIX):
             import difflib
 
+            # Stricter than `did_you_mean`: a wrong guess would refuse to start a host for a variable of another
+            # program.
             near = difflib.get_close_matches(variable.removeprefix(_PREFIX), short, n=1, cutoff=_SIMILARITY)
             if near:
                 where = Origin(Layer.ENVIRONMENT, variable)
@@ -141,7 +136,7 @@ def _read(config: SettingValue, layers: Layers) -> TomlFile | None:
     except ConfigError as error:
         layers.problems.found.extend(error.problems)
         return None
-    file_tables.check(file, layers.problems)
+    toml_file.check(file, layers.problems)
     layers.add_file(file)
     return file
 
@@ -159,25 +154,15 @@ def _with_default_paths(
     return {**given, "run_dir": run_dir, "pid_file": pid_file}
 
 
-def _with_worker_count(workers: SettingValue, cpus: Callable[[], int]) -> SettingValue:
-    if workers.value != "auto":
-        return workers
-    return SettingValue(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
-
-
-def _merge(file: TomlFile | None, layers: Layers, idle_timeout: float | None, also_named: Iterable[str]) -> _Merged:
-    problems = layers.problems
-    file_drafts = services.from_file(file, problems) if file else []
-    given = services.from_flags(layers)
-    drafts = services.merge(file_drafts, given, problems)
+def _plugin_tables(
+    file: TomlFile | None, layers: Layers, file_drafts: list[Draft], drafts: list[Draft], also_named: Iterable[str]
+) -> plugin_tables.PluginTables:
+    """Return the plugins' tables of all layers; `drafts` are the services that the host runs."""
     # A plugin that a service of the file names may have a table even if flags replace that service.
     named = services.plugin_names([*file_drafts, *drafts]).union(also_named)
-    tables = plugin_tables.from_file(file, named, problems) if file else {}
-    texts = option_texts.read(layers, services.plugin_names(drafts).union(also_named))
-    tables = plugin_tables.with_texts(tables, texts)
-    origins = services.origins(drafts) | plugin_tables.origins(file, tables)
-    ready = services.complete(drafts, idle_timeout, problems)
-    return _Merged(ready, tables, origins, names_plugin=bool(file_drafts) or "plugins" in given)
+    tables = plugin_tables.from_file(file, named, layers.problems) if file else {}
+    texts = plugin_tables.from_texts(layers, services.plugin_names(drafts).union(also_named))
+    return plugin_tables.with_texts(tables, texts)
 
 
 def _report_no_plugin(installed: Iterable[str], problems: Problems) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from reactorhost import address
 from reactorhost.address import Address
-from reactorhost.config import file_tables
-from reactorhost.config.layers import Layers, SettingList, SettingValue, read_list, read_value
+from reactorhost.config.layers import Layers, SettingValue, read_setting, read_value
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service, Tls
 from reactorhost.config.settings import (
@@ -21,11 +21,12 @@ from reactorhost.config.settings import (
     SERVICE_SETTINGS,
     Layer,
     Origin,
-    Setting,
 )
-from reactorhost.config.toml_file import TomlFile
+from reactorhost.config.toml_file import TomlFile, named_tables, report_unknown
 from reactorhost.config.values import NAME
 
+_AS_WRITTEN = ("handshake_timeout", "framing", "proxy_from", "max_datagram", "unix_mode", "unix_owner")
+"""The settings that a service has as they are given."""
 _DEFAULT_ORIGIN = Origin(Layer.DEFAULT)
 
 
@@ -35,27 +36,22 @@ class Draft:
 
     name: str
     origin: Origin
-    settings: Mapping[str, SettingValue | SettingList]
+    settings: Mapping[str, SettingValue]
 
     @property
     def listen(self) -> tuple[Address, ...]:
         """Return the addresses it listens on."""
-        return tuple(value for value in self.values("listen") if isinstance(value, Address))
+        return tuple(self.value("listen"))
 
     @property
     def plugins(self) -> tuple[str, ...]:
-        """Return the plugins as they were named."""
-        return tuple(str(value) for value in self.values("plugins"))
-
-    def values(self, key: str) -> tuple[Any, ...]:
-        """Return the values of a setting that can be repeated."""
-        found = self.settings.get(key)
-        return found.values if isinstance(found, SettingList) else ()
+        """Return the plugins as they were named; those named by a path are absolute now."""
+        return tuple(map(str, self.value("plugins")))
 
     def value(self, key: str) -> Any:
         """Return the value of a setting, or its default."""
         found = self.settings.get(key)
-        return found.value if isinstance(found, SettingValue) else BY_NAME[key].default
+        return found.value if found else BY_NAME[key].default
 
     def origin_of(self, key: str) -> Origin:
         """Return the origin of a setting, or that of the service if the setting is not given."""
@@ -66,36 +62,26 @@ class Draft:
 def from_file(file: TomlFile, problems: Problems) -> list[Draft]:
     """Read every `[service.NAME]` of a file."""
     drafts = []
-    for name, table in file_tables.named_tables(file, "service", problems).items():
+    for name, table in named_tables(file, "service", problems).items():
         origin = file.origin("service", name)
         read_value(f"the service's name {name!r}", NAME, name, origin, file.path.parent, problems)
-        file_tables.report_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
-        read = {
-            key: _read(file, name, BY_NAME[key], raw, problems) for key, raw in table.items() if key in SERVICE_KEYS
-        }
-        drafts.append(Draft(name, origin, {key: given for key, given in read.items() if given is not None}))
+        report_unknown(file, ("service", name), table, SERVICE_KEYS, problems)
+        settings = {}
+        for key in (key for key in table if key in SERVICE_KEYS):
+            place, called = file.origin("service", name, key), f"service {name!r}: {key}"
+            settings[key] = read_setting(BY_NAME[key], called, table[key], place, file.path.parent, problems)
+        # An invalid setting counts as not given, and the service stays: its other settings are checked too.
+        drafts.append(Draft(name, origin, {key: given for key, given in settings.items() if given is not None}))
     return drafts
 
 
-def _read(
-    file: TomlFile, name: str, setting: Setting, raw: object, problems: Problems
-) -> SettingValue | SettingList | None:
-    read = read_list if setting.many else read_value
-    origin = file.origin("service", name, setting.name)
-    return read(f"service {name!r}: {setting.name}", setting.kind, raw, origin, file.path.parent, problems)
-
-
-def from_flags(layers: Layers) -> dict[str, SettingValue | SettingList]:
+def from_flags(layers: Layers) -> dict[str, SettingValue]:
     """Return the settings of a service that flags or environment have."""
-    found: dict[str, SettingValue | SettingList] = {}
-    for setting in SERVICE_SETTINGS:
-        if layers.flag_or_variable(setting) is not None:
-            given = layers.values(setting) if setting.many else layers.value(setting)
-            found |= {setting.name: given} if given is not None else {}
-    return found
+    given = (setting for setting in SERVICE_SETTINGS if layers.flag_or_variable(setting) is not None)
+    return {setting.name: layers.value(setting) for setting in given}
 
 
-def merge(drafts: list[Draft], given: Mapping[str, SettingValue | SettingList], problems: Problems) -> list[Draft]:
+def merge(drafts: list[Draft], given: Mapping[str, SettingValue], problems: Problems) -> list[Draft]:
     """Return the services of the file with the settings of flags or environment, `given`, applied.
 
     Plugins and addresses together replace all services of the file. Anything else changes the only service of the
@@ -124,8 +110,8 @@ def _how_to_set(key: str) -> str:
 
 
 def _default_draft(origin: Origin) -> Draft:
-    address_given = SettingList((address.parse(DEFAULT_ADDRESS),), _DEFAULT_ORIGIN)
-    return Draft(DEFAULT_SERVICE, origin, {"listen": address_given, "plugins": SettingList((), _DEFAULT_ORIGIN)})
+    listen = SettingValue((address.parse(DEFAULT_ADDRESS),), _DEFAULT_ORIGIN)
+    return Draft(DEFAULT_SERVICE, origin, {"listen": listen, "plugins": SettingValue((), _DEFAULT_ORIGIN)})
 
 
 def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems) -> tuple[Service, ...]:
@@ -135,9 +121,8 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
     """
     for draft in drafts:
         _check_complete(draft, problems)
-        _check_plugins(draft, problems)
+        _check_tls(draft, problems)
         _check_transport(draft, problems)
-        _check_kinds(draft, problems)
     _check_addresses(drafts, problems)
     return tuple(
         Service(
@@ -145,13 +130,8 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
             draft.listen,
             draft.plugins,
             idle_timeout=draft.value("idle_timeout") if "idle_timeout" in draft.settings else idle_timeout,
-            handshake_timeout=draft.value("handshake_timeout"),
-            framing=draft.value("framing"),
             tls=_tls(draft),
-            proxy_from=draft.values("proxy_from"),
-            max_datagram=draft.value("max_datagram"),
-            unix_mode=draft.value("unix_mode"),
-            unix_owner=draft.value("unix_owner"),
+            **{key: draft.value(key) for key in _AS_WRITTEN},
         )
         for draft in drafts
     )
@@ -160,86 +140,80 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
 def origins(drafts: Iterable[Draft]) -> dict[str, Origin]:
     """Return the origin of each setting of each service."""
     return {
-        f"service.{draft.name}.{setting.name}": draft.settings[setting.name].origin
-        if setting.name in draft.settings
-        else _DEFAULT_ORIGIN
+        f"service.{draft.name}.{setting.name}": given.origin if given else _DEFAULT_ORIGIN
         for draft in drafts
         for setting in (*SERVICE_SETTINGS, *OVERRIDES)
+        for given in (draft.settings.get(setting.name),)
     }
 
 
 def _tls(draft: Draft) -> Tls | None:
-    if not draft.values("certificate"):
+    if not draft.value("certificate"):
         return None
     client_ca = draft.value("client_ca")
     wanted = draft.value("client_certificates")
+    # Authorities for client certificates have no other use, so naming them alone means that clients need one.
     if client_ca is not None and "client_certificates" not in draft.settings:
         wanted = "required"
-    return Tls(draft.values("certificate"), draft.values("key"), client_ca, wanted, draft.values("alpn"))
+    return Tls(draft.value("certificate"), draft.value("key"), client_ca, wanted, draft.value("alpn"))
 
 
-def _check_transport(draft: Draft, problems: Problems) -> None:
-    """Report contradictions between addresses, TLS, PROXY protocol and framing."""
-    name, certificates, keys = f"service {draft.name!r}", draft.values("certificate"), draft.values("key")
+def _report(draft: Draft, problems: Problems, key: str, what: str, hint: str | None = None) -> None:
+    problems.add(f"service {draft.name!r} {what}", draft.origin_of(key), hint)
+
+
+def _check_complete(draft: Draft, problems: Problems) -> None:
+    report = partial(_report, draft, problems)
+    if "listen" not in draft.settings:
+        report("listen", "has no address", f'add listen = "{DEFAULT_ADDRESS}" to its table')
+    if "plugins" not in draft.settings:
+        report("plugins", "has no plugins", 'add plugins = ["NAME"] to its table')
+    for name in dict.fromkeys(name for name in draft.plugins if draft.plugins.count(name) > 1):
+        report("plugins", f"names the plugin {name!r} twice")
+
+
+def _check_tls(draft: Draft, problems: Problems) -> None:
+    """Report contradictions between addresses, certificates and what needs them."""
+    report = partial(_report, draft, problems)
+    certificates, keys = draft.value("certificate"), draft.value("key")
     schemes = {each.scheme for each in draft.listen}
     if "tls" in schemes and not certificates:
-        hint = "set certificate and key, each a PEM file"
-        problems.add(f"{name} has a tls:// address but no certificate", draft.origin_of("listen"), hint)
+        report("listen", "has a tls:// address but no certificate", "set certificate and key, each a PEM file")
     if len(certificates) != len(keys):
-        what = f"{name} has {len(certificates)} certificates and {len(keys)} keys"
-        problems.add(
-            what,
-            draft.origin_of("certificate" if certificates else "key"),
+        report(
+            "certificate" if certificates else "key",
+            f"has {len(certificates)} certificates and {len(keys)} keys",
             "set one key for each certificate, in the same order",
         )
     if certificates and not schemes & {"tcp", "tls"}:
-        problems.add(f"{name} has a certificate but no TCP address", draft.origin_of("certificate"))
+        report("certificate", "has a certificate but no TCP address")
     for key in ("client_ca", "client_certificates", "alpn"):
         if key in draft.settings and not certificates:
-            problems.add(f"{name} has {key} but no certificate, so it does not use TLS", draft.origin_of(key))
+            report(key, f"has {key} but no certificate, so it does not use TLS")
     if draft.value("client_certificates") != "none" and draft.value("client_ca") is None:
         hint = "set client_ca, the PEM file of the authorities that sign them"
-        problems.add(
-            f"{name} requests clients' certificates but has no client_ca", draft.origin_of("client_certificates"), hint
-        )
-    if draft.values("proxy_from") and "udp" in schemes:
-        what = f"{name} has proxy_from and a UDP address, but UDP has no PROXY header"
-        problems.add(what, draft.origin_of("proxy_from"), "move the UDP address to a service of its own")
-    if "unix" not in schemes and set(draft.values("proxy_from")) == {"unix"}:
-        what = f"{name} accepts PROXY headers over unix sockets only, but has no unix address"
-        problems.add(what, draft.origin_of("proxy_from"), "add the networks of the proxies to proxy_from")
-    if "framing" in draft.settings and schemes == {"udp"}:
-        problems.add(
-            f"{name} has a framing but only UDP addresses, whose datagrams are messages already",
-            draft.origin_of("framing"),
-        )
+        report("client_certificates", "requests clients' certificates but has no client_ca", hint)
 
 
-def _check_kinds(draft: Draft, problems: Problems) -> None:
-    """Report settings for a kind of address that the service does not have."""
+def _check_transport(draft: Draft, problems: Problems) -> None:
+    """Report settings that contradict the kinds of address that the service has."""
+    report = partial(_report, draft, problems)
     schemes = {each.scheme for each in draft.listen}
+    if draft.value("proxy_from") and "udp" in schemes:
+        what = "has proxy_from and a UDP address, but UDP has no PROXY header"
+        report("proxy_from", what, "move the UDP address to a service of its own")
+    if "unix" not in schemes and set(draft.value("proxy_from")) == {"unix"}:
+        what = "accepts PROXY headers over unix sockets only, but has no unix address"
+        report("proxy_from", what, "add the networks of the proxies to proxy_from")
+    if "framing" in draft.settings and schemes == {"udp"}:
+        report("framing", "has a framing but only UDP addresses, whose datagrams are messages already")
     for key, scheme, words in (
         ("unix_mode", "unix", "unix address"),
         ("unix_owner", "unix", "unix address"),
         ("max_datagram", "udp", "UDP address"),
     ):
         if key in draft.settings and scheme not in schemes:
-            problems.add(f"service {draft.name!r} has {key} but no {words}", draft.origin_of(key))
-
-
-def _check_complete(draft: Draft, problems: Problems) -> None:
-    if "listen" not in draft.settings:
-        problems.add(
-            f"service {draft.name!r} has no address", draft.origin, f'add listen = "{DEFAULT_ADDRESS}" to its table'
-        )
-    if "plugins" not in draft.settings:
-        problems.add(f"service {draft.name!r} has no plugins", draft.origin, 'add plugins = ["NAME"] to its table')
-
-
-def _check_plugins(draft: Draft, problems: Problems) -> None:
-    names = draft.plugins
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems.add(f"service {draft.name!r} names the plugin {name!r} twice", draft.origin_of("plugins"))
+            report(key, f"has {key} but no {words}")
 
 
 def _check_addresses(drafts: list[Draft], problems: Problems) -> None:
@@ -254,13 +228,12 @@ def _check_addresses(drafts: list[Draft], problems: Problems) -> None:
 
 
 def _report_taken(taken: Address, draft: Draft, other: Draft, problems: Problems) -> None:
-    origin = draft.origin_of("listen")
     if other is draft:
-        problems.add(f"service {draft.name!r} names the address {taken} twice", origin)
+        _report(draft, problems, "listen", f"names the address {taken} twice")
         return
-    what = f"service {draft.name!r} listens on {taken}, which service {other.name!r} already uses"
     where = other.origin_of("listen").where
-    problems.add(what, origin, f"use a different address{f'; the other one is in {where}' if where else ''}")
+    hint = f"use a different address{f'; the other one is in {where}' if where else ''}"
+    _report(draft, problems, "listen", f"listens on {taken}, which service {other.name!r} already uses", hint)
 
 
 def _sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
@@ -272,6 +245,8 @@ def _sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
     elif listen.port == 0:
         return
     elif not listen.host:
+        # Two sockets, as the listeners bind them: beside a separate 0.0.0.0 socket, a dual-stack one gets no IPv4
+        # clients.
         yield f"{protocol}0.0.0.0", listen.port
         yield f"{protocol}::", listen.port
     else:
@@ -279,6 +254,7 @@ def _sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
 
 
 def _canonical(host: str) -> str:
+    # An IPv6 address has many spellings: ::1 is 0:0:0:0:0:0:0:1.
     if ":" not in host:
         return host.lower()
     import ipaddress

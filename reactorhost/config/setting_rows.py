@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reactorhost.config.service import Service
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, TABLE, Settings
@@ -34,15 +34,13 @@ def _row(settings: Settings, key: str, value: str) -> SettingRow:
 
 def _shown(service: Service) -> dict[str, str]:
     """Return a service's settings, those of TLS only if it has TLS."""
-    shown: dict[str, str] = {"listen": ", ".join(map(str, service.listen)), "plugins": ", ".join(service.plugins)}
+    values: dict[str, Any] = {"listen": service.listen, "plugins": service.plugins}
     if service.tls is not None:
-        tls = service.tls
-        shown["certificate"] = ", ".join(map(str, tls.certificates))
-        shown["key"] = ", ".join(map(str, tls.keys))
-        shown["client_ca"] = str(tls.client_ca or "-")
-        shown["client_certificates"] = tls.client_certificates
-        shown["alpn"] = ", ".join(tls.alpn) or "-"
-    shown["proxy_from"] = ", ".join(service.proxy_from) or "-"
-    for key in ("framing", "handshake_timeout", "idle_timeout", "unix_mode", "unix_owner"):
-        shown[key] = BY_NAME[key].kind.show(getattr(service, key))
-    return shown
+        values |= {"certificate": service.tls.certificates, "key": service.tls.keys}
+        values |= {key: getattr(service.tls, key) for key in ("client_ca", "client_certificates", "alpn")}
+    others = ("proxy_from", "framing", "handshake_timeout", "idle_timeout", "unix_mode", "unix_owner")
+    values |= {key: getattr(service, key) for key in others}
+    return {
+        key: ", ".join(map(str, value)) or "-" if BY_NAME[key].many else BY_NAME[key].kind.show(value)
+        for key, value in values.items()
+    }

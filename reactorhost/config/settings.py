@@ -13,10 +13,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from reactorhost.config import service_values, values
+from reactorhost.config import values
 from reactorhost.config.service import Service
 from reactorhost.config.values import ValueKind
 
+# Loopback: a host that was given no address is not reachable from other machines.
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
 DEFAULT_SERVICE = "default"
 MAX_WORKERS = 256
@@ -100,15 +101,19 @@ class Setting:
     name: str
     kind: ValueKind
     default: object
-    help: str
-    """One line with the unit and the meaning of special values, without the default."""
-    flags: tuple[str, ...]
-    variable: str
     table: str | None = "host"
     """The TOML table whose key `name` sets it; None if a file cannot set it."""
     many: bool = False
+    shown: str = ""
+    """The default as `--help` shows it, if that is not how the kind shows it."""
+    spellings: tuple[str, ...] = ()
+    """The flags, if they are others than `--NAME`."""
     off_flag: str | None = None
-    default_text: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Return the flags; messages name the first."""
+        return self.spellings or (f"--{self.name.replace('_', '-')}",)
 
     @property
     def flag(self) -> str:
@@ -116,275 +121,141 @@ class Setting:
         return self.flags[0]
 
     @property
+    def variable(self) -> str:
+        """Return the environment variable."""
+        return f"REACTORHOST_{self.name.upper()}"
+
+    @property
+    def help(self) -> str:
+        """Return its line of `HELP`."""
+        return HELP[self.name]
+
+    @property
     def shown_default(self) -> str:
         """Return the default as text for `--help`."""
-        return self.default_text or self.kind.show(self.default)
-
-
-def _service(name: str, kind: ValueKind, default: object, text: str, *, many: bool = False, shown: str = "") -> Setting:
-    flag, variable = f"--{name.replace('_', '-')}", f"REACTORHOST_{name.upper()}"
-    return Setting(name, kind, default, text, (flag,), variable, "service.NAME", many, default_text=shown)
-
-
-def _host(name: str, kind: ValueKind, default: object, text: str, *, shown: str = "") -> Setting:
-    flags = (f"--{name.replace('_', '-')}",)
-    return Setting(name, kind, default, text, flags, f"REACTORHOST_{name.upper()}", default_text=shown)
+        return self.shown or ("none" if self.many else self.kind.show(self.default))
 
 
 _DAY = 86400
+_SERVICE = "service.NAME"
 
 TABLE: tuple[Setting, ...] = (
+    Setting("plugins", values.PLUGIN, (), _SERVICE, many=True, spellings=("--plugin",)),
+    Setting("listen", values.ADDRESS, (), _SERVICE, many=True, shown=DEFAULT_ADDRESS),
+    Setting("framing", values.FRAMING, None, _SERVICE, shown="the plugin's own, or none"),
+    Setting("certificate", values.PATH, (), _SERVICE, many=True),
+    Setting("key", values.PATH, (), _SERVICE, many=True),
+    Setting("client_ca", values.PATH, None, _SERVICE, shown="none"),
     Setting(
-        "plugins",
-        values.PLUGIN,
-        (),
-        "Plugin to load: an installed name, module:object or ./file.py. May be repeated; the first is called first.",
-        ("--plugin",),
-        "REACTORHOST_PLUGINS",
-        table="service.NAME",
-        many=True,
-        default_text="none",
-    ),
-    Setting(
-        "listen",
-        values.ADDRESS,
-        (),
-        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:///PATH. May be repeated.",
-        ("--listen",),
-        "REACTORHOST_LISTEN",
-        table="service.NAME",
-        many=True,
-        default_text=DEFAULT_ADDRESS,
-    ),
-    _service(
-        "framing",
-        service_values.FRAMING,
-        None,
-        "How bytes are split into messages: lines; in the file also a table. Replaces the plugin's framing.",
-        shown="the plugin's own, or none",
-    ),
-    _service(
-        "certificate",
-        values.PATH,
-        (),
-        "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one.",
-        many=True,
-        shown="none",
-    ),
-    _service(
-        "key",
-        values.PATH,
-        (),
-        "PEM file of a certificate's private key; one for each certificate, in the same order.",
-        many=True,
-        shown="none",
-    ),
-    _service(
-        "client_ca",
-        values.PATH,
-        None,
-        "PEM file of the authorities that sign client certificates.",
-        shown="none",
-    ),
-    _service(
         "client_certificates",
         values.choice("none", "optional", "required"),
         "none",
-        "Whether clients must present a certificate.",
+        _SERVICE,
         shown="required with --client-ca, else none",
     ),
-    _service(
-        "alpn",
-        service_values.PROTOCOL,
-        (),
-        "Protocol offered by ALPN. May be repeated; the first is preferred.",
-        many=True,
-        shown="none",
-    ),
-    _service(
-        "proxy_from",
-        service_values.NETWORK,
-        (),
-        "Network of proxies that send a PROXY header; other clients are then refused. May be repeated.",
-        many=True,
-        shown="none",
-    ),
-    _service(
-        "handshake_timeout",
-        values.duration(0.1, 3600),
-        10.0,
-        "Time limit for the TLS handshake and the PROXY header: seconds, or 500ms, 2m.",
-    ),
-    _service(
-        "max_datagram",
-        values.size(1, 65535),
-        65535,
-        "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
-    ),
-    _service(
-        "unix_mode",
-        service_values.MODE,
-        None,
-        "Mode of unix socket files, octal.",
-        shown="what the umask leaves of 0777",
-    ),
-    _service(
-        "unix_owner",
-        service_values.OWNER,
-        None,
-        "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
-    ),
+    Setting("alpn", values.PROTOCOL, (), _SERVICE, many=True),
+    Setting("proxy_from", values.NETWORK, (), _SERVICE, many=True),
+    Setting("handshake_timeout", values.duration(0.1, 3600), 10.0, _SERVICE),
+    # The length field of UDP has 16 bits, so nothing larger arrives.
+    Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
+    Setting("unix_mode", values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
+    Setting("unix_owner", values.OWNER, None, _SERVICE),
+    Setting("config", values.PATH, None, None, shown="none"),
+    Setting("set", values.OPTION_TEXT, (), None, many=True),
+    Setting("workers", values.whole(1, MAX_WORKERS, "auto"), "auto"),
+    Setting("name", values.NAME, "default"),
+    Setting("daemon", values.SWITCH, False, spellings=("--daemon", "-d"), off_flag="--foreground"),
     Setting(
-        "config",
-        values.PATH,
-        None,
-        "TOML file with settings, services and plugin tables.",
-        ("--config",),
-        "REACTORHOST_CONFIG",
-        table=None,
-        default_text="none",
+        "run_dir", values.PATH, None, shown="/run/reactorhost/NAME for root, else $XDG_RUNTIME_DIR/reactorhost/NAME"
     ),
-    Setting(
-        "set",
-        values.OPTION_TEXT,
-        (),
-        "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
-        ("--set",),
-        "REACTORHOST_SET",
-        table=None,
-        many=True,
-        default_text="none",
-    ),
-    _host(
-        "workers",
-        values.worker_count(MAX_WORKERS),
-        "auto",
-        "Number of worker processes; auto: one for each usable CPU.",
-    ),
-    _host("name", values.NAME, "default", "Name of this instance, to run several on one machine."),
-    Setting(
-        "daemon",
-        values.SWITCH,
-        False,
-        "Run in the background: return once the workers are ready.",
-        ("--daemon", "-d"),
-        "REACTORHOST_DAEMON",
-        off_flag="--foreground",
-    ),
-    _host(
-        "run_dir",
-        values.PATH,
-        None,
-        "Directory for lock file, pid files and control socket.",
-        shown="/run/reactorhost/NAME for root, else $XDG_RUNTIME_DIR/reactorhost/NAME",
-    ),
-    _host("pid_file", values.PATH, None, "File for the process id of the master.", shown="RUN_DIR/master.pid"),
-    _host("log_file", values.LOG_PATH, None, "File to log to; - for standard error."),
-    _host("log_format", values.choice("text", "json"), "text", "Format of log lines."),
-    _host(
-        "log_level",
-        values.choice("debug", "info", "warning", "error", "critical"),
-        "info",
-        "Lowest level that is logged.",
-    ),
-    _host("user", values.ACCOUNT, None, "User that the workers run as; - for the user that starts the host."),
-    _host("group", values.ACCOUNT, None, "Group that the workers run as; - for the primary group of that user."),
-    _host(
-        "backlog",
-        values.whole(1, 2**31 - 1),
-        102400,
-        "Connections that may wait in the accept queue of each listening socket; the kernel may allow fewer.",
-    ),
-    _host("max_connections", values.whole(1, 10_000_000), 65536, "Maximum number of open connections for each worker."),
-    _host(
-        "max_send_buffer",
-        values.size(1 << 10, 1 << 36),
-        16 << 20,
-        "Unsent bytes of one connection above which it is closed: bytes, or 64KiB, 16MiB.",
-    ),
-    _host(
-        "stop_timeout",
-        values.duration(0, _DAY),
-        10.0,
-        "Time that a stop waits for connections to end: seconds, or 500ms, 2m, 1h.",
-    ),
-    _host(
-        "boot_timeout",
-        values.duration(0.1, 3600),
-        30.0,
-        "Time within which a worker must become ready: seconds, or 500ms, 2m, 1h.",
-    ),
-    _host(
-        "drain_timeout",
-        values.duration(0, 30 * _DAY),
-        3600.0,
-        "Time after a reload or a scaling for which an old worker serves its connections: seconds, or 500ms, 2m, 1h.",
-    ),
-    _host(
-        "retire_delay",
-        values.duration(0, 3600),
-        65.0,
-        "Time for which the sockets of a removed worker are still served, for late handshakes: seconds, or 500ms, 2m.",
-    ),
-    _host(
-        "idle_timeout",
-        values.duration(0, 30 * _DAY, zero_is_none=True),
-        None,
-        "Time without data after which a connection is closed: seconds, or 500ms, 2m, 1h; 0 for never.",
-    ),
-    _host(
-        "stall_timeout",
-        values.duration(0, _DAY, zero_is_none=True),
-        30.0,
-        "Time after which a worker whose event loop is blocked is replaced: seconds, or 500ms, 2m; 0 for never.",
-    ),
-    _host(
-        "event_loop",
-        values.choice("asyncio", "uvloop"),
-        "asyncio",
-        "Event loop of workers whose plugins have async hooks; uvloop must be installed.",
-    ),
-    _host(
-        "poller",
-        values.choice(*POLLERS),
-        POLLERS[0],
-        "How master and workers wait for sockets; selectors: Python's module of that name, for debugging.",
-    ),
-    _host(
-        "peer_timeout",
-        values.duration(0, 86400, zero_is_none=True),
-        120.0,
-        "Time without a reply from a client's machine until it is disconnected: seconds; 0 for the kernel default.",
-    ),
-    _host(
-        "close_timeout",
-        values.duration(0.01, 3600),
-        10.0,
-        "Time without progress after which a closing connection is ended: seconds, or 500ms, 2m.",
-    ),
-    _host(
-        "threads",
-        values.whole(1, 1024),
-        4,
-        "Threads of each worker for blocking calls of plugins; started when needed.",
-    ),
-    _host(
-        "thread_queue",
-        values.whole(1, 10_000_000),
-        1000,
-        "Calls that may wait for a thread, for each worker; further calls are refused.",
-    ),
-    _host(
-        "slow_hook",
-        values.duration(0, 3600, zero_is_none=True),
-        0.1,
-        "Time for which a hook may block the event loop before it is logged: seconds, or 500ms, 2m; 0 for never.",
-    ),
+    Setting("pid_file", values.PATH, None, shown="RUN_DIR/master.pid"),
+    Setting("log_file", values.LOG_PATH, None),
+    Setting("log_format", values.choice("text", "json"), "text"),
+    Setting("log_level", values.choice("debug", "info", "warning", "error", "critical"), "info"),
+    Setting("user", values.ACCOUNT, None),
+    Setting("group", values.ACCOUNT, None),
+    # More than most systems allow: the kernel reduces it to net.core.somaxconn, and the log has the effective value.
+    Setting("backlog", values.whole(1, 2**31 - 1), 102400),
+    Setting("max_connections", values.whole(1, 10_000_000), 65536),
+    Setting("max_send_buffer", values.size(1 << 10, 1 << 36), 16 << 20),
+    Setting("stop_timeout", values.duration(0, _DAY), 10.0),
+    Setting("boot_timeout", values.duration(0.1, 3600), 30.0),
+    Setting("drain_timeout", values.duration(0, 30 * _DAY), 3600.0),
+    # Longer than the kernel repeats a SYN-ACK, 63 s with the default net.ipv4.tcp_synack_retries of 5: until then a
+    # handshake may complete on the socket of a slot that is gone.
+    Setting("retire_delay", values.duration(0, 3600), 65.0),
+    Setting("idle_timeout", values.duration(0, 30 * _DAY, zero_is_none=True), None),
+    Setting("stall_timeout", values.duration(0, _DAY, zero_is_none=True), 30.0),
+    Setting("event_loop", values.choice("asyncio", "uvloop"), "asyncio"),
+    Setting("poller", values.choice(*POLLERS), POLLERS[0]),
+    Setting("peer_timeout", values.duration(0, 86400, zero_is_none=True), 120.0),
+    Setting("close_timeout", values.duration(0.01, 3600), 10.0),
+    Setting("threads", values.whole(1, 1024), 4),
+    Setting("thread_queue", values.whole(1, 10_000_000), 1000),
+    Setting("slow_hook", values.duration(0, 3600, zero_is_none=True), 0.1),
 )
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
 HOST_KEYS: frozenset[str] = frozenset(setting.name for setting in TABLE if setting.table == "host")
-SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == "service.NAME")
+SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == _SERVICE)
 OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"],)
 """Settings of the host that a service can override."""
 SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_SETTINGS, *OVERRIDES))
+
+_TIME = "seconds, or 500ms, 2m."
+_LONG_TIME = "seconds, or 500ms, 2m, 1h."
+_TIME_OR_NEVER = "seconds, or 500ms, 2m, 1h; 0 for never."
+# Beside the table and not in its rows: with a sentence each, a row would take six lines, and kinds and defaults could
+# not be compared at a glance.
+HELP: Mapping[str, str] = {
+    "plugins": (
+        "Plugin to load: an installed name, module:object or ./file.py. May be repeated; the first is called first."
+    ),
+    "listen": (
+        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:///PATH. May be repeated."
+    ),
+    "framing": "How bytes are split into messages: lines; in the file also a table. Replaces the plugin's framing.",
+    "certificate": (
+        "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one."
+    ),
+    "key": "PEM file of a certificate's private key; one for each certificate, in the same order.",
+    "client_ca": "PEM file of the authorities that sign client certificates.",
+    "client_certificates": "Whether clients must present a certificate.",
+    "alpn": "Protocol offered by ALPN. May be repeated; the first is preferred.",
+    "proxy_from": "Network of proxies that send a PROXY header; other clients are then refused. May be repeated.",
+    "handshake_timeout": f"Time limit for the TLS handshake and the PROXY header: {_TIME}",
+    "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
+    "unix_mode": "Mode of unix socket files, octal.",
+    "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
+    "config": "TOML file with settings, services and plugin tables.",
+    "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
+    "workers": "Number of worker processes; auto: one for each usable CPU.",
+    "name": "Name of this instance, to run several on one machine.",
+    "daemon": "Run in the background: return once the workers are ready.",
+    "run_dir": "Directory for lock file, pid files and control socket.",
+    "pid_file": "File for the process id of the master.",
+    "log_file": "File to log to; - for standard error.",
+    "log_format": "Format of log lines.",
+    "log_level": "Lowest level that is logged.",
+    "user": "User that the workers run as; - for the user that starts the host.",
+    "group": "Group that the workers run as; - for the primary group of that user.",
+    "backlog": "Connections that may wait in the accept queue of each listening socket; the kernel may allow fewer.",
+    "max_connections": "Maximum number of open connections for each worker.",
+    "max_send_buffer": "Unsent bytes of one connection above which it is closed: bytes, or 64KiB, 16MiB.",
+    "stop_timeout": f"Time that a stop waits for connections to end: {_LONG_TIME}",
+    "boot_timeout": f"Time within which a worker must become ready: {_LONG_TIME}",
+    "drain_timeout": f"Time after a reload or a scaling for which an old worker serves its connections: {_LONG_TIME}",
+    "retire_delay": f"Time for which the sockets of a removed worker are still served, for late handshakes: {_TIME}",
+    "idle_timeout": f"Time without data after which a connection is closed: {_TIME_OR_NEVER}",
+    "stall_timeout": f"Time after which a worker whose event loop is blocked is replaced: {_TIME_OR_NEVER}",
+    "event_loop": "Event loop of workers whose plugins have async hooks; uvloop must be installed.",
+    "poller": "How master and workers wait for sockets; selectors: Python's module of that name, for debugging.",
+    "peer_timeout": (
+        "Time without a reply from a client's machine until it is disconnected: seconds; 0 for the kernel default."
+    ),
+    "close_timeout": f"Time without progress after which a closing connection is ended: {_TIME}",
+    "threads": "Threads of each worker for blocking calls of plugins; started when needed.",
+    "thread_queue": "Calls that may wait for a thread, for each worker; further calls are refused.",
+    "slow_hook": f"Time for which a hook may block the event loop before it is logged: {_TIME_OR_NEVER}",
+}
+"""The help of each setting: one line with the unit and the meaning of special values, without the default."""

@@ -6,20 +6,25 @@ stands for (`from_text`), so the same rules apply to all layers.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeGuard
 
 from reactorhost import address
 from reactorhost.config.plugin_names import names_a_file
 from reactorhost.errors import UsageError, did_you_mean
 
+# At most 30 digits: int() raises a ValueError for more than 4,300, and no limit below needs more.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|h)?")
 _SIZE = re.compile(r"([0-9]{1,30}) ?(B|KiB|MiB|GiB)?")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_MODE = re.compile(r"0?[0-7]{3}")
+_OWNER = re.compile(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -33,10 +38,6 @@ class InvalidValueError(ValueError):
         self.hint = hint
 
 
-def _unchanged(text: str) -> object:
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class ValueKind:
     """A kind of value: its name in `--help`, how it is read, and how it is shown."""
@@ -44,56 +45,50 @@ class ValueKind:
     metavar: str
     read: Callable[[object], object]
     """Check a value and return it in its final type. Raises InvalidValueError."""
-    from_text: Callable[[str], object] = _unchanged
+    from_text: Callable[[str], object] = str
     show: Callable[[object], str] = str
     choices: tuple[str, ...] = ()
     switch: bool = False
 
 
-def whole(low: int, high: int) -> ValueKind:
-    """Return the kind of whole numbers from `low` to `high`."""
+def whole(low: int, high: int, word: str | None = None) -> ValueKind:
+    """Return the kind of whole numbers from `low` to `high`, or else `word`."""
 
     def read(value: object) -> object:
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        if (_is_whole(value) and low <= value <= high) or (word is not None and value == word):
             return value
-        raise InvalidValueError(f"must be a whole number from {low} to {high}, not {written(value)}")
+        others = f" or {word!r}" if word else ""
+        raise InvalidValueError(f"must be a whole number from {low} to {high}{others}, not {written(value)}")
 
-    return ValueKind("N", read, _number_from_text)
+    return ValueKind(f"N|{word}" if word else "N", read, _number_from_text)
 
 
-def worker_count(high: int) -> ValueKind:
-    """Return the kind of `"auto"` or a whole number from 1 to `high`."""
-
-    def read(value: object) -> object:
-        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= high):
-            return value
-        raise InvalidValueError(f"must be a whole number from 1 to {high} or 'auto', not {written(value)}")
-
-    return ValueKind("N|auto", read, _number_from_text)
+def _is_whole(value: object) -> TypeGuard[int]:
+    # True and False are numbers in Python, but not in TOML.
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def duration(low: float, high: float, *, zero_is_none: bool = False) -> ValueKind:
     """Return the kind of durations from `low` to `high` seconds; the value is float seconds."""
-
-    def read(value: object) -> object:
-        seconds = _seconds(value)
-        if not low <= seconds <= high:
-            raise InvalidValueError(f"must be from {show_duration(low)} to {show_duration(high)}, not {written(value)}")
-        return None if zero_is_none and seconds == 0 else seconds
-
-    return ValueKind("DURATION", read, show=show_duration)
+    kind = ValueKind("DURATION", _within(_seconds, low, high, show_duration), show=show_duration)
+    return replace(kind, read=lambda value: kind.read(value) or None) if zero_is_none else kind
 
 
 def size(low: int, high: int) -> ValueKind:
     """Return the kind of sizes from `low` to `high` bytes."""
+    return ValueKind("SIZE", _within(_byte_count, low, high, show_size), _number_from_text, show_size)
 
+
+def _within(
+    convert: Callable[[object], float], low: float, high: float, show: Callable[[object], str]
+) -> Callable[[object], object]:
     def read(value: object) -> object:
-        count = _byte_count(value)
-        if not low <= count <= high:
-            raise InvalidValueError(f"must be from {show_size(low)} to {show_size(high)}, not {written(value)}")
-        return count
+        number = convert(value)
+        if not low <= number <= high:
+            raise InvalidValueError(f"must be from {show(low)} to {show(high)}, not {written(value)}")
+        return number
 
-    return ValueKind("SIZE", read, _number_from_text, show_size)
+    return read
 
 
 def choice(*words: str) -> ValueKind:
@@ -136,7 +131,8 @@ def _read_log_path(value: object) -> object:
 def _read_account(value: object) -> object:
     if value == "-":
         return None
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32 - 1:
+    # The largest number is excluded: as (uid_t)-1 it means "unchanged" in setresuid(2) and chown(2).
+    if _is_whole(value) and 0 <= value < 2**32 - 1:
         return str(value)
     return plain_text(value, "a name or a number")
 
@@ -164,19 +160,10 @@ def _number_from_text(text: str) -> object:
     return int(text) if _WHOLE.fullmatch(text.strip()) else text.strip()
 
 
-SWITCH = ValueKind("BOOLEAN", _read_switch, _switch_from_text, lambda value: "true" if value else "false", switch=True)
-NAME = ValueKind("NAME", _read_name)
-PATH = ValueKind("PATH", _read_path)
-LOG_PATH = ValueKind("PATH", _read_log_path, show=lambda value: "-" if value is None else str(value))
-ACCOUNT = ValueKind("NAME", _read_account, show=lambda value: "-" if value is None else str(value))
-ADDRESS = ValueKind("URI", _read_address)
-PLUGIN = ValueKind("NAME", _read_plugin)
-OPTION_TEXT = ValueKind("NAME.KEY=VALUE", str)
-
-
 def _seconds(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2] or "s"]
+    # TOML has nan and inf.
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     hint = "write a number of seconds, or a unit: 500ms, 30s, 2m, 1h"
@@ -186,7 +173,7 @@ def _seconds(value: object) -> float:
 def _byte_count(value: object) -> int:
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
         return int(match[1]) * _BYTES[match[2] or "B"]
-    if isinstance(value, int) and not isinstance(value, bool):
+    if _is_whole(value):
         return value
     hint = "write a number of bytes, or a unit: 64KiB, 16MiB, 1GiB"
     raise InvalidValueError(f"must be a size in B, KiB, MiB or GiB, not {written(value)}", hint)
@@ -198,6 +185,7 @@ def plain_text(value: object, kind: str) -> str:
     Raises:
         InvalidValueError: it is not; the text says that it must be `kind`.
     """
+    # NUL ends a path in the kernel, and a line break would begin a new line in the log.
     if isinstance(value, str) and value.strip() and not any(ord(character) < 32 for character in value):
         return value
     raise InvalidValueError(f"must be {kind}, not {written(value)}")
@@ -232,3 +220,89 @@ def show_size(count: object) -> str:
         return "0B"
     unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if count % _BYTES[unit] == 0)
     return f"{count // _BYTES[unit]}{unit}"
+
+
+_MESSAGE_SIZE = size(1, 1 << 36)
+
+
+def _read_framing(value: object) -> object:
+    """Return a name or a table as it is, for the framing to check; only `max_size` may have a unit and is read here."""
+    if isinstance(value, Mapping):
+        return {key: _MESSAGE_SIZE.read(each) if key == "max_size" else each for key, each in value.items()}
+    return plain_text(value, "a framing's name or a table")
+
+
+def _show_framing(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_quoted(each)}" for key, each in value.items()) + " }"
+    return _or_dash(value)
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, str):
+        import json
+
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read_network(value: object) -> object:
+    import ipaddress
+
+    text = plain_text(value, "an IP address or a network")
+    if text == "unix":
+        return text
+    try:
+        # Strict: 10.0.0.7/8 is more often a slip of the keyboard than a network.
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        hint = "write 10.0.0.7, 10.0.0.0/8, ::1, or unix for all clients of a unix socket"
+        with contextlib.suppress(ValueError):
+            hint = f"for the network write {ipaddress.ip_network(text, strict=False)}"
+        raise InvalidValueError(f"must be an IP address or a network, not {written(value)}", hint) from None
+
+
+def _read_mode(value: object) -> object:
+    if isinstance(value, str) and _MODE.fullmatch(value):
+        return int(value, 8)
+    # Only as a string: the TOML integer 660 is decimal, and meant octal.
+    hint = 'write three octal digits as a string: "0660"'
+    raise InvalidValueError(f"must be a file mode, not {written(value)}", hint)
+
+
+def _read_owner(value: object) -> object:
+    if value == "-":
+        return None
+    if isinstance(value, str) and _OWNER.fullmatch(value):
+        return value
+    raise InvalidValueError(f"must be an owner, not {written(value)}", 'write "USER", "USER:GROUP" or ":GROUP"')
+
+
+def _read_protocol(value: object) -> object:
+    # RFC 7301: the length of a protocol name is one byte, and not zero.
+    if isinstance(value, str) and value.isascii() and value.isprintable() and 1 <= len(value) <= 255:
+        return value
+    raise InvalidValueError(f"must be a protocol's name, not {written(value)}", 'for example "h2" or "mqtt"')
+
+
+def _show_mode(value: object) -> str:
+    return f"{value:04o}" if isinstance(value, int) else "-"
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+SWITCH = ValueKind("BOOLEAN", _read_switch, _switch_from_text, lambda value: "true" if value else "false", switch=True)
+NAME = ValueKind("NAME", _read_name)
+PATH = ValueKind("PATH", _read_path, show=_or_dash)
+LOG_PATH = ValueKind("PATH", _read_log_path, show=_or_dash)
+ACCOUNT = ValueKind("NAME", _read_account, show=_or_dash)
+ADDRESS = ValueKind("URI", _read_address)
+PLUGIN = ValueKind("NAME", _read_plugin)
+OPTION_TEXT = ValueKind("NAME.KEY=VALUE", str)
+FRAMING = ValueKind("KIND", _read_framing, show=_show_framing)
+NETWORK = ValueKind("NETWORK", _read_network)
+MODE = ValueKind("MODE", _read_mode, show=_show_mode)
+OWNER = ValueKind("USER:GROUP", _read_owner, show=_or_dash)
+PROTOCOL = ValueKind("NAME", _read_protocol)

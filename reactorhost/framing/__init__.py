@@ -6,11 +6,9 @@ Nothing here makes a system call or knows connections: received bytes go in, com
 from __future__ import annotations
 
 from reactorhost.framing.contract import DEFAULT_MAX_SIZE, Framing, FramingError
-from reactorhost.framing.delimited import Delimited
-from reactorhost.framing.fixed import Fixed
-from reactorhost.framing.length_prefixed import LengthPrefixed
-from reactorhost.framing.lines import Lines
+from reactorhost.framing.delimited import Delimited, Lines
 from reactorhost.framing.named import framing_named
+from reactorhost.framing.sized import Fixed, LengthPrefixed
 
 __all__ = [
     "DEFAULT_MAX_SIZE",

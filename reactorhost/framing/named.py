@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 
 from reactorhost.errors import did_you_mean
 from reactorhost.framing.contract import Framing
-from reactorhost.framing.delimited import Delimited
-from reactorhost.framing.fixed import Fixed
-from reactorhost.framing.length_prefixed import LengthPrefixed
-from reactorhost.framing.lines import Lines
+from reactorhost.framing.delimited import Delimited, Lines
+from reactorhost.framing.sized import Fixed, LengthPrefixed
 
 _KINDS: Mapping[str, Callable[..., Framing]] = {
     "lines": Lines,
@@ -32,10 +30,10 @@ def framing_named(spec: str | Mapping[str, object]) -> Framing:
     """
     table = spec if isinstance(spec, Mapping) else {"kind": spec}
     if "kind" not in table:
-        raise ValueError(f"a framing table needs the key 'kind', one of {_list(_KINDS)}")
+        raise ValueError(f"a framing table needs the key 'kind', one of {', '.join(_KINDS)}")
     kind = table["kind"]
     if not isinstance(kind, str) or kind not in _KINDS:
-        hint = (did_you_mean(kind, _KINDS) if isinstance(kind, str) else None) or f"use one of {_list(_KINDS)}"
+        hint = (did_you_mean(kind, _KINDS) if isinstance(kind, str) else None) or f"use one of {', '.join(_KINDS)}"
         raise ValueError(f"there is no framing {kind!r}; {hint}")
     return _made(kind, {key: value for key, value in table.items() if key != "kind"})
 
@@ -44,7 +42,7 @@ def _made(kind: str, values: Mapping[str, object]) -> Framing:
     known = inspect.signature(_KINDS[kind]).parameters
     for key in values:
         if key not in known:
-            hint = did_you_mean(key, known) or f"its parameters are {_list(known)}"
+            hint = did_you_mean(key, known) or f"its parameters are {', '.join(known)}"
             raise ValueError(f"framing {kind!r} has no parameter {key!r}; {hint}")
     for key, parameter in known.items():
         if parameter.default is parameter.empty and key not in values:
@@ -55,7 +53,3 @@ def _made(kind: str, values: Mapping[str, object]) -> Framing:
         return _KINDS[kind](**{**values, **encoded})
     except (TypeError, ValueError) as error:
         raise ValueError(f"framing {kind!r}: {error}") from error
-
-
-def _list(words: Mapping[str, object]) -> str:
-    return ", ".join(words)

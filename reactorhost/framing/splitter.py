@@ -63,6 +63,7 @@ class Splitter:
 
     def rest(self) -> bytes:
         """Take out the bytes that were not returned yet; an iterator at work returns no more pieces."""
+        # This empties the iterator that the transport has: it is the same object.
         rest = self._delimiter.join([*self._pieces, self.tail])
         self.tail = b""
         return rest
@@ -74,6 +75,7 @@ class Splitter:
         a second time, which is not copied to grow, and bytes that were searched once are not searched again.
         """
         tail = self.tail
+        # The delimiter may have begun in the tail, with all of its bytes but the last.
         start = max(0, len(tail) + 1 - len(self._delimiter))
         if isinstance(tail, bytes):
             data = tail + data

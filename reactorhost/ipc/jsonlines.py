@@ -70,12 +70,15 @@ class JsonLine:
         registry.add(self, self._close_in_child)
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Send one object, or queue what the kernel does not accept now; on a closed line, do nothing."""
+        """Send one object, or queue what the kernel does not accept now; on a closed line, do nothing.
+
+        Raises:
+            OSError: no descriptor is left for the duplicate of one that is to be sent; nothing was sent.
+        """
         if self.closed:
             return
         data = json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
-        # Duplicates, so that the caller may close its own descriptors at once.
-        self._outgoing.append((data, [os.dup(descriptor) for descriptor in descriptors]))
+        self._outgoing.append((data, _duplicates(descriptors)))
         self.queued += len(data)
         if len(self._outgoing) == 1:
             self._flush()
@@ -185,6 +188,18 @@ class JsonLine:
     def _end(self) -> None:
         self.close()
         self._receiver.line_closed(self)
+
+
+def _duplicates(descriptors: Sequence[int]) -> list[int]:
+    """Return duplicates, so that the caller may close its own descriptors at once."""
+    duplicates: list[int] = []
+    try:
+        for descriptor in descriptors:
+            duplicates.append(os.dup(descriptor))  # noqa: PERF401  those that were made are closed on failure
+    except OSError:
+        _close_all(duplicates)
+        raise
+    return duplicates
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

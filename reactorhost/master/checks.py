@@ -9,7 +9,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, Problem
 from reactorhost.plugins import discovery, framings
-from reactorhost.plugins.compatibility import check_host
+from reactorhost.plugins.discovery import check_host
 
 
 def check_plugins(settings: Settings) -> None:

@@ -132,7 +132,11 @@ class Supervisor:
         if sockets:
             described = [{"service": each.group.service, "scheme": each.group.scheme} for each in sockets]
             order = {"order": Order.ADOPT, "slot": slot, "listeners": described}
-            self._pool.order(pid, order, [each.socket.fileno() for each in sockets])
+            try:
+                self._pool.order(pid, order, [each.socket.fileno() for each in sockets])
+            except OSError as error:
+                # As when the worker has no descriptor left: the clients of this slot wait for its next worker.
+                self._log.warning("adoption_failed", for_slot=slot, reason=error.strerror)
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:

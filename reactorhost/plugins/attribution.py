@@ -12,10 +12,11 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reactorhost.plugins.calls import WrapperError
+from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Registry
-from reactorhost.plugins.tracebacks import leads_to_plugins, lies_in
-from reactorhost.plugins.wrappers import WrapperError
+from reactorhost.plugins.tracebacks import lies_in, place_of_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,6 @@ class _Owner:
     plugin: LoadedPlugin
     hook: str
     bound_to: object
-
-
-_Owners = tuple[_Owner, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Attribution:
     """Several plugins, and for each code object of a hook the hooks that it belongs to."""
 
     plugins: Sequence[LoadedPlugin]
-    owners: Mapping[types.CodeType, _Owners]
+    owners: Mapping[types.CodeType, tuple[_Owner, ...]]
 
     def plugin_of(self, error: BaseException) -> LoadedPlugin | None:
         """Return the plugin of the innermost hook on the traceback, else of the innermost file, else the only one."""
@@ -72,7 +70,11 @@ class Attribution:
         if plugin is None and hook is None:
             return None
         named = plugin or self._only_plugin()
-        return StackPosition(named.name if named else "?", hook, _place(frames, plugin))
+        lines = ((frame, frame.f_lineno) for frame in frames)
+        where = place_of_frames(lines, plugin.home if plugin else None)
+        return StackPosition(
+            named.name if named else "?", hook, where or f"{innermost.f_code.co_filename}:{innermost.f_lineno}"
+        )
 
     def _owner_of_hook(self, frame: types.FrameType) -> _Owner | None:
         code = frame.f_code
@@ -91,19 +93,10 @@ class Attribution:
         return self.plugins[0] if len(self.plugins) == 1 else None
 
 
-def _place(frames: Sequence[types.FrameType], plugin: LoadedPlugin | None) -> str:
-    """Return `FILE:LINE` of the innermost frame in the plugin's home, else of the innermost outside the host."""
-    others = [each for each in frames if not leads_to_plugins(each.f_code.co_filename)]
-    home = plugin.home if plugin else None
-    at_home = [each for each in others if home and lies_in(home, each.f_code.co_filename)]
-    frame = next(iter(at_home or others), frames[0])
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
 def attribution_of(registry: Registry) -> Attribution:
     """Return the attribution for the plugins of a registry."""
-    owners: dict[types.CodeType, _Owners] = {}
-    for found in registry.all_implementations():
+    owners: dict[types.CodeType, tuple[_Owner, ...]] = {}
+    for found in (each for hook in HOOKS for each in registry.implementations(hook)):
         function = found.hook.function
         bound_to = function.__self__ if isinstance(function, types.MethodType) else None
         # A decorated hook has two code objects: its decorator's, and its own below it.

@@ -7,18 +7,18 @@ exception, here every plugin is called, so that each sees `close` exactly once f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.errors import BootError
-from reactorhost.plugins import plain_calls, tracebacks
+from reactorhost.plugins import calls, tracebacks
 from reactorhost.plugins.attribution import Attribution, attribution_of
-from reactorhost.plugins.guard import OnError
+from reactorhost.plugins.calls import Call
+from reactorhost.plugins.guard import OnError, guarded
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Implementation, Registry
-from reactorhost.plugins.wrappers import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,8 @@ def resolve_one(
     around: Around = as_it_is,
 ) -> Chain:
     """Return a chain of one plugin, with at most one implementation of each hook."""
-
-    def found(hook: str) -> list[Implementation]:
-        return [implementations[hook]] if hook in implementations else []
-
-    return _chain(found, Attribution([plugin], {}), on_error, around)
+    found = {hook: [implementation] for hook, implementation in implementations.items()}
+    return _chain(lambda hook: found.get(hook, []), Attribution([plugin], {}), on_error, around)
 
 
 def _chain(
@@ -117,15 +114,16 @@ def _chain(
     around: Around,
 ) -> Chain:
     connect, receive, close, drain = (implementations(hook) for hook in ("connect", "receive", "close", "drain"))
-    calls = _calls_for((*connect, *receive, *close, *drain))
-    composition = _Composition(calls, around)
+    awaits = _any_awaits(connect, receive, close, drain)
+    composition = _Composition(awaits, around)
     return Chain(
         connect=composition.every_guarded(connect, on_error),
-        receive=composition.wrapped(receive, calls.first_result),
+        # Not guarded: the transport has a guard of its own around the hot path, and closes the connection in it.
+        receive=composition.unguarded(receive, calls.first_result),
         close=composition.every_guarded(close, on_error),
         drain=composition.every_guarded(drain, on_error),
         has_drain=bool(drain),
-        awaits=calls is not plain_calls,
+        awaits=awaits,
         _attribution=attribution,
     )
 
@@ -142,8 +140,8 @@ def resolve_worker(
     registry = Registry(list({id(plugin.object): plugin for plugin in plugins}.values()))
     starts = [_with_own_worker(found) for found in registry.implementations("worker_start")]
     stops = [_with_own_worker(found) for found in registry.implementations("worker_stop")]
-    calls = _calls_for((*starts, *stops))
-    composition = _Composition(calls, as_it_is)
+    awaits = _any_awaits(starts, stops)
+    composition = _Composition(awaits, as_it_is)
     attribution = attribution_of(registry)
 
     # The guard around the whole chain does not know which plugin raised, hence "?" below and the attribution here.
@@ -153,79 +151,65 @@ def resolve_worker(
     def report(plugin: str, hook: str, _worker: object, error: Exception) -> None:
         on_error(plugin, hook, None, error)
 
-    start = composition.wrapped(starts, calls.every_result)
     return WorkerHooks(
-        worker_start=calls.guarded("?", "worker_start", start, fail_boot),
+        worker_start=guarded(
+            "?", "worker_start", composition.unguarded(starts, calls.every_result), fail_boot, awaits=awaits
+        ),
         worker_stop=composition.every_guarded(stops, report),
-        awaits=calls is not plain_calls,
+        awaits=awaits,
+        # Not combined: metrics are kept by plugin, and the failure of one plugin must not hide those of another.
         stats=registry.implementations("stats"),
         attribution=attribution,
     )
 
 
 def _with_own_worker(found: Implementation) -> Implementation:
+    # An async hook's coroutine is returned, and awaited by the caller.
     call, name = found.call, found.plugin.name
-    if not found.hook.awaits:
-        return replace(found, call=lambda worker_of: call(worker_of(name)))
-
-    async def call_async(worker_of: WorkerOf) -> Any:
-        return await call(worker_of(name))
-
-    return replace(found, call=call_async)
+    return replace(found, call=lambda worker_of: call(worker_of(name)))
 
 
-class Calls(Protocol):
-    """The ways to combine hooks: the module `plain_calls`, or `async_calls` when some hooks are async."""
-
-    def first_result(self, calls: Sequence[Call], /) -> Call: ...
-    def every_result(self, calls: Sequence[Call], /) -> Call: ...
-    def wrapped(self, wrapper: Call, inner: Call, /) -> Call: ...
-    def guarded(self, plugin: str, hook: str, function: Call, on_error: OnError, /) -> Call: ...
-    def guarded_wrapper(self, plugin: str, hook: str, wrapper: Call, inner: Call, on_error: OnError, /) -> Call: ...
-
-
-def _calls_for(implementations: Iterable[Implementation]) -> Calls:
-    if not any(found.hook.awaits for found in implementations):
-        return plain_calls
-    # A late import: a worker without async hooks does not import asyncio.
-    from reactorhost.plugins import async_calls
-
-    return async_calls
+def _any_awaits(*hooks: Sequence[Implementation]) -> bool:
+    return any(found.hook.awaits for implementations in hooks for found in implementations)
 
 
 @dataclass(frozen=True, slots=True)
 class _Composition:
-    """Combines the implementations of one hook into one callable."""
+    """Combines the implementations of one hook into one callable, with `awaits` a coroutine function."""
 
-    calls: Calls
+    awaits: bool
     around: Around
 
-    def wrapped(self, implementations: Sequence[Implementation], combine: Callable[[Sequence[Call]], Call]) -> Call:
+    def unguarded(self, implementations: Sequence[Implementation], combine: Callable[..., Call]) -> Call:
         """Return a callable of all implementations, from which exceptions propagate."""
-        call = combine([self._put_around(found, found.call) for found in implementations if not found.hook.wraps])
-        # The outermost wrapper is the first implementation, so it is applied last.
-        for found in reversed(implementations):
-            if found.hook.wraps:
-                call = self._put_around(found, self.calls.wrapped(found.call, call))
-        return call
+        plain = [self._call(found) for found in implementations if not found.hook.wraps]
+        return self._wrapped(implementations, combine(plain, awaits=self.awaits), None)
 
     def every_guarded(self, implementations: Sequence[Implementation], on_error: OnError) -> Call:
         """Return a callable that calls every plugin; the exceptions of each go to `on_error`."""
-        calls = [
-            self.calls.guarded(found.plugin.name, found.hook.name, self._put_around(found, found.call), on_error)
+        guards = [
+            guarded(found.plugin.name, found.hook.name, self._call(found), on_error, awaits=self.awaits)
             for found in implementations
             if not found.hook.wraps
         ]
         # One plugin is the common case: then the guard is called directly, which saves a frame.
-        call = calls[0] if len(implementations) == len(calls) == 1 else self.calls.every_result(calls)
+        single = len(implementations) == len(guards) == 1
+        call = guards[0] if single else calls.every_result(guards, awaits=self.awaits)
+        return self._wrapped(implementations, call, on_error)
+
+    def _call(self, found: Implementation) -> Call:
+        # First `around`, which measures a plain hook in another way than a coroutine function.
+        call = self.around(found.plugin.name, found.hook.name, found.call)
+        return calls.as_async(call) if self.awaits and not found.hook.awaits else call
+
+    def _wrapped(self, implementations: Sequence[Implementation], call: Call, on_error: OnError | None) -> Call:
+        # The outermost wrapper is the first implementation, so it is applied last.
         for found in reversed(implementations):
             if found.hook.wraps:
-                wrapper = self.calls.guarded_wrapper(found.plugin.name, found.hook.name, found.call, call, on_error)
-                call = self._put_around(found, wrapper)
+                plugin, hook = found.plugin.name, found.hook.name
+                halves = calls.halves_of(plugin, hook, found.call, on_error)
+                call = self.around(plugin, hook, calls.wrapped(halves, call, awaits=self.awaits))
         return call
-
-    def _put_around(self, found: Implementation, call: Call) -> Call:
-        return self.around(found.plugin.name, found.hook.name, call)
 
 
 def _boot_error(plugin: LoadedPlugin | None, hook: str, error: Exception) -> BootError:

@@ -10,7 +10,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pluggy import HookimplOpts
 
@@ -20,6 +20,7 @@ from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.plugins.identity import PluginIdentity
 
 _MARK = f"{PROJECT}_impl"
+_COMPUTED = (property, functools.cached_property, functools.partial)
 
 
 def _arguments(function: types.FunctionType) -> tuple[str, ...]:
@@ -75,20 +76,21 @@ def source_of(function: Callable[..., object]) -> str | None:
 
 
 def _hooks(identity: PluginIdentity, plugin: object) -> Iterator[Hook]:
+    # Sorted by name, as pluggy registers hooks: with `specname` a plugin may have one hook several times.
     for attribute in dir(plugin):
         static = inspect.getattr_static(plugin, attribute, None)
         options = _mark(static)
         if options is None:
             continue
-        if not isinstance(_function_in(static), types.FunctionType) or _is_computed(static):
-            kind = type(static).__name__
-            hint = "mark a function or a method with @hookimpl"
-            raise PluginError(f"plugin {identity}: {attribute!r} is marked with @hookimpl but is a {kind}", hint=hint)
+        kind = type(static)
+        if not isinstance(_function_in(static), types.FunctionType) or issubclass(kind, _COMPUTED):
+            what = f"plugin {identity}: {attribute!r} is marked with @hookimpl but is a {kind.__name__}"
+            raise PluginError(what, hint="mark a function or a method with @hookimpl")
         name = options["specname"] or attribute
         # pluggy's `optionalhook` is for hooks of later versions of the host: unknown ones are ignored.
         if name in HOOKS or not options["optionalhook"]:
             function = getattr(plugin, attribute)
-            yield Hook(name, function, _Check(identity, name, function).arguments(options), options)
+            yield Hook(name, function, _arguments_of(identity, name, function, options), options)
 
 
 def _mark(static: object) -> HookimplOpts | None:
@@ -111,10 +113,6 @@ def _function_in(static: object) -> object:
     return static
 
 
-def _is_computed(static: object) -> bool:
-    return issubclass(type(static), property | functools.cached_property | functools.partial)
-
-
 def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
     unmarked = {name: _function_in(inspect.getattr_static(plugin, name, None)) for name in HOOKS}
     functions = {name: found for name, found in unmarked.items() if isinstance(found, types.FunctionType)}
@@ -127,63 +125,67 @@ def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
     raise PluginError(what, where=where, hint="mark hooks with @hookimpl")
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """Checks one marked function."""
+def _arguments_of(
+    identity: PluginIdentity, name: str, function: Callable[..., Any], options: HookimplOpts
+) -> tuple[str, ...]:
+    """Return the names of a marked function's arguments, or raise a PluginError for the first violation."""
+    if name not in HOOKS:
+        hint = did_you_mean(name, HOOKS) or f"the hooks are {', '.join(HOOKS)}"
+        raise PluginError(f"plugin {identity}: unknown hook {name!r}", where=source_of(function), hint=hint)
+    for rule in (*_rules(name, function, options), *_argument_rules(name, function)):
+        if rule.violated:
+            what = f"plugin {identity}: hook {name!r} {rule.what}"
+            raise PluginError(what, where=source_of(function), hint=rule.hint)
+    names = _arguments(_plain(function))
+    return names[1:] if isinstance(function, types.MethodType) else names
 
-    identity: PluginIdentity
-    name: str
-    function: Callable[..., Any]
 
-    def arguments(self, options: HookimplOpts) -> tuple[str, ...]:
-        """Return the names of the arguments, or raise a PluginError for the first violation."""
-        if self.name not in HOOKS:
-            hint = did_you_mean(self.name, HOOKS) or f"the hooks are {', '.join(HOOKS)}"
-            self._refuse(f"unknown hook {self.name!r}", hint)
-        self._check_kind(options)
-        names = self._names()
-        for name in names:
-            if name not in HOOKS[self.name]:
-                known = ", ".join(HOOKS[self.name]) or "none"
-                hint = did_you_mean(name, HOOKS[self.name]) or f"the arguments of {self.name} are: {known}"
-                self._refuse(f"hook {self.name!r} has an unknown argument {name!r}", hint)
-        return names
+class _Rule(NamedTuple):
+    """A rule about hook functions: whether one violates it, what is wrong then, and how to correct it."""
 
-    def _check_kind(self, options: HookimplOpts) -> None:
-        function = self.function
-        if inspect.iscoroutinefunction(function) and self.name not in ASYNC_HOOKS:
-            self._refuse(
-                f"hook {self.name!r} is async, but is called outside of the event loop", "write a plain function"
-            )
-        if inspect.isasyncgenfunction(function) or (options["wrapper"] and inspect.iscoroutinefunction(function)):
-            hint = "write a plain generator; the hooks that it wraps may be async"
-            self._refuse(f"hook {self.name!r} is an async generator or an async wrapper", hint)
-        if options["hookwrapper"]:
-            self._refuse(f"hook {self.name!r} is an old-style hookwrapper", "use wrapper=True")
-        yields = inspect.isgeneratorfunction(function)
-        if options["wrapper"] and not yields:
-            self._refuse(
-                f"hook {self.name!r} has wrapper=True but does not yield", "yield once, where the wrapped hooks run"
-            )
-        if options["wrapper"] and self.name == "stats":
-            self._refuse(f"hook {self.name!r} cannot be a wrapper", "return the metrics of the plugin itself")
-        if yields and not options["wrapper"]:
-            self._refuse(f"hook {self.name!r} yields, so calling it does nothing", "use wrapper=True, or do not yield")
+    violated: object
+    what: str
+    hint: str
 
-    def _names(self) -> tuple[str, ...]:
-        function = inspect.unwrap(self.function)
-        function = function.__func__ if isinstance(function, types.MethodType) else function
-        assert isinstance(function, types.FunctionType)
-        code = function.__code__
-        hint = f"use any of the arguments {', '.join(HOOKS[self.name])}, each without a default"
-        if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
-            self._refuse(f"hook {self.name!r} has star arguments", hint)
-        if code.co_kwonlyargcount:
-            self._refuse(f"hook {self.name!r} has keyword-only arguments", hint)
-        names = _arguments(function)
-        if function.__defaults__:
-            self._refuse(f"hook {self.name!r} has a default value for {names[-len(function.__defaults__)]!r}", hint)
-        return names[1:] if isinstance(self.function, types.MethodType) else names
 
-    def _refuse(self, what: str, hint: str) -> NoReturn:
-        raise PluginError(f"plugin {self.identity}: {what}", where=source_of(self.function), hint=hint)
+def _rules(name: str, function: Callable[..., Any], options: HookimplOpts) -> Iterator[_Rule]:
+    """Yield the rules about the kind of function."""
+    wraps, awaits = options["wrapper"], inspect.iscoroutinefunction(function)
+    yields = inspect.isgeneratorfunction(function)
+    outside = awaits and name not in ASYNC_HOOKS
+    yield _Rule(outside, "is async, but is called outside of the event loop", "write a plain function")
+    hint = "write a plain generator; the hooks that it wraps may be async"
+    async_wrapper = inspect.isasyncgenfunction(function) or (wraps and awaits)
+    yield _Rule(async_wrapper, "is an async generator or an async wrapper", hint)
+    yield _Rule(options["hookwrapper"], "is an old-style hookwrapper", "use wrapper=True")
+    hint = "yield once, where the wrapped hooks run"
+    yield _Rule(wraps and not yields, "has wrapper=True but does not yield", hint)
+    yield _Rule(wraps and name == "stats", "cannot be a wrapper", "return the metrics of the plugin itself")
+    hint = "use wrapper=True, or do not yield"
+    yield _Rule(yields and not wraps, "yields, so calling it does nothing", hint)
+
+
+def _argument_rules(name: str, function: Callable[..., Any]) -> Iterator[_Rule]:
+    """Yield the rules about its arguments."""
+    plain = _plain(function)
+    code, names = plain.__code__, _arguments(plain)
+    hint = f"use any of the arguments {', '.join(HOOKS[name])}, each without a default"
+    yield _Rule(code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS), "has star arguments", hint)
+    yield _Rule(code.co_kwonlyargcount, "has keyword-only arguments", hint)
+    # pluggy passes such an argument from version 1.7 on, and leaves it out before: both are supported.
+    if plain.__defaults__:
+        yield _Rule(True, f"has a default value for {names[-len(plain.__defaults__)]!r}", hint)
+    known = ", ".join(HOOKS[name]) or "none"
+    # Only for an unknown name: the hint imports difflib, which a worker does not have from the fork.
+    for each in names[1:] if isinstance(function, types.MethodType) else names:
+        if each not in HOOKS[name]:
+            hint = did_you_mean(each, HOOKS[name]) or f"the arguments of {name} are: {known}"
+            yield _Rule(True, f"has an unknown argument {each!r}", hint)
+
+
+def _plain(function: Callable[..., Any]) -> types.FunctionType:
+    """Return the function below decorators and a binding."""
+    unwrapped = inspect.unwrap(function)
+    plain = unwrapped.__func__ if isinstance(unwrapped, types.MethodType) else unwrapped
+    assert isinstance(plain, types.FunctionType)
+    return plain

@@ -1,4 +1,4 @@
-"""Find plugins by name without importing them: only the metadata of distributions is read.
+"""Find plugins by name without importing them: only the metadata of their distributions is read.
 
 A plugin is named in one of three ways: `echo` is an entry point of a distribution in the group `reactorhost`,
 `module:object` is any importable object, and a name that ends in `.py` is the path of a file.
@@ -19,10 +19,13 @@ from reactorhost.plugins.identity import PluginIdentity
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-__all__ = ["find", "installed", "name_of", "names_a_file", "split_target"]
+__all__ = ["check_host", "find", "installed", "name_of", "names_a_file", "split_target"]
 
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _TARGET = re.compile(rf"\s*(?P<module>{_DOTTED})\s*(?::\s*(?P<object>{_DOTTED})\s*)?(?:\[.*\]\s*)?")
+
+_ABOUT_HOST = re.compile(rf"\s*{PROJECT}(?![A-Za-z0-9]|[-_.]+[A-Za-z0-9])", re.IGNORECASE)
+_PLAIN = re.compile(rf"\s*{PROJECT}\s*(?P<versions>[<>=!~][^;@()\[\]]*)", re.IGNORECASE)
 
 # The exceptions that damaged metadata was seen to raise; they differ between versions of Python.
 _METADATA_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError)
@@ -75,11 +78,8 @@ def _of_file(named: str) -> PluginIdentity:
 
 
 def _of_object(named: str) -> PluginIdentity:
-    try:
-        _, name = split_target(named)
-    except ValueError:
-        name = ""
-    if not name:
+    match = _TARGET.fullmatch(named)
+    if match is None or not match["object"]:
         raise PluginError(f"{named!r} is not a plugin", hint="write module:object, for example myapp.plugins:chat")
     return PluginIdentity(named, None, None, named)
 
@@ -129,3 +129,51 @@ def _name_and_version(distribution: Distribution) -> tuple[str | None, str | Non
     except _METADATA_ERRORS:
         return None, None
     return present.get("Name"), present.get("Version")
+
+
+def check_host(identity: PluginIdentity, host_version: str) -> None:
+    """Raise a PluginError if the plugin's distribution requires another version of the host."""
+    for requirement in _requirements(identity):
+        wanted = _unmet(requirement, host_version)
+        if wanted is not None:
+            what = f"plugin {identity} requires {PROJECT} {wanted}, but this is {host_version}"
+            hint = f"pip install '{PROJECT}{wanted}', or install another version of {identity.distribution}"
+            raise PluginError(what, hint=hint)
+
+
+def _requirements(identity: PluginIdentity) -> list[str]:
+    if identity.distribution is None:
+        return []
+    from importlib import metadata
+
+    try:
+        lines = metadata.requires(identity.distribution) or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [line for line in lines if _ABOUT_HOST.match(line)]
+
+
+def _unmet(requirement: str, host_version: str) -> str | None:
+    plain = _PLAIN.fullmatch(requirement)
+    if plain is not None:
+        return _outside(plain["versions"], host_version)
+    # Extras, markers and URLs need the whole grammar, whose import takes 5 ms.
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement:
+        return None
+    if parsed.marker is not None and not parsed.marker.evaluate({"extra": ""}):
+        return None
+    return _outside(str(parsed.specifier), host_version)
+
+
+def _outside(versions: str, host_version: str) -> str | None:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        specifier = SpecifierSet(versions)
+    except InvalidSpecifier:
+        return None
+    return None if specifier.contains(host_version, prereleases=True) else str(specifier)

@@ -54,16 +54,14 @@ def factory(framing: Any) -> NewFraming:
     Raises:
         TypeError: it is neither.
     """
-    if isinstance(framing, type) or (callable(framing) and not _has_feed(framing)):
-        first: Framing = framing()
-        if not _has_feed(first):
-            raise TypeError(f"{first!r} has no method feed(data)")
-        new_framing: NewFraming = framing
-        return new_framing
-    if not _has_feed(framing):
-        raise TypeError(f"{framing!r} has no method feed(data)")
-    fresh: NewFraming | None = getattr(framing, "fresh", None)
-    return fresh if fresh is not None else lambda: copy.deepcopy(framing)
+    # A framing may be callable itself, so `feed` decides.
+    makes_framings = isinstance(framing, type) or (callable(framing) and not _has_feed(framing))
+    first = framing() if makes_framings else framing
+    if not _has_feed(first):
+        raise TypeError(f"{first!r} has no method feed(data)")
+    new_framing: NewFraming | None = framing if makes_framings else getattr(framing, "fresh", None)
+    # A deep copy, because the plugin's own framing may have pending bytes in any attribute.
+    return new_framing if new_framing is not None else lambda: copy.deepcopy(framing)
 
 
 def _has_feed(framing: Any) -> bool:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reactorhost.errors import PluginError
-from reactorhost.plugins import tracebacks, wrappers
+from reactorhost.plugins import tracebacks
 from reactorhost.plugins.identity import PluginIdentity
 
 OnError = Callable[[str, str, Any, Exception], object]
@@ -23,8 +23,13 @@ class NotAnExceptionError(Exception):
     """A plugin called `sys.exit()`, or raised another exception that is not an `Exception`."""
 
 
-def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnError) -> Callable[..., Any]:
-    """Return a callable that calls `function`; an exception goes to `on_error`, and the result is then None."""
+def guarded(
+    plugin: str, hook: str, function: Callable[..., Any], on_error: OnError, *, awaits: bool
+) -> Callable[..., Any]:
+    """Return a callable that calls `function`; an exception goes to `on_error`, and the result is then None.
+
+    With `awaits` both are coroutine functions.
+    """
 
     def call(subject: Any, *rest: Any) -> Any:
         try:
@@ -33,26 +38,16 @@ def guarded(plugin: str, hook: str, function: Callable[..., Any], on_error: OnEr
             on_error(plugin, hook, subject, as_error(raised))
             return None
 
-    return call
+    async def call_async(subject: Any, *rest: Any) -> Any:
+        try:
+            return await function(subject, *rest)
+        except BaseException as raised:  # noqa: BLE001 - as above
+            # The host cancels the task of a hook when its connection closes: not an error of the plugin.
+            if not was_cancelled_by_others(raised):
+                on_error(plugin, hook, subject, as_error(raised))
+            return None
 
-
-def guarded_halves(
-    plugin: str, hook: str, wrapper: Callable[..., Any], on_error: OnError
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return the two halves of a wrapper, each guarded.
-
-    The first runs the wrapper up to its yield and returns the generator, or None if that failed. The second is called
-    with the hook's first argument, the generator and the result of the wrapped hooks; it returns the wrapper's result
-    as a tuple of one, or None if that failed.
-    """
-
-    def start(*arguments: Any) -> wrappers.Wrapper:
-        return wrappers.start(wrapper, *arguments)
-
-    def finish(_subject: Any, generator: wrappers.Wrapper, result: Any) -> tuple[Any]:
-        return (wrappers.finish(generator, result),)
-
-    return guarded(plugin, hook, start, on_error), guarded(plugin, hook, finish, on_error)
+    return call_async if awaits else call
 
 
 @contextmanager
@@ -67,10 +62,12 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
     # No KeyboardInterrupt: a command that loads a plugin can be interrupted.
     except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - plugin code
         error = as_error(raised)
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        hint = f"install {missing.partition('.')[0]!r}, or put its folder on PYTHONPATH" if missing else None
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
             where=tracebacks.place(error, home),
-            hint=_hint(error),
+            hint=hint,
             details=tracebacks.text(error),
         ) from error
 
@@ -83,7 +80,11 @@ def as_error(raised: BaseException) -> Exception:
     return NotAnExceptionError(f"the plugin {what}").with_traceback(raised.__traceback__)
 
 
-def _hint(error: BaseException) -> str | None:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"install {error.name.partition('.')[0]!r}, or put its folder on PYTHONPATH"
-    return None
+def was_cancelled_by_others(raised: BaseException) -> bool:
+    """Return whether the current task itself was cancelled, and did not just await something that was."""
+    import asyncio  # A worker without async hooks does not import it.
+
+    task = asyncio.current_task()
+    # cancelling() counts requests to cancel this task (Python 3.11); a CancelledError that only came out of something
+    # awaited leaves it at 0.
+    return isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling() > 0

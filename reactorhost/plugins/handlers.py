@@ -97,6 +97,7 @@ def _arguments(handler: object, name: str, function: Callable[..., Any]) -> tupl
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{_named(handler, name)} yields, so calling it does nothing")
     try:
+        # Not by the code object, as for hooks: a method of a handler need not be a function, a partial will do.
         parameters = inspect.signature(function).parameters.values()
     except ValueError:
         raise TypeError(f"{_named(handler, name)} has no signature, so its arguments are unknown") from None

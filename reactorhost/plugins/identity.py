@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+import types
 from dataclasses import dataclass
 
 from reactorhost.api.option import Option
+
+_MAX_DESCRIPTION = 2000
+"""Characters of a description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +71,26 @@ class PluginReport:
     status: int = 0
     description: str | None = None
     commands: tuple[tuple[str, str], ...] = ()
+
+
+def description(plugin: LoadedPlugin) -> str | None:
+    """Return the first paragraph of the docstring of the plugin's module or class, else of the module of its class.
+
+    It is one line; None if there is no docstring.
+    """
+    for holder in _holders(plugin.object):
+        text = vars(holder).get("__doc__")
+        if isinstance(text, str) and text.strip():
+            paragraph = inspect.cleandoc(text).partition("\n\n")[0]
+            return " ".join(paragraph.split())[:_MAX_DESCRIPTION]
+    return None
+
+
+def _holders(plugin: object) -> tuple[object, ...]:
+    if isinstance(plugin, types.ModuleType):
+        return (plugin,)
+    kind = type(plugin)
+    # An object such as types.SimpleNamespace has the docstring of a class of Python.
+    if kind.__module__ in sys.stdlib_module_names:
+        return ()
+    return tuple(filter(None, (kind, sys.modules.get(kind.__module__))))

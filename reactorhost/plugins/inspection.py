@@ -25,7 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -34,9 +34,8 @@ import click
 from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.plugins import commands
-from reactorhost.plugins.description import description
 from reactorhost.plugins.discovery import find, installed
-from reactorhost.plugins.identity import PluginIdentity, PluginReport
+from reactorhost.plugins.identity import PluginIdentity, PluginReport, description
 from reactorhost.plugins.loading import load
 from reactorhost.plugins.options import WhereOf, configure
 
@@ -59,7 +58,7 @@ def inspect(
     try:
         identity = find(named)
     except PluginError as error:
-        return _failed(PluginIdentity(named, None, None, named), error)
+        return _failed(PluginReport(PluginIdentity(named, None, None, named)), error)
     return _inspect_each([(named, identity)], timeout_seconds, partial(_loaded, host_version, table, where_of))[0]
 
 
@@ -105,11 +104,13 @@ def _inspect_each(
     try:
         for name, identity in plugins:
             children.append(_start(name, identity, examine, timeout_seconds))
+        # One deadline for all: the children run at the same time.
         deadline = time.monotonic() + timeout_seconds
         for child in children:
             select.select([child.pidfd], [], [], max(0.0, deadline - time.monotonic()))
             reports.append(_report(child, timeout_seconds))
     finally:
+        # After an exception or an interrupt: the children whose reports were not read.
         for child in children[len(reports) :]:
             _end(child)
     return reports
@@ -129,6 +130,7 @@ def _start(name: str, identity: PluginIdentity, examine: Examine, timeout_second
 
 def _run_child(name: str, identity: PluginIdentity, examine: Examine, file: int) -> NoReturn:
     try:
+        # A group of its own, so that `_end` can kill what the plugin starts.
         os.setsid()
         _silence()
         line = json.dumps(_to_json(examine(name, identity))).encode() + b"\n"
@@ -158,7 +160,7 @@ def _loaded(
         if table is not None:
             configure(plugin, table, where_of)
     except ReactorhostError as error:
-        return _failed(identity, error)
+        return _failed(PluginReport(identity), error)
     return PluginReport(identity, plugin.hooks, plugin.options, plugin.file)
 
 
@@ -166,20 +168,19 @@ def _described(host_version: str, named: str, identity: PluginIdentity) -> Plugi
     try:
         plugin = load(named, host_version)
     except ReactorhostError as error:
-        return _failed(identity, error)
+        return _failed(PluginReport(identity), error)
     report = PluginReport(identity, plugin.hooks, plugin.options, plugin.file, description=description(plugin))
     group = click.Group(identity.name)
     try:
         commands.add_to(group, plugin)
     except ReactorhostError as error:
-        failed = _failed(identity, error)
-        return replace(report, error=failed.error, details=failed.details, status=failed.status)
+        return _failed(report, error)
     return replace(report, commands=commands.visible_commands(group))
 
 
-def _failed(identity: PluginIdentity, error: ReactorhostError) -> PluginReport:
+def _failed(report: PluginReport, error: ReactorhostError) -> PluginReport:
     details = error.details[-_MAX_DETAILS:] if error.details else None
-    return PluginReport(identity, error=tuple(error.lines()), details=details, status=error.exit_status)
+    return replace(report, error=tuple(error.lines()), details=details, status=error.exit_status)
 
 
 def _report(child: _Child, timeout_seconds: float) -> PluginReport:
@@ -196,6 +197,7 @@ def _end(child: _Child) -> tuple[bytes, int | None]:
     # Before waitpid: until then the child's pid, which is its group's id too, cannot be used again.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
+    # A child that has not reached setsid() yet is in no group of its own.
     os.kill(child.pid, signal.SIGKILL)
     _, status = os.waitpid(child.pid, 0)
     os.close(child.pidfd)
@@ -215,31 +217,21 @@ def _failure(status: int | None, timeout_seconds: float) -> str:
 
 
 def _to_json(report: PluginReport) -> dict[str, Any]:
-    fields = asdict(replace(report, options=()))
-    fields["options"] = [
-        {
-            "name": option.name,
-            "type": option.type.__name__,
-            "help": option.help,
-            "choices": list(option.choices),
-            "secret": option.secret,
-        }
-        | ({} if option.required else {"default": option.default})
-        for option in report.options
-    ]
-    return fields
+    options = []
+    for option in report.options:
+        values = {each.name: getattr(option, each.name) for each in fields(Option)}
+        options.append(
+            {key: value for key, value in values.items() if value is not ...} | {"type": option.type.__name__}
+        )
+    return {**asdict(replace(report, options=())), "options": options}
 
 
-def _from_json(identity: PluginIdentity, fields: dict[str, Any]) -> PluginReport:
+def _from_json(identity: PluginIdentity, values: dict[str, Any]) -> PluginReport:
     types = {kind.__name__: kind for kind in OPTION_TYPES}
-    return PluginReport(
-        identity,
-        hooks=tuple(fields["hooks"]),
-        options=tuple(Option(**{**option, "type": types[option["type"]]}) for option in fields["options"]),
-        file=fields["file"],
-        error=tuple(fields["error"]) if fields["error"] is not None else None,
-        details=fields["details"],
-        status=fields["status"],
-        description=fields["description"],
-        commands=tuple((name, text) for name, text in fields["commands"]),
-    )
+    # JSON has lists only, a report has tuples.
+    report: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    report["identity"] = identity
+    # JSON has no types: they are sent by name.
+    report["options"] = tuple(Option(**{**option, "type": types[option["type"]]}) for option in values["options"])
+    report["commands"] = tuple((name, text) for name, text in values["commands"])
+    return PluginReport(**report)

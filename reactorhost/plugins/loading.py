@@ -14,9 +14,8 @@ from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from reactorhost.errors import PluginError, did_you_mean
-from reactorhost.plugins.compatibility import check_host
 from reactorhost.plugins.contract import HOOKS, scan
-from reactorhost.plugins.discovery import find, names_a_file, split_target
+from reactorhost.plugins.discovery import check_host, find, names_a_file, split_target
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.plugins.options import declared
@@ -31,6 +30,7 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     identity = find(named)
     check_host(identity, host_version)
     _make_importable(named)
+    # Finders keep a folder's listing by its modification time, which is too coarse for a file written a moment ago.
     importlib.invalidate_caches()
     if names_a_file(named):
         return _checked(identity, _import_file(identity), home=identity.target)

@@ -71,10 +71,6 @@ class Registry:
         ordered = reversed(caller.get_hookimpls())
         return [self._implementations[found.plugin_name, hook, found.function] for found in ordered]
 
-    def all_implementations(self) -> list[Implementation]:
-        """Return the implementations of all hooks."""
-        return [found for hook in HOOKS for found in self.implementations(hook)]
-
     def call(self, hook: str, **arguments: object) -> Any:
         """Call a hook through pluggy, for hooks that are not called often."""
         return getattr(self._manager.hook, hook)(**arguments)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
+import types
+from collections.abc import Iterable
 
 import pluggy
 
@@ -16,7 +18,11 @@ def headline(error: BaseException) -> str:
     """Return the exception in one line, for example `KeyError: 'port'`."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
-    line = next(_summary(error).format_exception_only()).splitlines()[0].removesuffix(": ")
+    line = (
+        next(traceback.TracebackException.from_exception(error).format_exception_only())
+        .splitlines()[0]
+        .removesuffix(": ")
+    )
     # The class of the host's own exceptions (`NotAnExceptionError`) means nothing to the plugin's author.
     return line.partition(": ")[2] if type(error).__module__.startswith("reactorhost.plugins.") else line
 
@@ -32,7 +38,7 @@ def words(error: BaseException) -> str:
 
 def text(error: BaseException) -> str:
     """Return the traceback without the frames of the host and of the import system that lead to the plugin."""
-    summary = _summary(error)
+    summary = traceback.TracebackException.from_exception(error)
     summary.stack = traceback.StackSummary.from_list(
         frame for frame in summary.stack if not leads_to_plugins(frame.filename)
     )
@@ -43,15 +49,19 @@ def place(error: BaseException, home: str | None) -> str | None:
     """Return `FILE:LINE` of the innermost line in the plugin's `home`, or if there is none of the innermost line."""
     if isinstance(error, SyntaxError) and error.filename and not error.filename.startswith("<"):
         return f"{error.filename}:{error.lineno or 1}"
-    innermost = innermost_at_home = None
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        file = frame.f_code.co_filename
-        if leads_to_plugins(file) or file.startswith("<frozen "):
-            continue
-        innermost = f"{file}:{line}"
-        if home is not None and lies_in(home, file):
-            innermost_at_home = innermost
-    return innermost_at_home or innermost
+    return place_of_frames(reversed(list(traceback.walk_tb(error.__traceback__))), home)
+
+
+def place_of_frames(frames: Iterable[tuple[types.FrameType, int]], home: str | None) -> str | None:
+    """Return `FILE:LINE` of the first of `frames` in the plugin's `home`, or if there is none of the first one.
+
+    `frames` are frames and lines, the innermost first; those of the host are left out.
+    """
+    files = ((frame.f_code.co_filename, line) for frame, line in frames)
+    places = [place for place in files if not leads_to_plugins(place[0]) and not place[0].startswith("<frozen ")]
+    at_home = (place for place in places if home is not None and lies_in(home, place[0]))
+    found = next(at_home, places[0] if places else None)
+    return f"{found[0]}:{found[1]}" if found else None
 
 
 def lies_in(home: str, file: str) -> bool:
@@ -64,7 +74,3 @@ def leads_to_plugins(file: str) -> bool:
     return file.startswith(("<frozen importlib", _HOST_FOLDER, _PLUGGY_FOLDER)) or file.endswith(
         "/importlib/__init__.py"
     )
-
-
-def _summary(error: BaseException) -> traceback.TracebackException:
-    return traceback.TracebackException.from_exception(error)

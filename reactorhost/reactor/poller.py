@@ -1,6 +1,6 @@
 """Pollers: wait until the kernel reports a descriptor as ready.
 
-The reactor asks one of two. `EpollPoller` is the default where there is epoll; `SelectorsPoller` works with any
+The reactor uses one of two. `EpollPoller` is the default where there is epoll; `SelectorsPoller` works with any
 selector of the standard library (kqueue, poll, select, epoll) and is for other systems and for debugging.
 
 Both keep one rule that `selectors` alone does not: a descriptor that is registered without events is still reported
@@ -31,6 +31,7 @@ SELECTORS = "selectors"
 # epoll_wait and poll turn a longer wait into an overflow of their milliseconds.
 _LONGEST_WAIT = 3600.0
 
+# A client that resets while it is paused is noticed within the second, at four idle turns a second.
 _HANG_UP_SECONDS = 0.25
 
 
@@ -112,6 +113,7 @@ class SelectorsPoller:
 
     def modify(self, descriptor: int, events: int) -> None:
         """See `Poller`."""
+        # Else from or to a registration without events, of which the selector does not know.
         if events and descriptor in self._selector.get_map():
             self._selector.modify(descriptor, _selectors_events(events))
         else:

@@ -2,11 +2,11 @@
 
 A turn has five steps, in this order:
 
-1. wait: ask the poller once what is ready, until the next timer is due at the latest;
+1. wait: poll once for what is ready, until the next timer is due at the latest;
 2. descriptors: read every ready stream, and call the callback of every other ready descriptor;
 3. streams: pass what was read to the handlers of `on_arrivals`;
 4. timers: call those that are due;
-5. soon: call what `call_soon` was given up to now.
+5. soon: call what `call_soon` has added up to now.
 
 All ready streams are read before the first of them is handled: the code that reads, in Python and in the kernel, runs
 many times in a row and stays in the processor's cache, and so does the code that answers. The price is that a handler
@@ -203,6 +203,7 @@ class Reactor:
     def stop(self) -> None:
         """Let `run()` return at the end of this turn."""
         self.running = False
+        # So that no wait follows: a task of asyncio may call this outside of a turn.
         self.call_soon(_do_nothing)
 
     def turn(self, timeout: float) -> None:
@@ -216,10 +217,12 @@ class Reactor:
         for descriptor, events in ready:
             stream = streams[descriptor]
             if stream is None:
+                # An error or a hang-up: reading or writing reports it, whichever the callback does first.
                 callbacks[descriptor](events if events <= _BOTH else _BOTH)  # noqa: FURB136  cheaper than min()
                 continue
             try:
                 stream.arrivals.append((stream, stream.socket.recv(READ_BYTES)))
+            # Readiness is a hint: a segment with a wrong checksum is dropped after it was reported (select(2), BUGS).
             except BlockingIOError:
                 pass
             except OSError:

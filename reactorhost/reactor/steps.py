@@ -8,6 +8,7 @@ that it can say what it was waiting for.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from reactorhost.reactor import Reactor, TimerHandle
@@ -42,6 +43,7 @@ class Descriptor(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class StepRunner(Generic[T]):
     """Runs the steps of one socket.
 
@@ -49,27 +51,17 @@ class StepRunner(Generic[T]):
     the socket is closed and `failed` is called with the exception.
     """
 
-    __slots__ = ("_deadline", "_done", "_failed", "_interest", "_reactor", "_socket", "_step")
-
-    def __init__(
-        self,
-        reactor: Reactor,
-        sock: Descriptor,
-        step: Step[T],
-        done: Callable[[T], object],
-        failed: Callable[[StepError | OSError], object],
-    ) -> None:
-        self._reactor = reactor
-        self._socket = sock
-        self._step: Step[T] | None = step
-        self._done = done
-        self._failed = failed
-        self._interest = 0
-        self._deadline: TimerHandle | None = None
+    reactor: Reactor
+    socket: Descriptor
+    step: Step[T] | None
+    done: Callable[[T], object]
+    failed: Callable[[StepError | OSError], object]
+    _interest: int = field(default=0, init=False)
+    _deadline: TimerHandle | None = field(default=None, init=False)
 
     def begin(self, deadline: float) -> None:
         """Run as far as possible now and whenever the socket is ready, until `deadline` of the reactor's clock."""
-        self._deadline = self._reactor.call_at(deadline, self._expired)
+        self._deadline = self.reactor.call_at(deadline, self._expired)
         self._advance(0)
 
     def end(self) -> None:
@@ -77,16 +69,16 @@ class StepRunner(Generic[T]):
         step = self._release()
         if step is not None:
             step.close()
-            self._socket.close()
+            self.socket.close()
 
     def _advance(self, ready: int) -> None:
-        if self._step is None:
+        if self.step is None:
             return
         try:
-            wanted = self._step.send(None)
+            wanted = self.step.send(None)
         except StopIteration as finished:
             self._release()
-            self._done(finished.value)
+            self.done(finished.value)
         except (StepError, OSError) as error:
             self._fail(error)
         else:
@@ -94,9 +86,9 @@ class StepRunner(Generic[T]):
 
     def _expired(self) -> None:
         self._deadline = None
-        assert self._step is not None
+        assert self.step is not None
         try:
-            self._step.throw(TimeoutError("it took too long"))
+            self.step.throw(TimeoutError("it took too long"))
         except (StepError, OSError) as error:
             self._fail(error)
         else:
@@ -104,24 +96,24 @@ class StepRunner(Generic[T]):
 
     def _fail(self, error: StepError | OSError) -> None:
         self.end()
-        self._failed(error)
+        self.failed(error)
 
     def _watch(self, wanted: int) -> None:
         if wanted == self._interest:
             return
         if self._interest:
-            self._reactor.modify(self._socket.fileno(), wanted, self._advance)
+            self.reactor.modify(self.socket.fileno(), wanted, self._advance)
         else:
-            self._reactor.register(self._socket.fileno(), wanted, self._advance)
+            self.reactor.register(self.socket.fileno(), wanted, self._advance)
         self._interest = wanted
 
     def _release(self) -> Step[T] | None:
         """Release the reactor's resources; returns the step, None the second time."""
-        step, self._step = self._step, None
+        step, self.step = self.step, None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
         if self._interest:
-            self._reactor.unregister(self._socket.fileno())
+            self.reactor.unregister(self.socket.fileno())
             self._interest = 0
         return step

@@ -56,6 +56,7 @@ class Timers:
     def add(self, when: float, callback: Callable[..., object], args: tuple[Any, ...]) -> TimerHandle:
         """Add a call of `callback(*args)` at `when`; equal times keep their order."""
         timer = TimerHandle(self, when, callback, args)
+        # Keeps equal times in order, and the heap from comparing handles, which have no order.
         self._sequence += 1
         heapq.heappush(self._heap, (when, self._sequence, timer))
         self.soonest = self._heap[0][0]

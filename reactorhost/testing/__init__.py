@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from reactorhost.testing.bench import BenchClient, PluginBench
+from reactorhost.testing.bench import PluginBench
+from reactorhost.testing.bench_client import BenchClient
 from reactorhost.testing.live import DEADLINE_SECONDS, HostFailedError, LiveHost
 
 __all__ = [

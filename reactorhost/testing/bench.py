@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from reactorhost import __version__
 from reactorhost.api.connection import CloseReason, Connection
-from reactorhost.api.hookspecs import hookimpl
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
@@ -26,14 +25,14 @@ from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
+from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.fake_dialer import FakeDialer
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket
 from reactorhost.testing.live import HostFailedError
-from reactorhost.worker.builder import LoadedService, WorkerBuilder, WorkerParts
+from reactorhost.worker.builder import WorkerBuilder, WorkerParts
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.service import RunningService
-from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
@@ -48,79 +47,6 @@ _MOST_DATAGRAM_BYTES = 65507
 _CLOCK_SLACK = 1e-6
 _THREAD_SECONDS = 10.0
 _THREAD_QUEUE = 1000
-
-
-class BenchClient:
-    """One client of a plugin.
-
-    It answers the plugin's `connection.close()` by closing too, as most clients do, unless `ends_too` is False.
-
-    Attributes:
-        connection: the plugin's side.
-        closed: the reason that `close` was called with; None while the connection is open.
-    """
-
-    def __init__(self, bench: PluginBench, sock: FakeSocket, transport: StreamTransport, *, ends_too: bool) -> None:
-        self.connection = transport.connection
-        self.closed: CloseReason | None = None
-        self._bench = bench
-        self._socket = sock
-        self._transport = transport
-        self._ends_too = ends_too
-
-    def __repr__(self) -> str:
-        return f"<BenchClient {self.connection.id} {self.closed or 'open'}>"
-
-    @property
-    def received(self) -> bytes:
-        """All bytes that the plugin sent and the client has read."""
-        return bytes(self._socket.taken)
-
-    @property
-    def eof(self) -> bool:
-        """Whether the client has read the end of the stream."""
-        return self._socket.finished
-
-    def send(self, data: bytes) -> None:
-        """Send bytes; the plugin has received them when this returns, unless it is not reading this client.
-
-        Raises:
-            ConnectionError: the connection is closed, or the client has sent its end.
-        """
-        self._send(data)
-
-    def end(self) -> None:
-        """Send the end of the stream; what the plugin sends after that is still received."""
-        self._send(b"")
-
-    def reset(self) -> None:
-        """Break the connection, as a crashed client does."""
-        self._send(ConnectionResetError())
-
-    def pause(self) -> None:
-        """Stop reading, so that what the plugin sends is queued."""
-        self._socket.reading = False
-
-    def resume(self) -> None:
-        """Read again, first all that is queued."""
-        self._socket.reading = True
-        self._bench.settle()
-
-    def answer_close(self) -> bool:
-        """Close if the plugin has closed and waits for it; returns whether it did."""
-        if not self._ends_too or self._transport.close_state is not CloseState.LINGERING:
-            return False
-        self._socket.ended = True
-        self._socket.incoming.append(b"")
-        return True
-
-    def _send(self, item: bytes | Exception) -> None:
-        if self.closed is not None or self._socket.ended:
-            raise ConnectionError(f"{self!r} cannot send any more")
-        if isinstance(item, Exception) or not item:
-            self._socket.ended = True
-        self._socket.incoming.append(item)
-        self._bench.settle()
 
 
 class PluginBench:
@@ -197,11 +123,12 @@ class PluginBench:
         self._poller.open(sock)
 
         def accepted() -> BenchClient:
+            # An acceptor returns nothing: the new transport is the one that was not there before.
             known = set(self._service.transports)
             accept = self._service.acceptor("tcp")
             accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
             (transport,) = self._service.transports - known
-            client = BenchClient(self, sock, transport, ends_too=ends_too)
+            client = BenchClient(self.settle, sock, transport, ends_too=ends_too)
             self._clients[client.connection.id] = client
             return client
 
@@ -296,7 +223,7 @@ class PluginBench:
             raise ConfigError([Problem(what, hint=did_you_mean(name, names) or f"they are {', '.join(names)}")])
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
-        watcher = loading.load_object(_Watcher(self._clients), "(bench)")
+        watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
         service = LoadedService("default", [*plugins, watcher], self._limits, framings.from_plugins("default", plugins))
         self._parts = WorkerBuilder(
             reactor=self._reactor,
@@ -381,7 +308,7 @@ class PluginBench:
     def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
         self._poller.open(sock)
         transport = connected()
-        far_end = BenchClient(self, sock, transport, ends_too=True)
+        far_end = BenchClient(self.settle, sock, transport, ends_too=True)
         (service,) = (each for each in self._parts.outbound.services if transport in each.transports)
         close = service.context.chain.close
 
@@ -389,6 +316,7 @@ class PluginBench:
             far_end.closed = reason
             close(connection, reason)
 
+        # A handler is not a plugin of the service, so `CloseWatcher` does not see its connections.
         service.context.chain = replace(service.context.chain, close=closed)
         self.outbound.append(far_end)
         return transport
@@ -409,18 +337,6 @@ class PluginBench:
 
     def _stats_invalid(self, plugin: str, reason: str) -> None:
         self._hook_failed(plugin, "stats", None, ValueError(reason))
-
-
-class _Watcher:
-    """A plugin that notes why connections were closed."""
-
-    def __init__(self, clients: Mapping[int, BenchClient]) -> None:
-        self._clients = clients
-
-    @hookimpl
-    def close(self, connection: Connection, reason: CloseReason) -> None:
-        """Pass the reason to the client."""
-        self._clients[connection.id].closed = reason
 
 
 def _name_of(plugin: object) -> str:

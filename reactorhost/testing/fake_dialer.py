@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from reactorhost.testing.fakes import FakeSocket
@@ -14,46 +15,39 @@ Reached = Callable[[FakeSocket, Callable[[], StreamTransport]], StreamTransport]
 """Called with a fake socket and with the function that makes its transport, whose result it returns."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class FakeDialer:
     """Connects fake sockets; `refused` holds the reasons by address."""
 
-    def __init__(self, reached: Reached, refused: Mapping[str, str]) -> None:
-        self._reached = reached
-        self._refused = refused
+    reached: Reached
+    refused: Mapping[str, str]
 
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
         """Return an attempt that begins with its `start()`."""
-        return _FakeDial(self._reached, self._refused.get(str(far_end.address)), far_end, connected, failed)
+        return _FakeDial(self.reached, self.refused.get(str(far_end.address)), far_end, connected, failed)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class _FakeDial:
     step = "no answer"
 
-    def __init__(
-        self,
-        reached: Reached,
-        refusal: str | None,
-        far_end: FarEnd,
-        connected: Connected,
-        failed: Callable[[str], object],
-    ) -> None:
-        self._reached = reached
-        self._refusal = refusal
-        self._far_end = far_end
-        self._connected = connected
-        self._failed = failed
+    reached: Reached
+    refusal: str | None
+    far_end: FarEnd
+    connected: Connected
+    failed: Callable[[str], object]
 
     def start(self) -> None:
-        if self._refusal is not None:
-            self._failed(self._refusal)
+        if self.refusal is not None:
+            self.failed(self.refusal)
             return
-        address, sock = self._far_end.address, FakeSocket()
+        address, sock = self.far_end.address, FakeSocket()
         peer = address.path if address.scheme == "unix" else (address.host, address.port)
         facts = None
         if address.scheme == "tls":
-            name = self._far_end.server_name or address.host
+            name = self.far_end.server_name or address.host
             facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", None, name, None)
-        self._reached(sock, lambda: self._connected(cast("Any", sock), peer, facts))
+        self.reached(sock, lambda: self.connected(cast("Any", sock), peer, facts))
 
     def cancel(self) -> None:
         """Do nothing: the attempt ended within `start()`."""

@@ -30,13 +30,16 @@ class FakeClock:
 
 
 class FakeDescriptor(Protocol):
-    """What a `FakePoller` needs of a socket."""
+    """What a `FakePoller` needs of a socket.
+
+    Attributes:
+        number: the descriptor, which the poller sets; -1 before.
+    """
+
+    number: int
 
     def ready(self) -> int:
-        """Return the events that a kernel would report, asked for or not."""
-
-    def opened(self, number: int) -> None:
-        """Note the socket's descriptor."""
+        """Return the events that a kernel would report, requested or not."""
 
 
 class FakePoller:
@@ -61,9 +64,8 @@ class FakePoller:
 
     def open(self, sock: FakeDescriptor) -> None:
         """Give a socket its descriptor."""
-        number = next(self._numbers)
-        self.sockets[number] = sock
-        sock.opened(number)
+        sock.number = next(self._numbers)
+        self.sockets[sock.number] = sock
 
     def register(self, descriptor: int, events: int) -> None:
         """See `Poller`; as the kernel does, refuse a descriptor that is registered."""
@@ -89,6 +91,7 @@ class FakePoller:
         """See `Poller`."""
         ready = []
         for descriptor, events in self.watched.items():
+            # As epoll does, which reports errors and hang-ups unasked.
             reported = self.sockets[descriptor].ready() & (events | ERROR | HANG_UP)
             if reported:
                 ready.append((descriptor, reported))
@@ -123,7 +126,7 @@ class FakeSocket:
         self.reading = True
         self.finished = False
         self.ended = False
-        self._number = -1
+        self.number = -1
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
@@ -135,13 +138,9 @@ class FakeSocket:
         """Whether the connection broke; what came before that can still be read, as from a socket."""
         return bool(self.incoming) and isinstance(self.incoming[-1], Exception)
 
-    def opened(self, number: int) -> None:
-        """See `FakeDescriptor`."""
-        self._number = number
-
     def fileno(self) -> int:
-        """Return the descriptor, -1 before the poller has given one."""
-        return self._number
+        """Return the descriptor, -1 before the poller has assigned one."""
+        return self.number
 
     def recv(self, size: int) -> bytes:
         """Return what the client sent, at most `size` bytes."""
@@ -187,19 +186,15 @@ class FakeDatagramSocket:
     def __init__(self) -> None:
         self.incoming: deque[tuple[bytes, Any]] = deque()
         self.answers: list[bytes] = []
-        self._number = -1
+        self.number = -1
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
         return READ if self.incoming else 0
 
-    def opened(self, number: int) -> None:
-        """See `FakeDescriptor`."""
-        self._number = number
-
     def fileno(self) -> int:
-        """Return the descriptor, -1 before the poller has given one."""
-        return self._number
+        """Return the descriptor, -1 before the poller has assigned one."""
+        return self.number
 
     def recvfrom_into(self, buffer: bytearray, size: int, flags: int) -> tuple[int, Any]:
         """Return the size and the sender of the next datagram, copied to `buffer`."""

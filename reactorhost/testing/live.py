@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
@@ -54,9 +53,7 @@ class LiveHost:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.end()
 
     def start(self) -> None:
@@ -65,27 +62,16 @@ class LiveHost:
         Raises:
             HostFailedError: it ended before they were.
         """
-        listen = (
-            []
-            if any(word in self._arguments for word in ("--listen", "--config"))
-            else ["--listen", "tcp://127.0.0.1:0"]
-        )
-        command = [
-            sys.executable,
-            "-m",
-            "reactorhost",
-            "start",
-            "--run-dir",
-            str(self.run_dir),
-            *listen,
-            *self._arguments,
-        ]
+        names_address = any(word in self._arguments for word in ("--listen", "--config"))
+        listen = () if names_address else ("--listen", "tcp://127.0.0.1:0")
+        command = self._command("start", *listen, *self._arguments)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self._environment
             )
         self.banner = []
         try:
+            # The last line of the banner, which the host prints when every worker is ready.
             while not self.banner or not self.banner[-1].startswith("  stop "):
                 self.banner.append(self.read_line())
         except EOFError:
@@ -146,10 +132,13 @@ class LiveHost:
 
     def command(self, *arguments: str, timeout: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run `reactorhost ARGUMENTS` for this host."""
-        command = [sys.executable, "-m", "reactorhost", *arguments, "--run-dir", str(self.run_dir)]
+        command = self._command(*arguments)
         return subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, check=False, env=self._environment
         )
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "reactorhost", *arguments, "--run-dir", str(self.run_dir)]
 
     def signal(self, number: signal.Signals) -> None:
         """Send the master a signal."""
@@ -203,6 +192,7 @@ class LiveHost:
         if self._process is None:
             return
         if self._process.poll() is None:
+            # A test may have stopped it, and a stopped process handles no signal but CONT and KILL.
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGQUIT)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -173,7 +173,9 @@ def _seen_by_client(server: ssl.SSLContext, leaf: str) -> Mapping[str, Any]:
         ssl.SSLError: it cannot be used.
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Which names a certificate has is the result of this; there is none to compare with.
     client.check_hostname = False
+    # Otherwise OpenSSL trusts only a self-signed certificate, and would want the issuer of this one.
     client.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     client.load_verify_locations(cadata=leaf)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()

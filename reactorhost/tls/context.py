@@ -5,15 +5,18 @@ Every worker makes its contexts when it boots, so a reload loads renewed certifi
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from reactorhost.config.service import Tls
 from reactorhost.errors import ConfigError
+from reactorhost.reactor import Reactor
 from reactorhost.tls import certificates
 from reactorhost.tls.certificates import Certificate, CertificateError
 from reactorhost.tls.handshake import TlsSession
+from reactorhost.tls.socket import TlsSocket
 
 T = TypeVar("T")
 
@@ -51,6 +54,10 @@ class ServerTls:
 
         self.context.sni_callback = select
 
+    def wrap(self, reactor: Reactor, sock: socket.SocketType, on_broken: Callable[[str], object]) -> TlsSocket:
+        """Return our end of a session on a client's socket, before its handshake."""
+        return TlsSocket(reactor, sock, self.context, on_broken, is_server=True)
+
 
 class ServerNames(Generic[T]):
     """Maps host names to values; a name that begins with `*.` matches any first label."""
@@ -69,8 +76,10 @@ class ServerNames(Generic[T]):
 
 def _context(settings: Tls, certificate: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # The SNI callback gets the session only, so the session carries the requested name.
     context.sslobject_class = TlsSession
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Compression leaks secrets (CRIME). Renegotiation (TLS 1.2) is a handshake's work for few bytes.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     certificates.use(context, certificate.path, certificate.key)
     # The same in all contexts of a service: OpenSSL does not document which settings a session takes over when its

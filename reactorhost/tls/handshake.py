@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from dataclasses import KW_ONLY, dataclass, field
 
 from reactorhost.reactor import READ, WRITE
 from reactorhost.reactor.steps import ClosedBeforeDataError, Step, StepError, TlsHandshakeError
@@ -30,24 +31,17 @@ class TlsSession(ssl.SSLObject):
     requested_name: str | None = None
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Handshake:
     """One handshake, between a socket and the memory buffers of an OpenSSL session."""
 
-    def __init__(
-        self,
-        sock: socket.SocketType,
-        session: ssl.SSLObject,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        *,
-        is_server: bool,
-    ) -> None:
-        self._socket = sock
-        self._session = session
-        self._incoming = incoming
-        self._outgoing = outgoing
-        self._is_server = is_server
-        self._received_any = False
+    socket: socket.SocketType
+    session: ssl.SSLObject
+    incoming: ssl.MemoryBIO
+    outgoing: ssl.MemoryBIO
+    _: KW_ONLY
+    is_server: bool
+    _received_any: bool = field(default=False, init=False)
 
     def run(self) -> Step[TlsFacts]:
         """Agree on a session; returns after the handshake's last byte is sent.
@@ -59,10 +53,10 @@ class Handshake:
         try:
             while True:
                 try:
-                    self._session.do_handshake()
+                    self.session.do_handshake()
                 except ssl.SSLWantReadError:
                     yield from self._flush()
-                    self._incoming.write((yield from self._record()))
+                    self.incoming.write((yield from self._record()))
                 else:
                     break
             yield from self._flush()
@@ -76,7 +70,7 @@ class Handshake:
         return self._facts()
 
     def _facts(self) -> TlsFacts:
-        session = self._session
+        session = self.session
         cipher = session.cipher()
         return TlsFacts(
             version=session.version() or "",
@@ -98,10 +92,11 @@ class Handshake:
         """Receive until `data` has `size` bytes."""
         while len(data) < size:
             try:
-                more = self._socket.recv(size - len(data))
+                more = self.socket.recv(size - len(data))
             except BlockingIOError:
                 yield READ
                 continue
+            # As an end: port scans and health checks often finish with a reset.
             except ConnectionResetError:
                 more = b""
             if not more:
@@ -114,16 +109,16 @@ class Handshake:
         return data
 
     def _closed_error(self) -> StepError:
-        if self._is_server and not self._received_any:
+        if self.is_server and not self._received_any:
             return ClosedBeforeDataError("it closed the connection before it sent anything")
         return TlsHandshakeError("it closed the connection during its handshake")
 
     def _flush(self) -> Step[None]:
         """Send everything that OpenSSL has written."""
-        unsent = self._outgoing.read()
+        unsent = self.outgoing.read()
         while unsent:
             try:
-                unsent = unsent[self._socket.send(unsent) :]
+                unsent = unsent[self.socket.send(unsent) :]
             except BlockingIOError:
                 yield WRITE
 
@@ -136,10 +131,10 @@ class Handshake:
         discarded = 0
         try:
             yield from self._flush()
-            self._socket.shutdown(socket.SHUT_WR)
+            self.socket.shutdown(socket.SHUT_WR)
             while discarded < _MOST_DISCARDED:
                 try:
-                    data = self._socket.recv(_DISCARD_BYTES)
+                    data = self.socket.recv(_DISCARD_BYTES)
                 except BlockingIOError:
                     yield READ
                     continue

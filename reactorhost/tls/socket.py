@@ -12,10 +12,11 @@ place of two for a record, 14.5 µs for a small echo either way.
 
 Reading. Nothing that was received may stay inside OpenSSL, because epoll reports the kernel's buffer only: the client
 would wait for an answer to bytes that no event announces. So the handshake reads exactly its own records
-(`tls.handshake`), and `recv` returns everything that is complete, however much was asked for. An end or an error behind
-complete records is kept for the next call; `shutdown(SHUT_RD)` makes the kernel report the socket as readable again.
+(`tls.handshake`), and `recv` returns everything that is complete, whatever size was requested. An end or an error
+behind complete records is kept for the next call; `shutdown(SHUT_RD)` makes the kernel report the socket as readable
+again.
 
-Writing. Ciphertext that the kernel does not accept stays in `_ciphertext`; it cannot be taken back, because the
+Writing. Ciphertext that the kernel does not accept stays in `_ciphertext`; it cannot be revoked, because the
 session's record numbers have advanced. `send` raises BlockingIOError then although the bytes are encrypted, remembers
 their number in `_encrypted`, and skips them when the transport repeats the call with the same bytes. So the
 transport's accounting stays that of a plain socket: what is not sent is not counted.
@@ -39,6 +40,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any
 
 from reactorhost.reactor import WRITE, Reactor
@@ -51,6 +53,7 @@ _RECORD_BYTES = 16 * 1024
 _CHUNK_BYTES = 64 * 1024
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class TlsSocket:
     """One end of a TLS connection over a non-blocking socket.
 
@@ -58,54 +61,35 @@ class TlsSocket:
     is called with a reason when TLS fails after the handshake.
     """
 
-    __slots__ = (
-        "_ciphertext",
-        "_encrypted",
-        "_ended",
-        "_incoming",
-        "_is_server",
-        "_on_broken",
-        "_outgoing",
-        "_peer_ended",
-        "_reactor",
-        "_read",
-        "_read_size",
-        "_recv",
-        "_session",
-        "_shutdown_descriptor",
-        "_socket",
-        "_write",
-    )
+    reactor: Reactor
+    socket: socket.SocketType
+    context: InitVar[ssl.SSLContext]
+    on_broken: Callable[[str], object]
+    _: KW_ONLY
+    is_server: bool
+    server_hostname: InitVar[str | None] = None
+    _incoming: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO, init=False)
+    _outgoing: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO, init=False)
+    _session: ssl.SSLObject = field(init=False)
+    _read: Callable[[int], bytes] = field(init=False)
+    _write: Callable[[bytes | memoryview], int] = field(init=False)
+    _recv: Callable[[int], bytes] = field(init=False)
+    _read_size: int = field(default=_RECORD_BYTES, init=False)
+    # Not accepted by the kernel yet.
+    _ciphertext: bytearray = field(default_factory=bytearray, init=False)
+    # Plaintext bytes of the last `send` that are encrypted, but were reported as not sent.
+    _encrypted: int = field(default=0, init=False)
+    _peer_ended: bool = field(default=False, init=False)
+    _ended: bool = field(default=False, init=False)
+    # A duplicate of the socket's descriptor, while close_notify waits for room in the kernel.
+    _shutdown_descriptor: int | None = field(default=None, init=False)
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        sock: socket.SocketType,
-        context: ssl.SSLContext,
-        on_broken: Callable[[str], object],
-        *,
-        is_server: bool,
-        server_hostname: str | None = None,
-    ) -> None:
-        self._reactor = reactor
-        self._socket = sock
-        self._on_broken = on_broken
-        self._is_server = is_server
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, is_server, server_hostname)
+    def __post_init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
+        self._session = context.wrap_bio(self._incoming, self._outgoing, self.is_server, server_hostname)
+        # Bound once: each costs a lookup in every message otherwise.
         self._read = self._session.read
         self._write = self._session.write
-        self._recv = sock.recv
-        self._read_size = _RECORD_BYTES
-        # Not accepted by the kernel yet.
-        self._ciphertext = bytearray()
-        # Plaintext bytes of the last `send` that are encrypted, but were reported as not sent.
-        self._encrypted = 0
-        self._peer_ended = False
-        self._ended = False
-        # A duplicate of the socket's descriptor, while close_notify waits for room in the kernel.
-        self._shutdown_descriptor: int | None = None
+        self._recv = self.socket.recv
 
     def handshake(self) -> Step[TlsFacts]:
         """Return the steps of the handshake; what the peer sends after it is left in the kernel.
@@ -114,7 +98,7 @@ class TlsSocket:
             TlsHandshakeError: it failed.
             ClosedBeforeDataError: a client closed the connection before its first byte.
         """
-        steps = Handshake(self._socket, self._session, self._incoming, self._outgoing, is_server=self._is_server)
+        steps = Handshake(self.socket, self._session, self._incoming, self._outgoing, is_server=self.is_server)
         return steps.run()
 
     # Receiving.
@@ -135,6 +119,7 @@ class TlsSocket:
         if not data:
             self._peer_ended = True
             return data
+        # `recv` makes an object of the full size and shrinks it, so only connections that fill it read large pieces.
         if len(data) == self._read_size:
             self._read_size = _CHUNK_BYTES
         elif len(data) < _RECORD_BYTES:
@@ -183,7 +168,7 @@ class TlsSocket:
                 self._peer_ended = True
                 # From now on the kernel reports the socket as readable, so `recv` is called again and returns the end.
                 with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RD)
+                    self.socket.shutdown(socket.SHUT_RD)
                 break
             pieces.append(piece)
         return b"".join(pieces)
@@ -202,11 +187,12 @@ class TlsSocket:
         sent, self._encrypted = self._encrypted, 0
         size = len(data)
         while sent < size:
+            # Small data as it is: a slice of a view is one more object for each answer.
             chunk = data if sent == 0 and size <= _CHUNK_BYTES else memoryview(data)[sent : sent + _CHUNK_BYTES]
             encrypted = self._write(chunk)
             ciphertext = self._outgoing.read()
             try:
-                accepted = self._socket.send(ciphertext)
+                accepted = self.socket.send(ciphertext)
             except BlockingIOError:
                 accepted = 0
             if accepted < len(ciphertext):
@@ -222,7 +208,7 @@ class TlsSocket:
         """Send waiting ciphertext; returns whether the kernel accepted all of it."""
         if self._ciphertext:
             try:
-                sent = self._socket.send(self._ciphertext)
+                sent = self.socket.send(self._ciphertext)
             except BlockingIOError:
                 return False
             del self._ciphertext[:sent]
@@ -241,7 +227,7 @@ class TlsSocket:
     def _fail(self, error: ssl.SSLError) -> None:
         self._ended = True
         self._send_own_records()
-        self._on_broken(errors.reason(error))
+        self.on_broken(errors.reason(error))
 
     # Ending.
 
@@ -255,23 +241,23 @@ class TlsSocket:
             self._session.unwrap()
         self._ciphertext += self._outgoing.read()
         if self._flush():
-            self._socket.shutdown(how)
+            self.socket.shutdown(how)
         else:
-            self._shutdown_descriptor = os.dup(self._socket.fileno())
-            self._reactor.register(self._shutdown_descriptor, WRITE, self._continue_shutdown)
+            self._shutdown_descriptor = os.dup(self.socket.fileno())
+            self.reactor.register(self._shutdown_descriptor, WRITE, self._continue_shutdown)
 
     def _continue_shutdown(self, events: int) -> None:
         try:
             if self._flush():
                 self._close_shutdown_descriptor()
-                self._socket.shutdown(socket.SHUT_WR)
+                self.socket.shutdown(socket.SHUT_WR)
         except OSError:
             self._close_shutdown_descriptor()
 
     def _close_shutdown_descriptor(self) -> None:
         descriptor, self._shutdown_descriptor = self._shutdown_descriptor, None
         if descriptor is not None:
-            self._reactor.unregister(descriptor)
+            self.reactor.unregister(descriptor)
             os.close(descriptor)
 
     def close(self) -> None:
@@ -280,19 +266,19 @@ class TlsSocket:
             with contextlib.suppress(OSError):
                 self.shutdown(socket.SHUT_WR)
         self._close_shutdown_descriptor()
-        self._socket.close()
+        self.socket.close()
 
     # As the socket itself.
 
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
         """Set an option of the socket. The only one is SO_LINGER for a reset, so close_notify is not sent any more."""
         self._ended = True
-        self._socket.setsockopt(level, option, value)
+        self.socket.setsockopt(level, option, value)
 
     def getsockname(self) -> Any:
         """Return the local address."""
-        return self._socket.getsockname()
+        return self.socket.getsockname()
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
-        return self._socket.fileno()
+        return self.socket.fileno()

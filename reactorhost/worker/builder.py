@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.api.connection import Connection
-from reactorhost.framing import Framing
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -24,40 +23,20 @@ from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
-from reactorhost.worker.hooks.metrics import Metrics
+from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.monitor.metrics_report import MetricsReport
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
-    from reactorhost.tls.context import ServerTls
     from reactorhost.worker.aio.event_loop import AsyncioBridge
     from reactorhost.worker.hooks.hook_queue import HookQueues
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedService:
-    """One service, with all that was named in its settings loaded.
-
-    Attributes:
-        new_framing: makes the framing of each connection; None for none.
-        tls: its certificates; None for a service that has no TLS.
-        proxy_from: networks of proxies that send a PROXY header.
-    """
-
-    name: str
-    plugins: Sequence[LoadedPlugin]
-    limits: Limits = field(default_factory=Limits)
-    new_framing: Callable[[], Framing] | None = None
-    tls: ServerTls | None = None
-    proxy_from: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerParts:
     """The parts of a worker.
 
@@ -76,11 +55,6 @@ class WorkerParts:
     metrics: Metrics
     metrics_report: MetricsReport
     bridge: AsyncioBridge | None
-
-    @property
-    def hook_queues(self) -> HookQueues | None:
-        """Run the async hooks; None in a worker without any."""
-        return self.context.hook_queues
 
     @property
     def occupied(self) -> bool:
@@ -108,7 +82,7 @@ def _ignore(*args: object) -> None:
     """Drop a report that has no receiver."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class WorkerBuilder:
     """Makes the parts of one worker; what is left out is a default without a master.
 
@@ -160,7 +134,7 @@ class WorkerBuilder:
             self.log,
             hook_queues,
         )
-        services = {each.name: self._service(each, context) for each in loaded}
+        services = {each.name: RunningService(each, context, self.on_ended) for each in loaded}
         dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
         outbound = OutboundConnections(context, outbound_limits, dialer)
         hooks = chain.resolve_worker(plugins, self.hook_failed)
@@ -184,13 +158,6 @@ class WorkerBuilder:
 
         assert self.new_bridge is not None, "plugins with async hooks need a bridge"
         return self.new_bridge(self.reactor), HookQueues(self.hook_cancel_ignored)
-
-    def _service(self, loaded: LoadedService, context: WorkerContext) -> RunningService:
-        service = RunningService.of_plugins(
-            loaded.name, loaded.plugins, context, loaded.limits, loaded.new_framing, loaded.tls, loaded.proxy_from
-        )
-        service.on_ended = self.on_ended
-        return service
 
 
 def asyncio_bridge(reactor: Reactor, event_loop: str) -> AsyncioBridge:

@@ -66,7 +66,7 @@ class Limits:
     max_datagram: int = 65535
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerContext:
     """State that all services of a worker share.
 
@@ -98,23 +98,6 @@ class ServiceContext:
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
-    __slots__ = (
-        "_client_lines",
-        "_plain",
-        "_timed",
-        "_worker",
-        "chain",
-        "counters",
-        "dispatcher",
-        "hook_queues",
-        "limits",
-        "log",
-        "name",
-        "on_closed",
-        "reactor",
-        "receive",
-    )
-
     def __init__(self, name: str, worker: WorkerContext, limits: Limits, resolve: Resolve) -> None:
         self.name = name
         self.limits = limits
@@ -129,6 +112,7 @@ class ServiceContext:
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
+        # Both chains exist from the start, so that switching to timed calls is one assignment.
         timed = resolve(self.hook_failed, worker.timing.around)
         self._timed = self._queued(replace(timed, receive=worker.timing.around_receive(timed.receive)))
         self.receive = self.chain.receive
@@ -139,7 +123,7 @@ class ServiceContext:
             return chain
         self.hook_queues = self._worker.hook_queues
         assert self.hook_queues is not None, "a worker with async plugins has hook queues"
-        return self.hook_queues.adapted(chain, self._hook_raised)
+        return self.hook_queues.adapted(chain, self.hook_raised)
 
     def set_timed(self, timed: bool) -> None:
         """Switch between the timed and the plain hooks."""
@@ -153,15 +137,8 @@ class ServiceContext:
         self._worker.hook_failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 
-    def receive_failed(self, connection: Connection, raised: BaseException) -> None:
-        """Report an exception of the receive chain and close the connection."""
-        self._hook_raised("receive", connection, raised)
-
-    def framing_failed(self, connection: Connection, raised: BaseException) -> None:
-        """Report an exception of a plugin's framing and close the connection."""
-        self._hook_raised("framing", connection, raised)
-
-    def _hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
+    def hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
+        """Report what a hook or a plugin's framing raised, under the plugin that the exception comes from."""
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
@@ -169,9 +146,7 @@ class ServiceContext:
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
                 "framing_broken",
-                service=self.name,
-                peer=connection.peer,
-                connection=connection.id,
+                **self._client(connection),
                 reason=str(error),
                 suppressed=self._client_lines.take_suppressed(),
             )
@@ -182,9 +157,7 @@ class ServiceContext:
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
                 "send_buffer_overflow",
-                service=self.name,
-                peer=connection.peer,
-                connection=connection.id,
+                **self._client(connection),
                 queued_bytes=connection.queued,
                 max_send_buffer=self.limits.max_send_buffer,
                 suppressed=self._client_lines.take_suppressed(),
@@ -195,12 +168,13 @@ class ServiceContext:
         if self._client_lines.admits(self.reactor.now):
             self.log.warning(
                 "close_timed_out",
-                service=self.name,
-                peer=connection.peer,
-                connection=connection.id,
+                **self._client(connection),
                 queued_bytes=queued_bytes,
                 suppressed=self._client_lines.take_suppressed(),
             )
+
+    def _client(self, connection: Connection) -> dict[str, object]:
+        return {"service": self.name, "peer": connection.peer, "connection": connection.id}
 
     # Pauses and ends.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from reactorhost.api.connection import Connection
@@ -17,6 +18,7 @@ from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.service import RunningService
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerFacades:
     """Makes and keeps the `Worker` of each plugin.
 
@@ -24,50 +26,37 @@ class WorkerFacades:
     `hook_failed` is called with exceptions of timers.
     """
 
-    def __init__(
-        self,
-        slot: int,
-        generation: int,
-        services: Sequence[RunningService],
-        reactor: Reactor,
-        threads: ThreadPool,
-        metrics: Metrics,
-        outbound: OutboundConnections,
-        hook_failed: HookFailure,
-    ) -> None:
-        self._slot = slot
-        self._generation = generation
-        self._services = services
-        self._reactor = reactor
-        self._threads = threads
-        self._metrics = metrics
-        self._outbound = outbound
-        self._hook_failed = hook_failed
-        self._workers: dict[str, Worker] = {}
-        self._timers: dict[str, PluginTimers] = {}
+    slot: int
+    generation: int
+    services: Sequence[RunningService]
+    reactor: Reactor
+    threads: ThreadPool
+    metrics: Metrics
+    outbound: OutboundConnections
+    hook_failed: HookFailure
+    _workers: dict[str, Worker] = field(default_factory=dict)
+    _timers: dict[str, PluginTimers] = field(default_factory=dict)
 
     def of(self, plugin: str) -> Worker:
         """Return the `Worker` of a plugin, the same object every time."""
         worker = self._workers.get(plugin)
         if worker is None:
-            timers = self._timers[plugin] = PluginTimers(
-                self._reactor, partial(self._hook_failed, plugin, "timer", None)
-            )
+            timers = self._timers[plugin] = PluginTimers(self.reactor, partial(self.hook_failed, plugin, "timer", None))
             worker = self._workers[plugin] = Worker(
                 plugin,
-                self._slot,
+                self.slot,
                 os.getpid(),
-                self._generation,
+                self.generation,
                 self._connections,
                 timers,
-                self._threads,
-                self._metrics,
-                self._outbound,
+                self.threads,
+                self.metrics,
+                self.outbound,
             )
         return worker
 
     def _connections(self) -> Iterator[Connection]:
-        return (connection for service in self._services for connection in service.connections())
+        return (connection for service in self.services for connection in service.connections())
 
     def cancel_timers(self) -> None:
         """Cancel the timers of every plugin."""

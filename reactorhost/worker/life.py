@@ -6,34 +6,58 @@ turns for the first time: in `_serve`, or while an async `worker_start` is await
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
 from collections.abc import Sequence
 from functools import partial
+from types import FrameType
 
+from reactorhost import logs
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp, new_poller
+from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker import progress
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.alarm import Alarm
-from reactorhost.worker.monitor.connection_list import ConnectionListSender
+from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
+from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.shutdown import Deadline, Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
+
+_CALLERS = {
+    PluginTimers.call.__code__: "timer",
+    ThreadPool.call_on_result.__code__: "on_result",
+    ThreadPool.call_on_error.__code__: "on_error",
+}
+"""The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
+
+
+def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
+    """Run a worker from the fork to its end, and return its exit status; signals are still blocked."""
+    # First: until then a signal to this process waits (see `system.fork.fork`).
+    process.reset_signals()
+    process.name_process(f"rh-worker-{spec.slot}")
+    process.dump_stacks_on_crash(stack_descriptor)
+    settings = spec.settings
+    log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
+    return WorkerLife(spec, EventLog(logging.getLogger("reactorhost")), log_file).run()
 
 
 class WorkerLife:
@@ -123,12 +147,9 @@ class WorkerLife:
             self._slot_sockets,
             self._threads,
             self._lifecycle,
-            self._reactor,
             self._alarm,
-            self._counters,
-            self._log,
             self._line.send,
-            spec.settings.stop_timeout,
+            settings.stop_timeout,
             spec.master_pid,
         )
         parts.call(parts.hooks.worker_start)
@@ -140,8 +161,7 @@ class WorkerLife:
         parts.metrics_report.start()
         # From inside the loop: READY says that it turns.
         self._reactor.call_soon(self._report_ready)
-        limit = self._spec.settings.slow_hook
-        watchdog = progress.new_watchdog(parts, self._reactor, self._alarm, self._counters, limit, self._log)
+        watchdog = self._new_watchdog()
         if watchdog is not None:
             # The child has no timer, but it has the handler of its signal.
             self._fork_registry.add(watchdog, watchdog.stop)
@@ -153,6 +173,25 @@ class WorkerLife:
             parts.bridge.run()
         if watchdog is not None:
             watchdog.stop()
+
+    def _new_watchdog(self) -> Watchdog | None:
+        limit_seconds = self._spec.settings.slow_hook
+        if limit_seconds is None:
+            return None
+        parts, reactor, counters = self._parts, self._reactor, self._counters
+        dispatchers = (parts.context.dispatcher, parts.outbound.context.dispatcher)
+
+        def progress() -> int:
+            # Also within a turn: a turn that serves many clients takes long without any slow hook.
+            messages = sum(each.handed_over for each in dispatchers)
+            loops = 0 if parts.bridge is None else parts.bridge.progress()
+            # An accepted connection adds 1 to the sum, and so does one that ends: it never returns to an earlier value.
+            return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
+
+        def locate(frame: FrameType) -> StackPosition | None:
+            return parts.hooks.attribution.locate(frame, _CALLERS)
+
+        return Watchdog(reactor, self._alarm, limit_seconds, progress, locate, self._log)
 
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
@@ -174,7 +213,7 @@ class WorkerLife:
                 self._shutdown.drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
-                ConnectionListSender(self._reactor, message["request"], self._line.send).send(transports)
+                send_connection_list(self._reactor, transports, message["request"], self._line.send)
             case Order.REOPEN:
                 self._reopen_log()
 
@@ -226,7 +265,7 @@ class WorkerLife:
         if self._lifecycle.state is WorkerState.DRAINING:
             self._shutdown.leave_if_done()
         else:
-            self._slot_sockets.connection_ended()
+            self._acceptor.connection_ended()
 
     def _deliver_thread_results(self) -> None:
         self._threads.deliver()

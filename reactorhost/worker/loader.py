@@ -15,14 +15,14 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.system import process
-from reactorhost.worker.builder import LoadedService
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class WorkerLoader:
     """Loads what the settings of one worker name; `on_plugin` is called with each plugin that was loaded."""
 

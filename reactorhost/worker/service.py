@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing
-from reactorhost.plugins.chain import resolve
+from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
@@ -26,57 +28,55 @@ Accept = Callable[[socket.SocketType, Any], None]
 """Serves an accepted socket; called with the peer's address as the socket module returns it."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedService:
+    """One service, with all that was named in its settings loaded.
+
+    Attributes:
+        new_framing: makes the framing of each connection; None for none.
+        tls: its certificates; None for a service that has no TLS.
+        proxy_from: networks of proxies that send a PROXY header.
+    """
+
+    name: str
+    plugins: Sequence[LoadedPlugin]
+    limits: Limits = field(default_factory=Limits)
+    new_framing: Callable[[], Framing] | None = None
+    tls: ServerTls | None = None
+    proxy_from: Sequence[str] = ()
+
+
 class RunningService:
     """One service of one worker.
+
+    `on_ended` is called after the end of each connection and of each failed handshake. `resolve` makes the chain of a
+    service that is not made of plugins.
 
     Attributes:
         context: the part of the service that its transports read.
         transports: the transports of its open connections.
-        new_framing: makes the framing that each connection begins with, or None.
         pending_handshakes: accepted clients without a connection yet, because of TLS or a PROXY header.
-        on_ended: called after the end of each connection and of each failed handshake.
     """
 
     def __init__(
         self,
-        name: str,
+        loaded: LoadedService,
         worker: WorkerContext,
-        limits: Limits,
-        resolved: Resolve,
-        new_framing: Callable[[], Framing] | None = None,
-        tls: ServerTls | None = None,
-        proxy_from: Sequence[str] = (),
+        on_ended: Callable[[], object],
+        resolve: Resolve | None = None,
     ) -> None:
-        self.name = name
-        self.context = ServiceContext(name, worker, limits, resolved)
-        self.context.on_closed = self._transport_closed
-        self.new_framing = new_framing
-        self.transports: set[StreamTransport] = set()
-        self.pending_handshakes = PendingHandshakes(self.context, self.begin, self._handshake_failed, tls, proxy_from)
-        self.on_ended: Callable[[], object] | None = None
-        self._worker = worker
-
-    @classmethod
-    def of_plugins(
-        cls,
-        name: str,
-        plugins: Sequence[LoadedPlugin],
-        worker: WorkerContext,
-        limits: Limits,
-        new_framing: Callable[[], Framing] | None = None,
-        tls: ServerTls | None = None,
-        proxy_from: Sequence[str] = (),
-    ) -> RunningService:
-        """Return a service whose hooks are those of `plugins`, in this order."""
-        return cls(
-            name,
-            worker,
-            limits,
-            lambda on_error, around: resolve(plugins, on_error, around),
-            new_framing,
-            tls,
-            proxy_from,
+        self.name = loaded.name
+        self.context = ServiceContext(
+            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins)
         )
+        self.context.on_closed = self._transport_closed
+        self.transports: set[StreamTransport] = set()
+        self.pending_handshakes = PendingHandshakes(
+            self.context, self.begin, self._handshake_failed, loaded.tls, loaded.proxy_from
+        )
+        self._new_framing = loaded.new_framing
+        self._on_ended = on_ended
+        self._worker = worker
 
     def acceptor(self, scheme: str) -> Accept:
         """Return the function that serves sockets accepted at an address of this scheme."""
@@ -98,9 +98,11 @@ class RunningService:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
         transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
         self.transports.add(transport)
-        if self.new_framing is not None:
-            self._set_framing(transport, self.new_framing)
+        # Before the hooks of `connect`, which may set another one.
+        if self._new_framing is not None:
+            self._set_framing(transport, self._new_framing)
         transport.open()
+        # A `connect` hook has closed it, or has failed.
         if transport.close_state is not CloseState.OPEN:
             self.context.counters.refused += 1
         return transport
@@ -109,22 +111,18 @@ class RunningService:
         try:
             transport.framing = new_framing()
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
-            self.context.framing_failed(transport.connection, raised)
+            self.context.hook_raised("framing", transport.connection, raised)
 
     def _transport_closed(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
         self.context.counters.connections -= 1
-        self._ended()
+        self._on_ended()
 
     def _handshake_failed(self) -> None:
         counters = self.context.counters
         counters.connections -= 1
         counters.refused += 1
-        self._ended()
-
-    def _ended(self) -> None:
-        if self.on_ended is not None:
-            self.on_ended()
+        self._on_ended()
 
     @property
     def occupied(self) -> bool:
@@ -134,10 +132,11 @@ class RunningService:
     def drain(self) -> None:
         """Call the `drain` hook for every connection, and for each one that begins later."""
         self.pending_handshakes.drain()
-        chain = self.context.chain
-        if chain.has_drain:
+        hooks = self.context.chain
+        if hooks.has_drain:
+            # A copy: a hook may close connections.
             for transport in tuple(self.transports):
-                chain.drain(transport.connection)
+                hooks.drain(transport.connection)
 
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""

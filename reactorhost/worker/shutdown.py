@@ -19,14 +19,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from reactorhost.api.connection import CloseReason
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
-from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
-from reactorhost.reactor import Reactor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerParts
 from reactorhost.worker.hooks.thread_pool import ThreadPool
@@ -87,139 +85,132 @@ class Deadline:
         return min(_STEP_SECONDS, max(_LEAST_SECONDS, self._at + end_at - now))
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Shutdown:
     """Drains a worker and lets it leave; `send_report` sends a report to the master."""
 
-    def __init__(
-        self,
-        parts: WorkerParts,
-        slot_sockets: SlotSockets,
-        threads: ThreadPool,
-        lifecycle: Lifecycle,
-        reactor: Reactor,
-        alarm: Alarm,
-        counters: Counters,
-        log: EventLog,
-        send_report: Callable[[Message], object],
-        stop_timeout: float,
-        master_pid: int,
-    ) -> None:
-        self._parts = parts
-        self._slot_sockets = slot_sockets
-        self._threads = threads
-        self._lifecycle = lifecycle
-        self._reactor = reactor
-        self._alarm = alarm
-        self._counters = counters
-        self._log = log
-        self._send_report = send_report
-        self._stop_timeout = stop_timeout
-        self._master_pid = master_pid
-        self._deadline = Deadline()
+    parts: WorkerParts
+    slot_sockets: SlotSockets
+    threads: ThreadPool
+    lifecycle: Lifecycle
+    alarm: Alarm
+    send_report: Callable[[Message], object]
+    stop_timeout: float
+    master_pid: int
+    _deadline: Deadline = field(default_factory=Deadline)
 
     # Causes.
 
     def term_received(self) -> None:
         """Drain within `stop_timeout`."""
         # The loop turns: the alarm that the signal's handler has set may be put off to the real end.
-        self._alarm.end_in(Deadline.longest_shutdown(self._stop_timeout))
-        self._send_report({"report": Report.LEAVING, "seconds": self._stop_timeout})
+        self.alarm.end_in(Deadline.longest_shutdown(self.stop_timeout))
+        self.send_report({"report": Report.LEAVING, "seconds": self.stop_timeout})
         # The kernel sends TERM too when the master dies (PDEATHSIG). No worker will take the queues over then.
-        self.drain(self._stop_timeout, final=os.getppid() != self._master_pid)
+        self.drain(self.stop_timeout, final=os.getppid() != self.master_pid)
 
     def quit_received(self) -> None:
         """Close everything now and leave."""
-        self._send_report({"report": Report.LEAVING, "seconds": 0})
-        self._deadline.expire(self._reactor.now)
-        if self._lifecycle.state is WorkerState.LEAVING:
-            self._reactor.stop()
+        self.send_report({"report": Report.LEAVING, "seconds": 0})
+        self._deadline.expire(self.parts.context.reactor.now)
+        if self.lifecycle.state is WorkerState.LEAVING:
+            self.parts.context.reactor.stop()
             return
         self._begin_draining(final=False)
-        for transport in self._parts.transports():
+        for transport in self.parts.transports():
+            # First, for its reason: `abort` alone would report `local`, the plugin's own.
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
         self._abandon_datagrams_and_handshakes()
-        self._parts.outbound.abort()
+        self.parts.outbound.abort()
         self._cancel_hooks()
         self.leave_if_done()
 
     def master_gone(self) -> None:
         """Drain without a master: no other worker will accept what is queued."""
-        self._log.warning("master_gone", connections=self._counters.connections)
-        self.drain(self._stop_timeout, final=True)
+        self.parts.context.log.warning("master_gone", connections=self.parts.context.counters.connections)
+        self.drain(self.stop_timeout, final=True)
 
     def drain(self, seconds: float, *, final: bool) -> None:
         """Accept nothing more and leave when the connections have ended, or after `seconds`.
 
         `final`: no other worker will accept what is queued, so accept it first.
         """
-        if self._deadline.shorten(self._reactor.now, seconds):
-            self._reactor.call_later(seconds, self._deadline_reached)
-        if not self._lifecycle.accepting:
+        if self._deadline.shorten(self.parts.context.reactor.now, seconds):
+            self.parts.context.reactor.call_later(seconds, self._deadline_reached)
+        if not self.lifecycle.accepting:
             return
         self._begin_draining(final=final)
-        self._log.info("worker_draining", connections=self._counters.connections, seconds=round(seconds, 1))
-        for service in self._parts.services.values():
+        self.parts.context.log.info(
+            "worker_draining", connections=self.parts.context.counters.connections, seconds=round(seconds, 1)
+        )
+        for service in self.parts.services.values():
             service.drain()
         self.leave_if_done()
 
     # Steps.
 
     def _begin_draining(self, *, final: bool) -> None:
-        if self._lifecycle.state is WorkerState.SERVING:
+        if self.lifecycle.state is WorkerState.SERVING:
             if final:
-                self._slot_sockets.empty_queues()
+                self.slot_sockets.empty_queues()
             else:
-                self._slot_sockets.release_all()
+                self.slot_sockets.release_all()
         # A worker that never served leaves the queues of its slot to the next one.
-        if self._lifecycle.accepting:
-            self._lifecycle.enter(WorkerState.DRAINING)
+        if self.lifecycle.accepting:
+            self.lifecycle.enter(WorkerState.DRAINING)
 
     def _deadline_reached(self) -> None:
-        if not self._deadline.passed(self._reactor.now):
+        if not self._deadline.passed(self.parts.context.reactor.now):
             return
-        for transport in self._parts.transports():
+        for transport in self.parts.transports():
             transport.close_for(CloseReason.SHUTDOWN, _STEP_SECONDS)
         self._abandon_datagrams_and_handshakes()
         self._cancel_hooks()
-        self._parts.outbound.leave(_STEP_SECONDS)
+        self.parts.outbound.leave(_STEP_SECONDS)
 
     def _abandon_datagrams_and_handshakes(self) -> None:
-        self._slot_sockets.abandon()
-        self._parts.end_handshakes()
+        self.slot_sockets.abandon()
+        self.parts.end_handshakes()
 
     def _cancel_hooks(self) -> None:
-        if self._parts.hook_queues is not None:
-            self._parts.hook_queues.hurry()
+        hook_queues = self.parts.context.hook_queues
+        if hook_queues is not None:
+            hook_queues.hurry()
 
     def leave_if_done(self) -> None:
         """Leave if the worker drains and nothing is left to wait for."""
-        done = not (self._parts.occupied or self._slot_sockets.in_use)
-        if done and self._lifecycle.state is WorkerState.DRAINING:
-            self._lifecycle.enter(WorkerState.LEAVING)
-            self._parts.facades.cancel_timers()
-            self._parts.outbound.leave(_STEP_SECONDS)
-            self._parts.outbound.when_left(partial(self._wait_for_threads, self._reactor.now))
+        done = not (self.parts.occupied or self.slot_sockets.in_use)
+        if done and self.lifecycle.state is WorkerState.DRAINING:
+            self.lifecycle.enter(WorkerState.LEAVING)
+            self.parts.facades.cancel_timers()
+            self.parts.outbound.leave(_STEP_SECONDS)
+            self.parts.outbound.when_left(partial(self._wait_for_threads, self.parts.context.reactor.now))
 
     def _wait_for_threads(self, since: float) -> None:
         # Again: the `close` hooks of outbound connections may have set timers.
-        self._parts.facades.cancel_timers()
-        self._reactor.call_at(since + self._deadline.thread_seconds(self._reactor.now), self._reactor.stop)
-        self._threads.finish(self._reactor.stop)
+        self.parts.facades.cancel_timers()
+        self.parts.context.reactor.call_at(
+            since + self._deadline.thread_seconds(self.parts.context.reactor.now), self.parts.context.reactor.stop
+        )
+        self.threads.finish(self.parts.context.reactor.stop)
 
     def finish(self) -> None:
         """Run `worker_stop` and end what plugins left behind; the loop has stopped."""
-        parts = self._parts
+        parts = self.parts
         parts.call(parts.hooks.worker_stop)
         self._log_abandoned_threads()
+        # After `worker_stop`, which may count something.
         parts.metrics_report.send_last()
         if parts.bridge is not None:
-            unfinished = parts.bridge.close(self._deadline.task_seconds(self._reactor.now))
+            unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))
             if unfinished:
-                self._log.warning("tasks_abandoned", count=len(unfinished), tasks=",".join(unfinished))
+                self.parts.context.log.warning("tasks_abandoned", count=len(unfinished), tasks=",".join(unfinished))
 
     def _log_abandoned_threads(self) -> None:
-        running, cancelled = self._threads.running(), self._threads.cancelled()
+        running, cancelled = self.threads.running(), self.threads.cancelled()
         if running or cancelled:
             names = ", ".join(list(dict.fromkeys(running + cancelled))[:_MOST_NAMES])
-            self._log.warning("threads_abandoned", running=len(running), cancelled=len(cancelled), functions=names)
+            self.parts.context.log.warning(
+                "threads_abandoned", running=len(running), cancelled=len(cancelled), functions=names
+            )

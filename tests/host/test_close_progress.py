@@ -101,6 +101,25 @@ def test_what_the_kernel_has_taken_has_time_too(live_host: Hosts, tmp_path: Path
     assert told_until(host, "close")[-1]["reason"] == "local"
 
 
+@pytest.mark.parametrize("scheme", ["tcp"])
+def test_a_slow_reader_with_a_small_buffer_is_not_taken_for_a_dead_peer(
+    live_host: Hosts, tmp_path: Path, scheme: str
+) -> None:
+    # The window never has room for a segment of the loopback device, so the kernel probes it all the time.
+    size, peer_timeout = 256 * 1024, "1s"
+    source = f"@hookimpl\ndef receive(connection, data):\n    connection.send(bytes({size}))\n    connection.close()\n"
+    plugin = plugin_file(tmp_path, "answering", WITNESS, source)
+    times = ("--close-timeout", "2s", "--peer-timeout", peer_timeout)
+    host = live_host("--plugin", plugin, "--workers", "1", *times)
+    with socket.socket() as client:
+        client.settimeout(DEADLINE_SECONDS)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        client.connect(host.address())
+        client.sendall(b"x")
+        assert read_slowly(client, 64 * 1024) == size
+    assert told_until(host, "close")[-1]["reason"] == "local"
+
+
 @pytest.mark.parametrize("scheme", ["tcp", "tls"])
 def test_curl_with_a_limited_rate_gets_everything(answering: Answering, scheme: str) -> None:
     if shutil.which("curl") is None:

@@ -75,7 +75,7 @@ def everything(client: socket.socket) -> bytes:
 
 
 def test_stream_to_a_slow_reader_is_echoed_whole_in_bounded_memory(
-    live_host: Hosts, soak: bool, figure: Callable[[str], None]
+    live_host: Hosts, soak: bool, measurement: Callable[[str], None]
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     total = (1024 if soak else 64) * MIB
@@ -101,7 +101,9 @@ def test_stream_to_a_slow_reader_is_echoed_whole_in_bounded_memory(
             received += len(data)
             most = max(most, resident_bytes(pid))
         assert digest_received.digest() == digest_sent.digest()
-    figure(f"echo of {total // MIB} MiB to a slow reader: {before / MIB:.1f} MiB before, {most / MIB:.1f} MiB at most")
+    measurement(
+        f"echo of {total // MIB} MiB to a slow reader: {before / MIB:.1f} MiB before, {most / MIB:.1f} MiB at most"
+    )
     assert most - before < 32 * MIB
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clients import answers, ended
+from reactorhost.logs import EventLog
+from reactorhost.master.admin import control_server
+from reactorhost.master.admin.control_server import ControlServer
+from reactorhost.reactor import READ, Reactor, new_poller
+from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from waiting import until
 
@@ -156,3 +165,42 @@ def test_a_worker_has_no_descriptor_of_a_control_client(live_host: Hosts) -> Non
 def sockets_of(pid: int) -> set[str]:
     paths = {os.readlink(f"/proc/{pid}/fd/{descriptor}") for descriptor in os.listdir(f"/proc/{pid}/fd")}
     return {path for path in paths if path.startswith("socket:")}
+
+
+class FullListener:
+    """A listener of a process that has no descriptor left at first."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.refused = 0
+
+    def accept(self) -> Any:
+        if not self.refused:
+            self.refused += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
+
+
+def test_without_descriptors_the_control_socket_is_not_polled_in_every_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_server, "_RETRY_SECONDS", 0.05)
+    with closing(Reactor(new_poller("epoll"))) as reactor, socket.socket(socket.AF_UNIX) as client:
+        verbs = {"ping": lambda session, message: session.done()}
+        log = EventLog(logging.getLogger("test"))
+        server = ControlServer(reactor, ForkRegistry(), tmp_path / "control.sock", verbs, log)
+        monkeypatch.setattr(server, "_listener", FullListener(server._listener))
+        server.open()
+        client.connect(str(tmp_path / "control.sock"))
+        client.sendall(b'{"verb":"ping"}\n')
+        client.setblocking(False)
+        reactor.call_later(DEADLINE_SECONDS, reactor.stop)
+        reactor.register(client.fileno(), READ, lambda events: reactor.stop())
+        reactor.run()
+        # The refused accept, the retry, the accept, the request, the response.
+        assert reactor.turns < 10
+        assert json.loads(client.recv(100)) == {"status": 0}
+        server.close()

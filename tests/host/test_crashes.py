@@ -90,7 +90,7 @@ class EchoClients:
 
 
 def test_a_killed_worker_loses_only_the_connections_that_it_had_accepted(
-    live_host: Hosts, expected_errors: list[str], soak: bool, figure: Callable[[str], None]
+    live_host: Hosts, expected_errors: list[str], soak: bool, measurement: Callable[[str], None]
 ) -> None:
     expected_errors.append("worker_crashed")
     # The back-off of a slot grows with each kill, so many kills need many slots.
@@ -109,7 +109,7 @@ def test_a_killed_worker_loses_only_the_connections_that_it_had_accepted(
         after = load.more(500)
         assert after.failed == lost, "connections failed without a kill"
         count = load.stop()
-    figure(f"{kills} workers killed: {count.answered} connections answered, failures {count.failures}")
+    measurement(f"{kills} workers killed: {count.answered} connections answered, failures {count.failures}")
     assert set(count.failures) <= {"reset", "eof"}, count
 
 
@@ -172,7 +172,7 @@ def test_connections_are_answered_while_a_slot_has_no_worker(
     expected_errors: list[str],
     how: str,
     soak: bool,
-    figure: Callable[[str], None],
+    measurement: Callable[[str], None],
 ) -> None:
     expected_errors += ["worker_not_booted", "worker_killed"]
     plugin = plugin_file(tmp_path, "breakable", BREAKABLE, ECHO)
@@ -193,7 +193,7 @@ def test_connections_are_answered_while_a_slot_has_no_worker(
         assert document["slots"][1]["adopted_by"] is None
         load.more(200)
         count = load.stop()
-    figure(f"longest wait for an answer while a slot had no worker: {count.slowest_seconds} s ({how})")
+    measurement(f"longest wait for an answer while a slot had no worker: {count.slowest_seconds} s ({how})")
     assert count.failures == {}, count
     assert count.slowest_seconds < 5
     fresh = pid_of(host, 1)

@@ -239,10 +239,11 @@ def test_a_paused_client_that_breaks_its_connection_ends(service: Service, tmp_p
 
 
 @pytest.mark.parametrize("scheme", ["unix"])
-def test_a_paused_client_that_closes_its_unix_socket_ends(service: Service, tmp_path: Path) -> None:
-    host = service.serve(plugin_file(tmp_path, "pausing", WITNESS, PAUSING))
+@pytest.mark.parametrize("framing", ["", LINES_FRAMING], ids=["bytes", "lines"])
+def test_a_paused_client_that_closes_its_unix_socket_ends(service: Service, tmp_path: Path, framing: str) -> None:
+    host = service.serve(plugin_file(tmp_path, "pausing", WITNESS, framing, PAUSING))
     with service.connect() as client:
-        client.sendall(b"pause")
+        client.sendall(b"pause\n")
         assert read_exactly(client, 6) == b"paused"
     assert told_until(host, "close")[-1]["reason"] == "peer"
 
@@ -294,6 +295,35 @@ def test_a_paused_client_that_half_closes_is_read_and_answered_after_resume(serv
         assert answers_upper(other)
         other.sendall(b"resume")
         assert read_exactly(client, 8) == b"QUESTION"
+
+
+# A hook that waits while its queue is full
+
+STUCK = """
+import asyncio
+
+@hookimpl
+async def connect(connection):
+    connection.send(b"hello")
+
+@hookimpl
+async def receive(connection, data):
+    await asyncio.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_reset_ends_a_client_whose_hook_waits_with_a_full_queue(service: Service, tmp_path: Path, loop: str) -> None:
+    plugin = plugin_file(tmp_path, "stuck", WITNESS, LINES_FRAMING, STUCK)
+    host = service.serve(plugin, "--event-loop", loop, "--close-timeout", "200ms")
+    client = service.connect()
+    assert read_exactly(client, 5) == b"hello"
+    # More than the host reads for one client: the rest stays in the kernel.
+    client.sendall(b"line\n" * 20_000)
+    until(lambda: host.workers()[0]["bytes_in"] > 16_384, "a full queue")
+    reset(client)
+    assert told_until(host, "close")[-1]["reason"] == "peer"
 
 
 # A pause holds the queue of async hooks

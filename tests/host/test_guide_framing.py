@@ -36,7 +36,7 @@ def exchanged(client: socket.socket, pieces: list[bytes], answer: bytes) -> None
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_file_stands_in_the_page(path: Path) -> None:
+def test_the_page_contains_every_example_file(path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert path.read_text(encoding="utf-8") in blocks
     assert sum("hookimpl" in block for block in blocks) == len(EXAMPLES)

@@ -63,7 +63,7 @@ def test_the_guestbook_shows_on_the_command_line_what_clients_wrote(live_host: H
     assert run(plugin, *option, "show").stdout == "hello\nand bye\n"
 
 
-def test_the_page_says_what_is_told(tmp_path: Path) -> None:
+def test_the_page_quotes_every_message(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     service = f'[service.door]\nlisten = "tcp://:0"\nplugins = "{EXAMPLES / "door.py"}"\n[plugin.door]\n'
     wrong = {

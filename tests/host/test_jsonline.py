@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -172,3 +173,27 @@ def test_a_receiver_may_close_the_line(reactor: Reactor, ends: tuple[socket.sock
     turns(reactor)
     assert receiver.messages == [{"a": 1}]
     assert receiver.ends == 0
+
+
+def test_a_message_whose_descriptors_cannot_be_duplicated_is_not_sent(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_dup = os.dup
+    made: list[int] = []
+
+    def dup_once(descriptor: int) -> int:
+        if made:
+            raise OSError(errno.EMFILE, "Too many open files")
+        made.append(real_dup(descriptor))
+        return made[0]
+
+    line = JsonLine(reactor, ends[0], FakeReceiver(), ForkRegistry())
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "dup", dup_once)
+    with pytest.raises(OSError, match="Too many open files"):
+        line.send({"order": "adopt"}, [ends[1].fileno(), ends[1].fileno()])
+    monkeypatch.undo()
+    assert os.listdir("/proc/self/fd") == before
+    line.send({"order": "serve"})
+    assert json.loads(ends[1].recv(100)) == {"order": "serve"}
+    line.close()

@@ -111,7 +111,11 @@ def test_all_streams_are_read_before_what_came_is_handed_over(reactor: Reactor, 
     for number, stream in enumerate(streams):
         stream.far.send(b"%d" % number)
     calls = calls_of_kernel(lambda: reactor.turn(0))
-    assert [name for name in calls if name not in ("select", "poll")] == ["recv", "recv", "recv"]
+    waits, reads = calls[:-3], calls[-3:]
+    if isinstance(reactor._poller, EpollPoller):
+        assert waits == ["poll"]
+    assert set(waits) <= {"select", "poll"}
+    assert reads == ["recv", "recv", "recv"]
     (arrived,) = taken
     # In the order of the kernel, which differs among pollers.
     assert sorted(arrived, key=lambda pair: pair[1] or b"") == [(stream, b"%d" % n) for n, stream in enumerate(streams)]

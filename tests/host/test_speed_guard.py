@@ -28,7 +28,7 @@ _TIMES = 5
 @pytest.mark.skipif("coverage" in sys.modules, reason="the host is traced and the bare loop is not")
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="this kernel does not tell CPU times finely")
 def test_an_echo_costs_the_host_little_more_than_a_bare_loop(
-    live_host: Callable[..., LiveHost], figure: Callable[[str], None]
+    live_host: Callable[..., LiveHost], measurement: Callable[[str], None]
 ) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     (worker,) = host.workers()
@@ -42,7 +42,7 @@ def test_an_echo_costs_the_host_little_more_than_a_bare_loop(
         ratio(ours, bare)
         while len(ratios) < _REPETITIONS and (not ratios or ratios[-1] > MOST):
             ratios.append(ratio(ours, bare))
-    figure(", ".join(f"{each:.2f}" for each in ratios))
+    measurement(", ".join(f"{each:.2f}" for each in ratios))
     assert ratios[-1] <= MOST, f"the CPU time of a bare loop, times {ratios}: something is on the way of a message"
 
 

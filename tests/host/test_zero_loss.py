@@ -23,11 +23,11 @@ Verdict = Callable[[LiveHost, Count], None]
 
 
 @pytest.fixture
-def nothing_lost(figure: Callable[[str], None]) -> Verdict:
+def nothing_lost(measurement: Callable[[str], None]) -> Verdict:
     """Check that a load had no failure, and record its size."""
 
     def hold(host: LiveHost, count: Count) -> None:
-        figure(f"{count.answered} connections answered in {count.seconds:.1f} s, failures {count.failures}")
+        measurement(f"{count.answered} connections answered in {count.seconds:.1f} s, failures {count.failures}")
         assert count.answered > 0
         assert count.failures == {}, f"{count}\n{host.log()}"
 

@@ -245,8 +245,8 @@ def refusals() -> Iterator[str]:
     for path in sorted((SOURCES / "plugins").glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and called(node) in ("PluginError", "loading", "_refuse"):
-                place = 1 if called(node) == "loading" else 0
+            if isinstance(node, ast.Call) and called(node) in ("PluginError", "loading", "_Rule"):
+                place = 0 if called(node) == "PluginError" else 1
                 yield from fixed_words(node.args[place])
             elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "what" and path.name != "options.py":
                 yield from fixed_words(node.value)

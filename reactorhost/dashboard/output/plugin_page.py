@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reactorhost.plugins.sample import toml
+from reactorhost.plugins.option_text import toml
 
 _INDENT = "  "
 _WIDTH = 100

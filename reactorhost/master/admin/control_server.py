@@ -6,6 +6,7 @@ A request is `{"verb": NAME, ...}`. A response is any number of `{"progress": TE
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -20,6 +21,7 @@ from reactorhost.reactor import READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
+_RETRY_SECONDS = 0.5
 _PEER_CREDENTIALS = struct.Struct("iII")
 
 Verb = Callable[["Session", Message], None]
@@ -81,7 +83,7 @@ class ControlServer:
         finally:
             os.umask(before)
         self._listener.listen(64)
-        self.reactor.register(self._listener.fileno(), READ, self._accept)
+        self._watch()
 
     def close(self) -> None:
         """Stop listening and end every session; the reactor does not run any more."""
@@ -108,11 +110,18 @@ class ControlServer:
         """Forget a client that disconnected; what it requested continues."""
         self._sessions.pop(line, None)
 
+    def _watch(self) -> None:
+        self.reactor.register(self._listener.fileno(), READ, self._accept)
+
     def _accept(self, events: int) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:
-            # The client disconnected, or no descriptor is free and it stays in the queue.
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                # The client stays in the queue, and the listener would be reported in every turn.
+                self.reactor.unregister(self._listener.fileno())
+                self.reactor.call_later(_RETRY_SECONDS, self._watch)
+            # Else the client has disconnected.
             return
         # A second check beside the mode of the file, which an operator can change.
         credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)

@@ -82,7 +82,8 @@ class Scaling:
     def open_failed(self, slot: int, error: ReactorhostError) -> None:
         """Record that a slot has no listeners: its worker could serve nothing, so the host stays below it."""
         self.fail(error)
-        self.target = slot
+        # When several slots open in one decision, the lowest failure counts.
+        self.target = min(self.target, slot)
 
     def worker_failed(self, slot: int, error: ReactorhostError) -> None:
         """Stop reporting because a worker did not boot; the slot is retried all the same."""

@@ -71,9 +71,14 @@ class WorkerPool:
         Raises:
             OSError: the system has no room for it.
         """
-        # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
-        stack_descriptor = os.memfd_create(f"stack-{slot}")
         ours, theirs = socket.socketpair()
+        try:
+            # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
+            stack_descriptor = os.memfd_create(f"stack-{slot}")
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         page = self.scoreboard.take_page()
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets

@@ -9,6 +9,7 @@ import errno
 import math
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from reactorhost.ipc.scoreboard import Counters
@@ -18,9 +19,12 @@ from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.service import Accept
 
+# The rest of a queue waits for the next turn: clients with a connection have their messages handled in between.
 _BATCH = 64
 _RETRY_SECONDS = 0.5
+# accept(2): an error of the connection that was to be accepted, not of the listener.
 _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
+# The connection stays in the queue, so epoll would report the listener again at once, in every turn.
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -59,31 +63,24 @@ class WatchedListener:
         return sock, peer
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Acceptor:
     """All listeners that a worker accepts from."""
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        counters: Counters,
-        log: EventLog,
-        fork_registry: ForkRegistry,
-        most_connections: int,
-    ) -> None:
-        self._reactor = reactor
-        self._counters = counters
-        self._log = log
-        self._fork_registry = fork_registry
-        self._most_connections = most_connections
-        self._listeners: list[WatchedListener] = []
-        self._accepting = True
-        # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
-        self._pause_lines = RateLimit(1, math.inf)
+    reactor: Reactor
+    counters: Counters
+    log: EventLog
+    fork_registry: ForkRegistry
+    most_connections: int
+    _listeners: list[WatchedListener] = field(default_factory=list, init=False)
+    _accepting: bool = field(default=True, init=False)
+    # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
+    _pause_lines: RateLimit = field(default_factory=lambda: RateLimit(1, math.inf), init=False)
 
     def add(self, listeners: Sequence[WatchedListener]) -> None:
         """Accept from these listeners too."""
         for listener in listeners:
-            self._fork_registry.add(listener.socket, listener.socket.close)
+            self.fork_registry.add(listener.socket, listener.socket.close)
             self._listeners.append(listener)
             if self._accepting:
                 self._watch(listener)
@@ -119,21 +116,21 @@ class Acceptor:
         def ready(events: int) -> None:
             self._accept_batch(listener)
 
-        self._reactor.register(listener.socket.fileno(), READ, ready)
+        self.reactor.register(listener.socket.fileno(), READ, ready)
 
     def _close(self, listener: WatchedListener) -> None:
         self._listeners.remove(listener)
         if self._accepting:
             # Before closing: other processes have this socket open too, so epoll would continue to report it.
-            self._reactor.unregister(listener.socket.fileno())
-        self._fork_registry.discard(listener.socket)
+            self.reactor.unregister(listener.socket.fileno())
+        self.fork_registry.discard(listener.socket)
         listener.socket.close()
 
     def _accept_batch(self, listener: WatchedListener) -> None:
         for _ in range(_BATCH):
             if not self._accepting or not self._accept(listener):
                 return
-            if self._counters.connections >= self._most_connections:
+            if self.counters.connections >= self.most_connections:
                 self._pause("max_connections")
                 return
 
@@ -146,9 +143,9 @@ class Acceptor:
             return False
         except OSError as error:
             if error.errno in _OUT_OF_RESOURCES:
-                self._counters.accept_pauses += 1
+                self.counters.accept_pauses += 1
                 self._pause(error.strerror or "out of resources")
-                self._reactor.call_later(_RETRY_SECONDS, self._resume)
+                self.reactor.call_later(_RETRY_SECONDS, self._resume)
                 return False
             # Any other error is of a listener that was closed in this turn.
             return error.errno in _CLIENT_GONE
@@ -156,15 +153,15 @@ class Acceptor:
         return True
 
     def _pause(self, reason: str) -> None:
-        if self._pause_lines.admits(self._reactor.now):
-            self._log.warning("accepting_paused", reason=reason, connections=self._counters.connections)
+        if self._pause_lines.admits(self.reactor.now):
+            self.log.warning("accepting_paused", reason=reason, connections=self.counters.connections)
         if self._accepting:
             self._accepting = False
             for listener in self._listeners:
-                self._reactor.unregister(listener.socket.fileno())
+                self.reactor.unregister(listener.socket.fileno())
 
     def _resume(self) -> None:
-        if not self._accepting and self._counters.connections < self._most_connections:
+        if not self._accepting and self.counters.connections < self.most_connections:
             self._accepting = True
             for listener in self._listeners:
                 self._watch(listener)

@@ -2,70 +2,79 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from reactorhost.ipc.worker_spec import BorrowedListener
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
-from reactorhost.worker.accept.udp_sockets import UdpSockets
 from reactorhost.worker.service import RunningService
+from reactorhost.worker.udp.socket import UdpSocket
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class SlotSockets:
-    """Every borrowed socket; `on_released` is called with a slot when all its sockets are closed in this worker."""
+    """Every borrowed socket; `on_released` is called with a slot when all its sockets are closed in this worker.
 
-    def __init__(
-        self,
-        acceptor: Acceptor,
-        services: Mapping[str, RunningService],
-        fork_registry: ForkRegistry,
-        on_released: Callable[[int], object],
-    ) -> None:
-        self._acceptor = acceptor
-        self._udp_sockets = UdpSockets(fork_registry, self._udp_socket_closed)
-        self._services = services
-        self._on_released = on_released
+    A UDP socket that was released stays open, and in the list, until it owes no answer any more.
+    """
+
+    acceptor: Acceptor
+    services: Mapping[str, RunningService]
+    fork_registry: ForkRegistry
+    on_released: Callable[[int], object]
+    _udp_sockets: list[tuple[int, UdpSocket]] = field(default_factory=list, init=False)
 
     @property
     def in_use(self) -> bool:
         """Whether datagrams that were received may still be answered."""
-        return bool(self._udp_sockets.slots())
+        return bool(self._udp_sockets)
 
     def add(self, borrowed: BorrowedListener) -> None:
         """Serve the clients of a socket."""
-        service = self._services[borrowed.service]
+        service = self.services[borrowed.service]
         if borrowed.scheme == "udp":
-            assert borrowed.slot is not None, "slots do not share UDP sockets"
-            self._udp_sockets.add(borrowed.slot, service, borrowed.socket)
+            self._add_udp(borrowed, service)
         else:
-            self._acceptor.add([WatchedListener(borrowed.slot, borrowed.socket, service.acceptor(borrowed.scheme))])
+            self.acceptor.add([WatchedListener(borrowed.slot, borrowed.socket, service.acceptor(borrowed.scheme))])
+
+    def _add_udp(self, borrowed: BorrowedListener, service: RunningService) -> None:
+        slot, sock = borrowed.slot, borrowed.socket
+        assert slot is not None, "slots do not share UDP sockets"
+        self.fork_registry.add(sock, sock.close)
+        udp_socket = service.udp_socket(sock, lambda: self._udp_socket_closed(slot, sock))
+        self._udp_sockets.append((slot, udp_socket))
+        udp_socket.open()
 
     def release(self, slot: int) -> None:
         """Leave what is queued at a slot's sockets to another worker."""
-        self._acceptor.release(slot)
-        if slot in self._udp_sockets.slots():
-            self._udp_sockets.release(slot)
-        else:
-            self._on_released(slot)
+        self.acceptor.release(slot)
+        # Apart from the list of all, which changes in the loop: a socket that owes nothing is closed at once.
+        udp_sockets = [udp_socket for owner, udp_socket in self._udp_sockets if owner == slot]
+        for udp_socket in udp_sockets:
+            udp_socket.release()
+        if not udp_sockets:
+            self.on_released(slot)
 
     def release_all(self) -> None:
         """Leave what is queued at all sockets to other workers."""
-        for slot in self._acceptor.release_all() | self._udp_sockets.slots():
+        for slot in self.acceptor.release_all() | {slot for slot, _ in self._udp_sockets}:
             self.release(slot)
 
     def empty_queues(self) -> None:
         """Accept and read everything that is queued, then close: no other worker will."""
-        self._acceptor.empty_queues()
-        self._udp_sockets.empty_queues()
+        self.acceptor.empty_queues()
+        for _, udp_socket in tuple(self._udp_sockets):
+            udp_socket.empty_queue()
 
     def abandon(self) -> None:
-        """Cancel the hooks and timers of datagrams."""
-        self._udp_sockets.abandon()
+        """Stop reading datagrams, cancel their hooks and timers, and wait only for the end of cancelled hooks."""
+        for _, udp_socket in tuple(self._udp_sockets):
+            udp_socket.abandon()
 
-    def connection_ended(self) -> None:
-        """Accept again if the worker was full."""
-        self._acceptor.connection_ended()
-
-    def _udp_socket_closed(self, slot: int) -> None:
-        if slot not in self._udp_sockets.slots():
-            self._on_released(slot)
+    def _udp_socket_closed(self, slot: int, sock: socket.socket) -> None:
+        self.fork_registry.discard(sock)
+        self._udp_sockets = [(owner, udp_socket) for owner, udp_socket in self._udp_sockets if not udp_socket.closed]
+        if all(owner != slot for owner, _ in self._udp_sockets):
+            self.on_released(slot)

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 _MOST_LINES_A_SECOND = 5
 
-Wrap = Callable[[socket.SocketType, "ClientInfo"], Step[tuple[StreamSocket, TlsFacts]]]
-"""Makes a TLS socket of a plain one, and does the handshake."""
-
 
 @dataclass(slots=True)
 class ClientInfo:
@@ -80,12 +77,12 @@ class PendingHandshakes:
 
     def acceptor(self, scheme: str) -> Callable[[socket.SocketType, Any], None] | None:
         """Return the function for sockets accepted at an address of this scheme; None if there is no handshake."""
-        wrap = self._wrap(self._tls) if scheme == "tls" and self._tls is not None else None
-        if wrap is None and self._proxies is None:
+        tls = self._tls if scheme == "tls" else None
+        if tls is None and self._proxies is None:
             return None
 
         def accept(sock: socket.SocketType, peer: Any) -> None:
-            self._accept(sock, ClientInfo(endpoint(peer)), wrap)
+            self._accept(sock, ClientInfo(endpoint(peer)), tls)
 
         return accept
 
@@ -99,7 +96,7 @@ class PendingHandshakes:
             runner.end()
             self._failed(runner)
 
-    def _accept(self, sock: socket.SocketType, client: ClientInfo, wrap: Wrap | None) -> None:
+    def _accept(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None) -> None:
         context = self._context
         context.counters.accepted += 1
         context.counters.connections += 1
@@ -112,11 +109,12 @@ class PendingHandshakes:
             self._log_failure(client, error)
             self._failed(runner)
 
-        runner = StepRunner(context.reactor, sock, self._steps(sock, client, wrap), done, failed)
+        runner = StepRunner(context.reactor, sock, self._steps(sock, client, tls), done, failed)
+        # First: the steps may end within `begin`, and then it is removed again.
         self._running.add(runner)
         runner.begin(context.reactor.now + context.limits.handshake_timeout)
 
-    def _steps(self, sock: socket.SocketType, client: ClientInfo, wrap: Wrap | None) -> Step[StreamSocket]:
+    def _steps(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None) -> Step[StreamSocket]:
         if self._proxies is not None:
             # Before the header is read: any client could claim any address in it.
             if not self._proxies.trusts(client.peer):
@@ -124,24 +122,11 @@ class PendingHandshakes:
             header = yield from read_header(sock)
             if header.source is not None:
                 client.peer, client.local = header.source, header.destination
-        if wrap is None:
+        if tls is None:
             return sock
-        wrapped, client.tls = yield from wrap(sock, client)
+        wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
+        client.tls = yield from wrapped.handshake()
         return wrapped
-
-    def _wrap(self, tls: ServerTls) -> Wrap:
-        # Imported here for the same reason as above.
-        from reactorhost.tls.socket import TlsSocket
-
-        def wrap(sock: socket.SocketType, client: ClientInfo) -> Step[tuple[StreamSocket, TlsFacts]]:
-            def tls_broken(reason: str) -> None:
-                self._log_broken_tls(client, reason)
-
-            wrapped = TlsSocket(self._context.reactor, sock, tls.context, tls_broken, is_server=True)
-            facts = yield from wrapped.handshake()
-            return wrapped, facts
-
-        return wrap
 
     def _begin(self, sock: StreamSocket, client: ClientInfo) -> None:
         chain = self._context.chain

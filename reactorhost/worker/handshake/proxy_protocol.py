@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from reactorhost.address import Endpoint
 
 _TEXT = b"PROXY "
+# The specification's longest line of version 1, with its CRLF.
 _LONGEST_TEXT = 107
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED_BYTES = 16
+# The size of `sun_path` (unix(7)); the specification has fixed it for version 2.
 _UNIX_PATH = 108
 
 _LOCAL, _PROXIED = 0, 1
@@ -134,6 +136,7 @@ def _check_fixed(command: int, kind: int, length: int) -> int:
         raise ProxyHeaderError(f"its PROXY header has version {command >> 4}")
     if command & 0x0F not in (_LOCAL, _PROXIED):
         raise ProxyHeaderError(f"its PROXY header has an unknown command {command & 0x0F}")
+    # The proxy's own connection, such as a health check: any addresses are to be ignored.
     if command & 0x0F == _LOCAL:
         return 0
     if kind >> 4 not in _ADDRESS_BYTES or kind & 0x0F > _DATAGRAM:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from reactorhost.address import Address
@@ -28,25 +29,18 @@ class HookFailure(Protocol):
         """Report the exception."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class ErrorReporter:
     """Logs and counts errors; `send_report` sends a report to the master."""
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        counters: Counters,
-        timing: HookTiming,
-        log: EventLog,
-        send_report: Callable[[Message], object],
-    ) -> None:
-        self._reactor = reactor
-        self._counters = counters
-        self._timing = timing
-        self._log = log
-        self._send_report = send_report
-        self._homes: dict[str, str | None] = {}
-        # Of the reports to the master, not of the log lines: every exception is logged.
-        self._reports = RateLimit(1)
+    reactor: Reactor
+    counters: Counters
+    timing: HookTiming
+    log: EventLog
+    send_report: Callable[[Message], object]
+    _homes: dict[str, str | None] = field(default_factory=dict, init=False)
+    # Of the reports to the master, not of the log lines: every exception is logged.
+    _reports: RateLimit = field(default_factory=lambda: RateLimit(1), init=False)
 
     def add_plugin(self, plugin: LoadedPlugin) -> None:
         """Name places in this plugin's files when one of its hooks fails."""
@@ -54,33 +48,34 @@ class ErrorReporter:
 
     def hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         """Report an exception in a plugin's code."""
-        self._counters.hook_errors += 1
-        self._timing.failed(plugin)
+        self.counters.hook_errors += 1
+        self.timing.failed(plugin)
         message = tracebacks.words(error)[:_MOST_ERROR_CHARACTERS]
         # One a second is enough for `status`: a plugin that fails at every message must not flood the master.
-        if self._reports.admits(self._reactor.now, plugin):
-            self._send_report({"report": Report.HOOK_FAILED, "plugin": plugin, "error": message})
+        if self._reports.admits(self.reactor.now, plugin):
+            self.send_report({"report": Report.HOOK_FAILED, "plugin": plugin, "error": message})
         peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}
-        self._log.error(
+        self.log.error(
             "hook_failed",
             plugin=plugin,
             hook=hook,
             **peer,
             error=message,
             where=tracebacks.place(error, self._homes.get(plugin)) or "?",
+            # The last part: a traceback ends with what was raised.
             details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:],
         )
 
     def hook_cancel_ignored(self, connection: Connection) -> None:
         """Log that an async hook did not end when it was cancelled."""
-        self._log.warning(
+        self.log.warning(
             "hook_cancel_ignored", service=connection.service, peer=connection.peer, connection=connection.id
         )
 
     def stats_invalid(self, plugin: str, reason: str) -> None:
         """Log that a `stats` hook returned something else than names and numbers."""
-        self._log.warning("stats_invalid", plugin=plugin, reason=reason)
+        self.log.warning("stats_invalid", plugin=plugin, reason=reason)
 
     def outbound_tls_broken(self, address: Address, reason: str) -> None:
         """Log that TLS to a server failed after the handshake."""
-        self._log.warning("outbound_tls_broken", address=address, reason=reason)
+        self.log.warning("outbound_tls_broken", address=address, reason=reason)

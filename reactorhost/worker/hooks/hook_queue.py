@@ -18,22 +18,22 @@ saving a file: it may finish within `close_timeout`, and so may the `close` hook
 cancellation for a second is abandoned, because `close` must be called and the worker must exit. Its task runs on,
 finds that `_run_number` has changed, and touches the queue no more.
 
-Races. A hook may survive its cancellation or consume it, so `_end_cancellation` takes it back before the next call of
+Races. A hook may survive its cancellation or consume it, so `_end_cancellation` revokes it before the next call of
 the same task. The end of a call may deliver the next message and start the next call before `_stop` returns.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from reactorhost.api.connection import CloseReason, Connection, transport_of
-from reactorhost.plugins.async_calls import was_cancelled_by_others
+from reactorhost.api.connection import CloseReason, Connection, Transport, transport_of
 from reactorhost.plugins.chain import Chain
+from reactorhost.plugins.guard import was_cancelled_by_others
 
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
@@ -77,7 +77,7 @@ class HookQueues:
 
             return put
 
-        return dataclasses.replace(
+        return replace(
             chain,
             connect=queued("connect", chain.connect),
             receive=queued("receive", chain.receive),
@@ -103,12 +103,9 @@ class HookQueues:
         by_plugin = reason in (CloseReason.LOCAL, CloseReason.TIMEOUT)
         queue.end(finish_seconds if by_plugin else 0.0, max(finish_seconds, self.grace_seconds))
 
-        def forget() -> None:
-            del self._hook_queues[connection]
-            on_done()
-
+        # After `end`, which has dropped what waited in the queue.
         close(connection, reason)
-        queue.when_empty(forget)
+        self.forget(connection, on_done)
 
     def resumed(self, connection: Connection) -> None:
         """Run what has waited for the end of a connection's pause."""
@@ -117,7 +114,7 @@ class HookQueues:
             queue.resume()
 
     def forget(self, connection: Connection, on_done: Callable[[], object]) -> None:
-        """Remove the queue of a connection without a `close`, a datagram's, once its hooks have run."""
+        """Remove the queue of a connection once its hooks have run, and call `on_done`."""
 
         def forget() -> None:
             del self._hook_queues[connection]
@@ -143,42 +140,28 @@ class HookQueues:
         return queue
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class HookQueue:
     """The calls of one connection: one runs, the others wait."""
 
-    __slots__ = (
-        "_cancelled",
-        "_close_seconds",
-        "_connection",
-        "_deadline",
-        "_ended",
-        "_held",
-        "_hook_queues",
-        "_on_empty",
-        "_run_number",
-        "_running",
-        "_task",
-        "_transport",
-        "_waiting",
-        "_waiting_bytes",
-    )
+    hook_queues: HookQueues
+    connection: Connection
+    _transport: Transport = field(init=False)
+    _waiting: deque[tuple[Hook, tuple[Any, ...]]] = field(default_factory=deque, init=False)
+    _waiting_bytes: int = field(default=0, init=False)
+    _held: bool = field(default=False, init=False)
+    _running: bool = field(default=False, init=False)
+    # Raised when a call is abandoned: its task compares it when the call ends after all.
+    _run_number: int = field(default=0, init=False)
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
+    _cancelled: bool = field(default=False, init=False)
+    _ended: bool = field(default=False, init=False)
+    _close_seconds: float = field(default=0.0, init=False)
+    _deadline: asyncio.TimerHandle | None = field(default=None, init=False)
+    _on_empty: Callable[[], object] | None = field(default=None, init=False)
 
-    def __init__(self, hook_queues: HookQueues, connection: Connection) -> None:
-        self._hook_queues = hook_queues
-        self._connection = connection
-        self._transport = transport_of(connection)
-        self._waiting: deque[tuple[Hook, tuple[Any, ...]]] = deque()
-        self._waiting_bytes = 0
-        self._held = False
-        self._running = False
-        # Raised when a call is abandoned: its task compares it when the call ends after all.
-        self._run_number = 0
-        self._task: asyncio.Task[None] | None = None
-        self._cancelled = False
-        self._ended = False
-        self._close_seconds = 0.0
-        self._deadline: asyncio.TimerHandle | None = None
-        self._on_empty: Callable[[], object] | None = None
+    def __post_init__(self) -> None:
+        self._transport = transport_of(self.connection)
 
     def put(self, hook: Hook, rest: tuple[Any, ...]) -> None:
         """Add a call; it starts at once if nothing runs."""
@@ -202,6 +185,7 @@ class HookQueue:
         self._running = True
         self._transport.set_owed(len(self._waiting))
         task = _eager(self._work(self._run_number))
+        # An eager task may have ended, and even started the next one, before it is returned.
         if self._running and not task.done():
             self._task = task
 
@@ -214,12 +198,17 @@ class HookQueue:
         self._close_seconds = close_seconds
         self._waiting.clear()
         self._waiting_bytes = 0
-        if self._running:
+        # One that is being cancelled has its grace: a second cancellation would interrupt what it does in it.
+        if self._running and not self._cancelled:
             self._deadline = asyncio.get_running_loop().call_later(finish_seconds, self._cancel)
 
     def hurry(self) -> None:
         """Cancel what runs, if it is not being cancelled."""
-        if self._running and not self._cancelled:
+        # Not at once: a task that is cancelled before its first step never runs, and could not end its queue.
+        asyncio.get_running_loop().call_soon(self._cancel_first)
+
+    def _cancel_first(self) -> None:
+        if not self._cancelled:
             self._cancel()
 
     def when_empty(self, function: Callable[[], object]) -> None:
@@ -238,11 +227,11 @@ class HookQueue:
             if self._ended:
                 self._deadline = asyncio.get_running_loop().call_later(self._close_seconds, self._cancel)
             try:
-                await hook.function(self._connection, *rest)
+                await hook.function(self.connection, *rest)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 # A cancelled hook that ends by its cancellation has not failed.
                 if not was_cancelled_by_others(raised):
-                    hook.failed(hook.name, self._connection, raised)
+                    hook.failed(hook.name, self.connection, raised)
             if number != self._run_number:
                 return
             self._end_cancellation()
@@ -287,6 +276,7 @@ class HookQueue:
             self._cancelled = False
             task = asyncio.current_task()
             assert task is not None
+            # `asyncio.timeout` and task groups of the next hook look at the number of requests to cancel this task.
             task.uncancel()
 
     def _cancel(self) -> None:
@@ -296,14 +286,14 @@ class HookQueue:
             self._deadline.cancel()
         self._cancelled = True
         self._task.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(self._hook_queues.grace_seconds, self._abandon)
+        self._deadline = asyncio.get_running_loop().call_later(self.hook_queues.grace_seconds, self._abandon)
 
     def _abandon(self) -> None:
         """Go on without a call that ignores its cancellation; its task runs on beside the queue."""
         if self._running and self._cancelled:
             self._cancelled = False
             self._run_number += 1
-            self._hook_queues.unfinished(self._connection)
+            self.hook_queues.unfinished(self.connection)
             self._start()
 
 
@@ -314,6 +304,7 @@ def _size(rest: tuple[Any, ...]) -> int:
 if sys.version_info >= (3, 12):
 
     def _eager(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        # `eager_start` is new in Python 3.12. Before, each hook costs a turn of the asyncio loop.
         return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
 
 else:

@@ -17,7 +17,7 @@ from time import perf_counter_ns
 
 from reactorhost.histogram import bucket
 from reactorhost.ipc.scoreboard import Timings
-from reactorhost.plugins.wrappers import Call
+from reactorhost.plugins.calls import Call
 from reactorhost.reactor import Reactor, TimerHandle
 
 _TIMED_CALLS_PER_SECOND = 2000
@@ -67,51 +67,23 @@ class HookTiming:
 
     def around(self, plugin: str, hook: str, call: Call) -> Call:
         """Return `call` with the plugin's own time measured; for a coroutine function, all the time until it ends."""
+        received = hook == "receive"
         if inspect.iscoroutinefunction(call):
-            return self._around_awaited(plugin, hook, call)
+            return _measured(call, lambda elapsed: self._count(self._plugins.get(plugin), elapsed, received=received))
 
         def timed(*arguments: object) -> object:
             self._enter()
             try:
                 return call(*arguments)
             finally:
-                self._leave(self._plugins.get(plugin), received=hook == "receive")
-
-        return timed
-
-    def _around_awaited(self, plugin: str, hook: str, call: Call) -> Call:
-        async def timed(*arguments: object) -> object:
-            began = perf_counter_ns()
-            try:
-                return await call(*arguments)
-            finally:
-                self._count(self._plugins.get(plugin), perf_counter_ns() - began, received=hook == "receive")
+                # Looked up at each call: the chains are resolved before `start` names the plugins.
+                self._leave(self._plugins.get(plugin), received=received)
 
         return timed
 
     def around_receive(self, call: Call) -> Call:
         """Return a whole chain's `receive` with its time measured."""
-        if inspect.iscoroutinefunction(call):
-            return self._around_awaited_receive(call)
-
-        def timed(*arguments: object) -> object:
-            began = perf_counter_ns()
-            try:
-                return call(*arguments)
-            finally:
-                _count_receive(self.whole, perf_counter_ns() - began)
-
-        return timed
-
-    def _around_awaited_receive(self, call: Call) -> Call:
-        async def timed(*arguments: object) -> object:
-            began = perf_counter_ns()
-            try:
-                return await call(*arguments)
-            finally:
-                _count_receive(self.whole, perf_counter_ns() - began)
-
-        return timed
+        return _measured(call, lambda elapsed: _count_receive(self.whole, elapsed))
 
     # `_running` is a stack of the plugin calls that are active, each with its own time so far: a wrapper of one plugin
     # calls the next plugin inside.
@@ -143,6 +115,26 @@ class HookTiming:
     def _open_window(self) -> None:
         self._set_timed(True)
         self._switch = self._reactor.call_later(_WINDOW_SECONDS, self._close_window) if self._pause_seconds else None
+
+
+def _measured(call: Call, count: Callable[[int], object]) -> Call:
+    """Return `call`, after which `count` is called with its nanoseconds; with those of all awaits, if it is async."""
+
+    def timed(*arguments: object) -> object:
+        began = perf_counter_ns()
+        try:
+            return call(*arguments)
+        finally:
+            count(perf_counter_ns() - began)
+
+    async def timed_awaited(*arguments: object) -> object:
+        began = perf_counter_ns()
+        try:
+            return await call(*arguments)
+        finally:
+            count(perf_counter_ns() - began)
+
+    return timed_awaited if inspect.iscoroutinefunction(call) else timed
 
 
 def _count_receive(timings: Timings, nanoseconds: int) -> None:

@@ -1,5 +1,7 @@
 """Metrics of plugins: the counters that they add to, and the gauges that their `stats` hooks return.
 
+Those that have changed are reported to the master once a second.
+
 Everything from a plugin is checked before it leaves the worker: names of a fixed form, values that 64 bits hold.
 """
 
@@ -11,20 +13,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reactorhost.api.counter import VALUE_LIMIT, Counter
-from reactorhost.ipc.messages import MAX_METRICS, Values
+from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.messages import MAX_METRICS, Report, Values
 from reactorhost.plugins.guard import as_error
 from reactorhost.plugins.registry import Implementation
+from reactorhost.reactor import Reactor
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_errors import HookFailure
 
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _SECONDS_BETWEEN_LINES = 60.0
+_REPORT_SECONDS = 1.0
 
 
 class Metrics:
     """The metrics of all plugins of one worker.
 
-    `hook_failed` is called with what a `stats` hook raised, `invalid` with a plugin and what is wrong with its return
+    `hook_failed` is called with what a `stats` hook raised, `invalid` with a plugin and the problem of its return
     value; both at most once a minute for each plugin, because `stats` is called every second.
     """
 
@@ -83,6 +88,39 @@ class Metrics:
         return gauged
 
 
+class MetricsReport:
+    """Remembers what was reported last, and reports the plugins whose values differ; `send_report` sends a report."""
+
+    def __init__(self, reactor: Reactor, metrics: Metrics, send_report: Callable[[Message], object]) -> None:
+        self._reactor = reactor
+        self._metrics = metrics
+        self._send_report = send_report
+        self._counters: dict[str, Values] = {}
+        self._gauges: dict[str, Values] = {}
+
+    def start(self) -> None:
+        """Report once a second from now on."""
+        self._reactor.call_later(_REPORT_SECONDS, self._tick)
+
+    def send_last(self) -> None:
+        """Report the final counters. The gauges of a worker that ends mean nothing any more."""
+        self._send_changed(self._metrics.counted(), self._gauges)
+
+    def _tick(self) -> None:
+        if self._metrics:
+            self._send_changed(self._metrics.counted(), self._metrics.gauged(self._reactor.now))
+        self._reactor.call_later(_REPORT_SECONDS, self._tick)
+
+    def _send_changed(self, counters: dict[str, Values], gauges: dict[str, Values]) -> None:
+        changed = {
+            "counters": _changed(self._counters, counters),
+            "gauges": _changed(self._gauges, gauges),
+        }
+        self._counters, self._gauges = counters, gauges
+        if any(changed.values()):
+            self._send_report({"report": Report.STATS, **changed})
+
+
 def _checked(returned: Any, counters: Mapping[str, Counter]) -> tuple[Values, str | None]:
     """Return the valid items of a mapping, and the first problem of the others."""
     if not isinstance(returned, Mapping):
@@ -118,3 +156,7 @@ def _is_number(value: object) -> bool:
 def _shown(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _changed(before: dict[str, Values], after: dict[str, Values]) -> dict[str, Values]:
+    return {plugin: values for plugin, values in after.items() if before.get(plugin) != values}

@@ -19,7 +19,7 @@ import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactorhost.api.awaitable import TaskState
@@ -36,7 +36,7 @@ T = TypeVar("T")
 _DELIVERIES_PER_TURN = 100
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Call:
     """A function of a plugin, and later what it returned or raised."""
 
@@ -49,6 +49,7 @@ class _Call:
     exception: Exception | None = None
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class ThreadPool:
     """The threads of one worker and the calls that wait for them; no thread is started before the first call.
 
@@ -56,21 +57,18 @@ class ThreadPool:
     `deliver`.
     """
 
-    def __init__(
-        self, max_threads: int, max_waiting: int, hook_failed: HookFailure, wake: Callable[[], object]
-    ) -> None:
-        self._max_threads = max_threads
-        self._max_waiting = max_waiting
-        self._hook_failed = hook_failed
-        self._wake = wake
-        self._executor: ThreadPoolExecutor | None = None
-        # Reentrant: the garbage collector may run under it and call a plugin's `__del__`, which may cancel a task.
-        self._lock = threading.RLock()
-        self._waiting: OrderedDict[ThreadTask[Any], _Call] = OrderedDict()
-        self._running: dict[ThreadTask[Any], _Call] = {}
-        self._finished: deque[_Call | tuple[str, Exception]] = deque()
-        self._cancelled: list[str] = []
-        self._on_idle: Callable[[], object] | None = None
+    max_threads: int
+    max_waiting: int
+    hook_failed: HookFailure
+    wake: Callable[[], object]
+    _executor: ThreadPoolExecutor | None = field(default=None, init=False)
+    # Reentrant: the garbage collector may run under it and call a plugin's `__del__`, which may cancel a task.
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _waiting: OrderedDict[ThreadTask[Any], _Call] = field(default_factory=OrderedDict, init=False)
+    _running: dict[ThreadTask[Any], _Call] = field(default_factory=dict, init=False)
+    _finished: deque[_Call | tuple[str, Exception]] = field(default_factory=deque, init=False)
+    _cancelled: list[str] = field(default_factory=list, init=False)
+    _on_idle: Callable[[], object] | None = field(default=None, init=False)
 
     @property
     def busy(self) -> bool:
@@ -100,13 +98,13 @@ class ThreadPool:
         task: ThreadTask[T] = ThreadTask(self, plugin, name_of(function), has_callbacks=has_callbacks)
         call = _Call(task, function, args, on_result, on_error)
         with self._lock:
-            starts = len(self._running) < self._max_threads
+            starts = len(self._running) < self.max_threads
             if starts:
                 self._running[task] = call
-            elif len(self._waiting) < self._max_waiting:
+            elif len(self._waiting) < self.max_waiting:
                 self._waiting[task] = call
             else:
-                what = f"{len(self._waiting)} functions already wait for one of {self._max_threads} threads"
+                what = f"{len(self._waiting)} functions already wait for one of {self.max_threads} threads"
                 raise ThreadQueueFullError(f"{what}, the limit of thread_queue")
         if starts:
             self._start(call)
@@ -116,7 +114,8 @@ class ThreadPool:
         from concurrent.futures import ThreadPoolExecutor
 
         if self._executor is None:
-            self._executor = ThreadPoolExecutor(self._max_threads, thread_name_prefix="reactorhost")
+            # Its threads are started one by one, and only when no other is free.
+            self._executor = ThreadPoolExecutor(self.max_threads, thread_name_prefix="reactorhost")
         # In a list that the thread empties: the executor's own frame keeps its arguments, and an exception of the
         # function keeps that frame. Again a cycle: see `_outcome`.
         handover = [call]
@@ -158,7 +157,7 @@ class ThreadPool:
             if self._waiting:
                 task, following = self._waiting.popitem(last=False)
                 self._running[task] = following
-        self._wake()
+        self.wake()
         # Read after the append: a coroutine that awaits the task later finds the call finished.
         loop = call.task.loop
         if loop is not None:
@@ -178,7 +177,7 @@ class ThreadPool:
             else:
                 self._log(*finished)
         if self._finished:
-            self._wake()
+            self.wake()
         elif self._on_idle is not None and not self.busy:
             on_idle, self._on_idle = self._on_idle, None
             on_idle()
@@ -200,7 +199,7 @@ class ThreadPool:
         else:
             self._log(task.plugin, exception)
 
-    # The code objects of these two mark callbacks on a stack: see `worker.progress`.
+    # The code objects of these two mark callbacks on a stack: see `worker.life`.
 
     def call_on_result(self, plugin: str, function: Callable[[Any], object], result: Any) -> None:
         """Call a plugin's `on_result`."""
@@ -214,10 +213,10 @@ class ThreadPool:
         try:
             function(outcome)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self._hook_failed(plugin, hook, None, as_error(raised))
+            self.hook_failed(plugin, hook, None, as_error(raised))
 
     def _log(self, plugin: str, exception: Exception) -> None:
-        self._hook_failed(plugin, "thread", None, exception)
+        self.hook_failed(plugin, "thread", None, exception)
 
     # For tasks.
 
@@ -231,7 +230,7 @@ class ThreadPool:
     def log_unretrieved(self, plugin: str, exception: Exception) -> None:
         """Let the loop log an exception; in any thread, without a lock, since the garbage collector may hold ours."""
         self._finished.append((plugin, exception))
-        self._wake()
+        self.wake()
 
     # The end of the worker.
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.plugins.guard import as_error
+from reactorhost.plugins.guard import as_error, was_cancelled_by_others
 from reactorhost.reactor import Reactor, TimerHandle
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class PluginTimers:
         self._timers.discard(timer)
         self._check_idle()
 
-    # The code object of this function marks timers on a stack: see `worker.progress`.
+    # The code object of this function marks timers on a stack: see `worker.life`.
     def call(self, function: Callable[..., object], args: tuple[Any, ...]) -> Task[Any] | None:
         """Call a plugin's function; returns the task of an async one."""
         try:
@@ -107,20 +107,21 @@ class PluginTimers:
             raise TypeError("an async function requires a worker with async hooks") from None
         task = loop.create_task(self._awaited(coroutine))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._check_idle()
 
     async def _awaited(self, coroutine: Coroutine[Any, Any, object]) -> None:
         try:
             await coroutine
         except BaseException as raised:
             # Inside the task: asyncio re-raises a SystemExit of a task from `run_forever`.
-            from reactorhost.plugins.async_calls import was_cancelled_by_others
-
             if was_cancelled_by_others(raised):
                 raise
             self._on_error(as_error(raised))
-        self._check_idle()
 
     def _check_idle(self) -> None:
         if self._on_idle is not None and not self.waiting:

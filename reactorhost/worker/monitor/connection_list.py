@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from reactorhost.ipc.jsonlines import Message
@@ -13,25 +13,21 @@ from reactorhost.worker.stream.transport import StreamTransport
 _ROWS_PER_TURN = 200
 
 
-class ConnectionListSender:
-    """Answers one request of the master; `send_report` sends a report."""
+def send_connection_list(
+    reactor: Reactor, transports: Iterable[StreamTransport], request: int, send_report: Callable[[Message], object]
+) -> None:
+    """Answer a request of the master with a row for each connection, including those that end before their row."""
+    rows = (_row(transport, reactor.now) for transport in transports)
 
-    def __init__(self, reactor: Reactor, request: int, send_report: Callable[[Message], object]) -> None:
-        self._reactor = reactor
-        self._request = request
-        self._send_report = send_report
-
-    def send(self, transports: Iterable[StreamTransport]) -> None:
-        """Send a row for each connection, including those that end before their row is sent."""
-        self._send_rows(_row(transport, self._reactor.now) for transport in transports)
-
-    def _send_rows(self, rows: Iterator[Message]) -> None:
+    def send_part() -> None:
         # In parts: rows for 20,000 connections at once would delay every client.
         part = list(islice(rows, _ROWS_PER_TURN))
         last = len(part) < _ROWS_PER_TURN
-        self._send_report({"report": Report.CONNECTIONS, "request": self._request, "rows": part, "last": last})
+        send_report({"report": Report.CONNECTIONS, "request": request, "rows": part, "last": last})
         if not last:
-            self._reactor.call_soon(self._send_rows, rows)
+            reactor.call_soon(send_part)
+
+    send_part()
 
 
 def _row(transport: StreamTransport, now: float) -> Message:

@@ -34,6 +34,7 @@ class StatsPublisher:
         self._reactor = reactor
         self._scoreboard = scoreboard
         self._page = page
+        # Of one second: `status` shows the longest turn of about the last second, whenever it reads.
         self._lags: deque[float] = deque(maxlen=_PUBLICATIONS_PER_SECOND)
         self._calls = 0
         self._stored_timings: tuple[int, int] | None = None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Protocol
 
@@ -95,6 +96,7 @@ class StallDetector:
         self._reported = standing
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Watchdog:
     """Watches the loop of its thread, which must be the main thread: Python runs signal handlers there only.
 
@@ -102,38 +104,32 @@ class Watchdog:
     in the signal handler, on top of the code that blocks the loop.
     """
 
-    def __init__(
-        self,
-        reactor: Reactor,
-        alarm: Alarm,
-        limit_seconds: float,
-        progress: Callable[[], int],
-        locate: Locate,
-        log: EventLog,
-    ) -> None:
-        self._reactor = reactor
-        self._alarm = alarm
-        self._limit_seconds = limit_seconds
-        self._progress = progress
-        self._locate = locate
-        self._log = log
-        self._detector = StallDetector(limit_seconds, self)
-        self._alarms = 0
-        self._alarm_at = 0.0
-        self._checking = False
+    reactor: Reactor
+    alarm: Alarm
+    limit_seconds: float
+    progress: Callable[[], int]
+    locate: Locate
+    log: EventLog
+    _detector: StallDetector = field(init=False)
+    _alarms: int = field(default=0, init=False)
+    _alarm_at: float = field(default=0.0, init=False)
+    _checking: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._detector = StallDetector(self.limit_seconds, self)
 
     def start(self) -> None:
         """Watch from now on."""
-        self._alarm.watch(self._alarm_went_off)
+        self.alarm.watch(self._alarm_went_off)
         self._postpone()
 
     def stop(self) -> None:
         """Stop watching; in a process that a plugin forked, remove the handler."""
-        self._alarm.stop()
+        self.alarm.stop()
 
     def stall_found(self, standing: StackPosition, seconds: float, suppressed: int) -> None:
         """Log the code that blocks the loop."""
-        self._log.warning(
+        self.log.warning(
             "slow_hook",
             plugin=standing.plugin,
             hook=standing.hook or "?",
@@ -144,16 +140,17 @@ class Watchdog:
 
     def stall_ended(self, standing: StackPosition, seconds: float) -> None:
         """Log that the code has returned."""
-        self._log.warning(
+        self.log.warning(
             "slow_hook_ended", plugin=standing.plugin, hook=standing.hook or "?", seconds=round(seconds, 3)
         )
 
     def _postpone(self) -> None:
         self._alarms = 0
-        active = self._set(0.75 * self._limit_seconds)
+        # A loop that turns comes here at each half of the limit, before the alarm goes off.
+        active = self._set(0.75 * self.limit_seconds)
         self._detector.idle(time.monotonic())
         if active:
-            self._reactor.call_later(self._limit_seconds / 2, self._postpone)
+            self.reactor.call_later(self.limit_seconds / 2, self._postpone)
 
     def _alarm_went_off(self, frame: FrameType) -> None:
         # An alarm may interrupt a check that takes long, for example because a log line waits for a slow disk.
@@ -165,15 +162,15 @@ class Watchdog:
         # Less and less often: each signal is also a byte in the wake-up socket, which is not read while the loop is
         # blocked and has room for some 280.
         factor = 2.0 ** max(0, self._alarms - _FREQUENT_ALARMS)
-        self._set(min(0.25 * self._limit_seconds * factor, _LONGEST_PAUSE_SECONDS))
+        self._set(min(0.25 * self.limit_seconds * factor, _LONGEST_PAUSE_SECONDS))
 
     def _check(self, frame: FrameType) -> None:
-        progress, now = self._progress(), time.monotonic()
+        progress, now = self.progress(), time.monotonic()
         # Python may run the handler late. The code that it finds has run since the moment that the alarm was due, or
         # Python would have run the handler earlier; so that moment is checked too.
         for moment in (min(self._alarm_at, now), now):
-            self._detector.check(progress, moment, lambda: self._locate(frame))
+            self._detector.check(progress, moment, lambda: self.locate(frame))
 
     def _set(self, seconds: float) -> bool:
         self._alarm_at = time.monotonic() + seconds
-        return self._alarm.set(seconds)
+        return self.alarm.set(seconds)

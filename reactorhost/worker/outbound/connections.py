@@ -32,7 +32,7 @@ from reactorhost.reactor import TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
-from reactorhost.worker.service import RunningService
+from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
@@ -128,6 +128,7 @@ class OutboundConnections:
         """Cancel what is pending, and reset every connection."""
         self._cancel_pending()
         for transport in tuple(self.transports()):
+            # First, for its reason: `abort` alone would report `local`, the plugin's own.
             transport.close_for(CloseReason.SHUTDOWN)
             transport.abort()
 
@@ -162,16 +163,14 @@ class OutboundConnections:
         self, pending: _PendingConnection, sock: StreamSocket, peer: Any, tls: TlsFacts | None
     ) -> StreamTransport:
         """Serve a connected socket with the handler, beginning with its `connect`."""
-        service = RunningService(
-            str(pending.far_end.address), self.context, self.limits, pending.handler.chain, pending.new_framing
-        )
-        self.services.add(service)
 
         def ended() -> None:
             self.services.discard(service)
             self._check_left()
 
-        service.on_ended = ended
+        loaded = LoadedService(str(pending.far_end.address), (), self.limits, pending.new_framing)
+        service = RunningService(loaded, self.context, ended, pending.handler.chain)
+        self.services.add(service)
         return service.begin(sock, peer, tls)
 
     def report_failure(self, pending: _PendingConnection, error: ConnectFailedError) -> None:
@@ -186,15 +185,13 @@ class OutboundConnections:
 
     def _call_failed(self, plugin: str, handler: Handler, error: ConnectFailedError) -> None:
         assert handler.failed is not None
-        if not handler.failed_awaits:
-            guarded(plugin, "failed", handler.failed, self._hook_failed)(error)
+        awaits = handler.failed_awaits
+        called = guarded(plugin, "failed", handler.failed, self._hook_failed, awaits=awaits)(error)
+        if not awaits:
             return
         import asyncio
 
-        from reactorhost.plugins import async_calls
-
-        coroutine = async_calls.guarded(plugin, "failed", handler.failed, self._hook_failed)(error)
-        task = asyncio.ensure_future(coroutine)
+        task = asyncio.ensure_future(called)
         self._failed_hooks.add(task)
         task.add_done_callback(self._failed_hooks.discard)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Address
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import ssl
 
 Connected = Callable[[StreamSocket, Any, TlsFacts | None], StreamTransport]
-"""Called with the socket, the peer's address as the socket module has it, and the facts of TLS, if it is spoken."""
+"""Called with the socket, the peer's address as the socket module has it, and the facts of its TLS session, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class SocketDialer:
 
     def tls_context(self) -> ssl.SSLContext:
         """Return the context for plugins that set none: certificates and host names are verified."""
+        # On first use: to load the authorities of the system takes some milliseconds.
         if self._tls_context is None:
             import ssl
 
@@ -92,23 +93,21 @@ class SocketDialer:
         return self._tls_context
 
 
+def _do_nothing() -> None:
+    """Do nothing: no step is in progress."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class _SocketDial:
-    def __init__(
-        self,
-        dialer: SocketDialer,
-        far_end: FarEnd,
-        connected: Connected,
-        failed: Callable[[str], object],
-    ) -> None:
-        self.step = "no answer"
-        self._dialer = dialer
-        self._far_end = far_end
-        self._connected = connected
-        self._failed = failed
-        self._stop: Callable[[], object] = _do_nothing
+    dialer: SocketDialer
+    far_end: FarEnd
+    connected: Connected
+    failed: Callable[[str], object]
+    step: str = field(default="no answer", init=False)
+    _stop: Callable[[], object] = field(default=_do_nothing, init=False)
 
     def start(self) -> None:
-        address = self._far_end.address
+        address = self.far_end.address
         if address.scheme == "unix":
             self._connect([SocketAddress(socket.AF_UNIX, address.path)])
         elif (numeric := numeric_address(address.host, address.port)) is not None:
@@ -122,9 +121,9 @@ class _SocketDial:
     def _resolve(self, address: Address) -> None:
         self.step = "the name was not resolved"
         try:
-            lookup = self._dialer.resolver.look_up(address.host, address.port, self._resolved, self._failed)
+            lookup = self.dialer.resolver.look_up(address.host, address.port, self._resolved, self.failed)
         except OSError as error:
-            self._failed((error.strerror or str(error)).lower())
+            self.failed((error.strerror or str(error)).lower())
         else:
             self._stop = lookup.cancel
 
@@ -133,25 +132,25 @@ class _SocketDial:
         self._connect(interleaved(addresses))
 
     def _connect(self, addresses: Sequence[SocketAddress]) -> None:
-        dialer = self._dialer
-        attempts = HappyEyeballs(dialer.reactor, addresses, dialer.peer_timeout, self._socket_connected, self._failed)
+        dialer = self.dialer
+        attempts = HappyEyeballs(dialer.reactor, addresses, dialer.peer_timeout, self._socket_connected, self.failed)
         self._stop = attempts.stop
         attempts.start()
 
     def _socket_connected(self, sock: socket.socket, address: SocketAddress) -> None:
         self._stop = _do_nothing
-        if self._far_end.address.scheme == "tls":
+        if self.far_end.address.scheme == "tls":
             self._start_tls(sock, address)
         else:
-            self._connected(sock, address.sockaddr, None)
+            self.connected(sock, address.sockaddr, None)
 
     def _start_tls(self, sock: socket.socket, address: SocketAddress) -> None:
-        # Not at the top: OpenSSL is loaded only in workers that speak TLS.
+        # Not at the top: OpenSSL is loaded only in workers that use TLS.
         from reactorhost.reactor.steps import StepError, StepRunner
         from reactorhost.tls.socket import TlsSocket
 
         self.step = "no TLS handshake"
-        dialer, far_end = self._dialer, self._far_end
+        dialer, far_end = self.dialer, self.far_end
         try:
             tls_socket = TlsSocket(
                 dialer.reactor,
@@ -164,23 +163,19 @@ class _SocketDial:
         except (OSError, ValueError) as error:
             # A context that cannot be made or is for servers, or a name that no certificate can have.
             sock.close()
-            self._failed(f"TLS: {error}")
+            self.failed(f"TLS: {error}")
             return
 
         def succeeded(facts: TlsFacts) -> None:
             self._stop = _do_nothing
-            self._connected(tls_socket, address.sockaddr, facts)
+            self.connected(tls_socket, address.sockaddr, facts)
 
         def failed(error: StepError | OSError) -> None:
             self._stop = _do_nothing
             reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-            self._failed(f"TLS: {reason}")
+            self.failed(f"TLS: {reason}")
 
         handshake = StepRunner(dialer.reactor, sock, tls_socket.handshake(), succeeded, failed)
         self._stop = handshake.end
         # No deadline of its own: the caller has one for all steps together.
         handshake.begin(math.inf)
-
-
-def _do_nothing() -> None:
-    """Do nothing: no step is in progress."""

@@ -19,6 +19,7 @@ from reactorhost.reactor import WRITE, Reactor, TimerHandle
 from reactorhost.system.socket_options import set_stream_options
 from reactorhost.worker.outbound.resolver import SocketAddress
 
+# The recommended value of RFC 8305, section 5.
 _NEXT_ATTEMPT_SECONDS = 0.25
 # A TCP listener whose queue is full lets a client wait; a unix listener refuses it with EAGAIN, so we wait here.
 _FULL_QUEUE_SECONDS = 0.05

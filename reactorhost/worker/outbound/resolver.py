@@ -27,7 +27,7 @@ class SocketAddress:
     sockaddr: Any
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Lookup:
     """One caller that waits for a name."""
 
@@ -40,7 +40,7 @@ class Lookup:
         self.cancelled = True
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Query:
     """A name and port that several callers may wait for; a thread sets `addresses`, or else `reason`."""
 
@@ -100,6 +100,7 @@ class Resolver:
                 query.reason = "no thread could be started to resolve the name"
                 self._finished.append(query)
                 self._wake_up.wake()
+            # Also without a thread: `_deliver` subtracts it again.
             self._running += 1
 
     def _deliver(self) -> None:

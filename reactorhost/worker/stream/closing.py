@@ -34,7 +34,7 @@ class CloseEvent(enum.Enum):
     CLOSE = enum.auto()
     """The plugin or the host closes the connection."""
     ALL_SENT = enum.auto()
-    """The kernel has taken the last byte of the send buffer."""
+    """The kernel has accepted the last byte of the send buffer."""
     SEND_FAILED = enum.auto()
     """Nothing can be sent any more."""
     PEER_EOF = enum.auto()

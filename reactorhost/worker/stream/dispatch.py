@@ -1,8 +1,8 @@
 """Dispatch: calls the plugins, client by client, with what the reactor has read of all clients in a turn.
 
 Nothing here reads. A hook may close or pause any client, including one whose bytes were read already in this turn:
-each transport is looked at before its call, and what its plugins do not want now goes back to it. That is the price of
-two passes, all reads and then all hooks, which cost 5 % less: each pass stays in the processor's cache.
+each transport is checked before its call, and input that is not to be delivered now is returned to it. That is the
+price of two passes, all reads and then all hooks, which cost 5 % less: each pass stays in the processor's cache.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Dispatcher:
         # Counted once for all, as the bytes are: an attribute that every message changes costs it one percent.
         counters.messages += len(arrived)
         total = 0
+        # The watchdog reads from it how far this loop is: a length hint is free, a counter is not.
         self._in_progress = in_progress = iter(arrived)
         for transport, data in in_progress:
             if not data or transport.held:
@@ -61,7 +62,7 @@ class Dispatcher:
             try:
                 receive(connection, data)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-                transport.context.receive_failed(connection, raised)
+                transport.context.hook_raised("receive", connection, raised)
             if received >= READ_BYTES:
                 transport.grow_reads(received)
         counters.bytes_in += total

@@ -1,6 +1,6 @@
 """Framed input: calls a service with whole messages in place of bytes as they came.
 
-The framing is asked for one message at a time, so that a plugin which pauses, closes or changes the framing in the
+The framing is iterated one message at a time, so that a plugin which pauses, closes or changes the framing in the
 middle of a batch takes effect before the next message. What the framing still holds stays there. It cuts little
 ahead: 65,536 changes of the framing in one piece took 52 s with a framing that cut all it had, and take 0.3 s.
 
@@ -85,7 +85,7 @@ class FramedInput:
             self._note_rest()
 
     def change(self, framing: Framing | None) -> None:
-        """Let another framing have what this one was not asked for yet; with None the service has it as it is."""
+        """Pass what this framing has not returned yet to another one; with None the service receives it as it is."""
         self._backlog = self._rest() + self._backlog
         self.framing = None if framing is None else _with_feed(framing)
         self._was_fed = False
@@ -101,9 +101,9 @@ class FramedInput:
         return self._messages is not None
 
     def has_message(self) -> bool:
-        """Return whether a message does wait: the framing can only be asked by taking it.
+        """Return whether a message does wait: only iterating shows it.
 
-        For a client that is gone: a message that was taken is lost to a framing that is set later.
+        For a client that is gone: a message that was returned is lost to a framing that is set later.
         """
         if self._messages is None or self._backlog:
             return self._messages is not None
@@ -112,7 +112,7 @@ class FramedInput:
         except FramingError:
             return False
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
-            self._context.receive_failed(self._source.connection, raised)
+            self._context.hook_raised("receive", self._source.connection, raised)
             return False
         if message is not None:
             self._messages = itertools.chain((message,), self._messages)
@@ -127,7 +127,7 @@ class FramedInput:
             self._deliver(connection)
             self._note_rest()
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self._context.receive_failed(connection, raised)
+            self._context.hook_raised("receive", connection, raised)
 
     def _deliver(self, connection: Connection) -> None:
         context, source = self._context, self._source
@@ -141,6 +141,7 @@ class FramedInput:
                 for message in messages:
                     if is_first:
                         is_first = False
+                    # Not `reactor.now`, which stands still for the whole turn.
                     elif (now := time.monotonic()) >= send_at:
                         if not source.cork():
                             break
@@ -164,7 +165,7 @@ class FramedInput:
         if self._messages is None:
             source.input_delivered()
         elif not source.owed:
-            # Else the end of the hook goes on here, and in most cases epoll need not be told in between.
+            # Else the end of the hook goes on here, and in most cases the registration need not change in between.
             source.input_waits()
 
     def _feed_backlog(self) -> None:
@@ -182,9 +183,10 @@ class FramedInput:
     def _rest(self) -> bytes:
         if self.framing is None:
             return b"".join(self._messages or ())
-        take: Callable[[], bytes] | None = getattr(self.framing, "rest", None)
-        if take is not None:
-            return bytes(take())
+        rest: Callable[[], bytes] | None = getattr(self.framing, "rest", None)
+        if rest is not None:
+            return bytes(rest())
+        # A framing that has seen nothing yet can be replaced without `rest`.
         if self._was_fed:
             name = type(self.framing).__name__
             raise TypeError(f"a {name} has no rest(), so the bytes that it holds cannot go to another framing")

@@ -1,19 +1,19 @@
 """One transport, as the modules beside it see it.
 
-`receiving`, `deadlines`, `peer_end`, `sending` and `ending` are functions over a transport, for what few messages need.
-So a connection is one object, and each of these concerns is one file. They name this protocol, and the transport names
-them; where one of them needs a later one of this list, it goes through a method of the transport.
+`receiving`, `sending` and `ending` are functions over a transport, for what few messages need. So a connection is one
+object, and each of these concerns is one file. They name this protocol, and the transport names them; where one of them
+needs a later one of this list, it goes through a method of the transport.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.connection import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.stream.closing import CloseEvent, CloseProgress, CloseState
-from reactorhost.worker.stream.framed_input import FramedInput
+from reactorhost.worker.stream.framed_input import FramedInput, Source
 from reactorhost.worker.stream.send_buffer import SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.states import Send
@@ -22,29 +22,21 @@ HANG_UP = 1 << 17
 """A value of `Stream.interest` beside READ and WRITE: registered without events, to notice a hang-up."""
 
 
-class Stream(Protocol):
+class Stream(Source, Protocol):
     """A stream transport; see `StreamTransport` for what the attributes mean."""
 
     context: ServiceContext
     socket: StreamSocket
-    connection: Connection
     receiver: ServiceContext | FramedInput
-
-    held: int
     send_state: Send
     close_state: CloseState
-    owed: int
-
     buffer: SendBuffer | None
     corked: bytearray | None
     kept: bytes | None
-
     active_at: float
     idle_seconds: float | None
     deadline: TimerHandle | None
-
     progress: CloseProgress | None
-
     arrivals: Arrivals
     interest: int
     read_size: int
@@ -54,19 +46,19 @@ class Stream(Protocol):
         """How many bytes wait for the kernel."""
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
-        """Pass bytes to the kernel, and queue what it does not take."""
+        """Pass bytes to the kernel, and queue what it does not accept."""
 
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
 
-    def handle_undelivered(self, data: bytes | None) -> None:
-        """Handle an end, a broken connection, or input that is not to be delivered now."""
-
     def cancel_timers(self) -> None:
         """Cancel the timers of the plugin."""
 
-    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
-        """Flush, FIN, wait for the client's end."""
+    def send_failed(self) -> bool:
+        """Break the sending half, and continue to receive; returns False, as `send` does."""
+
+    def end_if_served(self) -> None:
+        """End the connection of a client that has sent its end and has all its answers."""
 
     def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
         """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""

@@ -1,4 +1,4 @@
-"""Receiving: when input is read and delivered, how much is read at a time, and what epoll is told about it."""
+"""Receiving: when input is read and delivered, how much is read at a time, and the registration with epoll."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP, Stream
 from reactorhost.worker.stream.states import BROKEN, CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF
 
-# A client that fills a read is asked for four times as much in the next, by its transport and not by the reactor: what
-# many of them send in a turn must not be in memory together. 1 MiB was slower, because the buffer leaves the cache, and
-# so was another read at once after a full one: it starves the others, and answers pile up.
+# After a full read the next one is four times as large, and is made by the transport and not by the reactor: what many
+# clients send in a turn must not be in memory together. 1 MiB was slower, because the buffer leaves the cache, and so
+# was another read at once after a full one: it starves the others, and answers accumulate.
 _LARGEST_READ = 512 * 1024
 # A plugin that changes the framing at every message costs a copy of the rest each time.
 _LARGEST_FRAMED_READ = 64 * 1024
@@ -23,7 +23,8 @@ _BY_REACTOR = 1 << 16
 def hold(stream: Stream, reason: int) -> None:
     """Deliver no input, for one more reason."""
     was_held, stream.held = stream.held, stream.held | reason
-    if not was_held:
+    # A client that has sent its end is unregistered. It is watched again while it is held for another reason too.
+    if not was_held & ~PEER_EOF:
         watch(stream)
 
 
@@ -33,6 +34,7 @@ def release(stream: Stream, reason: int) -> None:
     if not stream.held:
         if was_held:
             watch(stream)
+    # This was the last reason that kept back input which was read already. A FIN may have come behind that input.
     elif was_held & reason and stream.held & ~PEER_EOF == INPUT_PENDING:
         _deliver_soon(stream)
 
@@ -42,6 +44,7 @@ def watch(stream: Stream) -> None:
     if stream.close_state is CLOSED:
         return
     if not stream.held:
+        # The reactor reads by itself only where no other event is possible and a small read is enough.
         wanted = READ if stream.buffer is not None or stream.read_size != READ_BYTES else READ | _BY_REACTOR
     elif stream.held & CLOSING:
         # Read whatever the plugin wants: a socket that is closed over unread input sends a reset.
@@ -80,6 +83,7 @@ def read(stream: Stream) -> None:
     except OSError:
         data = None
     stream.context.dispatcher.dispatch([(stream, data)])
+    # Unless a hook has changed the size, as a first framing does. By steps: one short read among full ones is common.
     if data and len(data) < READ_BYTES and size == stream.read_size:
         set_read_size(stream, max(size // 4, READ_BYTES))
 
@@ -93,7 +97,7 @@ def discard(stream: Stream) -> None:
     except OSError:
         data = b""
     if not data:
-        stream.handle_undelivered(data)
+        stream.context.dispatcher.dispatch([(stream, data)])
 
 
 def grow_reads(stream: Stream, received: int) -> None:
@@ -157,7 +161,7 @@ def _deliver(stream: Stream) -> None:
         return
     if stream.kept is not None:
         data, stream.kept = stream.kept, None
-        # Not by `release`: a framing that has messages still takes it up again at once.
+        # Not by `release`: a framing that still has messages holds again at once.
         stream.held &= ~INPUT_PENDING
         stream.context.dispatcher.dispatch([(stream, data)])
         watch(stream)

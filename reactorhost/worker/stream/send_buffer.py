@@ -40,7 +40,8 @@ class SendBuffer:
         return memoryview(self._bytes)[:_LARGEST_SEND]
 
     def drop(self, sent: int) -> None:
-        """Remove the first bytes, which the kernel has taken; at `LOW_WATER` the waiting functions are called."""
+        """Remove the first bytes, which the kernel has accepted; at `LOW_WATER` the waiting functions are called."""
+        # CPython moves the start of a bytearray, and copies nothing.
         del self._bytes[:sent]
         if len(self._bytes) <= LOW_WATER:
             self.is_full = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 
 from reactorhost.api.connection import CloseReason
-from reactorhost.worker.stream import peer_end
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
@@ -21,6 +20,7 @@ def send_slow(stream: Stream, data: bytes | bytearray | memoryview) -> bool:
     if corked is not None and type(data) is bytes:
         if len(data) <= _CORKED_BYTES:
             corked += data
+            # More than that is sent now, and the next piece begins empty.
             return len(corked) <= _CORKED_BYTES or cork(stream)
         # As it is, not copied behind what is little.
         uncork(stream)
@@ -65,12 +65,14 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
     if buffer is None:
         buffer = stream.buffer = SendBuffer()
         stream.send_state = QUEUED
+    # Before anything is added: one answer above the limit is sent, another one behind it is too much.
     elif len(buffer) > stream.context.limits.max_send_buffer:
         stream.context.overflowed(stream.connection)
         stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
         return False
     buffer.add(data, start)
     if buffer.is_full:
+        # Not by `hold`: the registration below adds WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
     return True
@@ -82,12 +84,13 @@ def flush(stream: Stream) -> None:
     if buffer is None:
         return
     try:
+        # Released before `drop`: a bytearray cannot shrink while a view of it exists.
         with buffer.first() as first:
             sent = stream.socket.send(first)
     except BlockingIOError:
         return
     except OSError:
-        peer_end.send_failed(stream)
+        stream.send_failed()
         return
     stream.connection.bytes_out += sent
     stream.context.counters.bytes_out += sent
@@ -108,7 +111,7 @@ def _all_sent(stream: Stream) -> None:
         send_fin(stream)
     else:
         stream.advance(CloseEvent.ALL_SENT)
-    peer_end.end_if_served(stream)
+    stream.end_if_served()
 
 
 def finish(stream: Stream) -> None:
@@ -128,4 +131,4 @@ def send_fin(stream: Stream) -> None:
     try:
         stream.socket.shutdown(socket.SHUT_WR)
     except OSError:
-        peer_end.send_failed(stream)
+        stream.send_failed()

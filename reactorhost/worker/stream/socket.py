@@ -1,7 +1,8 @@
-"""What a transport needs of its socket, plain or with TLS, and what it asks the kernel about it."""
+"""What a transport needs of its socket, plain or with TLS, and the questions about it for the kernel."""
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import fcntl
 import select
@@ -40,6 +41,8 @@ class HangUp(enum.Enum):
 
 def hang_up(sock: StreamSocket) -> HangUp:
     """Ask the kernel whether a connection is over, whether or not there is input to read."""
+    # poll(2) reports an error or a hang-up without a request, and behind any unread input, where `recv` would not
+    # come to it. Made for each call: this is rare, and a poll object for each connection is not small.
     poller = select.poll()
     poller.register(sock.fileno(), 0)
     events = sum(flags for _, flags in poller.poll(0))
@@ -62,6 +65,22 @@ def unacknowledged_bytes(sock: StreamSocket) -> int | None:
         return None
     count: int = _INT.unpack(answer)[0]
     return count
+
+
+def let_client_be_slow(sock: StreamSocket) -> None:
+    """Lift `peer_timeout` from a connection whose close is watched for progress.
+
+    Linux counts TCP_USER_TIMEOUT from the first probe of a window that is too small for the next segment, and accepts
+    no less than that segment as progress: a client that reads slowly through a small buffer would be cut.
+    """
+    # Fails on a unix socket, and on a connection that is gone.
+    with contextlib.suppress(OSError):
+        # The descriptor itself, around TLS: `TlsSocket.setsockopt` is for a socket that is about to be reset.
+        plain = socket.socket(fileno=sock.fileno())
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+        finally:
+            plain.detach()
 
 
 def reset_on_close(sock: StreamSocket) -> None:

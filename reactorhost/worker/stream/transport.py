@@ -13,7 +13,7 @@ of the framing, the plugin calls `send`, and `send` calls the kernel. Everything
   that changes it. Closing has three steps (flush, FIN, wait for the client's end), because a socket that is closed over
   unread input sends a reset, and the reset can overtake the last bytes.
 
-The two halves end separately (`peer_end`). A failed send breaks the sending half: `send` returns False from then on,
+The two halves end separately (`ending`). A failed send breaks the sending half: `send` returns False from then on,
 and what the client had sent is received to its end. That works because Linux keeps the receive queue of a connection
 that was reset: `recv` returns what is in it, and only then the error, or an end when a `send` has consumed the error. A
 FIN ends the receiving half, and the connection stays open until the client has its answers.
@@ -23,7 +23,7 @@ in which another client's hook paused this one) or in the framing, and `kept` go
 sets INPUT_PENDING. While an async hook runs, `owed` counts it, and its end continues with what waits.
 
 Races: epoll may have reported an event before the registration changed in the same turn. So `ready` compares events
-with `interest`, and `peer_end` asks the kernel about a hang-up. A plugin may be at work on this connection further up
+with `interest`, and `ending` asks the kernel about a hang-up. A plugin may be at work on this connection further up
 the stack when it ends: `close` hooks are called at the end of the turn.
 
 An idle connection is this object, its `Connection` and a socket. The send buffer, corked bytes, the framing, timers of
@@ -34,24 +34,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import CloseReason, Connection
 from reactorhost.framing import Framing
+from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
-from reactorhost.worker.stream import deadlines, ending, peer_end, receiving, sending
-from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
+from reactorhost.worker.stream import ending, receiving, sending
+from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
-from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class StreamTransport:
     """The owner of one connection's socket.
 
@@ -62,75 +65,51 @@ class StreamTransport:
         kept: input that was read and is not delivered yet, or None.
         corked: bytes that are collected in the state CORKED.
         active_at: when bytes were last received or sent, or a hook of this client has ended.
-        deadline: see `deadlines`.
+        deadline: see `ending`.
         idle_seconds: the idle timeout, or None.
     """
 
-    __slots__ = (
-        "_accepted_at",
-        "_counters",
-        "_local",
-        "_peer",
-        "_timers",
-        "active_at",
-        "arrivals",
-        "buffer",
-        "close_state",
-        "connection",
-        "context",
-        "corked",
-        "deadline",
-        "held",
-        "idle_seconds",
-        "interest",
-        "kept",
-        "owed",
-        "progress",
-        "read_size",
-        "receiver",
-        "send_state",
-        "socket",
-    )
+    context: ServiceContext
+    socket: StreamSocket
+    # As the socket module returns it, and an `Endpoint` once a plugin has read it, which most never do.
+    _peer: Any
+    connection_id: InitVar[int]
+    tls: InitVar[TlsFacts | None] = None
+    _local: Endpoint | None = None
+    connection: Connection = field(init=False)
+    receiver: ServiceContext | FramedInput = field(init=False)
+    arrivals: Arrivals = field(init=False)
+    held: int = field(default=0, init=False)
+    send_state: Send = field(default=DIRECT, init=False)
+    close_state: CloseState = field(default=OPEN, init=False)
+    owed: int = field(default=0, init=False)
+    buffer: SendBuffer | None = field(default=None, init=False)
+    corked: bytearray | None = field(default=None, init=False)
+    kept: bytes | None = field(default=None, init=False)
+    active_at: float = field(init=False)
+    idle_seconds: float | None = field(init=False)
+    deadline: TimerHandle | None = field(default=None, init=False)
+    read_size: int = field(default=READ_BYTES, init=False)
+    interest: int = field(default=0, init=False)
+    progress: CloseProgress | None = field(default=None, init=False)
+    _accepted_at: float = field(init=False)
+    _counters: Counters = field(init=False)
+    _timers: PluginTimers | None = field(default=None, init=False)
 
-    def __init__(
-        self,
-        context: ServiceContext,
-        sock: StreamSocket,
-        peer: Any,
-        connection_id: int,
-        tls: TlsFacts | None = None,
-        local: Endpoint | None = None,
-    ) -> None:
-        now = context.reactor.now
-        self.context = context
-        self.receiver: ServiceContext | FramedInput = context
-        self.socket = sock
-        self.arrivals: Arrivals = context.dispatcher.arrivals
-        self.held = 0
-        self.send_state = DIRECT
-        self.close_state = OPEN
-        self.owed = 0
-        self.buffer: SendBuffer | None = None
-        self.corked: bytearray | None = None
-        self.kept: bytes | None = None
-        self.active_at = now
+    def __post_init__(self, connection_id: int, tls: TlsFacts | None) -> None:
+        context = self.receiver = self.context
+        self.arrivals = context.dispatcher.arrivals
+        self.active_at = self._accepted_at = context.reactor.now
         self.idle_seconds = context.limits.idle_timeout
-        self.deadline: TimerHandle | None = None
-        self._accepted_at = now
+        # Every message adds to them: one attribute access less is measurable.
         self._counters = context.counters
-        self._peer = peer
-        self._local = local
-        self.read_size = READ_BYTES
-        self.interest = 0
-        self.progress: CloseProgress | None = None
-        self._timers: PluginTimers | None = None
         self.connection = Connection(connection_id, context.name, time.time(), self, tls)
 
     def open(self) -> None:
         """Call the `connect` hooks, then read."""
         self.context.chain.connect(self.connection)
         if self.close_state is OPEN and self.deadline is None:
-            deadlines.watch_open(self)
+            ending.watch_open(self)
         receiving.watch(self)
 
     # What the dispatcher and the reactor call.
@@ -138,36 +117,34 @@ class StreamTransport:
     def handle_undelivered(self, data: bytes | None) -> None:
         """Handle what the dispatcher does not deliver: an end, a broken connection, or input while this is held."""
         if data is None:
-            peer_end.handle_reset(self)
+            ending.handle_reset(self)
         elif self.close_state is not OPEN:
             if not data:
-                peer_end.handle_fin(self)
+                ending.handle_fin(self)
         elif self.held:
             receiving.keep(self, data)
         else:
-            peer_end.handle_fin(self)
-
-    def grow_reads(self, received: int) -> None:
-        """Read more at a time from a client that sends much."""
-        receiving.grow_reads(self, received)
+            ending.handle_fin(self)
 
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
         if self.interest & HANG_UP:
-            peer_end.handle_hang_up(self)
+            ending.handle_hang_up(self)
             return
         if events & WRITE:
             sending.flush(self)
+        # The events may be those of a registration that this turn has changed already.
         if events & READ and self.interest & READ:
             if self.close_state is OPEN:
                 receiving.read(self)
             else:
                 receiving.discard(self)
 
-    # What a connection asks for.
+    # The interface for `Connection`.
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
-        """Pass bytes to the kernel, and queue what it does not take."""
+        """Pass bytes to the kernel, and queue what it does not accept."""
+        # A bytearray can change while it waits, so anything but bytes is copied first.
         if self.send_state or type(data) is not bytes:
             return sending.send_slow(self, data)
         try:
@@ -175,8 +152,8 @@ class StreamTransport:
         except BlockingIOError:
             return sending.enqueue(self, data, 0)
         except OSError:
-            return peer_end.send_failed(self)
-        # As in `sending.flush`, without a call: every message takes this way.
+            return ending.send_failed(self)
+        # As in `sending.flush`, without a call: every message passes here.
         self.connection.bytes_out += sent
         self._counters.bytes_out += sent
         self.active_at = self.context.reactor.now
@@ -191,7 +168,7 @@ class StreamTransport:
         """Deliver nothing more until `resume`."""
         receiving.hold(self, PLUGIN)
         if self.send_state is BROKEN and self.close_state is OPEN:
-            peer_end.end_paused(self, was_reset=True)
+            ending.end_paused(self, was_reset=True)
 
     def resume(self) -> None:
         """Deliver again, what waits for an async hook first."""
@@ -200,11 +177,11 @@ class StreamTransport:
         self.active_at = self.context.reactor.now
         receiving.release(self, PLUGIN)
         if self.send_state is BROKEN and self.close_state is OPEN:
-            deadlines.watch_open(self)
+            ending.watch_open(self)
         self.context.resumed(self.connection)
         if self.held & PEER_EOF:
             # At the end of the turn: an answer may follow.
-            self.context.reactor.call_soon(peer_end.end_if_served, self)
+            self.context.reactor.call_soon(ending.end_if_served, self)
 
     @property
     def framing(self) -> Framing | None:
@@ -230,6 +207,7 @@ class StreamTransport:
         """Call a plugin's function later, unless the connection ends before."""
         if self._timers is None:
             self._timers = PluginTimers(self.context.reactor, self._timer_failed)
+        # Returned for a closed connection too, so that a plugin need not look before each call.
         timer = self._timers.call_later(seconds, function, args)
         if self.close_state is not OPEN:
             timer.cancel()
@@ -287,26 +265,24 @@ class StreamTransport:
             raise ValueError(f"idle_timeout must not be negative, as {seconds!r} seconds are")
         self.idle_seconds = seconds or None
         if self.close_state is OPEN:
-            deadlines.watch_open(self)
+            ending.watch_open(self)
 
-    # What the framing, the hook queue and the modules beside this one call.
+    # What the dispatcher, the framing, the hook queue and the modules beside this one call. A function of these modules
+    # is a method by assignment: a method that only forwards would be a second call.
 
-    def cork(self) -> bool:
-        """Send what is corked, and cork what is sent from now on; False once the connection is not open."""
-        return sending.cork(self)
-
-    def uncork(self) -> None:
-        """Send what is corked, and from now on everything at once."""
-        sending.uncork(self)
-
-    def input_waits(self) -> None:
-        """Read no more until the messages in the framing are delivered."""
-        receiving.input_waits(self)
+    grow_reads = receiving.grow_reads
+    input_waits = receiving.input_waits
+    cork = sending.cork
+    uncork = sending.uncork
+    send_failed = ending.send_failed
+    end_if_served = ending.end_if_served
+    advance = ending.advance
+    close_for = ending.close
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""
         receiving.input_delivered(self)
-        peer_end.end_if_served(self)
+        self.end_if_served()
 
     def read_raw(self) -> None:
         """Go on without a framing."""
@@ -326,23 +302,15 @@ class StreamTransport:
             if self.receiver is not self.context:
                 receiving.deliver_frames(self)
             if self.held:
-                peer_end.end_if_served(self)
+                self.end_if_served()
 
     def close(self) -> None:
         """Flush, FIN, wait for the client's end."""
-        ending.close(self, CloseReason.LOCAL, None)
-
-    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
-        """Close as `close` does, for another reason; with `seconds` until then at most, whatever the progress."""
-        ending.close(self, reason, seconds)
+        self.close_for(CloseReason.LOCAL)
 
     def abort(self) -> None:
         """Reset the connection now."""
-        ending.advance(self, CloseEvent.ABORT, CloseReason.LOCAL)
-
-    def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
-        """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""
-        ending.advance(self, event, reason)
+        self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
     def cancel_timers(self) -> None:
         """Cancel the timers of the plugin."""

@@ -36,8 +36,10 @@ def destination(ancillary: AncillaryData) -> str | None:
     """Return the address that a datagram was sent to, or None when the kernel did not report it."""
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            # struct in_pktinfo: the interface's index, `ipi_spec_dst`, `ipi_addr`, 4 bytes each (ip(7)).
             return socket.inet_ntop(socket.AF_INET, data[8:12])
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            # struct in6_pktinfo: the address, then the interface's index (ipv6(7)).
             return socket.inet_ntop(socket.AF_INET6, data[:16])
     return None
 

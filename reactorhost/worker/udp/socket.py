@@ -160,6 +160,7 @@ class UdpSocket:
         if size > context.limits.max_datagram:
             self._drop_too_long(size, address)
             return
+        # A copy: the next datagram is read into the same buffer, and a plugin may keep this one.
         data = self._view[:size].tobytes()
         transport = DatagramTransport(self, address, ancillary, next(self._ids))
         connection = transport.connection
@@ -170,7 +171,7 @@ class UdpSocket:
         try:
             context.receive(connection, data)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            context.receive_failed(connection, raised)
+            context.hook_raised("receive", connection, raised)
         if self.context.hook_queues is not None:
             self._wait_for_hook(transport, self.context.hook_queues)
 

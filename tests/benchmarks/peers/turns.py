@@ -114,8 +114,9 @@ def host_turn(sockets: Sequence[socket.socket], _place: str) -> Turn:
     from reactorhost import __version__
     from reactorhost.plugins import loading
     from reactorhost.reactor import Reactor, new_poller
-    from reactorhost.worker.builder import LoadedService, WorkerBuilder
+    from reactorhost.worker.builder import WorkerBuilder
     from reactorhost.worker.context import Limits
+    from reactorhost.worker.service import LoadedService
 
     def failed(plugin: str, hook: str, connection: object, error: Exception) -> None:
         raise error

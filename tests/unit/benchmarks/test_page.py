@@ -112,7 +112,7 @@ def test_a_goal_that_the_load_could_not_judge_bears_a_mark() -> None:
     assert r"\*" not in measurements(costs)
 
 
-def test_a_peer_that_died_and_one_that_never_ran_leave_the_rest_standing() -> None:
+def test_a_peer_that_crashed_and_one_that_never_ran_do_not_affect_the_others() -> None:
     figure = Figure(
         "connections", "1/s", {}, "higher", {"c": [2.0, None], "twisted": [None], "reactorhost": [1.0, 1.0]}
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import resolve
 from reactorhost.config.settings import Settings

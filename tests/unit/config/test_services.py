@@ -8,30 +8,29 @@ from pathlib import Path
 import pytest
 
 from reactorhost.address import parse as parse_address
-from reactorhost.config.layers import SettingList, SettingValue
+from reactorhost.config.layers import SettingValue
 from reactorhost.config.problems import Problems
-from reactorhost.config.service_values import NETWORK
 from reactorhost.config.services import Draft, complete, from_file, merge
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.toml_file import parse
-from reactorhost.config.values import InvalidValueError
+from reactorhost.config.values import NETWORK, InvalidValueError
 from reactorhost.errors import Problem
 
 FILE = Path("/etc/host.toml")
 PLUGIN_FLAG = Origin(Layer.FLAG, "--plugin")
 LISTEN_FLAG = Origin(Layer.FLAG, "--listen")
-PLUGINS = SettingList(("echo",), PLUGIN_FLAG)
-LISTEN = SettingList((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
+PLUGINS = SettingValue(("echo",), PLUGIN_FLAG)
+LISTEN = SettingValue((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
 
 
 def service(name: str, listen: str | None, plugins: Sequence[str] | None = ("echo",)) -> Draft:
     origin = Origin(Layer.FILE, f"{FILE}:{name}")
-    addresses = None if listen is None else SettingList(tuple(map(parse_address, listen.split())), origin)
-    chain = None if plugins is None else SettingList(tuple(plugins), origin)
+    addresses = None if listen is None else SettingValue(tuple(map(parse_address, listen.split())), origin)
+    chain = None if plugins is None else SettingValue(tuple(plugins), origin)
     return Draft(name, origin, given(addresses, chain))
 
 
-def given(listen: SettingList | None, plugins: SettingList | None) -> dict[str, SettingValue | SettingList]:
+def given(listen: SettingValue | None, plugins: SettingValue | None) -> dict[str, SettingValue]:
     return {key: values for key, values in (("listen", listen), ("plugins", plugins)) if values is not None}
 
 
@@ -119,13 +118,13 @@ def test_without_flags_the_services_of_the_file_are_used() -> None:
 def test_a_plugin_flag_alone_changes_the_only_service() -> None:
     (draft,) = merge([service("a", "tcp://*:1", None)], given(None, PLUGINS), Problems())
     assert draft.name == "a"
-    assert draft.plugins == PLUGINS.values
+    assert draft.plugins == PLUGINS.value
     assert str(draft.listen[0]) == "tcp://*:1"
 
 
 def test_an_address_flag_alone_changes_the_only_service() -> None:
     (draft,) = merge([service("a", None, ["x"])], given(LISTEN, None), Problems())
-    assert (draft.name, draft.listen) == ("a", LISTEN.values)
+    assert (draft.name, draft.listen) == ("a", LISTEN.value)
     assert draft.plugins == ("x",)
 
 
@@ -135,7 +134,7 @@ def test_an_address_flag_alone_changes_the_only_service() -> None:
     ids=["plugin", "listen"],
 )
 def test_a_flag_alone_is_a_problem_with_several_services(
-    plugins: SettingList | None, listen: SettingList | None, flag: str, other: str
+    plugins: SettingValue | None, listen: SettingValue | None, flag: str, other: str
 ) -> None:
     problems = Problems()
     drafts = [service("a", "tcp://*:1"), service("b", "tcp://*:2")]

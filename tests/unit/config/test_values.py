@@ -16,7 +16,7 @@ from reactorhost.config.values import InvalidValueError, ValueKind
 DURATION = values.duration(0, 1e6)
 SIZE = values.size(0, 1 << 50)
 WHOLE = values.whole(1, 256)
-WORKERS = values.worker_count(256)
+WORKERS = values.whole(1, 256, "auto")
 
 
 def from_text(kind: ValueKind, text: str) -> object:

@@ -21,7 +21,7 @@ from reactorhost.framing import (
     LengthPrefixed,
     Lines,
     framing_named,
-    pending,
+    sized,
     splitter,
 )
 
@@ -365,8 +365,8 @@ class Counting(bytearray):
 SLOW_PEERS: Mapping[str, tuple[Built, types.ModuleType, int]] = {
     "lines": (Lines(), splitter, 1),
     "delimited": (Delimited(b"ababac"), splitter, 6),
-    "length_prefixed": (LengthPrefixed(), pending, 1),
-    "fixed": (Fixed(10_000), pending, 1),
+    "length_prefixed": (LengthPrefixed(), sized, 1),
+    "fixed": (Fixed(10_000), sized, 1),
 }
 
 

@@ -11,8 +11,7 @@ import pytest
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.errors import PluginError
 from reactorhost.plugins.commands import add_to, visible_commands
-from reactorhost.plugins.description import description
-from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.identity import LoadedPlugin, description
 
 Loaded = Callable[..., LoadedPlugin]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reactorhost.api.option import Option
 from reactorhost.config.resolve import resolve
-from reactorhost.plugins.option_rows import rows
+from reactorhost.plugins.option_text import rows
 
 TOML = """\
 [service.web]

@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.api.option import OPTION_TYPES, Option
-from reactorhost.config.option_sources import FromEnvironment, FromFile, OptionText
+from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import InvalidValueError
 from reactorhost.errors import ConfigError
-from reactorhost.plugins.option_values import read
-from reactorhost.plugins.options import fill
+from reactorhost.plugins.options import fill, read
 
 FLAG = Origin(Layer.FLAG, "--set")
 

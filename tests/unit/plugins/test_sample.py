@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.api.option import Option
-from reactorhost.plugins.sample import sample
+from reactorhost.plugins.option_text import sample
 
 VALUES: dict[type, st.SearchStrategy[Any]] = {
     bool: st.booleans(),

@@ -22,6 +22,9 @@ def test_a_cancelled_timer_is_not_due() -> None:
     soon, later = timers.add(1.0, print, ()), timers.add(2.0, print, ())
     soon.cancel()
     soon.cancel()
+    assert timers.soonest <= 2.0, "a turn for nothing is allowed, and one that comes late is not"
+    assert timers.pop_due(1.0) == []
+    assert timers.soonest == 2.0
     assert timers.pop_due(5.0) == [later]
     assert timers.soonest == math.inf
     assert len(timers) == 0

@@ -249,7 +249,7 @@ def test_a_timer_of_the_worker_is_that_of_the_plugin_that_set_it(plugin_bench: S
     assert raised.value.__notes__ == ["raised in timer of plugin Other"]
 
 
-def test_a_client_answers_a_close_unless_it_is_told_not_to(plugin_bench: Start) -> None:
+def test_a_client_answers_a_close_unless_ends_too_is_false(plugin_bench: Start) -> None:
     def receive(connection: Connection) -> None:
         connection.send(b"bye")
         connection.close()
@@ -332,7 +332,7 @@ def test_a_client_that_is_gone_cannot_send(plugin_bench: Start) -> None:
             client.send(b"x")
 
 
-def test_drain_is_told_to_clients_that_are_served_on(plugin_bench: Start) -> None:
+def test_drain_is_called_for_open_clients(plugin_bench: Start) -> None:
     def drain(connection: Connection) -> None:
         connection.send(b"soon")
 
@@ -410,7 +410,7 @@ def test_what_raises_in_a_thread_comes_out_as_from_a_hook(plugin_bench: Start) -
     assert client.closed is None
 
 
-def test_what_never_returns_from_a_thread_is_told(plugin_bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_never_returns_is_reported(plugin_bench: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def hang(data: bytes) -> bytes:

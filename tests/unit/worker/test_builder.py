@@ -13,8 +13,9 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, FakeSocket
-from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 
 
 class World:
@@ -57,7 +58,7 @@ def test_what_services_share_and_what_is_their_own() -> None:
     assert [(worker.slot, worker.generation) for worker in started] == [(3, 7)]
     assert [service.context.limits.idle_timeout for service in parts.services.values()] == [1, 2]
     assert {id(service.context.counters) for service in parts.services.values()} == {id(parts.context.counters)}
-    assert (parts.bridge, parts.hook_queues, parts.occupied) == (None, None, False)
+    assert (parts.bridge, parts.context.hook_queues, parts.occupied) == (None, None, False)
 
 
 def test_a_client_is_served_and_its_end_reported() -> None:
@@ -96,7 +97,7 @@ def test_a_bridge_is_made_only_for_async_hooks() -> None:
     parts.call(parts.hooks.worker_start)
     bridge = cast("Bridge", parts.bridge)
     assert len(bridge.completed) == 1
-    assert parts.hook_queues is not None
+    assert parts.context.hook_queues is not None
     plain = plugin(worker_start=lambda: None)
     with pytest.raises(AssertionError):
         world.builder().build([LoadedService("a", [plugin(worker_start=worker_start)])], Limits())

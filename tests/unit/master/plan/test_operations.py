@@ -161,6 +161,7 @@ def test_a_slot_that_cannot_listen_limits_the_host() -> None:
     host.planner.scaling.request(3, watcher)
     host.planner.decide(0.0)
     host.planner.scaling.open_failed(1, ERROR)
+    host.planner.scaling.open_failed(2, ERROR)
     host.settle()
     assert watcher.error is ERROR
     assert host.planner.scaling.target == 1

@@ -77,7 +77,7 @@ def test_a_client_that_sent_its_end_still_gets_its_answer(plugin_bench: Bench) -
     assert client.closed is CloseReason.PEER
 
 
-def test_a_hook_whose_client_is_gone_is_cancelled(plugin_bench: Bench) -> None:
+def test_a_hook_is_cancelled_when_its_client_is_reset(plugin_bench: Bench) -> None:
     seen: list[Any] = []
 
     class Waiting:
@@ -145,7 +145,7 @@ def test_a_hook_that_closed_its_connection_may_finish(plugin_bench: Bench) -> No
     assert seen == ["saved", CloseReason.LOCAL]
 
 
-def test_its_patience_ends_with_close_timeout(plugin_bench: Bench) -> None:
+def test_a_hook_that_closed_its_connection_is_cancelled_after_close_timeout(plugin_bench: Bench) -> None:
     seen: list[Any] = []
 
     class Dawdles:
@@ -167,7 +167,7 @@ def test_its_patience_ends_with_close_timeout(plugin_bench: Bench) -> None:
     assert seen == [CloseReason.LOCAL]
 
 
-def test_a_hook_that_does_not_let_itself_be_cancelled_is_left_behind(plugin_bench: Bench) -> None:
+def test_a_hook_that_ignores_its_cancellation_is_abandoned(plugin_bench: Bench) -> None:
     seen: list[Any] = []
 
     class Stubborn:
@@ -237,7 +237,7 @@ def test_an_exception_closes_the_connection(plugin_bench: Bench, failing: str) -
     assert only.closed is CloseReason.ERROR
 
 
-def test_what_was_cancelled_by_others_is_an_error_of_the_plugin(plugin_bench: Bench) -> None:
+def test_a_cancelled_error_from_elsewhere_is_an_error_of_the_plugin(plugin_bench: Bench) -> None:
     class AwaitsTheDead:
         @hookimpl
         async def receive(self, connection: Connection, data: bytes) -> None:
@@ -281,7 +281,7 @@ def test_plain_and_async_plugins_share_a_chain_in_order(plugin_bench: Bench) -> 
     assert seen == ["before", "async", "after True", "before", "async", "plain", "after True"]
 
 
-def test_what_waits_for_a_hook_is_bounded(plugin_bench: Bench) -> None:
+def test_the_queue_of_a_connection_is_bounded(plugin_bench: Bench) -> None:
     plugin = Slow()
     bench = plugin_bench(plugin)
     client = bench.connect()
@@ -293,7 +293,7 @@ def test_what_waits_for_a_hook_is_bounded(plugin_bench: Bench) -> None:
     assert len(client.received) == 20 * 16 * 1024
 
 
-def test_a_silent_client_is_not_idle_while_its_answer_is_made(plugin_bench: Bench) -> None:
+def test_a_client_is_not_idle_while_its_hook_runs(plugin_bench: Bench) -> None:
     class Thinks:
         @hookimpl
         async def receive(self, connection: Connection, data: bytes) -> None:
@@ -377,7 +377,7 @@ def test_an_async_interval_begins_when_the_call_before_has_ended(plugin_bench: B
     assert seen == ["begin", "end", "begin", "end"]
 
 
-def test_a_timer_that_wants_to_end_the_process_is_an_error_of_the_plugin(plugin_bench: Bench) -> None:
+def test_system_exit_in_a_timer_is_an_error_of_the_plugin(plugin_bench: Bench) -> None:
     class Exits:
         async def tick(self) -> None:
             await asyncio.sleep(0)
@@ -392,7 +392,7 @@ def test_a_timer_that_wants_to_end_the_process_is_an_error_of_the_plugin(plugin_
         bench.advance(2)
 
 
-def test_a_close_hook_that_never_ends_is_left_behind(plugin_bench: Bench) -> None:
+def test_a_close_hook_that_never_ends_is_abandoned(plugin_bench: Bench) -> None:
     class Lingers:
         @hookimpl
         async def close(self, connection: Connection) -> None:
@@ -407,7 +407,7 @@ def test_a_close_hook_that_never_ends_is_left_behind(plugin_bench: Bench) -> Non
     assert not bench._service.transports
 
 
-def test_what_waits_for_a_hook_that_closes_is_dropped(plugin_bench: Bench) -> None:
+def test_calls_that_wait_behind_a_hook_that_closes_are_dropped(plugin_bench: Bench) -> None:
     seen: list[bytes] = []
 
     class Closes:
@@ -445,7 +445,7 @@ def test_a_timer_that_closes_its_connection_may_finish(plugin_bench: Bench) -> N
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), "5", True], ids=repr)
-def test_seconds_that_are_none_are_refused(plugin_bench: Bench, seconds: Any) -> None:
+def test_invalid_seconds_are_refused(plugin_bench: Bench, seconds: Any) -> None:
     bench = plugin_bench(Slow())
     connection = bench.connect().connection
     with pytest.raises((TypeError, ValueError), match="seconds must be"):
@@ -493,3 +493,62 @@ def test_worker_hooks_may_be_async(plugin_bench: Bench) -> None:
         assert seen == ["start Starts"]
         bench.connect().end()
     assert seen == ["start Starts", "stop"]
+
+
+class CleansUp:
+    """Takes a moment to handle its cancellation."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.sleep(0.1)
+            self.seen.append("saved")
+
+    @hookimpl
+    async def close(self, connection: Connection, reason: CloseReason) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.seen.append(task.cancelling())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_worker_that_leaves_cancels_a_hook_once(plugin_bench: Bench, at_once: bool) -> None:
+    plugin = CleansUp()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"x")
+    queues = bench._parts.context.hook_queues
+    assert queues is not None
+
+    def leave() -> None:
+        client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
+        if at_once:
+            client._transport.abort()
+        queues.hurry()
+
+    bench._within(leave)
+    bench.advance(1)
+    assert plugin.seen == ["saved", 0]
+
+
+def test_a_hook_that_has_not_begun_when_the_worker_leaves_ends_too(plugin_bench: Bench) -> None:
+    plugin = CleansUp()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    queues = bench._parts.context.hook_queues
+    assert queues is not None
+
+    def receive_and_leave() -> None:
+        client._transport.context.receive(client.connection, b"x")
+        client._transport.abort()
+        queues.hurry()
+
+    bench._within(receive_and_leave)
+    # Of a hook that ignores its cancellation the bench would raise an error.
+    bench.advance(0.2)
+    assert plugin.seen[-1] == 0

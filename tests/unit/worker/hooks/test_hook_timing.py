@@ -12,7 +12,7 @@ from reactorhost.worker.hooks.hook_timing import HookTiming
 
 
 class FakeReactor:
-    """Remembers what was asked for."""
+    """Records what was scheduled."""
 
     def __init__(self) -> None:
         self.later: list[tuple[float, Callable[[], object]]] = []
@@ -23,7 +23,7 @@ class FakeReactor:
         return callback
 
     def go_on(self) -> None:
-        """Let the time pass that is waited for."""
+        """Let the scheduled time pass."""
         seconds, callback = self.later.pop()
         self.waited.append(seconds)
         callback()

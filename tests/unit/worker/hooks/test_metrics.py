@@ -19,8 +19,7 @@ from reactorhost.master.stats.plugin_metrics import PluginMetrics
 from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor.timers import Timers
-from reactorhost.worker.hooks.metrics import Metrics
-from reactorhost.worker.monitor.metrics_report import MetricsReport
+from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 
 
 class Reported:
@@ -179,7 +178,7 @@ def test_counters_of_ended_workers_are_kept_and_gauges_are_not() -> None:
     assert metrics.of("other") == {}
 
 
-def test_names_that_change_with_every_reload_do_not_pile_up_in_the_master() -> None:
+def test_names_that_change_with_every_reload_do_not_accumulate_in_the_master() -> None:
     metrics = PluginMetrics()
     for generation in range(100):
         report(generation, metrics, {"kept": 1, **{f"g{generation}.n{at}": at for at in range(49)}}, {})

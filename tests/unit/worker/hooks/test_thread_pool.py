@@ -160,7 +160,7 @@ def test_a_call_beyond_the_queue_limit_raises_and_the_others_are_kept(made: list
     assert seen == [2, 4]
 
 
-def test_cancelled_calls_do_not_pile_up_behind_a_thread_that_hangs(made: list[Loop]) -> None:
+def test_cancelled_calls_do_not_accumulate_behind_a_thread_that_hangs(made: list[Loop]) -> None:
     made.append(loop := Loop(threads=1, queue=1))
     release = loop.fill()
     for _ in range(1000):
@@ -251,7 +251,7 @@ class Fetch:
 
 @pytest.mark.parametrize("wrong", [fetch, Fetch(), "fetch"], ids=["coroutine", "callable", "text"])
 @pytest.mark.parametrize("place", ["run_in_thread", "on_result", "on_error"])
-def test_what_is_not_a_plain_function_raises_at_once(loop: Loop, wrong: Any, place: str) -> None:
+def test_an_object_that_is_not_a_plain_function_raises_at_once(loop: Loop, wrong: Any, place: str) -> None:
     functions: dict[str, Any] = {"run_in_thread": int, place: wrong}
     with pytest.raises(TypeError, match=rf"^{place} takes a "):
         loop.run(functions.pop("run_in_thread"), **functions)
@@ -368,7 +368,7 @@ def test_a_task_can_be_awaited_for_its_result_more_than_once() -> None:
 
 def test_a_task_can_be_awaited_while_no_reactor_turns() -> None:
     async def test(loop: AsyncLoop) -> None:
-        loop.threads._wake = lambda: None
+        loop.threads.wake = lambda: None
         assert await loop.run(int, "7") == 7
         began = threading.Event()
         early = loop.run(began.set)

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies
 from reactorhost import CloseReason, Connection, Lines, hookimpl
 from reactorhost.reactor import READ, WRITE
 from reactorhost.testing import BenchClient, PluginBench
-from reactorhost.worker.stream import peer_end
+from reactorhost.worker.stream import ending
 from reactorhost.worker.stream.protocol import HANG_UP
 from reactorhost.worker.stream.socket import HangUp
 
@@ -136,7 +136,7 @@ def test_any_sequence_ends_once_and_loses_nothing_of_an_open_connection(
     plugin = kind(framed)
     with pytest.MonkeyPatch.context() as patch, PluginBench(plugin, close_timeout=10) as bench:
         run = Run(bench, plugin)
-        patch.setattr(peer_end, "hang_up", lambda sock: HangUp.BROKEN)
+        patch.setattr(ending, "hang_up", lambda sock: HangUp.BROKEN)
         for step in steps:
             run.do(step)
         run.finish()

@@ -60,7 +60,7 @@ def test_a_failed_send_ends_only_a_connection_that_is_being_closed() -> None:
         ((CloseEvent.ABORT, CloseEvent.CLOSE), ["RESET", "NONE"]),
     ],
 )
-def test_the_ways_to_an_end(events: tuple[CloseEvent, ...], actions: list[str]) -> None:
+def test_actions_of_common_sequences(events: tuple[CloseEvent, ...], actions: list[str]) -> None:
     assert [action.name for _, action in steps(events)] == actions
 
 

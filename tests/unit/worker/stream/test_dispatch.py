@@ -1,4 +1,4 @@
-"""What a turn has read of several clients at once: each gets what is its own, whatever hooks do to the others."""
+"""Dispatch of what a turn has read of several clients, while hooks close or pause some of them."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from reactorhost.testing import BenchClient, PluginBench
 Bench = Callable[..., PluginBench]
 
 
-class Meddling:
-    """Does something to a client when it hears from another one."""
+class ActsOnOther:
+    """Calls a method of one client's connection when another client sends."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, bytes]] = []
         self.closed: list[tuple[int, CloseReason]] = []
-        self.victim: Connection | None = None
-        self.deed = ""
+        self.target: Connection | None = None
+        self.method = ""
 
     @hookimpl
     def receive(self, connection: Connection, data: bytes) -> None:
         self.seen.append((connection.id, data))
-        if self.victim is not None and connection is not self.victim:
-            getattr(self.victim, self.deed)()
+        if self.target is not None and connection is not self.target:
+            getattr(self.target, self.method)()
 
     @hookimpl
     def close(self, connection: Connection, reason: CloseReason) -> None:
         self.closed.append((connection.id, reason))
 
 
-def ready_at_once(bench: PluginBench, *said: tuple[BenchClient, bytes | Exception]) -> None:
-    """Let all of it be there in one turn."""
-    for client, item in said:
+def ready_at_once(bench: PluginBench, *items: tuple[BenchClient, bytes | Exception]) -> None:
+    """Let all items be ready in one turn."""
+    for client, item in items:
         client._socket.incoming.append(item)
     bench.settle()
 
 
 @pytest.fixture
-def plugin() -> Meddling:
-    return Meddling()
+def plugin() -> ActsOnOther:
+    return ActsOnOther()
 
 
 @pytest.fixture
-def bench(plugin_bench: Bench, plugin: Meddling) -> PluginBench:
+def bench(plugin_bench: Bench, plugin: ActsOnOther) -> PluginBench:
     return plugin_bench(plugin)
 
 
-def test_everybody_gets_what_came_and_it_is_counted(bench: PluginBench, plugin: Meddling) -> None:
+def test_input_of_all_clients_in_a_turn_is_delivered_and_counted(bench: PluginBench, plugin: ActsOnOther) -> None:
     one, two = bench.connect(), bench.connect()
     ready_at_once(bench, (one, b"first"), (two, b"second"))
     assert plugin.seen == [(1, b"first"), (2, b"second")]
@@ -58,11 +58,9 @@ def test_everybody_gets_what_came_and_it_is_counted(bench: PluginBench, plugin: 
     assert (counters.messages, counters.bytes_in) == (2, 11)
 
 
-def test_what_was_read_of_a_client_that_another_one_paused_waits_for_its_resume(
-    bench: PluginBench, plugin: Meddling
-) -> None:
+def test_input_of_a_client_paused_by_another_hook_waits_for_resume(bench: PluginBench, plugin: ActsOnOther) -> None:
     one, two = bench.connect(), bench.connect()
-    plugin.victim, plugin.deed = two.connection, "pause"
+    plugin.target, plugin.method = two.connection, "pause"
     ready_at_once(bench, (one, b"x"), (two, b"kept"), (two, b"later"))
     assert plugin.seen == [(1, b"x")]
     assert (bench._service.context.counters.messages, two.connection.bytes_in) == (1, 0)
@@ -72,7 +70,7 @@ def test_what_was_read_of_a_client_that_another_one_paused_waits_for_its_resume(
     assert (bench._service.context.counters.messages, two.connection.bytes_in) == (3, 9)
 
 
-def test_what_was_read_of_a_client_that_is_flooded_meanwhile_waits_until_it_has_read(plugin_bench: Bench) -> None:
+def test_input_of_a_client_with_a_full_send_buffer_waits_until_it_has_read(plugin_bench: Bench) -> None:
     seen: list[bytes] = []
 
     class Floods:
@@ -91,7 +89,7 @@ def test_what_was_read_of_a_client_that_is_flooded_meanwhile_waits_until_it_has_
     assert seen == [b"flood", b"kept", b"later"]
 
 
-def test_what_waits_comes_behind_the_messages_that_wait_already(plugin_bench: Bench) -> None:
+def test_kept_input_follows_the_messages_that_wait_in_the_framing(plugin_bench: Bench) -> None:
     seen: list[bytes] = []
 
     class Pauses:
@@ -111,9 +109,9 @@ def test_what_waits_comes_behind_the_messages_that_wait_already(plugin_bench: Be
     assert seen == [b"x", b"a", b"b", b"cd"]
 
 
-def test_what_waits_for_a_resume_waits_on_when_it_is_paused_again(bench: PluginBench, plugin: Meddling) -> None:
+def test_kept_input_stays_kept_when_the_client_is_paused_again(bench: PluginBench, plugin: ActsOnOther) -> None:
     one, two = bench.connect(), bench.connect()
-    plugin.victim, plugin.deed = two.connection, "pause"
+    plugin.target, plugin.method = two.connection, "pause"
     ready_at_once(bench, (one, b"x"), (two, b"kept"))
     two.connection.resume()
     two.connection.pause()
@@ -124,12 +122,12 @@ def test_what_waits_for_a_resume_waits_on_when_it_is_paused_again(bench: PluginB
     assert plugin.seen == [(1, b"x"), (2, b"kept")]
 
 
-@pytest.mark.parametrize("deed", ["close", "abort"])
-def test_what_was_read_of_a_client_that_another_one_closed_is_dropped(
-    bench: PluginBench, plugin: Meddling, deed: str
+@pytest.mark.parametrize("method", ["close", "abort"])
+def test_input_of_a_client_closed_by_another_hook_is_dropped(
+    bench: PluginBench, plugin: ActsOnOther, method: str
 ) -> None:
     one, two = bench.connect(), bench.connect()
-    plugin.victim, plugin.deed = two.connection, deed
+    plugin.target, plugin.method = two.connection, method
     ready_at_once(bench, (one, b"x"), (two, b"dropped"))
     assert plugin.seen == [(1, b"x")]
     assert plugin.closed == [(2, CloseReason.LOCAL)]
@@ -138,29 +136,29 @@ def test_what_was_read_of_a_client_that_another_one_closed_is_dropped(
 
 
 @pytest.mark.parametrize("end", [b"", ConnectionResetError()])
-def test_a_client_that_ends_as_another_one_closes_it_is_closed_once(
-    bench: PluginBench, plugin: Meddling, end: bytes | Exception
+def test_a_client_that_ends_while_another_hook_closes_it_is_closed_once(
+    bench: PluginBench, plugin: ActsOnOther, end: bytes | Exception
 ) -> None:
     one, two = bench.connect(), bench.connect()
-    plugin.victim, plugin.deed = two.connection, "close"
+    plugin.target, plugin.method = two.connection, "close"
     ready_at_once(bench, (one, b"x"), (two, end))
     assert plugin.closed == [(2, CloseReason.LOCAL)]
 
 
-def test_a_client_that_ends_as_another_one_pauses_it_is_heard_after_its_resume(
-    bench: PluginBench, plugin: Meddling
+def test_the_end_of_a_client_paused_by_another_hook_is_handled_after_resume(
+    bench: PluginBench, plugin: ActsOnOther
 ) -> None:
     one, two = bench.connect(), bench.connect()
-    plugin.victim, plugin.deed = two.connection, "pause"
+    plugin.target, plugin.method = two.connection, "pause"
     ready_at_once(bench, (one, b"x"), (two, b""))
     assert plugin.closed == []
-    # Of plain TCP it would be told again, of TLS it was taken out of the stream.
+    # Plain TCP would report it again; with TLS it was removed from the stream.
     two.connection.resume()
     bench.settle()
     assert plugin.closed == [(2, CloseReason.PEER)]
 
 
-def test_a_hook_that_raises_keeps_nobody_else_from_being_served(plugin_bench: Bench) -> None:
+def test_a_hook_that_raises_does_not_stop_the_dispatch_to_others(plugin_bench: Bench) -> None:
     seen: list[bytes] = []
 
     class Fails:
@@ -178,7 +176,7 @@ def test_a_hook_that_raises_keeps_nobody_else_from_being_served(plugin_bench: Be
     assert [client.closed for client in (one, two, three)] == [None, CloseReason.ERROR, None]
 
 
-def test_who_was_answered_by_a_slow_hook_has_all_the_idle_time_from_then_on(plugin_bench: Bench) -> None:
+def test_the_idle_time_of_a_client_begins_after_the_slow_hooks_of_its_turn(plugin_bench: Bench) -> None:
     class Slow:
         @hookimpl
         def receive(self, connection: Connection, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A connection with a framing: the plugin gets whole messages, in order, each once, however it treats them."""
+"""A connection with a framing: the plugin receives whole messages, in order, each once."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Framed:
     @hookimpl
     def framing(self, service: str) -> object:
         assert service == "default"
-        return self.said()
+        return self.made()
 
-    def said(self) -> object:
+    def made(self) -> object:
         return Lines(max_size=10)
 
     @hookimpl
     def receive(self, connection: Connection, data: bytes) -> None:
         self.seen.append(data)
-        self.take(connection, data)
+        self.handle(connection, data)
 
-    def take(self, connection: Connection, data: bytes) -> None:
-        """Do something with it."""
+    def handle(self, connection: Connection, data: bytes) -> None:
+        """Do something with the message."""
 
 
 def test_the_plugin_gets_whole_messages(plugin_bench: Bench) -> None:
@@ -57,9 +57,9 @@ def test_each_connection_has_a_framing_of_its_own(plugin_bench: Bench) -> None:
     assert plugin.seen == [b"b", b"a"]
 
 
-def test_a_message_past_the_limit_closes_after_those_before_it(plugin_bench: Bench) -> None:
+def test_a_message_over_the_limit_closes_after_the_messages_before_it(plugin_bench: Bench) -> None:
     class Answers(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             connection.send_message(data.upper())
 
     plugin = Answers()
@@ -70,9 +70,9 @@ def test_a_message_past_the_limit_closes_after_those_before_it(plugin_bench: Ben
     assert client.closed is CloseReason.FRAMING
 
 
-def test_a_plugin_may_call_its_client_wrong_too(plugin_bench: Bench) -> None:
+def test_a_plugin_may_raise_framing_error_too(plugin_bench: Bench) -> None:
     class Strict(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             raise FramingError("a verb that is none")
 
     plugin = Strict()
@@ -83,9 +83,9 @@ def test_a_plugin_may_call_its_client_wrong_too(plugin_bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])
-def test_no_message_comes_after_the_plugin_has_closed(plugin_bench: Bench, how: str) -> None:
+def test_no_message_is_delivered_after_the_plugin_has_closed(plugin_bench: Bench, how: str) -> None:
     class Closes(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             getattr(connection, how)()
 
     plugin = Closes()
@@ -95,9 +95,9 @@ def test_no_message_comes_after_the_plugin_has_closed(plugin_bench: Bench, how: 
     assert client.closed is CloseReason.LOCAL
 
 
-def test_a_pause_holds_back_what_has_come_already(plugin_bench: Bench) -> None:
+def test_a_pause_holds_messages_that_were_received_already(plugin_bench: Bench) -> None:
     class Pauses(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             connection.pause()
 
     plugin = Pauses()
@@ -111,9 +111,9 @@ def test_a_pause_holds_back_what_has_come_already(plugin_bench: Bench) -> None:
         bench.settle()
 
 
-def test_a_client_that_does_not_read_its_answers_gets_no_more_of_them(plugin_bench: Bench) -> None:
+def test_messages_of_a_client_that_does_not_read_are_held(plugin_bench: Bench) -> None:
     class Generous(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             connection.send(bytes(50_000))
 
     plugin = Generous()
@@ -128,7 +128,7 @@ def test_a_client_that_does_not_read_its_answers_gets_no_more_of_them(plugin_ben
 
 def test_the_framing_may_change_in_the_middle_of_a_batch(plugin_bench: Bench) -> None:
     class Upgrades(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             if data == b"binary":
                 connection.framing = LengthPrefixed(">H")
             elif data == b"raw":
@@ -184,7 +184,7 @@ class Pairs:
 @pytest.mark.parametrize("said", [Pairs(), Pairs, functools.partial(Pairs)], ids=["pattern", "class", "callable"])
 def test_any_object_with_feed_is_a_framing(plugin_bench: Bench, said: object) -> None:
     class Brings(Framed):
-        def said(self) -> object:
+        def made(self) -> object:
             return said
 
     plugin = Brings()
@@ -204,7 +204,7 @@ def test_send_message_without_a_framing_says_so(plugin_bench: Bench) -> None:
     class Raw:
         @hookimpl
         def receive(self, data: bytes) -> None:
-            """Take it."""
+            """Accept the message."""
 
     client = plugin_bench(Raw()).connect()
     with pytest.raises(TypeError, match="this connection has no framing"):
@@ -212,9 +212,9 @@ def test_send_message_without_a_framing_says_so(plugin_bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("said", [7, "lines", lambda: 7], ids=["number", "text", "maker"])
-def test_what_is_no_framing_is_refused_when_the_plugin_is_loaded(said: object) -> None:
+def test_an_object_that_is_not_a_framing_is_refused_at_load(said: object) -> None:
     class Wrong(Framed):
-        def said(self) -> object:
+        def made(self) -> object:
             return said
 
     with pytest.raises(HostFailedError, match=r"framing: .* has no method feed\(data\)") as failed:
@@ -222,14 +222,14 @@ def test_what_is_no_framing_is_refused_when_the_plugin_is_loaded(said: object) -
     assert failed.value.status == 4
 
 
-def test_an_error_in_a_framing_of_the_plugin_is_the_plugin_s(plugin_bench: Bench) -> None:
+def test_an_error_in_a_framing_is_an_error_of_its_plugin(plugin_bench: Bench) -> None:
     class Broken:
         def feed(self, data: bytes) -> Iterator[bytes]:
             yield b"one"
             raise KeyError(data)
 
     class Brings(Framed):
-        def said(self) -> object:
+        def made(self) -> object:
             return Broken()
 
     plugin = Brings()
@@ -263,7 +263,7 @@ def test_messages_of_async_hooks_keep_their_order(plugin_bench: Bench) -> None:
 
 
 class Switching:
-    """Goes over to lengths when it reads `binary`, after a wait."""
+    """Changes to a length-prefixed framing when it reads `binary`, after a wait."""
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
@@ -281,7 +281,7 @@ class Switching:
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 9], ids=str)
-def test_an_async_hook_may_change_the_framing_of_what_came_already(plugin_bench: Bench, pieces: int) -> None:
+def test_an_async_hook_may_change_the_framing_of_received_input(plugin_bench: Bench, pieces: int) -> None:
     plugin = Switching()
     bench = plugin_bench(plugin)
     client = bench.connect()
@@ -295,7 +295,7 @@ def test_an_async_hook_may_change_the_framing_of_what_came_already(plugin_bench:
     assert client.closed is CloseReason.PEER
 
 
-def test_a_plugin_s_framing_that_cannot_be_made_closes_the_connection(plugin_bench: Bench) -> None:
+def test_a_framing_that_cannot_be_made_closes_the_connection(plugin_bench: Bench) -> None:
     made: list[Pairs] = []
 
     def make() -> Pairs:
@@ -305,7 +305,7 @@ def test_a_plugin_s_framing_that_cannot_be_made_closes_the_connection(plugin_ben
         return made[0]
 
     class Brings(Framed):
-        def said(self) -> object:
+        def made(self) -> object:
             return make
 
     bench = plugin_bench(Brings())
@@ -315,9 +315,7 @@ def test_a_plugin_s_framing_that_cannot_be_made_closes_the_connection(plugin_ben
     assert client.closed is CloseReason.ERROR
 
 
-def test_many_clients_that_break_the_framing_cause_few_lines(
-    plugin_bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_framing_broken_is_rate_limited(plugin_bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench = plugin_bench(Framed())
     for _ in range(20):
         bench.connect().send(b"x" * 20)
@@ -328,36 +326,38 @@ def test_many_clients_that_break_the_framing_cause_few_lines(
 
 
 class Echoes(Framed):
-    def take(self, connection: Connection, data: bytes) -> None:
+    def handle(self, connection: Connection, data: bytes) -> None:
         connection.send_message(data)
 
 
 @pytest.fixture
 def sends(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What is given to the kernel, call by call."""
-    given: list[bytes] = []
+    """The bytes passed to the kernel, call by call."""
+    sent_pieces: list[bytes] = []
     send = FakeSocket.send
 
     def noted(self: FakeSocket, data: bytes | memoryview) -> int:
-        given.append(bytes(data))
+        sent_pieces.append(bytes(data))
         return send(self, data)
 
     monkeypatch.setattr(FakeSocket, "send", noted)
-    return given
+    return sent_pieces
 
 
-def test_answers_to_a_batch_leave_in_two_pieces_the_first_at_once(plugin_bench: Bench, sends: list[bytes]) -> None:
+def test_the_first_answer_of_a_batch_is_sent_at_once_and_the_rest_together(
+    plugin_bench: Bench, sends: list[bytes]
+) -> None:
     client = plugin_bench(Echoes()).connect()
     client.send(b"1\n2\n3\n4\n5\n")
     assert sends == [b"1\n", b"2\n3\n4\n5\n"]
     assert client.connection.bytes_out == 10
 
 
-def test_a_single_answer_leaves_while_the_hook_goes_on(plugin_bench: Bench, sends: list[bytes]) -> None:
+def test_a_single_answer_is_sent_while_the_hook_still_runs(plugin_bench: Bench, sends: list[bytes]) -> None:
     seen: list[int] = []
 
     class Looks(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             connection.send(data)
             seen.append(len(sends))
 
@@ -367,14 +367,14 @@ def test_a_single_answer_leaves_while_the_hook_goes_on(plugin_bench: Bench, send
     assert seen == [1, 2]
 
 
-def test_answers_are_gathered_for_a_millisecond_only(
+def test_answers_are_corked_for_a_millisecond_only(
     plugin_bench: Bench, sends: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
 
     class Slow(Echoes):
-        def take(self, connection: Connection, data: bytes) -> None:
-            super().take(connection, data)
+        def handle(self, connection: Connection, data: bytes) -> None:
+            super().handle(connection, data)
             now[0] += 0.0006
 
     bench = plugin_bench(Slow())
@@ -384,9 +384,9 @@ def test_answers_are_gathered_for_a_millisecond_only(
     assert sends == [b"1\n", b"2\n3\n", b"4\n5\n", b"6\n7\n"]
 
 
-def test_much_is_not_gathered(plugin_bench: Bench, sends: list[bytes]) -> None:
+def test_large_answers_are_not_corked(plugin_bench: Bench, sends: list[bytes]) -> None:
     class Generous(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             assert connection.send(data * 1000)
             assert connection.queued <= 20_000
 
@@ -395,9 +395,9 @@ def test_much_is_not_gathered(plugin_bench: Bench, sends: list[bytes]) -> None:
     assert [len(each) for each in sends] == [9000, 18_000, 18_000, 18_000, 18_000, 9000]
 
 
-def test_a_client_is_watched_on_while_its_batch_is_answered(plugin_bench: Bench, sends: list[bytes]) -> None:
+def test_a_client_stays_registered_while_its_batch_is_answered(plugin_bench: Bench, sends: list[bytes]) -> None:
     class Generous(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             connection.send(data * 100)
 
     bench = plugin_bench(Generous())
@@ -414,8 +414,8 @@ def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
     now = [100.0]
 
     class Slow(Echoes):
-        def take(self, connection: Connection, data: bytes) -> None:
-            super().take(connection, data)
+        def handle(self, connection: Connection, data: bytes) -> None:
+            super().handle(connection, data)
             now[0] += 0.002
             if data == b"2":
                 monkeypatch.setattr(FakeSocket, "send", broken)
@@ -434,23 +434,23 @@ def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
 
 def test_a_large_answer_among_small_ones_is_sent_as_it_is(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     large = bytes(100_000)
-    given: list[object] = []
+    sent_pieces: list[object] = []
     send = FakeSocket.send
 
     def noted(self: FakeSocket, data: bytes | memoryview) -> int:
-        given.append(data)
+        sent_pieces.append(data)
         return send(self, data)
 
     class Answers(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             assert connection.send(large if data == b"3" else data)
 
     monkeypatch.setattr(FakeSocket, "send", noted)
     plugin_bench(Answers()).connect().send(b"1\n2\n3\n4\n5\n")
-    assert [len(each) if each is large else each for each in given] == [b"1", b"2", 100_000, b"45"]
+    assert [len(each) if each is large else each for each in sent_pieces] == [b"1", b"2", 100_000, b"45"]
 
 
-def test_what_the_kernel_takes_in_pieces_of_what_was_gathered_keeps_its_order(
+def test_corked_answers_keep_their_order_when_the_kernel_accepts_pieces(
     plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = FakeSocket.send
@@ -483,10 +483,10 @@ def test_async_hooks_that_do_not_wait_are_answered_in_order(plugin_bench: Bench)
 
 
 @pytest.mark.parametrize("how", ["close", "send_eof"])
-def test_what_is_gathered_leaves_before_the_plugin_ends_it(plugin_bench: Bench, how: str) -> None:
+def test_corked_answers_are_sent_before_the_plugin_ends_the_connection(plugin_bench: Bench, how: str) -> None:
     class Ends(Echoes):
-        def take(self, connection: Connection, data: bytes) -> None:
-            super().take(connection, data)
+        def handle(self, connection: Connection, data: bytes) -> None:
+            super().handle(connection, data)
             if data == b"3":
                 getattr(connection, how)()
                 assert not connection.send(b"more")
@@ -497,10 +497,10 @@ def test_what_is_gathered_leaves_before_the_plugin_ends_it(plugin_bench: Bench, 
     assert client.eof
 
 
-def test_what_is_gathered_is_lost_by_an_abort(plugin_bench: Bench) -> None:
+def test_corked_answers_are_dropped_by_an_abort(plugin_bench: Bench) -> None:
     class Aborts(Echoes):
-        def take(self, connection: Connection, data: bytes) -> None:
-            super().take(connection, data)
+        def handle(self, connection: Connection, data: bytes) -> None:
+            super().handle(connection, data)
             if data == b"3":
                 assert connection.queued == 4
                 connection.abort()
@@ -512,10 +512,10 @@ def test_what_is_gathered_is_lost_by_an_abort(plugin_bench: Bench) -> None:
     assert client.closed is CloseReason.LOCAL
 
 
-def test_what_is_gathered_leaves_before_a_hook_that_raised_closes(plugin_bench: Bench) -> None:
+def test_corked_answers_are_sent_before_a_failed_hook_closes(plugin_bench: Bench) -> None:
     class Raises(Echoes):
-        def take(self, connection: Connection, data: bytes) -> None:
-            super().take(connection, data)
+        def handle(self, connection: Connection, data: bytes) -> None:
+            super().handle(connection, data)
             if data == b"3":
                 raise ValueError(data)
 
@@ -525,9 +525,9 @@ def test_what_is_gathered_leaves_before_a_hook_that_raised_closes(plugin_bench: 
     assert client.received == b"1\n2\n3\n"
 
 
-def test_bytes_of_any_kind_keep_their_order_among_gathered_ones(plugin_bench: Bench) -> None:
+def test_bytes_like_objects_keep_their_order_among_corked_answers(plugin_bench: Bench) -> None:
     class Mixes(Framed):
-        def take(self, connection: Connection, data: bytes) -> None:
+        def handle(self, connection: Connection, data: bytes) -> None:
             connection.send(data)
             connection.send(bytearray(b"+"))
             connection.send(memoryview(b"a-b-")[1::2])
@@ -537,7 +537,7 @@ def test_bytes_of_any_kind_keep_their_order_among_gathered_ones(plugin_bench: Be
     assert client.received == b"1+--2+--3+--"
 
 
-def test_a_small_send_buffer_is_not_overrun_by_what_is_gathered(plugin_bench: Bench) -> None:
+def test_corked_answers_do_not_overflow_a_small_send_buffer(plugin_bench: Bench) -> None:
     client = plugin_bench(Echoes(), max_send_buffer=10).connect()
     client.send(b"123456789\n" * 20)
     assert client.received == b"123456789\n" * 20

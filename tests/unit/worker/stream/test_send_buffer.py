@@ -30,15 +30,15 @@ def test_it_is_full_above_high_water_until_low_water() -> None:
 @pytest.mark.parametrize("is_open", [True, False])
 def test_a_waiting_function_is_called_once(is_open: bool) -> None:
     outgoing = SendBuffer()
-    told: list[bool] = []
+    results: list[bool] = []
     outgoing.add(bytes(LOW_WATER + 1), 0)
-    outgoing.when_low(told.append)
+    outgoing.when_low(results.append)
     outgoing.drop(0)
-    assert told == []
+    assert results == []
     if is_open:
         outgoing.drop(1)
     outgoing.notify_waiters(can_send=False)
-    assert told == [is_open]
+    assert results == [is_open]
 
 
 @given(strategies.lists(strategies.tuples(strategies.binary(max_size=50), strategies.integers(0, 60))))

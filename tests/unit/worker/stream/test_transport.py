@@ -18,15 +18,16 @@ from reactorhost.framing import Fixed
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
-from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 from reactorhost.worker.stream.closing import CloseState
 
 RESET = ConnectionResetError()
 
 
 class Turns(Reactor):
-    """A test says what the sockets are ready for, and how late it is."""
+    """A reactor whose events and time a test sets."""
 
     def __init__(self) -> None:
         self.time = FakeClock(100.0)
@@ -49,10 +50,11 @@ class Turns(Reactor):
 
 
 class FakeSocket:
-    """Gives what a test put in, takes as much as a test allows, and remembers what was done to it."""
+    """Returns what a test put in, accepts as much as a test allows, and records the calls."""
 
     def __init__(self) -> None:
         self.incoming: deque[bytes | Exception] = deque()
+        self.number = -1
         self.events = 0
         self.room = 1 << 40
         self.sent = bytearray()
@@ -63,9 +65,6 @@ class FakeSocket:
 
     def ready(self) -> int:
         return self.events
-
-    def opened(self, number: int) -> None:
-        self.number = number
 
     def fileno(self) -> int:
         return self.number
@@ -106,7 +105,7 @@ class FakeSocket:
         self.done.append("close")
 
 
-class Stage:
+class Served:
     """One connection of a plugin whose hooks are a test's functions."""
 
     def __init__(self, *, idle_timeout: float | None = None, max_send_buffer: int = 1 << 20, **hooks: Any) -> None:
@@ -124,7 +123,7 @@ class Stage:
         implemented = {"close": close} | {name: hookimpl(hook) for name, hook in hooks.items()}
         for name, hook in implemented.items():
             setattr(namespace, name, hook)
-        plugin = LoadedPlugin(PluginIdentity("paper", None, None, "paper"), namespace, tuple(implemented), None)
+        plugin = LoadedPlugin(PluginIdentity("fake", None, None, "fake"), namespace, tuple(implemented), None)
         limits = Limits(close_timeout=10.0, idle_timeout=idle_timeout, max_send_buffer=max_send_buffer)
         parts = WorkerBuilder(
             reactor=self.reactor,
@@ -147,134 +146,134 @@ def echo(connection: Connection, data: bytes) -> None:
     connection.send(data)
 
 
-def test_what_comes_is_given_to_the_plugin_and_counted() -> None:
-    stage = Stage(receive=echo)
-    stage.receive(b"one", b"two")
-    assert bytes(stage.socket.sent) == b"onetwo"
-    assert (stage.connection.bytes_in, stage.connection.bytes_out) == (6, 6)
-    assert (stage.counters.messages, stage.counters.bytes_in, stage.counters.bytes_out) == (2, 6, 6)
-    assert (stage.counters.accepted, stage.counters.connections) == (1, 1)
+def test_input_is_delivered_to_the_plugin_and_counted() -> None:
+    served = Served(receive=echo)
+    served.receive(b"one", b"two")
+    assert bytes(served.socket.sent) == b"onetwo"
+    assert (served.connection.bytes_in, served.connection.bytes_out) == (6, 6)
+    assert (served.counters.messages, served.counters.bytes_in, served.counters.bytes_out) == (2, 6, 6)
+    assert (served.counters.accepted, served.counters.connections) == (1, 1)
 
 
 def test_a_message_is_one_recv_and_its_answer_one_send() -> None:
-    stage = Stage(receive=echo)
-    stage.receive(b"one", b"two")
-    assert stage.socket.calls == ["recv", "send"] * 2
-    assert stage.reactor.poller.changes == 1, "the kernel is not asked again for the same events"
+    served = Served(receive=echo)
+    served.receive(b"one", b"two")
+    assert served.socket.calls == ["recv", "send"] * 2
+    assert served.reactor.poller.changes == 1, "the kernel is not asked again for the same events"
 
 
 @given(strategies.lists(strategies.binary(min_size=1, max_size=200)), strategies.lists(strategies.integers(0, 90)))
-def test_an_echo_is_whole_and_in_order_however_the_kernel_takes_it(pieces: list[bytes], rooms: list[int]) -> None:
-    stage = Stage(receive=echo)
+def test_an_echo_is_whole_and_in_order_whatever_the_kernel_accepts(pieces: list[bytes], rooms: list[int]) -> None:
+    served = Served(receive=echo)
     for piece, room in itertools.zip_longest(pieces, rooms, fillvalue=None):
-        stage.socket.room = room or 0
+        served.socket.room = room or 0
         if piece:
-            stage.receive(piece)
-        stage.reactor.make_turn(WRITE)
-    stage.socket.room = 1 << 40
-    stage.receive(b"")
-    stage.reactor.make_turn(WRITE)
-    assert bytes(stage.socket.sent) == b"".join(pieces)
-    assert stage.closed == [CloseReason.PEER]
+            served.receive(piece)
+        served.reactor.make_turn(WRITE)
+    served.socket.room = 1 << 40
+    served.receive(b"")
+    served.reactor.make_turn(WRITE)
+    assert bytes(served.socket.sent) == b"".join(pieces)
+    assert served.closed == [CloseReason.PEER]
 
 
 def test_a_client_with_much_queued_is_not_read_until_most_of_it_is_sent() -> None:
-    stage = Stage(receive=lambda connection, data: connection.send(bytes(65_537)))
-    stage.socket.room = 0
-    stage.receive(b"x")
-    assert stage.reactor.events() == WRITE
-    stage.socket.room = 49_000
-    stage.reactor.make_turn(WRITE)
-    assert stage.reactor.events() == WRITE
-    stage.socket.room = 1000
-    stage.reactor.make_turn(WRITE)
-    assert stage.reactor.events() == READ | WRITE
-    stage.socket.room = 1 << 40
-    stage.reactor.make_turn(WRITE)
-    assert stage.reactor.events() == READ
+    served = Served(receive=lambda connection, data: connection.send(bytes(65_537)))
+    served.socket.room = 0
+    served.receive(b"x")
+    assert served.reactor.events() == WRITE
+    served.socket.room = 49_000
+    served.reactor.make_turn(WRITE)
+    assert served.reactor.events() == WRITE
+    served.socket.room = 1000
+    served.reactor.make_turn(WRITE)
+    assert served.reactor.events() == READ | WRITE
+    served.socket.room = 1 << 40
+    served.reactor.make_turn(WRITE)
+    assert served.reactor.events() == READ
 
 
-def test_what_is_waited_for_is_told_to_the_kernel_only_when_it_changes() -> None:
-    stage = Stage()
-    stage.socket.room = 0
-    stage.connection.send(bytes(100_000))
-    changes = stage.reactor.poller.changes
+def test_a_registration_changes_only_when_its_events_change() -> None:
+    served = Served()
+    served.socket.room = 0
+    served.connection.send(bytes(100_000))
+    changes = served.reactor.poller.changes
     for _ in range(3):
-        stage.socket.room = 1000
-        stage.reactor.make_turn(WRITE)
-    assert stage.reactor.poller.changes == changes
+        served.socket.room = 1000
+        served.reactor.make_turn(WRITE)
+    assert served.reactor.poller.changes == changes
 
 
 @pytest.mark.parametrize("data", [b"abc", bytearray(b"abc"), memoryview(b"abc"), memoryview(b"aXbXcX")[::2]])
-def test_anything_bytes_like_can_be_sent_and_changed_afterwards(data: Any) -> None:
-    stage = Stage()
-    stage.socket.room = 1
-    assert stage.connection.send(data)
+def test_any_bytes_like_object_can_be_sent_and_changed_afterwards(data: Any) -> None:
+    served = Served()
+    served.socket.room = 1
+    assert served.connection.send(data)
     if isinstance(data, bytearray):
         data[:] = b"zzz"
-    stage.socket.room = 10
-    stage.reactor.make_turn(WRITE)
-    assert bytes(stage.socket.sent) == b"abc"
+    served.socket.room = 10
+    served.reactor.make_turn(WRITE)
+    assert bytes(served.socket.sent) == b"abc"
 
 
 @pytest.mark.parametrize("data", ["text", 5, None, [1]])
-def test_what_is_not_bytes_like_is_refused(data: Any) -> None:
-    stage = Stage()
+def test_an_object_that_is_not_bytes_like_is_refused(data: Any) -> None:
+    served = Served()
     with pytest.raises(TypeError, match=f"^send takes bytes-like data, not {type(data).__name__}$"):
-        stage.connection.send(data)
+        served.connection.send(data)
 
 
 def test_a_close_flushes_then_sends_fin_then_waits_for_the_clients_end() -> None:
-    stage = Stage()
-    stage.socket.room = 2
-    stage.connection.send(b"goodbye")
-    stage.connection.close()
-    assert not stage.connection.send(b"more")
-    assert stage.socket.done == []
-    stage.socket.room = 100
-    stage.reactor.make_turn(WRITE)
-    assert stage.socket.done == ["fin"]
-    assert stage.transport.close_state is CloseState.LINGERING
-    stage.receive(b"still talking", b"")
-    assert bytes(stage.socket.sent) == b"goodbye"
-    assert stage.socket.done == ["fin", "close"]
-    assert stage.closed == [CloseReason.LOCAL]
-    assert stage.connection.bytes_in == 0
+    served = Served()
+    served.socket.room = 2
+    served.connection.send(b"goodbye")
+    served.connection.close()
+    assert not served.connection.send(b"more")
+    assert served.socket.done == []
+    served.socket.room = 100
+    served.reactor.make_turn(WRITE)
+    assert served.socket.done == ["fin"]
+    assert served.transport.close_state is CloseState.LINGERING
+    served.receive(b"still talking", b"")
+    assert bytes(served.socket.sent) == b"goodbye"
+    assert served.socket.done == ["fin", "close"]
+    assert served.closed == [CloseReason.LOCAL]
+    assert served.connection.bytes_in == 0
 
 
 def test_a_close_that_the_client_does_not_answer_ends_in_a_reset() -> None:
-    stage = Stage()
-    stage.connection.close()
-    stage.reactor.make_turn(seconds=9.9)
-    assert stage.closed == []
-    stage.reactor.make_turn(seconds=0.2)
-    assert stage.socket.done == ["fin", "reset", "close"]
-    assert stage.closed == [CloseReason.LOCAL]
+    served = Served()
+    served.connection.close()
+    served.reactor.make_turn(seconds=9.9)
+    assert served.closed == []
+    served.reactor.make_turn(seconds=0.2)
+    assert served.socket.done == ["fin", "reset", "close"]
+    assert served.closed == [CloseReason.LOCAL]
 
 
 def test_a_client_that_has_ended_already_is_closed_without_a_wait() -> None:
-    stage = Stage(receive=lambda connection, data: connection.send(b"answer"))
-    stage.socket.room = 1
-    stage.receive(b"x", b"")
-    assert stage.closed == []
-    assert stage.reactor.events() == WRITE
-    stage.socket.room = 100
-    stage.reactor.make_turn(WRITE)
-    assert bytes(stage.socket.sent) == b"answer"
-    assert stage.socket.done == ["close"]
-    assert stage.closed == [CloseReason.PEER]
+    served = Served(receive=lambda connection, data: connection.send(b"answer"))
+    served.socket.room = 1
+    served.receive(b"x", b"")
+    assert served.closed == []
+    assert served.reactor.events() == WRITE
+    served.socket.room = 100
+    served.reactor.make_turn(WRITE)
+    assert bytes(served.socket.sent) == b"answer"
+    assert served.socket.done == ["close"]
+    assert served.closed == [CloseReason.PEER]
 
 
 def test_an_abort_is_a_reset_now() -> None:
-    stage = Stage()
-    stage.socket.room = 0
-    stage.connection.send(b"lost")
-    stage.connection.abort()
-    assert stage.socket.done == ["reset", "close"]
-    stage.reactor.make_turn()
-    assert stage.closed == [CloseReason.LOCAL]
-    assert not stage.service.transports
-    assert stage.counters.connections == 0
+    served = Served()
+    served.socket.room = 0
+    served.connection.send(b"lost")
+    served.connection.abort()
+    assert served.socket.done == ["reset", "close"]
+    served.reactor.make_turn()
+    assert served.closed == [CloseReason.LOCAL]
+    assert not served.service.transports
+    assert served.counters.connections == 0
 
 
 def test_the_close_hook_comes_after_the_hook_that_ended_the_connection() -> None:
@@ -282,129 +281,129 @@ def test_the_close_hook_comes_after_the_hook_that_ended_the_connection() -> None
 
     def receive(connection: Connection, data: bytes) -> None:
         connection.abort()
-        order.append(f"receive saw {len(stage.closed)}")
+        order.append(f"receive saw {len(served.closed)}")
 
-    stage = Stage(receive=receive)
-    stage.receive(b"x")
+    served = Served(receive=receive)
+    served.receive(b"x")
     assert order == ["receive saw 0"]
-    assert stage.closed == [CloseReason.LOCAL]
+    assert served.closed == [CloseReason.LOCAL]
 
 
-def test_what_waits_unread_when_the_idle_time_is_over_is_not_nothing() -> None:
+def test_unread_input_counts_as_traffic_when_the_idle_timeout_expires() -> None:
     seen: list[bytes] = []
-    stage = Stage(receive=lambda connection, data: seen.append(data), idle_timeout=5.0)
-    # A turn that has no room for this client does not tell of it.
-    stage.socket.incoming.append(b"waits")
-    stage.reactor.make_turn(seconds=5.0)
-    assert (seen, stage.closed) == ([b"waits"], [])
-    stage.reactor.make_turn(seconds=4.9)
-    assert stage.transport.close_state is CloseState.OPEN
-    stage.reactor.make_turn(seconds=0.2)
-    assert stage.transport.close_state is not CloseState.OPEN
+    served = Served(receive=lambda connection, data: seen.append(data), idle_timeout=5.0)
+    # A turn that has no room for this client does not report it.
+    served.socket.incoming.append(b"waits")
+    served.reactor.make_turn(seconds=5.0)
+    assert (seen, served.closed) == ([b"waits"], [])
+    served.reactor.make_turn(seconds=4.9)
+    assert served.transport.close_state is CloseState.OPEN
+    served.reactor.make_turn(seconds=0.2)
+    assert served.transport.close_state is not CloseState.OPEN
 
 
-def test_an_end_that_waits_unread_when_the_idle_time_is_over_is_the_clients() -> None:
-    stage = Stage(idle_timeout=5.0)
-    stage.socket.incoming.append(b"")
-    stage.reactor.make_turn(seconds=5.0)
-    assert stage.closed == [CloseReason.PEER]
+def test_an_unread_fin_ends_the_connection_as_the_peer_when_the_idle_timeout_expires() -> None:
+    served = Served(idle_timeout=5.0)
+    served.socket.incoming.append(b"")
+    served.reactor.make_turn(seconds=5.0)
+    assert served.closed == [CloseReason.PEER]
 
 
 @pytest.mark.parametrize("order", [("pause", "close"), ("close", "pause")])
-def test_who_is_closed_while_paused_is_read_on_so_that_he_reads_what_is_queued(order: tuple[str, str]) -> None:
-    stage = Stage()
-    stage.socket.room = 0
-    stage.connection.send(b"answer")
+def test_a_client_closed_while_paused_is_still_read_and_receives_its_queue(order: tuple[str, str]) -> None:
+    served = Served()
+    served.socket.room = 0
+    served.connection.send(b"answer")
     for each in order:
-        getattr(stage.connection, each)()
-    assert stage.reactor.events() == READ | WRITE
-    stage.receive(b"thrown away")
-    stage.socket.room = 100
-    stage.reactor.make_turn(WRITE)
-    assert (bytes(stage.socket.sent), stage.socket.done) == (b"answer", ["fin"])
-    stage.receive(b"")
-    assert stage.closed == [CloseReason.LOCAL]
+        getattr(served.connection, each)()
+    assert served.reactor.events() == READ | WRITE
+    served.receive(b"thrown away")
+    served.socket.room = 100
+    served.reactor.make_turn(WRITE)
+    assert (bytes(served.socket.sent), served.socket.done) == (b"answer", ["fin"])
+    served.receive(b"")
+    assert served.closed == [CloseReason.LOCAL]
 
 
-def test_a_readiness_that_comes_after_the_end_does_nothing() -> None:
-    stage = Stage(receive=echo)
-    stage.socket.room = 0
-    stage.connection.send(b"a client with a callback of its own")
-    callback = stage.reactor._callbacks[stage.socket.number]
-    stage.connection.abort()
-    stage.reactor.make_turn()
+def test_an_event_after_the_end_does_nothing() -> None:
+    served = Served(receive=echo)
+    served.socket.room = 0
+    served.connection.send(b"a client with a callback of its own")
+    callback = served.reactor._callbacks[served.socket.number]
+    served.connection.abort()
+    served.reactor.make_turn()
     callback(READ)
     callback(READ | WRITE)
-    stage.reactor.make_turn()
-    assert stage.closed == [CloseReason.LOCAL]
+    served.reactor.make_turn()
+    assert served.closed == [CloseReason.LOCAL]
 
 
-def test_half_closing_sends_fin_after_what_is_queued_and_goes_on_reading() -> None:
+def test_send_eof_sends_fin_after_the_queue_and_reading_continues() -> None:
     received: list[bytes] = []
-    stage = Stage(receive=lambda connection, data: received.append(data))
-    stage.socket.room = 0
-    stage.connection.send(b"last words")
-    stage.connection.send_eof()
-    assert not stage.connection.send(b"more")
-    assert stage.socket.done == []
-    stage.socket.room = 100
-    stage.reactor.make_turn(WRITE)
-    assert stage.socket.done == ["fin"]
-    stage.receive(b"answer", b"")
+    served = Served(receive=lambda connection, data: received.append(data))
+    served.socket.room = 0
+    served.connection.send(b"last words")
+    served.connection.send_eof()
+    assert not served.connection.send(b"more")
+    assert served.socket.done == []
+    served.socket.room = 100
+    served.reactor.make_turn(WRITE)
+    assert served.socket.done == ["fin"]
+    served.receive(b"answer", b"")
     assert received == [b"answer"]
-    assert stage.closed == [CloseReason.PEER]
+    assert served.closed == [CloseReason.PEER]
 
 
-def test_a_paused_client_is_not_read_not_even_its_end() -> None:
-    stage = Stage(receive=echo)
-    stage.connection.pause()
-    assert stage.reactor.events() == 0
-    stage.receive(b"")
-    assert stage.closed == []
-    stage.connection.resume()
-    stage.reactor.make_turn(READ)
-    assert stage.closed == [CloseReason.PEER]
+def test_neither_input_nor_fin_of_a_paused_client_is_read() -> None:
+    served = Served(receive=echo)
+    served.connection.pause()
+    assert served.reactor.events() == 0
+    served.receive(b"")
+    assert served.closed == []
+    served.connection.resume()
+    served.reactor.make_turn(READ)
+    assert served.closed == [CloseReason.PEER]
 
 
 @pytest.mark.parametrize("broken", ["recv", "send"])
 def test_a_reset_by_the_client_ends_it_once(broken: str) -> None:
-    stage = Stage(receive=echo)
+    served = Served(receive=echo)
     if broken == "send":
-        stage.socket.broken = True
-        stage.receive(b"x")
-        assert not stage.connection.send(b"y")
-        assert stage.closed == []
-    stage.receive(RESET)
-    stage.reactor.make_turn()
-    assert stage.closed == [CloseReason.PEER]
-    assert stage.failures == []
+        served.socket.broken = True
+        served.receive(b"x")
+        assert not served.connection.send(b"y")
+        assert served.closed == []
+    served.receive(RESET)
+    served.reactor.make_turn()
+    assert served.closed == [CloseReason.PEER]
+    assert served.failures == []
 
 
-def test_an_exception_in_receive_is_told_and_closes_with_what_was_sent_before() -> None:
+def test_an_exception_in_receive_is_reported_and_closes_after_a_flush() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         connection.send(b"before")
         raise ValueError("spoiled")
 
-    stage = Stage(receive=receive)
-    stage.receive(b"x", b"")
-    assert stage.failures == [("paper", "receive", "spoiled")]
-    assert bytes(stage.socket.sent) == b"before"
-    assert stage.closed == [CloseReason.ERROR]
+    served = Served(receive=receive)
+    served.receive(b"x", b"")
+    assert served.failures == [("fake", "receive", "spoiled")]
+    assert bytes(served.socket.sent) == b"before"
+    assert served.closed == [CloseReason.ERROR]
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 @pytest.mark.parametrize("hook", ["connect", "receive", "close", "timer"])
-def test_no_kind_of_interrupt_gets_past_the_host(kind: type[BaseException], hook: str) -> None:
+def test_no_base_exception_of_a_plugin_leaves_the_transport(kind: type[BaseException], hook: str) -> None:
     def raise_it(*arguments: object) -> None:
         raise kind
 
     hooks: dict[str, Any] = {} if hook == "timer" else {hook: lambda connection: raise_it()}
-    stage = Stage(**hooks)
+    served = Served(**hooks)
     if hook == "timer":
-        stage.connection.call_later(0.0, raise_it)
-        stage.reactor.make_turn()
-    stage.receive(b"x", b"")
-    assert [(name, error) for _, name, error in stage.failures] == [(hook, f"the plugin raised {kind.__name__}")]
+        served.connection.call_later(0.0, raise_it)
+        served.reactor.make_turn()
+    served.receive(b"x", b"")
+    assert [(name, error) for _, name, error in served.failures] == [(hook, f"the plugin raised {kind.__name__}")]
 
 
 def test_a_plugin_that_calls_exit_ends_its_connection_and_not_the_worker() -> None:
@@ -414,72 +413,72 @@ def test_a_plugin_that_calls_exit_ends_its_connection_and_not_the_worker() -> No
     def late() -> None:
         sys.exit(4)
 
-    stage = Stage(receive=receive)
-    stage.connection.call_later(1.0, late)
-    stage.reactor.make_turn(seconds=1.0)
-    assert stage.failures == [("paper", "timer", "the plugin called sys.exit(4)")]
-    stage = Stage(receive=receive)
-    stage.receive(b"x", b"")
-    assert stage.failures == [("paper", "receive", "the plugin called sys.exit(3)")]
-    assert stage.closed == [CloseReason.ERROR]
+    served = Served(receive=receive)
+    served.connection.call_later(1.0, late)
+    served.reactor.make_turn(seconds=1.0)
+    assert served.failures == [("fake", "timer", "the plugin called sys.exit(4)")]
+    served = Served(receive=receive)
+    served.receive(b"x", b"")
+    assert served.failures == [("fake", "receive", "the plugin called sys.exit(3)")]
+    assert served.closed == [CloseReason.ERROR]
 
 
 def test_an_exception_in_connect_closes_that_connection() -> None:
     def connect(connection: Connection) -> None:
         raise ValueError("no")
 
-    stage = Stage(connect=connect)
-    stage.receive(b"")
-    assert stage.failures == [("paper", "connect", "no")]
-    assert stage.closed == [CloseReason.ERROR]
+    served = Served(connect=connect)
+    served.receive(b"")
+    assert served.failures == [("fake", "connect", "no")]
+    assert served.closed == [CloseReason.ERROR]
 
 
-def test_a_flood_to_a_client_that_does_not_read_ends_in_overflow() -> None:
-    stage = Stage(max_send_buffer=1000)
-    stage.socket.room = 0
-    assert stage.connection.send(bytes(900))
-    assert stage.connection.send(bytes(5000)), "one large answer is no flood"
-    assert not stage.connection.send(b"x")
-    stage.reactor.make_turn()
-    assert stage.socket.done == ["reset", "close"]
-    assert stage.closed == [CloseReason.OVERFLOW]
+def test_a_client_that_does_not_read_is_disconnected_at_max_send_buffer() -> None:
+    served = Served(max_send_buffer=1000)
+    served.socket.room = 0
+    assert served.connection.send(bytes(900))
+    assert served.connection.send(bytes(5000)), "one large answer is no overflow"
+    assert not served.connection.send(b"x")
+    served.reactor.make_turn()
+    assert served.socket.done == ["reset", "close"]
+    assert served.closed == [CloseReason.OVERFLOW]
 
 
-def test_silence_ends_a_connection_and_traffic_either_way_keeps_it() -> None:
-    stage = Stage(idle_timeout=10.0, receive=echo)
-    stage.reactor.make_turn(seconds=9.0)
-    stage.receive(b"x")
-    stage.reactor.make_turn(seconds=9.0)
-    stage.connection.send(b"y")
-    stage.reactor.make_turn(seconds=9.0)
-    assert stage.transport.close_state is CloseState.OPEN
-    stage.reactor.make_turn(seconds=1.1)
-    stage.receive(b"")
-    assert stage.closed == [CloseReason.IDLE]
+def test_idle_timeout_ends_a_silent_connection_and_traffic_either_way_restarts_it() -> None:
+    served = Served(idle_timeout=10.0, receive=echo)
+    served.reactor.make_turn(seconds=9.0)
+    served.receive(b"x")
+    served.reactor.make_turn(seconds=9.0)
+    served.connection.send(b"y")
+    served.reactor.make_turn(seconds=9.0)
+    assert served.transport.close_state is CloseState.OPEN
+    served.reactor.make_turn(seconds=1.1)
+    served.receive(b"")
+    assert served.closed == [CloseReason.IDLE]
 
 
 def test_the_idle_timeout_of_one_connection_can_be_changed() -> None:
-    stage = Stage(idle_timeout=10.0)
-    stage.connection.idle_timeout = None
-    stage.reactor.make_turn(seconds=100.0)
-    assert stage.closed == []
-    stage.connection.idle_timeout = 5.0
-    assert stage.connection.idle_timeout == 5.0
-    stage.reactor.make_turn(seconds=5.1)
-    assert stage.transport.close_state is CloseState.LINGERING
+    served = Served(idle_timeout=10.0)
+    served.connection.idle_timeout = None
+    served.reactor.make_turn(seconds=100.0)
+    assert served.closed == []
+    served.connection.idle_timeout = 5.0
+    assert served.connection.idle_timeout == 5.0
+    served.reactor.make_turn(seconds=5.1)
+    assert served.transport.close_state is CloseState.LINGERING
 
 
 def test_timers_of_a_connection_end_with_it() -> None:
     calls: list[str] = []
-    stage = Stage()
-    stage.connection.call_later(1.0, calls.append, "in time")
-    cancelled = stage.connection.call_later(1.0, calls.append, "cancelled")
-    stage.connection.call_later(5.0, calls.append, "too late")
+    served = Served()
+    served.connection.call_later(1.0, calls.append, "in time")
+    cancelled = served.connection.call_later(1.0, calls.append, "cancelled")
+    served.connection.call_later(5.0, calls.append, "too late")
     cancelled.cancel()
-    stage.reactor.make_turn(seconds=1.0)
-    stage.receive(b"")
-    stage.connection.call_later(1.0, calls.append, "after the end")
-    stage.reactor.make_turn(seconds=9.0)
+    served.reactor.make_turn(seconds=1.0)
+    served.receive(b"")
+    served.connection.call_later(1.0, calls.append, "after the end")
+    served.reactor.make_turn(seconds=9.0)
     assert calls == ["in time"]
 
 
@@ -487,53 +486,53 @@ def test_an_exception_in_a_timer_closes_its_connection() -> None:
     def spoil() -> None:
         raise ValueError("late")
 
-    stage = Stage()
-    stage.connection.call_later(1.0, spoil)
-    stage.reactor.make_turn(seconds=1.0)
-    stage.receive(b"")
-    assert [failure[1:] for failure in stage.failures] == [("timer", "late")]
-    assert stage.closed == [CloseReason.ERROR]
+    served = Served()
+    served.connection.call_later(1.0, spoil)
+    served.reactor.make_turn(seconds=1.0)
+    served.receive(b"")
+    assert [failure[1:] for failure in served.failures] == [("timer", "late")]
+    assert served.closed == [CloseReason.ERROR]
 
 
-def test_a_client_that_fills_its_reads_gets_larger_ones_and_smaller_ones_later() -> None:
+def test_the_read_size_grows_while_reads_are_full_and_shrinks_later() -> None:
     sizes: list[int] = []
-    stage = Stage(receive=lambda connection, data: sizes.append(len(data)))
-    stage.receive(bytes(1_000_000))
-    while stage.socket.incoming:
-        stage.reactor.make_turn(READ)
+    served = Served(receive=lambda connection, data: sizes.append(len(data)))
+    served.receive(bytes(1_000_000))
+    while served.socket.incoming:
+        served.reactor.make_turn(READ)
     assert sizes[:4] == [16_384, 65_536, 262_144, 524_288]
     sizes.clear()
-    stage.receive(b"x", b"x", b"x", bytes(20_000), b"")
+    served.receive(b"x", b"x", b"x", bytes(20_000), b"")
     assert sizes == [1, 1, 1, 16_384, 3_616]
 
 
-def test_a_client_with_a_framing_gets_no_larger_reads_than_64_kib() -> None:
-    stage = Stage()
-    stage.connection.framing = Fixed(1000)
-    stage.receive(bytes(1_000_000))
-    while stage.socket.incoming:
-        stage.reactor.make_turn(READ)
-    assert max(stage.socket.asked) == 65_536
+def test_the_read_size_of_a_framed_client_stays_at_most_64_kib() -> None:
+    served = Served()
+    served.connection.framing = Fixed(1000)
+    served.receive(bytes(1_000_000))
+    while served.socket.incoming:
+        served.reactor.make_turn(READ)
+    assert max(served.socket.asked) == 65_536
 
 
 def test_the_plugins_own_function_is_what_the_transport_calls() -> None:
     def receive(connection: Connection, data: bytes) -> None:
         connection.send(data)
 
-    assert Stage(receive=receive).service.context.receive is receive
+    assert Served(receive=receive).service.context.receive is receive
 
 
-def test_a_bag_for_plugins_is_made_on_first_use() -> None:
-    stage = Stage()
-    stage.connection.state.user = "ann"
-    assert stage.connection.state.user == "ann"
+def test_the_data_namespace_of_a_connection_is_made_on_first_use() -> None:
+    served = Served()
+    served.connection.state.user = "ann"
+    assert served.connection.state.user == "ann"
 
 
-def test_facts_of_a_connection_stay_after_its_end() -> None:
-    stage = Stage()
-    stage.connection.abort()
-    stage.reactor.make_turn()
-    assert str(stage.connection.peer) == "127.0.0.1:5000"
-    assert stage.connection.id == 1
-    assert stage.connection.queued == 0
-    assert stage.connection.age >= 0
+def test_attributes_of_a_connection_stay_after_its_end() -> None:
+    served = Served()
+    served.connection.abort()
+    served.reactor.make_turn()
+    assert str(served.connection.peer) == "127.0.0.1:5000"
+    assert served.connection.id == 1
+    assert served.connection.queued == 0
+    assert served.connection.age >= 0

@@ -17,8 +17,9 @@ from reactorhost.framing import Lines
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, turn
-from reactorhost.worker.builder import LoadedService, WorkerBuilder
+from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService
 from reactorhost.worker.udp import socket as udp_socket
 from reactorhost.worker.udp.socket import UdpSocket, UdpSocketState
 
@@ -417,5 +418,30 @@ def test_hooks_of_an_abandoned_socket_are_cancelled_and_waited_for() -> None:
         assert held[b"a"].cancelled()
         assert host.socket.answers == []
         assert host.failures == []
+
+    on_a_loop(test)
+
+
+def test_a_released_socket_is_closed_when_the_last_async_timer_has_ended() -> None:
+    async def test() -> None:
+        held: list[asyncio.Future[None]] = []
+
+        async def later(connection: Connection) -> None:
+            held.append(asyncio.get_running_loop().create_future())
+            await held[0]
+            connection.send(b"late")
+
+        host = Host(lambda connection, data: connection.call_later(1.0, later, connection))
+        host.arrive(b"a")
+        host.settle()
+        host.udp_socket.release()
+        host.clock.now += 1.0
+        host.settle()
+        await ready()
+        assert host.closed == 0
+        await ready(*held)
+        host.settle()
+        assert host.socket.answers == [b"late"]
+        assert host.closed == 1
 
     on_a_loop(test)

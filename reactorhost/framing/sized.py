@@ -1,4 +1,4 @@
-"""Messages with their length in front."""
+"""Messages whose size is known before their end: all of one size, or with their length in front."""
 
 from __future__ import annotations
 
@@ -9,9 +9,63 @@ from typing import Self
 
 from reactorhost.framing.contract import DEFAULT_MAX_SIZE, FramingError
 from reactorhost.framing.parameters import check_message_size, message_bytes, size_in_bytes, true_or_false
-from reactorhost.framing.pending import PendingBytes
 
 _ONE_INTEGER = re.compile(r"[@=<>!]?[bBhHiIlLqQnN]")
+
+
+class Fixed:
+    """Messages of exactly `size` bytes.
+
+    Raises:
+        TypeError, ValueError: the size is invalid.
+    """
+
+    __slots__ = ("_pending", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size_in_bytes("size", size)
+        self._pending = PendingBytes(size)
+
+    def __repr__(self) -> str:
+        return f"Fixed({self._size})"
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Add received bytes and return an iterator over the messages that are complete now."""
+        pending = self._pending.append(data)
+        return iter(()) if pending is None else self._messages(pending)
+
+    def rest(self) -> bytes:
+        """Take out the bytes that were not returned yet; an iterator at work returns no more messages."""
+        return self._pending.take()
+
+    def frame(self, message: bytes | bytearray | memoryview) -> bytes:
+        """Return the message unchanged.
+
+        Raises:
+            ValueError: it has another size.
+        """
+        message = message_bytes(message)
+        if len(message) != self._size:
+            raise ValueError(f"a message of {len(message)} bytes where each must have {self._size}")
+        return message
+
+    def fresh(self) -> Self:
+        """Return a framing with the same size and no pending bytes."""
+        return type(self)(self._size)
+
+    def _messages(self, data: bytes) -> Iterator[bytes]:
+        pending, size = self._pending, self._size
+        last_start = len(data) - size
+        start = pending.start
+        while pending.data is data:
+            if start > last_start:
+                pending.data = data[start:]
+                pending.start = 0
+                return
+            # Before each yield, because `rest` may be called while this generator is suspended.
+            pending.start = end = start + size
+            yield data[start:end]
+            start = end
 
 
 class LengthPrefixed:
@@ -65,6 +119,7 @@ class LengthPrefixed:
         Raises:
             ValueError: it is shorter than the header, too large, or does not fit the length field.
         """
+        # The common case costs no call.
         if type(message) is not bytes:
             message = message_bytes(message)
         offset = self._offset
@@ -74,9 +129,8 @@ class LengthPrefixed:
         try:
             prefix = self._prefix.pack(len(message) - offset + self._min_length)
         except struct.error:
-            raise ValueError(
-                f"a message of {len(message)} bytes is too long for a length of the format {self._prefix.format!r}"
-            ) from None
+            length = f"a length of the format {self._prefix.format!r}"
+            raise ValueError(f"a message of {len(message)} bytes is too long for {length}") from None
         return b"".join((message[:offset], prefix, message[offset:])) if offset else prefix + message
 
     def fresh(self) -> Self:
@@ -87,29 +141,28 @@ class LengthPrefixed:
         pending, offset = self._pending, self._offset
         least, most = self._min_length, self._max_length
         header_size = offset + self._prefix.size
+        # Attributes in local names: the loop below runs once for each message.
         unpack = self._prefix.unpack_from
         size = len(data)
         start = pending.start
         while pending.data is data:
             body = end = start + header_size
+            # Otherwise the header is incomplete, and its end is what is needed.
             if body <= size:
                 length = unpack(data, start + offset)[0]
                 if length < least or length > most:
-                    raise FramingError(self._violation(length))
+                    limit = f"at least {least} is needed" if length < least else f"at most {most} is allowed"
+                    raise FramingError(f"a length of {length} where {limit}")
                 end += length - least
             if end > size:
                 pending.data = data[start:]
                 pending.start = 0
+                # The size of a whole message, so that `append` need not look at the bytes again before it is reached.
                 pending.needed = end - start
                 return
             pending.start = end
             yield data[start : start + offset] + data[body:end] if offset else data[body:end]
             start = end
-
-    def _violation(self, length: int) -> str:
-        if length < self._min_length:
-            return f"a length of {length} where at least {self._min_length} is needed"
-        return f"a length of {length} where at most {self._max_length} is allowed"
 
 
 def _one_integer(text: str) -> struct.Struct:
@@ -121,3 +174,44 @@ def _one_integer(text: str) -> struct.Struct:
         return struct.Struct(text)
     except struct.error as error:
         raise ValueError(f"format is {text!r}: {error}") from None
+
+
+class PendingBytes:
+    """Received bytes, from which a generator at work cuts one message after the other.
+
+    Attributes:
+        data: the bytes. A generator that sees another object here must stop: the bytes it had were taken out.
+        start: where the first message that is not returned yet begins in `data`.
+        needed: the bytes from `start` on that complete the next message, as far as its size is known.
+    """
+
+    __slots__ = ("data", "needed", "start")
+
+    def __init__(self, needed: int) -> None:
+        self.data: bytes | bytearray = b""
+        self.start = 0
+        self.needed = needed
+
+    def append(self, data: bytes) -> bytes | None:
+        """Append received bytes and return all pending ones, or None while the next message is not complete.
+
+        A peer may send byte by byte, so the work must grow with the bytes: the data become a bytearray, which grows
+        without being copied, and they are copied out only when a message is complete.
+        """
+        pending = self.data
+        if pending:
+            if isinstance(pending, bytes):
+                pending = self.data = bytearray(pending)
+            pending += data
+            if len(pending) < self.needed:
+                return None
+            data = bytes(pending)
+        self.data = data
+        return data
+
+    def take(self) -> bytes:
+        """Return the pending bytes and keep none; this stops a generator that is at work."""
+        taken = bytes(self.data[self.start :])
+        self.data = b""
+        self.start = 0
+        return taken

@@ -12,7 +12,7 @@ from reactorhost import CloseReason, Connection, Lines, hookimpl
 from reactorhost.reactor import READ, WRITE
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.testing.fakes import FakeSocket
-from reactorhost.worker.stream import deadlines, peer_end
+from reactorhost.worker.stream import ending
 from reactorhost.worker.stream.socket import HangUp
 
 Bench = Callable[..., PluginBench]
@@ -38,9 +38,9 @@ def broken(self: FakeSocket, data: bytes | memoryview) -> int:
 
 def hang_up(client: BenchClient, monkeypatch: pytest.MonkeyPatch, how: HangUp) -> None:
     """Report a hang-up of a client that is not read, as epoll does."""
-    monkeypatch.setattr(peer_end, "hang_up", lambda sock: how)
+    monkeypatch.setattr(ending, "hang_up", lambda sock: how)
     client._transport.ready(READ | WRITE)
-    client._bench.settle()
+    client._settle()
 
 
 def waiting(client: BenchClient, *items: bytes | Exception) -> None:
@@ -64,7 +64,7 @@ def test_a_failed_send_leaves_the_other_half(plugin_bench: Bench, monkeypatch: p
     assert client.closed is CloseReason.PEER
 
 
-def test_a_flush_that_fails_lets_the_rest_be_read(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_is_still_read_after_a_flush_fails(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = Echo()
     bench = plugin_bench(plugin)
     client = bench.connect()
@@ -81,12 +81,12 @@ def test_a_flush_that_fails_lets_the_rest_be_read(plugin_bench: Bench, monkeypat
     assert (client.closed, client.connection.queued, drained) == (CloseReason.PEER, 0, [])
 
 
-def test_a_close_after_a_failed_send_waits_for_nothing(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_close_after_a_failed_send_ends_at_once(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     client = plugin_bench(Echo()).connect()
     monkeypatch.setattr(FakeSocket, "send", broken)
     client.send(b"one")
     client.connection.close()
-    client._bench.settle()
+    client._settle()
     assert client.closed is CloseReason.LOCAL
 
 
@@ -127,7 +127,7 @@ def test_messages_that_were_read_before_a_reset_are_delivered(plugin_bench: Benc
     assert (client.closed, len(plugin.seen)) == (CloseReason.PEER, 20)
 
 
-def test_a_hook_that_does_not_end_after_a_reset_holds_up_nothing(plugin_bench: Bench) -> None:
+def test_a_hook_that_does_not_end_after_a_reset_delays_no_other_connection(plugin_bench: Bench) -> None:
     seen: list[bytes] = []
 
     class Stuck:
@@ -200,6 +200,8 @@ def test_a_framing_that_fails_behind_a_reset_is_reported(plugin_bench: Bench) ->
 class Pauses(Echo):
     """Pauses at the message `pause`."""
 
+    bench: PluginBench
+
     @hookimpl(tryfirst=True)
     def receive(self, connection: Connection, data: bytes) -> None:
         super().receive(connection, data)
@@ -210,7 +212,8 @@ class Pauses(Echo):
 @pytest.fixture
 def paused(plugin_bench: Bench) -> tuple[BenchClient, Pauses]:
     plugin = Pauses()
-    client = plugin_bench(plugin).connect()
+    plugin.bench = plugin_bench(plugin)
+    client = plugin.bench.connect()
     client.send(b"pause")
     return client, plugin
 
@@ -241,10 +244,10 @@ def test_input_of_a_paused_client_that_closed_waits_for_resume(
     client, plugin = paused
     waiting(client, b"last", b"words", b"")
     hang_up(client, monkeypatch, HangUp.ORDERLY)
-    client._bench.advance(60)
+    plugin.bench.advance(60)
     assert (client.closed is None, plugin.seen) == (True, [b"pause"])
     client.connection.resume()
-    client._bench.settle()
+    client._settle()
     assert (client.closed, plugin.seen) == (CloseReason.PEER, [b"pause", b"last", b"words"])
 
 
@@ -256,17 +259,19 @@ def test_input_of_a_paused_client_that_was_reset_waits_for_a_short_time(
     hang_up(client, monkeypatch, HangUp.BROKEN)
     assert client.closed is None
     client.connection.idle_timeout = 100
-    client._bench.advance(1)
+    plugin.bench.advance(1)
     assert (str(client.closed), plugin.seen) == ("peer", [b"pause"])
 
 
-def test_a_resume_in_that_time_delivers_it(paused: tuple[BenchClient, Pauses], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resume_in_that_time_delivers_the_input(
+    paused: tuple[BenchClient, Pauses], monkeypatch: pytest.MonkeyPatch
+) -> None:
     client, plugin = paused
     waiting(client, b"last", b"words", ConnectionResetError())
     hang_up(client, monkeypatch, HangUp.BROKEN)
-    client._bench.advance(0.4)
+    plugin.bench.advance(0.4)
     client.connection.resume()
-    client._bench.advance(0.4)
+    plugin.bench.advance(0.4)
     assert (client.closed, plugin.seen) == (CloseReason.PEER, [b"pause", b"last", b"words"])
 
 
@@ -277,7 +282,7 @@ def test_a_send_to_a_paused_client_that_fails_ends_it(
     monkeypatch.setattr(FakeSocket, "send", broken)
     waiting(client, ConnectionResetError())
     assert not client.connection.send(b"are you there?")
-    client._bench.settle()
+    client._settle()
     assert client.closed is CloseReason.PEER
 
 
@@ -294,6 +299,108 @@ def test_a_client_whose_hooks_are_behind_is_received_to_its_end(
     assert not client.connection.send(b"x")
     bench.advance(20)
     assert (client.closed, plugin.seen[-1]) == (CloseReason.PEER, b"last words")
+
+
+class Boss:
+    """Pauses another client and sends to it when one says so."""
+
+    other: Connection
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+
+    @hookimpl
+    def receive(self, connection: Connection, data: bytes) -> None:
+        self.seen.append(data)
+        if data == b"go":
+            self.other.pause()
+            self.other.send(b"x")
+
+
+@pytest.mark.parametrize("unread", [[], [b"second"]])
+def test_what_was_read_of_a_client_in_the_turn_of_its_pause_is_delivered(
+    plugin_bench: Bench, unread: list[bytes]
+) -> None:
+    plugin = Boss()
+    bench = plugin_bench(plugin)
+    one, two = bench.connect(), bench.connect()
+    plugin.other = two.connection
+    # Both are read in one turn, and the send to the second one fails.
+    waiting(two, b"first", *unread, ConnectionResetError())
+    one.send(b"go")
+    assert two.closed is None
+    two.connection.resume()
+    bench.settle()
+    assert plugin.seen == [b"go", b"first", *unread]
+    assert two.closed is CloseReason.PEER
+
+
+def test_a_partial_tls_record_of_a_paused_client_is_not_its_end(
+    paused: tuple[BenchClient, Pauses], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, plugin = paused
+    # A TLS socket whose read has completed no record.
+    hang_up(client, monkeypatch, HangUp.BROKEN)
+    assert client.closed is None
+    waiting(client, b"rest", ConnectionResetError())
+    client.connection.resume()
+    client._settle()
+    assert plugin.seen[-1] == b"rest"
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_client_that_is_paused_after_its_end_is_noticed_when_it_breaks(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(1)
+            connection.pause()
+
+    bench = plugin_bench(Late())
+    client = bench.connect()
+    client.send(b"x")
+    client.end()
+    bench.advance(1.5)
+    assert client.closed is None
+    hang_up(client, monkeypatch, HangUp.BROKEN)
+    assert client.closed is CloseReason.PEER
+
+
+def test_a_paused_client_that_closes_while_its_hook_runs_ends_after_the_hook(
+    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Works:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.pause()
+            await asyncio.sleep(1)
+
+    bench = plugin_bench(Works())
+    client = bench.connect()
+    client.send(b"x")
+    waiting(client, b"")
+    hang_up(client, monkeypatch, HangUp.ORDERLY)
+    assert client.closed is None
+    bench.advance(1.5)
+    assert client.closed is CloseReason.PEER
+
+
+def test_the_silence_of_a_client_that_ended_is_measured_from_its_end(plugin_bench: Bench) -> None:
+    class Long:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(15)
+            connection.send(b"answer")
+
+    bench = plugin_bench(Long())
+    client = bench.connect()
+    client.send(b"x")
+    bench.advance(11)
+    client.end()
+    bench.advance(5)
+    assert client.received == b"answer"
 
 
 # Pauses
@@ -412,7 +519,7 @@ def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]
     return [vars(record)["reactorhost_fields"] for record in caplog.records if record.msg == event]
 
 
-def test_a_close_lasts_as_long_as_bytes_leave(
+def test_a_close_lasts_as_long_as_bytes_are_sent(
     plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     send = FakeSocket.send
@@ -442,7 +549,7 @@ def test_bytes_that_the_client_acknowledges_are_progress_too(
 ) -> None:
     bench = plugin_bench(Generous(), close_timeout=10)
     unacknowledged = [MIB]
-    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: unacknowledged[0])
+    monkeypatch.setattr(ending, "unacknowledged_bytes", lambda sock: unacknowledged[0])
     client = bench.connect(ends_too=False)
     client.send(b"x")
     for _ in range(10):
@@ -456,7 +563,7 @@ def test_bytes_that_the_client_acknowledges_are_progress_too(
 def test_a_client_that_has_everything_is_not_reset(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     options: list[object] = []
     monkeypatch.setattr(FakeSocket, "setsockopt", lambda self, *option: options.append(option))
-    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: 0)
+    monkeypatch.setattr(ending, "unacknowledged_bytes", lambda sock: 0)
     bench = plugin_bench(Generous(), close_timeout=10)
     client = bench.connect(ends_too=False)
     client.send(b"x")
@@ -466,7 +573,7 @@ def test_a_client_that_has_everything_is_not_reset(plugin_bench: Bench, monkeypa
     assert (str(client.closed), options) == ("local", [])
 
 
-def test_many_clients_that_take_nothing_cause_few_lines(plugin_bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_close_timed_out_is_rate_limited(plugin_bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench = plugin_bench(Generous(), close_timeout=1)
     clients = [bench.connect() for _ in range(20)]
     for client in clients:
@@ -477,7 +584,7 @@ def test_many_clients_that_take_nothing_cause_few_lines(plugin_bench: Bench, cap
     assert len(logged(caplog, "close_timed_out")) == 5
 
 
-def test_the_end_of_a_worker_is_not_put_off_by_progress(plugin_bench: Bench) -> None:
+def test_progress_does_not_move_the_deadline_of_a_shutdown(plugin_bench: Bench) -> None:
     bench = plugin_bench(Generous(), close_timeout=100)
     client = bench.connect()
     client.pause()
@@ -485,3 +592,13 @@ def test_the_end_of_a_worker_is_not_put_off_by_progress(plugin_bench: Bench) -> 
     client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
     bench.advance(1.1)
     assert client.closed is CloseReason.LOCAL
+
+
+def test_closing_again_does_not_put_off_the_deadline(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Echo())
+    client = bench.connect(ends_too=False)
+    client._transport.close_for(CloseReason.SHUTDOWN, 1.0)
+    bench.advance(0.5)
+    client.connection.close()
+    bench.advance(0.6)
+    assert client.closed is CloseReason.SHUTDOWN

@@ -1,0 +1,98 @@
+"""A client of a plugin on the bench: the other end of a fake socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.hookspecs import hookimpl
+from reactorhost.testing.fakes import FakeSocket
+from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.stream.transport import StreamTransport
+
+
+class BenchClient:
+    """One client of a plugin.
+
+    It answers the plugin's `connection.close()` by closing too, as most clients do, unless `ends_too` is False.
+
+    Attributes:
+        connection: the plugin's side.
+        closed: the reason that `close` was called with; None while the connection is open.
+    """
+
+    def __init__(
+        self, settle: Callable[[], None], sock: FakeSocket, transport: StreamTransport, *, ends_too: bool
+    ) -> None:
+        self.connection = transport.connection
+        self.closed: CloseReason | None = None
+        self._settle = settle
+        self._socket = sock
+        self._transport = transport
+        self._ends_too = ends_too
+
+    def __repr__(self) -> str:
+        return f"<BenchClient {self.connection.id} {self.closed or 'open'}>"
+
+    @property
+    def received(self) -> bytes:
+        """All bytes that the plugin sent and the client has read."""
+        return bytes(self._socket.taken)
+
+    @property
+    def eof(self) -> bool:
+        """Whether the client has read the end of the stream."""
+        return self._socket.finished
+
+    def send(self, data: bytes) -> None:
+        """Send bytes; the plugin has received them when this returns, unless it is not reading this client.
+
+        Raises:
+            ConnectionError: the connection is closed, or the client has sent its end.
+        """
+        self._send(data)
+
+    def end(self) -> None:
+        """Send the end of the stream; what the plugin sends after that is still received."""
+        self._send(b"")
+
+    def reset(self) -> None:
+        """Break the connection, as a crashed client does."""
+        self._send(ConnectionResetError())
+
+    def pause(self) -> None:
+        """Stop reading, so that what the plugin sends is queued."""
+        self._socket.reading = False
+
+    def resume(self) -> None:
+        """Read again, first all that is queued."""
+        self._socket.reading = True
+        self._settle()
+
+    def answer_close(self) -> bool:
+        """Close if the plugin has closed and waits for it; returns whether it did."""
+        if not self._ends_too or self._transport.close_state is not CloseState.LINGERING:
+            return False
+        self._socket.ended = True
+        self._socket.incoming.append(b"")
+        return True
+
+    def _send(self, item: bytes | Exception) -> None:
+        if self.closed is not None or self._socket.ended:
+            raise ConnectionError(f"{self!r} cannot send any more")
+        if isinstance(item, Exception) or not item:
+            self._socket.ended = True
+        self._socket.incoming.append(item)
+        self._settle()
+
+
+class CloseWatcher:
+    """A plugin that notes why connections were closed."""
+
+    def __init__(self, clients: Mapping[int, BenchClient]) -> None:
+        self._clients = clients
+
+    @hookimpl
+    def close(self, connection: Connection, reason: CloseReason) -> None:
+        """Pass the reason to the client."""
+        self._clients[connection.id].closed = reason
