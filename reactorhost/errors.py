@@ -138,6 +138,16 @@ def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:
     return kind(fields["what"], where=fields["where"], hint=fields["hint"], details=fields["details"])
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 worker`, `2 workers`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def joined_hints(*hints: str) -> str:
+    """Return several hints as one text; a hint that is a question ends with its question mark."""
+    return "; ".join(hints).replace("?; ", "? ")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return `did you mean X?` for the most similar known word, or None if none is similar."""
     import difflib  # takes a millisecond, and only errors need it

@@ -23,7 +23,7 @@ _LOAD_SECONDS = 10.0
 def check(**flags: Any) -> None:
     """Check settings and plugins as `start` does, without binding an address.
 
-    Exit status: 0 no error, 1 a setting is wrong, 2 a flag is wrong, 4 a plugin cannot be loaded.
+    Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 4 a plugin cannot be loaded.
     """
     from reactorhost.master.checks import check_services
     from reactorhost.master.listen.unix_socket_files import check_owners

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 
-from reactorhost.config.default_paths import base_dir
+from reactorhost.config.default_paths import Selection, base_dir, selection
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
@@ -61,11 +61,11 @@ def connect(location: Location) -> ControlClient:
         return ControlClient(location.run_dir / CONTROL_SOCKET)
     except PermissionError:
         raise NotPermittedError(
-            f"the host {location.name!r} belongs to another user", hint="become that user, or root"
+            f"{selected(location).host} belongs to another user", hint="become that user, or root"
         ) from None
     except OSError as error:
         raise ReactorhostError(
-            f"the host {location.name!r} runs but does not accept requests: {error.strerror}",
+            f"{selected(location).host} runs but does not accept requests: {error.strerror}",
             hint="it may be starting or stopping; try again",
         ) from None
 
@@ -84,13 +84,18 @@ def running_pid(location: Location) -> int:
 
 def not_running(location: Location) -> NotRunningError:
     """Return the error for a host that does not run, with a hint at the hosts that do."""
+    wanted = selected(location)
     others = running_instances(base_dir(os.environ, os.geteuid()))
-    hint = did_you_mean(location.name, others)
+    hint = None if wanted.by_run_dir else did_you_mean(location.name, others)
     if hint is None and others:
         hint = f"running: {', '.join(others)}; choose one with --name"
-    return NotRunningError(
-        f"no host named {location.name!r} is running", hint=hint or "start one with: reactorhost start --plugin NAME"
-    )
+    hint = hint or f"start it with: reactorhost start --plugin NAME{wanted.flags}"
+    return NotRunningError(f"{wanted.host} is not running", hint=hint)
+
+
+def selected(location: Location) -> Selection:
+    """Return how messages name the host."""
+    return selection(location.name, location.run_dir, os.environ, os.geteuid())
 
 
 def _check_responsive(client: ControlClient, location: Location) -> None:
@@ -104,7 +109,7 @@ def _check_responsive(client: ControlClient, location: Location) -> None:
         for _ in client.replies("ping"):
             pass
     except TimeoutError:
-        what = f"the master of {location.name!r} (pid {running_pid(location)}) does not answer"
+        what = f"the master of {selected(location).host} (pid {running_pid(location)}) does not answer"
         raise ReactorhostError(what, hint="it may be stopped (kill -CONT) or overloaded; see its log") from None
     except ConnectionError:
         # The host is ending: the request itself fails next, with its own error.

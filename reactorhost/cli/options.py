@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,16 +73,17 @@ def _option(setting: Setting) -> Callable[[Decorated], Decorated]:
         spelling = f"{setting.flag}/{setting.off_flag}" if setting.off_flag else setting.flag
         # None, not False, where no flag was passed: then the environment, the file or the default decides.
         return click.option(*setting.flags[1:], spelling, setting.name, default=None, is_flag=True, help=help_text)
-    kind: Any = click.Choice(setting.kind.choices) if setting.kind.choices else str
+    # Not click.Choice, which would end at once: `resolve` reports all invalid values together.
+    choices = setting.kind.choices
     return click.option(
         *setting.flags,
         setting.name,
-        type=kind,
+        type=str,
         multiple=setting.many,
         default=None,
-        metavar=None if setting.kind.choices else setting.kind.metavar,
+        metavar=f"[{setting.kind.metavar}]" if choices else setting.kind.metavar,
         help=help_text,
-        shell_complete=_COMPLETERS.get(setting.name),
+        shell_complete=partial(_complete_words, choices) if choices else _COMPLETERS.get(setting.name),
     )
 
 
@@ -100,6 +102,12 @@ def complete_instances(ctx: click.Context, param: click.Parameter, incomplete: s
 
     names = running_instances(base_dir(os.environ, os.geteuid()))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _complete_words(
+    words: Iterable[str], ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 def _complete_paths(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

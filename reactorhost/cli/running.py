@@ -8,6 +8,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.errors import counted
 from reactorhost.ipc.messages import Message
 
 
@@ -19,7 +20,7 @@ def reload(**flags: Any) -> None:
     The first replacement is the canary. If it does not become ready, all old workers stay, and the command prints why.
     """
     result = _request_with_progress(flags, "reload", "reloading")
-    click.echo(f"reloaded: {result['replaced']} workers, generation {result['generation']}")
+    click.echo(f"reloaded: {counted(result['replaced'], 'worker')}, generation {result['generation']}")
 
 
 @click.command()
@@ -32,7 +33,7 @@ def scale(workers: int, **flags: Any) -> None:
     """
     result = _request_with_progress(flags, "scale", "scaling", workers=workers)
     draining = f", {result['draining']} draining" if result["draining"] else ""
-    click.echo(f"scaled: {result['workers']} workers ready{draining}")
+    click.echo(f"scaled: {counted(result['workers'], 'worker')} ready{draining}")
 
 
 @click.command()

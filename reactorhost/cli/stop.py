@@ -31,7 +31,7 @@ def stop(now: bool, **flags: Any) -> None:
     """
     location = location_from(flags)
     stop_and_wait(location, at_once=now)
-    click.echo(f"{location.name} stopped")
+    click.echo(f"{client.selected(location).host} has stopped")
 
 
 @click.command()
@@ -44,7 +44,7 @@ def restart(**flags: Any) -> None:
     location = location_from(flags)
     launch = client.request(location, "launch")
     stop_and_wait(location, at_once=False)
-    click.echo(f"{location.name} stopped, starting it again")
+    click.echo(f"{client.selected(location).host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}
@@ -95,7 +95,7 @@ def _wait_with_progress(host: ControlClient, pidfd: int) -> bool:
 
     waited_for: list[Any] = [pidfd, host.socket]
     most = 0
-    with ProgressView("stopping", lead="waiting: ") as view:
+    with ProgressView("stopping", lead="stopping: ") as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
             # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).

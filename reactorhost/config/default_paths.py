@@ -1,11 +1,13 @@
-"""The default paths of an instance's files.
+"""The default paths of an instance's files, and the words and flags that select an instance.
 
 Nothing here touches the file system: the master makes the directory and checks its owner.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 PID_FILE = "master.pid"
@@ -30,3 +32,28 @@ def base_dir(environ: Mapping[str, str], uid: int) -> Path:
 def default_run_dir(name: str, environ: Mapping[str, str], uid: int) -> Path:
     """Return the default run directory of the instance `name`."""
     return base_dir(environ, uid) / name
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How messages name an instance.
+
+    Attributes:
+        host: the subject of a sentence: `host 'chat'`, or `the host in /srv/chat`.
+        flags: what a command in a hint needs to select this instance, each flag after a space; empty for the default.
+    """
+
+    host: str
+    flags: str
+
+    @property
+    def by_run_dir(self) -> bool:
+        """Whether the run directory selects the instance, and not its name."""
+        return self.flags.startswith(" --run-dir ")
+
+
+def selection(name: str, run_dir: Path, environ: Mapping[str, str], uid: int) -> Selection:
+    """Return how to name an instance: by its run directory if that is not the default of its name."""
+    if run_dir != default_run_dir(name, environ, uid):
+        return Selection(f"the host in {run_dir}", f" --run-dir {shlex.quote(str(run_dir))}")
+    return Selection(f"host {name!r}", "" if name == "default" else f" --name {shlex.quote(name)}")

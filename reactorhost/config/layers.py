@@ -56,7 +56,7 @@ class Layers:
             return self.file_values.get(setting.name) or SettingValue(setting.default, Origin(Layer.DEFAULT))
         raw, origin = given
         # A flag is repeated for each value; a variable has all of them, separated by commas.
-        called = setting.flag.lstrip("-") if setting.many else setting.name
+        called = setting.flag.lstrip("-").replace("-", "_") if setting.many else setting.name
         if isinstance(raw, str) and not setting.many:
             raw = setting.kind.from_text(raw)
         elif isinstance(raw, str) and origin.layer is Layer.ENVIRONMENT:

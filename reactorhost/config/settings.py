@@ -204,6 +204,7 @@ SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_S
 
 _TIME = "seconds, or 500ms, 2m."
 _LONG_TIME = "seconds, or 500ms, 2m, 1h."
+_TIME_OR_NEVER = "seconds, or 500ms, 2m, 1h; 0 for never."
 # Beside the table and not in its rows: with a sentence each, a row would take six lines, and kinds and defaults could
 # not be compared at a glance.
 HELP: Mapping[str, str] = {
@@ -225,7 +226,7 @@ HELP: Mapping[str, str] = {
     "handshake_timeout": f"Time limit for the TLS handshake and the PROXY header: {_TIME}",
     "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
     "unix_mode": "Mode of unix socket files, octal.",
-    "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; -: the user that starts the host.",
+    "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
     "config": "TOML file with settings, services and plugin tables.",
     "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
     "workers": "Number of worker processes; auto: one for each usable CPU.",
@@ -233,28 +234,28 @@ HELP: Mapping[str, str] = {
     "daemon": "Run in the background: return once the workers are ready.",
     "run_dir": "Directory for lock file, pid files and control socket.",
     "pid_file": "File for the process id of the master.",
-    "log_file": "File to log to; -: standard error.",
+    "log_file": "File to log to; - for standard error.",
     "log_format": "Format of log lines.",
     "log_level": "Lowest level that is logged.",
-    "user": "User that the workers run as; -: the user that starts the host.",
-    "group": "Group that the workers run as; -: the primary group of that user.",
+    "user": "User that the workers run as; - for the user that starts the host.",
+    "group": "Group that the workers run as; - for the primary group of that user.",
     "backlog": "Connections that may wait in the accept queue of each listening socket; the kernel may allow fewer.",
     "max_connections": "Maximum number of open connections for each worker.",
     "max_send_buffer": "Unsent bytes of one connection above which it is closed: bytes, or 64KiB, 16MiB.",
     "stop_timeout": f"Time that a stop waits for connections to end: {_LONG_TIME}",
     "boot_timeout": f"Time within which a worker must become ready: {_LONG_TIME}",
-    "drain_timeout": f"Time after a reload for which an old worker serves its open connections: {_LONG_TIME}",
+    "drain_timeout": f"Time after a reload or a scaling for which an old worker serves its connections: {_LONG_TIME}",
     "retire_delay": f"Time for which the sockets of a removed worker are still served, for late handshakes: {_TIME}",
-    "idle_timeout": f"Time without data after which a connection is closed, 0: never: {_LONG_TIME}",
-    "stall_timeout": f"Time after which a worker whose event loop is blocked is replaced, 0: never: {_TIME}",
+    "idle_timeout": f"Time without data after which a connection is closed: {_TIME_OR_NEVER}",
+    "stall_timeout": f"Time after which a worker whose event loop is blocked is replaced: {_TIME_OR_NEVER}",
     "event_loop": "Event loop of workers whose plugins have async hooks; uvloop must be installed.",
     "poller": "How master and workers wait for sockets; selectors: Python's module of that name, for debugging.",
     "peer_timeout": (
-        "Time after which a client whose machine does not answer is disconnected, 0: the kernel default: seconds."
+        "Time without a reply from a client's machine until it is disconnected: seconds; 0 for the kernel default."
     ),
     "close_timeout": f"Time without progress after which a closing connection is ended: {_TIME}",
     "threads": "Threads of each worker for blocking calls of plugins; started when needed.",
     "thread_queue": "Calls that may wait for a thread, for each worker; further calls are refused.",
-    "slow_hook": f"Time for which a hook may block the event loop before a warning is logged, 0: never: {_TIME}",
+    "slow_hook": f"Time for which a hook may block the event loop before it is logged: {_TIME_OR_NEVER}",
 }
 """The help of each setting: one line with the unit and the meaning of special values, without the default."""

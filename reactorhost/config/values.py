@@ -6,6 +6,7 @@ stands for (`from_text`), so the same rules apply to all layers.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -112,7 +113,7 @@ def _read_name(value: object) -> object:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
     hint = "use 1 to 64 of the characters A-Z a-z 0-9 . _ - and no dot at the start"
-    raise InvalidValueError(f"must be a name, not {written(value)}", hint)
+    raise InvalidValueError(f"must be a name of letters, digits, . _ and -, not {written(value)}", hint)
 
 
 def _read_path(value: object) -> object:
@@ -175,7 +176,7 @@ def _byte_count(value: object) -> int:
     if _is_whole(value):
         return value
     hint = "write a number of bytes, or a unit: 64KiB, 16MiB, 1GiB"
-    raise InvalidValueError(f"must be a size, not {written(value)}", hint)
+    raise InvalidValueError(f"must be a size in B, KiB, MiB or GiB, not {written(value)}", hint)
 
 
 def plain_text(value: object, kind: str) -> str:
@@ -254,9 +255,11 @@ def _read_network(value: object) -> object:
     try:
         # Strict: 10.0.0.7/8 is more often a slip of the keyboard than a network.
         return str(ipaddress.ip_network(text))
-    except ValueError as error:
+    except ValueError:
         hint = "write 10.0.0.7, 10.0.0.0/8, ::1, or unix for all clients of a unix socket"
-        raise InvalidValueError(f"must be an IP address or a network, not {written(value)}: {error}", hint) from None
+        with contextlib.suppress(ValueError):
+            hint = f"for the network write {ipaddress.ip_network(text, strict=False)}"
+        raise InvalidValueError(f"must be an IP address or a network, not {written(value)}", hint) from None
 
 
 def _read_mode(value: object) -> object:

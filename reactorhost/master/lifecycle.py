@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reactorhost import __version__
-from reactorhost.errors import ReactorhostError, StoppedEarlyError
+from reactorhost.errors import ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
@@ -216,12 +216,12 @@ class Lifecycle:
             log.info("host_stopping", connections=connections)
         else:
             seconds = self.context.planner.settings.stop_timeout
-            log.info("host_stopping", connections=connections, seconds=seconds, hint="again: stops at once")
+            log.info("host_stopping", connections=connections, seconds=seconds, hint="a second signal stops at once")
 
     def _report_stop_progress(self) -> None:
         left, workers = self.context.pool.connections(), len(self.context.planner.workers)
         seconds = self.context.planner.seconds_to_stop(time.monotonic())
         for watcher in self._stop_watchers:
-            text = f"{left} connections open on {workers} workers, at most {seconds:.0f} s left"
+            text = f"{counted(left, 'connection')} open on {counted(workers, 'worker')}, at most {seconds:.0f} s left"
             watcher.progress(text, connections=left, workers=workers, seconds=round(seconds, 1))
         self.context.reactor.call_later(_STOP_PROGRESS_SECONDS, self._report_stop_progress)

@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from reactorhost.config.default_paths import Selection
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_from_os
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 from reactorhost.system.fork import ForkRegistry
@@ -27,20 +28,21 @@ _FLOCK = struct.Struct("@hhllii")
 
 
 class RunDirectory:
-    """The run directory of one instance.
+    """The run directory of one instance; `selection` names it in messages.
 
     Attributes:
         workers_file: file with one line for each live worker: slot, pid, generation.
         lock_file: locked while the master lives.
     """
 
-    def __init__(self, path: Path, pid_file: Path, registry: ForkRegistry) -> None:
+    def __init__(self, path: Path, pid_file: Path, registry: ForkRegistry, selection: Selection) -> None:
         self.path = path
         self.pid_file = pid_file
         self.control_socket = path / CONTROL_SOCKET
         self.workers_file = path / "workers.pid"
         self.lock_file = path / _LOCK
         self._registry = registry
+        self._selection = selection
         self._lock: int | None = None
         self._made: list[Path] = []
 
@@ -142,7 +144,10 @@ class RunDirectory:
                 os.close(descriptor)
                 holder = holder_pid(self.path)
                 what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
-                hint = "stop it with `reactorhost stop`, or start another one with --name"
+                other = "--run-dir" if self._selection.by_run_dir else "--name"
+                hint = (
+                    f"stop it with `reactorhost stop{self._selection.flags}`, or start another one with another {other}"
+                )
                 raise AlreadyRunningError(what, hint=hint) from None
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):

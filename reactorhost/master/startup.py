@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from reactorhost import logs
+from reactorhost.config.default_paths import selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import error_from_os
 from reactorhost.ipc.scoreboard import Scoreboard
@@ -55,7 +56,8 @@ def run_host(
     account = process.resolve_account(settings.user, settings.group)
     check_owners(settings)
     registry = ForkRegistry()
-    rundir = RunDirectory(settings.run_dir, settings.pid_file, registry)
+    selected = selection(settings.name, settings.run_dir, os.environ, os.geteuid())
+    rundir = RunDirectory(settings.run_dir, settings.pid_file, registry, selected)
     rundir.prepare()
     rundir.take_lock()
     with ExitStack() as clean_up:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config.plugin_names import name_of, names_a_file
-from reactorhost.errors import PluginError, did_you_mean
+from reactorhost.errors import PluginError, did_you_mean, joined_hints
 from reactorhost.plugins.identity import PluginIdentity
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _suggestion(named: str, known: list[PluginIdentity]) -> str:
     install = f"pip install {PROJECT}-{named}" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", named) else None
     near = did_you_mean(named, names)
     listed = f"installed: {', '.join(names)}" if names else None
-    return "; ".join(filter(None, (near, listed, install if near is None else None))) or "no plugin is installed"
+    return joined_hints(*filter(None, (near, listed, install if near is None else None))) or "no plugin is installed"
 
 
 def _entry_points() -> Iterator[PluginIdentity]:

@@ -19,8 +19,8 @@ OnError = Callable[[str, str, Any, Exception], object]
 """Called with the plugin's name, the hook's name, the hook's first argument, and the exception."""
 
 
-class ExitCalledError(Exception):
-    """A plugin tried to end the process, by `sys.exit()` or another exception that is not an `Exception`."""
+class NotAnExceptionError(Exception):
+    """A plugin called `sys.exit()`, or raised another exception that is not an `Exception`."""
 
 
 def guarded(
@@ -73,11 +73,11 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
 
 
 def as_error(raised: BaseException) -> Exception:
-    """Return what a plugin raised, replaced by an `ExitCalledError` if it would end the process."""
+    """Return what a plugin raised, replaced by a `NotAnExceptionError` if it is not an `Exception`."""
     if isinstance(raised, Exception):
         return raised
     what = f"called sys.exit({raised.code!r})" if isinstance(raised, SystemExit) else f"raised {type(raised).__name__}"
-    return ExitCalledError(f"the plugin {what}").with_traceback(raised.__traceback__)
+    return NotAnExceptionError(f"the plugin {what}").with_traceback(raised.__traceback__)
 
 
 def was_cancelled_by_others(raised: BaseException) -> bool:

@@ -23,7 +23,7 @@ def headline(error: BaseException) -> str:
         .splitlines()[0]
         .removesuffix(": ")
     )
-    # The class of the host's own exceptions (`ExitCalledError`) means nothing to the plugin's author.
+    # The class of the host's own exceptions (`NotAnExceptionError`) means nothing to the plugin's author.
     return line.partition(": ")[2] if type(error).__module__.startswith("reactorhost.plugins.") else line
 
 

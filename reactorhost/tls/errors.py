@@ -26,7 +26,7 @@ _REASONS = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it requires a certificate of ours",
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": "a record was damaged or forged in transit",
     "SSLV3_ALERT_BAD_RECORD_MAC": "it reports that a record was damaged or forged in transit",
-    "WRONG_VERSION_NUMBER": "what it sent is not TLS",
+    "WRONG_VERSION_NUMBER": "it sent bytes that are not TLS",
 }
 
 
@@ -46,4 +46,4 @@ def not_tls(data: bytes) -> str:
         return "it sent plain HTTP, not TLS"
     if data.isascii() and all(byte >= 32 or byte in b"\t\r\n" for byte in data):
         return "it sent plain text, not TLS"
-    return "what it sent is not TLS"
+    return "it sent bytes that are not TLS"

@@ -64,7 +64,7 @@ class Handshake:
             yield from self._send_alert()
             raise TlsHandshakeError(errors.reason(error)) from None
         except TimeoutError:
-            raise TlsHandshakeError("its handshake did not end in time") from None
+            raise TlsHandshakeError("the handshake did not complete in time") from None
         except OSError as error:
             raise TlsHandshakeError(f"the connection failed during its handshake: {error.strerror}") from None
         return self._facts()

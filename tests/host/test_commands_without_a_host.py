@@ -229,6 +229,14 @@ def test_a_misspelt_word_gets_a_suggestion(tmp_path: Path, words: list[str], sta
     assert "Traceback" not in ended.stderr
 
 
+def test_an_unknown_choice_is_reported_with_the_other_invalid_values(tmp_path: Path) -> None:
+    ended = run("check", "--plugin", "echo", "--workers", "x", "--poller", "kqueue", "--proxy-from", "y", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "workers must be a whole number" in ended.stderr
+    assert "poller must be one of epoll, selectors, not 'kqueue'" in ended.stderr
+    assert "proxy_from must be an IP address or a network, not 'y'\n" in ended.stderr
+
+
 def test_start_without_a_plugin_lists_the_installed_ones(tmp_path: Path) -> None:
     ended = run("start", "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 2

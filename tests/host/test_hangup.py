@@ -101,8 +101,9 @@ def test_a_configuration_that_is_refused_is_logged_and_changes_nothing(
     host.signal(signal.SIGHUP)
     log = host.wait_for_log("configuration_refused")
     refusal = next(line for line in log.splitlines() if "configuration_refused" in line)
+    assert "hint: " not in refusal
     assert expected in refusal.replace('\\"', '"')
-    assert 'hint="nothing was changed"' in refusal
+    assert 'hint="nothing was changed' in refusal
     after = host.status()
     assert [worker["pid"] for worker in after["workers"]] == [worker["pid"] for worker in before]
     assert (after["generation"], after["reloading"], after["workers_wanted"]) == (1, False, 1)

@@ -114,7 +114,7 @@ def test_the_header_comes_before_the_tls_handshake(behind_proxy: Hosts, tmp_path
         # One deadline for both: the handshake has what the header left of it.
         assert ended(plain)
     log = host.wait_for_log("handshake_failed")
-    assert 'peer=192.0.2.7:4711 reason="its handshake did not end in time"' in log
+    assert 'peer=192.0.2.7:4711 reason="the handshake did not complete in time"' in log
 
 
 def test_unlisted_peers_and_peers_without_a_header_are_refused_with_a_reason(behind_proxy: Hosts) -> None:

@@ -177,6 +177,7 @@ def test_two_masters_never_share_a_run_directory(live_host: Hosts) -> None:
         second = run("start", *flag, *arguments)
         assert second.returncode == 6
         assert second.stderr.startswith(f"reactorhost: a host already runs in {host.run_dir}, pid {host.pid}\n")
+        assert f"stop it with `reactorhost stop --run-dir {host.run_dir}`" in second.stderr
     assert {name: (host.run_dir / name).stat().st_ino for name in os.listdir(host.run_dir)} == files
     with host.connect() as client:
         assert answers(client)

@@ -207,7 +207,7 @@ BROKEN = {
         "no database",
         "raise OSError('no database')",
     ),
-    "hangs in import": (HANGS, 3, "not ready within 3 s", "made.py"),
+    "hangs in import": (HANGS, 3, "boot_timeout of 3 s exceeded", "made.py"),
     "exits in import": ("import os\nos._exit(0)\n", 3, "exit status 0", ""),
     "no hook any more": ("receive = None\n", 4, "@hookimpl", ""),
 }

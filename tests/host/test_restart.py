@@ -70,7 +70,7 @@ def test_restart_waits_for_open_connections(daemon: Daemons) -> None:
         assert answers(client)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as restart:
             assert restart.stdout is not None
-            assert restart.stdout.readline().startswith("waiting: ")
+            assert restart.stdout.readline().startswith("stopping: ")
             assert answers(client)
             client.close()
             assert "ready" in restart.communicate()[0]

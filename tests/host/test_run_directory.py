@@ -9,21 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from reactorhost.config.default_paths import Selection
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError
 from reactorhost.master.rundir import RunDirectory, holder_pid, running_instances
 from reactorhost.system.fork import ForkRegistry
 
 
 def directory(path: Path) -> RunDirectory:
-    return RunDirectory(path, path / "master.pid", ForkRegistry())
+    return RunDirectory(path, path / "master.pid", ForkRegistry(), Selection("the host", ""))
 
 
 def locked_elsewhere(path: Path) -> subprocess.Popen[bytes]:
     """Return a process that holds the lock of a run directory until its standard input ends."""
     code = (
         "import sys; from pathlib import Path; from reactorhost.master.rundir import RunDirectory\n"
+        "from reactorhost.config.default_paths import Selection\n"
         "from reactorhost.system.fork import ForkRegistry\n"
-        f"run = RunDirectory(Path({str(path)!r}), Path({str(path / 'master.pid')!r}), ForkRegistry())\n"
+        "selected = Selection('the host', '')\n"
+        f"run = RunDirectory(Path({str(path)!r}), Path({str(path / 'master.pid')!r}), ForkRegistry(), selected)\n"
         "run.prepare(); run.take_lock(); print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

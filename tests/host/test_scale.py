@@ -41,7 +41,7 @@ def test_shrinking_drains_the_highest_slots_and_keeps_their_connections(live_hos
         assert draining > 0
         scaled = host.command("scale", "1")
         assert scaled.returncode == 0
-        assert scaled.stdout.splitlines()[-1].startswith("scaled: 1 workers ready, ")
+        assert scaled.stdout.splitlines()[-1].startswith("scaled: 1 worker ready, ")
         assert len(host.workers()) == 1
         assert all(answers(client) for client in clients)
         # New connections are served although most slots have no worker.

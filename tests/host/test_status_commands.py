@@ -149,7 +149,7 @@ def test_status_without_a_host_exits_with_status_5(tmp_path: Path) -> None:
     for flag in ((), ("--json",)):
         shown = run("status", *flag, "--run-dir", str(tmp_path / "run"))
         assert (shown.returncode, shown.stdout) == (5, "")
-        assert shown.stderr.startswith("reactorhost: no host named 'default' is running\n")
+        assert shown.stderr.startswith(f"reactorhost: the host in {tmp_path / 'run'} is not running\n")
 
 
 # connections

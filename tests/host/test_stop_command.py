@@ -42,7 +42,7 @@ def test_stop_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host
         host.until(lambda status: status["totals"]["connections"] == 1)
         with start_stop(host) as stop:
             shown = re.fullmatch(
-                r"waiting: 1 connections open on (\d) workers, at most (\d+) s left\n", first_line(stop)
+                r"stopping: 1 connection open on (\d) workers?, at most (\d+) s left\n", first_line(stop)
             )
             assert shown
             assert int(shown[1]) in (1, 2)
@@ -52,7 +52,7 @@ def test_stop_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host
             client.close()
             rest, _ = stop.communicate()
     assert stop.returncode == 0
-    assert rest.splitlines()[-1] == "default stopped"
+    assert rest.splitlines()[-1] == f"the host in {host.run_dir} has stopped"
     assert not [pid for pid in pids if started.lives(pid)]
     assert not host.run_dir.exists()
 
@@ -82,7 +82,7 @@ def test_now_ends_a_stop_that_waits(live_host: Hosts) -> None:
     with host.connect() as client:
         assert answers(client)
         with start_stop(host) as first:
-            assert first_line(first).startswith("waiting:")
+            assert first_line(first).startswith("stopping:")
             assert host.command("stop", "--now").returncode == 0
             first.communicate()
         assert first.returncode == 0
@@ -94,8 +94,8 @@ def test_two_stop_commands_both_wait_for_the_end(live_host: Hosts) -> None:
     with host.connect() as client:
         assert answers(client)
         with start_stop(host) as first, start_stop(host) as second:
-            assert first_line(first).startswith("waiting:")
-            assert first_line(second).startswith("waiting:")
+            assert first_line(first).startswith("stopping:")
+            assert first_line(second).startswith("stopping:")
             assert answers(client)
             client.close()
             assert (first.wait(), second.wait()) == (0, 0)
@@ -106,7 +106,7 @@ def test_ctrl_c_ends_the_command_but_not_the_stop(live_host: Hosts) -> None:
     with host.connect() as client:
         assert answers(client)
         with start_stop(host) as stop:
-            assert first_line(stop).startswith("waiting:")
+            assert first_line(stop).startswith("stopping:")
             stop.send_signal(signal.SIGINT)
             _, stderr = stop.communicate()
         assert stop.returncode == 130
@@ -133,7 +133,7 @@ def test_other_commands_report_that_the_master_does_not_respond(live_host: Hosts
     shown = host.command("status")
     host.signal(signal.SIGCONT)
     assert shown.returncode == 1
-    assert f"the master of 'default' (pid {host.pid}) does not answer" in shown.stderr
+    assert f"the master of the host in {host.run_dir} (pid {host.pid}) does not answer" in shown.stderr
 
 
 # No host to stop.
@@ -142,7 +142,7 @@ def test_other_commands_report_that_the_master_does_not_respond(live_host: Hosts
 def test_stop_of_a_host_that_does_not_run_has_exit_status_5(tmp_path: Path) -> None:
     ended = run("stop", "--run-dir", str(tmp_path / "run"))
     assert ended.returncode == 5
-    assert ended.stderr.startswith("reactorhost: no host named 'default' is running\n")
+    assert ended.stderr.startswith(f"reactorhost: the host in {tmp_path / 'run'} is not running\n")
     assert os.listdir(tmp_path) == []
 
 
@@ -160,7 +160,7 @@ def instance(tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def test_an_instance_is_found_by_its_name(instance: tuple[str, dict[str, str]]) -> None:
     name, environment = instance
     stopped = run("stop", "--name", name, environment=environment)
-    assert (stopped.returncode, stopped.stdout.splitlines()[-1]) == (0, f"{name} stopped")
+    assert (stopped.returncode, stopped.stdout.splitlines()[-1]) == (0, f"host {name!r} has stopped")
     assert run("stop", "--name", name, environment=environment).returncode == 5
 
 
@@ -169,7 +169,7 @@ def test_a_misspelt_name_gets_a_suggestion(instance: tuple[str, dict[str, str]],
     name, environment = instance
     missed = run(*command, "--name", name[:-1], environment=environment)
     assert missed.returncode == 5
-    assert missed.stderr == (f"reactorhost: no host named {name[:-1]!r} is running\n  hint: did you mean {name!r}?\n")
+    assert missed.stderr == (f"reactorhost: host {name[:-1]!r} is not running\n  hint: did you mean {name!r}?\n")
 
 
 def test_an_unknown_name_gets_the_list_of_hosts(instance: tuple[str, dict[str, str]]) -> None:

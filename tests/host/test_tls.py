@@ -132,7 +132,7 @@ def test_every_failure_is_logged_with_a_reason_and_leaves_nothing_open(
     assert refused_reason(host) == "it sent plain HTTP, not TLS"
     with host.connect() as client:
         assert ended(client)
-    assert refused_reason(host, 2) == "its handshake did not end in time"
+    assert refused_reason(host, 2) == "the handshake did not complete in time"
     other = Pki(tmp_path)
     other.issue("stranger", "stranger@example.org")
     stranger = other.context("stranger")

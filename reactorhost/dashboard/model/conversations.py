@@ -11,6 +11,7 @@ from pathlib import Path
 from reactorhost.dashboard.model.snapshot import ConnectionRow, Connections
 from reactorhost.dashboard.model.view import HostRequest
 from reactorhost.dashboard.text.line import clean
+from reactorhost.dashboard.text.quantities import counted
 from reactorhost.ipc.control_client import ControlClient
 from reactorhost.ipc.messages import Message
 
@@ -140,6 +141,6 @@ class SentRequest:
             case "reload":
                 return f"reload: done, {message['replaced']} workers replaced, generation {message['generation']}"
             case "scale":
-                return f"scale: done, {message['workers']} workers ready"
+                return f"scale: done, {counted(message['workers'], 'worker')} ready"
             case verb:
                 return f"{verb}: done"

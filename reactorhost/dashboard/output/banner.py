@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+from reactorhost.config.default_paths import selection
 from reactorhost.ipc.status import PluginStatus, ServiceStatus, StatusDocument
 
 
@@ -25,11 +27,8 @@ def chain(plugins: list[PluginStatus]) -> str:
 
 def stop_command(document: StatusDocument) -> str:
     """Return the command that stops this host, with the options that select it."""
-    command = "reactorhost stop"
-    if document["name"] != "default":
-        command += f" --name {document['name']}"
-    if os.path.basename(document["run_dir"]) != document["name"]:
-        command += f" --run-dir {document['run_dir']}"
+    flags = selection(document["name"], Path(document["run_dir"]), os.environ, os.geteuid()).flags
+    command = f"reactorhost stop{flags}"
     return command if document["daemon"] else f"Ctrl-C, or: {command}"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reactorhost.address import Address
 from reactorhost.config import plugin_tables
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import ReactorhostError, UsageError
+from reactorhost.errors import ReactorhostError, UsageError, joined_hints
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
 from reactorhost.logs import AppendHandler
@@ -157,8 +157,11 @@ class AdminCommands:
         try:
             self._change_settings(self.launch.read_again())
         except ReactorhostError as error:
-            text = "; ".join(line.strip() for line in error.lines())
-            self.context.log.error("configuration_refused", error=text, hint="nothing was changed")  # noqa: TRY400  no logger
+            lines = [line.strip() for text in error.lines() for line in text.splitlines()]
+            text = "; ".join(line for line in lines if not line.startswith("hint: "))
+            own_hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
+            hint = joined_hints("nothing was changed", *own_hints)
+            self.context.log.error("configuration_refused", error=text, hint=hint)  # noqa: TRY400  no logger
             return
         with contextlib.suppress(ReactorhostError):
             # `_reopen_logs` logs its failure, and the reload is requested all the same.

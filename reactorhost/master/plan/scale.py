@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reactorhost.config.settings import Settings
-from reactorhost.errors import BootError, ReactorhostError
+from reactorhost.errors import BootError, ReactorhostError, counted
 from reactorhost.master.plan.actions import Action, Close, Open, Steer
 from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
@@ -73,7 +73,7 @@ class Scaling:
         ready = self.ready_slots()
         if ready != self._reported:
             self._reported = ready
-            watcher.progress(f"{ready} of {self.target} workers ready", done=ready, total=self.target)
+            watcher.progress(f"{ready} of {counted(self.target, 'worker')} ready", done=ready, total=self.target)
         if self.reached():
             self._watcher = None
             draining = sum(worker.state is WorkerState.DRAINING for worker in self._table.workers.values())

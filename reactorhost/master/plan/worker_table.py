@@ -117,7 +117,7 @@ class WorkerTable:
             if worker.state in (WorkerState.STARTING, WorkerState.STUCK) and not worker.aborted:
                 # ABRT first: where the worker hangs is what its author needs to know.
                 worker.aborted, worker.deadline = True, now + _ABORT_SECONDS
-                worker.reason = worker.reason or f"not ready within {boot_timeout:g} s (boot_timeout)"
+                worker.reason = worker.reason or f"boot_timeout of {boot_timeout:g} s exceeded"
                 yield Signal(worker.pid, signal.SIGABRT, worker.reason)
             else:
                 # A process in uninterruptible sleep (a hung disk) ends late; each further deadline logs it again.

@@ -30,7 +30,11 @@ def send_slow(stream: Stream, data: bytes | bytearray | memoryview) -> bool:
     if stream.send_state >= FIN_PENDING:
         return False
     if type(data) is not bytes:
-        return stream.send(memoryview(data).tobytes())
+        try:
+            data = memoryview(data).tobytes()
+        except TypeError:
+            raise TypeError(f"send takes bytes-like data, not {type(data).__name__}") from None
+        return stream.send(data)
     return enqueue(stream, data, 0)
 
 

@@ -50,7 +50,10 @@ class DatagramTransport:
     def send(self, data: bytes | bytearray | memoryview) -> bool:
         """Send one datagram to the sender of this one."""
         if type(data) is not bytes:
-            data = memoryview(data).tobytes()
+            try:
+                data = memoryview(data).tobytes()
+            except TypeError:
+                raise TypeError(f"send takes bytes-like data, not {type(data).__name__}") from None
         sent = self._socket.send(data, self._address, pktinfo.source_of_answer(self._ancillary))
         if sent:
             self.connection.bytes_out += len(data)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.config.default_paths import base_dir, default_run_dir
+from reactorhost.config.default_paths import Selection, base_dir, default_run_dir, selection
 
 
 def test_root_uses_run() -> None:
@@ -25,3 +25,16 @@ def test_without_a_valid_runtime_directory_a_user_has_one_in_the_temp_directory(
 @pytest.mark.parametrize("environ", [{}, {"TMPDIR": ""}, {"TMPDIR": "here"}])
 def test_the_temp_directory_is_tmp_by_default(environ: dict[str, str]) -> None:
     assert base_dir(environ, 7) == Path("/tmp/reactorhost-7")
+
+
+@pytest.mark.parametrize(
+    ("name", "run_dir", "expected"),
+    [
+        ("default", "/run/reactorhost/default", Selection("host 'default'", "")),
+        ("chat", "/run/reactorhost/chat", Selection("host 'chat'", " --name chat")),
+        ("default", "/srv/default", Selection("the host in /srv/default", " --run-dir /srv/default")),
+        ("chat", "/srv/my host", Selection("the host in /srv/my host", " --run-dir '/srv/my host'")),
+    ],
+)
+def test_messages_name_what_selects_the_host(name: str, run_dir: str, expected: Selection) -> None:
+    assert selection(name, Path(run_dir), {}, 0) == expected

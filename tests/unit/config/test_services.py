@@ -13,6 +13,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft, complete, from_file, merge
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.toml_file import parse
+from reactorhost.config.values import NETWORK, InvalidValueError
 from reactorhost.errors import Problem
 
 FILE = Path("/etc/host.toml")
@@ -207,3 +208,14 @@ def test_proxy_headers_over_unix_sockets_need_a_unix_address() -> None:
     assert problem.what == "service 'a' accepts PROXY headers over unix sockets only, but has no unix address"
     drafts, _ = read(text.format("unix:///s"))
     assert problems_of(*drafts) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "hint"),
+    [("nonsense", "write 10.0.0.7, 10.0.0.0/8,"), ("10.0.0.1/8", "for the network write 10.0.0.0/8")],
+)
+def test_a_network_that_is_invalid_is_reported_once_with_a_hint(network: str, hint: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        NETWORK.read(network)
+    assert str(caught.value) == f"must be an IP address or a network, not '{network}'"
+    assert str(caught.value.hint).startswith(hint)

@@ -128,7 +128,7 @@ def test_every_plugin_is_called_although_others_raise(loaded: Make, hook: str) -
     assert [(plugin, where, connection) for plugin, where, connection, _ in errors] == [
         (name, hook, CONNECTION) for name in "abc"
     ]
-    assert [kind.__name__ for *_, kind in errors] == ["ValueError", "ExitCalledError", "StopIteration"]
+    assert [kind.__name__ for *_, kind in errors] == ["ValueError", "NotAnExceptionError", "StopIteration"]
 
 
 def _before() -> Iterator[None]:

@@ -48,7 +48,7 @@ def test_an_unknown_name_suggests_a_similar_one_and_lists_the_installed(install:
     with pytest.raises(PluginError) as caught:
         discovery.find("ecko")
     assert caught.value.what == "no plugin named 'ecko' is installed"
-    assert caught.value.hint == "did you mean 'echo'?; installed: accesslog, echo"
+    assert caught.value.hint == "did you mean 'echo'? installed: accesslog, echo"
     assert caught.value.exit_status == 4
 
 

@@ -32,7 +32,7 @@ def test_a_failure_has_a_text_or_openssls_reason_in_lower_case(error: ssl.SSLErr
     [
         (b"GET / HTTP/1.1\r\n", "it sent plain HTTP, not TLS"),
         (b"SSH-2.0\r\n", "it sent plain text, not TLS"),
-        (b"\x80\x2e", "what it sent is not TLS"),
+        (b"\x80\x2e", "it sent bytes that are not TLS"),
     ],
 )
 def test_the_first_bytes_show_what_was_sent_instead_of_tls(data: bytes, text: str) -> None:

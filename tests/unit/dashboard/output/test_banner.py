@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 from documents import document
 from reactorhost.dashboard.output.banner import banner
+
+
+@pytest.fixture(autouse=True)
+def is_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default run directory depends on the user."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
 def test_the_banner_shows_host_addresses_plugins_workers_and_the_stop_command() -> None:

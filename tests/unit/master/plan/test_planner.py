@@ -202,10 +202,10 @@ def test_a_late_worker_is_sent_abrt_and_then_kill() -> None:
     host.settle()
     pid = host.starting(0)
     assert host.expire(9.9) == []
-    assert host.expire(0.1) == [Signal(pid, SIGABRT, "not ready within 10 s (boot_timeout)")]
+    assert host.expire(0.1) == [Signal(pid, SIGABRT, "boot_timeout of 10 s exceeded")]
     assert host.planner.ready(pid, host.now) is None
     assert host.expire(2.0) == [Signal(pid, SIGKILL, "still starting after its deadline")]
-    assert host.planner.workers[pid].reason == "not ready within 10 s (boot_timeout)", "the first reason is the cause"
+    assert host.planner.workers[pid].reason == "boot_timeout of 10 s exceeded", "the first reason is the cause"
 
 
 def test_a_worker_that_does_not_drain_in_time_is_killed() -> None:

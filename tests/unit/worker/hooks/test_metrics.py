@@ -108,7 +108,7 @@ def test_an_exception_of_stats_is_reported_once_a_minute_and_has_no_gauges() -> 
     reported = Reported(fail)
     for second in range(61):
         assert reported.metrics.gauged(1000.0 + second) == {"made": {}}
-    assert reported.failures == ["made stats: ExitCalledError"] * 2
+    assert reported.failures == ["made stats: NotAnExceptionError"] * 2
 
 
 class Broken(dict[str, int]):

@@ -155,7 +155,8 @@ def test_bytes_like_answers_are_sent_and_anything_else_raises_type_error() -> No
     host.arrive(b"abc")
     host.settle()
     assert host.socket.answers == [b"abc", b"cba"]
-    assert [type(failure) for failure in host.failures] == [TypeError]
+    (failure,) = host.failures
+    assert (type(failure), str(failure)) == (TypeError, "send takes bytes-like data, not str")
 
 
 def test_an_answer_larger_than_a_datagram_raises_value_error() -> None:
