@@ -113,10 +113,7 @@ class Acceptor:
             self._resume()
 
     def _watch(self, listener: WatchedListener) -> None:
-        def ready(events: int) -> None:
-            self._accept_batch(listener)
-
-        self.reactor.register(listener.socket.fileno(), READ, ready)
+        self.reactor.register(listener.socket.fileno(), READ, lambda events: self._accept_batch(listener))
 
     def _close(self, listener: WatchedListener) -> None:
         self._listeners.remove(listener)
