@@ -107,19 +107,16 @@ class _SocketDial:
         elif (numeric := numeric_address(address.host, address.port)) is not None:
             self._connect([numeric])
         else:
-            self._resolve(address)
+            self.step = "the name was not resolved"
+            try:
+                lookup = self.dialer.resolver.look_up(address.host, address.port, self._resolved, self.failed)
+            except OSError as error:
+                self.failed((error.strerror or str(error)).lower())
+            else:
+                self._stop = lookup.cancel
 
     def cancel(self) -> None:
         self._stop()
-
-    def _resolve(self, address: Address) -> None:
-        self.step = "the name was not resolved"
-        try:
-            lookup = self.dialer.resolver.look_up(address.host, address.port, self._resolved, self.failed)
-        except OSError as error:
-            self.failed((error.strerror or str(error)).lower())
-        else:
-            self._stop = lookup.cancel
 
     def _resolved(self, addresses: Sequence[SocketAddress]) -> None:
         self.step = "no answer"
