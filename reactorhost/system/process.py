@@ -41,7 +41,7 @@ def tie_to_parent() -> None:
     this call, no signal comes; the worker notices by the end of file on its line to the master. PDEATHSIG in turn
     reaches a worker that is stuck and does not read its line.
     """
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
 
 
 def name_process(name: str) -> None:
@@ -105,11 +105,10 @@ def drop_privileges(uid: int, gid: int, user: str) -> None:
         ) from None
     if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid):
         raise NotPermittedError(f"the change to user {user!r} could be undone")
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1))
 
 
-def _prctl(option: int, value: int | ctypes.c_char_p) -> None:
-    argument = value if isinstance(value, ctypes.c_char_p) else ctypes.c_ulong(value)
+def _prctl(option: int, argument: ctypes.c_ulong | ctypes.c_char_p) -> None:
     zero = ctypes.c_ulong(0)
     if ctypes.CDLL(None, use_errno=True).prctl(option, argument, zero, zero, zero) != 0:
         number = ctypes.get_errno()

@@ -70,10 +70,8 @@ class RateLimit:
 
     def _touch(self, key: Hashable) -> _Window:
         """Return the window of a key as the one used last."""
-        window = self._windows.pop(key, None)
-        if window is None:
-            window = _Window()
-            if len(self._windows) >= _MOST_KEYS:
-                del self._windows[next(iter(self._windows))]
+        window = self._windows.pop(key, None) or _Window()
+        if len(self._windows) >= _MOST_KEYS:
+            del self._windows[next(iter(self._windows))]
         self._windows[key] = window
         return window

@@ -20,19 +20,13 @@ def set_stream_options(sock: socket.socket, peer_timeout: float | None) -> None:
     if sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if peer_timeout is not None:
-        _detect_dead_peers(sock, peer_timeout)
-
-
-def _detect_dead_peers(sock: socket.socket, seconds: float) -> None:
-    """Let the kernel send keepalive probes, and break the connection when nothing was received for `seconds`.
-
-    TCP_USER_TIMEOUT also limits the wait for an acknowledgement, and overrides the number of probes: tcp(7),
-    net/ipv4/tcp_timer.c.
-    """
-    idle = min(max(1, int(seconds / 2)), _LONGEST_KEEPALIVE_SECONDS)
+    if peer_timeout is None:
+        return
+    # The kernel sends probes and breaks the connection when nothing was received. TCP_USER_TIMEOUT also limits the wait
+    # for an acknowledgement, and overrides the number of probes: tcp(7), net/ipv4/tcp_timer.c.
+    idle = min(max(1, int(peer_timeout / 2)), _LONGEST_KEEPALIVE_SECONDS)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(seconds / 8)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(peer_timeout / 8)))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_PROBES)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(seconds * 1000)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(peer_timeout * 1000)))

@@ -56,7 +56,7 @@ class ServerTls:
 
     def wrap(self, reactor: Reactor, sock: socket.SocketType, on_broken: Callable[[str], object]) -> TlsSocket:
         """Return our end of a session on a client's socket, before its handshake."""
-        return TlsSocket(reactor, sock, self.context, on_broken, is_server=True)
+        return TlsSocket(reactor, sock, self.context, on_broken)
 
 
 class ServerNames(Generic[T]):

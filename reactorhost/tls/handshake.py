@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 
 from reactorhost.reactor import READ, WRITE
-from reactorhost.reactor.steps import ClosedBeforeDataError, Step, StepError, TlsHandshakeError
+from reactorhost.reactor.steps import ClosedBeforeDataError, Step, TlsHandshakeError
 from reactorhost.tls import errors
 from reactorhost.tls.facts import TlsFacts
 
@@ -39,8 +39,6 @@ class Handshake:
     session: ssl.SSLObject
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
-    _: KW_ONLY
-    is_server: bool
     _received_any: bool = field(default=False, init=False)
 
     def run(self) -> Step[TlsFacts]:
@@ -100,18 +98,15 @@ class Handshake:
             except ConnectionResetError:
                 more = b""
             if not more:
-                raise self._closed_error()
+                if self.session.server_side and not self._received_any:
+                    raise ClosedBeforeDataError("it closed the connection before it sent anything")
+                raise TlsHandshakeError("it closed the connection during its handshake")
             self._received_any = True
             data += more
             # At the first byte: a client that speaks another protocol may send fewer than five and wait for an answer.
             if data[0] not in _RECORD_KINDS or data[1:2] not in (b"", _MAJOR_VERSION):
                 raise TlsHandshakeError(errors.not_tls(data))
         return data
-
-    def _closed_error(self) -> StepError:
-        if self.is_server and not self._received_any:
-            return ClosedBeforeDataError("it closed the connection before it sent anything")
-        return TlsHandshakeError("it closed the connection during its handshake")
 
     def _flush(self) -> Step[None]:
         """Send everything that OpenSSL has written."""

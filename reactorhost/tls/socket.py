@@ -40,7 +40,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import KW_ONLY, InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from reactorhost.reactor import WRITE, Reactor
@@ -57,16 +57,14 @@ _CHUNK_BYTES = 64 * 1024
 class TlsSocket:
     """One end of a TLS connection over a non-blocking socket.
 
-    With `server_hostname` it is the client's end, which verifies the server's certificate for this name. `on_broken`
-    is called with a reason when TLS fails after the handshake.
+    With `server_hostname` it is the client's end, which verifies the server's certificate for this name; else it is
+    the server's. `on_broken` is called with a reason when TLS fails after the handshake.
     """
 
     reactor: Reactor
     socket: socket.SocketType
     context: InitVar[ssl.SSLContext]
     on_broken: Callable[[str], object]
-    _: KW_ONLY
-    is_server: bool
     server_hostname: InitVar[str | None] = None
     _incoming: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO, init=False)
     _outgoing: ssl.MemoryBIO = field(default_factory=ssl.MemoryBIO, init=False)
@@ -85,7 +83,8 @@ class TlsSocket:
     _shutdown_descriptor: int | None = field(default=None, init=False)
 
     def __post_init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
-        self._session = context.wrap_bio(self._incoming, self._outgoing, self.is_server, server_hostname)
+        is_server = server_hostname is None
+        self._session = context.wrap_bio(self._incoming, self._outgoing, is_server, server_hostname)
         # Bound once: each costs a lookup in every message otherwise.
         self._read = self._session.read
         self._write = self._session.write
@@ -98,8 +97,7 @@ class TlsSocket:
             TlsHandshakeError: it failed.
             ClosedBeforeDataError: a client closed the connection before its first byte.
         """
-        steps = Handshake(self.socket, self._session, self._incoming, self._outgoing, is_server=self.is_server)
-        return steps.run()
+        return Handshake(self.socket, self._session, self._incoming, self._outgoing).run()
 
     # Receiving.
 

@@ -265,7 +265,7 @@ class WorkerLife:
         if self._lifecycle.state is WorkerState.DRAINING:
             self._shutdown.leave_if_done()
         else:
-            self._acceptor.connection_ended()
+            self._acceptor.resume()
 
     def _deliver_thread_results(self) -> None:
         self._threads.deliver()

@@ -107,16 +107,15 @@ class Acceptor:
                 pass
             self._close(listener)
 
-    def connection_ended(self) -> None:
-        """Accept again if the worker was full."""
-        if not self._accepting:
-            self._resume()
+    def resume(self) -> None:
+        """Accept again after a pause, if the worker is not full; called when a connection has ended."""
+        if not self._accepting and self.counters.connections < self.most_connections:
+            self._accepting = True
+            for listener in self._listeners:
+                self._watch(listener)
 
     def _watch(self, listener: WatchedListener) -> None:
-        def ready(events: int) -> None:
-            self._accept_batch(listener)
-
-        self.reactor.register(listener.socket.fileno(), READ, ready)
+        self.reactor.register(listener.socket.fileno(), READ, lambda events: self._accept_batch(listener))
 
     def _close(self, listener: WatchedListener) -> None:
         self._listeners.remove(listener)
@@ -145,7 +144,7 @@ class Acceptor:
             if error.errno in _OUT_OF_RESOURCES:
                 self.counters.accept_pauses += 1
                 self._pause(error.strerror or "out of resources")
-                self.reactor.call_later(_RETRY_SECONDS, self._resume)
+                self.reactor.call_later(_RETRY_SECONDS, self.resume)
                 return False
             # Any other error is of a listener that was closed in this turn.
             return error.errno in _CLIENT_GONE
@@ -159,9 +158,3 @@ class Acceptor:
             self._accepting = False
             for listener in self._listeners:
                 self.reactor.unregister(listener.socket.fileno())
-
-    def _resume(self) -> None:
-        if not self._accepting and self.counters.connections < self.most_connections:
-            self._accepting = True
-            for listener in self._listeners:
-                self._watch(listener)

@@ -34,13 +34,10 @@ class SlotSockets:
     def add(self, borrowed: BorrowedListener) -> None:
         """Serve the clients of a socket."""
         service = self.services[borrowed.service]
-        if borrowed.scheme == "udp":
-            self._add_udp(borrowed, service)
-        else:
-            self.acceptor.add([WatchedListener(borrowed.slot, borrowed.socket, service.acceptor(borrowed.scheme))])
-
-    def _add_udp(self, borrowed: BorrowedListener, service: RunningService) -> None:
         slot, sock = borrowed.slot, borrowed.socket
+        if borrowed.scheme != "udp":
+            self.acceptor.add([WatchedListener(slot, sock, service.acceptor(borrowed.scheme))])
+            return
         assert slot is not None, "slots do not share UDP sockets"
         self.fork_registry.add(sock, sock.close)
         udp_socket = service.udp_socket(sock, lambda: self._udp_socket_closed(slot, sock))

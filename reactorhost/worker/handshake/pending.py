@@ -80,11 +80,7 @@ class PendingHandshakes:
         tls = self._tls if scheme == "tls" else None
         if tls is None and self._proxies is None:
             return None
-
-        def accept(sock: socket.SocketType, peer: Any) -> None:
-            self._accept(sock, ClientInfo(endpoint(peer)), tls)
-
-        return accept
+        return lambda sock, peer: self._accept(sock, ClientInfo(endpoint(peer)), tls)
 
     def drain(self) -> None:
         """Call the `drain` hook of every connection that begins from now on, right after its `connect`."""
@@ -103,7 +99,9 @@ class PendingHandshakes:
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
-            self._begin(wrapped, client)
+            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local)
+            if self._draining and context.chain.has_drain and transport.close_state is CloseState.OPEN:
+                context.chain.drain(transport.connection)
 
         def failed(error: StepError | OSError) -> None:
             self._log_failure(client, error)
@@ -127,12 +125,6 @@ class PendingHandshakes:
         wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
         client.tls = yield from wrapped.handshake()
         return wrapped
-
-    def _begin(self, sock: StreamSocket, client: ClientInfo) -> None:
-        chain = self._context.chain
-        transport = self._begin_connection(sock, client.peer, client.tls, client.local)
-        if self._draining and chain.has_drain and transport.close_state is CloseState.OPEN:
-            chain.drain(transport.connection)
 
     def _failed(self, runner: StepRunner[StreamSocket]) -> None:
         self._running.discard(runner)

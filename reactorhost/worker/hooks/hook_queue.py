@@ -205,11 +205,7 @@ class HookQueue:
     def hurry(self) -> None:
         """Cancel what runs, if it is not being cancelled."""
         # Not at once: a task that is cancelled before its first step never runs, and could not end its queue.
-        asyncio.get_running_loop().call_soon(self._cancel_first)
-
-    def _cancel_first(self) -> None:
-        if not self._cancelled:
-            self._cancel()
+        asyncio.get_running_loop().call_soon(self._cancel)
 
     def when_empty(self, function: Callable[[], object]) -> None:
         """Call a function once every call has run."""
@@ -251,9 +247,8 @@ class HookQueue:
         """Return whether all that waits is input of a paused connection; else make the next call the first."""
         if not self._transport.is_paused:
             return False
-        for index, (hook, _) in enumerate(self._waiting):
-            if hook.name != "receive":
-                call = self._waiting[index]
+        for index, call in enumerate(self._waiting):
+            if call[0].name != "receive":
                 del self._waiting[index]
                 self._waiting.appendleft(call)
                 return False
@@ -280,7 +275,7 @@ class HookQueue:
             task.uncancel()
 
     def _cancel(self) -> None:
-        if not self._running or self._task is None:
+        if not self._running or self._task is None or self._cancelled:
             return
         if self._deadline is not None:
             self._deadline.cancel()

@@ -98,16 +98,14 @@ class ThreadPool:
         task: ThreadTask[T] = ThreadTask(self, plugin, name_of(function), has_callbacks=has_callbacks)
         call = _Call(task, function, args, on_result, on_error)
         with self._lock:
-            starts = len(self._running) < self.max_threads
-            if starts:
-                self._running[task] = call
-            elif len(self._waiting) < self.max_waiting:
+            if len(self._running) >= self.max_threads:
+                if len(self._waiting) >= self.max_waiting:
+                    what = f"{len(self._waiting)} functions already wait for one of {self.max_threads} threads"
+                    raise ThreadQueueFullError(f"{what}, the limit of thread_queue")
                 self._waiting[task] = call
-            else:
-                what = f"{len(self._waiting)} functions already wait for one of {self.max_threads} threads"
-                raise ThreadQueueFullError(f"{what}, the limit of thread_queue")
-        if starts:
-            self._start(call)
+                return task
+            self._running[task] = call
+        self._start(call)
         return task
 
     def _start(self, call: _Call) -> None:

@@ -30,9 +30,6 @@ _SAME_PLACE_SECONDS = 60.0
 _FREQUENT_ALARMS = 16
 _LONGEST_PAUSE_SECONDS = 3600.0
 
-Locate = Callable[[FrameType], StackPosition | None]
-"""Returns the place in a plugin's code that a stack runs, or None when it runs none."""
-
 
 class StallReporter(Protocol):
     """Reports stalls of the loop."""
@@ -101,14 +98,15 @@ class Watchdog:
     """Watches the loop of its thread, which must be the main thread: Python runs signal handlers there only.
 
     `progress` returns a number that changes whenever the loop, or a callback within a turn, has advanced. It is called
-    in the signal handler, on top of the code that blocks the loop.
+    in the signal handler, on top of the code that blocks the loop. `locate` returns the place in a plugin's code that a
+    stack runs, or None when it runs none.
     """
 
     reactor: Reactor
     alarm: Alarm
     limit_seconds: float
     progress: Callable[[], int]
-    locate: Locate
+    locate: Callable[[FrameType], StackPosition | None]
     log: EventLog
     _detector: StallDetector = field(init=False)
     _alarms: int = field(default=0, init=False)

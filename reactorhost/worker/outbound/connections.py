@@ -176,17 +176,12 @@ class OutboundConnections:
     def report_failure(self, pending: _PendingConnection, error: ConnectFailedError) -> None:
         """Raise a failure where it is awaited, and call the handler's `failed`; if there is neither, log it."""
         awaited = pending.attempt.set_exception(error)
-        if pending.handler.failed is not None:
-            self._call_failed(pending.plugin, pending.handler, error)
-        elif not awaited:
-            self.context.log.warning(
-                "connect_failed", plugin=pending.plugin, address=error.address, reason=error.reason
-            )
-
-    def _call_failed(self, plugin: str, handler: Handler, error: ConnectFailedError) -> None:
-        assert handler.failed is not None
-        awaits = handler.failed_awaits
-        called = guarded(plugin, "failed", handler.failed, self._hook_failed, awaits=awaits)(error)
+        plugin, failed, awaits = pending.plugin, pending.handler.failed, pending.handler.failed_awaits
+        if failed is None:
+            if not awaited:
+                self.context.log.warning("connect_failed", plugin=plugin, address=error.address, reason=error.reason)
+            return
+        called = guarded(plugin, "failed", failed, self._hook_failed, awaits=awaits)(error)
         if not awaits:
             return
         import asyncio

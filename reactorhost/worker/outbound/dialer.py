@@ -12,18 +12,14 @@ import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Address
 from reactorhost.reactor import Reactor
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.outbound.happy_eyeballs import HappyEyeballs
-from reactorhost.worker.outbound.resolver import (
-    Resolver,
-    SocketAddress,
-    interleaved,
-    numeric_address,
-)
+from reactorhost.worker.outbound.resolver import Resolver, SocketAddress, interleaved, numeric_address
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -77,20 +73,18 @@ class SocketDialer:
         self.resolver = Resolver(reactor)
         self.peer_timeout = peer_timeout
         self.tls_broken = tls_broken
-        self._tls_context: ssl.SSLContext | None = None
 
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
         """Return an attempt that begins with its `start()`."""
         return _SocketDial(self, far_end, connected, failed)
 
+    @cached_property
     def tls_context(self) -> ssl.SSLContext:
-        """Return the context for plugins that set none: certificates and host names are verified."""
+        """The context for plugins that set none: certificates and host names are verified."""
         # On first use: to load the authorities of the system takes some milliseconds.
-        if self._tls_context is None:
-            import ssl
+        import ssl
 
-            self._tls_context = ssl.create_default_context()
-        return self._tls_context
+        return ssl.create_default_context()
 
 
 def _do_nothing() -> None:
@@ -113,19 +107,16 @@ class _SocketDial:
         elif (numeric := numeric_address(address.host, address.port)) is not None:
             self._connect([numeric])
         else:
-            self._resolve(address)
+            self.step = "the name was not resolved"
+            try:
+                lookup = self.dialer.resolver.look_up(address.host, address.port, self._resolved, self.failed)
+            except OSError as error:
+                self.failed((error.strerror or str(error)).lower())
+            else:
+                self._stop = lookup.cancel
 
     def cancel(self) -> None:
         self._stop()
-
-    def _resolve(self, address: Address) -> None:
-        self.step = "the name was not resolved"
-        try:
-            lookup = self.dialer.resolver.look_up(address.host, address.port, self._resolved, self.failed)
-        except OSError as error:
-            self.failed((error.strerror or str(error)).lower())
-        else:
-            self._stop = lookup.cancel
 
     def _resolved(self, addresses: Sequence[SocketAddress]) -> None:
         self.step = "no answer"
@@ -155,9 +146,8 @@ class _SocketDial:
             tls_socket = TlsSocket(
                 dialer.reactor,
                 sock,
-                far_end.tls or dialer.tls_context(),
+                far_end.tls or dialer.tls_context,
                 lambda reason: dialer.tls_broken(far_end.address, reason),
-                is_server=False,
                 server_hostname=far_end.server_name or far_end.address.host,
             )
         except (OSError, ValueError) as error:

@@ -86,7 +86,10 @@ class HappyEyeballs:
             self._keep(sock, address)
             return True
         if code == errno.EINPROGRESS:
-            self._wait_for(sock, address)
+            self._attempts[sock] = address
+            self._reactor.register(sock.fileno(), WRITE, lambda events: self._ready(sock))
+            if self._untried:
+                self._next_attempt = self._reactor.call_later(_NEXT_ATTEMPT_SECONDS, self.start)
             return True
         sock.close()
         if code == errno.EAGAIN and address.family == socket.AF_UNIX:
@@ -95,12 +98,6 @@ class HappyEyeballs:
             return True
         self._add_reason(code)
         return False
-
-    def _wait_for(self, sock: socket.socket, address: SocketAddress) -> None:
-        self._attempts[sock] = address
-        self._reactor.register(sock.fileno(), WRITE, lambda events: self._ready(sock))
-        if self._untried:
-            self._next_attempt = self._reactor.call_later(_NEXT_ATTEMPT_SECONDS, self.start)
 
     def _ready(self, sock: socket.socket) -> None:
         address = self._attempts.pop(sock, None)

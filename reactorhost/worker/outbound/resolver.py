@@ -74,13 +74,12 @@ class Resolver:
         if self._wake_up is None:
             self._wake_up = WakeUp(self._reactor, self._deliver)
         query = self._queries.get((host, port))
-        lookup = Lookup(found, failed)
         if query is None:
-            query = self._queries[host, port] = _Query(host, port, [lookup])
+            query = self._queries[host, port] = _Query(host, port)
             self._waiting.append(query)
-            self._start_waiting()
-        else:
-            query.lookups.append(lookup)
+        lookup = Lookup(found, failed)
+        query.lookups.append(lookup)
+        self._start_waiting()
         return lookup
 
     def _start_waiting(self) -> None:
@@ -121,10 +120,9 @@ class Resolver:
 
 def numeric_address(host: str, port: int) -> SocketAddress | None:
     """Return the socket address of an IP address, without a lookup; None for a name."""
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     try:
-        found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        )
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, ValueError):
         return None
     family, _, _, _, sockaddr = found[0]

@@ -7,7 +7,7 @@ back, and a client that checks the source address drops it. Sources: IP_PKTINFO 
 from __future__ import annotations
 
 import socket
-from typing import Protocol
+from collections.abc import Callable
 
 # The socket module has this constant from Python 3.14 on.
 _IP_PKTINFO = 8
@@ -17,19 +17,11 @@ AncillaryData = list[tuple[int, int, bytes]]
 """Level, type and data of each control message, as `socket.sendmsg` accepts them."""
 
 
-class SocketWithOptions(Protocol):
-    """The part of a socket that `is_enabled` needs."""
-
-    @property
-    def family(self) -> int: ...
-    def getsockopt(self, level: int, option: int, /) -> int: ...
-
-
-def is_enabled(sock: SocketWithOptions) -> bool:
+def is_enabled(family: int, getsockopt: Callable[[int, int], int]) -> bool:
     """Return whether the kernel reports the address; the master requests it for sockets bound to every address."""
-    if sock.family == socket.AF_INET6:
-        return bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO))
-    return bool(sock.getsockopt(socket.IPPROTO_IP, _IP_PKTINFO))
+    if family == socket.AF_INET6:
+        return bool(getsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO))
+    return bool(getsockopt(socket.IPPROTO_IP, _IP_PKTINFO))
 
 
 def destination(ancillary: AncillaryData) -> str | None:

@@ -84,7 +84,8 @@ class UdpSocket:
         self._registered = False
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
-        self._receive = self._receive_message if pktinfo.is_enabled(sock) else self._receive_from
+        has_pktinfo = pktinfo.is_enabled(sock.family, sock.getsockopt)
+        self._receive = self._receive_message if has_pktinfo else self._receive_from
         self._unfinished: set[DatagramTransport] = set()
         self._timed: set[DatagramTransport] = set()
         self._too_long = 0

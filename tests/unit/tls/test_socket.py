@@ -92,7 +92,7 @@ class Pair:
         self.reactor = FakeReactor()
         reactor = cast("Reactor", self.reactor)
         sock = cast("socket.socket", self.kernel)
-        self.socket = TlsSocket(reactor, sock, SERVER, self.broken.append, is_server=True)
+        self.socket = TlsSocket(reactor, sock, SERVER, self.broken.append)
         self._to_client, self._from_client = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.client = context.wrap_bio(self._to_client, self._from_client, server_hostname="localhost")
 

@@ -113,7 +113,7 @@ def test_a_full_worker_stops_watching_until_a_connection_ends() -> None:
     assert [peer for _, peer in host.accepted] == ["a", "b"]
     assert not host.watched
     host.counters.connections -= 1
-    host.acceptor.connection_ended()
+    host.acceptor.resume()
     host.turn()
     assert [peer for _, peer in host.accepted] == ["a", "b", "c"]
 
@@ -123,7 +123,7 @@ def test_a_pause_is_logged_once_until_a_queue_was_empty(caplog: pytest.LogCaptur
 
     def client_ends() -> None:
         host.counters.connections -= 1
-        host.acceptor.connection_ended()
+        host.acceptor.resume()
         host.turn()
 
     host.turn()
