@@ -73,8 +73,8 @@ class StatusBuilder:
             plugins: list[status.PluginStatus] = []
             for name in map(discovery.name_of, service.plugins):
                 plugin = loaded.get(name, {})
-                version = plugin.get("version")
-                plugins.append({"name": name, "distribution": plugin.get("distribution"), "version": version})
+                distribution, version = plugin.get("distribution"), plugin.get("version")
+                plugins.append({"name": name, "distribution": distribution, "version": version})
             services.append({"name": service.name, "addresses": addresses, "plugins": plugins})
         return services
 
