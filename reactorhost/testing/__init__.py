@@ -26,15 +26,7 @@ from reactorhost.testing.bench import PluginBench
 from reactorhost.testing.bench_client import BenchClient
 from reactorhost.testing.live import DEADLINE_SECONDS, HostFailedError, LiveHost
 
-__all__ = [
-    "DEADLINE_SECONDS",
-    "BenchClient",
-    "HostFailedError",
-    "LiveHost",
-    "PluginBench",
-    "live_host",
-    "plugin_bench",
-]
+__all__ = ["DEADLINE_SECONDS", "BenchClient", "HostFailedError", "LiveHost", "PluginBench", "live_host", "plugin_bench"]
 
 
 @pytest.fixture

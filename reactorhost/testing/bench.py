@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _STOP_SECONDS = 1.0
-_MOST_DATAGRAM_BYTES = 65507
 # Sums of intervals are rounded: what is due this much later is due now.
 _CLOCK_SLACK = 1e-6
 _THREAD_SECONDS = 10.0
@@ -142,8 +141,8 @@ class PluginBench:
             ValueError: `data` is too long for a datagram.
         """
         assert self._running, "the bench was not started, or has stopped"
-        if len(data) > _MOST_DATAGRAM_BYTES:
-            raise ValueError(f"a datagram has room for {_MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
+        if len(data) > fakes.MOST_DATAGRAM_BYTES:
+            raise ValueError(f"a datagram has room for {fakes.MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
         sock = FakeDatagramSocket()
         self._poller.open(sock)
         sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._udp_sockets))))

@@ -10,7 +10,7 @@ from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, last_error, plugin_metrics
 from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
-from reactorhost.dashboard.text.event_sentences import event_line, sentence
+from reactorhost.dashboard.text.event_sentences import event_line, event_section, sentence
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
 from reactorhost.dashboard.text.quantities import UNKNOWN, amount, duration, number, rate, span, whole
@@ -46,16 +46,9 @@ def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> lis
         # Events matter more: they name what goes wrong.
         chain = []
     table = worker_table(snapshot, view, width, min(needed, height - events_rows))
-    room = height - len(table) - len(chain)
-    return [*table, *chain, *_events(snapshot.body, width, room)]
-
-
-def _events(document: StatusDocument, width: int, room: int) -> list[Line]:
-    """Return the last events under a heading."""
-    events = document["events"][-max(room - 2, 0) :] if room > 2 else []
-    if not events:
-        return []
-    return [EMPTY, line(("EVENTS", "dim")), *(event_line(event, width) for event in events)]
+    room = height - len(table) - len(chain) - 2
+    shown = snapshot.body["events"][-room:] if room > 0 else []
+    return [*table, *chain, *event_section(shown, width)]
 
 
 def connections_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
@@ -110,9 +103,9 @@ def worker_page(snapshot: Snapshot, view: View, width: int, height: int) -> list
         return [line(("this worker has ended", "dim"))]
     lines = [line((f"{name:<14}", "dim"), value) for name, value in facts]
     about = [each for each in snapshot.body["events"] if each["fields"].get("pid") == pid]
-    if about and height > len(lines) + 2:
-        lines += [EMPTY, line(("EVENTS", "dim"))]
-        lines += [event_line(each, width) for each in about[-(height - len(lines)) :]]
+    room = height - len(lines) - 2
+    if room > 0:
+        lines += event_section(about[-room:], width)
     return [cut(each, width) for each in lines]
 
 
