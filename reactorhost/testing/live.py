@@ -79,8 +79,7 @@ class LiveHost:
     @property
     def process(self) -> subprocess.Popen[bytes]:
         """The master process."""
-        if self._process is None:
-            raise AssertionError("the host was not started")
+        assert self._process is not None, "the host was not started"
         return self._process
 
     @property

@@ -79,8 +79,7 @@ def flush(rest: bytes) -> list[str]:
     """Return the names of the keys in an unfinished sequence that nothing followed."""
     # `ESC [` alone is Alt with a bracket, which the terminal sends in the same way: Esc, then the bracket.
     keys = ["esc"] if rest[:1] == b"\x1b" else []
-    following, _ = parse(rest[1:])
-    return keys + following
+    return keys + parse(rest[1:])[0]
 
 
 def _escape(data: bytes) -> tuple[str, int]:
