@@ -73,8 +73,8 @@ class StatusBuilder:
             plugins: list[status.PluginStatus] = []
             for name in map(discovery.name_of, service.plugins):
                 plugin = loaded.get(name, {})
-                version = plugin.get("version")
-                plugins.append({"name": name, "distribution": plugin.get("distribution"), "version": version})
+                distribution, version = plugin.get("distribution"), plugin.get("version")
+                plugins.append({"name": name, "distribution": distribution, "version": version})
             services.append({"name": service.name, "addresses": addresses, "plugins": plugins})
         return services
 
@@ -118,12 +118,11 @@ class StatusBuilder:
         }
 
     def _slot(self, slot: Slot, now: float) -> status.SlotStatus:
-        waiting = slot.backoff.until > now
         return {
             "slot": slot.number,
             "state": slot.status,
             "restarts": slot.restarts,
-            "retry_seconds": round(slot.backoff.until - now, 3) if waiting else None,
+            "retry_seconds": round(slot.backoff.until - now, 3) if slot.backoff.until > now else None,
             "adopted_by": slot.adopter,
             "last_exit": slot.last_exit,
         }

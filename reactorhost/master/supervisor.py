@@ -99,9 +99,8 @@ class Supervisor:
             self._planner.scaling.open_failed(slot, ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
-        sockets = self._listeners.of_slot(slot)
         try:
-            pid = self._pool.fork(self._planner.settings, slot, generation, sockets)
+            pid = self._pool.fork(self._planner.settings, slot, generation, self._listeners.of_slot(slot))
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = ReactorhostError(f"cannot fork: {error.strerror}")

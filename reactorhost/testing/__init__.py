@@ -16,6 +16,7 @@ The fixtures come with `pytest_plugins = ["reactorhost.testing"]` in the top `co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,7 @@ from reactorhost.testing.bench import PluginBench
 from reactorhost.testing.bench_client import BenchClient
 from reactorhost.testing.live import DEADLINE_SECONDS, HostFailedError, LiveHost
 
-__all__ = [
-    "DEADLINE_SECONDS",
-    "BenchClient",
-    "HostFailedError",
-    "LiveHost",
-    "PluginBench",
-    "live_host",
-    "plugin_bench",
-]
+__all__ = ["DEADLINE_SECONDS", "BenchClient", "HostFailedError", "LiveHost", "PluginBench", "live_host", "plugin_bench"]
 
 
 @pytest.fixture
@@ -55,14 +48,9 @@ def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
 @pytest.fixture
 def plugin_bench() -> Iterator[Callable[..., PluginBench]]:
     """Return a function that starts a bench: `plugin_bench(plugin, ..., options={...})`. Benches stop with the test."""
-    benches: list[PluginBench] = []
+    with ExitStack() as benches:
 
-    def start(*plugins: object, **settings: Any) -> PluginBench:
-        bench = PluginBench(*plugins, **settings)
-        bench.start()
-        benches.append(bench)
-        return bench
+        def start(*plugins: object, **settings: Any) -> PluginBench:
+            return benches.enter_context(PluginBench(*plugins, **settings))
 
-    yield start
-    for bench in benches:
-        bench.stop()
+        yield start

@@ -22,7 +22,6 @@ from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_m
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import framings, loading, options
-from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _STOP_SECONDS = 1.0
-_MOST_DATAGRAM_BYTES = 65507
 # Sums of intervals are rounded: what is due this much later is due now.
 _CLOCK_SLACK = 1e-6
 _THREAD_SECONDS = 10.0
@@ -143,8 +141,8 @@ class PluginBench:
             ValueError: `data` is too long for a datagram.
         """
         assert self._running, "the bench was not started, or has stopped"
-        if len(data) > _MOST_DATAGRAM_BYTES:
-            raise ValueError(f"a datagram has room for {_MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
+        if len(data) > fakes.MOST_DATAGRAM_BYTES:
+            raise ValueError(f"a datagram has room for {fakes.MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
         sock = FakeDatagramSocket()
         self._poller.open(sock)
         sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._udp_sockets))))
@@ -216,7 +214,10 @@ class PluginBench:
         self._raise_failures()
 
     def _boot(self) -> None:
-        plugins = [self._loaded(each) for each in self._named]
+        plugins = [
+            loading.load(each, __version__) if isinstance(each, str) else loading.load_object(each, _name_of(each))
+            for each in self._named
+        ]
         names = {plugin.name for plugin in plugins}
         for name in self._tables.keys() - names:
             what = f"options for {name!r}, which is not one of the plugins"
@@ -229,7 +230,7 @@ class PluginBench:
             reactor=self._reactor,
             hook_failed=self._hook_failed,
             hook_cancel_ignored=self._hook_cancel_ignored,
-            stats_invalid=self._stats_invalid,
+            stats_invalid=lambda plugin, reason: self._hook_failed(plugin, "stats", None, ValueError(reason)),
             counters=Counters(pid=os.getpid()),
             threads=self._threads,
             dialer=FakeDialer(self._reached, self._refused),
@@ -252,11 +253,6 @@ class PluginBench:
         self._reactor.call_soon(lambda: results.append(call()))
         self._run(0.0)
         return results[0]
-
-    def _loaded(self, plugin: object) -> LoadedPlugin:
-        if isinstance(plugin, str):
-            return loading.load(plugin, __version__)
-        return loading.load_object(plugin, _name_of(plugin))
 
     def _run(self, seconds: float) -> None:
         """Run the worker for so long on the fake clock; for 0 seconds until nothing is left to do now."""
@@ -334,9 +330,6 @@ class PluginBench:
 
     def _hook_cancel_ignored(self, connection: Connection) -> None:
         self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
-
-    def _stats_invalid(self, plugin: str, reason: str) -> None:
-        self._hook_failed(plugin, "stats", None, ValueError(reason))
 
 
 def _name_of(plugin: object) -> str:

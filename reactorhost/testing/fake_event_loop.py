@@ -40,8 +40,7 @@ class FakeEventLoop(asyncio.SelectorEventLoop):
         Raises:
             TimeoutError: the coroutine still waits for something.
         """
-        task = self.create_task(coroutine)
-        self._awaited = task
+        self._awaited = task = self.create_task(coroutine)
         self._deadline = time.monotonic() + _THREAD_SECONDS
         self.run_forever()
         if not task.done():

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
 
-_MOST_DATAGRAM_BYTES = 65507
+MOST_DATAGRAM_BYTES = 65507
 
 # As in a process whose standard descriptors are open.
 _FIRST_NUMBER = 3
@@ -117,7 +117,21 @@ def turn(reactor: Reactor, poller: FakePoller) -> bool:
     return due or poller.reported
 
 
-class FakeSocket:
+class _HostSocket:
+    """What the fake sockets of the host have in common."""
+
+    number = -1
+
+    def fileno(self) -> int:
+        """Return the descriptor, -1 before the poller has assigned one."""
+        return self.number
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return the host's address."""
+        return ("127.0.0.1", 9000)
+
+
+class FakeSocket(_HostSocket):
     """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
 
     def __init__(self) -> None:
@@ -126,7 +140,6 @@ class FakeSocket:
         self.reading = True
         self.finished = False
         self.ended = False
-        self.number = -1
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
@@ -137,10 +150,6 @@ class FakeSocket:
     def _reset(self) -> bool:
         """Whether the connection broke; what came before that can still be read, as from a socket."""
         return bool(self.incoming) and isinstance(self.incoming[-1], Exception)
-
-    def fileno(self) -> int:
-        """Return the descriptor, -1 before the poller has assigned one."""
-        return self.number
 
     def recv(self, size: int) -> bytes:
         """Return what the client sent, at most `size` bytes."""
@@ -169,16 +178,12 @@ class FakeSocket:
     def setsockopt(self, *option: object) -> None:
         """Ignore an option, as the one that makes closing a reset."""
 
-    def getsockname(self) -> tuple[str, int]:
-        """Return the host's address."""
-        return ("127.0.0.1", 9000)
-
     def close(self) -> None:
         """End the connection for the client."""
         self.finished = True
 
 
-class FakeDatagramSocket:
+class FakeDatagramSocket(_HostSocket):
     """A UDP socket of the host, whose clients read every answer at once."""
 
     family = socket.AF_INET
@@ -186,15 +191,10 @@ class FakeDatagramSocket:
     def __init__(self) -> None:
         self.incoming: deque[tuple[bytes, Any]] = deque()
         self.answers: list[bytes] = []
-        self.number = -1
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
         return READ if self.incoming else 0
-
-    def fileno(self) -> int:
-        """Return the descriptor, -1 before the poller has assigned one."""
-        return self.number
 
     def recvfrom_into(self, buffer: bytearray, size: int, flags: int) -> tuple[int, Any]:
         """Return the size and the sender of the next datagram, copied to `buffer`."""
@@ -213,7 +213,7 @@ class FakeDatagramSocket:
 
     def sendto(self, data: bytes, address: Any) -> int:
         """Pass an answer to the client."""
-        if len(data) > _MOST_DATAGRAM_BYTES:
+        if len(data) > MOST_DATAGRAM_BYTES:
             raise OSError(errno.EMSGSIZE, "Message too long")
         self.answers.append(data)
         return len(data)
@@ -225,10 +225,6 @@ class FakeDatagramSocket:
     def getsockopt(self, level: int, option: int) -> int:
         """Return 0: no option is set."""
         return 0
-
-    def getsockname(self) -> tuple[str, int]:
-        """Return the host's address."""
-        return ("127.0.0.1", 9000)
 
     def close(self) -> None:
         """Drop the datagrams that were not read."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -80,8 +79,7 @@ class LiveHost:
     @property
     def process(self) -> subprocess.Popen[bytes]:
         """The master process."""
-        if self._process is None:
-            raise AssertionError("the host was not started")
+        assert self._process is not None, "the host was not started"
         return self._process
 
     @property
@@ -195,9 +193,9 @@ class LiveHost:
             # A test may have stopped it, and a stopped process handles no signal but CONT and KILL.
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGQUIT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 self._process.wait(10)
-            if self._process.poll() is None:
+            except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(10)
         assert self._process.stdout is not None

@@ -26,7 +26,9 @@ def render(snapshot: Snapshot, view: View, size: Size) -> Frame:
     if rows >= _ROOMY:
         head.append(EMPTY)
     room = rows - footer_rows - len(head)
-    body = _body(snapshot, view, size.columns, room)[: max(room, 0)]
+    shows_help = view.overlay is Overlay.HELP
+    body = help_page(view, size.columns) if shows_help else _PAGES[view.page](snapshot, view, size.columns, room)
+    body = body[: max(room, 0)]
     lines = [*head, *body, *[EMPTY] * (room - len(body))]
     if footer_rows:
         lines.append(footer(snapshot, view, size.columns))
@@ -45,12 +47,6 @@ def _finished(snapshot: Snapshot, view: View, size: Size, lines: list[Line]) -> 
     if snapshot.link.lost_seconds is not None:
         shown[1:] = [restyled(each, "dim") for each in shown[1:]]
     return tuple(in_ascii(each) for each in shown) if view.ascii else tuple(shown)
-
-
-def _body(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
-    if view.overlay is Overlay.HELP:
-        return help_page(view, width)
-    return _PAGES[view.page](snapshot, view, width, height)
 
 
 _PAGES: Mapping[Page, Callable[[Snapshot, View, int, int], list[Line]]] = {

@@ -37,12 +37,14 @@ def header(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line
 def _title(document: StatusDocument, width: int) -> Line:
     """Return the parts that fit, in order; the part of the highest rank is dropped first."""
     ready, wanted = document["workers_ready"], document["workers_wanted"]
+    chains = [" > ".join(plugin["name"] for plugin in service["plugins"]) for service in document["services"]]
+    addresses = [address for service in document["services"] for address in service["addresses"]]
     name = "reactorhost" if document["name"] == "default" else f"reactorhost {document['name']}"
     parts: list[tuple[int, Line]] = [
         (0, line((name, "bold"))),
         (_VERSION_RANK, line((document["version"], "dim"))),
-        (3, line(_addresses(document))),
-        (5, line(_chains(document))),
+        (3, line(" ".join(addresses))),
+        (5, line(", ".join(dict.fromkeys(chains)))),
         (6, line(f"gen {document['generation']}")),
         (1, line((f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"))),
         (4, line(f"up {uptime(document['uptime_seconds'])}")),
@@ -55,15 +57,6 @@ def _title(document: StatusDocument, width: int) -> Line:
         # By importance and not from the end: on a narrow screen the name and the number of ready workers remain.
         parts.remove(max(parts, key=lambda part: part[0]))
     return _joined(parts)
-
-
-def _addresses(document: StatusDocument) -> str:
-    return " ".join(address for service in document["services"] for address in service["addresses"])
-
-
-def _chains(document: StatusDocument) -> str:
-    chains = [" > ".join(plugin["name"] for plugin in service["plugins"]) for service in document["services"]]
-    return ", ".join(dict.fromkeys(chains))
 
 
 def _joined(parts: Sequence[tuple[int, Line]]) -> Line:

@@ -127,10 +127,6 @@ def _sort_by(step: int) -> Callable[[View], View]:
     return change
 
 
-def _invert(view: View) -> View:
-    return _sorted(replace(view, inverted=not view.inverted))
-
-
 def _sorted(view: View) -> View:
     column = BY_NAME[view.sort]
     order = "largest" if column.largest_first is not view.inverted else "smallest"
@@ -159,7 +155,7 @@ _CHANGES: Mapping[str, Callable[[View], View]] = {
     "esc": _back,
     "<": _sort_by(-1),
     ">": _sort_by(1),
-    "I": _invert,
+    "I": lambda view: _sorted(replace(view, inverted=not view.inverted)),
     "t": lambda view: replace(view, tree=not view.tree),
     "space": lambda view: replace(view, paused=not view.paused),
     "f": _fast,

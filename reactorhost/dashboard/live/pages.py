@@ -10,7 +10,7 @@ from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, last_error, plugin_metrics
 from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
-from reactorhost.dashboard.text.event_sentences import event_line, sentence
+from reactorhost.dashboard.text.event_sentences import event_line, event_section, sentence
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
 from reactorhost.dashboard.text.quantities import UNKNOWN, amount, duration, number, rate, span, whole
@@ -40,25 +40,15 @@ def workers_page(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     needed = needed_height(snapshot, view)
     events = min(_LEAST_EVENTS, len(snapshot.body["events"]))
     events_rows = events + 2 if events else 0
-    chain = _chain(snapshot.body, width) if width >= _CHAIN_FROM_WIDTH else []
+    has_chain = width >= _CHAIN_FROM_WIDTH and snapshot.body["plugins"]
+    chain = [EMPTY, *hook_chain(snapshot.body, width)] if has_chain else []
     if needed + events_rows + len(chain) > height:
         # Events matter more: they name what goes wrong.
         chain = []
     table = worker_table(snapshot, view, width, min(needed, height - events_rows))
-    room = height - len(table) - len(chain)
-    return [*table, *chain, *_events(snapshot.body, width, room)]
-
-
-def _chain(document: StatusDocument, width: int) -> list[Line]:
-    return [EMPTY, *hook_chain(document, width)] if document["plugins"] else []
-
-
-def _events(document: StatusDocument, width: int, room: int) -> list[Line]:
-    """Return the last events under a heading."""
-    events = document["events"][-max(room - 2, 0) :] if room > 2 else []
-    if not events:
-        return []
-    return [EMPTY, line(("EVENTS", "dim")), *(event_line(event, width) for event in events)]
+    room = height - len(table) - len(chain) - 2
+    shown = snapshot.body["events"][-room:] if room > 0 else []
+    return [*table, *chain, *event_section(shown, width)]
 
 
 def connections_page(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
@@ -113,9 +103,9 @@ def worker_page(snapshot: Snapshot, view: View, width: int, height: int) -> list
         return [line(("this worker has ended", "dim"))]
     lines = [line((f"{name:<14}", "dim"), value) for name, value in facts]
     about = [each for each in snapshot.body["events"] if each["fields"].get("pid") == pid]
-    if about and height > len(lines) + 2:
-        lines += [EMPTY, line(("EVENTS", "dim"))]
-        lines += [event_line(each, width) for each in about[-(height - len(lines)) :]]
+    room = height - len(lines) - 2
+    if room > 0:
+        lines += event_section(about[-room:], width)
     return [cut(each, width) for each in lines]
 
 
@@ -146,6 +136,8 @@ def _worker_facts(snapshot: Snapshot, pid: int | None) -> Facts:
     deadline = worker["deadline_seconds"]
     state = f"{worker['state']} for {duration(worker['state_seconds'])}"
     tick = worker["tick_age_seconds"]
+    last_turn = UNKNOWN if tick is None else f"{duration(tick)} ago"
+    last_exit = f", last exit: {worker['last_exit']}" if worker["last_exit"] else ""
     facts = [
         ("worker", f"slot {worker['slot']}, pid {pid}, generation {worker['generation']}"),
         ("state", state if deadline is None else f"{state}, {duration(deadline)} left"),
@@ -158,22 +150,14 @@ def _worker_facts(snapshot: Snapshot, pid: int | None) -> Facts:
         ("receive", f"p50 {span(latency['p50_seconds'])}, p99 {span(latency['p99_seconds'])}"),
         ("", f"p99.9 {span(latency['p999_seconds'])}, max {span(latency['max_seconds'])}"),
         ("hook errors", f"{rate(rates['hook_errors'])}/s, {worker['hook_errors']:,} in all"),
-        ("loop lag", f"{span(worker['lag_max_seconds'])}, last turn {_ago(tick)}"),
+        ("loop lag", f"{span(worker['lag_max_seconds'])}, last turn {last_turn}"),
         ("cpu", f"{whole(worker['cpu_percent'])} %"),
         ("memory", f"RSS {amount(worker['rss_bytes'])}, PSS {amount(worker['pss_bytes'])}"),
-        ("restarts", f"{worker['restarts']} of this slot" + _last_exit(worker["last_exit"])),
+        ("restarts", f"{worker['restarts']} of this slot{last_exit}"),
     ]
     if worker["adopted_slots"]:
         facts.append(("adopted", f"slot {', '.join(map(str, worker['adopted_slots']))}"))
     return facts
-
-
-def _ago(seconds: float | None) -> str:
-    return UNKNOWN if seconds is None else f"{duration(seconds)} ago"
-
-
-def _last_exit(exit_reason: str | None) -> str:
-    return f", last exit: {exit_reason}" if exit_reason else ""
 
 
 def _queued(count: int) -> Cell:

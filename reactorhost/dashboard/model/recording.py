@@ -62,16 +62,13 @@ def records(path: Path) -> Iterator[tuple[float, StatusDocument]]:
 
 
 def _record(path: Path, number: int, line: bytes) -> tuple[float, StatusDocument]:
+    where = f"{path}:{number}"
     try:
         record: dict[str, Any] = json.loads(line)
         at, document = float(record["at"]), record["document"]
         schema = document["schema"]
     except (ValueError, KeyError, TypeError):
-        raise ReactorhostError(
-            "this is not a recording of `reactorhost top --record`", where=f"{path}:{number}"
-        ) from None
+        raise ReactorhostError("this is not a recording of `reactorhost top --record`", where=where) from None
     if schema != SCHEMA:
-        raise ReactorhostError(
-            f"the recording has schema {schema}, this version reads schema {SCHEMA}", where=f"{path}:{number}"
-        )
+        raise ReactorhostError(f"the recording has schema {schema}, this version reads schema {SCHEMA}", where=where)
     return at, document

@@ -51,9 +51,8 @@ class HostSource:
 
     def due(self) -> float:
         """Return when the next request is due; while one is unanswered, when its displayed age changes."""
-        if self._unanswered_since is not None:
-            return min(self._request_at + 1.0, self._poller.due())
-        return min(self._request_at, self._poller.due())
+        wait_seconds = 0.0 if self._unanswered_since is None else 1.0
+        return min(self._request_at + wait_seconds, self._poller.due())
 
     def advance(self, now: float) -> list[StatusDocument]:
         """Read what has arrived and send the requests that are due; return the new documents, the newest last."""

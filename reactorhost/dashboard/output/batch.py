@@ -45,7 +45,9 @@ class BatchLines:
         values = total(document).values
         ready = f"{document['workers_ready']}/{document['workers_wanted']}".rjust(7)
         cells = [column.show(values.get(column.name)).rjust(column.width) for column in self._columns]
-        return headings + "  ".join([clock(document["time"]), ready, *cells, _queue(document).rjust(5)])
+        depths = [listener["depth"] for listener in document["listeners"] if listener["depth"] is not None]
+        queue = str(max(depths)) if depths else "-"
+        return headings + "  ".join([clock(document["time"]), ready, *cells, queue.rjust(5)])
 
 
 def follow(
@@ -80,8 +82,3 @@ def follow(
             select.select(source.sockets(), (), (), max(0.0, timeout))
     finally:
         source.close()
-
-
-def _queue(document: StatusDocument) -> str:
-    depths = [listener["depth"] for listener in document["listeners"] if listener["depth"] is not None]
-    return str(max(depths)) if depths else "-"

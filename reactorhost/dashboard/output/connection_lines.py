@@ -29,10 +29,7 @@ def connection_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         *(str(row[key]) for key in ("slot", "pid", "id", "service", "peer")),
-        duration(row["age_seconds"]),
-        duration(row["idle_seconds"]),
-        size(row["bytes_in"]),
-        size(row["bytes_out"]),
-        size(row["queued_bytes"]),
+        *(duration(row[key]) for key in ("age_seconds", "idle_seconds")),
+        *(size(row[key]) for key in ("bytes_in", "bytes_out", "queued_bytes")),
         row["state"],
     )

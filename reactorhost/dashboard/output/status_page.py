@@ -8,7 +8,7 @@ from reactorhost.dashboard.output.banner import chain
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
-from reactorhost.dashboard.text.event_sentences import event_line
+from reactorhost.dashboard.text.event_sentences import event_line, event_section
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
 from reactorhost.dashboard.text.quantities import amount, duration, number, rate
 from reactorhost.ipc.status import StatusDocument
@@ -35,9 +35,7 @@ def full(document: StatusDocument, view: View, width: int) -> list[Line]:
         lines += [EMPTY, *hook_chain(document, width), *_metrics(document, width)]
     if document["listeners"]:
         lines += [EMPTY, *listener_table(document["listeners"], width)]
-    if document["events"]:
-        lines += [EMPTY, line(("EVENTS", "dim"))]
-        lines += [event_line(event, width) for event in document["events"][-_EVENTS:]]
+    lines += event_section(document["events"][-_EVENTS:], width)
     return _finished(lines, view)
 
 

@@ -36,17 +36,11 @@ def worker_table(snapshot: Snapshot, view: View, width: int, height: int) -> lis
     layout = _Layout(*fitting(columns_named(view.columns), width), width)
     rows = worker_rows(snapshot.body, view)
     selected = current(snapshot, view)
-    lines = [
-        _headings(layout, view),
-        _drawn(total(snapshot.body), "", layout),
-        _selectable(master(snapshot.body), "", layout, selected),
-    ]
     guides = ("├─ ", "└─ ") if view.tree else ("", "")
     start, stop = _window([row.pid for row in rows], selected, max(height - 3, 0))
-    lines += [
-        _selectable(rows[at], guides[at == len(rows) - 1], layout, selected)
-        for at in range(start, min(stop, len(rows)))
-    ]
+    shown = [(total(snapshot.body), ""), (master(snapshot.body), "")]
+    shown += [(rows[at], guides[at == len(rows) - 1]) for at in range(start, min(stop, len(rows)))]
+    lines = [_headings(layout, view), *(_drawn(row, guide, layout, selected) for row, guide in shown)]
     if start > 0 or stop < len(rows):
         lines.append(_hidden(start, len(rows) - stop, width))
     # On a screen of one or two rows not even the first three lines fit.
@@ -97,14 +91,7 @@ def _headings(layout: _Layout, view: View) -> Line:
     return cut(tuple(piece for piece in pieces if piece[0]), layout.width)
 
 
-def _selectable(row: Row, guide: str, layout: _Layout, selected: int | None) -> Line:
-    drawn = _drawn(row, guide, layout)
-    if row.pid is None or row.pid != selected:
-        return drawn
-    return with_style(padded(drawn, layout.width), "reverse")
-
-
-def _drawn(row: Row, guide: str, layout: _Layout) -> Line:
+def _drawn(row: Row, guide: str, layout: _Layout, selected: int | None) -> Line:
     pieces: list[Piece] = []
     used = 0
     for column in layout.columns:
@@ -117,7 +104,9 @@ def _drawn(row: Row, guide: str, layout: _Layout) -> Line:
             # A slot without a worker has no values: its note takes the rest of the line.
             pieces.append(("  " + clean(row.note), "red"))
             break
-    return cut(_merged(pieces), layout.width)
+    drawn = cut(_merged(pieces), layout.width)
+    is_selected = row.pid is not None and row.pid == selected
+    return with_style(padded(drawn, layout.width), "reverse") if is_selected else drawn
 
 
 def _cell(row: Row, column: Column, guide: str) -> list[Piece]:

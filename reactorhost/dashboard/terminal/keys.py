@@ -65,7 +65,7 @@ def parse(data: bytes) -> tuple[list[str], bytes]:
         else:
             # A character may be split between two reads. After a wrong byte only that byte is dropped, so that the next
             # key is read from its start.
-            length = _utf8_length(data[0])
+            length = 4 if data[0] >= 0xF0 else 3 if data[0] >= 0xE0 else 2
             if len(data) < length and all(0x80 <= byte < 0xC0 for byte in data[1:]):
                 return keys, data
             key, length = _character(data[:length])
@@ -79,8 +79,7 @@ def flush(rest: bytes) -> list[str]:
     """Return the names of the keys in an unfinished sequence that nothing followed."""
     # `ESC [` alone is Alt with a bracket, which the terminal sends in the same way: Esc, then the bracket.
     keys = ["esc"] if rest[:1] == b"\x1b" else []
-    following, _ = parse(rest[1:])
-    return keys + following
+    return keys + parse(rest[1:])[0]
 
 
 def _escape(data: bytes) -> tuple[str, int]:
@@ -89,12 +88,6 @@ def _escape(data: bytes) -> tuple[str, int]:
         # Esc followed by another key, or Alt with a key, which looks the same.
         return "esc", 1
     return _NAMES.get(sequence[0][2:], ""), len(sequence[0])
-
-
-def _utf8_length(first: int) -> int:
-    if first >= 0xF0:
-        return 4
-    return 3 if first >= 0xE0 else 2
 
 
 def _character(data: bytes) -> tuple[str, int]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reactorhost.dashboard.text.line import Line, cut, line
+from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
 from reactorhost.dashboard.text.quantities import amount, clock, counted, duration
 from reactorhost.ipc.status import EventStatus
 
 Fields = Mapping[str, Any]
 
 _LEVEL_STYLES = {"error": "red", "critical": "bold red", "warning": "yellow"}
+
+
+def event_section(events: Sequence[EventStatus], width: int) -> list[Line]:
+    """Return an empty line, a heading and a line for every event; no lines without events."""
+    if not events:
+        return []
+    return [EMPTY, line(("EVENTS", "dim")), *(event_line(event, width) for event in events)]
 
 
 def event_line(event: EventStatus, width: int) -> Line:

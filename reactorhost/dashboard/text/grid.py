@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 
 from reactorhost.dashboard.text.line import Line, Piece, aligned, clean, cut
 
-_GAP = "  "
-
 Cell = str | Piece
 Row = TypeVar("Row")
 
@@ -37,7 +35,7 @@ def _drawn(fields: Sequence[Field[Row]], cells: Sequence[Cell], width: int) -> L
     pieces: list[Piece] = []
     for field, cell in zip(fields, cells, strict=True):
         if pieces:
-            pieces.append((_GAP, ""))
+            pieces.append(("  ", ""))
         text, style = cell if isinstance(cell, tuple) else (cell, "dim" if cell in ("-", "0") else "")
         text = clean(text)
         # The last column is not padded, and not cut to its own width: an error or an address may use the whole line.

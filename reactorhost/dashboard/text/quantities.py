@@ -14,11 +14,9 @@ def clock(seconds: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return `0.4s`, `12s`, `3m05s`, `2h07m` or `3d04h`."""
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    return uptime(seconds)
+    if seconds >= 60:
+        return uptime(seconds)
+    return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
 
 
 def uptime(seconds: float | None) -> str:

@@ -38,8 +38,7 @@ def attach(sock: socket.socket, sockets: int, leaving: Sequence[int]) -> bool:
     """Steer the group of `sock`; returns False, with nothing changed, where the kernel refuses."""
     code = program(sockets, leaving)
     buffer = ctypes.create_string_buffer(code, len(code))
-    filter_program = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
-    return _set(sock, _SO_ATTACH_REUSEPORT_CBPF, filter_program)
+    return _set(sock, _SO_ATTACH_REUSEPORT_CBPF, struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer)))
 
 
 def detach(sock: socket.socket) -> bool:

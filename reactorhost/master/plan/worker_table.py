@@ -72,8 +72,7 @@ class WorkerTable:
         """Add a worker that was forked."""
         # It inherits copies of this slot's listeners; those of other slots it closes while it boots.
         self.slots[slot].holders.add(pid)
-        deadline = now + boot_timeout
-        self.workers[pid] = WorkerRecord(pid, slot, generation, now, WorkerState.STARTING, now, deadline)
+        self.workers[pid] = WorkerRecord(pid, slot, generation, now, WorkerState.STARTING, now, now + boot_timeout)
 
     def remove(self, pid: int) -> WorkerRecord | None:
         """Remove a worker that ended; returns its record, or None if it is not a worker."""

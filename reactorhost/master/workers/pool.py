@@ -71,13 +71,12 @@ class WorkerPool:
         Raises:
             OSError: the system has no room for it.
         """
-        ours, theirs = socket.socketpair()
+        # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
+        stack_descriptor = os.memfd_create(f"stack-{slot}")
         try:
-            # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
-            stack_descriptor = os.memfd_create(f"stack-{slot}")
+            ours, theirs = socket.socketpair()
         except OSError:
-            ours.close()
-            theirs.close()
+            os.close(stack_descriptor)
             raise
         page = self.scoreboard.take_page()
         borrowed = tuple(
