@@ -98,7 +98,8 @@ def choice(*words: str) -> ValueKind:
         if isinstance(value, str) and value.lower() in words:
             return value.lower()
         hint = did_you_mean(value.lower(), words) if isinstance(value, str) else None
-        raise InvalidValueError(f"must be one of {', '.join(words)}, not {written(value)}", hint)
+        allowed = f"one of {', '.join(words)}" if len(words) > 1 else words[0]
+        raise InvalidValueError(f"must be {allowed}, not {written(value)}", hint)
 
     return ValueKind("|".join(words), read, choices=words)
 

@@ -296,7 +296,7 @@ def test_keys_work_while_the_master_is_stopped(live_host: Hosts) -> None:
 def test_top_without_a_host_exits_with_status_5(tmp_path: Path) -> None:
     with ScreenProgram(reactorhost("top", "--run-dir", str(tmp_path / "none"))) as screen:
         assert screen.wait() == 5
-        assert "no host" in "".join(screen.lines)
+        assert "is not running" in "".join(screen.lines)
         assert ENTER not in screen.written
 
 
