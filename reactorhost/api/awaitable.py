@@ -8,6 +8,7 @@ When the last coroutine that awaits it is cancelled, so is the operation.
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -28,7 +29,7 @@ class TaskState(enum.Enum):
     CANCELLED = "cancelled"
 
 
-class AwaitableTask(Generic[T]):
+class AwaitableTask(ABC, Generic[T]):
     """An operation that ends once: with a result, with an exception, or cancelled.
 
     Attributes:
@@ -98,9 +99,9 @@ class AwaitableTask(Generic[T]):
         self._exception = exception
         return self._settle_all()
 
+    @abstractmethod
     def _on_cancel(self) -> None:
         """Stop the operation itself."""
-        raise NotImplementedError
 
     def _on_abandoned(self) -> None:
         """React to the cancellation of the last coroutine that awaits it."""
