@@ -75,7 +75,7 @@ class PluginGroup(click.Group):
 
 
 def may_name_plugin(named: str) -> bool:
-    """Tell whether a word can name a plugin: an installed one, a file or an object."""
+    """Return whether a word can name a plugin: an installed one, a file or an object."""
     return discovery.names_a_file(named) or (":" in named and "/" not in named) or named in plugin_names()
 
 

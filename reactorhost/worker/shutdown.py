@@ -106,7 +106,7 @@ class Shutdown:
         # The loop turns: the alarm that the signal's handler has set may be put off to the real end.
         self.alarm.end_in(Deadline.longest_shutdown(self.stop_timeout))
         self.send_report({"report": Report.LEAVING, "seconds": self.stop_timeout})
-        # The kernel sends TERM too when the master dies (PDEATHSIG). No worker will take the queues over then.
+        # The kernel sends TERM too when the master ends (PDEATHSIG). No worker will take the queues over then.
         self.drain(self.stop_timeout, final=os.getppid() != self.master_pid)
 
     def quit_received(self) -> None:

@@ -198,7 +198,7 @@ class RecordingSource:
         """Do nothing: connections are not recorded."""
 
     def ended(self) -> bool:
-        """Tell whether the recording is at its end."""
+        """Return whether the recording is at its end."""
         return self._next is None
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 def can_draw(*descriptors: int) -> bool:
-    """Tell whether all descriptors are terminals that can move the cursor.
+    """Return whether all descriptors are terminals that can move the cursor.
 
     `Console.is_terminal` of rich is not used: FORCE_COLOR makes it true for a pipe.
     """
@@ -15,7 +15,7 @@ def can_draw(*descriptors: int) -> bool:
 
 
 def is_utf8_locale(environ: Mapping[str, str]) -> bool:
-    """Tell whether the user's locale is a UTF-8 one.
+    """Return whether the user's locale is a UTF-8 one.
 
     Python sets LC_CTYPE to C.UTF-8 at start if the locale is C (PEP 538). That value was not set by the user, so it
     counts only if nothing else is set.

@@ -1,7 +1,7 @@
 """Happy eyeballs (RFC 8305): connect to the addresses of a name one after the other, and keep the first that succeeds.
 
 The next address is tried when the one before has failed, or has not connected for 250 ms. So a host whose IPv6 address
-is dead costs that quarter of a second and not the whole timeout. Every socket but the one that is kept is closed.
+is unreachable costs a quarter of a second and not the whole timeout. Every socket but the one that is kept is closed.
 
 A turn of the reactor may find several sockets ready. The first that is connected closes the others, so each callback
 checks that its socket is still one of the attempts.
