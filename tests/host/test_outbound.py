@@ -140,17 +140,22 @@ def uri(sock: socket.socket, scheme: str = "tcp", host: str = "127.0.0.1") -> st
     return f"{scheme}://{host}:{sock.getsockname()[1]}"
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    # Bound and not listening: refused by the kernel. A free port could be taken by another program, or be chosen as the
+    # source port of the very connection, which then connects to itself.
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
 
 
-def test_a_failure_is_one_sentence_and_leaves_no_descriptor_open(client: Client, hanging: str, tmp_path: Path) -> None:
+def test_a_failure_is_one_sentence_and_leaves_no_descriptor_open(
+    client: Client, hanging: str, closed_port: int, tmp_path: Path
+) -> None:
     # The first lookup opens a descriptor that is kept.
     assert client.connect("tcp://nosuchname.invalid:1").startswith("cannot connect to tcp://nosuchname.invalid:1: ")
     before = client.ask("descriptors")
-    refused = f"tcp://127.0.0.1:{closed_port()}"
+    refused = f"tcp://127.0.0.1:{closed_port}"
     assert client.connect(refused) == f"cannot connect to {refused}: connection refused"
     by_name = refused.replace("127.0.0.1", "localhost")
     assert client.connect(by_name) == f"cannot connect to {by_name}: connection refused"
@@ -204,8 +209,8 @@ def test_a_server_that_resets_at_once_is_connected_and_closed(
     assert client.read() == "closed peer"
 
 
-def test_a_handler_that_reconnects_at_once_forever_keeps_no_client_waiting(client: Client) -> None:
-    client.sock.sendall(json.dumps(["again", f"tcp://127.0.0.1:{closed_port()}"]).encode() + b"\n")
+def test_a_handler_that_reconnects_at_once_forever_keeps_no_client_waiting(client: Client, closed_port: int) -> None:
+    client.sock.sendall(json.dumps(["again", f"tcp://127.0.0.1:{closed_port}"]).encode() + b"\n")
     while int(client.ask("tries")) < 1000:
         pass
 
@@ -226,12 +231,12 @@ def test_stop_calls_drain_of_open_connections_and_cancels_pending_ones(
         assert far.recv(10) == b""
 
 
-def test_a_lack_of_descriptors_is_a_connect_failure(client: Client, host: LiveHost) -> None:
+def test_a_lack_of_descriptors_is_a_connect_failure(client: Client, host: LiveHost, closed_port: int) -> None:
     pid = host.workers()[0]["pid"]
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     # Descriptors 0 to 2 are in use, and a new one would exceed the limit.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
-    address = f"tcp://127.0.0.1:{closed_port()}"
+    address = f"tcp://127.0.0.1:{closed_port}"
     assert client.connect(address) == f"cannot connect to {address}: too many open files"
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
     assert client.connect(address) == f"cannot connect to {address}: connection refused"
