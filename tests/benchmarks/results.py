@@ -107,6 +107,11 @@ class Figure:
         return load is not None and server is not None and max(load, server) < UNDISTURBED
 
 
+def run_label(began: str, revision: str | None) -> str:
+    """Return start time and revision of a run, for a heading."""
+    return f"{began[:16].replace('T', ' ')} UTC, revision {revision or 'unknown'}"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of the suite.
@@ -133,7 +138,7 @@ class Run:
     @property
     def label(self) -> str:
         """Start time and revision, for a heading."""
-        return f"{self.began[:16].replace('T', ' ')} UTC, revision {self.revision or 'unknown'}"
+        return run_label(self.began, self.revision)
 
     def figure(self, name: str, **case: Any) -> Figure | None:
         """Return the figure of that name whose case has these values."""

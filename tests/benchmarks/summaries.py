@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from goals import Goal, verdicts
-from results import PEERS, Figure, Run, read
+from results import PEERS, Figure, Run, read, run_label
 
 SCHEMA = 3
 KEPT_RUNS = 2
@@ -92,7 +92,7 @@ class RunSummary:
     @property
     def label(self) -> str:
         """Start time and revision, for a heading."""
-        return f"{self.began[:16].replace('T', ' ')} UTC, revision {self.revision or 'unknown'}"
+        return run_label(self.began, self.revision)
 
     def figure(self, name: str, **case: Any) -> FigureSummary | None:
         """Return the figure of that name whose case has these values, None where the run has no value in it."""

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
-from reactorhost.config.resolve import resolve
-from reactorhost.config.settings import Settings
+from planner_settings import host_settings
 from reactorhost.errors import BootError, ReactorhostError, UsageError
 from reactorhost.master.plan.actions import Drain, Spawn
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.plan.worker_table import WorkerState
 
 ERROR = BootError("no such module")
-
-
-def host_settings(workers: int) -> Settings:
-    """Return settings whose timeouts the tests below count on."""
-    flags = {
-        "plugins": ("echo",),
-        "workers": str(workers),
-        "boot_timeout": "10",
-        "stop_timeout": "5",
-        "drain_timeout": "60",
-        "retire_delay": "65",
-    }
-    return resolve(flags, {}, Path("/"), uid=1000)
 
 
 class FakeWatcher:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from signal import SIGABRT, SIGKILL, SIGQUIT
 
 import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reactorhost.config.resolve import resolve
-from reactorhost.config.settings import Settings
+from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.actions import (
     Action,
@@ -29,19 +27,6 @@ from reactorhost.master.plan.operations import ReloadState
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState, Planner
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.plan.worker_table import WorkerState
-
-
-def host_settings(workers: int) -> Settings:
-    """Return settings whose timeouts the tests below count on."""
-    flags = {
-        "plugins": ("echo",),
-        "workers": str(workers),
-        "boot_timeout": "10",
-        "stop_timeout": "5",
-        "drain_timeout": "60",
-        "retire_delay": "65",
-    }
-    return resolve(flags, {}, Path("/"), uid=1000)
 
 
 class FakeSupervisor:
