@@ -119,6 +119,8 @@ class AdminCommands:
         self.supervisor.schedule()
 
     def _send_status(self, session: Session, message: Message) -> None:
+        # An exit can be recorded in this turn already; the file must not show less than the response.
+        self.lifecycle.write_workers()
         session.done(document=self.status.document(history=bool(message.get("history"))))
 
     def _list_connections(self, session: Session, message: Message) -> None:
