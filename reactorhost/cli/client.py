@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from reactorhost.config.default_paths import Selection, base_dir, selection
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
-from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
+from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, ForeignHostError
 from reactorhost.ipc.messages import Message
+from reactorhost.master.instances import foreign_owner
 from reactorhost.master.rundir import holder_pid, running_instances
+from reactorhost.system.ownership import user_name
 
 _PING_SECONDS = 5.0
 
@@ -57,12 +59,13 @@ def connect(location: Location) -> ControlClient:
     """
     # The lock first: the socket of a host that was killed is still there, and refuses a connection like a busy host.
     running_pid(location)
+    path = location.run_dir / CONTROL_SOCKET
     try:
-        return ControlClient(location.run_dir / CONTROL_SOCKET)
+        return ControlClient(path)
+    except ForeignHostError as error:
+        raise _of_another_user(location, error.uid) from None
     except PermissionError:
-        raise NotPermittedError(
-            f"{selected(location).host} belongs to another user", hint="become that user, or root"
-        ) from None
+        raise _of_another_user(location, path.lstat().st_uid) from None
     except OSError as error:
         raise ReactorhostError(
             f"{selected(location).host} runs but does not accept requests: {error.strerror}",
@@ -75,7 +78,12 @@ def running_pid(location: Location) -> int:
 
     Raises:
         NotRunningError: no host of that name runs.
+        NotPermittedError: it belongs to another user.
     """
+    # Before the lock is looked at: what another user prepared can name any process as its holder.
+    owner = foreign_owner(location.run_dir)
+    if owner is not None:
+        raise _of_another_user(location, owner)
     pid = holder_pid(location.run_dir)
     if pid is None:
         raise not_running(location)
@@ -96,6 +104,11 @@ def not_running(location: Location) -> NotRunningError:
 def selected(location: Location) -> Selection:
     """Return how messages name the host."""
     return selection(location.name, location.run_dir, os.environ, os.geteuid())
+
+
+def _of_another_user(location: Location, uid: int) -> NotPermittedError:
+    name = user_name(uid)
+    return NotPermittedError(f"{selected(location).host} belongs to user {name}", hint=f"run this as user {name}")
 
 
 def _check_responsive(client: ControlClient, location: Location) -> None:
