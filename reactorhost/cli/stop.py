@@ -1,4 +1,4 @@
-"""`reactorhost stop` and `reactorhost restart`."""
+"""`reactorhost stop`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import signal
-import sys
 from typing import Any
 
 import click
@@ -32,25 +31,6 @@ def stop(now: bool, **flags: Any) -> None:
     location = location_from(flags)
     stop_and_wait(location, at_once=now)
     click.echo(f"{client.selected(location).host} has stopped")
-
-
-@click.command()
-@host_options
-def restart(**flags: Any) -> None:
-    """Stop a host and start it with the same arguments, directory and environment.
-
-    A daemon starts as a daemon again. A host that ran in the foreground starts in the foreground of this terminal.
-    """
-    location = location_from(flags)
-    launch = client.request(location, "launch")
-    stop_and_wait(location, at_once=False)
-    click.echo(f"{client.selected(location).host} has stopped, starting it again")
-    # `exec` drops what Python has buffered.
-    sys.stdout.flush()
-    others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}
-    os.chdir(launch["directory"])
-    command = [sys.executable, "-m", "reactorhost", *launch["arguments"]]
-    os.execve(sys.executable, command, {**others, **launch["environment"]})  # noqa: S606  no shell is involved
 
 
 def stop_and_wait(location: Location, *, at_once: bool) -> None:

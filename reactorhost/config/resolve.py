@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reactorhost.config import plugin_tables, services, toml_file
 from reactorhost.config.cpus import available_cpus
-from reactorhost.config.default_paths import PID_FILE, default_run_dir
+from reactorhost.config.default_paths import LOCATION_VARIABLES, PID_FILE, default_run_dir
 from reactorhost.config.layers import Layers, SettingValue
 from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft
@@ -33,6 +33,11 @@ class Location:
     name: str
     run_dir: Path
     pid_file: Path
+
+
+def is_setting(variable: str) -> bool:
+    """Return whether an environment variable can change the settings."""
+    return variable.startswith(_PREFIX) or variable in LOCATION_VARIABLES
 
 
 def resolve(

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -135,6 +136,7 @@ class AdminCommands:
             directory=self.launch.directory,
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
+            prefix=sys.prefix,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:
