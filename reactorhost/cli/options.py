@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from reactorhost.cli.failures import traceback_option
 from reactorhost.config.resolve import Location, locate, resolve
 from reactorhost.config.settings import BY_NAME, Setting, Settings
-from reactorhost.errors import UsageError
+from reactorhost.errors import ReactorhostError, UsageError
 
 Decorated = Callable[..., Any]
 
@@ -34,13 +34,35 @@ def plugin_options(command: Decorated) -> Decorated:
     return _with(command, ("config", "set"))
 
 
+def working_directory() -> Path:
+    """Return the working directory by the name that the shell uses: `$PWD`, if it is this directory.
+
+    The kernel knows a directory only without links. A deployment moves a link to its next release, and a reload then
+    has to find the files of that release.
+
+    Raises:
+        ReactorhostError: it has been deleted.
+    """
+    named = os.environ.get("PWD", "")
+    try:
+        if os.path.isabs(named) and os.path.samefile(named, "."):
+            return Path(named)
+    except OSError:
+        # The name leads nowhere now: the program that started this one has changed the directory, or removed a link.
+        pass
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ReactorhostError("the working directory was deleted", hint="change to another directory") from None
+
+
 def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Settings:
     """Return the settings from flags, environment and file.
 
     Raises:
         ReactorhostError: a setting is wrong, or no plugin is named; the error then lists the installed ones.
     """
-    where = directory or Path.cwd()
+    where = directory or working_directory()
     try:
         return resolve(flags, os.environ, where)
     except UsageError:
@@ -57,7 +79,7 @@ def location_from(flags: dict[str, Any]) -> Location:
     Raises:
         ReactorhostError: a flag is wrong.
     """
-    return locate(flags, os.environ, Path.cwd())
+    return locate(flags, os.environ, working_directory())
 
 
 def _with(command: Decorated, names: Iterable[str]) -> Decorated:

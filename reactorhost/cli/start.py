@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from reactorhost.cli.options import settings_from, start_options
+from reactorhost.cli.options import settings_from, start_options, working_directory
 from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
@@ -32,7 +32,7 @@ def start(**flags: Any) -> None:
     _fill_standard_descriptors()
     require_features()
     settings = settings_from(flags)
-    serve = partial(_serve, flags, Path.cwd(), settings)
+    serve = partial(_serve, flags, working_directory(), settings)
     if not settings.daemon:
         serve(_show_banner)
         return

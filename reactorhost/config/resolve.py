@@ -149,13 +149,21 @@ def _read(config: SettingValue, layers: Layers) -> TomlFile | None:
 def _with_default_paths(
     given: dict[str, SettingValue], environ: Mapping[str, str], uid: int | None
 ) -> dict[str, SettingValue]:
-    """Return `given` with default run directory and pid file if these are not set."""
+    """Return `given` with default run directory and pid file if these are not set.
+
+    Links are resolved: these files stay where the host made them, even if a link to their directory is moved.
+    """
     run_dir, pid_file = given["run_dir"], given["pid_file"]
     if run_dir.value is None:
         uid = os.geteuid() if uid is None else uid
         run_dir = replace(run_dir, value=default_run_dir(str(given["name"].value), environ, uid))
+    else:
+        run_dir = replace(run_dir, value=Path(os.path.realpath(run_dir.value)))
     if pid_file.value is None:
         pid_file = replace(pid_file, value=Path(str(run_dir.value), PID_FILE))
+    else:
+        folder, name = os.path.split(pid_file.value)
+        pid_file = replace(pid_file, value=Path(os.path.realpath(folder), name))
     return {**given, "run_dir": run_dir, "pid_file": pid_file}
 
 

@@ -32,7 +32,10 @@ _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How this host was started, for `restart` and for reading the configuration again."""
+    """How this host was started, for `restart`, for a reload and for reading the configuration again.
+
+    `directory` may lead through a link that has been moved since: a reload enters it anew.
+    """
 
     arguments: tuple[str, ...]
     directory: str
@@ -96,8 +99,17 @@ class AdminCommands:
 
     def _reload(self, session: Session | None = None) -> None:
         self._check_not_stopping()
+        self._enter_directory()
         self.context.planner.reload.request(session)
         self.supervisor.schedule()
+
+    def _enter_directory(self) -> None:
+        # New workers inherit the directory, and `module:object` is imported from it.
+        try:
+            os.chdir(self.launch.directory)
+        except OSError as error:
+            # A host whose plugins are installed needs nothing of it. Where a plugin is in it, its import fails next.
+            self.context.log.warning("directory_not_entered", path=self.launch.directory, error=error.strerror)
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
         if not isinstance(workers, int) or isinstance(workers, bool):

@@ -428,3 +428,12 @@ def test_a_misspelled_variable_is_reported_and_unrelated_ones_are_not(tmp_path: 
     assert "did you mean 'REACTORHOST_WORKERS'?" in reported
     assert "did you mean 'REACTORHOST_PLUGINS'?" in reported
     assert len(caught.value.problems) == 2
+
+
+def test_run_directory_and_pid_file_stay_when_a_link_to_them_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "current").symlink_to("one")
+    flags = {"run_dir": "run", "pid_file": "host.pid", "log_file": "host.log"}
+    found = resolve({"plugins": ("echo",), **flags}, {}, tmp_path / "current", uid=1000)
+    assert (found.run_dir, found.pid_file) == (tmp_path / "one" / "run", tmp_path / "one" / "host.pid")
+    assert found.log_file == tmp_path / "current" / "host.log"
