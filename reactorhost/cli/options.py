@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,23 @@ def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Setti
 
 
 def location_from(flags: dict[str, Any]) -> Location:
-    """Return the location of the running host that the flags select.
+    """Return the location of the host that the flags select: if it runs, the place of this user where it runs.
 
     Raises:
         ReactorhostError: a flag is wrong.
     """
-    return locate(flags, os.environ, working_directory())
+    location = locate(flags, os.environ, working_directory())
+    if not location.by_name:
+        return location
+    from reactorhost.config.default_paths import base_dirs
+    from reactorhost.master.instances import find
+
+    # It may have been started with other variables than this command has.
+    found = find(location.name, base_dirs(os.environ, os.geteuid()))
+    if found in (None, location.run_dir):
+        return location
+    click.echo(f"host {location.name!r} runs in {found}", err=True)
+    return replace(location, run_dir=found)
 
 
 def _with(command: Decorated, names: Iterable[str]) -> Decorated:
@@ -119,10 +131,10 @@ def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str
 
 def complete_instances(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the names of running hosts."""
-    from reactorhost.config.default_paths import base_dir
-    from reactorhost.master.rundir import running_instances
+    from reactorhost.config.default_paths import base_dirs
+    from reactorhost.master.instances import running
 
-    names = running_instances(base_dir(os.environ, os.geteuid()))
+    names = running(base_dirs(os.environ, os.geteuid()))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

@@ -72,8 +72,9 @@ def restart(**flags: Any) -> None:
     a daemon again. A host that ran in the foreground starts in the foreground of this terminal.
     """
     location = location_from(flags)
-    launch = _Launch.from_reply(client.request(location, "launch"))
-    host = client.selected(location).host
+    reply = client.request(location, "launch")
+    launch = _Launch.from_reply(reply)
+    host = client.selected(location, reply.get("name")).host
     try:
         environment = _checked(launch)
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):

@@ -23,16 +23,16 @@ from reactorhost.errors import ConfigError, Problem, UsageError
 
 _PREFIX = "REACTORHOST_"
 _SIMILARITY = 0.8
-_LOCATION_KEYS = ("name", "run_dir", "pid_file")
+_LOCATION_KEYS = ("name", "run_dir")
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The name and paths of an instance, running or not."""
+    """The name and run directory of an instance, running or not; `by_name` if the directory follows from the name."""
 
     name: str
     run_dir: Path
-    pid_file: Path
+    by_name: bool
 
 
 def is_setting(variable: str) -> bool:
@@ -107,10 +107,10 @@ def locate(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *
         except ConfigError:
             if not any(layers.flag_or_variable(BY_NAME[name]) for name in ("name", "run_dir")):
                 raise
-    location = _with_default_paths({name: layers.value(BY_NAME[name]) for name in _LOCATION_KEYS}, environ, uid)
+    name, run_dir = (layers.value(BY_NAME[key]) for key in _LOCATION_KEYS)
     if layers.problems.found:
         raise layers.problems.error()
-    return Location(**{name: each.value for name, each in location.items()})
+    return Location(name.value, _run_dir(name, run_dir, environ, uid), by_name=run_dir.value is None)
 
 
 def _report_misspelled_variables(environ: Mapping[str, str], problems: Problems) -> None:
@@ -153,18 +153,17 @@ def _with_default_paths(
 
     Links are resolved: these files stay where the host made them, even if a link to their directory is moved.
     """
-    run_dir, pid_file = given["run_dir"], given["pid_file"]
-    if run_dir.value is None:
-        uid = os.geteuid() if uid is None else uid
-        run_dir = replace(run_dir, value=default_run_dir(str(given["name"].value), environ, uid))
-    else:
-        run_dir = replace(run_dir, value=Path(os.path.realpath(run_dir.value)))
-    if pid_file.value is None:
-        pid_file = replace(pid_file, value=Path(str(run_dir.value), PID_FILE))
-    else:
-        folder, name = os.path.split(pid_file.value)
-        pid_file = replace(pid_file, value=Path(os.path.realpath(folder), name))
-    return {**given, "run_dir": run_dir, "pid_file": pid_file}
+    run_dir = _run_dir(given["name"], given["run_dir"], environ, uid)
+    pid_file = given["pid_file"].value or Path(run_dir, PID_FILE)
+    pid_file = Path(os.path.realpath(pid_file.parent), pid_file.name)
+    paths = {"run_dir": run_dir, "pid_file": pid_file}
+    return {**given, **{name: replace(given[name], value=path) for name, path in paths.items()}}
+
+
+def _run_dir(name: SettingValue, given: SettingValue, environ: Mapping[str, str], uid: int | None) -> Path:
+    if given.value is not None:
+        return Path(os.path.realpath(given.value))
+    return default_run_dir(name.value, environ, os.geteuid() if uid is None else uid)
 
 
 def _plugin_tables(

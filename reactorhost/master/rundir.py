@@ -193,15 +193,6 @@ def holder_pid(run_dir: Path) -> int | None:
     return None if kind == fcntl.F_UNLCK else int(pid)
 
 
-def running_instances(base: Path) -> list[str]:
-    """Return the names of the instances under a base directory whose lock is held."""
-    try:
-        names = sorted(os.listdir(base))
-    except OSError:
-        return []
-    return [name for name in names if holder_pid(base / name) is not None]
-
-
 def _runs(pid: int) -> bool:
     """Say whether a process exists and is not a zombie."""
     try:

@@ -129,7 +129,7 @@ def test_a_host_that_could_not_start_again_keeps_serving(
     damage(tmp_path / "home")
     restarted = serving.command("restart")
     assert restarted.returncode == status
-    assert f"the host in {serving.run_dir} is not restarted and keeps serving\n" in restarted.stderr
+    assert f"host 'shouting' in {serving.run_dir} is not restarted and keeps serving\n" in restarted.stderr
     assert expected in restarted.stderr
     assert serving.status()["workers_ready"] == 2
     with serving.connect() as client:

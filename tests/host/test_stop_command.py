@@ -53,7 +53,7 @@ def test_stop_shows_what_it_waits_for_and_returns_when_nothing_is_left(live_host
             client.close()
             rest, _ = stop.communicate()
     assert stop.returncode == 0
-    assert rest.splitlines()[-1] == f"the host in {host.run_dir} has stopped"
+    assert rest.splitlines()[-1] == f"host 'default' in {host.run_dir} has stopped"
     assert not [pid for pid in pids if started.lives(pid)]
     assert not host.run_dir.exists()
 

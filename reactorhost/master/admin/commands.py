@@ -71,7 +71,7 @@ class AdminCommands:
     def verbs(self) -> Mapping[str, Verb]:
         """Return the callback of each verb of the control socket."""
         return {
-            "ping": lambda session, message: session.done(),
+            "ping": lambda session, message: session.done(name=self.context.planner.settings.name),
             "status": self._send_status,
             "recycle": self._recycle,
             "stop": lambda session, message: self._stop(session, at_once=bool(message.get("now"))),
@@ -144,6 +144,7 @@ class AdminCommands:
         # Of the variables that plugin options refer to, too: the caller of `restart` may not have them set.
         names = plugin_tables.variables(self.context.planner.settings.plugin_tables)
         session.done(
+            name=self.context.planner.settings.name,
             arguments=self.launch.arguments,
             directory=self.launch.directory,
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},

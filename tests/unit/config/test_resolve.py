@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.config.problems import FlagError
-from reactorhost.config.resolve import locate, resolve
+from reactorhost.config.resolve import Location, locate, resolve
 from reactorhost.config.settings import HOST_KEYS, TABLE, Layer, Settings
 from reactorhost.errors import ConfigError, Problem, UsageError
 
@@ -393,10 +393,10 @@ def test_settings_can_be_resolved_without_a_plugin() -> None:
 def test_an_instance_is_located_by_the_same_layers(write: Write) -> None:
     path = write("[host]\nname = 'blue'\nworkers = 'wrong, but another matter'\n")
     here = locate({}, {"REACTORHOST_CONFIG": path}, CWD, uid=0)
-    assert (here.name, here.run_dir) == ("blue", Path("/run/reactorhost/blue"))
-    assert here.pid_file == here.run_dir / "master.pid"
+    assert here == Location("blue", Path("/run/reactorhost/blue"), by_name=True)
     assert locate({"name": "x"}, {"REACTORHOST_CONFIG": path}, CWD, uid=0).name == "x"
-    assert locate({"run_dir": "r"}, {"REACTORHOST_RUN_DIR": "/e"}, CWD, uid=0).run_dir == CWD / "r"
+    there = locate({"run_dir": "r"}, {"REACTORHOST_RUN_DIR": "/e"}, CWD, uid=0)
+    assert there == Location("default", CWD / "r", by_name=False)
 
 
 def test_an_invalid_file_prevents_locating_only_if_no_flag_names_the_instance(write: Write) -> None:
