@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 
 from reactorhost import __version__
-from reactorhost.cli.options import settings_from, start_options
+from reactorhost.cli.options import settings_from, start_options, working_directory
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
@@ -60,7 +59,7 @@ def show(**flags: Any) -> None:
     from reactorhost.plugins import option_text
     from reactorhost.plugins.inspection import inspect_named
 
-    settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
+    settings = resolve.resolve(flags, os.environ, working_directory(), needs_plugin=False)
     reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
     options = {report.identity.name: report.options for report in reports}
     print_renderable(setting_table([*rows(settings), *option_text.rows(settings, options)]))

@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from reactorhost.cli.options import settings_from, start_options
+from reactorhost.cli.options import settings_from, start_options, working_directory
+from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
 
@@ -31,7 +32,7 @@ def start(**flags: Any) -> None:
     _fill_standard_descriptors()
     require_features()
     settings = settings_from(flags)
-    serve = partial(_serve, flags, Path.cwd(), settings)
+    serve = partial(_serve, flags, working_directory(), settings)
     if not settings.daemon:
         serve(_show_banner)
         return
@@ -68,7 +69,7 @@ def _fill_standard_descriptors() -> None:
 def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
     from reactorhost.master.admin.commands import Launch
 
-    environment = {name: value for name, value in os.environ.items() if name.startswith("REACTORHOST_")}
+    environment = {name: value for name, value in os.environ.items() if is_setting(name)}
     terminal = _terminal() if not settings.daemon else None
 
     def read_again() -> Settings:

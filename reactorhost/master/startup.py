@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from reactorhost import logs
-from reactorhost.config.default_paths import selection
+from reactorhost.config.default_paths import base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import error_from_os
 from reactorhost.ipc.scoreboard import Scoreboard
@@ -21,6 +21,7 @@ from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.context import MasterContext
+from reactorhost.master.instances import check_alone
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
@@ -63,6 +64,7 @@ def run_host(
     with ExitStack() as clean_up:
         # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
         clean_up.callback(rundir.clean_up)
+        check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
         if settings.log_file is None and settings.daemon:
             settings = dataclasses.replace(settings, log_file=settings.run_dir / "reactorhost.log")

@@ -56,8 +56,9 @@ def _make_importable(named: str) -> None:
         folder = os.getcwd()
     else:
         return
-    # At the end, so that nothing there hides an installed module; not at all if Python runs with -P.
-    if folder not in sys.path and not sys.flags.safe_path:
+    # At the end, so that nothing there hides an installed module. Not by `sys.flags.safe_path`: a restart runs with -P,
+    # which the operator did not write.
+    if folder not in sys.path and not os.environ.get("PYTHONSAFEPATH"):
         sys.path.append(folder)
 
 

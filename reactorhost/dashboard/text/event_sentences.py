@@ -113,6 +113,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "master_gone": lambda f: f"{_worker(f)} lost its master, {_open(f)}",
     "control_refused": lambda f: f"control socket: refused pid {f['pid']} of user {f['uid']}",
     "configuration_refused": lambda f: f"configuration refused, nothing changed: {f['error']}",
+    "directory_not_entered": lambda f: f"cannot enter the directory of the start, {f['path']}: {f['error']}",
     "settings_wait_for_restart": lambda f: f"changed settings that need a restart: {f['settings']}",
     "log_not_reopened": lambda f: f"cannot reopen the log file: {f['error']}",
     "workers_file_not_written": lambda f: f"cannot write workers.pid: {f['error']}",

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -31,7 +32,10 @@ _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How this host was started, for `restart` and for reading the configuration again."""
+    """How this host was started, for `restart`, for a reload and for reading the configuration again.
+
+    `directory` may lead through a link that has been moved since: a reload enters it anew.
+    """
 
     arguments: tuple[str, ...]
     directory: str
@@ -67,7 +71,7 @@ class AdminCommands:
     def verbs(self) -> Mapping[str, Verb]:
         """Return the callback of each verb of the control socket."""
         return {
-            "ping": lambda session, message: session.done(),
+            "ping": lambda session, message: session.done(name=self.context.planner.settings.name),
             "status": self._send_status,
             "recycle": self._recycle,
             "stop": lambda session, message: self._stop(session, at_once=bool(message.get("now"))),
@@ -95,8 +99,17 @@ class AdminCommands:
 
     def _reload(self, session: Session | None = None) -> None:
         self._check_not_stopping()
+        self._enter_directory()
         self.context.planner.reload.request(session)
         self.supervisor.schedule()
+
+    def _enter_directory(self) -> None:
+        # New workers inherit the directory, and `module:object` is imported from it.
+        try:
+            os.chdir(self.launch.directory)
+        except OSError as error:
+            # A host whose plugins are installed needs nothing of it. Where a plugin is in it, its import fails next.
+            self.context.log.warning("directory_not_entered", path=self.launch.directory, error=error.strerror)
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
         if not isinstance(workers, int) or isinstance(workers, bool):
@@ -131,10 +144,12 @@ class AdminCommands:
         # Of the variables that plugin options refer to, too: the caller of `restart` may not have them set.
         names = plugin_tables.variables(self.context.planner.settings.plugin_tables)
         session.done(
+            name=self.context.planner.settings.name,
             arguments=self.launch.arguments,
             directory=self.launch.directory,
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
+            prefix=sys.prefix,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:
