@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from reactorhost.append_file import open_for_append
+
 LogFormat = Literal["text", "json"]
 
 _FIELDS = "reactorhost_fields"
@@ -107,7 +109,7 @@ class AppendHandler(logging.Handler):
         super().__init__()
         self._path = path
         self._capture_output = capture_output
-        self._descriptor = 2 if path is None else _open_for_append(path)
+        self._descriptor = 2 if path is None else open_for_append(path)
         self._held: list[bytes] | None = None
         self._capture()
 
@@ -134,18 +136,23 @@ class AppendHandler(logging.Handler):
         """Drop the lines that were kept back, in a forked process: its parent writes them."""
         self._held = None
 
-    def reopen(self) -> None:
+    def reopen(self) -> int | None:
         """Open the file at the path again, after the old one was rotated away.
+
+        Returns its descriptor, for `write_to` in other processes, or None if the log is not a file.
 
         Raises:
             OSError: it cannot be opened; the old one stays in use.
         """
         if self._path is None:
-            return
-        # Open before close: if this raises, the old file stays in use.
-        fresh = _open_for_append(self._path)
-        os.close(self._descriptor)
-        self._descriptor = fresh
+            return None
+        self.write_to(open_for_append(self._path))
+        return self._descriptor
+
+    def write_to(self, fresh: int) -> None:
+        """Write to another open file from now on; `fresh` is closed, and lines of other threads go to either file."""
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.close(fresh)
         self._capture()
 
     def _write(self, data: bytes) -> None:
@@ -210,10 +217,6 @@ def _write_without_waiting(descriptor: int, data: bytes) -> None:
         if not poll.poll(0):
             return
         os.write(descriptor, data[start : start + select.PIPE_BUF])
-
-
-def _open_for_append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
 
 def _timestamp(seconds: float) -> str:

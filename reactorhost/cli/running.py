@@ -39,7 +39,10 @@ def scale(workers: int, **flags: Any) -> None:
 @click.command()
 @host_options
 def reopen(**flags: Any) -> None:
-    """Close and reopen the log files, after a rotation has renamed them."""
+    """Close and reopen the log file in every process, after a rotation has renamed it.
+
+    A worker that does not confirm is named, and the exit status is 1.
+    """
     client.request(location_from(flags), "reopen")
     click.echo("log files reopened")
 

@@ -31,8 +31,8 @@ from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
+from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
@@ -84,8 +84,8 @@ def run_host(
         registry.add(reactor, reactor.close)
         pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
         log = EventRing(logging.getLogger("reactorhost"))
-        lists = ConnectionLists(reactor, pool)
-        context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), lists)
+        requests = WorkerRequests(reactor, pool)
+        context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
         status = StatusBuilder(context, time.time(), time.monotonic())
 
         def started() -> None:

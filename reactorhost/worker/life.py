@@ -215,7 +215,7 @@ class WorkerLife:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
             case Order.REOPEN:
-                self._reopen_log()
+                self._reopen_log(message["request"])
 
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""
@@ -242,11 +242,13 @@ class WorkerLife:
         for each, sock in zip(listeners, sockets, strict=True):
             self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
 
-    def _reopen_log(self) -> None:
-        try:
-            self._log_file.reopen()
-        except OSError as error:
-            self._log.error("log_not_reopened", error=error.strerror)
+    def _reopen_log(self, request: int) -> None:
+        # Opened by the master: this process may have no permission to.
+        descriptors = self._line.take_descriptors(1)
+        for descriptor in descriptors:
+            self._log_file.write_to(descriptor)
+        error = None if descriptors else "too many open files"
+        self._line.send({"report": Report.REOPENED, "request": request, "error": error})
 
     # Callbacks of the parts.
 
