@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reactorhost.append_file import open_for_append
+from reactorhost.printable import printable
 
 LogFormat = Literal["text", "json"]
+
+HOST_LOGGER = "reactorhost"
+"""Name of the logger of the host's own events."""
 
 _FIELDS = "reactorhost_fields"
 
@@ -65,8 +69,9 @@ class ContextFormatter(logging.Formatter):
         self._context = context
 
     def fields_of(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return the fields of a record, those of the process first."""
-        return {**self._context, **getattr(record, _FIELDS, {})}
+        """Return the fields of a record: of the process, the logger if it is not the host's, those of the event."""
+        logger = {} if record.name == HOST_LOGGER else {"logger": record.name}
+        return {**self._context, **logger, **getattr(record, _FIELDS, {})}
 
     def details_of(self, record: logging.LogRecord) -> str | None:
         """Return the traceback or details of a record, if it has any."""
@@ -82,10 +87,11 @@ class TextFormatter(ContextFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, and the lines of its traceback."""
         pairs = "".join(f" {key}={_text_value(value)}" for key, value in self.fields_of(record).items())
-        line = f"{_timestamp(record.created)} {record.levelname.lower()} {_one_line(record.getMessage())}{pairs}"
+        event = printable(f"{record.levelname.lower()} {record.getMessage()}")
+        line = f"{_timestamp(record.created)} {event}{pairs}"
         details = self.details_of(record)
         if details:
-            line += "".join(f"\n    {text}" for text in details.rstrip().splitlines())
+            line += "".join(f"\n    {printable(text)}" for text in details.rstrip().splitlines())
         return line
 
 
@@ -94,12 +100,16 @@ class JsonFormatter(ContextFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        line = {"time": _timestamp(record.created), "level": record.levelname.lower(), "event": record.getMessage()}
-        line.update(self.fields_of(record))
+        line: dict[str, object] = {
+            "time": _timestamp(record.created),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        line.update((key, _json_value(value)) for key, value in self.fields_of(record).items())
         details = self.details_of(record)
         if details:
             line["details"] = details
-        return json.dumps(line, default=str)
+        return json.dumps(line)
 
 
 class AppendHandler(logging.Handler):
@@ -115,8 +125,13 @@ class AppendHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; if that fails it is dropped."""
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - plugin code: the arguments of its record may not fit, or raise
+            self.handleError(record)
+            return
         # backslashreplace: a file name that is not UTF-8 is text with lone surrogates, which cannot be encoded.
-        data = (self.format(record) + "\n").encode(errors="backslashreplace")
+        data = f"{text}\n".encode(errors="backslashreplace")
         if self._held is not None:
             self._held.append(data)
         else:
@@ -224,12 +239,14 @@ def _timestamp(seconds: float) -> str:
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
 
 
-def _one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+def _json_value(value: object) -> object:
+    # An endpoint is a tuple, which would be written as a list: as text it has the form that it has everywhere.
+    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def _text_value(value: object) -> str:
     text = str(value)
-    if text and not any(character in text for character in ' "=\n\r\t\\'):
+    if text and text.isprintable() and not any(character in text for character in ' "=\\'):
         return text
-    return json.dumps(text, ensure_ascii=False)
+    # A value stays JSON: `printable` escapes in the same way.
+    return printable(json.dumps(text, ensure_ascii=False))

@@ -13,6 +13,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.ipc.control_client import ControlClient
@@ -31,7 +32,7 @@ def stop(now: bool, **flags: Any) -> None:
     """
     location = location_from(flags)
     stop_and_wait(location, at_once=now)
-    click.echo(f"{client.selected(location).host} has stopped")
+    echo(f"{client.selected(location).host} has stopped")
 
 
 @click.command()
@@ -44,7 +45,7 @@ def restart(**flags: Any) -> None:
     location = location_from(flags)
     launch = client.request(location, "launch")
     stop_and_wait(location, at_once=False)
-    click.echo(f"{client.selected(location).host} has stopped, starting it again")
+    echo(f"{client.selected(location).host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}
@@ -85,7 +86,7 @@ def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
         with contextlib.suppress(ConnectionError):
             host.send("stop", now=at_once)
         if not _wait_with_progress(host, pidfd):
-            click.echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
+            echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
             _signal_and_wait(pid, pidfd, at_once=at_once)
 
 

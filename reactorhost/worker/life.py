@@ -19,7 +19,7 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
-from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp, new_poller
@@ -57,7 +57,7 @@ def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
     process.dump_stacks_on_crash(stack_descriptor)
     settings = spec.settings
     log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
-    return WorkerLife(spec, EventLog(logging.getLogger("reactorhost")), log_file).run()
+    return WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file).run()
 
 
 class WorkerLife:
