@@ -38,6 +38,7 @@ from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
+from reactorhost.worker.printed_lines import print_at_once, print_to_log
 from reactorhost.worker.shutdown import Deadline, Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
@@ -57,6 +58,10 @@ def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
     process.dump_stacks_on_crash(stack_descriptor)
     settings = spec.settings
     log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
+    if settings.daemon:
+        print_to_log(log_file)
+    else:
+        print_at_once()
     return WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file).run()
 
 
