@@ -10,6 +10,7 @@ import click
 
 from reactorhost import __version__
 from reactorhost.cli.options import settings_from, start_options, working_directory
+from reactorhost.cli.output import echo
 from reactorhost.config.problems import FlagError
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError, PluginError, Problem
@@ -35,8 +36,8 @@ def check(**flags: Any) -> None:
     check_owners(settings)
     _check_plugins(settings)
     for warning in check_services(settings):
-        click.echo(f"reactorhost: warning: {warning}", err=True)
-    click.echo("ok")
+        echo(f"reactorhost: warning: {warning}", err=True)
+    echo("ok")
 
 
 @click.group()

@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from reactorhost.cli.failures import traceback_option
+from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location, locate, resolve
 from reactorhost.config.settings import BY_NAME, Setting, Settings
 from reactorhost.errors import ReactorhostError, UsageError
@@ -90,7 +91,7 @@ def location_from(flags: dict[str, Any]) -> Location:
     found = find(location.name, base_dirs(os.environ, os.geteuid()))
     if found in (None, location.run_dir):
         return location
-    click.echo(f"host {location.name!r} runs in {found}", err=True)
+    echo(f"host {location.name!r} runs in {found}", err=True)
     return replace(location, run_dir=found)
 
 

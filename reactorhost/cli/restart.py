@@ -16,6 +16,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.cli.start import start
 from reactorhost.cli.stop import stop_and_wait
 from reactorhost.config import plugin_tables
@@ -78,10 +79,10 @@ def restart(**flags: Any) -> None:
     try:
         environment = _checked(launch)
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
-        click.echo(f"{host} is not restarted and keeps serving", err=True)
+        echo(f"{host} is not restarted and keeps serving", err=True)
         raise
     stop_and_wait(location, at_once=False)
-    click.echo(f"{host} has stopped, starting it again")
+    echo(f"{host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     os.execve(sys.executable, [*_PROGRAM, *launch.before, "start", *launch.after], environment)  # noqa: S606  no shell

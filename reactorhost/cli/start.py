@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from reactorhost.cli.options import settings_from, start_options, working_directory
+from reactorhost.cli.output import echo
 from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
@@ -111,7 +112,7 @@ def _show_banner(document: Any) -> None:
     from reactorhost.dashboard.output.banner import banner
 
     try:
-        click.echo(banner(document))
+        echo(banner(document))
     except OSError:
         # Standard output is closed or full, which is no reason to stop the host. The text stays in the buffer, and
         # flushing it at exit would fail again: from now on the descriptor leads to /dev/null.

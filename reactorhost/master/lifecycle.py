@@ -42,7 +42,8 @@ class Lifecycle:
         pool.on(Report.LEAVING, self._leaving)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
-        pool.on(Report.CONNECTIONS, self.context.connection_lists.add_rows)
+        pool.on(Report.CONNECTIONS, self.context.requests.answered)
+        pool.on(Report.REOPENED, self.context.requests.answered)
         self.supervisor.after_settling += [self._report_start, self.write_workers]
 
     def run(self) -> None:
@@ -119,7 +120,7 @@ class Lifecycle:
 
     def _exited(self, pid: int, report: ExitReport) -> None:
         log, planner = self.context.log, self.context.planner
-        self.context.connection_lists.worker_ended(pid)
+        self.context.requests.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
         boot_error = report.boot_error(worker.slot, pid, worker.reason)

@@ -17,7 +17,7 @@ from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import error_from_os
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
-from reactorhost.logs import AppendHandler
+from reactorhost.logs import HOST_LOGGER, AppendHandler
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.context import MasterContext
@@ -32,8 +32,8 @@ from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
+from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
@@ -85,9 +85,9 @@ def run_host(
         # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
         registry.add(reactor, reactor.close)
         pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
-        log = EventRing(logging.getLogger("reactorhost"))
-        lists = ConnectionLists(reactor, pool)
-        context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), lists)
+        log = EventRing(logging.getLogger(HOST_LOGGER))
+        requests = WorkerRequests(reactor, pool)
+        context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
         status = StatusBuilder(context, time.time(), time.monotonic())
 
         def started() -> None:

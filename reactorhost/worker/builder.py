@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reactorhost.api.connection import Connection
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
+from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
@@ -108,7 +108,7 @@ class WorkerBuilder:
     threads: ThreadPool | None = None
     dialer: Dialer | None = None
     new_bridge: Callable[[Reactor], AsyncioBridge] | None = None
-    log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger("reactorhost")))
+    log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger(HOST_LOGGER)))
     send: Callable[[Message], object] = _ignore
     on_ended: Callable[[], object] = _ignore
     slot: int = 0

@@ -19,7 +19,7 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
-from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp, new_poller
@@ -38,6 +38,7 @@ from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
+from reactorhost.worker.printed_lines import print_at_once, print_to_log
 from reactorhost.worker.shutdown import Deadline, Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
@@ -57,7 +58,11 @@ def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
     process.dump_stacks_on_crash(stack_descriptor)
     settings = spec.settings
     log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
-    return WorkerLife(spec, EventLog(logging.getLogger("reactorhost")), log_file).run()
+    if settings.daemon:
+        print_to_log(log_file)
+    else:
+        print_at_once()
+    return WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file).run()
 
 
 class WorkerLife:
@@ -215,7 +220,7 @@ class WorkerLife:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
             case Order.REOPEN:
-                self._reopen_log()
+                self._reopen_log(message["request"])
 
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""
@@ -242,11 +247,13 @@ class WorkerLife:
         for each, sock in zip(listeners, sockets, strict=True):
             self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
 
-    def _reopen_log(self) -> None:
-        try:
-            self._log_file.reopen()
-        except OSError as error:
-            self._log.error("log_not_reopened", error=error.strerror)
+    def _reopen_log(self, request: int) -> None:
+        # Opened by the master: this process may have no permission to.
+        descriptors = self._line.take_descriptors(1)
+        for descriptor in descriptors:
+            self._log_file.write_to(descriptor)
+        error = None if descriptors else "too many open files"
+        self._line.send({"report": Report.REOPENED, "request": request, "error": error})
 
     # Callbacks of the parts.
 

@@ -77,6 +77,12 @@ def _not_booted(fields: Fields) -> str:
     return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
 
 
+def _not_reopened(fields: Fields) -> str:
+    if "slot" in fields:
+        return f"{_worker(fields)} keeps the old log file: {fields['error']}"
+    return f"cannot reopen the log file: {fields['error']}"
+
+
 def _hook_failed(fields: Fields) -> str:
     where = f"{_worker(fields)}: " if "slot" in fields else ""
     hook = f", {fields['hook']}" if fields.get("hook") else ""
@@ -115,6 +121,6 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "configuration_refused": lambda f: f"configuration refused, nothing changed: {f['error']}",
     "directory_not_entered": lambda f: f"cannot enter the directory of the start, {f['path']}: {f['error']}",
     "settings_wait_for_restart": lambda f: f"changed settings that need a restart: {f['settings']}",
-    "log_not_reopened": lambda f: f"cannot reopen the log file: {f['error']}",
+    "log_not_reopened": _not_reopened,
     "workers_file_not_written": lambda f: f"cannot write workers.pid: {f['error']}",
 }
