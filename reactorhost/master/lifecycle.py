@@ -45,6 +45,7 @@ class Lifecycle:
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
         pool.on(Report.REOPENED, self.context.requests.answered)
         self.supervisor.after_settling += [self._report_start, self.write_workers]
+        self.supervisor.on_failure = self._fail_start_if_starting
 
     def run(self) -> None:
         """Supervise until the host has stopped.
@@ -81,9 +82,12 @@ class Lifecycle:
         # now waits no longer than the order takes.
         try:
             self.context.listeners.open(worker.slot)
-        except OSError as error:
+        except ReactorhostError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
-            log.error("slot_not_opened", slot=worker.slot, error=error.strerror)  # noqa: TRY400  no logger
+            log.error("slot_not_opened", slot=worker.slot, error=error.what)  # noqa: TRY400  no logger
+            if not self._started:
+                self._fail_start(error)
+                return
         self.context.pool.order(pid, {"order": Order.SERVE})
         log.info("worker_ready", slot=worker.slot, pid=pid, generation=worker.generation)
         self.supervisor.schedule()
@@ -177,9 +181,16 @@ class Lifecycle:
         self.context.log.info("host_ready", workers=planner.scaling.ready_slots())
         self.on_started()
 
+    def _fail_start_if_starting(self, error: ReactorhostError) -> None:
+        if not self._started:
+            # Not now: the supervisor is about to carry out other actions, some on the listeners that a stop closes.
+            self.context.reactor.call_soon(self._fail_start, error)
+
     def _fail_start(self, error: ReactorhostError) -> None:
-        self._failure = error
-        self.stop(at_once=True)
+        # The first of several is the cause; nor does a start fail that an operator has stopped.
+        if self.context.planner.state is not HostState.STOPPING:
+            self._failure = error
+            self.stop(at_once=True)
 
     def write_workers(self) -> None:
         """Write the file of the workers' process ids when it changed."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from reactorhost import logs
 from reactorhost.config.default_paths import base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import error_from_os
+from reactorhost.errors import error_from_os, limit_hint
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler
@@ -76,41 +77,51 @@ def run_host(
             log_file.hold()
         process.raise_descriptor_limit()
         process.name_process("rh-master")
-        listeners = Listeners(settings, registry)
-        clean_up.callback(listeners.close)
-        _bind(listeners, rundir)
+        with _as_start_error():
+            listeners = Listeners(settings, registry)
+            clean_up.callback(listeners.close)
+            _bind(listeners, rundir)
 
-        reactor = Reactor(new_poller(settings.poller))
-        clean_up.callback(reactor.close)
-        # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
-        registry.add(reactor, reactor.close)
-        pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
-        log = EventRing(logging.getLogger(HOST_LOGGER))
-        requests = WorkerRequests(reactor, pool)
-        context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
-        status = StatusBuilder(context, time.time(), time.monotonic())
+            reactor = Reactor(new_poller(settings.poller))
+            clean_up.callback(reactor.close)
+            # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
+            registry.add(reactor, reactor.close)
+            pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
+            log = EventRing(logging.getLogger(HOST_LOGGER))
+            requests = WorkerRequests(reactor, pool)
+            context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
+            status = StatusBuilder(context, time.time(), time.monotonic())
 
-        def started() -> None:
-            # From here on the log file stays, whatever becomes of the host.
-            unless_started.pop_all()
-            on_started(status.document())
-            log_file.write_held()
+            def started() -> None:
+                # From here on the log file stays, whatever becomes of the host.
+                unless_started.pop_all()
+                on_started(status.document())
+                log_file.write_held()
 
-        supervisor = Supervisor(context)
-        lifecycle = Lifecycle(context, supervisor, rundir, started)
-        commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
-        control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), log)
-        clean_up.callback(control.close)
-        reactor.watch_signals(commands.signals())
-        # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
-        for ignored in (signal.SIGUSR2, signal.SIGPIPE):
-            signal.signal(ignored, signal.SIG_IGN)
-        control.open()
-        # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
-        # copy the pages that it shares with the master.
-        gc.freeze()
-        gc.enable()
+            supervisor = Supervisor(context)
+            lifecycle = Lifecycle(context, supervisor, rundir, started)
+            commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
+            control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), log)
+            clean_up.callback(control.close)
+            reactor.watch_signals(commands.signals())
+            # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
+            for ignored in (signal.SIGUSR2, signal.SIGPIPE):
+                signal.signal(ignored, signal.SIG_IGN)
+            control.open()
+            # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
+            # copy the pages that it shares with the master.
+            gc.freeze()
+            gc.enable()
         lifecycle.run()
+
+
+@contextlib.contextmanager
+def _as_start_error() -> Iterator[None]:
+    """Raise what the system refuses while a host is set up as the error of a start."""
+    try:
+        yield
+    except OSError as error:
+        raise error_from_os(error, "cannot start", hint=limit_hint(error)) from None
 
 
 def _open_log(settings: Settings) -> AppendHandler:
