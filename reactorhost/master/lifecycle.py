@@ -161,7 +161,7 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        if not all(slot.backoff.failures or slot.state is SlotState.READY for slot in planner.slots.values()):
+        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in planner.slots.values()):
             return
         # Before the report: scripts read the file as soon as `start -d` returns.
         try:
