@@ -12,6 +12,7 @@ from reactorhost.errors import ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
+from reactorhost.master.heartbeats import HeartbeatWatch
 from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState
 from reactorhost.master.plan.slot import SlotState
@@ -54,6 +55,7 @@ class Lifecycle:
         self.context.log.info("host_starting", version=__version__, workers=self.context.planner.scaling.target)
         self.supervisor.schedule()
         self._sample()
+        HeartbeatWatch(self.context, self.supervisor).check()
         self.context.reactor.run()
         if self._failure is not None:
             raise self._failure

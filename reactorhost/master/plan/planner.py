@@ -18,7 +18,7 @@ The order inside `decide`:
    is filled: a plugin that cannot boot fails once and not in every slot.
 4. Drain: all ready workers of a slot but the newest, which is how replacements take over. The old worker is never
    ordered to leave before the new one is READY.
-5. Adopt: last, because it needs to know which slots ended up without a ready worker.
+5. Adopt: last, because it needs to know which slots ended up without a worker that accepts.
 
 Deadlines are checked by `expire` alone, which only a timer calls. By then the reactor has delivered every report that
 had arrived, so a master that was suspended itself does not end workers that reported in time. The first deadline of a
@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reactorhost.config.settings import Settings
@@ -135,6 +135,10 @@ class Planner:
         worker = self.workers.get(pid)
         if worker is not None and worker.state is WorkerState.READY:
             self.table.drain(worker, seconds, now)
+
+    def note_heartbeats(self, heartbeats: Mapping[int, float], now: float) -> list[WorkerRecord]:
+        """Record when loops turned last, by process id; returns the workers that became silent or turn again."""
+        return self.table.note_heartbeats(heartbeats, now)
 
     def stalled(self, pid: int, seconds: float, now: float) -> None:
         """Record that a worker's loop has not turned for so long; it is ended, and its slot is filled at once."""
@@ -280,9 +284,9 @@ class Planner:
         return slot.backoff.urgent_at if urgent else slot.backoff.until
 
     def _serves_or_boots(self) -> bool:
-        """Say whether any wanted slot has a worker that serves or will."""
-        live = (WorkerState.STARTING, WorkerState.READY)
-        return any(self.table.in_slot(number, *live) for number in self.scaling.wanted())
+        """Say whether any wanted slot has a worker that accepts, or boots."""
+        workers = (worker for worker in self.workers.values() if worker.slot < self.scaling.target)
+        return any(worker.accepts or worker.state is WorkerState.STARTING for worker in workers)
 
     def _drain_surplus(self, now: float) -> Iterator[Action]:
         """Drain all ready workers of a slot but the newest, and the oldest that drain for long sooner."""

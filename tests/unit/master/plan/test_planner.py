@@ -78,6 +78,12 @@ class FakeSupervisor:
         assert ended is not None
         return ended.kind
 
+    def silence(self, *pids: int) -> list[Action]:
+        """Let the loops of these workers stand still, and those of all others turn; returns what was done."""
+        heartbeats = {pid: self.now - 1.0 if pid in pids else self.now for pid in self.planner.workers}
+        self.planner.note_heartbeats(heartbeats, self.now)
+        return self.settle()
+
     def start_reload(self) -> None:
         """Start a reload."""
         self.planner.reload.request()
@@ -298,6 +304,54 @@ def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves
     assert {Adopt(2, pids[1]), Adopt(0, pids[1])} <= set(host.settle())
 
 
+def test_a_silent_worker_shares_its_queue_with_a_neighbour_until_it_turns_again() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.planner.note_heartbeats({first: host.now - 0.99, second: host.now}, host.now)
+    assert host.settle() == []
+    assert host.silence(first) == [Adopt(0, second)]
+    assert host.planner.slots[0].state is SlotState.READY
+    assert host.silence() == [Release(0, second)]
+    assert host.planner.workers.keys() == {first, second}
+
+
+def test_a_silent_neighbour_does_not_adopt() -> None:
+    host = FakeSupervisor(3)
+    first, second, third = host.running()
+    assert host.silence(second) == [Adopt(1, third)]
+    host.exit(first)
+    assert Adopt(0, third) in host.settle()
+
+
+def test_an_adopter_that_falls_silent_hands_over() -> None:
+    host = FakeSupervisor(3)
+    first, second, third = host.running()
+    host.exit(first)
+    assert Adopt(0, second) in host.settle()
+    assert host.silence(second) == [Release(0, second), Adopt(0, third), Adopt(1, third)]
+
+
+def test_an_adopter_stays_while_every_worker_is_silent() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.silence(first)
+    assert host.silence(first, second) == []
+    assert host.silence(second) == [Release(0, second), Adopt(1, first)]
+
+
+def test_a_slot_whose_adopter_falls_silent_while_it_retires_is_adopted_again() -> None:
+    host = FakeSupervisor(3)
+    first, second, third = host.running()
+    host.planner.scaling.request(2)
+    host.settle()
+    host.exit(third)
+    host.expire(65.0)
+    assert Adopt(2, second) in host.silence(first)
+    assert host.expire(0.5) == [], "the silent worker still has its copies"
+    assert not host.planner.adoption.released(2, first, host.now)
+    assert Retire(2, second) in host.expire(1.0)
+
+
 def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
@@ -487,6 +541,11 @@ class AnySequence(RuleBasedStateMachine):
         if pid is not None:
             self.host.planner.leaving(pid, 5.0, self.host.now)
 
+    @rule(data=strategies.data())
+    def some_are_silent(self, data: strategies.DataObject) -> None:
+        pids = sorted(self.host.planner.workers)
+        self.host.silence(*data.draw(strategies.sets(strategies.sampled_from(pids))) if pids else ())
+
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule()
     def a_reload_starts(self) -> None:
@@ -531,21 +590,29 @@ class AnySequence(RuleBasedStateMachine):
             assert len(planner.table.in_slot(number, WorkerState.READY)) <= 1
             assert len(planner.table.in_slot(number, WorkerState.STARTING)) <= 1
             assert (slot.state is SlotState.READY) == bool(planner.table.in_slot(number, WorkerState.READY))
-            if slot.reachable and not planner.table.in_slot(number, WorkerState.READY):
-                others = [each for each in planner.workers.values() if each.state is WorkerState.READY]
-                assert (slot.adopter is None) == (not others)
+            accepting = [each for each in planner.workers.values() if each.accepts]
+            if slot.reachable and not any(each.slot == number for each in accepting):
+                assert slot.adopter is not None or not accepting
             if slot.adopter is not None:
-                assert planner.workers[slot.adopter].state is WorkerState.READY
+                adopter = planner.workers[slot.adopter]
+                assert adopter in accepting or (adopter.state is WorkerState.READY and not accepting)
+                assert adopter.slot != number
+                assert adopter.pid in slot.holders
         next_at = planner.next_at(now)
         if planner.state is HostState.RUNNING and not any(
             planner.table.in_slot(slot, *WorkerState) for slot in planner.slots
         ):
             assert next_at is not None, "no worker serves and no deadline is set"
         wanted = [planner.slots[number] for number in planner.scaling.wanted()]
-        live = (WorkerState.STARTING, WorkerState.READY)
-        if planner.state is HostState.RUNNING and not any(planner.table.in_slot(each.number, *live) for each in wanted):
+        live = [each for each in planner.workers.values() if each.accepts or each.state is WorkerState.STARTING]
+        empty = [slot for slot in wanted if not planner.table.in_slot(slot.number, WorkerState.READY)]
+        if (
+            planner.state is HostState.RUNNING
+            and empty
+            and not any(each.slot < planner.scaling.target for each in live)
+        ):
             assert next_at is not None
-            assert next_at <= now + 0.1 or all(slot.backoff.boot_failures for slot in wanted)
+            assert next_at <= now + 0.1 or all(slot.backoff.boot_failures for slot in empty)
 
     def teardown(self) -> None:
         if not hasattr(self, "host"):
