@@ -12,6 +12,7 @@ from reactorhost.errors import ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
+from reactorhost.master.heartbeats import HeartbeatWatch
 from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState
 from reactorhost.master.plan.slot import SlotState
@@ -56,6 +57,7 @@ class Lifecycle:
         self.context.log.info("host_starting", version=__version__, workers=self.context.planner.scaling.target)
         self.supervisor.schedule()
         self._sample()
+        HeartbeatWatch(self.context, self.supervisor).check()
         self.context.reactor.run()
         if self._failure is not None:
             raise self._failure
@@ -166,7 +168,7 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        if not all(slot.backoff.failures or slot.state is SlotState.READY for slot in planner.slots.values()):
+        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in planner.slots.values()):
             return
         # Before the report: scripts read the file as soon as `start -d` returns.
         try:
