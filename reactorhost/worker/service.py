@@ -115,6 +115,7 @@ class RunningService:
 
     def _transport_closed(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
+        transport.release()
         self.context.counters.connections -= 1
         self._on_ended()
 
