@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -68,10 +69,11 @@ class WorkerParts:
 
     def call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
         """Call a hook of the worker; if it is async, until it has finished."""
-        returned = hook(self.facades.of)
+        variables = self.context.variables
+        returned = variables.run(hook, self.facades.of)
         if self.hooks.awaits:
             assert self.bridge is not None
-            self.bridge.complete(returned)
+            self.bridge.complete(returned, variables)
 
     def end_handshakes(self) -> None:
         """Close the clients whose TLS handshake or PROXY header is pending."""
@@ -137,6 +139,8 @@ class WorkerBuilder:
             self.counters,
             Dispatcher(self.reactor, self.counters),
             itertools.count(1),
+            # With what plugins have set when they were imported.
+            copy_context(),
             self.hook_failed,
             self.timing or HookTiming(self.reactor, _ignore),
             self.log,
@@ -146,7 +150,7 @@ class WorkerBuilder:
         dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
         outbound = OutboundConnections(context, outbound_limits, dialer)
         hooks = chain.resolve_worker(plugins, self.hook_failed)
-        metrics = Metrics(hooks.stats, self.hook_failed, self.stats_invalid)
+        metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid)
         facades = WorkerFacades(
             self.slot,
             self.generation,
