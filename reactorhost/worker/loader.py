@@ -45,10 +45,15 @@ class WorkerLoader:
         process.tie_to_parent()
         named = dict.fromkeys(named for service in settings.services for named in service.plugins)
         plugins = {name: self._plugin(name) for name in named}
-        return [
+        services = [
             self._service(service, [plugins[name] for name in service.plugins], certificates[service.name])
             for service in settings.services
         ]
+        for service in services:
+            # As with certificates, only the first slot logs.
+            if not service.receives and self.spec.slot == 0:
+                self.log.warning("no_receive", service=service.name)
+        return services
 
     def _certificates(self, service: Service) -> ServerTls | None:
         if service.tls is None:

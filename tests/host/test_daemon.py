@@ -51,6 +51,14 @@ def test_output_of_a_daemon_and_its_plugins_goes_to_the_log(daemon: Daemons, wri
     host.wait_for_log("written\n")
 
 
+def test_a_service_that_discards_what_clients_send_is_shown_and_logged_once(
+    daemon: Daemons, write_plugin: Callable[..., str]
+) -> None:
+    host = daemon("--plugin", write_plugin("@hookimpl\ndef connect(connection): ...\n"), "--workers", "2")
+    assert "  warning    no plugin of service 'default' has the hook receive: " in host.started.stdout
+    assert host.log().count(" warning no_receive ") == 1
+
+
 def test_stop_of_a_daemon_leaves_only_its_log(daemon: Daemons) -> None:
     host = daemon("--plugin", "echo", "--workers", "2")
     pids = [host.pid, *(worker["pid"] for worker in host.workers())]
