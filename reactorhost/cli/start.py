@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reactorhost.cli.options import settings_from, start_options
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
+
+if TYPE_CHECKING:
+    from reactorhost.plugins.imports import ImportedCode
 
 
 @click.command()
@@ -47,10 +50,12 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     The imports stand here so that the command that starts a daemon does not load what only the daemon needs.
     """
     from reactorhost.master.startup import run_host
+    from reactorhost.plugins.imports import ImportedCode
     from reactorhost.worker.life import run_worker
 
     _check(settings)
-    run_host(settings, _launch(flags, directory, settings), run_worker, on_started)
+    imported = ImportedCode()
+    run_host(settings, _launch(flags, directory, settings, imported), partial(run_worker, imported), on_started)
 
 
 def _fill_standard_descriptors() -> None:
@@ -65,7 +70,7 @@ def _fill_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
+def _launch(flags: dict[str, Any], directory: Path, settings: Settings, imported: ImportedCode) -> Any:
     from reactorhost.master.admin.commands import Launch
 
     environment = {name: value for name, value in os.environ.items() if name.startswith("REACTORHOST_")}
@@ -81,6 +86,7 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
         directory=str(directory),
         environment=environment,
         read_again=read_again,
+        imported=imported,
         terminal_gone=lambda: terminal is not None and _is_hung_up(terminal),
     )
 
