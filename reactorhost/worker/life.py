@@ -129,7 +129,7 @@ class WorkerLife:
         """
         spec = self._spec
         settings = spec.settings
-        loaded = WorkerLoader(spec, self._log, self._error_reporter.add_plugin).load()
+        loaded = WorkerLoader(settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin).load()
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,
             hook_failed=self._error_reporter.hook_failed,
