@@ -26,7 +26,6 @@ from reactorhost.master.instances import check_alone
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
-from reactorhost.master.listen.unix_socket_files import check_owners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.events import EventRing
@@ -56,7 +55,6 @@ def run_host(
         ReactorhostError: the host did not start. No process and no file is left.
     """
     account = process.resolve_account(settings.user, settings.group)
-    check_owners(settings)
     registry = ForkRegistry()
     selected = selection(settings.name, settings.run_dir, os.environ, os.geteuid())
     rundir = RunDirectory(settings.run_dir, settings.pid_file, registry, selected)

@@ -23,6 +23,7 @@ from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.imports import ImportedCode
 from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
@@ -53,12 +54,16 @@ _CALLERS = {
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
 
-def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
-    """Run a worker from the fork to its end, and return its exit status; signals are still blocked."""
+def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) -> int:
+    """Run a worker from the fork to its end, and return its exit status; signals are still blocked.
+
+    `imported` is the code that the process has from its master.
+    """
     # First: until then a signal to this process waits (see `system.fork.fork`).
     process.reset_signals()
     process.name_process(f"rh-worker-{spec.slot}")
     process.dump_stacks_on_crash(stack_descriptor)
+    imported.follow()
     settings = spec.settings
     log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
     if settings.daemon:
@@ -146,7 +151,7 @@ class WorkerLife:
         """
         spec = self._spec
         settings = spec.settings
-        loaded = WorkerLoader(spec, self._log, self._error_reporter.add_plugin).load()
+        loaded = WorkerLoader(settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin).load()
         self._end_if_forked()
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,

@@ -45,6 +45,11 @@ class LoadedService:
     tls: ServerTls | None = None
     proxy_from: Sequence[str] = ()
 
+    @property
+    def receives(self) -> bool:
+        """Whether a plugin has the hook `receive`; without one, what clients send is discarded."""
+        return any("receive" in plugin.hooks for plugin in self.plugins)
+
 
 class RunningService:
     """One service of one worker.

@@ -106,6 +106,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "worker_not_booted": _not_booted,
     "worker_not_forked": lambda f: f"cannot fork a worker for slot {f['slot']}: {f['error']}",
     "reload_started": lambda f: f"reload to generation {f['generation']} started",
+    "code_changed": lambda f: f"changed on disk, needs a restart: {f['modules']}",
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
     "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
     "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",

@@ -330,4 +330,5 @@ class StreamTransport:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
         self._timers = None
-        replace_transport(self.connection, ClosedTransport(self._peer, self._local or NO_ENDPOINT, self.age))
+        closed = ClosedTransport(self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        replace_transport(self.connection, closed)
