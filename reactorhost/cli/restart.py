@@ -6,6 +6,7 @@ Everything that can be checked is checked before the host is stopped, so that a 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -80,7 +81,10 @@ def restart(**flags: Any) -> None:
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
         click.echo(f"{host} is not restarted and keeps serving", err=True)
         raise
-    stop_and_wait(location, at_once=False)
+    words = shlex.join([*launch.before, "start", *launch.after])
+    again = f"start it then with: cd {shlex.quote(launch.directory)} && reactorhost {words}"
+    with client.continuing(location, "to stop, and will not be started again", again):
+        stop_and_wait(location, at_once=False)
     click.echo(f"{host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()

@@ -89,6 +89,23 @@ def test_restart_waits_for_open_connections(daemon: Daemons) -> None:
     host.find()
 
 
+def test_ctrl_c_during_the_stop_reports_that_nothing_is_started(daemon: Daemons) -> None:
+    host = daemon("--plugin", "echo", "--stop-timeout", "600")
+    command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
+    with host.connect() as client:
+        assert answers(client)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as restart:
+            assert restart.stdout is not None
+            assert restart.stdout.readline().startswith("stopping: ")
+            restart.send_signal(signal.SIGINT)
+            _, stderr = restart.communicate()
+    assert restart.returncode == 130
+    what, hint = stderr.splitlines()
+    assert what.endswith(f"the host in {host.run_dir} continues to stop, and will not be started again")
+    assert hint.startswith(f"  hint: start it then with: cd {Path.cwd()} && reactorhost start -d --run-dir ")
+    host.wait()
+
+
 def test_a_foreground_host_moves_to_the_terminal_of_the_restart(live_host: Callable[..., LiveHost]) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
