@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -129,6 +130,16 @@ def serving(daemon: Daemons, tmp_path: Path) -> Daemon:
     (home / "shout.py").write_text(UPPERCASE.replace("import neighbour", ""))
     (home / "host.toml").write_text(CONFIG)
     return daemon("--config", "host.toml", cwd=home)
+
+
+def test_a_new_address_that_another_process_uses_is_found_before_the_stop(serving: Daemon, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        (tmp_path / "home" / "host.toml").write_text(CONFIG.replace("tcp://127.0.0.1:0", address))
+        restarted = serving.command("restart")
+    assert restarted.returncode == 1
+    assert f"reactorhost: {address} is in use by another process\n" in restarted.stderr
+    assert serving.status()["workers_ready"] == 2
 
 
 @pytest.mark.parametrize(
