@@ -13,7 +13,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from reactorhost.cli.failures import traceback_option
-from reactorhost.config.resolve import Location, locate, resolve
+from reactorhost.cli.output import echo
+from reactorhost.config.problems import Problems
+from reactorhost.config.resolve import Location, examine, locate
 from reactorhost.config.settings import BY_NAME, Setting, Settings
 from reactorhost.errors import ReactorhostError, UsageError
 
@@ -63,15 +65,27 @@ def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Setti
     Raises:
         ReactorhostError: a setting is wrong, or no plugin is named; the error then lists the installed ones.
     """
+    settings, problems = examine_settings(flags, directory)
+    if problems.found:
+        raise problems.error()
+    return settings
+
+
+def examine_settings(flags: dict[str, Any], directory: Path | None = None) -> tuple[Settings, Problems]:
+    """Return the settings from flags, environment and file, and their problems.
+
+    Raises:
+        UsageError: no plugin is named; lists the installed ones.
+    """
     where = directory or working_directory()
     try:
-        return resolve(flags, os.environ, where)
+        return examine(flags, os.environ, where)
     except UsageError:
         # Listing the installed plugins takes 30 ms of metadata, so it is done only for the error that needs it.
         from reactorhost.plugins import discovery
 
         names = [identity.name for identity in discovery.installed()]
-        return resolve(flags, os.environ, where, installed=names)
+        return examine(flags, os.environ, where, installed=names)
 
 
 def location_from(flags: dict[str, Any]) -> Location:
@@ -90,7 +104,7 @@ def location_from(flags: dict[str, Any]) -> Location:
     found = find(location.name, base_dirs(os.environ, os.geteuid()))
     if found in (None, location.run_dir):
         return location
-    click.echo(f"host {location.name!r} runs in {found}", err=True)
+    echo(f"host {location.name!r} runs in {found}", err=True)
     return replace(location, run_dir=found)
 
 

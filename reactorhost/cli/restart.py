@@ -19,6 +19,7 @@ import click
 from reactorhost.address import parse
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.cli.start import start
 from reactorhost.cli.stop import stop_and_wait
 from reactorhost.config import plugin_tables
@@ -84,13 +85,13 @@ def restart(**flags: Any) -> None:
     try:
         environment = _checked(launch, [address for service in services for address in service["addresses"]])
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
-        click.echo(f"{host} is not restarted and keeps serving", err=True)
+        echo(f"{host} is not restarted and keeps serving", err=True)
         raise
     words = shlex.join([*launch.before, "start", *launch.after])
     again = f"start it then with: cd {shlex.quote(launch.directory)} && reactorhost {words}"
     with client.continuing(location, "to stop, and will not be started again", again):
         stop_and_wait(location, at_once=False)
-    click.echo(f"{host} has stopped, starting it again")
+    echo(f"{host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     os.execve(sys.executable, [*_PROGRAM, *launch.before, "start", *launch.after], environment)  # noqa: S606  no shell

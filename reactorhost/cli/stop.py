@@ -12,6 +12,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.ipc.control_client import ControlClient
@@ -32,7 +33,7 @@ def stop(now: bool, **flags: Any) -> None:
     again = f"wait for it with `reactorhost stop{client.selected(location).flags}`; with --now it ends at once"
     with client.continuing(location, "to stop", again):
         name = stop_and_wait(location, at_once=now)
-    click.echo(f"{client.selected(location, name).host} has stopped")
+    echo(f"{client.selected(location, name).host} has stopped")
 
 
 def stop_and_wait(location: Location, *, at_once: bool) -> str | None:
@@ -71,7 +72,7 @@ def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> str | N
         try:
             return _wait_with_progress(host, pidfd)
         except TimeoutError:
-            click.echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
+            echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
             _signal_and_wait(pid, pidfd, at_once=at_once)
             return None
 

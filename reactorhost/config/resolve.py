@@ -51,14 +51,45 @@ def resolve(
     needs_plugin: bool = True,
     also_named: Iterable[str] = (),
 ) -> Settings:
-    """Return the settings of a host.
+    """Return the settings of a host, as `examine` reads them.
+
+    Raises:
+        ConfigError: there are problems; contains all of them. Its exit status is 2 if one is in a flag.
+        UsageError: the only problem is that no plugin is named.
+    """
+    settings, problems = examine(
+        flags,
+        environ,
+        cwd,
+        uid=uid,
+        installed=installed,
+        cpus=cpus,
+        needs_plugin=needs_plugin,
+        also_named=also_named,
+    )
+    if problems.found:
+        raise problems.error()
+    return settings
+
+
+def examine(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    cwd: Path,
+    *,
+    uid: int | None = None,
+    installed: Iterable[str] = (),
+    cpus: Callable[[], int] = available_cpus,
+    needs_plugin: bool = True,
+    also_named: Iterable[str] = (),
+) -> tuple[Settings, Problems]:
+    """Return the settings of a host and their problems; an invalid value counts as not given.
 
     `flags` maps names of settings to values; None and an empty sequence count as not given, and text is read as in
     the environment. `installed` is iterated only if no plugin is named anywhere. `also_named` are plugins that may
     have options although no service uses them.
 
     Raises:
-        ConfigError: there are problems; contains all of them. Its exit status is 2 if one is in a flag.
         UsageError: the only problem is that no plugin is named.
     """
     layers = Layers(flags, environ, cwd, Problems())
@@ -79,16 +110,15 @@ def resolve(
     # A file that cannot be read may name plugins.
     if needs_plugin and not file_drafts and "plugins" not in given and (file or config.value is None):
         _report_no_plugin(installed, layers.problems)
-    if layers.problems.found:
-        raise layers.problems.error()
     origins = {name: each.origin for name, each in {**host, "config_file": config}.items()}
-    return Settings(
+    settings = Settings(
         **{name: each.value for name, each in host.items()},
         services=complete,
         plugin_tables=tables,
         config_file=file.path if file else None,
         origins=origins | services.origins(drafts) | plugin_tables.origins(file, tables),
     )
+    return settings, layers.problems
 
 
 def locate(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *, uid: int | None = None) -> Location:
@@ -139,7 +169,7 @@ def _read(config: SettingValue, layers: Layers) -> TomlFile | None:
     try:
         file = read(config.value)
     except ConfigError as error:
-        layers.problems.found.extend(error.problems)
+        layers.problems.include(error)
         return None
     toml_file.check(file, layers.problems)
     layers.add_file(file)

@@ -27,11 +27,11 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     Raises:
         PluginError: it does not exist, cannot be imported, has invalid hooks, or requires another version of the host.
     """
+    # Finders keep a folder's listing by its modification time, which is too coarse for a file written a moment ago.
+    importlib.invalidate_caches()
     identity = find(named)
     check_host(identity, host_version)
     _make_importable(named)
-    # Finders keep a folder's listing by its modification time, which is too coarse for a file written a moment ago.
-    importlib.invalidate_caches()
     if names_a_file(named):
         return _checked(identity, _import_file(identity), home=identity.target)
     return _load_module(identity)

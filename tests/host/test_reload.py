@@ -88,6 +88,7 @@ def test_progress_reports_each_slot_that_is_replaced(live_host: Hosts) -> None:
     assert {worker["generation"] for worker in host.workers()} == {2}
 
 
+# A .pyc file of the old code would be taken for the new code, whose length and time are the same.
 @pytest.mark.parametrize("cached", [False, True], ids=["without .pyc", "with .pyc"])
 def test_workers_run_the_new_code_of_the_plugin(live_host: Hosts, write_plugin: Write, cached: bool) -> None:
     environment = {"PYTHONDONTWRITEBYTECODE": "" if cached else "1"}
@@ -96,7 +97,6 @@ def test_workers_run_the_new_code_of_the_plugin(live_host: Hosts, write_plugin: 
     host = live_host("--plugin", plugin, environment=environment)
     assert replies(host) == b"old"
     write_plugin(replying("new"))
-    # The same length and time: a .pyc file of the old code would be taken for the new code.
     os.utime(plugin, ns=(written.st_atime_ns, written.st_mtime_ns))
     assert os.stat(plugin).st_size == written.st_size
     assert replies(host) == b"old"
@@ -104,19 +104,40 @@ def test_workers_run_the_new_code_of_the_plugin(live_host: Hosts, write_plugin: 
     assert replies(host) == b"new"
 
 
+@pytest.mark.parametrize("cached", [False, True], ids=["without .pyc", "with .pyc"])
 def test_workers_run_the_new_code_of_a_module_that_the_plugin_imports(
-    live_host: Hosts, tmp_path: Path, write_plugin: Write
+    live_host: Hosts, tmp_path: Path, write_plugin: Write, cached: bool
 ) -> None:
-    (tmp_path / "answers_of_plugin.py").write_text("WORD = b'old'\n")
+    module = tmp_path / "answers_of_plugin.py"
+    module.write_text("WORD = b'old'\n")
+    written = os.stat(module)
     source = (
         "import answers_of_plugin\n@hookimpl\ndef receive(connection, data):\n"
         "    connection.send(answers_of_plugin.WORD)\n"
     )
-    host = live_host("--plugin", write_plugin(source), environment={"PYTHONPATH": str(tmp_path)})
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "" if cached else "1"}
+    host = live_host("--plugin", write_plugin(source), environment=environment)
     assert replies(host) == b"old"
-    (tmp_path / "answers_of_plugin.py").write_text("WORD = b'newer'\n")
-    assert host.command("reload").returncode == 0
-    assert replies(host, 5) == b"newer"
+    module.write_text("WORD = b'new'\n")
+    os.utime(module, ns=(written.st_atime_ns, written.st_mtime_ns))
+    reloaded = host.command("reload")
+    assert (reloaded.returncode, reloaded.stderr) == (0, "")
+    assert replies(host) == b"new"
+
+
+def test_a_reload_reports_changed_code_that_workers_have_from_the_master(live_host: Hosts, tmp_path: Path) -> None:
+    # Python imports this module at its start.
+    module = tmp_path / "sitecustomize.py"
+    module.write_text("")
+    host = live_host("--plugin", "echo", environment={"PYTHONPATH": str(tmp_path)})
+    module.write_text("CHANGED = True\n")
+    reloaded = host.command("reload")
+    assert reloaded.returncode == 0
+    assert reloaded.stderr == (
+        "reactorhost: warning: sitecustomize changed on disk since the host started; "
+        "workers use the old code until `reactorhost restart`\n"
+    )
+    assert re.search(r" warning code_changed .*modules=sitecustomize\n", host.log())
 
 
 def test_ten_reloads_in_a_row_leave_one_worker_in_each_slot(live_host: Hosts) -> None:

@@ -36,6 +36,10 @@ class Session:
         """Report how far the request is."""
         self._line.send({"progress": text, **fields})
 
+    def warning(self, text: str) -> None:
+        """Report what the client should know although the request goes on."""
+        self._line.send({"progress": text, "warning": True})
+
     def rows(self, rows: list[Message]) -> None:
         """Send a part of a long result."""
         self._line.send({"rows": rows})
