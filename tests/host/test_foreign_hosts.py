@@ -6,6 +6,8 @@ import fcntl
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +19,8 @@ from daemons import run
 from reactorhost.config.resolve import resolve
 from reactorhost.ipc.control_client import ControlClient, ForeignHostError
 from reactorhost.master.instances import foreign_owner
-from reactorhost.master.rundir import holder_pid
 from reactorhost.master.startup import run_host
+from reactorhost.testing import DEADLINE_SECONDS
 from users import NOBODY, another_user, run_as_nobody
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
@@ -77,16 +79,25 @@ def test_a_link_to_the_socket_of_another_user_is_refused(imitation: tuple[Path, 
 
 @pytest.mark.parametrize("kind", ["link", "file", "fifo"])
 def test_a_lock_that_another_user_made_names_no_process(open_directory: Path, tmp_path: Path, kind: str) -> None:
-    def made(make: Callable[[], object]) -> None:
-        with another_user():
-            make()
-
-    lock = open_directory / "lock"
-    held = tmp_path / "held"
-    with held.open("w") as file:
+    lock, held = open_directory / "lock", tmp_path / "held"
+    held.touch()
+    make: dict[str, Callable[[], object]] = {
+        "link": lambda: lock.symlink_to(held),
+        "file": lock.touch,
+        "fifo": lambda: os.mkfifo(lock),
+    }
+    with another_user():
+        make[kind]()
+    # Both ends of a FIFO, so that opening it blocks neither here nor in what is tested.
+    with open(os.open(lock, os.O_RDWR), "wb") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
-        made({"link": lambda: lock.symlink_to(held), "file": lock.touch, "fifo": lambda: os.mkfifo(lock)}[kind])
-        assert holder_pid(open_directory) is None
+        # In another process: a lock of its own does not show.
+        query = (
+            "import sys, pathlib; from reactorhost.master.rundir import *; print(holder_pid(pathlib.Path(sys.argv[1])))"
+        )
+        command = [sys.executable, "-c", query, str(open_directory)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE_SECONDS)
+        assert found.stdout == "None\n"
         assert foreign_owner(open_directory) == NOBODY
 
 
