@@ -87,14 +87,22 @@ def restart(**flags: Any) -> None:
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
         echo(f"{host} is not restarted and keeps serving", err=True)
         raise
-    words = shlex.join([*launch.before, "start", *launch.after])
-    again = f"start it then with: cd {shlex.quote(launch.directory)} && reactorhost {words}"
-    with client.continuing(location, "to stop, and will not be started again", again):
+    with client.continuing(location, "to stop, and will not be started again", _by_hand(launch)):
         stop_and_wait(location, at_once=False)
     echo(f"{host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     os.execve(sys.executable, [*_PROGRAM, *launch.before, "start", *launch.after], environment)  # noqa: S606  no shell
+
+
+def _by_hand(launch: _Launch) -> str:
+    """Return the hint that replaces the second half of a restart."""
+    words = shlex.join([*launch.before, "start", *launch.after])
+    # Names only: a value may be a secret.
+    variables = ", ".join(sorted(launch.environment))
+    return f"start it then with: cd {shlex.quote(launch.directory)} && reactorhost {words}" + (
+        f"; it had the variables {variables}" if variables else ""
+    )
 
 
 def _checked(launch: _Launch, served: Iterable[str]) -> dict[str, str]:
