@@ -44,7 +44,7 @@ class Lifecycle:
         pool.on(Report.STATS, self.context.monitor.metrics.update)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
         pool.on(Report.REOPENED, self.context.requests.answered)
-        self.supervisor.after_settling += [self._report_start, self._write_workers]
+        self.supervisor.after_settling += [self._report_start, self.write_workers]
 
     def run(self) -> None:
         """Supervise until the host has stopped.
@@ -181,7 +181,7 @@ class Lifecycle:
         self._failure = error
         self.stop(at_once=True)
 
-    def _write_workers(self) -> None:
+    def write_workers(self) -> None:
         """Write the file of the workers' process ids when it changed."""
         rows = sorted((each.slot, each.pid, each.generation) for each in self.context.planner.workers.values())
         if rows != self._written_workers:

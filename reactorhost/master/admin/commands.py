@@ -120,9 +120,9 @@ class AdminCommands:
         self.supervisor.schedule()
 
     def _send_status(self, session: Session, message: Message) -> None:
-        history = bool(message.get("history"))
-        # Not before: an exit can be recorded in this turn already, and not yet in the file of the workers.
-        self.supervisor.once_settled(lambda: session.done(document=self.status.document(history=history)))
+        # An exit can be recorded in this turn already; the file must not show less than the response.
+        self.lifecycle.write_workers()
+        session.done(document=self.status.document(history=bool(message.get("history"))))
 
     def _list_connections(self, session: Session, message: Message) -> None:
         def answered(worker: WorkerRecord, answer: Message) -> None:
