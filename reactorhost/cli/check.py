@@ -28,8 +28,8 @@ def check(**flags: Any) -> None:
     """
     from reactorhost.master.checks import check_services
     from reactorhost.master.listen.unix_socket_files import check_owners
+    from reactorhost.system.account import resolve_account
     from reactorhost.system.features import require_features
-    from reactorhost.system.process import resolve_account
 
     require_features()
     settings = settings_from(flags)

@@ -40,7 +40,7 @@ class WorkerLoader:
         # Before privileges are dropped: the worker's user may not read the key files.
         certificates = {service.name: self._certificates(service) for service in settings.services}
         if self.spec.account is not None:
-            process.drop_privileges(*self.spec.account)
+            process.drop_privileges(self.spec.account)
         # After it: the kernel clears the request when the user changes.
         process.tie_to_parent()
         named = dict.fromkeys(named for service in settings.services for named in service.plugins)
