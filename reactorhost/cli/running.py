@@ -55,6 +55,9 @@ def _request_with_progress(flags: dict[str, Any], verb: str, title: str, **field
     with ProgressView(title) as view:
 
         def show(message: Message) -> None:
+            if message.get("warning"):
+                echo(f"reactorhost: warning: {message['progress']}", err=True)
+                return
             view.show(message["progress"], message.get("done"), message.get("total"))
 
         return client.request(location, verb, show, **fields)

@@ -80,6 +80,14 @@ def test_a_print_is_on_standard_output_at_once_and_not_lost_in_a_crash(
         assert host.read_line() == "printed"
 
 
+def test_a_service_that_discards_what_clients_send_is_shown_and_logged_once(
+    daemon: Daemons, write_plugin: Callable[..., str]
+) -> None:
+    host = daemon("--plugin", write_plugin("@hookimpl\ndef connect(connection): ...\n"), "--workers", "2")
+    assert "  warning    no plugin of service 'default' has the hook receive: " in host.started.stdout
+    assert host.log().count(" warning no_receive ") == 1
+
+
 def test_stop_of_a_daemon_leaves_only_its_log(daemon: Daemons) -> None:
     host = daemon("--plugin", "echo", "--workers", "2")
     pids = [host.pid, *(worker["pid"] for worker in host.workers())]
