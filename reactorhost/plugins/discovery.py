@@ -86,10 +86,8 @@ def _of_object(named: str) -> PluginIdentity:
 
 def _suggestion(named: str, known: list[PluginIdentity]) -> str:
     names = sorted({identity.name for identity in known})
-    install = f"pip install {PROJECT}-{named}" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", named) else None
-    near = did_you_mean(named, names)
-    listed = f"installed: {', '.join(names)}" if names else None
-    return joined_hints(*filter(None, (near, listed, install if near is None else None))) or "no plugin is installed"
+    listed = f"installed: {', '.join(names)}" if names else "no plugin is installed"
+    return joined_hints(*filter(None, (did_you_mean(named, names), listed)))
 
 
 def _entry_points() -> Iterator[PluginIdentity]:
@@ -137,7 +135,7 @@ def check_host(identity: PluginIdentity, host_version: str) -> None:
         wanted = _unmet(requirement, host_version)
         if wanted is not None:
             what = f"plugin {identity} requires {PROJECT} {wanted}, but this is {host_version}"
-            hint = f"pip install '{PROJECT}{wanted}', or install another version of {identity.distribution}"
+            hint = f"install {PROJECT} {wanted}, or another version of {identity.distribution}"
             on_disk = installed_host_version()
             if on_disk != host_version and on_disk is not None and _unmet(requirement, on_disk) is None:
                 hint = f"{PROJECT} {on_disk} is installed but the host still runs {host_version}: `reactorhost restart`"

@@ -17,12 +17,11 @@ from reactorhost.plugins import child, discovery
 from reactorhost.plugins.child import Send
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, new_poller
+from reactorhost.system.account import Account
 from reactorhost.worker.builder import WorkerBuilder, asyncio_bridge
 from reactorhost.worker.context import Limits
 from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.service import LoadedService
-
-Account = tuple[int, int, str]
 
 
 def dry_run(settings: Settings, account: Account | None) -> list[str]:

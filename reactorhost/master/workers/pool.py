@@ -20,6 +20,7 @@ from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_report
 from reactorhost.master.workers.exit_report import ExitReport, Sample
 from reactorhost.reactor import Reactor
+from reactorhost.system.account import Account
 from reactorhost.system.fork import ForkRegistry, fork
 
 # Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes.
@@ -56,7 +57,7 @@ class WorkerPool:
     registry: ForkRegistry
     scoreboard: Scoreboard
     run_worker: RunWorker
-    account: tuple[int, int, str] | None
+    account: Account | None
     _handles: dict[int, WorkerHandle] = field(default_factory=dict)
     _report_handlers: dict[str, ReportHandler] = field(default_factory=dict)
     _oom_kills: int | None = field(default_factory=exit_report.out_of_memory_kills)

@@ -19,10 +19,10 @@ from reactorhost.reactor.steps import (
     StepRunner,
     TlsHandshakeError,
 )
-from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
+from reactorhost.worker.limited_lines import LimitedLines
 from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
@@ -30,8 +30,6 @@ from reactorhost.worker.stream.transport import StreamTransport
 if TYPE_CHECKING:
     # Not above: it imports `ssl`, which a worker without TLS does not need.
     from reactorhost.tls.context import ServerTls
-
-_MOST_LINES_A_SECOND = 5
 
 
 @dataclass(slots=True)
@@ -67,9 +65,7 @@ class PendingHandshakes:
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._running: set[StepRunner[StreamSocket]] = set()
-        # Clients cause these lines, at any rate that they like.
-        self._lines = RateLimit(_MOST_LINES_A_SECOND)
-        self._will_log_suppressed = False
+        self._lines = LimitedLines(context.reactor, context.log)
         self._draining = False
 
     def __len__(self) -> int:
@@ -146,14 +142,4 @@ class PendingHandshakes:
             self._context.log.info("tls_broken", service=self._context.name, peer=client.peer, reason=reason)
 
     def _admits_line(self) -> bool:
-        reactor = self._context.reactor
-        if self._lines.admits(reactor.now):
-            return True
-        if not self._will_log_suppressed:
-            self._will_log_suppressed = True
-            reactor.call_later(1.0, self._log_suppressed)
-        return False
-
-    def _log_suppressed(self) -> None:
-        self._will_log_suppressed = False
-        self._context.log.info("log_suppressed", service=self._context.name, count=self._lines.take_suppressed())
+        return self._lines.admits(service=self._context.name)
