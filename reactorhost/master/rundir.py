@@ -13,13 +13,14 @@ import fcntl
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from reactorhost.config.default_paths import Selection
-from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_from_os
+from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError, error_from_os
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.own_file import FileState, OwnFile
 
 _LOCK = "lock"
 _HINT = "choose another with --run-dir"
@@ -44,6 +45,9 @@ class RunDirectory:
         self._registry = registry
         self._selection = selection
         self._lock: int | None = None
+        self._locked_file: OwnFile | None = None
+        self._has_pid_file = False
+        self._workers: str | None = None
         self._made: list[Path] = []
 
     def prepare(self) -> None:
@@ -72,15 +76,38 @@ class RunDirectory:
         if self.lock_file.exists() and not self._made:
             # A master that was killed left it behind, so this one removes it at the end.
             self._made.append(self.path)
-        try:
-            self._lock = self._locked()
-        except OSError as error:
-            raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+        self._lock_directory()
         # The copy in a worker is of no use to it, and its close there does not end the lock of the master.
         self._registry.add(self, self.close_lock)
         if self.pid_file.parent == self.path:
             # It is stale: the process that wrote it had the lock.
             self.pid_file.unlink(missing_ok=True)
+
+    def state(self) -> FileState:
+        """Return what is at the path of the lock; while it is not `PRESENT`, the directory can be another host's."""
+        return FileState.MISSING if self._locked_file is None else self._locked_file.state()
+
+    def take_lock_again(self) -> None:
+        """Take the lock of this directory after its file, or the directory, was removed.
+
+        Raises:
+            AlreadyRunningError: another host has it by now.
+            ReactorhostError: it cannot be made.
+        """
+        self.prepare()
+        before = self._lock
+        self._lock_directory()
+        if before is not None:
+            os.close(before)
+
+    def missing(self) -> list[tuple[Path, Callable[[], object]]]:
+        """Return the files that were written and are not there any more, with what writes each of them."""
+        written: list[tuple[Path, Callable[[], object]]] = []
+        if self._has_pid_file:
+            written.append((self.pid_file, self.write_pid_file))
+        if self._workers is not None:
+            written.append((self.workers_file, self._write_workers))
+        return [(path, write) for path, write in written if not os.path.lexists(path)]
 
     def write_pid_file(self) -> None:
         """Write the master's process id.
@@ -93,14 +120,24 @@ class RunDirectory:
         except OSError as error:
             what = f"cannot write the pid file {self.pid_file}"
             raise error_from_os(error, what, hint="choose another with --pid-file") from None
+        self._has_pid_file = True
 
     def write_workers(self, rows: Iterable[tuple[int, int, int]]) -> None:
         """Write slot, pid and generation of every live worker.
 
         Raises:
-            OSError: it cannot be written.
+            ReactorhostError: it cannot be written, or another host runs in this directory.
         """
-        _replace(self.workers_file, "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in rows))
+        self._workers = "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in rows)
+        self._write_workers()
+
+    def _write_workers(self) -> None:
+        if self.state() is not FileState.PRESENT:
+            raise ReactorhostError(f"{self.lock_file} was removed")
+        try:
+            _replace(self.workers_file, self._workers or "")
+        except OSError as error:
+            raise error_from_os(error, f"cannot write {self.workers_file}", hint=_HINT) from None
 
     def leftover_workers(self) -> bool:
         """Say whether workers of a master that ended without cleaning up still run."""
@@ -118,10 +155,12 @@ class RunDirectory:
             # By content, not by inode: inode numbers are reused at once.
             if self.pid_file.is_file() and self.pid_file.read_text() == f"{os.getpid()}\n":
                 self.pid_file.unlink()
-        # The lock's file goes while the lock is held: afterwards it could be the file of the next master.
-        for path in (self.workers_file, self.control_socket, self.lock_file):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        # The lock's file goes while the lock is held: afterwards it could be the file of the next master. If it is not
+        # there any more, the other files can be those of a host that started since.
+        if self.state() is FileState.PRESENT:
+            for path in (self.workers_file, self.control_socket, self.lock_file):
+                with contextlib.suppress(OSError):
+                    path.unlink()
         self._registry.discard(self)
         self.close_lock()
         # rmdir fails on a directory with other files in it, such as a log, which then stays.
@@ -134,6 +173,13 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _lock_directory(self) -> None:
+        try:
+            self._lock = self._locked()
+            self._locked_file = OwnFile.at(self.lock_file)
+        except OSError as error:
+            raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
 
     def _locked(self) -> int:
         while True:

@@ -22,6 +22,7 @@ from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.context import MasterContext
+from reactorhost.master.file_watch import FileWatch
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
@@ -106,6 +107,8 @@ def run_host(
             for ignored in (signal.SIGUSR2, signal.SIGPIPE):
                 signal.signal(ignored, signal.SIG_IGN)
             control.open()
+            files = FileWatch(context, rundir, control)
+            lifecycle.each_second += [files.check, control.disconnect_idle]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()

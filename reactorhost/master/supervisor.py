@@ -143,14 +143,9 @@ class Supervisor:
     def _adopt(self, slot: int, pid: int) -> None:
         sockets = self._listeners.owned_by(slot)
         # Without any, the host serves only unix sockets, which all slots share.
-        if sockets:
-            described = [{"service": each.group.service, "scheme": each.group.scheme} for each in sockets]
-            order = {"order": Order.ADOPT, "slot": slot, "listeners": described}
-            try:
-                self._pool.order(pid, order, [each.socket.fileno() for each in sockets])
-            except OSError as error:
-                # As when the worker has no descriptor left: the clients of this slot wait for its next worker.
-                self._log.warning("adoption_failed", for_slot=slot, reason=error.strerror)
+        if sockets and not self._pool.lend(pid, slot, sockets):
+            # As when the worker has no descriptor left: the clients of this slot wait for its next worker.
+            self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:

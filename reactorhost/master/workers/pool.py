@@ -13,7 +13,7 @@ from functools import partial
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, error_from_fields
 from reactorhost.ipc.jsonlines import JsonLine, Message
-from reactorhost.ipc.messages import Report
+from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.master.listen.slot_socket import SlotSocket
@@ -38,6 +38,7 @@ class WorkerHandle:
         stack_descriptor: file that its stack is in if it crashed.
         failure: why it could not boot, if it reported so.
         plugins: the plugins that it loaded, as it reported them.
+        shared: sockets that all slots share, as far as it has them.
     """
 
     pid: int
@@ -46,6 +47,7 @@ class WorkerHandle:
     stack_descriptor: int
     failure: ReactorhostError | None = None
     plugins: list[Message] = field(default_factory=list)
+    shared: list[SlotSocket] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ class WorkerPool:
             # With a copy of it here the master would see no end of the line when the worker ends.
             theirs.close()
         handle = WorkerHandle(pid, line, page, stack_descriptor)
+        handle.shared = [each for each in sockets if each.slot is None]
         self.registry.add(handle, partial(os.close, stack_descriptor))
         self._handles[pid] = handle
         return pid
@@ -112,6 +115,23 @@ class WorkerPool:
         handle = self._handles.get(pid)
         if handle is not None:
             handle.line.send(message, descriptors)
+
+    def lend(self, pid: int, slot: int | None, sockets: Sequence[SlotSocket]) -> bool:
+        """Order a worker to accept from these sockets too; returns False when no descriptor is left for that."""
+        described = [{"service": each.group.service, "scheme": each.group.scheme} for each in sockets]
+        order = {"order": Order.ADOPT, "slot": slot, "listeners": described}
+        try:
+            self.order(pid, order, [each.socket.fileno() for each in sockets])
+        except OSError:
+            return False
+        return True
+
+    def lend_shared(self, pid: int, sockets: Sequence[SlotSocket]) -> None:
+        """Lend a worker those of the sockets that all slots share that it does not have."""
+        shared = self._handles[pid].shared
+        fresh = [each for each in sockets if each not in shared]
+        if fresh and self.lend(pid, None, fresh):
+            shared[:] = sockets
 
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to a worker."""
