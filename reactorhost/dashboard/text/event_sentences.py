@@ -104,6 +104,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
     "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",
     "recycling": lambda f: f"recycling {_worker(f)}",
+    "action_failed": lambda f: f"an action failed ({f['action']}): {f['error']}",
     "slot_retired": lambda f: f"slot {f['slot']} retired",
     "slot_not_opened": lambda f: f"slot {f['slot']} cannot listen: {f['error']}",
     "steering_refused": lambda f: f"the kernel still sends connections to retiring slots ({f['slots']}): {f['hint']}",

@@ -26,6 +26,7 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState, OwnFile
+from reactorhost.system.rate_limit import RateLimit
 
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.5
@@ -35,6 +36,7 @@ _MOST_CLIENTS = 64
 _SHARE_OF_DESCRIPTORS = 4
 _MOST_WAITING = 16
 _IDLE_SECONDS = 300.0
+_LINE_SECONDS = 60.0
 
 Verb = Callable[["Session", Message], None]
 
@@ -100,6 +102,7 @@ class ControlServer:
     _file: OwnFile | None = None
     _retry: TimerHandle | None = None
     _sessions: dict[JsonLine, Session] = field(default_factory=dict)
+    _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _LINE_SECONDS))
     _most_clients: int = field(default_factory=_client_limit)
 
     def open(self) -> None:
@@ -257,6 +260,7 @@ class ControlServer:
         return bool(idle)
 
     def _disconnect(self, session: Session) -> None:
-        self.log.info("control_client_disconnected", idle_seconds=round(self.reactor.now - session.active_at, 1))
+        if self._lines.admits(self.reactor.now):
+            self.log.info("control_client_disconnected", idle_seconds=round(self.reactor.now - session.active_at, 1))
         session.line.close()
         self.line_closed(session.line)

@@ -20,7 +20,14 @@ from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_report
 from reactorhost.master.workers.exit_report import ExitReport, Sample
 from reactorhost.reactor import Reactor
+from reactorhost.system.descriptor_reserve import DescriptorReserve
 from reactorhost.system.fork import ForkRegistry, fork
+
+DESCRIPTORS_OF_A_WORKER = 2
+"""The line and the file of its stack, which the master keeps while the worker runs."""
+
+# Those, and for a moment the worker's end of the line.
+_RESERVED_DESCRIPTORS = DESCRIPTORS_OF_A_WORKER + 1
 
 # Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes.
 RunWorker = Callable[[WorkerSpec, int], int]
@@ -61,11 +68,15 @@ class WorkerPool:
     account: tuple[int, int, str] | None
     _handles: dict[int, WorkerHandle] = field(default_factory=dict)
     _report_handlers: dict[str, ReportHandler] = field(default_factory=dict)
+    _reserve: DescriptorReserve = field(init=False)
     _oom_kills: int | None = field(default_factory=exit_report.out_of_memory_kills)
 
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
+
+    def __post_init__(self) -> None:
+        self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
 
     def fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
         """Fork a worker that borrows `sockets`; returns its process id.
@@ -73,6 +84,11 @@ class WorkerPool:
         Raises:
             OSError: the system has no room for it.
         """
+        # A worker that crashed is replaced also if something else has taken its descriptors.
+        with self._reserve.released():
+            return self._fork(settings, slot, generation, sockets)
+
+    def _fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
         # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
         try:
             stack_descriptor = os.memfd_create(f"stack-{slot}")
