@@ -9,8 +9,8 @@ from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
-from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import WorkerPool
+from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor
 
 
@@ -27,5 +27,5 @@ class MasterContext:
     planner: Planner
     pool: WorkerPool
     monitor: Monitor
-    connection_lists: ConnectionLists
+    requests: WorkerRequests
     problems: dict[Path, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from reactorhost.errors import ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
+from reactorhost.master.heartbeats import HeartbeatWatch
 from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState
 from reactorhost.master.plan.slot import SlotState
@@ -43,8 +44,9 @@ class Lifecycle:
         pool.on(Report.LEAVING, self._leaving)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
-        pool.on(Report.CONNECTIONS, self.context.connection_lists.add_rows)
-        self.supervisor.after_settling += [self._report_start, self._write_workers]
+        pool.on(Report.CONNECTIONS, self.context.requests.answered)
+        pool.on(Report.REOPENED, self.context.requests.answered)
+        self.supervisor.after_settling += [self._report_start, self.write_workers]
         self.supervisor.on_failure = self._fail_start_if_starting
 
     def run(self) -> None:
@@ -56,6 +58,7 @@ class Lifecycle:
         self.context.log.info("host_starting", version=__version__, workers=self.context.planner.scaling.target)
         self.supervisor.schedule()
         self._sample()
+        HeartbeatWatch(self.context, self.supervisor).check()
         self.context.reactor.run()
         if self._failure is not None:
             raise self._failure
@@ -126,7 +129,7 @@ class Lifecycle:
 
     def _exited(self, pid: int, report: ExitReport) -> None:
         log, planner = self.context.log, self.context.planner
-        self.context.connection_lists.worker_ended(pid)
+        self.context.requests.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
@@ -168,7 +171,7 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        if not all(slot.backoff.failures or slot.state is SlotState.READY for slot in planner.slots.values()):
+        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in planner.slots.values()):
             return
         # Before the report: scripts read the file as soon as `start -d` returns.
         try:
@@ -194,7 +197,7 @@ class Lifecycle:
             self._failure = error
             self.stop(at_once=True)
 
-    def _write_workers(self) -> None:
+    def write_workers(self) -> None:
         """Write the file of the workers' process ids when it changed."""
         rows = sorted((each.slot, each.pid, each.generation) for each in self.context.planner.workers.values())
         if rows != self._written_workers:

@@ -13,28 +13,28 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from reactorhost import logs
-from reactorhost.config.default_paths import selection
+from reactorhost.config.default_paths import base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import error_from_os, limit_hint
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
-from reactorhost.logs import AppendHandler
+from reactorhost.logs import HOST_LOGGER, AppendHandler
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.context import MasterContext
 from reactorhost.master.file_watch import FileWatch
+from reactorhost.master.instances import check_alone
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
-from reactorhost.master.listen.unix_socket_files import check_owners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
+from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
@@ -56,7 +56,6 @@ def run_host(
         ReactorhostError: the host did not start. No process and no file is left.
     """
     account = process.resolve_account(settings.user, settings.group)
-    check_owners(settings)
     registry = ForkRegistry()
     selected = selection(settings.name, settings.run_dir, os.environ, os.geteuid())
     rundir = RunDirectory(settings.run_dir, settings.pid_file, registry, selected)
@@ -65,6 +64,7 @@ def run_host(
     with ExitStack() as clean_up:
         # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
         clean_up.callback(rundir.clean_up)
+        check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
         if settings.log_file is None and settings.daemon:
             settings = dataclasses.replace(settings, log_file=settings.run_dir / "reactorhost.log")
@@ -86,9 +86,9 @@ def run_host(
             # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
             registry.add(reactor, reactor.close)
             pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
-            log = EventRing(logging.getLogger("reactorhost"))
-            lists = ConnectionLists(reactor, pool)
-            context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), lists)
+            log = EventRing(logging.getLogger(HOST_LOGGER))
+            requests = WorkerRequests(reactor, pool)
+            context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
             status = StatusBuilder(context, time.time(), time.monotonic())
 
             def started() -> None:

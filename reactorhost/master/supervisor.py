@@ -38,7 +38,6 @@ class Supervisor:
         self._timer: TimerHandle | None = None
         self.after_settling: list[Callable[[], object]] = []
         self.on_failure: Callable[[ReactorhostError], object] = lambda error: None
-        self._once_settled: list[Callable[[], object]] = []
         self._pool.on(Report.RELEASED, self._released)
 
     def schedule(self) -> None:
@@ -46,11 +45,6 @@ class Supervisor:
         if not self._scheduled:
             self._scheduled = True
             self._reactor.call_soon(self._settle)
-
-    def once_settled(self, callback: Callable[[], object]) -> None:
-        """Call back once, after the next decision and all `after_settling`."""
-        self._once_settled.append(callback)
-        self.schedule()
 
     def _settle(self) -> None:
         self._scheduled = False
@@ -66,8 +60,7 @@ class Supervisor:
             # Another one may have been requested meanwhile.
             self.schedule()
         self._planner.scaling.report()
-        once, self._once_settled = self._once_settled, []
-        for callback in (*self.after_settling, *once):
+        for callback in self.after_settling:
             callback()
         self._set_timer(now)
         if self._planner.state is HostState.STOPPING and not self._planner.workers:

@@ -14,7 +14,6 @@ import errno
 import os
 import resource
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,11 +25,11 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState, OwnFile
+from reactorhost.system.ownership import is_trusted, peer
 from reactorhost.system.rate_limit import RateLimit
 
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.5
-_PEER_CREDENTIALS = struct.Struct("iII")
 _MOST_CLIENTS = 64
 # With few descriptors, most of them are for listeners and workers.
 _SHARE_OF_DESCRIPTORS = 4
@@ -60,6 +59,10 @@ class Session:
     def progress(self, text: str, **fields: object) -> None:
         """Report how far the request is."""
         self.line.send({"progress": text, **fields})
+
+    def warning(self, text: str) -> None:
+        """Report what the client should know although the request goes on."""
+        self.line.send({"progress": text, "warning": True})
 
     def rows(self, rows: list[Message]) -> None:
         """Send a part of a long result."""
@@ -237,9 +240,8 @@ class ControlServer:
             # Else the client has disconnected.
             return
         # A second check beside the mode of the file, which an operator can change.
-        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-        pid, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
-        if uid not in (0, os.geteuid()):
+        pid, uid = peer(client)
+        if not is_trusted(uid):
             self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()
             return

@@ -15,9 +15,10 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
-from reactorhost.errors import ConfigError, NotPermittedError, Problem, ReactorhostError
+from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.system.own_file import FileState, OwnFile
 
@@ -70,16 +71,16 @@ def check_owners(settings: Settings) -> None:
     Raises:
         ConfigError: one does not.
     """
-    problems: list[Problem] = []
+    problems = Problems()
     for service in settings.services:
         try:
             _owner_ids(service)
         except KeyError as error:
             what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, but there is no {error.args[0]}"
-            where = settings.where(f"service.{service.name}.unix_owner")
-            problems.append(Problem(what, where, "give names or numbers of accounts of this machine"))
-    if problems:
-        raise ConfigError(problems)
+            origin = settings.origins[f"service.{service.name}.unix_owner"]
+            problems.add(what, origin, "give names or numbers of accounts of this machine")
+    if problems.found:
+        raise problems.error()
 
 
 def _owner_ids(service: Service) -> tuple[int, int] | None:

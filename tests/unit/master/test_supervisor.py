@@ -1,4 +1,4 @@
-"""The end of a turn: decisions first, then the files, then the responses."""
+"""The supervisor: what becomes of the actions of a turn."""
 
 from __future__ import annotations
 
@@ -6,32 +6,10 @@ import errno
 from types import SimpleNamespace
 from unittest.mock import Mock
 
-from planner_settings import host_settings
-from reactorhost.master.admin.commands import AdminCommands
 from reactorhost.master.plan import actions
-from reactorhost.master.plan.planner import Planner
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller
-
-
-def test_a_status_is_sent_after_what_the_same_turn_writes() -> None:
-    order: list[str] = []
-    reactor = Reactor(FakePoller(FakeClock()))
-    planner = Planner(host_settings(1))
-    context = SimpleNamespace(reactor=reactor, log=Mock(), listeners=Mock(), planner=planner, pool=Mock())
-    supervisor = Supervisor(context)  # type: ignore[arg-type]
-    supervisor.after_settling.append(lambda: order.append("files"))
-    status = Mock(document=lambda history: order.append("document"))
-    commands = AdminCommands(context, supervisor, Mock(), status, Mock(), Mock())  # type: ignore[arg-type]
-    session = Mock()
-    commands.verbs()["status"](session, {})
-    assert order == []
-    reactor.turn(0)
-    assert order == ["files", "document"]
-    session.done.assert_called_once_with(document=None)
-    reactor.turn(0)
-    assert order.count("document") == 1
 
 
 def test_an_action_that_the_system_refuses_does_not_stop_the_others() -> None:
