@@ -11,11 +11,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 from reactorhost import logs
-from reactorhost.config.default_paths import base_dirs, selection
+from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import error_from_os, limit_hint
+from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler
@@ -42,6 +44,7 @@ from reactorhost.system.fork import ForkRegistry
 # During a reload old and new workers of a slot live side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
 _LEFTOVER_SECONDS = 3.0
+_SHOWN_LINES = 20
 _LEFTOVER_POLL_SECONDS = 0.05
 
 
@@ -67,9 +70,9 @@ def run_host(
         check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
         if settings.log_file is None and settings.daemon:
-            settings = dataclasses.replace(settings, log_file=settings.run_dir / "reactorhost.log")
+            settings = dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
         if settings.log_file is not None and not settings.log_file.exists():
-            unless_started.callback(settings.log_file.unlink, missing_ok=True)
+            unless_started.push(partial(_remove_log, settings.log_file))
         log_file = _open_log(settings)
         if settings.log_file is None:
             # On a terminal the banner comes first. A start that fails prints one sentence and needs no log lines.
@@ -123,6 +126,17 @@ def _as_start_error() -> Iterator[None]:
         yield
     except OSError as error:
         raise error_from_os(error, "cannot start", hint=limit_hint(error)) from None
+
+
+def _remove_log(path: Path, kind: object, error: BaseException | None, trace: object) -> None:
+    """Remove the log that a failed start made, after adding its end to an error that does not show the cause itself."""
+    if not isinstance(error, ReactorhostError):
+        # A bug, whose traceback is written there when this process ends.
+        return
+    if error.details is None and not isinstance(error, StoppedEarlyError):
+        with contextlib.suppress(OSError):
+            error.details = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
+    path.unlink(missing_ok=True)
 
 
 def _open_log(settings: Settings) -> AppendHandler:
