@@ -3,6 +3,9 @@
 An instance runs exactly while its lock is held. It is a record lock (fcntl, not flock): the kernel reports the process
 that holds it, so a process id that was reused is never mistaken for a master, and a forked worker does not inherit it.
 POSIX drops a record lock when the process closes any descriptor of the file, so the master opens it once only.
+
+The lock's file also has process id and start time of every worker, so that the next master finds those that are left
+when this one is killed.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 from reactorhost.config.default_paths import Selection
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError, error_from_os
 from reactorhost.ipc.control_client import CONTROL_SOCKET
+from reactorhost.system import procfs
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState, OwnFile
 from reactorhost.system.ownership import is_trusted, user_name
@@ -28,6 +32,7 @@ LOCK = "lock"
 
 _HINT = "choose another with --run-dir"
 # struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
+_MOST_RECORD_BYTES = 1 << 20
 _FLOCK = struct.Struct("@hhllii")
 
 
@@ -51,6 +56,7 @@ class RunDirectory:
         self._locked_file: OwnFile | None = None
         self._has_pid_file = False
         self._workers: str | None = None
+        self._record = b""
         self._made: list[Path] = []
 
     def prepare(self) -> None:
@@ -102,6 +108,7 @@ class RunDirectory:
         self._lock_directory()
         if before is not None:
             os.close(before)
+        self._write_record()
 
     def missing(self) -> list[tuple[Path, Callable[[], object]]]:
         """Return the files that were written and are not there any more, with what writes each of them."""
@@ -131,7 +138,10 @@ class RunDirectory:
         Raises:
             ReactorhostError: it cannot be written, or another host runs in this directory.
         """
-        self._workers = "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in rows)
+        workers = list(rows)
+        self._workers = "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in workers)
+        started = {pid: procfs.start_time(pid) for _, pid, _ in workers}
+        self._record = "".join(f"{pid} {at}\n" for pid, at in started.items() if at is not None).encode()
         self._write_workers()
 
     def _write_workers(self) -> None:
@@ -139,19 +149,26 @@ class RunDirectory:
             raise ReactorhostError(f"{self.lock_file} was removed")
         try:
             _replace(self.workers_file, self._workers or "")
+            self._write_record()
         except OSError as error:
             raise error_from_os(error, f"cannot write {self.workers_file}", hint=_HINT) from None
 
-    def leftover_workers(self) -> bool:
-        """Say whether workers of a master that ended without cleaning up still run."""
+    def recorded_workers(self) -> list[tuple[int, int]]:
+        """Return process id and start time of the workers that the last master of this directory had."""
+        if self._lock is None:
+            return []
         try:
-            pids = [int(line.split()[1]) for line in self.workers_file.read_text().splitlines()]
-        except (OSError, ValueError, IndexError):
-            return False
-        return any(_runs(pid) for pid in pids)
+            rows = [line.split() for line in os.pread(self._lock, _MOST_RECORD_BYTES, 0).decode().splitlines()]
+            return [(int(pid), int(started)) for pid, started in rows]
+        except (OSError, ValueError):
+            # Not written by a master.
+            return []
 
-    def clean_up(self) -> None:
-        """Remove the files of this instance, then the lock, then the directories that it created if they are empty."""
+    def clean_up(self, *, leftovers: bool = False) -> None:
+        """Remove the files of this instance, then the lock, then the directories that it created if they are empty.
+
+        With `leftovers` what is known of the workers of the last master stays, for the next one.
+        """
         if self._lock is None:
             return
         with contextlib.suppress(OSError):
@@ -161,7 +178,8 @@ class RunDirectory:
         # The lock's file goes while the lock is held: afterwards it could be the file of the next master. If it is not
         # there any more, the other files can be those of a host that started since.
         if self.state() is FileState.PRESENT:
-            for path in (self.workers_file, self.control_socket, self.lock_file):
+            known = () if leftovers and self._workers is None else (self.workers_file, self.lock_file)
+            for path in (self.control_socket, *known):
                 with contextlib.suppress(OSError):
                     path.unlink()
         self._registry.discard(self)
@@ -176,6 +194,12 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _write_record(self) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._lock, self._record, 0)
+                os.ftruncate(self._lock, len(self._record))
 
     def _lock_directory(self) -> None:
         try:
@@ -237,14 +261,6 @@ def holder_pid(run_dir: Path) -> int | None:
     # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
     kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
-
-
-def _runs(pid: int) -> bool:
-    """Say whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (OSError, IndexError):
-        return False
 
 
 def _replace(path: Path, text: str) -> None:

@@ -123,6 +123,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
     "hook_failed": _hook_failed,
     "master_gone": lambda f: f"{_worker(f)} lost its master, {_open(f)}",
+    "leftover_killed": lambda f: f"killed pid {f['pid']}, a worker of the master before: {f['reason']}",
     "file_restored": lambda f: f"made {f['path']} again, which was removed",
     "file_lost": lambda f: str(f["error"]),
     "control_client_disconnected": lambda f: f"disconnected a control client, idle for {float(f['idle_seconds']):g} s",
