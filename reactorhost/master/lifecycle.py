@@ -32,6 +32,7 @@ class Lifecycle:
     supervisor: Supervisor
     rundir: RunDirectory
     on_started: Callable[[], None]
+    each_second: list[Callable[[], object]] = field(default_factory=list)
     _started: bool = False
     _failure: ReactorhostError | None = None
     _stop_watchers: list[Watcher] = field(default_factory=list)
@@ -71,6 +72,8 @@ class Lifecycle:
         for pid, seconds in monitor.stalled(self.context.planner.settings.stall_timeout or 0.0, now):
             self.context.planner.stalled(pid, seconds, now)
             self.supervisor.schedule()
+        for callback in self.each_second:
+            callback()
         self.context.reactor.call_later(INTERVAL_SECONDS, self._sample)
 
     # Reports of workers.
@@ -201,8 +204,8 @@ class Lifecycle:
             self._written_workers = rows
             try:
                 self.rundir.write_workers(rows)
-            except OSError as error:
-                self.context.log.error("workers_file_not_written", error=error.strerror)  # noqa: TRY400  no logger
+            except ReactorhostError as error:
+                self.context.log.error("workers_file_not_written", error=error.what)  # noqa: TRY400  no logger
 
     # Stop.
 

@@ -87,6 +87,21 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def require_free_descriptors(count: int) -> None:
+    """Make sure that so many descriptors can be opened.
+
+    Raises:
+        OSError: the limit is closer.
+    """
+    opened: list[int] = []
+    try:
+        for _ in range(count):
+            opened.append(os.dup(0))  # noqa: PERF401  closed on failure too
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
 def drop_privileges(account: Account) -> None:
     """Change user, group and the variables of the user irrevocably, and verify it.
 

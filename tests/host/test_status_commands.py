@@ -60,6 +60,7 @@ def test_status_json_is_the_complete_status_document(live_host: Hosts) -> None:
         "workers_wanted": 2,
         "workers_ready": 2,
         "reloading": False,
+        "problems": [],
     }
     assert {key: document[key] for key in expected} == expected
     assert [each["name"] for each in document["services"][0]["plugins"]] == ["accesslog", "echo"]
