@@ -38,7 +38,7 @@ from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
-from reactorhost.worker.shutdown import Deadline, Shutdown
+from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
 _CALLERS = {
@@ -91,7 +91,7 @@ class WorkerLife:
         """Boot, serve, drain, leave; returns the exit status."""
         self._reactor.watch_signals({signal.SIGTERM: self._term_received, signal.SIGQUIT: self._quit_received})
         # After `watch_signals`, because it replaces the handler of TERM: see there.
-        self._alarm.end_when_stuck(Deadline.longest_shutdown(self._spec.settings.stop_timeout), self._spec.master_pid)
+        self._alarm.end_when_stuck(self._spec.settings.stop_seconds, self._spec.master_pid)
         self._close_in_forked_children()
         try:
             self._boot()
@@ -149,7 +149,7 @@ class WorkerLife:
             self._lifecycle,
             self._alarm,
             self._line.send,
-            settings.stop_timeout,
+            settings,
             spec.master_pid,
         )
         parts.call(parts.hooks.worker_start)
