@@ -43,7 +43,7 @@ from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.printed_lines import print_at_once, print_to_log
 from reactorhost.worker.process.end_signals import EndSignals
 from reactorhost.worker.process.forked_children import ForkedChildren
-from reactorhost.worker.shutdown import Deadline, Shutdown
+from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
 _CALLERS = {
@@ -111,7 +111,7 @@ class WorkerLife:
             {signal.SIGTERM: self._term_received, signal.SIGQUIT: self._quit_received}, self._signal_arrived
         )
         # After `watch_signals`, because it replaces the handler of TERM: see there.
-        self._alarm.end_when_stuck(Deadline.longest_shutdown(self._spec.settings.stop_timeout), self._spec.master_pid)
+        self._alarm.end_when_stuck(self._spec.settings.stop_seconds, self._spec.master_pid)
         self._end_signals = EndSignals((signal.SIGTERM, signal.SIGQUIT), self._signal_handler_failed)
         self._close_in_forked_children()
         try:
@@ -177,7 +177,7 @@ class WorkerLife:
             self._lifecycle,
             self._alarm,
             self._line.send,
-            settings.stop_timeout,
+            settings,
             spec.master_pid,
         )
         self._forked_children.on_fork.append(parts.abandon)
