@@ -40,9 +40,13 @@ from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.process.end_signals import EndSignals
+from reactorhost.worker.process.exit_functions import forget_inherited, run_exit_functions
 from reactorhost.worker.process.forked_children import ForkedChildren
 from reactorhost.worker.shutdown import Deadline, Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
+
+_FAILED_EXIT_SECONDS = 1.0
+_EXIT_ALARM_SECONDS = 0.5
 
 _CALLERS = {
     PluginTimers.call.__code__: "timer",
@@ -56,6 +60,7 @@ def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
     """Run a worker from the fork to its end, and return its exit status; signals are still blocked."""
     # First: until then a signal to this process waits (see `system.fork.fork`).
     process.reset_signals()
+    forget_inherited()
     process.name_process(f"rh-worker-{spec.slot}")
     process.dump_stacks_on_crash(stack_descriptor)
     settings = spec.settings
@@ -109,11 +114,20 @@ class WorkerLife:
         except ReactorhostError as error:
             self._end_if_forked()
             self._line.send({"report": Report.FAILED, **error.as_fields()})
+            self._end_process(_FAILED_EXIT_SECONDS)
             return error.exit_status
         self._serve()
         self._shutdown.finish()
+        self._end_if_forked()
         self._stats.store()
+        self._end_process(self._shutdown.exit_seconds())
         return 0
+
+    def _end_process(self, seconds: float) -> None:
+        """Run the exit functions of plugins and end their processes within `seconds`."""
+        # C code that holds the interpreter's lock stops the thread that keeps the time too.
+        self._alarm.end_in(seconds + _EXIT_ALARM_SECONDS)
+        run_exit_functions(seconds, self._log)
 
     def _close_in_forked_children(self) -> None:
         for each in self._spec.listeners:

@@ -6,6 +6,7 @@ The deadline is set by the first order to drain and only ever moves closer. Seco
     0 ... 1   the connections that are left flush their answers and are closed; hooks that still run are cancelled
     ... 2.0   functions in threads may finish; later they are left behind
     ... 2.7   asyncio tasks may handle their cancellation
+    ... 2.9   exit functions of plugins run, and their processes end
     3         the master sends KILL, and the worker's own alarm ends the process
 
 The last steps also run when the connections ended early; each may take a second then. The alarm is there for a worker
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +36,7 @@ from reactorhost.worker.state import Lifecycle, WorkerState
 _STEP_SECONDS = 1.0
 _THREADS_END_AT = 2.0
 _TASKS_END_AT = 2.7
+_EXIT_FUNCTIONS_END_AT = 2.9
 _KILL_AT = 3.0
 # A step that begins too late still gets a moment: a thread or task may be about to finish.
 _LEAST_SECONDS = 0.1
@@ -79,6 +82,10 @@ class Deadline:
     def task_seconds(self, now: float) -> float:
         """Return how long asyncio tasks may handle their cancellation."""
         return self._step_seconds(now, _TASKS_END_AT)
+
+    def exit_seconds(self, now: float) -> float:
+        """Return how long the exit functions of plugins may run."""
+        return self._step_seconds(now, _EXIT_FUNCTIONS_END_AT)
 
     def _step_seconds(self, now: float, end_at: float) -> float:
         # Steps before this one may have used up their time and more.
@@ -206,6 +213,11 @@ class Shutdown:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))
             if unfinished:
                 self.parts.context.log.warning("tasks_abandoned", count=len(unfinished), tasks=",".join(unfinished))
+
+    def exit_seconds(self) -> float:
+        """Return how long the exit functions of plugins may run; `finish` was called before."""
+        # Not the reactor's `now`: its loop has stopped.
+        return self._deadline.exit_seconds(time.monotonic())
 
     def _log_abandoned_threads(self) -> None:
         running, cancelled = self.threads.running(), self.threads.cancelled()
