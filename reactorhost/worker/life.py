@@ -45,6 +45,7 @@ from reactorhost.worker.process.forked_children import ForkedChildren
 from reactorhost.worker.shutdown import Deadline, Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
+_QUIET_BRIDGE_SECONDS = 1.0
 _FAILED_EXIT_SECONDS = 1.0
 _EXIT_ALARM_SECONDS = 0.5
 
@@ -192,6 +193,7 @@ class WorkerLife:
     def _serve(self) -> None:
         """Run the loop until the worker has left."""
         parts = self._parts
+        self._stats.on_beat = self._end_signals.keep
         self._stats.start([plugin.name for plugin in parts.plugins])
         parts.metrics_report.start()
         # From inside the loop: READY says that it turns.
@@ -226,7 +228,8 @@ class WorkerLife:
         def locate(frame: FrameType) -> StackPosition | None:
             return parts.hooks.attribution.locate(frame, _CALLERS)
 
-        return Watchdog(reactor, self._alarm, limit_seconds, progress, locate, self._log)
+        quiet_seconds = 0.0 if parts.bridge is None else _QUIET_BRIDGE_SECONDS
+        return Watchdog(reactor, self._alarm, limit_seconds, progress, locate, self._log, quiet_seconds)
 
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:

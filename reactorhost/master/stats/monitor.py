@@ -49,8 +49,8 @@ class Monitor:
         # If the master itself was suspended within that time (a laptop that slept, a debugger), the workers were too.
         if not limit or now - self.samples.regular_since < limit:
             return []
-        ticks = ((pid, self.pool.counters(pid).tick) for pid in self.pool.pids())
-        return [(pid, now - tick) for pid, tick in ticks if tick and now - tick >= limit]
+        beats = ((pid, self.pool.counters(pid).heartbeat) for pid in self.pool.pids())
+        return [(pid, now - beat) for pid, beat in beats if beat and now - beat >= limit]
 
     def worker_ended(self, pid: int, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""
