@@ -24,7 +24,7 @@ from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, WakeUp, new_poller
-from reactorhost.system import process
+from reactorhost.system import oom, process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
@@ -45,6 +45,8 @@ from reactorhost.worker.process.forked_children import ForkedChildren
 from reactorhost.worker.shutdown import Deadline, Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
+# A worker is replaced; without the master the host is gone.
+_OOM_SCORE_POINTS = 100
 _QUIET_BRIDGE_SECONDS = 1.0
 _FAILED_EXIT_SECONDS = 1.0
 _EXIT_ALARM_SECONDS = 0.5
@@ -62,6 +64,8 @@ def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
     # First: until then a signal to this process waits (see `system.fork.fork`).
     process.reset_signals()
     forget_inherited()
+    # Before privileges are dropped: then the file may belong to root.
+    oom.raise_score(_OOM_SCORE_POINTS)
     process.name_process(f"rh-worker-{spec.slot}")
     process.dump_stacks_on_crash(stack_descriptor)
     settings = spec.settings
