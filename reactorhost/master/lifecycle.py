@@ -118,12 +118,12 @@ class Lifecycle:
         # A loop, because signals do not queue: one CHLD can stand for many exits.
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
-            report = self.context.pool.reap(pid, status)
+            report = self.context.pool.reap(pid, status, usage)
             if report is not None:
                 self._exited(pid, report)
         self.supervisor.schedule()
@@ -161,7 +161,7 @@ class Lifecycle:
             how=report.how,
             last_turn_seconds_ago=round(max(0.0, time.monotonic() - counters.tick), 1) if counters.tick else None,
             connections=counters.connections,
-            rss_peak_bytes=counters.rss_peak_bytes,
+            rss_peak_bytes=report.rss_peak_bytes,
             # A slot can be retired before the last worker of it ends.
             restarts=slot.restarts if slot is not None else 0,
             details=None if report.stack is None else report.stack.text,
