@@ -136,6 +136,9 @@ class Connection:
         framing = self._transport.framing
         frame: Callable[[Any], bytes] | None = getattr(framing, "frame", None)
         if frame is None:
+            # One that has ended has lost its framing.
+            if not self._transport.is_open:
+                return False
             what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
             raise TypeError(f"send_message needs a framing that can write, and this connection has {what}")
         return self.send(frame(message))
