@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextvars import Context
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -51,6 +52,7 @@ class Transport(Protocol):
 
     idle_timeout: float | None
     framing: Framing | None
+    variables: Context
 
     @property
     def peer(self) -> Endpoint: ...

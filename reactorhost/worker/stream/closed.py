@@ -8,6 +8,7 @@ collector runs, which buffers do not make it do. A plugin may keep the connectio
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ class ClosedTransport:
     raw_peer: Any
     local: Endpoint
     age: float
+    variables: Context
     framing: Framing | None = field(default=None, init=False)
     idle_timeout: float | None = field(default=None, init=False)
     # Of the class: each end of a connection makes one of these.

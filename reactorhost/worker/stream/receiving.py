@@ -133,7 +133,7 @@ def message_waits(stream: Stream) -> bool:
 def deliver_frames(stream: Stream) -> None:
     """Deliver the messages that wait in the framing, as far as nothing is against it."""
     if isinstance(stream.receiver, FramedInput) and stream.receiver.pending:
-        stream.receiver.deliver_pending()
+        stream.runner.run(stream.receiver.deliver_pending)
 
 
 def input_waits(stream: Stream) -> None:
