@@ -100,7 +100,9 @@ class PendingHandshakes:
                 transport.runner.run(context.chain.drain, transport.connection)
 
         def failed(error: StepError | OSError) -> None:
-            self._log_failure(client, error)
+            # A failed TLS handshake is logged already.
+            if not isinstance(error, TlsHandshakeError):
+                self._log_refused(client, error)
             self._failed(runner)
 
         runner = StepRunner(context.reactor, sock, self._steps(sock, client, tls), done, failed)
@@ -119,7 +121,7 @@ class PendingHandshakes:
         if tls is None:
             return sock
         wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
-        client.tls = yield from wrapped.handshake()
+        client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, error))
         return wrapped
 
     def _failed(self, runner: StepRunner[StreamSocket]) -> None:
@@ -128,13 +130,13 @@ class PendingHandshakes:
 
     # Log lines.
 
-    def _log_failure(self, client: ClientInfo, error: StepError | OSError) -> None:
-        # A port check connects and closes at once, maybe every second: not worth a line.
-        if isinstance(error, ClosedBeforeDataError) or not self._admits_line():
-            return
-        if isinstance(error, TlsHandshakeError):
+    def _log_failed(self, client: ClientInfo, error: TlsHandshakeError) -> None:
+        if self._admits_line():
             self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=str(error))
-        else:
+
+    def _log_refused(self, client: ClientInfo, error: StepError | OSError) -> None:
+        # A port check connects and closes at once, maybe every second: not worth a line.
+        if not isinstance(error, ClosedBeforeDataError) and self._admits_line():
             self._context.log.warning("proxy_refused", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_broken_tls(self, client: ClientInfo, reason: str) -> None:
