@@ -62,6 +62,8 @@ class Transport(Protocol):
     def age(self) -> float: ...
     @property
     def queued(self) -> int: ...
+    @property
+    def draining(self) -> bool: ...
 
     def send(self, data: bytes | bytearray | memoryview) -> bool: ...
     def when_drained(self, callback: Callable[[bool], object], /) -> None: ...
@@ -243,6 +245,11 @@ class Connection:
     def queued(self) -> int:
         """Bytes in the send buffer: sent by plugins and not passed to the kernel yet."""
         return self._transport.queued
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker is about to leave; true from the moment that the `drain` hooks are called."""
+        return self._transport.draining
 
     @property
     def state(self) -> SimpleNamespace:

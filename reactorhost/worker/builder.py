@@ -34,7 +34,7 @@ from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
     from reactorhost.worker.aio.event_loop import AsyncioBridge
-    from reactorhost.worker.hooks.hook_queue import HookQueues
+    from reactorhost.worker.hooks.hook_queues import HookQueues
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -158,7 +158,7 @@ class WorkerBuilder:
 
     def _bridge(self) -> tuple[AsyncioBridge, HookQueues]:
         # Here and not above: a worker without async hooks does not import asyncio.
-        from reactorhost.worker.hooks.hook_queue import HookQueues
+        from reactorhost.worker.hooks.hook_queues import HookQueues
 
         assert self.new_bridge is not None, "plugins with async hooks need a bridge"
         return self.new_bridge(self.reactor), HookQueues(self.hook_cancel_ignored)

@@ -26,7 +26,7 @@ from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.variables import DIRECT, HookRunner
 
 if TYPE_CHECKING:
-    from reactorhost.worker.hooks.hook_queue import HookQueues
+    from reactorhost.worker.hooks.hook_queues import HookQueues
 
 _CLIENT_LINES_PER_SECOND = 5
 
@@ -100,6 +100,7 @@ class ServiceContext:
         counters: the worker's counters.
         hook_queues: the worker's, if a hook of this service is async; else None.
         variables: copied for each connection.
+        draining: whether the worker is about to leave, and the `drain` hooks are or were called.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
@@ -114,6 +115,7 @@ class ServiceContext:
         self.hook_queues: HookQueues | None = None
         self.on_closed: Callable[[Any], object] = _ignore
         self.variables = worker.variables
+        self.draining = False
         self._worker = worker
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
@@ -139,6 +141,11 @@ class ServiceContext:
     def runner(self, variables: Context) -> HookRunner:
         """Return what calls the hooks of a connection with this context."""
         return variables if self.hook_queues is None else DIRECT
+
+    def drain(self, transport: Any) -> None:
+        """Call the `drain` hooks of a connection, if it is open."""
+        if self.chain.has_drain and transport.is_open:
+            transport.runner.run(self.chain.drain, transport.connection)
 
     # Failures.
 
@@ -187,6 +194,11 @@ class ServiceContext:
         return {"service": self.name, "peer": connection.peer, "connection": connection.id}
 
     # Pauses and ends.
+
+    def plugin_closes(self, connection: Connection) -> None:
+        """Note which async hook closes an open connection."""
+        if self.hook_queues is not None:
+            self.hook_queues.plugin_closes(connection)
 
     def resumed(self, connection: Connection) -> None:
         """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""

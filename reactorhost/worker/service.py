@@ -131,12 +131,10 @@ class RunningService:
 
     def drain(self) -> None:
         """Call the `drain` hook for every connection, and for each one that begins later."""
-        self.pending_handshakes.drain()
-        hooks = self.context.chain
-        if hooks.has_drain:
-            # A copy: a hook may close connections.
-            for transport in tuple(self.transports):
-                transport.runner.run(hooks.drain, transport.connection)
+        self.context.draining = True
+        # A copy: a hook may close connections.
+        for transport in tuple(self.transports):
+            self.context.drain(transport)
 
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""

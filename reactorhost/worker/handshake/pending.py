@@ -23,7 +23,6 @@ from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
-from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -70,7 +69,6 @@ class PendingHandshakes:
         # Clients cause these lines, at any rate that they like.
         self._lines = RateLimit(_MOST_LINES_A_SECOND)
         self._will_log_suppressed = False
-        self._draining = False
 
     def __len__(self) -> int:
         return len(self._running)
@@ -81,10 +79,6 @@ class PendingHandshakes:
         if tls is None and self._proxies is None:
             return None
         return lambda sock, peer: self._accept(sock, ClientInfo(endpoint(peer)), tls)
-
-    def drain(self) -> None:
-        """Call the `drain` hook of every connection that begins from now on, right after its `connect`."""
-        self._draining = True
 
     def end_all(self) -> None:
         """Close every socket whose handshake is pending."""
@@ -100,8 +94,8 @@ class PendingHandshakes:
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
             transport = self._begin_connection(wrapped, client.peer, client.tls, client.local)
-            if self._draining and context.chain.has_drain and transport.close_state is CloseState.OPEN:
-                transport.runner.run(context.chain.drain, transport.connection)
+            if context.draining:
+                context.drain(transport)
 
         def failed(error: StepError | OSError) -> None:
             self._log_failure(client, error)

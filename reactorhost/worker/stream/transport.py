@@ -253,6 +253,11 @@ class StreamTransport:
         return len(self.buffer or self.corked or b"")
 
     @property
+    def draining(self) -> bool:
+        """Whether the worker is about to leave."""
+        return self.context.draining
+
+    @property
     def is_open(self) -> bool:
         """Whether what the client sends is for the plugins."""
         return self.close_state is OPEN
@@ -314,10 +319,12 @@ class StreamTransport:
 
     def close(self) -> None:
         """Flush, FIN, wait for the client's end."""
+        self.context.plugin_closes(self.connection)
         self.close_for(CloseReason.LOCAL)
 
     def abort(self) -> None:
         """Reset the connection now."""
+        self.context.plugin_closes(self.connection)
         self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
     def cancel_timers(self) -> None:

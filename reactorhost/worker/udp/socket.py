@@ -23,7 +23,7 @@ from reactorhost.worker.udp.pktinfo import AncillaryData
 from reactorhost.worker.udp.transport import DatagramTransport
 
 if TYPE_CHECKING:
-    from reactorhost.worker.hooks.hook_queue import HookQueues
+    from reactorhost.worker.hooks.hook_queues import HookQueues
 
 _BATCH = 64
 _MOST_UNFINISHED = 1024

@@ -61,6 +61,11 @@ class DatagramTransport:
         return sent
 
     @property
+    def draining(self) -> bool:
+        """Whether the worker is about to leave."""
+        return self._socket.context.draining
+
+    @property
     def peer(self) -> Endpoint:
         """The address of the sender."""
         return Endpoint(*self._address[:2])
