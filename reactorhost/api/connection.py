@@ -263,3 +263,9 @@ class Connection:
 def transport_of(connection: Connection) -> Transport:
     """Return the transport of a connection. For the host only."""
     return connection._transport  # noqa: SLF001  private to plugins, not to the host
+
+
+def replace_transport(connection: Connection, transport: Transport) -> None:
+    """Let a connection that has ended refer to another transport. For the host only."""
+    connection._transport = transport  # noqa: SLF001  private to plugins, not to the host
+    connection.send = transport.send

@@ -45,6 +45,11 @@ class LoadedService:
     tls: ServerTls | None = None
     proxy_from: Sequence[str] = ()
 
+    @property
+    def receives(self) -> bool:
+        """Whether a plugin has the hook `receive`; without one, what clients send is discarded."""
+        return any("receive" in plugin.hooks for plugin in self.plugins)
+
 
 class RunningService:
     """One service of one worker.
@@ -115,6 +120,7 @@ class RunningService:
 
     def _transport_closed(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
+        transport.release()
         self.context.counters.connections -= 1
         self._on_ended()
 

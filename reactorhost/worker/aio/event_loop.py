@@ -23,8 +23,8 @@ Two periods of turning:
 
 Facts that the code depends on:
 
-- uvloop claims the wake-up descriptor of signals (`signal.set_wakeup_fd`) when it begins to run. The reactor claims it
-  back in the first callback of each period, or it would not notice TERM.
+- uvloop claims the wake-up descriptor of signals (`signal.set_wakeup_fd`) when it begins to run, asyncio's loop with
+  the first `add_signal_handler`. Neither would call its handlers without it, so they keep it: see `reactor.signals`.
 - An exception in a callback of an asyncio loop is logged and swallowed. One from a turn is a bug of the host and has to
   end the worker, so `_turn` keeps it in `_failure`, stops the loop, and `run` or `complete` raise it.
 - `run_until_complete` raises RuntimeError when the loop is stopped before the coroutine has finished. If `_failure` is
@@ -36,10 +36,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, NoReturn
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.reactor import Reactor
@@ -62,6 +62,21 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
         raise ReactorhostError("uvloop is not installed", hint="pip install 'reactorhost[uvloop]'") from None
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
+
+
+def call_after_signal_changes(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call `callback` whenever a plugin has added or removed a signal handler of the loop."""
+    for name in ("add_signal_handler", "remove_signal_handler"):
+        method = getattr(loop, name)
+
+        def changed(*args: Any, method: Callable[..., Any] = method) -> Any:
+            try:
+                return method(*args)
+            finally:
+                callback()
+
+        # On the object: a subclass would have to be one of asyncio's loop, and another one of uvloop's.
+        setattr(loop, name, changed)
 
 
 class AsyncioBridge:
@@ -101,6 +116,10 @@ class AsyncioBridge:
         if self._failure is not None:
             raise self._failure
 
+    def abandon(self, on_return: Callable[[], NoReturn]) -> None:
+        """Call `on_return`, which must end the process, when code that forked it returns into the loop of the child."""
+        self._loop.call_soon(on_return)
+
     def progress(self) -> int:
         """Return a number that grows while the asyncio loop turns.
 
@@ -132,8 +151,6 @@ class AsyncioBridge:
     def _reactor_turning(self) -> Iterator[None]:
         self._reactor.begin(self._schedule)
         self._loop.add_reader(self._reactor.fileno(), self._turn)
-        # As a callback, because uvloop claims the signals when it begins to run.
-        self._loop.call_soon(self._reactor.claim_signals)
         self._schedule()
         try:
             yield

@@ -57,13 +57,14 @@ class ThreadPool:
     """The threads of one worker and the calls that wait for them; no thread is started before the first call.
 
     `hook_failed` is called in the loop, with exceptions. `wake` is called in any thread and makes the loop call
-    `deliver`.
+    `deliver`. `after_call` is called in the thread when a function has ended.
     """
 
     max_threads: int
     max_waiting: int
     hook_failed: HookFailure
     wake: Callable[[], object]
+    after_call: Callable[[], object] = lambda: None
     _executor: ThreadPoolExecutor | None = field(default=None, init=False)
     # Reentrant: the garbage collector may run under it and call a plugin's `__del__`, which may cancel a task.
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
@@ -146,6 +147,7 @@ class ThreadPool:
         while call is not None:
             if call.task.state is not TaskState.CANCELLED:
                 call.result, call.exception = _outcome(call.variables, call.function, call.args)
+                self.after_call()
             call = self._finish(call)
 
     def _finish(self, call: _Call) -> _Call | None:

@@ -39,7 +39,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.connection import CloseReason, Connection, replace_transport
 from reactorhost.framing import Framing
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
@@ -48,11 +48,12 @@ from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream import ending, receiving, sending
+from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
-from reactorhost.worker.stream.socket import StreamSocket, endpoint
+from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
 from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
 
 
@@ -239,7 +240,7 @@ class StreamTransport:
             try:
                 self._local = endpoint(self.socket.getsockname())
             except OSError:
-                return Endpoint("", 0)
+                return NO_ENDPOINT
         return self._local
 
     @property
@@ -331,3 +332,10 @@ class StreamTransport:
         """Cancel the timers of the plugin."""
         if self._timers is not None:
             self._timers.cancel_all()
+
+    def release(self) -> None:
+        """Break the reference cycles of a connection that has ended, after its `close` hooks."""
+        self.receiver = self.context
+        self._timers = None
+        closed = ClosedTransport(self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        replace_transport(self.connection, closed)
