@@ -237,6 +237,8 @@ class PluginBench:
             new_bridge=self._new_bridge,
         ).build([service], self._limits)
         self._service = self._parts.services["default"]
+        # From the start: the bench does not look for threads that plugins start by themselves.
+        self._parts.check_sends()
         self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
         self._parts.call(self._parts.hooks.worker_start)
 

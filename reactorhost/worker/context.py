@@ -23,6 +23,7 @@ from reactorhost.reactor import Arrivals, Reactor
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.variables import DIRECT, HookRunner
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class WorkerContext:
     dispatcher: Dispatcher
     ids: itertools.count[int]
     variables: Context
+    loop_thread: LoopThread
     hook_failed: HookFailure
     timing: HookTiming
     log: EventLog
@@ -101,6 +103,7 @@ class ServiceContext:
         hook_queues: the worker's, if a hook of this service is async; else None.
         variables: copied for each connection.
         draining: whether the worker is about to leave, and the `drain` hooks are or were called.
+        loop_thread: the only one in which plugins may use connections; `check_thread` is its `check`.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
@@ -116,6 +119,8 @@ class ServiceContext:
         self.on_closed: Callable[[Any], object] = _ignore
         self.variables = worker.variables
         self.draining = False
+        self.loop_thread = worker.loop_thread
+        self.check_thread = worker.loop_thread.check
         self._worker = worker
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)

@@ -93,7 +93,7 @@ class WorkerLife:
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._fork_registry = ForkRegistry()
-        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed)
+        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed, self._published)
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
@@ -302,6 +302,10 @@ class WorkerLife:
 
     def _deliver_thread_results(self) -> None:
         self._threads.deliver()
+
+    def _published(self) -> None:
+        # By this timer, so that an idle worker does not wake up more often.
+        self._parts.look_for_threads()
 
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():

@@ -103,6 +103,8 @@ class RunningService:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
         transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
         self.transports.add(transport)
+        if self.context.loop_thread.has_others:
+            self.context.loop_thread.check_sends(transport.connection)
         # Before the hooks of `connect`, which may set another one.
         if self._new_framing is not None:
             self._set_framing(transport, self._new_framing)

@@ -19,7 +19,8 @@ _PUBLICATIONS_PER_SECOND = 4
 class StatsPublisher:
     """The stats of this process.
 
-    Messages only add to plain counters here; shared memory is written by a timer, not for every message.
+    Messages only add to plain counters here; shared memory is written by a timer, not for every message. `on_published`
+    is called by the same timer.
 
     Attributes:
         counters: plain attributes that every message adds to.
@@ -27,13 +28,19 @@ class StatsPublisher:
     """
 
     def __init__(
-        self, reactor: Reactor, scoreboard: Scoreboard, page: int, set_timed: Callable[[bool], object]
+        self,
+        reactor: Reactor,
+        scoreboard: Scoreboard,
+        page: int,
+        set_timed: Callable[[bool], object],
+        on_published: Callable[[], object],
     ) -> None:
         self.counters = Counters(pid=os.getpid())
         self.timing = HookTiming(reactor, set_timed)
         self._reactor = reactor
         self._scoreboard = scoreboard
         self._page = page
+        self._on_published = on_published
         # Of one second: `status` shows the longest turn of about the last second, whenever it reads.
         self._lags: deque[float] = deque(maxlen=_PUBLICATIONS_PER_SECOND)
         self._calls = 0
@@ -67,4 +74,5 @@ class StatsPublisher:
         calls = self.counters.messages + 2 * self.counters.accepted
         self.timing.adjust((calls - self._calls) / _INTERVAL_SECONDS)
         self._calls = calls
+        self._on_published()
         self._reactor.call_later(_INTERVAL_SECONDS, self._publish)

@@ -254,11 +254,6 @@ class StreamTransport:
         return len(self.buffer or self.corked or b"")
 
     @property
-    def draining(self) -> bool:
-        """Whether the worker is about to leave."""
-        return self.context.draining
-
-    @property
     def is_open(self) -> bool:
         """Whether what the client sends is for the plugins."""
         return self.close_state is OPEN
@@ -337,5 +332,5 @@ class StreamTransport:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
         self._timers = None
-        closed = ClosedTransport(self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        closed = ClosedTransport(self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
         replace_transport(self.connection, closed)

@@ -165,6 +165,8 @@ class UdpSocket:
         data = self._view[:size].tobytes()
         transport = DatagramTransport(self, address, ancillary, next(self._ids))
         connection = transport.connection
+        if context.loop_thread.has_others:
+            context.loop_thread.check_sends(connection)
         connection.bytes_in = size
         counters = context.counters
         counters.messages += 1
