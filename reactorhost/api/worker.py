@@ -75,6 +75,7 @@ class Worker:
         metrics: WorkerMetrics,
         outbound: WorkerOutbound,
         check_thread: Callable[[str], object],
+        clock: Callable[[], float],
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -87,6 +88,7 @@ class Worker:
         self._metrics = metrics
         self._outbound = outbound
         self._check_thread = check_thread
+        self._clock = clock
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -96,6 +98,13 @@ class Worker:
         """The clients of all services that are connected now, as an iterator over a copy."""
         # A copy, because the loop body may close some of them.
         return iter(list(self._connections()))
+
+    def now(self) -> float:
+        """Return the time by which timers run: monotonic seconds from an arbitrary start.
+
+        In a test on a bench it stands still until `advance`.
+        """
+        return self._clock()
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call `function(*args)` once, `seconds` from now; an exception is logged.

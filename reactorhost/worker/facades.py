@@ -54,6 +54,7 @@ class WorkerFacades:
                 self.metrics,
                 self.outbound,
                 self.check_thread,
+                self.reactor.clock,
             )
         return worker
 

@@ -24,7 +24,7 @@ from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
 
-Accept = Callable[[socket.SocketType, Any], None]
+Accept = Callable[[socket.SocketType, Any], object]
 """Serves an accepted socket; called with the peer's address as the socket module returns it."""
 
 
@@ -85,17 +85,18 @@ class RunningService:
 
     def acceptor(self, scheme: str) -> Accept:
         """Return the function that serves sockets accepted at an address of this scheme."""
-        return self.pending_handshakes.acceptor(scheme) or self._accept
+        return self.pending_handshakes.acceptor(scheme) or self.accept
 
     def udp_socket(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> UdpSocket:
         """Return a UDP socket of this service; it reads after `open()`."""
         return UdpSocket(self.context, sock, self._worker.ids, on_closed)
 
-    def _accept(self, sock: socket.SocketType, peer: Any) -> None:
+    def accept(self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None) -> StreamTransport:
+        """Serve an accepted client that needs no handshake."""
         counters = self.context.counters
         counters.accepted += 1
         counters.connections += 1
-        self.begin(sock, peer)
+        return self.begin(sock, peer, tls)
 
     def begin(
         self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None, local: Endpoint | None = None
