@@ -103,7 +103,7 @@ class WorkerLife:
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._fork_registry = ForkRegistry()
-        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed)
+        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed, self._published)
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
@@ -207,7 +207,6 @@ class WorkerLife:
     def _serve(self) -> None:
         """Run the loop until the worker has left."""
         parts = self._parts
-        self._stats.on_beat = self._end_signals.keep
         self._stats.start([plugin.name for plugin in parts.plugins])
         parts.metrics_report.start()
         # From inside the loop: READY says that it turns.
@@ -323,6 +322,11 @@ class WorkerLife:
 
     def _deliver_thread_results(self) -> None:
         self._threads.deliver()
+
+    def _published(self) -> None:
+        # By this timer, so that an idle worker does not wake up more often.
+        self._parts.look_for_threads()
+        self._end_signals.keep()
 
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():

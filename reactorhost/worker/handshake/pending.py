@@ -23,7 +23,6 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
 from reactorhost.worker.limited_lines import LimitedLines
-from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -66,7 +65,6 @@ class PendingHandshakes:
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._running: set[StepRunner[StreamSocket]] = set()
         self._lines = LimitedLines(context.reactor, context.log)
-        self._draining = False
 
     def __len__(self) -> int:
         return len(self._running)
@@ -77,10 +75,6 @@ class PendingHandshakes:
         if tls is None and self._proxies is None:
             return None
         return lambda sock, peer: self._accept(sock, ClientInfo(endpoint(peer)), tls)
-
-    def drain(self) -> None:
-        """Call the `drain` hook of every connection that begins from now on, right after its `connect`."""
-        self._draining = True
 
     def end_all(self) -> None:
         """Close every socket whose handshake is pending."""
@@ -96,8 +90,8 @@ class PendingHandshakes:
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
             transport = self._begin_connection(wrapped, client.peer, client.tls, client.local)
-            if self._draining and context.chain.has_drain and transport.close_state is CloseState.OPEN:
-                transport.runner.run(context.chain.drain, transport.connection)
+            if context.draining:
+                context.drain(transport)
 
         def failed(error: StepError | OSError) -> None:
             # A failed TLS handshake is logged already.
