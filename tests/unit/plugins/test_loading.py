@@ -222,6 +222,14 @@ def test_a_plugin_for_another_host_is_refused_before_it_is_imported(
     assert "pip install" in (caught.value.hint or "")
 
 
+def test_a_plugin_for_the_installed_host_is_refused_with_a_hint_to_restart(install: Callable[..., Path]) -> None:
+    install("made", "[reactorhost]\nmade = made_echo\n", requires=("reactorhost>=2",), modules={"made_echo.py": ""})
+    install("reactorhost", None, version="2.1")
+    assert _refusal("made").hint == (
+        "reactorhost 2.1 is installed but the host still runs 0.1.0: `reactorhost restart`"
+    )
+
+
 def test_an_invalid_entry_point_is_reported(install: Callable[..., Path]) -> None:
     install("made", "[reactorhost]\nmade = not a target\n")
     assert "has an invalid entry point" in _refusal("made").what
