@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextvars import Context
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -51,6 +52,7 @@ class Transport(Protocol):
 
     idle_timeout: float | None
     framing: Framing | None
+    variables: Context
 
     @property
     def peer(self) -> Endpoint: ...
@@ -254,3 +256,9 @@ class Connection:
 def transport_of(connection: Connection) -> Transport:
     """Return the transport of a connection. For the host only."""
     return connection._transport  # noqa: SLF001  private to plugins, not to the host
+
+
+def replace_transport(connection: Connection, transport: Transport) -> None:
+    """Let a connection that has ended refer to another transport. For the host only."""
+    connection._transport = transport  # noqa: SLF001  private to plugins, not to the host
+    connection.send = transport.send

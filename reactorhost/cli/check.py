@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
 
 from reactorhost import __version__
-from reactorhost.cli.options import examine_settings, start_options
+from reactorhost.cli.options import examine_settings, start_options, working_directory
+from reactorhost.cli.output import echo
 from reactorhost.config.settings import Settings
 
 _LOAD_SECONDS = 10.0
@@ -28,8 +28,8 @@ def check(**flags: Any) -> None:
     require_features()
     settings, problems = examine_settings(flags)
     for warning in validate(settings, problems, loads_plugins=True):
-        click.echo(f"reactorhost: warning: {warning}", err=True)
-    click.echo("ok")
+        echo(f"reactorhost: warning: {warning}", err=True)
+    echo("ok")
 
 
 @click.group()
@@ -52,7 +52,7 @@ def show(**flags: Any) -> None:
     from reactorhost.plugins import option_text
     from reactorhost.plugins.inspection import inspect_named
 
-    settings = resolve.resolve(flags, os.environ, Path.cwd(), needs_plugin=False)
+    settings = resolve.resolve(flags, os.environ, working_directory(), needs_plugin=False)
     reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
     options = {report.identity.name: report.options for report in reports}
     print_renderable(setting_table([*rows(settings), *option_text.rows(settings, options)]))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactorhost.cli.options import examine_settings, settings_from, start_options
+from reactorhost.cli.options import examine_settings, settings_from, start_options, working_directory
+from reactorhost.cli.output import echo
 from reactorhost.config.problems import Problems
+from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
 
@@ -40,7 +42,7 @@ def start(**flags: Any) -> None:
 
         # Raises: the problems with all others.
         validate(settings, problems, loads_plugins=True)
-    serve = partial(_serve, flags, Path.cwd(), settings)
+    serve = partial(_serve, flags, working_directory(), settings)
     if not settings.daemon:
         serve(_show_banner)
         return
@@ -81,7 +83,7 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings, imported
     from reactorhost.master.admin.commands import Launch
     from reactorhost.master.checks import check_settings
 
-    environment = {name: value for name, value in os.environ.items() if name.startswith("REACTORHOST_")}
+    environment = {name: value for name, value in os.environ.items() if is_setting(name)}
     terminal = _terminal() if not settings.daemon else None
 
     def read_again() -> Settings:
@@ -117,7 +119,7 @@ def _show_banner(document: Any) -> None:
     from reactorhost.dashboard.output.banner import banner
 
     try:
-        click.echo(banner(document))
+        echo(banner(document))
     except OSError:
         # Standard output is closed or full, which is no reason to stop the host. The text stays in the buffer, and
         # flushing it at exit would fail again: from now on the descriptor leads to /dev/null.

@@ -58,7 +58,7 @@ def _make_importable(named: str) -> None:
         folder = os.getcwd()
     else:
         return
-    # At the end, so that nothing there hides an installed module; not at all if Python runs with -P.
+    # At the end, so that nothing there hides an installed module.
     if folder not in sys.path and name_hints.searches_cwd():
         sys.path.append(folder)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -21,7 +20,8 @@ _DOTTED = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(?P<object>[^\W\
 
 def searches_cwd() -> bool:
     """Return whether the working directory is searched for the module of `module:object`."""
-    return not sys.flags.safe_path
+    # Not by `sys.flags.safe_path`: a restart runs with -P, which the operator did not write.
+    return not os.environ.get("PYTHONSAFEPATH")
 
 
 def for_name(named: str, known: Sequence[PluginIdentity]) -> str:

@@ -299,6 +299,13 @@ def test_help_and_version_import_nothing_heavy_and_no_plugin(installed: dict[str
     assert not {name for name in imported if name.startswith(("reactorhost_", "reactorhost.plugins"))}
 
 
+def test_files_of_the_working_directory_hide_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH")
+    for module in ("json", "click"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit(1)\n")
+    assert run("--version", cwd=tmp_path).returncode == 0
+
+
 def test_help_lists_every_command_and_each_command_has_help() -> None:
     listing = run("--help").stdout.partition("Commands:")[2]
     commands = [line.split()[0] for line in listing.splitlines() if line.startswith("  ") and line[2] != " "]

@@ -53,6 +53,29 @@ def first_line(process: subprocess.Popen[str]) -> str:
 # Reloads that work.
 
 
+@pytest.mark.parametrize("named", ["./chat.py", "chat:plugin"])
+def test_a_reload_follows_a_link_to_the_next_release(
+    live_host: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    current = tmp_path / "current"
+    for release in ("one", "two"):
+        (tmp_path / release).mkdir()
+        source = f"import sys\nfrom reactorhost import hookimpl\n{replying(release)}plugin = sys.modules[__name__]\n"
+        (tmp_path / release / "chat.py").write_text(source)
+    current.symlink_to("one")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    # What `cd` does in a shell.
+    monkeypatch.chdir(current)
+    host = live_host("--plugin", named, environment={**os.environ, "PWD": str(current)})
+    assert replies(host) == b"one"
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").replace(current)
+    reloaded = host.command("reload")
+    assert reloaded.returncode == 0, reloaded.stderr
+    assert replies(host) == b"two"
+    assert {os.readlink(f"/proc/{pid}/cwd") for pid in (host.pid, *pids_of(host))} == {str(tmp_path / "two")}
+
+
 def test_progress_reports_each_slot_that_is_replaced(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "3")
     before = pids_of(host)
