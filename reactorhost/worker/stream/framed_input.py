@@ -146,14 +146,12 @@ class FramedInput:
 
     def _deliver(self, connection: Connection) -> None:
         context, source = self._context, self._source
-        counters, reactor = context.counters, context.reactor
-        is_first = self._turn != reactor.turns
-        if is_first:
-            self._turn, self._stop_at = reactor.turns, 0.0
-        elif self._stop_at and reactor.clock() >= self._stop_at:
-            # Async hooks that do not await end within the turn, and each asks for the next message.
+        counters, clock = context.counters, context.reactor.clock
+        is_first = self._enter_turn()
+        stop_at = self._stop_at
+        # Async hooks that do not await end within the turn, and each asks for the next message.
+        if stop_at and clock() >= stop_at:
             return
-        stop_at, is_corked = self._stop_at, False
         self._delivering = True
         try:
             if self._messages is None:
@@ -164,14 +162,12 @@ class FramedInput:
                         is_first = False
                     elif not stop_at:
                         # From the second message on: most batches have one, and need no clock.
-                        self._stop_at = stop_at = reactor.clock() + _TURN_SECONDS
-                    if stop_at and not is_corked:
-                        is_corked = True
+                        self._stop_at = stop_at = clock() + _TURN_SECONDS
                         source.cork()
                     counters.messages += 1
                     context.receive(connection, message)
                     # After a message and not before the next one, which would have been taken from the framing.
-                    if stop_at and reactor.clock() >= stop_at:
+                    if stop_at and clock() >= stop_at:
                         return
                     if self._messages is not messages or source.owed or source.held:
                         # The condition above decides; few messages meet a hold that does not stop them.
@@ -182,8 +178,16 @@ class FramedInput:
             context.framing_broken(connection, error)
         finally:
             self._delivering = False
-            if is_corked:
+            if stop_at:
                 source.uncork()
+
+    def _enter_turn(self) -> bool:
+        """Return whether nothing was delivered in this turn yet."""
+        turn = self._context.reactor.turns
+        if self._turn == turn:
+            return False
+        self._turn, self._stop_at = turn, 0.0
+        return True
 
     def _note_rest(self) -> None:
         source = self._source
