@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config.plugin_names import name_of, names_a_file
-from reactorhost.errors import PluginError, did_you_mean, joined_hints
+from reactorhost.errors import PluginError
+from reactorhost.plugins import name_hints
 from reactorhost.plugins.identity import PluginIdentity
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ def find(named: str) -> PluginIdentity:
     if names_a_file(named):
         return _of_file(named)
     if "/" in named and "://" not in named:
-        raise PluginError(f"{named!r} is not a plugin", hint="to name a file, use a path that ends in .py")
+        raise PluginError(f"{named!r} is not a plugin", hint=name_hints.for_path(named))
     if ":" in named:
         return _of_object(named)
     known = installed()
     claims = [identity for identity in known if identity.name == named]
     if not claims:
-        raise PluginError(f"no plugin named {named!r} is installed", hint=_suggestion(named, known))
+        raise PluginError(f"no plugin named {named!r} is installed", hint=name_hints.for_name(named, known))
     if len(claims) > 1:
         claimants = " and ".join(f"{claim.distribution} {claim.version}" for claim in claims)
         raise PluginError(f"{claimants} both have a plugin named {named!r}", hint="uninstall one of them")
@@ -73,7 +74,7 @@ def split_target(target: str) -> tuple[str, str]:
 def _of_file(named: str) -> PluginIdentity:
     path = os.path.abspath(named)
     if not os.path.isfile(path):
-        raise PluginError(f"there is no plugin file {path}", hint="check the path of the file")
+        raise PluginError(f"there is no plugin file {path}", hint=name_hints.for_missing_file(path))
     return PluginIdentity(name_of(named), None, None, path)
 
 
@@ -82,12 +83,6 @@ def _of_object(named: str) -> PluginIdentity:
     if match is None or not match["object"]:
         raise PluginError(f"{named!r} is not a plugin", hint="write module:object, for example myapp.plugins:chat")
     return PluginIdentity(named, None, None, named)
-
-
-def _suggestion(named: str, known: list[PluginIdentity]) -> str:
-    names = sorted({identity.name for identity in known})
-    listed = f"installed: {', '.join(names)}" if names else "no plugin is installed"
-    return joined_hints(*filter(None, (did_you_mean(named, names), listed)))
 
 
 def _entry_points() -> Iterator[PluginIdentity]:
