@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import socket
 import struct
+import termios
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -34,6 +36,12 @@ def leave_descriptors(pid: int, more: int) -> None:
     free = (number for number in count() if number not in taken)
     limit = next(islice(free, more, None))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+
+
+def unacknowledged_bytes(sock: socket.socket) -> int:
+    """Return how many bytes of a TCP socket the kernel of the peer has not acknowledged yet."""
+    answer = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))
+    return int(struct.unpack("i", answer)[0])
 
 
 def cpu_seconds(pid: int) -> float:
