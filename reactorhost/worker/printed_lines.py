@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from reactorhost.logs import AppendHandler
 
@@ -21,10 +21,9 @@ _LONGEST_LINE = 65_536
 
 
 def print_at_once() -> None:
-    """Write standard output line by line."""
-    # It is None if the process was started without one, and of another class if a test replaced it.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    """Write standard output and standard error line by line, and drop what cannot be written."""
+    sys.stdout = _line_buffered(sys.stdout, "stdout")
+    sys.stderr = _line_buffered(sys.stderr, "stderr")
 
 
 def print_to_log(log_file: AppendHandler) -> None:
@@ -34,6 +33,31 @@ def print_to_log(log_file: AppendHandler) -> None:
     """
     sys.stdout = _stream(PrintedLines(log_file, "stdout", logging.INFO, 1))
     sys.stderr = _stream(PrintedLines(log_file, "stderr", logging.WARNING, 2))
+
+
+def _line_buffered(stream: TextIO, name: str) -> TextIO:
+    # It is None if the process was started without one, and of another class if it was replaced.
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    output = io.BufferedWriter(Output(stream.fileno(), name))
+    return io.TextIOWrapper(output, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
+
+
+class Output(io.FileIO):
+    """The binary layer of a standard stream of a host: a print into a pipe without a reader must not fail a hook."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self.name = f"<{name}>"
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write bytes; if that fails, they are dropped."""
+        size = len(memoryview(data).cast("B"))
+        try:
+            # None if the descriptor is non-blocking, as its other users may have set it, and the pipe is full.
+            return super().write(data) or size
+        except OSError:
+            return size
 
 
 def _stream(lines: PrintedLines) -> io.TextIOWrapper:

@@ -82,17 +82,54 @@ def test_programs_that_are_started_with_the_stream_get_its_descriptor(log: Log) 
     assert (log.stdout.fileno(), log.stderr.fileno()) == (1, 2)
 
 
-def test_standard_output_in_a_pipe_is_written_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = os.pipe()
-    with open(reader, "rb", buffering=0) as read, open(writer, "w") as piped:
-        monkeypatch.setattr(sys, "stdout", piped)
-        print_at_once()
-        print("printed", file=piped)
-        assert read.read(100) == b"printed\n"
+class Piped:
+    """Standard output and standard error as they are behind one pipe."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reader, self._writer = os.pipe()
+        # As Python opens it: with a buffer of 8 KiB.
+        with open(self._writer, "w", encoding="utf-8", closefd=False) as buffered:
+            monkeypatch.setattr(sys, "stdout", buffered)
+            monkeypatch.setattr(sys, "stderr", buffered)
+            print_at_once()
+            self.stdout, self.stderr = sys.stdout, sys.stderr
+            monkeypatch.undo()
+
+    def close(self) -> None:
+        os.close(self._writer)
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Piped]:
+    pipe = Piped(monkeypatch)
+    yield pipe
+    pipe.close()
+
+
+def test_what_is_printed_into_a_pipe_is_written_line_by_line(piped: Piped) -> None:
+    print("printed", file=piped.stdout)
+    print("failed", file=piped.stderr)
+    assert os.read(piped.reader, 100) == b"printed\nfailed\n"
+    os.close(piped.reader)
+    assert (piped.stdout.name, piped.stderr.name) == ("<stdout>", "<stderr>")
+
+
+def test_a_print_into_a_pipe_without_a_reader_raises_nothing(piped: Piped) -> None:
+    os.close(piped.reader)
+    for _ in range(2000):
+        print("lost", "漢", file=piped.stdout)
+
+
+def test_a_print_into_a_full_pipe_that_does_not_block_raises_nothing(piped: Piped) -> None:
+    os.set_blocking(piped.stdout.fileno(), False)
+    for _ in range(2000):
+        print("x" * 100, file=piped.stdout)
+    os.close(piped.reader)
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()], ids=["none", "replaced"])
 def test_another_standard_output_is_left_alone(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None) -> None:
     monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
     print_at_once()
-    assert sys.stdout is stream
+    assert sys.stdout is sys.stderr is stream
