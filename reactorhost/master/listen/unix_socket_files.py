@@ -112,7 +112,7 @@ def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, i
     try:
         sock.bind(str(path))
     except OSError as error:
-        raise _bind_error(path, error) from None
+        raise bind_error(path, error) from None
     finally:
         os.umask(before)
     if owner is None:
@@ -148,13 +148,13 @@ def _remove_stale(path: Path) -> None:
         try:
             path.unlink()
         except OSError as error:
-            raise _bind_error(path, error) from None
+            raise bind_error(path, error) from None
         return
     except (TimeoutError, BlockingIOError):
         # The queue is full, so a process listens.
         pass
     except OSError as error:
-        raise _bind_error(path, error) from None
+        raise bind_error(path, error) from None
     raise _in_use(path)
 
 
@@ -174,7 +174,8 @@ def _in_use(path: Path) -> AddressInUseError:
     return AddressInUseError(f"unix://{path} is in use by another process", hint=f"see which with: ss -lxp src {path}")
 
 
-def _bind_error(path: Path, error: OSError) -> ReactorhostError:
+def bind_error(path: Path, error: OSError) -> ReactorhostError:
+    """Return the error for a path where no socket can be made."""
     if error.errno == errno.EADDRINUSE:
         return _in_use(path)
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
