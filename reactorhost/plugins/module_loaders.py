@@ -30,7 +30,7 @@ class SavedLoader(SourceFileLoader):
 
 
 class Finder:
-    """Finds modules by the other finders of `sys.meta_path`; loads the source of recent ones by its hash.
+    """Finds modules by the finders after it in `sys.meta_path`; loads the source of recent ones by its hash.
 
     Not a hook in `sys.path_hooks`: finders of editable installs do not use these for a package itself.
 
@@ -50,8 +50,10 @@ class Finder:
         if fullname in self._saved:
             loader = self._saved[fullname]
             return importlib.util.spec_from_file_location(fullname, loader.path, loader=loader)
-        for finder in tuple(sys.meta_path):
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+        # Not those before it: one that passes on to all others would be called by this one, and call it, for ever.
+        after = sys.meta_path[sys.meta_path.index(self) + 1 :] if self in sys.meta_path else []
+        for finder in after:
+            spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 # Not of a subclass, which has reasons of its own.
                 if type(spec.loader) is SourceFileLoader and _is_recent(spec.loader.path, self._since):
