@@ -7,13 +7,10 @@ from dataclasses import replace
 
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Settings
-from reactorhost.dashboard.output.banner import no_receive
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.master.checks import check_settings, raise_together
-from reactorhost.master.places import check_places
 from reactorhost.plugins import discovery
 from reactorhost.system.process import resolve_account
-from reactorhost.worker.dry_run import dry_run
 
 
 def validate(settings: Settings, problems: Problems, *, starts: bool) -> list[str]:
@@ -33,6 +30,9 @@ def validate(settings: Settings, problems: Problems, *, starts: bool) -> list[st
     except ReactorhostError as error:
         failures.append(error)
     if not starts:
+        # Late, as in `_load`: a start that succeeds does not need it.
+        from reactorhost.master.places import check_places
+
         failures += check_places(settings)
     if failures or not starts:
         try:
@@ -45,6 +45,9 @@ def validate(settings: Settings, problems: Problems, *, starts: bool) -> list[st
 
 def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
     """Load what a worker would load; without what was checked and failed if `only_plugins`."""
+    from reactorhost.dashboard.output.banner import no_receive
+    from reactorhost.worker.dry_run import dry_run
+
     account = None
     with suppress(ReactorhostError):
         account = resolve_account(settings.user, settings.group)
