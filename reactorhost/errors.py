@@ -86,7 +86,7 @@ class NotPermittedError(ReactorhostError):
 
 
 class StoppedEarlyError(ReactorhostError):
-    """The host was stopped before it was ready."""
+    """The host was stopped before it was ready, or the command before the host was done."""
 
     exit_status = 130
 

@@ -10,7 +10,7 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.master.checks import check_settings, raise_together
 from reactorhost.plugins import discovery
-from reactorhost.system.process import resolve_account
+from reactorhost.system.account import resolve_account
 
 
 def validate(settings: Settings, problems: Problems, *, starts: bool) -> list[str]:

@@ -220,7 +220,7 @@ def _argument_rules(name: str, function: Callable[..., Any]) -> Iterator[_Rule]:
     # Only for an unknown name: the hint imports difflib, which a worker does not have from the fork.
     for each in names[1:] if isinstance(function, types.MethodType) else names:
         if each not in HOOKS[name]:
-            hint = did_you_mean(each, HOOKS[name]) or f"the arguments of {name} are: {known}"
+            hint = kept_hint(each) or did_you_mean(each, HOOKS[name]) or f"the arguments of {name} are: {known}"
             yield _Rule(True, f"has an unknown argument {each!r}", hint)
 
 
@@ -232,6 +232,14 @@ def lacks_self(function: Callable[..., Any], arguments: tuple[str, ...]) -> bool
     if code is None or code.co_flags & inspect.CO_VARARGS:
         return False
     return not code.co_argcount or code.co_varnames[0] in arguments
+
+
+def kept_hint(argument: str) -> str | None:
+    """Return what to do about an argument that only a hook of the worker has, or None for any other."""
+    for hook in ("worker_start", "configure"):
+        if argument in HOOKS[hook]:
+            return f"keep the {argument} in a {hook}({argument}) hook, and use it here"
+    return None
 
 
 def _plain(function: Callable[..., Any]) -> types.FunctionType:

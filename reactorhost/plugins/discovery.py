@@ -130,7 +130,7 @@ def check_host(identity: PluginIdentity, host_version: str) -> None:
         wanted = _unmet(requirement, host_version)
         if wanted is not None:
             what = f"plugin {identity} requires {PROJECT} {wanted}, but this is {host_version}"
-            hint = f"pip install '{PROJECT}{wanted}', or install another version of {identity.distribution}"
+            hint = f"install {PROJECT} {wanted}, or another version of {identity.distribution}"
             on_disk = installed_host_version()
             if on_disk != host_version and on_disk is not None and _unmet(requirement, on_disk) is None:
                 hint = f"{PROJECT} {on_disk} is installed but the host still runs {host_version}: `reactorhost restart`"
