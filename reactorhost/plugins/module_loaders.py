@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import stat
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -87,6 +88,6 @@ class HashedLoader(SourceFileLoader):
                     return code
         compiled: types.CodeType = self.source_to_code(source, self.path)
         if not sys.dont_write_bytecode:
-            # It ignores a folder that is not writable.
-            self.set_data(cached, header + marshal.dumps(compiled))
+            # It ignores a folder that is not writable. The mode is that of the source, which may be secret.
+            self.set_data(cached, header + marshal.dumps(compiled), _mode=os.stat(self.path).st_mode | stat.S_IWUSR)
         return compiled

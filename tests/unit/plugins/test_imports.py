@@ -6,6 +6,7 @@ import importlib
 import os
 import py_compile
 import site
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +71,14 @@ def test_the_compiled_code_of_a_recent_module_is_reused_while_its_source_is_the_
     with monkeypatch.context() as without_compiler:
         without_compiler.setattr(SourceFileLoader, "source_to_code", None)
         assert value() == 1
+
+
+def test_compiled_code_has_no_more_readers_than_its_source(module: Callable[[str], Path]) -> None:
+    path = module("VALUE = 'secret'\n")
+    path.chmod(0o400)
+    ImportedCode().follow()
+    assert value() == "secret"
+    assert stat.S_IMODE(Path(cache_from_source(str(path))).stat().st_mode) == 0o600
 
 
 def test_compiled_code_from_another_folder_is_not_used(module: Callable[[str], Path], tmp_path: Path) -> None:
