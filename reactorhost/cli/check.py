@@ -18,7 +18,7 @@ _LOAD_SECONDS = 10.0
 @click.command()
 @start_options
 def check(**flags: Any) -> None:
-    """Check settings and plugins as `start` does, without binding an address.
+    """Check settings, plugins, files and addresses as `start` does, without creating a file or binding an address.
 
     Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 4 a plugin cannot be loaded.
     """
@@ -27,7 +27,7 @@ def check(**flags: Any) -> None:
 
     require_features()
     settings, problems = examine_settings(flags)
-    for warning in validate(settings, problems, loads_plugins=True):
+    for warning in validate(settings, problems, starts=False):
         echo(f"reactorhost: warning: {warning}", err=True)
     echo("ok")
 

@@ -41,7 +41,7 @@ def start(**flags: Any) -> None:
         from reactorhost.cli.validation import validate
 
         # Raises: the problems with all others.
-        validate(settings, problems, loads_plugins=True)
+        validate(settings, problems, starts=False)
     serve = partial(_serve, flags, working_directory(), settings)
     if not settings.daemon:
         serve(_show_banner)
@@ -63,7 +63,7 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     from reactorhost.plugins.imports import ImportedCode
     from reactorhost.worker.life import run_worker
 
-    validate(settings, Problems(), loads_plugins=False)
+    validate(settings, Problems(), starts=True)
     imported = ImportedCode()
     run_host(settings, _launch(flags, directory, settings, imported), partial(run_worker, imported), on_started)
 

@@ -7,18 +7,17 @@ from dataclasses import replace
 
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Settings
-from reactorhost.dashboard.output.banner import no_receive
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.master.checks import check_settings, raise_together
 from reactorhost.plugins import discovery
 from reactorhost.system.account import resolve_account
-from reactorhost.worker.dry_run import dry_run
 
 
-def validate(settings: Settings, problems: Problems, *, loads_plugins: bool) -> list[str]:
+def validate(settings: Settings, problems: Problems, *, starts: bool) -> list[str]:
     """Check settings that were read with these problems; returns warnings.
 
-    The plugins are loaded, in a child process, if `loads_plugins`, and otherwise only after another problem, because
+    A command that `starts` a host finds out by itself whether files, addresses and plugins can be used. Otherwise they
+    are checked too, the plugins in a child process. After another problem the plugins are loaded in any case, because
     their tables may have problems too.
 
     Raises:
@@ -30,7 +29,12 @@ def validate(settings: Settings, problems: Problems, *, loads_plugins: bool) -> 
         warnings = check_settings(settings)
     except ReactorhostError as error:
         failures.append(error)
-    if failures or loads_plugins:
+    if not starts:
+        # Late, as in `_load`: a start that succeeds does not need it.
+        from reactorhost.master.places import check_places
+
+        failures += check_places(settings)
+    if failures or not starts:
         try:
             warnings += _load(settings, only_plugins=bool(failures))
         except ReactorhostError as error:
@@ -41,6 +45,9 @@ def validate(settings: Settings, problems: Problems, *, loads_plugins: bool) -> 
 
 def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
     """Load what a worker would load; without what was checked and failed if `only_plugins`."""
+    from reactorhost.dashboard.output.banner import no_receive
+    from reactorhost.worker.dry_run import dry_run
+
     account = None
     with suppress(ReactorhostError):
         account = resolve_account(settings.user, settings.group)

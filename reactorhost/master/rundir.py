@@ -231,6 +231,22 @@ class RunDirectory:
             os.close(descriptor)
 
 
+def check_directory(path: Path) -> None:
+    """Check that a start could use or create this run directory; nothing is created.
+
+    Raises:
+        ReactorhostError: it belongs to another user, others can write to it, or it cannot be created.
+    """
+    existing = next(each for each in (path, *path.parents) if each.exists())
+    if existing == path:
+        for each in (path.parent, path):
+            _check_safe(each)
+    elif not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
+        number = errno.EACCES if existing.is_dir() else errno.ENOTDIR
+        error = OSError(number, os.strerror(number))
+        raise error_from_os(error, f"cannot create the run directory {path}", hint=_HINT)
+
+
 def _check_safe(path: Path) -> None:
     """Check that only this user and root can change the content of a directory.
 

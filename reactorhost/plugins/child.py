@@ -98,7 +98,8 @@ def _run(run: Callable[[Send], object], file: int) -> NoReturn:
         # A group of its own, so that `Child.end` can kill what the plugin starts.
         os.setsid()
         _silence()
-        ImportedCode().follow()
+        # This process is young: what it has imported is what is on disk.
+        ImportedCode(files={}, saved={}).follow()
         run(send)
         status = 0
     finally:

@@ -16,6 +16,7 @@ from reactorhost.config.plugin_names import name_of, names_a_file
 from reactorhost.errors import PluginError
 from reactorhost.plugins import name_hints
 from reactorhost.plugins.identity import PluginIdentity
+from reactorhost.system.ownership import user_name
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -73,9 +74,21 @@ def split_target(target: str) -> tuple[str, str]:
 
 def _of_file(named: str) -> PluginIdentity:
     path = os.path.abspath(named)
+    if not _is_readable(path):
+        what = f"user {user_name(os.geteuid())} cannot read the plugin file {path}"
+        raise PluginError(what, hint="give this user the right to read the file, and to enter each folder of its path")
     if not os.path.isfile(path):
         raise PluginError(f"there is no plugin file {path}", hint=name_hints.for_missing_file(path))
     return PluginIdentity(name_of(named), None, None, path)
+
+
+def _is_readable(path: str) -> bool:
+    """Return whether this user can read a file; one that does not exist counts as readable."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return not isinstance(error, PermissionError)
+    return os.access(path, os.R_OK, effective_ids=True)
 
 
 def _of_object(named: str) -> PluginIdentity:

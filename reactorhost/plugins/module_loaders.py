@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import marshal
 import os
+import stat
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,7 @@ class SavedLoader(SourceFileLoader):
 
 
 class Finder:
-    """Finds modules by the other finders of `sys.meta_path`; loads the source of recent ones by its hash.
+    """Finds modules by the finders after it in `sys.meta_path`; loads the source of recent ones by its hash.
 
     Not a hook in `sys.path_hooks`: finders of editable installs do not use these for a package itself.
 
@@ -50,8 +51,10 @@ class Finder:
         if fullname in self._saved:
             loader = self._saved[fullname]
             return importlib.util.spec_from_file_location(fullname, loader.path, loader=loader)
-        for finder in tuple(sys.meta_path):
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+        # Not those before it: one that passes on to all others would be called by this one, and call it, for ever.
+        after = sys.meta_path[sys.meta_path.index(self) + 1 :] if self in sys.meta_path else []
+        for finder in after:
+            spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 # Not of a subclass, which has reasons of its own.
                 if type(spec.loader) is SourceFileLoader and _is_recent(spec.loader.path, self._since):
@@ -85,6 +88,6 @@ class HashedLoader(SourceFileLoader):
                     return code
         compiled: types.CodeType = self.source_to_code(source, self.path)
         if not sys.dont_write_bytecode:
-            # It ignores a folder that is not writable.
-            self.set_data(cached, header + marshal.dumps(compiled))
+            # It ignores a folder that is not writable. The mode is that of the source, which may be secret.
+            self.set_data(cached, header + marshal.dumps(compiled), _mode=os.stat(self.path).st_mode | stat.S_IWUSR)
         return compiled

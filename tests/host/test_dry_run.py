@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 from reactorhost.config.resolve import resolve
 from reactorhost.config.settings import Settings
 from reactorhost.errors import PluginError, ReactorhostError
+from reactorhost.system.account import Account
 from reactorhost.worker.dry_run import dry_run
+from users import NOBODY
 
 ECHO = "@hookimpl\ndef receive(connection, data): ...\n"
 
@@ -77,6 +81,26 @@ def test_the_event_loop_of_an_async_plugin_is_made(
     monkeypatch.setitem(sys.modules, "uvloop", None)
     with pytest.raises(ReactorhostError, match="uvloop"):
         dry_run(settings(plugin, event_loop="uvloop"), None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
+@pytest.mark.parametrize("path", [Path("made.py"), Path("folder/made.py")])
+def test_a_file_that_the_workers_user_cannot_read_is_reported(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str], path: Path
+) -> None:
+    # Not below tmp_path: another user cannot enter any folder there.
+    folder = Path(tempfile.mkdtemp())
+    try:
+        folder.chmod(0o711)
+        plugin = folder / path
+        plugin.parent.mkdir(0o700, exist_ok=True)
+        shutil.copyfile(write_plugin(ECHO), plugin)
+        plugin.chmod(0o600)
+        assert dry_run(settings(str(plugin)), None) == []
+        with pytest.raises(PluginError, match=f"^user .* cannot read the plugin file {plugin}$"):
+            dry_run(settings(str(plugin)), Account(NOBODY, NOBODY, "nobody"))
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_the_tables_of_all_plugins_are_reported_together(

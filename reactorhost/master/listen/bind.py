@@ -108,6 +108,20 @@ def probe(family: socket.AddressFamily, sockaddr: SocketAddress, address: Addres
             raise bind_error(address, error) from None
 
 
+def check_local(address: Address) -> None:
+    """Check that an address is one of this machine, whether or not it is in use.
+
+    Raises:
+        ReactorhostError: it cannot be resolved, or is not.
+    """
+    for family, sockaddr in resolve(address):
+        with _create(family, _kind(address)) as sock:
+            try:
+                sock.bind((sockaddr[0], 0, *sockaddr[2:]))
+            except OSError as error:
+                raise bind_error(address, error) from None
+
+
 def bind_error(address: Address | str, error: OSError) -> ReactorhostError:
     """Return the error for an address that cannot be bound, or whose socket cannot listen."""
     if error.errno == errno.EADDRINUSE:

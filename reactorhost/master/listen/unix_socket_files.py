@@ -50,7 +50,7 @@ class UnixSocketFiles:
                 _bind(sock, path, service, owner)
                 self._made[path] = OwnFile.at(path)
             except OSError as error:
-                raise _bind_error(path, error) from None
+                raise bind_error(path, error) from None
             on_error.pop_all()
         return sock
 
@@ -155,13 +155,13 @@ def _remove_stale(path: Path) -> None:
         try:
             path.unlink()
         except OSError as error:
-            raise _bind_error(path, error) from None
+            raise bind_error(path, error) from None
         return
     except (TimeoutError, BlockingIOError):
         # The queue is full, so a process listens.
         pass
     except OSError as error:
-        raise _bind_error(path, error) from None
+        raise bind_error(path, error) from None
     raise _in_use(path)
 
 
@@ -181,7 +181,8 @@ def _in_use(path: Path) -> AddressInUseError:
     return AddressInUseError(f"unix://{path} is in use by another process", hint=f"see which with: ss -lxp src {path}")
 
 
-def _bind_error(path: Path, error: OSError) -> ReactorhostError:
+def bind_error(path: Path, error: OSError) -> ReactorhostError:
+    """Return the error for a path where no socket can be made."""
     if error.errno == errno.EADDRINUSE:
         return _in_use(path)
     if error.errno in (errno.ENOENT, errno.ENOTDIR):

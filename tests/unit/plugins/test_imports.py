@@ -6,6 +6,7 @@ import importlib
 import os
 import py_compile
 import site
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +73,14 @@ def test_the_compiled_code_of_a_recent_module_is_reused_while_its_source_is_the_
         assert value() == 1
 
 
+def test_compiled_code_has_no_more_readers_than_its_source(module: Callable[[str], Path]) -> None:
+    path = module("VALUE = 'secret'\n")
+    path.chmod(0o400)
+    ImportedCode().follow()
+    assert value() == "secret"
+    assert stat.S_IMODE(Path(cache_from_source(str(path))).stat().st_mode) == 0o600
+
+
 def test_compiled_code_from_another_folder_is_not_used(module: Callable[[str], Path], tmp_path: Path) -> None:
     path = module("VALUE = 1\ndef function(): ...\n")
     py_compile.compile(str(path), dfile="/old/made_helper.py", invalidation_mode=py_compile.PycInvalidationMode(2))
@@ -113,6 +122,39 @@ def test_an_editable_install_that_moved_is_followed(tmp_path: Path, monkeypatch:
     imported.follow()
     assert sys.path[-2:] == ["/appended/later", str(tmp_path / "b")]
     assert str(tmp_path / "a") not in sys.path
+
+
+def test_the_finder_of_an_editable_install_that_moved_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site, "getsitepackages", lambda: [str(tmp_path)])
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(version: int) -> None:
+        for old in tmp_path.glob("__editable__*"):
+            old.unlink()
+        # As setuptools writes it, but shorter; an installer may be at work, so the second line fails.
+        name = f"__editable___made_{version}_finder"
+        (tmp_path / f"{name}.py").write_text(
+            "import sys\nfrom importlib.machinery import ModuleSpec\n"
+            f"class Loader:\n    create_module = lambda self, spec: None\n"
+            f"    exec_module = lambda self, module: setattr(module, 'VALUE', {version})\n"
+            "class Finder:\n    @classmethod\n    def find_spec(cls, name, path, target=None):\n"
+            "        return ModuleSpec(name, Loader()) if name == 'made_helper' else None\n"
+            "def install(): sys.meta_path.append(Finder)\n"
+        )
+        lines = f"import {name}; {name}.install()\nimport __editable___missing\nimport not_editable_and_not_run\n"
+        (tmp_path / "__editable__.made.pth").write_text(lines)
+
+    install(1)
+    imported = ImportedCode()
+    imported.follow()
+    assert value() == 1
+    install(2)
+    imported.follow()
+    assert value() == 2
+    assert imported.changed() == []
 
 
 def test_modules_whose_file_changed_or_disappeared_are_reported(

@@ -1,0 +1,51 @@
+"""`check` finds files and addresses that a start could not use, and creates and binds none of them."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from reactorhost.config.resolve import resolve
+from reactorhost.master.places import check_places
+
+
+def failures(folder: Path, **flags: object) -> list[str]:
+    (folder / "file").write_text("")
+    before = set(folder.rglob("*"))
+    settings = resolve({"plugins": ["echo"], "run_dir": str(folder / "run"), **flags}, {}, folder)
+    found = check_places(settings)
+    assert set(folder.rglob("*")) == before
+    return [error.what.replace(str(folder), "") for error in found]
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        ({"log_file": "none/log"}, "cannot open the log file /none/log: No such file or directory"),
+        ({"log_file": "file/log"}, "cannot open the log file /file/log: Not a directory"),
+        ({"log_file": "."}, "cannot open the log file : Is a directory"),
+        ({"pid_file": "none/pid"}, "cannot write the pid file /none/pid: No such file or directory"),
+        ({"run_dir": "file"}, "/file is not a directory"),
+        ({"run_dir": "file/run"}, "cannot create the run directory /file/run: Not a directory"),
+        ({"listen": ["unix:///nowhere/socket"]}, "the folder /nowhere of unix:///nowhere/socket does not exist"),
+        ({"listen": ["tcp://192.0.2.1:0"]}, "tcp://192.0.2.1:0 is not an address of this machine"),
+        ({"listen": ["udp://192.0.2.1:0"]}, "udp://192.0.2.1:0 is not an address of this machine"),
+    ],
+)
+def test_a_place_that_a_start_cannot_use_is_reported(tmp_path: Path, flags: dict[str, object], what: str) -> None:
+    assert failures(tmp_path, **flags) == [what]
+
+
+def test_addresses_and_files_that_are_in_use_are_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(0o700)
+    (tmp_path / "log").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as busy, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(tmp_path / "socket"))
+        listen = [f"tcp://127.0.0.1:{busy.getsockname()[1]}", f"unix://{tmp_path}/socket", "udp://*:0"]
+        assert failures(tmp_path, listen=listen, log_file="log") == []
+
+
+def test_all_places_are_reported(tmp_path: Path) -> None:
+    assert len(failures(tmp_path, log_file="none/log", pid_file="none/pid", run_dir="file")) == 3
