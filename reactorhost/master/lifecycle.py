@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reactorhost import __version__
-from reactorhost.errors import ReactorhostError, StoppedEarlyError, counted
+from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
@@ -85,6 +85,8 @@ class Lifecycle:
         except OSError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
             log.error("slot_not_opened", slot=worker.slot, error=error.strerror)  # noqa: TRY400  no logger
+            failure = ReactorhostError(f"slot {worker.slot} cannot listen on every address: {error.strerror}")
+            self.context.planner.scaling.fail(failure)
         self.context.pool.order(pid, {"order": Order.SERVE})
         log.info("worker_ready", slot=worker.slot, pid=pid, generation=worker.generation)
         self.supervisor.schedule()
@@ -164,9 +166,18 @@ class Lifecycle:
     def _report_start(self) -> None:
         """End the start once every slot has a worker, or failed to get one while others serve."""
         planner, settings = self.context.planner, self.context.planner.settings
-        if self._started or planner.state is not HostState.RUNNING:
+        if self._started or planner.state is HostState.STOPPING:
             return
-        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in planner.slots.values()):
+        slots = planner.slots.values()
+        ready = planner.scaling.ready_slots()
+        # The first slot boots alone, so while it fails the others have not tried.
+        tried = [slot for slot in slots if planner.state is HostState.RUNNING or slot.number == 0]
+        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in tried):
+            return
+        if not ready:
+            why = next((slot.last_exit for slot in slots if slot.last_exit is not None), "unknown")
+            hint = "the log has more; a plugin may have ended the process"
+            self._fail_start(BootError(f"no worker is left at the end of the start: {why}", hint=hint))
             return
         # Before the report: scripts read the file as soon as `start -d` returns.
         try:
@@ -178,7 +189,9 @@ class Lifecycle:
         effective = self.context.listeners.effective_backlog()
         if effective < settings.backlog:
             self.context.log.info("backlog_limited", asked=settings.backlog, effective=effective)
-        self.context.log.info("host_ready", workers=planner.scaling.ready_slots())
+        if ready < len(slots):
+            self.context.log.warning("workers_missing", ready=ready, wanted=len(slots))
+        self.context.log.info("host_ready", workers=ready)
         self.on_started()
 
     def _fail_start(self, error: ReactorhostError) -> None:

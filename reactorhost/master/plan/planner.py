@@ -109,11 +109,12 @@ class Planner:
         self.table.add(pid, slot, generation, now, self.settings.boot_timeout)
 
     def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
-        """Record that the fork for a slot failed, which counts like a crash; returns whether that ended a reload."""
+        """Record that the fork for a slot failed, like a boot that failed; returns whether that ended a reload."""
         if self.reload.replaces(slot):
             self.reload.fail(error)
             return True
-        self.slots[slot].backoff.add_boot_failure(now, self._jitter)
+        self.slots[slot].last_exit = error.what
+        self._not_booted(slot, error, now)
         return False
 
     def ready(self, pid: int, now: float) -> WorkerRecord | None:
@@ -171,18 +172,22 @@ class Planner:
             # No back-off: the worker that was to be replaced serves on.
             self.reload.fail(error)
             return Exit(worker, kind, failed_reload=True)
-        if kind is ExitKind.NOT_BOOTED:
-            if self.state is HostState.RUNNING:
-                self.scaling.worker_failed(worker.slot, error)
-            if self.recycling.fail(worker.slot, error):
-                # No back-off here either, and no count: the slot still has its worker.
-                return Exit(worker, kind)
-        slot.restarts += 1
         if kind is ExitKind.CRASHED:
             slot.backoff.add_crash(now, now - worker.started_at, self._jitter)
-        else:
-            slot.backoff.add_boot_failure(now, self._jitter)
+            slot.restarts += 1
+        elif self._not_booted(worker.slot, error, now):
+            slot.restarts += 1
         return Exit(worker, kind)
+
+    def _not_booted(self, number: int, error: ReactorhostError, now: float) -> bool:
+        """Fail the requests that waited for a worker of this slot; returns whether the slot needs another one."""
+        if self.state is HostState.RUNNING:
+            self.scaling.worker_failed(number, error)
+        if self.recycling.fail(number, error):
+            # No back-off, and no count: the slot still has its worker.
+            return False
+        self.slots[number].backoff.add_boot_failure(now, self._jitter)
+        return True
 
     # Requests.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from signal import SIGABRT, SIGKILL, SIGQUIT
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import settings, strategies
@@ -557,6 +558,22 @@ def test_a_fork_that_fails_ends_a_reload_or_waits_like_a_crash() -> None:
     host.exit(next(iter(host.planner.workers)))
     assert not host.planner.fork_failed(0, error, host.now)
     assert host.planner.slots[0].backoff.until > host.now
+
+
+def test_a_fork_that_fails_ends_the_requests_that_wait_for_it() -> None:
+    host = FakeSupervisor(1)
+    (first,) = host.running()
+    scaled, recycled = Mock(), Mock()
+    host.planner.scaling.request(2, scaled)
+    host.planner.recycle(first, recycled)
+    assert {Spawn(0, 1), Spawn(1, 1)} < set(host.planner.decide(host.now))
+    error = ReactorhostError("cannot fork: no more processes")
+    for slot in (0, 1):
+        host.planner.fork_failed(slot, error, host.now)
+    recycled.failed.assert_called_once_with(error)
+    assert scaled.failed.call_args.args[0].what == "slot 0 is not ready: cannot fork: no more processes"
+    assert not host.planner.slots[0].backoff.failed, "the worker that was to be replaced serves on"
+    assert host.planner.slots[1].backoff.failed
 
 
 def test_a_process_that_is_not_a_worker_is_ignored() -> None:
