@@ -43,8 +43,10 @@ class Lifecycle:
         pool.on(Report.LEAVING, self._leaving)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
-        pool.on(Report.CONNECTIONS, self.context.connection_lists.add_rows)
-        self.supervisor.after_settling += [self._report_start, self._write_workers]
+        pool.on(Report.CONNECTIONS, self.context.requests.answered)
+        pool.on(Report.REOPENED, self.context.requests.answered)
+        self.supervisor.after_settling += [self._report_start, self.write_workers]
+        self.supervisor.on_failure = self._fail_start_if_starting
 
     def run(self) -> None:
         """Supervise until the host has stopped.
@@ -82,11 +84,13 @@ class Lifecycle:
         # now waits no longer than the order takes.
         try:
             self.context.listeners.open(worker.slot)
-        except OSError as error:
+        except ReactorhostError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
-            log.error("slot_not_opened", slot=worker.slot, error=error.strerror)  # noqa: TRY400  no logger
-            failure = ReactorhostError(f"slot {worker.slot} cannot listen on every address: {error.strerror}")
-            self.context.planner.scaling.fail(failure)
+            log.error("slot_not_opened", slot=worker.slot, error=error.what)  # noqa: TRY400  no logger
+            if not self._started:
+                self._fail_start(error)
+                return
+            self.context.planner.scaling.fail(error)
         self.context.pool.order(pid, {"order": Order.SERVE})
         log.info("worker_ready", slot=worker.slot, pid=pid, generation=worker.generation)
         self.supervisor.schedule()
@@ -124,7 +128,7 @@ class Lifecycle:
 
     def _exited(self, pid: int, report: ExitReport) -> None:
         log, planner = self.context.log, self.context.planner
-        self.context.connection_lists.worker_ended(pid)
+        self.context.requests.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
@@ -166,14 +170,12 @@ class Lifecycle:
     def _report_start(self) -> None:
         """End the start once every slot has a worker, or failed to get one while others serve."""
         planner, settings = self.context.planner, self.context.planner.settings
-        if self._started or planner.state is HostState.STOPPING:
+        if self._started or planner.state is not HostState.RUNNING:
             return
         slots = planner.slots.values()
-        ready = planner.scaling.ready_slots()
-        # The first slot boots alone, so while it fails the others have not tried.
-        tried = [slot for slot in slots if planner.state is HostState.RUNNING or slot.number == 0]
-        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in tried):
+        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in slots):
             return
+        ready = planner.scaling.ready_slots()
         if not ready:
             why = next((slot.last_exit for slot in slots if slot.last_exit is not None), "unknown")
             hint = "the log has more; a plugin may have ended the process"
@@ -194,11 +196,18 @@ class Lifecycle:
         self.context.log.info("host_ready", workers=ready)
         self.on_started()
 
-    def _fail_start(self, error: ReactorhostError) -> None:
-        self._failure = error
-        self.stop(at_once=True)
+    def _fail_start_if_starting(self, error: ReactorhostError) -> None:
+        if not self._started:
+            # Not now: the supervisor is about to carry out other actions, some on the listeners that a stop closes.
+            self.context.reactor.call_soon(self._fail_start, error)
 
-    def _write_workers(self) -> None:
+    def _fail_start(self, error: ReactorhostError) -> None:
+        # The first of several is the cause; nor does a start fail that an operator has stopped.
+        if self.context.planner.state is not HostState.STOPPING:
+            self._failure = error
+            self.stop(at_once=True)
+
+    def write_workers(self) -> None:
         """Write the file of the workers' process ids when it changed."""
         rows = sorted((each.slot, each.pid, each.generation) for each in self.context.planner.workers.values())
         if rows != self._written_workers:

@@ -20,20 +20,20 @@ Rules for callers:
   was the old socket's. A number that was unregistered therefore joins only at the next wait.
 - A callback that raises ends the loop. What calls plugin code catches there.
 
-Signals arrive as bytes on a socket pair and are called back as any descriptor: a signal handler itself does nothing.
+Signals are called back as any descriptor: see `signals`.
 """
 
 from __future__ import annotations
 
+import os
 import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from reactorhost.reactor.poller import READ, WRITE, Poller
+from reactorhost.reactor.signals import SignalWatch
 from reactorhost.reactor.timers import TimerHandle, Timers
 
 READ_BYTES = 16 * 1024
@@ -98,8 +98,10 @@ class Reactor:
         self._deferred: dict[int, tuple[Stream | None, Callback]] = {}
         self._handlers: list[tuple[Arrivals, Callable[[Arrivals], object]]] = []
         self._timers = Timers()
+        # Those that are being called.
+        self._due: list[TimerHandle] = []
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        self._signals: _SignalWatch | None = None
+        self._signals: SignalWatch | None = None
         self._on_call_added: Callable[[], object] = _do_nothing
 
     def register(self, descriptor: int, events: int, callback: Callback) -> None:
@@ -174,15 +176,17 @@ class Reactor:
         self._on_call_added()
         return timer
 
-    def watch_signals(self, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
-        """Call back, from the loop, when one of these signals arrived. From the main thread only, once."""
-        self._signals = _SignalWatch(callbacks)
-        self.register(self._signals.descriptor, READ, self._signals.ready)
+    def watch_signals(
+        self,
+        callbacks: Mapping[signal.Signals, Callable[[], object]],
+        arrived: Callable[[int], object] | None = None,
+    ) -> None:
+        """Call back, from the loop, when one of these signals arrived. From the main thread only, once.
 
-    def claim_signals(self) -> None:
-        """Have signals written to our own descriptor again, after another loop claimed them."""
-        if self._signals is not None:
-            self._signals.claim()
+        `arrived` is called before with the number of each signal, also of one whose handler other code has replaced.
+        """
+        self._signals = SignalWatch(callbacks, arrived)
+        self.register(self._signals.descriptor, READ, self._signals.ready)
 
     def run(self) -> None:
         """Turn until `stop()`."""
@@ -237,7 +241,8 @@ class Reactor:
             self._run_soon()
 
     def _call_due(self, now: float) -> None:
-        for timer in self._timers.pop_due(now):
+        self._due = self._timers.pop_due(now)
+        for timer in self._due:
             if timer.callback is not None:
                 callback, timer.callback = timer.callback, None
                 callback(*timer.args)
@@ -272,34 +277,50 @@ class Reactor:
             self._signals.close()
         self._poller.close()
 
+    def abandon(self, on_return: Callable[[], NoReturn]) -> None:
+        """Release in a forked child every descriptor that is registered, and call nothing back any more.
 
-class _SignalWatch:
-    """Signals as bytes on a socket pair."""
+        `on_return` is called, and must end the process, when the code that forked returns into the loop.
+        """
+        # Replaced and not closed: an object that closes its descriptor later must not close another file of the child.
+        null = os.open(os.devnull, os.O_RDWR)
+        registered = [number for number, stream in enumerate(self._streams) if stream is not None]
+        registered += [number for number, callback in enumerate(self._callbacks) if callback is not _ignore_ready]
+        for descriptor in {*registered, *self._deferred}:
+            os.dup2(null, descriptor, inheritable=False)
+        os.close(null)
+        self.close()
 
-    def __init__(self, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
-        self._callbacks = {int(number): callback for number, callback in callbacks.items()}
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-        self.claim()
-        for number in self._callbacks:
-            signal.signal(number, _ignore_signal)
-        self.descriptor = self._reader.fileno()
+        def end(*args: object) -> NoReturn:
+            on_return()
 
-    def claim(self) -> None:
-        # A full buffer wakes the loop anyway; a signal that is lost there came after some 280 others.
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        # In place: the fork may be in the middle of a turn, which must not go on with the clients that are left.
+        for arrivals, _ in self._handlers:
+            arrivals.clear()
+        self._handlers.clear()
+        self._streams[:] = [None] * len(self._streams)
+        self._callbacks[:] = [end] * len(self._callbacks)
+        self._deferred.clear()
+        self._due.clear()
+        self._timers = Timers()
+        self._soon.clear()
+        self._soon.append((end, ()))
+        self._poller = _AbandonedPoller(end)
+        self._poll = end
 
-    def ready(self, events: int) -> None:
-        """Call back for each signal that arrived, in order of arrival, as often as it did."""
-        for number in self._reader.recv(4096):
-            if number in self._callbacks:
-                self._callbacks[number]()
 
-    def close(self) -> None:
-        signal.set_wakeup_fd(-1)
-        self._reader.close()
-        self._writer.close()
+class _AbandonedPoller:
+    """The poller of a forked child, in which the code that forked may still close connections and set timers."""
+
+    longest_wait = 0.0
+
+    def __init__(self, end: Callable[..., NoReturn]) -> None:
+        self.register = self.modify = self.unregister = _ignore
+        self.poll = self.fileno = self.close = end
+
+
+def _ignore(*args: object) -> None:
+    """Do nothing."""
 
 
 def _do_nothing() -> None:
@@ -308,7 +329,3 @@ def _do_nothing() -> None:
 
 def _ignore_ready(events: int) -> None:
     """Drop an event of a descriptor that an earlier callback of the same turn unregistered."""
-
-
-def _ignore_signal(number: int, frame: FrameType | None) -> None:
-    """Do nothing: Python has written the signal's number to the wake-up descriptor already."""

@@ -12,6 +12,7 @@ import os
 import pwd
 import resource
 import signal
+from types import FrameType
 
 from reactorhost.errors import NotPermittedError, UsageError
 
@@ -20,18 +21,40 @@ _PR_SET_NAME = 15
 _PR_SET_NO_NEW_PRIVS = 38
 
 # Signals for the master. Ctrl-C and the hangup of a terminal are sent to its whole process group.
-_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+_FOR_MASTER = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 
 
 def reset_signals() -> None:
     """Remove the parent's handlers, ignore signals that are for the master, and unblock all signals."""
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
+    # Not SIG_IGN: a program that a plugin starts inherits that, but never a handler.
+    for number in _FOR_MASTER:
+        signal.signal(number, _ignore)
+        signal.siginterrupt(number, False)
+    # The kernel repeats these for as long as a write to the terminal is restarted (`stty tostop`).
+    for number in (signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, _ignore_from_now_on)
     # Without PIPE a write to a client that is gone fails with EPIPE in place of ending the worker.
-    for number in (*_IGNORED, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # `fork` blocked them all. Last: one that waited must not find the parent's handler.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def stop_ignoring_signals() -> None:
+    """Restore Python's defaults of the signals that `reset_signals` ignores; those that a plugin handles stay."""
+    for number in _FOR_MASTER:
+        if signal.getsignal(number) in (_ignore, _ignore_from_now_on):
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
+def _ignore_from_now_on(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
 
 
 def tie_to_parent() -> None:

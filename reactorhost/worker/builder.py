@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reactorhost.api.connection import Connection
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
+from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
@@ -29,6 +30,7 @@ from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
+from reactorhost.worker.stream.states import CLOSING
 from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
@@ -67,15 +69,23 @@ class WorkerParts:
 
     def call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
         """Call a hook of the worker; if it is async, until it has finished."""
-        returned = hook(self.facades.of)
+        variables = self.context.variables
+        returned = variables.run(hook, self.facades.of)
         if self.hooks.awaits:
             assert self.bridge is not None
-            self.bridge.complete(returned)
+            self.bridge.complete(returned, variables)
 
     def end_handshakes(self) -> None:
         """Close the clients whose TLS handshake or PROXY header is pending."""
         for service in self.services.values():
             service.pending_handshakes.end_all()
+
+    def abandon(self, on_return: Callable[[], NoReturn]) -> None:
+        """Deliver nothing more in a forked child; `on_return` ends it when it returns into the event loop."""
+        for transport in (*self.transports(), *self.outbound.transports()):
+            transport.held |= CLOSING
+        if self.bridge is not None:
+            self.bridge.abandon(on_return)
 
 
 def _ignore(*args: object) -> None:
@@ -108,7 +118,7 @@ class WorkerBuilder:
     threads: ThreadPool | None = None
     dialer: Dialer | None = None
     new_bridge: Callable[[Reactor], AsyncioBridge] | None = None
-    log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger("reactorhost")))
+    log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger(HOST_LOGGER)))
     send: Callable[[Message], object] = _ignore
     on_ended: Callable[[], object] = _ignore
     slot: int = 0
@@ -129,6 +139,8 @@ class WorkerBuilder:
             self.counters,
             Dispatcher(self.reactor, self.counters),
             itertools.count(1),
+            # With what plugins have set when they were imported.
+            copy_context(),
             self.hook_failed,
             self.timing or HookTiming(self.reactor, _ignore),
             self.log,
@@ -138,7 +150,7 @@ class WorkerBuilder:
         dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
         outbound = OutboundConnections(context, outbound_limits, dialer)
         hooks = chain.resolve_worker(plugins, self.hook_failed)
-        metrics = Metrics(hooks.stats, self.hook_failed, self.stats_invalid)
+        metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid)
         facades = WorkerFacades(
             self.slot,
             self.generation,
@@ -160,14 +172,18 @@ class WorkerBuilder:
         return self.new_bridge(self.reactor), HookQueues(self.hook_cancel_ignored)
 
 
-def asyncio_bridge(reactor: Reactor, event_loop: str) -> AsyncioBridge:
+def asyncio_bridge(reactor: Reactor, event_loop: str, on_signal_change: Callable[[], object]) -> AsyncioBridge:
     """Return a bridge to a new event loop, `asyncio` or `uvloop`.
+
+    `on_signal_change` is called whenever a plugin has added or removed a signal handler of the loop.
 
     Raises:
         ReactorhostError: uvloop is not installed, or the reactor's poller has no descriptor for a loop to watch.
     """
-    from reactorhost.worker.aio.event_loop import AsyncioBridge, new_loop
+    from reactorhost.worker.aio.event_loop import AsyncioBridge, call_after_signal_changes, new_loop
 
     # Raises now what would end a worker that serves already.
     reactor.fileno()
-    return AsyncioBridge(reactor, new_loop(event_loop))
+    loop = new_loop(event_loop)
+    call_after_signal_changes(loop, on_signal_change)
+    return AsyncioBridge(reactor, loop)

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import traceback
 from collections.abc import Sequence
 from functools import partial
 from types import FrameType
@@ -19,9 +20,10 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
-from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.imports import ImportedCode
 from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
@@ -38,6 +40,9 @@ from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
+from reactorhost.worker.printed_lines import print_at_once, print_to_log
+from reactorhost.worker.process.end_signals import EndSignals
+from reactorhost.worker.process.forked_children import ForkedChildren
 from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
@@ -49,15 +54,23 @@ _CALLERS = {
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
 
-def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
-    """Run a worker from the fork to its end, and return its exit status; signals are still blocked."""
+def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) -> int:
+    """Run a worker from the fork to its end, and return its exit status; signals are still blocked.
+
+    `imported` is the code that the process has from its master.
+    """
     # First: until then a signal to this process waits (see `system.fork.fork`).
     process.reset_signals()
     process.name_process(f"rh-worker-{spec.slot}")
     process.dump_stacks_on_crash(stack_descriptor)
+    imported.follow()
     settings = spec.settings
     log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
-    return WorkerLife(spec, EventLog(logging.getLogger("reactorhost")), log_file).run()
+    if settings.daemon:
+        print_to_log(log_file)
+    else:
+        print_at_once()
+    return WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file, stack_descriptor).run()
 
 
 class WorkerLife:
@@ -67,12 +80,16 @@ class WorkerLife:
     _parts: WorkerParts
     _slot_sockets: SlotSockets
     _shutdown: Shutdown
+    # Set by `run`, once the signals have handlers.
+    _end_signals: EndSignals
+    _forked_children: ForkedChildren
 
-    def __init__(self, spec: WorkerSpec, log: EventLog, log_file: AppendHandler) -> None:
+    def __init__(self, spec: WorkerSpec, log: EventLog, log_file: AppendHandler, stack_descriptor: int) -> None:
         settings = spec.settings
         self._spec = spec
         self._log = log
         self._log_file = log_file
+        self._stack_descriptor = stack_descriptor
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._fork_registry = ForkRegistry()
@@ -85,17 +102,22 @@ class WorkerLife:
         self._threads = ThreadPool(
             settings.threads, settings.thread_queue, self._error_reporter.hook_failed, self._wake_up.wake
         )
+        self._threads.after_call = self._end_if_forked
         self._alarm = Alarm()
 
     def run(self) -> int:
         """Boot, serve, drain, leave; returns the exit status."""
-        self._reactor.watch_signals({signal.SIGTERM: self._term_received, signal.SIGQUIT: self._quit_received})
+        self._reactor.watch_signals(
+            {signal.SIGTERM: self._term_received, signal.SIGQUIT: self._quit_received}, self._signal_arrived
+        )
         # After `watch_signals`, because it replaces the handler of TERM: see there.
         self._alarm.end_when_stuck(self._spec.settings.stop_seconds, self._spec.master_pid)
+        self._end_signals = EndSignals((signal.SIGTERM, signal.SIGQUIT), self._signal_handler_failed)
         self._close_in_forked_children()
         try:
             self._boot()
         except ReactorhostError as error:
+            self._end_if_forked()
             self._line.send({"report": Report.FAILED, **error.as_fields()})
             return error.exit_status
         self._serve()
@@ -104,17 +126,22 @@ class WorkerLife:
         return 0
 
     def _close_in_forked_children(self) -> None:
-        """Close in a process that a plugin forks what belongs to the worker.
-
-        The child may outlive the worker: its copies would keep the listeners open, and clients would connect to a
-        queue that no process accepts from.
-        """
         for each in self._spec.listeners:
             self._fork_registry.add(each.socket, each.socket.close)
         self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
-        # Signals are written to a socket pair that the child shares: TERM to the child would drain the worker.
-        self._fork_registry.add(self._reactor, self._reactor.close)
-        os.register_at_fork(after_in_child=self._fork_registry.close_in_child)
+        self._fork_registry.add(self._stack_descriptor, partial(os.close, self._stack_descriptor))
+        self._forked_children = ForkedChildren(self._reactor, self._fork_registry, self._end_signals, self._log)
+        self._forked_children.watch()
+
+    def _end_if_forked(self) -> None:
+        self._forked_children.end_if_child()
+
+    def _signal_arrived(self, number: int) -> None:
+        self._end_signals.arrived(number)
+
+    def _signal_handler_failed(self, number: signal.Signals, raised: BaseException) -> None:
+        details = "".join(traceback.format_exception(raised))
+        self._log.error("signal_handler_failed", signal=number.name, error=repr(raised), details=details)
 
     def _boot(self) -> None:
         """Load plugins, make the parts and run `worker_start`.
@@ -124,7 +151,8 @@ class WorkerLife:
         """
         spec = self._spec
         settings = spec.settings
-        loaded = WorkerLoader(spec, self._log, self._error_reporter.add_plugin).load()
+        loaded = WorkerLoader(settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin).load()
+        self._end_if_forked()
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,
             hook_failed=self._error_reporter.hook_failed,
@@ -134,7 +162,7 @@ class WorkerLife:
             timing=self._stats.timing,
             threads=self._threads,
             dialer=SocketDialer(self._reactor, settings.peer_timeout, self._error_reporter.outbound_tls_broken),
-            new_bridge=partial(asyncio_bridge, event_loop=settings.event_loop),
+            new_bridge=partial(asyncio_bridge, event_loop=settings.event_loop, on_signal_change=self._end_signals.keep),
             log=self._log,
             send=self._line.send,
             on_ended=self._connection_ended,
@@ -152,7 +180,10 @@ class WorkerLife:
             settings,
             spec.master_pid,
         )
+        self._forked_children.on_fork.append(parts.abandon)
         parts.call(parts.hooks.worker_start)
+        self._end_if_forked()
+        self._end_signals.keep()
 
     def _serve(self) -> None:
         """Run the loop until the worker has left."""
@@ -163,7 +194,7 @@ class WorkerLife:
         self._reactor.call_soon(self._report_ready)
         watchdog = self._new_watchdog()
         if watchdog is not None:
-            # The child has no timer, but it has the handler of its signal.
+            # A forked child has no timer, but it has the handler of its signal.
             self._fork_registry.add(watchdog, watchdog.stop)
             watchdog.start()
         if parts.bridge is None:
@@ -215,7 +246,7 @@ class WorkerLife:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
             case Order.REOPEN:
-                self._reopen_log()
+                self._reopen_log(message["request"])
 
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""
@@ -242,11 +273,13 @@ class WorkerLife:
         for each, sock in zip(listeners, sockets, strict=True):
             self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
 
-    def _reopen_log(self) -> None:
-        try:
-            self._log_file.reopen()
-        except OSError as error:
-            self._log.error("log_not_reopened", error=error.strerror)
+    def _reopen_log(self, request: int) -> None:
+        # Opened by the master: this process may have no permission to.
+        descriptors = self._line.take_descriptors(1)
+        for descriptor in descriptors:
+            self._log_file.write_to(descriptor)
+        error = None if descriptors else "too many open files"
+        self._line.send({"report": Report.REOPENED, "request": request, "error": error})
 
     # Callbacks of the parts.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -87,6 +88,180 @@ def test_a_signal_to_a_child_of_a_plugin_is_not_delivered_to_the_worker(
         client.sendall(b"x")
         os.kill(int(client.recv(100)), signal.SIGKILL)
     assert [each["pid"] for each in host.workers()] == [worker["pid"]]
+
+
+CHILD_FACTS = """
+import json, multiprocessing, os, signal, subprocess, sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+context = multiprocessing.get_context("fork")
+
+def facts():
+    links = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    held = [os.readlink(link) for link in links if os.path.exists(link)]
+    masks = dict(line.split(":\\t") for line in Path("/proc/self/status").read_text().splitlines() if "Sig" in line)
+    return {
+        "held": [name for name in held if name.startswith(("socket:", "anon_inode:", "/memfd:"))],
+        "wake_up": signal.set_wakeup_fd(-1),
+        "handled": [each for each in range(1, 32) if int(masks["SigCgt"], 16) >> (each - 1) & 1],
+        "ignored": [each for each in range(1, 32) if int(masks["SigIgn"], 16) >> (each - 1) & 1],
+        "blocked": int(masks["SigBlk"], 16),
+    }
+
+def send_facts(pipe):
+    pipe.send(facts())
+
+def process():
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=send_facts, args=[theirs])
+    child.start()
+    child.join()
+    return ours.recv()
+
+def pool():
+    with context.Pool(1) as workers:
+        return workers.apply(facts)
+
+def executor():
+    with ProcessPoolExecutor(1, mp_context=context) as workers:
+        return workers.submit(facts).result()
+
+def fork():
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writer, json.dumps(facts()).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    try:
+        return json.loads(os.read(reader, 65536))
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+@hookimpl
+def receive(connection, data):
+    connection.send(json.dumps(globals()[data.decode()]()).encode())
+"""
+
+
+@pytest.mark.parametrize("way", ["process", "pool", "executor", "fork"])
+def test_a_child_of_a_plugin_has_python_defaults_of_signals_and_no_descriptor_of_the_worker(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], way: str
+) -> None:
+    host = live_host("--plugin", write_plugin(CHILD_FACTS), "--workers", "1")
+    with host.connect() as client:
+        client.sendall(way.encode())
+        facts = json.loads(client.recv(65536))
+    # An executor handles TERM too from Python 3.14 on.
+    assert set(facts.pop("handled")) <= {signal.SIGINT, signal.SIGTERM}
+    assert facts == {"held": [], "wake_up": -1, "ignored": [signal.SIGPIPE, signal.SIGXFSZ], "blocked": 0}
+
+
+def test_a_program_that_a_plugin_starts_ignores_no_signal(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str]
+) -> None:
+    plugin = write_plugin(
+        """
+import subprocess
+
+@hookimpl
+def receive(connection, data):
+    connection.send(subprocess.check_output(["grep", "SigIgn", "/proc/self/status"]))
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1")
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert int(client.recv(100).split()[1], 16) == 0
+
+
+RETURNS = """
+import os, time
+
+seen = []
+
+def fork(connection, data):
+    seen.append(data)
+    if data.startswith(b"fork"):
+        pid = os.fork()
+        if pid:
+            connection.send(b"%d\\n" % pid)
+            # The child must not answer in its place.
+            return
+    connection.send(b"seen %d\\n" % len(seen))
+
+"""
+PLAIN = "@hookimpl\ndef receive(connection, data):\n    fork(connection, data)\n"
+ASYNC = "@hookimpl\nasync def receive(connection, data):\n    fork(connection, data)\n"
+TIMER = "@hookimpl\ndef receive(connection, data):\n    connection.call_later(0, fork, connection, data)\n"
+FRAMED = "from reactorhost import framing as f\n@hookimpl\ndef framing(service):\n    return f.Lines()\n" + PLAIN
+THREAD = """
+@hookimpl
+def worker_start(worker):
+    globals()["worker"] = worker
+
+@hookimpl
+def receive(connection, data):
+    def call():
+        return os.fork() if data.startswith(b"fork") else 0
+    worker.run_in_thread(call, on_result=lambda pid: connection.send(b"%d\\n" % pid if pid else b"seen 2\\n"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("hook", "loop"),
+    [
+        (PLAIN, "asyncio"),
+        (FRAMED, "asyncio"),
+        (TIMER, "asyncio"),
+        (THREAD, "asyncio"),
+        (ASYNC, "asyncio"),
+        (ASYNC, "uvloop"),
+    ],
+    ids=["plain", "framed", "timer", "thread", "asyncio", "uvloop"],
+)
+def test_a_child_that_returns_into_the_host_ends_there(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], hook: str, loop: str
+) -> None:
+    pytest.importorskip(loop)
+    host = live_host("--plugin", write_plugin(RETURNS + hook), "--workers", "1", "--event-loop", loop)
+    (worker,) = host.workers()
+    with host.connect() as client, client.makefile("rb") as lines:
+        client.sendall(b"fork\n")
+        child = int(lines.readline())
+        assert all_end([child])
+        assert f"pid={child}" in host.wait_for_log("forked_child_ended")
+        client.sendall(b"x\n")
+        assert lines.readline() == b"seen 2\n"
+    assert [each["pid"] for each in host.workers()] == [worker["pid"]]
+
+
+def test_a_child_that_is_forked_at_import_does_not_boot_as_a_second_worker(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str]
+) -> None:
+    plugin = write_plugin(
+        """
+import os
+
+child = os.fork()
+
+@hookimpl
+def worker_start(worker):
+    worker.log.info("started")
+
+@hookimpl
+def receive(connection, data):
+    connection.send(b"%d" % child)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1")
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert all_end([int(client.recv(100))])
+    assert host.log().count("forked_child_ended") == 1
+    assert host.log().count("started") == 1
 
 
 def test_a_very_long_error_of_a_plugin_is_reported_with_its_place(

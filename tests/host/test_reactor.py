@@ -434,7 +434,7 @@ def test_a_poller_on_poll_or_select_says_that_it_has_no_descriptor() -> None:
         poller = SelectorsPoller(selector)
         name = type(selector).__name__
         with pytest.raises(ReactorhostError, match=f"async hooks need a poller with .*, and {name} has none"):
-            asyncio_bridge(Reactor(poller), "asyncio")
+            asyncio_bridge(Reactor(poller), "asyncio", print)
         poller.close()
 
 

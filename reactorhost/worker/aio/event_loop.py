@@ -23,8 +23,8 @@ Two periods of turning:
 
 Facts that the code depends on:
 
-- uvloop claims the wake-up descriptor of signals (`signal.set_wakeup_fd`) when it begins to run. The reactor claims it
-  back in the first callback of each period, or it would not notice TERM.
+- uvloop claims the wake-up descriptor of signals (`signal.set_wakeup_fd`) when it begins to run, asyncio's loop with
+  the first `add_signal_handler`. Neither would call its handlers without it, so they keep it: see `reactor.signals`.
 - An exception in a callback of an asyncio loop is logged and swallowed. One from a turn is a bug of the host and has to
   end the worker, so `_turn` keeps it in `_failure`, stops the loop, and `run` or `complete` raise it.
 - `run_until_complete` raises RuntimeError when the loop is stopped before the coroutine has finished. If `_failure` is
@@ -36,9 +36,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import Context, copy_context
+from typing import Any, NoReturn
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.reactor import Reactor
@@ -63,12 +64,29 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     return loop
 
 
+def call_after_signal_changes(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call `callback` whenever a plugin has added or removed a signal handler of the loop."""
+    for name in ("add_signal_handler", "remove_signal_handler"):
+        method = getattr(loop, name)
+
+        def changed(*args: Any, method: Callable[..., Any] = method) -> Any:
+            try:
+                return method(*args)
+            finally:
+                callback()
+
+        # On the object: a subclass would have to be one of asyncio's loop, and another one of uvloop's.
+        setattr(loop, name, changed)
+
+
 class AsyncioBridge:
     """Lets an asyncio loop drive a reactor."""
 
     def __init__(self, reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
         self._reactor = reactor
         self._loop = loop
+        # Of every turn. A call of the loop is made in the context in which it was added, and that may be a hook's.
+        self._variables = copy_context()
         self._turning = False
         self._stops_with_reactor = False
         self._timer: asyncio.TimerHandle | None = None
@@ -78,11 +96,11 @@ class AsyncioBridge:
         self._ticks = 0
         self._tick_scheduled = False
 
-    def complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run the loop until a coroutine has finished; the reactor turns meanwhile, even if it was stopped before."""
+    def complete(self, coroutine: Coroutine[Any, Any, object], variables: Context) -> None:
+        """Run the loop until a coroutine has finished in this context; the reactor turns, even if it was stopped."""
         with self._reactor_turning():
             try:
-                self._loop.run_until_complete(coroutine)
+                self._loop.run_until_complete(self._loop.create_task(coroutine, context=variables))
             except RuntimeError:
                 if self._failure is not None:
                     raise self._failure from None
@@ -97,6 +115,10 @@ class AsyncioBridge:
             self._stops_with_reactor = False
         if self._failure is not None:
             raise self._failure
+
+    def abandon(self, on_return: Callable[[], NoReturn]) -> None:
+        """Call `on_return`, which must end the process, when code that forked it returns into the loop of the child."""
+        self._loop.call_soon(on_return)
 
     def progress(self) -> int:
         """Return a number that grows while the asyncio loop turns.
@@ -129,8 +151,6 @@ class AsyncioBridge:
     def _reactor_turning(self) -> Iterator[None]:
         self._reactor.begin(self._schedule)
         self._loop.add_reader(self._reactor.fileno(), self._turn)
-        # As a callback, because uvloop claims the signals when it begins to run.
-        self._loop.call_soon(self._reactor.claim_signals)
         self._schedule()
         try:
             yield
@@ -160,13 +180,13 @@ class AsyncioBridge:
         seconds = self._reactor.wait_seconds(time.monotonic())
         if seconds == 0:
             if self._soon is None:
-                self._soon = self._loop.call_soon(self._turn_soon)
+                self._soon = self._loop.call_soon(self._turn_soon, context=self._variables)
         else:
             due = self._loop.time() + seconds
             if self._timer is None or self._timer_at > due + _CLOCK_SLACK_SECONDS:
                 if self._timer is not None:
                     self._timer.cancel()
-                self._timer = self._loop.call_at(due, self._turn_at_timer)
+                self._timer = self._loop.call_at(due, self._turn_at_timer, context=self._variables)
                 self._timer_at = due
 
     def _turn_at_timer(self) -> None:

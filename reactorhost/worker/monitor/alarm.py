@@ -40,12 +40,14 @@ class Alarm:
         master (the parent is another process) it has 1.5 s only, because the next host waits for the addresses; the
         loop, if it turns, sets the alarm to a later time by `end_in`.
 
-        Call this after `Reactor.watch_signals`: this handler replaces the reactor's, which does nothing. The reactor
-        gets the signal all the same, from the wake-up descriptor.
+        Call this after `Reactor.watch_signals`: this handler calls the reactor's.
         """
+        reactor_handler = signal.getsignal(signal.SIGTERM)
 
         def arm(number: int, frame: FrameType | None) -> None:
             self.end_in(seconds if os.getppid() == master_pid else _ORPHAN_SECONDS)
+            if callable(reactor_handler):
+                reactor_handler(number, frame)
 
         signal.signal(signal.SIGTERM, arm)
 

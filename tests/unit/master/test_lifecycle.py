@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 from unittest.mock import Mock
 
@@ -22,7 +21,7 @@ from reactorhost.testing.fakes import FakeClock, FakePoller
 class Host:
     """A lifecycle whose workers exist as records only."""
 
-    def __init__(self, workers: int, forks: Iterable[int] | OSError) -> None:
+    def __init__(self, workers: int, forks: Iterable[int]) -> None:
         self.started = Mock()
         self.log = Mock()
         self.reactor = Reactor(FakePoller(FakeClock()))
@@ -43,13 +42,6 @@ class Host:
     def events(self, level: str) -> dict[str, dict[str, object]]:
         """Return the fields of the newest event of each name that was logged at a level."""
         return {call.args[0]: call.kwargs for call in getattr(self.log, level).call_args_list}
-
-
-def test_a_start_fails_if_the_first_worker_cannot_be_forked() -> None:
-    host = Host(2, OSError(errno.EAGAIN, "no more processes"))
-    with pytest.raises(BootError, match="cannot fork: no more processes"):
-        host.lifecycle.run()
-    host.started.assert_not_called()
 
 
 def test_a_start_fails_if_no_worker_is_left_when_each_slot_has_had_its_try() -> None:
