@@ -41,6 +41,7 @@ class Lifecycle:
         pool = self.context.pool
         pool.on(Report.READY, self._ready)
         pool.on(Report.LEAVING, self._leaving)
+        pool.on(Report.FULL, self._full)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
@@ -99,6 +100,10 @@ class Lifecycle:
         if not message["waits"]:
             self.supervisor.remember_draining(pid, message["seconds"])
         self.context.planner.leaving(pid, message["seconds"], time.monotonic(), waits=message["waits"])
+        self.supervisor.schedule()
+
+    def _full(self, pid: int, message: Message) -> None:
+        self.context.planner.full(pid, full=message["full"])
         self.supervisor.schedule()
 
     def _hook_failed(self, pid: int, message: Message) -> None:

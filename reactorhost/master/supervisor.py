@@ -69,7 +69,7 @@ class Supervisor:
             for action in decided:
                 self._act(action, now)
 
-    def _act(self, action: actions.Action, now: float) -> None:  # noqa: C901  one arm for each kind of action
+    def _act(self, action: actions.Action, now: float) -> None:  # noqa: C901, PLR0912  one arm for each kind of action
         match action:
             case actions.Open(slot):
                 self._open(slot)
@@ -94,6 +94,10 @@ class Supervisor:
                 if not self._listeners.steer_away(leaving) and leaving:
                     slots = ",".join(str(slot) for slot in leaving)
                     self._log.info("steering_refused", slots=slots, hint="other workers keep accepting for them")
+            case actions.Avoid(full):
+                self._listeners.avoid(full)
+            case actions.Refuse(pid, refuse):
+                self._pool.order(pid, {"order": Order.REFUSE, "refuse": refuse})
             case actions.Retire(slot, adopter):
                 self._retire(slot, adopter, now)
 
