@@ -21,7 +21,10 @@ class Order(enum.StrEnum):
     SERVE = "serve"
     """Accept from the listeners borrowed at the fork."""
     ADOPT = "adopt"
-    """Accept for another slot too: `slot`, `listeners` (`service` and `scheme` of each attached descriptor)."""
+    """Accept for another slot too: `slot`, `listeners` (`service` and `scheme` of each attached descriptor).
+
+    With `slot` None: from new unix sockets, each in place of the one whose file had the same path.
+    """
     RELEASE = "release"
     """Close the listeners of `slot`; another worker accepts from them."""
     DRAIN = "drain"

@@ -32,6 +32,7 @@ class Lifecycle:
     supervisor: Supervisor
     rundir: RunDirectory
     on_started: Callable[[], None]
+    each_second: list[Callable[[], object]] = field(default_factory=list)
     _started: bool = False
     _failure: ReactorhostError | None = None
     _stop_watchers: list[Watcher] = field(default_factory=list)
@@ -72,6 +73,8 @@ class Lifecycle:
         for pid, seconds in monitor.stalled(self.context.planner.settings.stall_timeout or 0.0, now):
             self.context.planner.stalled(pid, seconds, now)
             self.supervisor.schedule()
+        for callback in self.each_second:
+            callback()
         self.context.reactor.call_later(INTERVAL_SECONDS, self._sample)
 
     # Reports of workers.
@@ -121,12 +124,12 @@ class Lifecycle:
         # A loop, because signals do not queue: one CHLD can stand for many exits.
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
-            report = self.context.pool.reap(pid, status)
+            report = self.context.pool.reap(pid, status, usage)
             if report is not None:
                 self._exited(pid, report)
         self.supervisor.schedule()
@@ -164,7 +167,7 @@ class Lifecycle:
             how=report.how,
             last_turn_seconds_ago=round(max(0.0, time.monotonic() - counters.tick), 1) if counters.tick else None,
             connections=counters.connections,
-            rss_peak_bytes=counters.rss_peak_bytes,
+            rss_peak_bytes=report.rss_peak_bytes,
             # A slot can be retired before the last worker of it ends.
             restarts=slot.restarts if slot is not None else 0,
             details=None if report.stack is None else report.stack.text,
@@ -219,8 +222,8 @@ class Lifecycle:
             self._written_workers = rows
             try:
                 self.rundir.write_workers(rows)
-            except OSError as error:
-                self.context.log.error("workers_file_not_written", error=error.strerror)  # noqa: TRY400  no logger
+            except ReactorhostError as error:
+                self.context.log.error("workers_file_not_written", error=error.what)  # noqa: TRY400  no logger
 
     # Stop.
 

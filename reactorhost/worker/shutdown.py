@@ -7,6 +7,7 @@ settings, the last part of `stop_timeout`. In shares of them:
     0 ... 1/3  the connections that are left flush their answers and are closed; hooks that still run are cancelled
     ... 0.6    functions in threads may finish; later they are left behind
     ... 0.8    asyncio tasks may handle their cancellation
+    ... 0.88   exit functions of plugins run, and their processes end
     0.9        the master sends ABRT to a worker whose loop does not turn, for its stack
     1          the master sends KILL, and the worker's own alarm ends the process
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +42,7 @@ from reactorhost.worker.state import Lifecycle, WorkerState
 _STEP_SHARE = 1 / 3
 _THREADS_END_AT = 0.6
 _TASKS_END_AT = 0.8
+_EXIT_FUNCTIONS_END_AT = 0.88
 # A step that begins too late still gets a moment: a thread or task may be about to finish.
 _LEAST_SECONDS = 0.1
 
@@ -85,6 +88,10 @@ class Deadline:
     def task_seconds(self, now: float) -> float:
         """Return how long asyncio tasks may handle their cancellation."""
         return self._step_seconds(now, _TASKS_END_AT)
+
+    def exit_seconds(self, now: float) -> float:
+        """Return how long the exit functions of plugins may run."""
+        return self._step_seconds(now, _EXIT_FUNCTIONS_END_AT)
 
     def _step_seconds(self, now: float, end_at: float) -> float:
         # Steps before this one may have used up their time and more.
@@ -225,6 +232,11 @@ class Shutdown:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))
             if unfinished:
                 self.parts.context.log.warning("tasks_abandoned", count=len(unfinished), tasks=",".join(unfinished))
+
+    def exit_seconds(self) -> float:
+        """Return how long the exit functions of plugins may run; `finish` was called before."""
+        # Not the reactor's `now`: its loop has stopped.
+        return self._deadline.exit_seconds(time.monotonic())
 
     def _log_abandoned_threads(self) -> None:
         running, cancelled = self.threads.running(), self.threads.cancelled()

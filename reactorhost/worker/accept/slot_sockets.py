@@ -38,7 +38,8 @@ class SlotSockets:
         slot, sock = borrowed.slot, borrowed.socket
         if borrowed.scheme != "udp":
             refuses = borrowed.service in self.refusing_services
-            self.acceptor.add([WatchedListener(slot, sock, service.acceptor(borrowed.scheme), refuses=refuses)])
+            accept = service.acceptor(borrowed.scheme)
+            self.acceptor.replace_or_add(WatchedListener(slot, sock, accept, refuses=refuses))
             return
         assert slot is not None, "slots do not share UDP sockets"
         self.fork_registry.add(sock, sock.close)
