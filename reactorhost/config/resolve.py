@@ -106,7 +106,7 @@ def examine(
     given = services.from_flags(layers)
     drafts = services.merge(file_drafts, given, layers.problems)
     tables = _plugin_tables(file, layers, file_drafts, drafts, also_named)
-    complete = services.complete(drafts, host["idle_timeout"].value, layers.problems)
+    complete = services.complete(drafts, host, layers.problems)
     # A file that cannot be read may name plugins.
     if needs_plugin and not file_drafts and "plugins" not in given and (file or config.value is None):
         _report_no_plugin(installed, layers.problems)

@@ -31,6 +31,8 @@ class Service:
     plugins: tuple[str, ...]
     """As the operator named them: `echo`, `module:object`, `/absolute/path/file.py`."""
     idle_timeout: float | None = None
+    when_full: str = "wait"
+    """`wait` or `refuse`."""
     handshake_timeout: float = 10.0
     framing: str | Mapping[str, object] | None = None
     """As written in the configuration; `reactorhost.framing.framing_named` reads it."""

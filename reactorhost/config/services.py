@@ -114,10 +114,10 @@ def _default_draft(origin: Origin) -> Draft:
     return Draft(DEFAULT_SERVICE, origin, {"listen": listen, "plugins": SettingValue((), _DEFAULT_ORIGIN)})
 
 
-def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems) -> tuple[Service, ...]:
+def complete(drafts: list[Draft], host: Mapping[str, SettingValue], problems: Problems) -> tuple[Service, ...]:
     """Return the services; report missing, repeated and contradictory settings, and addresses used twice.
 
-    `idle_timeout` is that of the host, for services that do not set it.
+    `host` has the settings of the host, for services that do not override them.
     """
     for draft in drafts:
         _check_complete(draft, problems)
@@ -129,8 +129,8 @@ def complete(drafts: list[Draft], idle_timeout: float | None, problems: Problems
             draft.name,
             draft.listen,
             draft.plugins,
-            idle_timeout=draft.value("idle_timeout") if "idle_timeout" in draft.settings else idle_timeout,
             tls=_tls(draft),
+            **{each.name: draft.settings.get(each.name, host[each.name]).value for each in OVERRIDES},
             **{key: draft.value(key) for key in _AS_WRITTEN},
         )
         for draft in drafts

@@ -38,7 +38,7 @@ def _shown(service: Service) -> dict[str, str]:
     if service.tls is not None:
         values |= {"certificate": service.tls.certificates, "key": service.tls.keys}
         values |= {key: getattr(service.tls, key) for key in ("client_ca", "client_certificates", "alpn")}
-    others = ("proxy_from", "framing", "handshake_timeout", "idle_timeout", "unix_mode", "unix_owner")
+    others = ("proxy_from", "framing", "handshake_timeout", "idle_timeout", "when_full", "unix_mode", "unix_owner")
     values |= {key: getattr(service, key) for key in others}
     return {
         key: ", ".join(map(str, value)) or "-" if BY_NAME[key].many else BY_NAME[key].kind.show(value)

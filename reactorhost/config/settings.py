@@ -69,6 +69,7 @@ class Settings:
     group: str | None
     backlog: int
     max_connections: int
+    when_full: Literal["wait", "refuse"]
     max_send_buffer: int
     stop_timeout: float
     boot_timeout: float
@@ -195,6 +196,7 @@ TABLE: tuple[Setting, ...] = (
     # More than most systems allow: the kernel reduces it to net.core.somaxconn, and the log has the effective value.
     Setting("backlog", values.whole(1, 2**31 - 1), 102400),
     Setting("max_connections", values.whole(1, 10_000_000), 65536),
+    Setting("when_full", values.choice("wait", "refuse"), "wait"),
     Setting("max_send_buffer", values.size(1 << 10, 1 << 36), 16 << 20),
     # All of a stop is over by then. Docker and supervisord send KILL after 10 s.
     Setting("stop_timeout", values.duration(0, _DAY), 8.0),
@@ -217,7 +219,7 @@ TABLE: tuple[Setting, ...] = (
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
 HOST_KEYS: frozenset[str] = frozenset(setting.name for setting in TABLE if setting.table == "host")
 SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == _SERVICE)
-OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"],)
+OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"], BY_NAME["when_full"])
 """Settings of the host that a service can override."""
 SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_SETTINGS, *OVERRIDES))
 
@@ -260,6 +262,7 @@ HELP: Mapping[str, str] = {
     "group": "Group that the workers run as, by name or number; - for the primary group of that user.",
     "backlog": "Connections that may wait in the accept queue of each listening socket; the kernel may allow fewer.",
     "max_connections": "Maximum number of open connections for each worker.",
+    "when_full": "What happens to new clients when all workers have max_connections: they wait, or are closed at once.",
     "max_send_buffer": "Unsent bytes of one connection above which it is closed: bytes, or 64KiB, 16MiB.",
     "stop_timeout": f"Time within which a stop ends: {_LONG_TIME}",
     "boot_timeout": f"Time within which a worker must become ready: {_LONG_TIME}",

@@ -30,6 +30,8 @@ class Order(enum.StrEnum):
     DRAIN = "drain"
     """Accept nothing more and leave when the connections have ended, at most `seconds` from now. `final`: no other
     worker will accept, so accept first what is queued."""
+    REFUSE = "refuse"
+    """`refuse`: whether clients are refused while this worker is full; no other worker has room either."""
     CONNECTIONS = "connections"
     """List the connections under the number `request`."""
     REOPEN = "reopen"
@@ -45,6 +47,8 @@ class Report(enum.StrEnum):
     """Boot failed: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"
     """A signal makes the worker leave within `seconds`. `waits`: it serves until it is ordered to drain."""
+    FULL = "full"
+    """`full`: whether accepting is paused, by `max_connections` or for lack of descriptors."""
     RELEASED = "released"
     """Closed its copies of the sockets of `slot`, after an order or because it drains."""
     HOOK_FAILED = "hook_failed"

@@ -34,7 +34,7 @@ class HeartbeatWatch:
         """Check now, and again when a worker may have become silent or turn again."""
         now = time.monotonic()
         heartbeats = self.context.monitor.heartbeats()
-        for worker in self.context.planner.note_heartbeats(heartbeats, now):
+        for worker in self.context.planner.table.note_heartbeats(heartbeats, now):
             self.supervisor.schedule()
             self._log(worker, now - heartbeats[worker.pid], now)
         self._logged &= heartbeats.keys()

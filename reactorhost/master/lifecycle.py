@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reactorhost import __version__
-from reactorhost.errors import ReactorhostError, StoppedEarlyError, counted
+from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
@@ -42,6 +42,7 @@ class Lifecycle:
         pool = self.context.pool
         pool.on(Report.READY, self._ready)
         pool.on(Report.LEAVING, self._leaving)
+        pool.on(Report.FULL, self._full)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
@@ -93,6 +94,7 @@ class Lifecycle:
             if not self._started:
                 self._fail_start(error)
                 return
+            self.context.planner.scaling.fail(error)
         self.context.pool.order(pid, {"order": Order.SERVE})
         log.info("worker_ready", slot=worker.slot, pid=pid, generation=worker.generation)
         self.supervisor.schedule()
@@ -101,6 +103,10 @@ class Lifecycle:
         if not message["waits"]:
             self.supervisor.remember_draining(pid, message["seconds"])
         self.context.planner.leaving(pid, message["seconds"], time.monotonic(), waits=message["waits"])
+        self.supervisor.schedule()
+
+    def _full(self, pid: int, message: Message) -> None:
+        self.context.planner.full(pid, full=message["full"])
         self.supervisor.schedule()
 
     def _hook_failed(self, pid: int, message: Message) -> None:
@@ -174,7 +180,14 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in planner.slots.values()):
+        slots = planner.slots.values()
+        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in slots):
+            return
+        ready = planner.scaling.ready_slots()
+        if not ready:
+            why = next((slot.last_exit for slot in slots if slot.last_exit is not None), "unknown")
+            hint = "the log has more; a plugin may have ended the process"
+            self._fail_start(BootError(f"no worker is left at the end of the start: {why}", hint=hint))
             return
         # Before the report: scripts read the file as soon as `start -d` returns.
         try:
@@ -186,7 +199,9 @@ class Lifecycle:
         effective = self.context.listeners.effective_backlog()
         if effective < settings.backlog:
             self.context.log.info("backlog_limited", asked=settings.backlog, effective=effective)
-        self.context.log.info("host_ready", workers=planner.scaling.ready_slots())
+        if ready < len(slots):
+            self.context.log.warning("workers_missing", ready=ready, wanted=len(slots))
+        self.context.log.info("host_ready", workers=ready)
         self.on_started()
 
     def _fail_start_if_starting(self, error: ReactorhostError) -> None:

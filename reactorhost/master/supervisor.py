@@ -6,6 +6,7 @@ the reactor's turn one `_settle` carries out the planner's actions until it retu
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
 from reactorhost.master.plan.planner import HostState
+from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.workers.pool import DESCRIPTORS_OF_A_WORKER
 from reactorhost.reactor import TimerHandle
 from reactorhost.system import process
@@ -78,7 +80,7 @@ class Supervisor:
         except OSError as error:
             self._log.error("action_failed", action=type(action).__name__.lower(), error=error.strerror)
 
-    def _act(self, action: actions.Action, now: float) -> None:  # noqa: C901  one arm for each kind of action
+    def _act(self, action: actions.Action, now: float) -> None:  # noqa: C901, PLR0912  one arm for each kind of action
         match action:
             case actions.Open(slot):
                 self._open(slot)
@@ -90,9 +92,10 @@ class Supervisor:
                 self.remember_draining(pid, seconds)
                 self._pool.order(pid, {"order": Order.DRAIN, "seconds": seconds, "final": final})
             case actions.Signal(pid, number, why):
-                if why:
-                    slot = self._planner.workers[pid].slot
-                    self._log.error("worker_killed", slot=slot, pid=pid, signal=number.name, reason=why)
+                worker = self._planner.workers[pid]
+                # Of one that boots, `worker_not_booted` has the reason.
+                if why and not (worker.state is WorkerState.STARTING and number is signal.SIGABRT):
+                    self._log.error("worker_killed", slot=worker.slot, pid=pid, signal=number.name, reason=why)
                 self._pool.signal(pid, number)
             case actions.Adopt(slot, pid):
                 self._adopt(slot, pid)
@@ -102,6 +105,10 @@ class Supervisor:
                 if not self._listeners.steer_away(leaving) and leaving:
                     slots = ",".join(str(slot) for slot in leaving)
                     self._log.info("steering_refused", slots=slots, hint="other workers keep accepting for them")
+            case actions.Avoid(full):
+                self._listeners.avoid(full)
+            case actions.Refuse(pid, refuse):
+                self._pool.order(pid, {"order": Order.REFUSE, "refuse": refuse})
             case actions.Retire(slot, adopter):
                 self._retire(slot, adopter, now)
 
@@ -143,7 +150,9 @@ class Supervisor:
             return
         # SIGCHLD is a callback of the reactor, so even a worker that ends at once is recorded before it is reaped.
         self._planner.forked(pid, slot, generation, now)
-        self._log.info("worker_starting", slot=slot, pid=pid, generation=generation)
+        # One line for each try: the next one is that it is ready, or why it is not.
+        if not self._planner.slots[slot].backoff.boot_failures:
+            self._log.info("worker_starting", slot=slot, pid=pid, generation=generation)
 
     def remember_draining(self, pid: int, seconds: float) -> None:
         """Add the start of a drain to the events of the status document."""

@@ -28,6 +28,7 @@ from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.system import oom, process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor
+from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.context import Limits
@@ -107,7 +108,10 @@ class WorkerLife:
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
-        self._acceptor = Acceptor(self._reactor, self._counters, log, self._fork_registry, settings.max_connections)
+        capacity = CapacityReport(self._reactor, self._line.send)
+        self._acceptor = Acceptor(
+            self._reactor, self._counters, log, self._fork_registry, settings.max_connections, capacity
+        )
         self._wake_up = WakeUp(self._reactor, self._deliver_thread_results)
         self._threads = ThreadPool(
             settings.threads, settings.thread_queue, self._error_reporter.hook_failed, self._wake_up.wake
@@ -188,7 +192,10 @@ class WorkerLife:
             slot=spec.slot,
             generation=spec.generation,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
-        self._slot_sockets = SlotSockets(self._acceptor, parts.services, self._fork_registry, self._slot_released)
+        refusing = {service.name for service in settings.services if service.when_full == "refuse"}
+        self._slot_sockets = SlotSockets(
+            self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released
+        )
         self._shutdown = Shutdown(
             parts,
             self._slot_sockets,
@@ -260,6 +267,8 @@ class WorkerLife:
                 self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
                 self._slot_sockets.release(message["slot"])
+            case Order.REFUSE:
+                self._acceptor.refuse(message["refuse"])
             case Order.DRAIN:
                 self._shutdown.drain(message["seconds"], final=message["final"])
             case Order.CONNECTIONS:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from clients import ended
 from kernel import cpu_seconds, descriptors, leave_descriptors, resident_bytes
 from plugin_files import ECHO, WITNESS, plugin_file, told, told_until
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
@@ -356,6 +357,29 @@ def test_worker_out_of_descriptors_can_still_be_ordered_to_adopt_a_slot(
         (tmp_path / "broken").unlink()
         host.until(lambda status: status["workers_ready"] == 2)
     assert [worker["pid"] for worker in host.workers() if worker["slot"] == 0] == [first]
+
+
+@pytest.mark.parametrize("when_full", ["wait", "refuse"])
+def test_clients_get_the_room_of_every_worker_and_then_wait_or_are_refused(live_host: Hosts, when_full: str) -> None:
+    host = live_host("--plugin", "echo", "--workers", "3", "--max-connections", "10", "--when-full", when_full)
+    address = host.address()
+    clients = [socket.create_connection(address, timeout=DEADLINE_SECONDS) for _ in range(30)]
+    try:
+        for client in clients:
+            client.sendall(b"x")
+        assert [client.recv(1) for client in clients] == [b"x"] * 30
+        host.until(lambda status: all(worker["full"] for worker in status["workers"]))
+        with socket.create_connection(address, timeout=DEADLINE_SECONDS) as late:
+            if when_full == "refuse":
+                assert ended(late)
+                return
+            late.sendall(b"y")
+            # The worker with room is most likely not the one in whose queue the client is.
+            clients.pop().close()
+            assert late.recv(1) == b"y"
+    finally:
+        for client in clients:
+            client.close()
 
 
 def test_worker_at_max_connections_leaves_the_next_client_in_the_queue(live_host: Hosts, tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def _worker(worker: WorkerStatus) -> Row:
         **_traffic(worker),
         "restarts": worker["restarts"],
     }
-    return Row(RowKind.WORKER, worker["pid"], worker["state"], values)
+    state = "full" if worker["full"] and worker["state"] == "ready" else worker["state"]
+    return Row(RowKind.WORKER, worker["pid"], state, values)
 
 
 def _slot(slot: SlotStatus) -> Row:

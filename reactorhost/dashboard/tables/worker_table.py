@@ -15,6 +15,7 @@ from reactorhost.printable import printable
 
 STATE_STYLES: Mapping[str, str] = {
     "starting": "cyan",
+    "full": "yellow",
     "draining": "yellow",
     "stopping": "yellow",
     "leaving": "yellow",

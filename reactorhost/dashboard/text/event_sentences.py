@@ -102,6 +102,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "worker_draining": _draining,
     "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
+    "workers_missing": lambda f: f"only {f['ready']} of {f['wanted']} workers are ready",
     "worker_blocked": lambda f: f"{_worker(f)} is blocked since {f['seconds']} s, its new clients are served by others",
     "worker_unblocked": lambda f: f"{_worker(f)} is not blocked any more",
     "worker_killed": lambda f: f"{f['signal']} sent to {_worker(f)}: {f['reason']}",

@@ -65,6 +65,7 @@ class Listeners:
         self._sockets: list[SlotSocket] = []
         self._unix_files = UnixSocketFiles()
         self._leaving: Sequence[int] = ()
+        self._full: Sequence[int] = ()
         self.steered = False
 
     def bind(self) -> None:
@@ -149,6 +150,11 @@ class Listeners:
         """Keep new connections away from these slots; returns False where the kernel refuses the program."""
         self._leaving = slots
         return self._steer_all()
+
+    def avoid(self, slots: Sequence[int]) -> None:
+        """Keep new connections away from these slots where the kernel can; their workers are full."""
+        self._full = slots
+        self._steer_all()
 
     def status(self) -> list[ListenerStatus]:
         """Return the listeners' part of the status document."""
@@ -265,14 +271,19 @@ class Listeners:
         """Let the kernel choose among the sockets of slots that stay; the numbers in `excluded` are left out too."""
         order = group.order
         leaving = {index for index, each in enumerate(order) if each.slot in self._leaving}
-        if not leaving:
+        # Datagrams need no room, and the program would spread those of one client over all slots.
+        slots = () if group.scheme == "udp" else self._full
+        full = {index for index, each in enumerate(order) if each.slot in slots}
+        if len(leaving.union(full, excluded)) == len(order):
+            full = set()
+        if not leaving and not full:
             if group.steered:
                 group.steered = not reuseport_filter.detach(order[0].socket)
             return True
-        left_out = sorted(leaving.union(excluded))
+        left_out = sorted(leaving.union(full, excluded))
         if len(left_out) == len(order):
             # No socket would be left for the program to return.
             return False
         # Any socket will do: the kernel keeps the program with the group.
         group.steered = reuseport_filter.attach(order[0].socket, len(order), left_out)
-        return group.steered
+        return group.steered or not leaving

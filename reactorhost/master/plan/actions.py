@@ -70,6 +70,21 @@ class Steer:
 
 
 @dataclass(frozen=True, slots=True)
+class Avoid:
+    """Steer new connections past the slots whose workers are full; empty when none is, or all are."""
+
+    full: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Let a worker refuse clients while it is full, or let them wait."""
+
+    pid: int
+    refuse: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Retire:
     """Close the listeners of a slot that left, the adopter's copies first, if their queues are empty."""
 
@@ -77,4 +92,4 @@ class Retire:
     adopter: int | None
 
 
-Action = Open | Close | Spawn | Drain | Signal | Adopt | Release | Steer | Retire
+Action = Open | Close | Spawn | Drain | Signal | Adopt | Release | Steer | Avoid | Refuse | Retire

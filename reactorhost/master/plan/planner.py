@@ -18,7 +18,8 @@ The order inside `decide`:
    is filled: a plugin that cannot boot fails once and not in every slot.
 4. Drain: all ready workers of a slot but the newest, which is how replacements take over. The old worker is never
    ordered to leave before the new one is READY.
-5. Adopt: last, because it needs to know which slots ended up without a worker that accepts.
+5. Adopt: late, because it needs to know which slots ended up without a worker that accepts.
+6. Steer past full workers, or let all refuse.
 
 Deadlines are checked by `expire` alone, which only a timer calls. By then the reactor has delivered every report that
 had arrived, so a master that was suspended itself does not end workers that reported in time. The first deadline of a
@@ -39,7 +40,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reactorhost.config.settings import Settings
@@ -47,6 +48,7 @@ from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.master.plan.actions import Action, Spawn
 from reactorhost.master.plan.adoption import Adoption
 from reactorhost.master.plan.operations import Recycling, Reload, Watcher
+from reactorhost.master.plan.overload import Overload
 from reactorhost.master.plan.scale import Scaling
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import TERM_SECONDS, WorkerRecord, WorkerState, WorkerTable
@@ -98,6 +100,7 @@ class Planner:
         self.recycling = Recycling()
         self.scaling = Scaling(self.table, settings.workers)
         self.adoption = Adoption(self.table)
+        self.overload = Overload(self.table)
         self._jitter = jitter or random.Random()  # noqa: S311  not for secrets
         self._stop_at = 0.0
         self._at_once = False
@@ -109,11 +112,12 @@ class Planner:
         self.table.add(pid, slot, generation, now, self.settings.boot_timeout)
 
     def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
-        """Record that the fork for a slot failed, which counts like a crash; returns whether that ended a reload."""
+        """Record that the fork for a slot failed, like a boot that failed; returns whether that ended a reload."""
         if self.reload.replaces(slot):
             self.reload.fail(error)
             return True
-        self.slots[slot].backoff.add_boot_failure(now, self._jitter)
+        self.slots[slot].last_exit = error.what
+        self._not_booted(slot, error, now)
         return False
 
     def ready(self, pid: int, now: float) -> WorkerRecord | None:
@@ -142,9 +146,11 @@ class Planner:
         else:
             self.table.drain(worker, seconds, now, self.settings)
 
-    def note_heartbeats(self, heartbeats: Mapping[int, float], now: float) -> list[WorkerRecord]:
-        """Record when loops turned last, by process id; returns the workers that became silent or turn again."""
-        return self.table.note_heartbeats(heartbeats, now)
+    def full(self, pid: int, *, full: bool) -> None:
+        """Record that a worker cannot accept, or can again."""
+        worker = self.workers.get(pid)
+        if worker is not None:
+            worker.full = full
 
     def stalled(self, pid: int, seconds: float, now: float) -> None:
         """Record that a worker's loop has not turned for so long; it is ended, and its slot is filled at once."""
@@ -171,18 +177,22 @@ class Planner:
             # No back-off: the worker that was to be replaced serves on.
             self.reload.fail(error)
             return Exit(worker, kind, failed_reload=True)
-        if kind is ExitKind.NOT_BOOTED:
-            if self.state is HostState.RUNNING:
-                self.scaling.worker_failed(worker.slot, error)
-            if self.recycling.fail(worker.slot, error):
-                # No back-off here either, and no count: the slot still has its worker.
-                return Exit(worker, kind)
-        slot.restarts += 1
         if kind is ExitKind.CRASHED:
             slot.backoff.add_crash(now, now - worker.started_at, self._jitter)
-        else:
-            slot.backoff.add_boot_failure(now, self._jitter)
+            slot.restarts += 1
+        elif self._not_booted(worker.slot, error, now):
+            slot.restarts += 1
         return Exit(worker, kind)
+
+    def _not_booted(self, number: int, error: ReactorhostError, now: float) -> bool:
+        """Fail the requests that waited for a worker of this slot; returns whether the slot needs another one."""
+        if self.state is HostState.RUNNING:
+            self.scaling.worker_failed(number, error)
+        if self.recycling.fail(number, error):
+            # No back-off, and no count: the slot still has its worker.
+            return False
+        self.slots[number].backoff.add_boot_failure(now, self._jitter)
+        return True
 
     # Requests.
 
@@ -246,6 +256,7 @@ class Planner:
             *self._fill(now),
             *self._drain_surplus(now),
             *self.adoption.decide(now),
+            *self.overload.decide(),
         ]
 
     def expire(self, now: float) -> list[Action]:

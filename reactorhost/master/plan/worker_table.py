@@ -44,6 +44,8 @@ class WorkerRecord:
         hurried: it was signalled to leave at once.
         reason: why it is ended, for the log.
         silent: its loop did not turn for a second: a hook that blocks, a stopped process, a processor without time.
+        full: it cannot accept: it has `max_connections` connections, or no descriptors left.
+        refuses: it was ordered to refuse clients while it is full.
     """
 
     pid: int
@@ -57,11 +59,13 @@ class WorkerRecord:
     hurried: bool = False
     reason: str = ""
     silent: bool = False
+    full: bool = False
+    refuses: bool = False
 
     @property
     def accepts(self) -> bool:
         """Whether a client in its queue is accepted soon."""
-        return self.state is WorkerState.READY and not self.silent
+        return self.state is WorkerState.READY and not (self.silent or self.full)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,8 @@
 """Accept connections from the listeners of this slot and of adopted slots.
 
-Accepting pauses while the worker is full or out of descriptors; waiting clients keep their place in the kernel's queue.
+Accepting pauses while the worker is full or out of descriptors; waiting clients keep their place in the kernel's queue,
+and the master lets another worker accept them. If no worker has room, the master orders the clients of services with
+`when_full = "refuse"` to be refused: they are accepted and closed at once.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.rate_limit import RateLimit
+from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.service import Accept
 
 # The rest of a queue waits for the next turn: clients with a connection have their messages handled in between.
 _BATCH = 64
 _RETRY_SECONDS = 0.5
+_REFUSAL_LINE_SECONDS = 60.0
 # accept(2): an error of the connection that was to be accepted, not of the listener.
 _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
 # The connection stays in the queue, so epoll would report the listener again at once, in every turn.
@@ -31,13 +35,16 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class WatchedListener:
     """A listening socket that the worker borrows from a slot; `slot` is None where all slots share the socket.
 
-    `on_accepted` is called with each accepted socket and the peer's address.
+    `on_accepted` is called with each accepted socket and the peer's address; `refuses`: clients that no worker has room
+    for are refused.
     """
 
-    __slots__ = ("_kind", "accept", "on_accepted", "slot", "socket")
+    __slots__ = ("_kind", "accept", "on_accepted", "refuses", "slot", "socket", "watched")
 
-    def __init__(self, slot: int | None, sock: socket.socket, on_accepted: Accept) -> None:
+    def __init__(self, slot: int | None, sock: socket.socket, on_accepted: Accept, *, refuses: bool = False) -> None:
         self.slot = slot
+        self.refuses = refuses
+        self.watched = False
         self.socket = sock
         self.on_accepted = on_accepted
         self._kind = (int(sock.family), int(sock.type), sock.proto)
@@ -72,18 +79,20 @@ class Acceptor:
     log: EventLog
     fork_registry: ForkRegistry
     most_connections: int
+    capacity: CapacityReport
     _listeners: list[WatchedListener] = field(default_factory=list, init=False)
     _accepting: bool = field(default=True, init=False)
+    _refusing: bool = field(default=False, init=False)
     # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
     _pause_lines: RateLimit = field(default_factory=lambda: RateLimit(1, math.inf), init=False)
+    _refusal_lines: RateLimit = field(default_factory=lambda: RateLimit(1, _REFUSAL_LINE_SECONDS), init=False)
 
     def add(self, listeners: Sequence[WatchedListener]) -> None:
         """Accept from these listeners too."""
         for listener in listeners:
             self.fork_registry.add(listener.socket, listener.socket.close)
             self._listeners.append(listener)
-            if self._accepting:
-                self._watch(listener)
+            self._update(listener)
 
     def replace_or_add(self, listener: WatchedListener) -> None:
         """Accept from a listener, and in place of an older one that all slots share if it has the same address."""
@@ -117,17 +126,42 @@ class Acceptor:
         """Accept again after a pause, if the worker is not full; called when a connection has ended."""
         if not self._accepting and self.counters.connections < self.most_connections:
             self._accepting = True
-            for listener in self._listeners:
-                self._watch(listener)
+            self.capacity.resume()
+            self._update_all()
 
-    def _watch(self, listener: WatchedListener) -> None:
-        self.reactor.register(listener.socket.fileno(), READ, lambda events: self._accept_batch(listener))
+    def refuse(self, refusing: bool) -> None:
+        """Refuse clients while this worker is full, or let them wait again."""
+        self._refusing = refusing
+        self._update_all()
+
+    def _update_all(self) -> None:
+        for listener in self._listeners:
+            self._update(listener)
+
+    def _update(self, listener: WatchedListener) -> None:
+        # Not while descriptors are what is missing: refusing needs one.
+        full = self.counters.connections >= self.most_connections
+        self._watch(listener, self._accepting or (self._refusing and listener.refuses and full))
+
+    def _watch(self, listener: WatchedListener, watched: bool) -> None:
+        if watched is listener.watched:
+            return
+        listener.watched = watched
+        if watched:
+            self.reactor.register(listener.socket.fileno(), READ, lambda events: self._serve(listener))
+        else:
+            self.reactor.unregister(listener.socket.fileno())
+
+    def _serve(self, listener: WatchedListener) -> None:
+        if self._accepting:
+            self._accept_batch(listener)
+        else:
+            self._refuse_batch(listener)
 
     def _close(self, listener: WatchedListener) -> None:
         self._listeners.remove(listener)
-        if self._accepting:
-            # Before closing: other processes have this socket open too, so epoll would continue to report it.
-            self.reactor.unregister(listener.socket.fileno())
+        # Before closing: other processes have this socket open too, so epoll would continue to report it.
+        self._watch(listener, False)
         self.fork_registry.discard(listener.socket)
         listener.socket.close()
 
@@ -143,6 +177,25 @@ class Acceptor:
             if self.counters.connections >= self.most_connections:
                 self._pause("max_connections")
                 return
+
+    def _refuse_batch(self, listener: WatchedListener) -> None:
+        for _ in range(_BATCH):
+            try:
+                sock, _peer = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _CLIENT_GONE:
+                    continue
+                # Out of descriptors: they wait, until the next order to refuse.
+                self.refuse(False)
+                return
+            sock.close()
+            self.counters.accepted += 1
+            self.counters.refused += 1
+            if self._refusal_lines.admits(self.reactor.now):
+                suppressed = self._refusal_lines.take_suppressed()
+                self.log.warning("clients_refused", reason="max_connections", suppressed=suppressed)
 
     def _accept(self, listener: WatchedListener) -> bool:
         """Accept one connection; returns False when none is queued or none can be accepted now."""
@@ -167,5 +220,5 @@ class Acceptor:
             self.log.warning("accepting_paused", reason=reason, connections=self.counters.connections)
         if self._accepting:
             self._accepting = False
-            for listener in self._listeners:
-                self.reactor.unregister(listener.socket.fileno())
+            self.capacity.pause()
+            self._update_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from reactorhost.ipc.worker_spec import BorrowedListener
@@ -22,6 +22,7 @@ class SlotSockets:
 
     acceptor: Acceptor
     services: Mapping[str, RunningService]
+    refusing_services: Collection[str]
     fork_registry: ForkRegistry
     on_released: Callable[[int], object]
     _udp_sockets: list[tuple[int, UdpSocket]] = field(default_factory=list, init=False)
@@ -36,7 +37,9 @@ class SlotSockets:
         service = self.services[borrowed.service]
         slot, sock = borrowed.slot, borrowed.socket
         if borrowed.scheme != "udp":
-            self.acceptor.replace_or_add(WatchedListener(slot, sock, service.acceptor(borrowed.scheme)))
+            refuses = borrowed.service in self.refusing_services
+            accept = service.acceptor(borrowed.scheme)
+            self.acceptor.replace_or_add(WatchedListener(slot, sock, accept, refuses=refuses))
             return
         assert slot is not None, "slots do not share UDP sockets"
         self.fork_registry.add(sock, sock.close)

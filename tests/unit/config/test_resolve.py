@@ -101,6 +101,7 @@ def test_each_value_knows_its_origin(write: Write) -> None:
 GOOD = {
     "workers": "3", "name": "x", "daemon": "yes", "run_dir": "/r", "pid_file": "/p", "log_file": "/l",
     "log_format": "json", "log_level": "debug", "user": "u", "group": "g", "backlog": "7", "max_connections": "8",
+    "when_full": "refuse",
     "max_send_buffer": "64KiB", "stop_timeout": "2m", "boot_timeout": "500ms", "drain_timeout": "2h",
     "retire_delay": "3", "idle_timeout": "4s", "stall_timeout": "6s", "close_timeout": "5s",
     "event_loop": "uvloop", "poller": "selectors", "peer_timeout": "7m",

@@ -11,7 +11,7 @@ from reactorhost.address import parse as parse_address
 from reactorhost.config.layers import SettingValue
 from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft, complete, from_file, merge
-from reactorhost.config.settings import Layer, Origin
+from reactorhost.config.settings import OVERRIDES, Layer, Origin
 from reactorhost.config.toml_file import parse
 from reactorhost.config.values import NETWORK, InvalidValueError
 from reactorhost.errors import Problem
@@ -20,6 +20,7 @@ FILE = Path("/etc/host.toml")
 PLUGIN_FLAG = Origin(Layer.FLAG, "--plugin")
 LISTEN_FLAG = Origin(Layer.FLAG, "--listen")
 PLUGINS = SettingValue(("echo",), PLUGIN_FLAG)
+HOST = {each.name: SettingValue(each.default, Origin(Layer.DEFAULT)) for each in OVERRIDES}
 LISTEN = SettingValue((parse_address("tcp://0.0.0.0:7000"),), LISTEN_FLAG)
 
 
@@ -36,7 +37,7 @@ def given(listen: SettingValue | None, plugins: SettingValue | None) -> dict[str
 
 def problems_of(*drafts: Draft) -> list[Problem]:
     problems = Problems()
-    complete(list(drafts), None, problems)
+    complete(list(drafts), HOST, problems)
     return problems.found
 
 
@@ -50,7 +51,7 @@ def test_listen_and_plugins_can_be_a_text_or_a_list() -> None:
         "[service.a]\nlisten = 'tcp://*:1'\nplugins = 'echo'\n"
         "[service.b]\nlisten = ['tcp://*:2', 'unix:///s']\nplugins = ['x', 'y']\n"
     )
-    a, b = complete(drafts, None, Problems())
+    a, b = complete(drafts, HOST, Problems())
     assert not problems
     assert (a.name, a.plugins, [str(each) for each in a.listen]) == ("a", ("echo",), ["tcp://*:1"])
     assert (b.name, b.plugins, [str(each) for each in b.listen]) == ("b", ("x", "y"), ["tcp://*:2", "unix:///s"])
@@ -58,7 +59,7 @@ def test_listen_and_plugins_can_be_a_text_or_a_list() -> None:
 
 def test_a_plugin_file_is_relative_to_the_folder_of_the_toml_file() -> None:
     drafts, _ = read("[service.a]\nlisten = 'tcp://*:1'\nplugins = ['./my.py', '/abs/x.py', 'mod:obj']\n")
-    (a,) = complete(drafts, None, Problems())
+    (a,) = complete(drafts, HOST, Problems())
     assert a.plugins == ("/etc/my.py", "/abs/x.py", "mod:obj")
 
 
@@ -147,7 +148,7 @@ def test_a_flag_alone_is_a_problem_with_several_services(
 
 def test_a_plugin_flag_without_a_file_serves_the_default_address() -> None:
     (draft,) = merge([], given(None, PLUGINS), Problems())
-    (ready,) = complete([draft], None, Problems())
+    (ready,) = complete([draft], HOST, Problems())
     assert (ready.name, ready.plugins, str(*ready.listen)) == ("default", ("echo",), "tcp://127.0.0.1:9000")
 
 

@@ -50,6 +50,11 @@ def test_states_are_sorted_by_name() -> None:
     assert [row.state for row in rows[:3]] == ["backoff", "draining", "ready"]
 
 
+def test_a_ready_worker_that_cannot_accept_is_full() -> None:
+    workers = [worker(0, 1, full=True), worker(1, 2, "draining", full=True)]
+    assert [row.state for row in worker_rows(document(2, workers=workers), View())] == ["full", "draining"]
+
+
 def test_a_slot_without_a_worker_has_a_note() -> None:
     row = next(row for row in worker_rows(troubled(), View()) if row.kind is RowKind.SLOT)
     assert (row.pid, row.state) == (None, "backoff")

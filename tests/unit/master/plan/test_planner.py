@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from signal import SIGABRT, SIGKILL, SIGQUIT
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import settings, strategies
@@ -14,9 +15,11 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.actions import (
     Action,
     Adopt,
+    Avoid,
     Close,
     Drain,
     Open,
+    Refuse,
     Release,
     Retire,
     Signal,
@@ -81,7 +84,7 @@ class FakeSupervisor:
     def silence(self, *pids: int) -> list[Action]:
         """Let the loops of these workers stand still, and those of all others turn; returns what was done."""
         heartbeats = {pid: self.now - 1.0 if pid in pids else self.now for pid in self.planner.workers}
-        self.planner.note_heartbeats(heartbeats, self.now)
+        self.planner.table.note_heartbeats(heartbeats, self.now)
         return self.settle()
 
     def start_reload(self) -> None:
@@ -362,7 +365,7 @@ def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves
 def test_a_silent_worker_shares_its_queue_with_a_neighbour_until_it_turns_again() -> None:
     host = FakeSupervisor()
     first, second = host.running()
-    host.planner.note_heartbeats({first: host.now - 0.99, second: host.now}, host.now)
+    host.planner.table.note_heartbeats({first: host.now - 0.99, second: host.now}, host.now)
     assert host.settle() == []
     assert host.silence(first) == [Adopt(0, second)]
     assert host.planner.slots[0].state is SlotState.READY
@@ -392,6 +395,33 @@ def test_an_adopter_stays_while_every_worker_is_silent() -> None:
     host.silence(first)
     assert host.silence(first, second) == []
     assert host.silence(second) == [Release(0, second), Adopt(1, first)]
+
+
+def test_a_full_worker_gets_no_clients_while_a_neighbour_has_room_and_refuses_if_none_has() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.planner.full(first, full=True)
+    assert host.settle() == [Adopt(0, second), Avoid((0,))]
+    host.planner.full(second, full=True)
+    assert host.settle() == [Avoid(()), Refuse(first, True), Refuse(second, True)]
+    host.planner.full(first, full=False)
+    assert host.settle() == [
+        Release(0, second),
+        Adopt(1, first),
+        Avoid((1,)),
+        Refuse(first, False),
+        Refuse(second, False),
+    ]
+    host.planner.full(second, full=False)
+    assert host.settle() == [Release(1, first), Avoid(())]
+
+
+def test_a_full_worker_does_not_refuse_while_another_one_is_only_silent() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.silence(second)
+    host.planner.full(first, full=True)
+    assert not [action for action in host.settle() if isinstance(action, Refuse)]
 
 
 def test_a_slot_whose_adopter_falls_silent_while_it_retires_is_adopted_again() -> None:
@@ -559,6 +589,22 @@ def test_a_fork_that_fails_ends_a_reload_or_waits_like_a_crash() -> None:
     assert host.planner.slots[0].backoff.until > host.now
 
 
+def test_a_fork_that_fails_ends_the_requests_that_wait_for_it() -> None:
+    host = FakeSupervisor(1)
+    (first,) = host.running()
+    scaled, recycled = Mock(), Mock()
+    host.planner.scaling.request(2, scaled)
+    host.planner.recycle(first, recycled)
+    assert {Spawn(0, 1), Spawn(1, 1)} < set(host.planner.decide(host.now))
+    error = ReactorhostError("cannot fork: no more processes")
+    for slot in (0, 1):
+        host.planner.fork_failed(slot, error, host.now)
+    recycled.failed.assert_called_once_with(error)
+    assert scaled.failed.call_args.args[0].what == "slot 0 is not ready: cannot fork: no more processes"
+    assert not host.planner.slots[0].backoff.failed, "the worker that was to be replaced serves on"
+    assert host.planner.slots[1].backoff.failed
+
+
 def test_a_process_that_is_not_a_worker_is_ignored() -> None:
     host = FakeSupervisor()
     host.running()
@@ -600,6 +646,12 @@ class AnySequence(RuleBasedStateMachine):
     def some_are_silent(self, data: strategies.DataObject) -> None:
         pids = sorted(self.host.planner.workers)
         self.host.silence(*data.draw(strategies.sets(strategies.sampled_from(pids))) if pids else ())
+
+    @rule(data=strategies.data(), full=strategies.booleans())
+    def one_is_full_or_has_room(self, data: strategies.DataObject, full: bool) -> None:
+        pid = self._some(data, WorkerState.READY)
+        if pid is not None:
+            self.host.planner.full(pid, full=full)
 
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule()
@@ -648,6 +700,8 @@ class AnySequence(RuleBasedStateMachine):
             accepting = [each for each in planner.workers.values() if each.accepts]
             if slot.reachable and not any(each.slot == number for each in accepting):
                 assert slot.adopter is not None or not accepting
+            if any(each.refuses for each in planner.workers.values() if each.state is WorkerState.READY):
+                assert not accepting
             if slot.adopter is not None:
                 adopter = planner.workers[slot.adopter]
                 assert adopter in accepting or (adopter.state is WorkerState.READY and not accepting)

@@ -16,6 +16,7 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
+from reactorhost.worker.accept.capacity import CapacityReport
 
 
 class FakeAccepted:
@@ -23,6 +24,10 @@ class FakeAccepted:
 
     def __init__(self) -> None:
         self.blocking = True
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
     def setblocking(self, flag: bool) -> None:
         self.blocking = flag
@@ -57,17 +62,22 @@ class PortableListener:
 class Host:
     """An acceptor with one listener on a fake reactor."""
 
-    def __init__(self, *queue: Any, most_connections: int = 100) -> None:
+    def __init__(self, *queue: Any, most_connections: int = 100, refuses: bool = False) -> None:
         self.now = 0.0
         self.watched: dict[int, Callable[[int], object]] = {}
         self.retry: Callable[[], object] | None = None
+        self.check: Callable[[], object] = lambda: None
         self.accepted: list[tuple[Any, Any]] = []
         self.counters = Counters()
         self.listener = PortableListener(*queue)
         self.registry = ForkRegistry()
         log = EventLog(logging.getLogger("reactorhost"))
-        self.acceptor = Acceptor(cast("Reactor", self), self.counters, log, self.registry, most_connections)
-        self.acceptor.add([WatchedListener(0, cast("socket.socket", self.listener), self.on_accepted)])
+        self.reports: list[bool] = []
+        reactor = cast("Reactor", self)
+        capacity = CapacityReport(reactor, lambda report: self.reports.append(report["full"]))
+        self.acceptor = Acceptor(reactor, self.counters, log, self.registry, most_connections, capacity)
+        listener = cast("socket.socket", self.listener)
+        self.acceptor.add([WatchedListener(0, listener, self.on_accepted, refuses=refuses)])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -87,7 +97,10 @@ class Host:
         del self.watched[descriptor]
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        self.retry = callback
+        if seconds == 1.0:
+            self.check = callback
+        else:
+            self.retry = callback
 
 
 def test_sockets_are_accepted_without_the_private_method_of_cpython() -> None:
@@ -116,6 +129,50 @@ def test_a_full_worker_stops_watching_until_a_connection_ends() -> None:
     host.acceptor.resume()
     host.turn()
     assert [peer for _, peer in host.accepted] == ["a", "b", "c"]
+
+
+def test_a_pause_is_reported_at_once_and_its_end_by_the_next_check() -> None:
+    host = Host("a", "b", "c", most_connections=1)
+    host.turn()
+    assert host.reports == [True]
+    host.counters.connections -= 1
+    host.acceptor.resume()
+    host.turn()
+    host.check()
+    assert host.reports == [True], "it is full again"
+    host.counters.connections -= 1
+    host.acceptor.resume()
+    host.check()
+    assert host.reports == [True, False]
+    host.turn()
+    assert host.reports == [True, False, True]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_full_worker_refuses_by_order_what_its_service_lets_it_refuse(refuses: bool) -> None:
+    host = Host("a", "b", "c", most_connections=1, refuses=refuses)
+    host.turn()
+    assert not host.watched
+    host.acceptor.refuse(True)
+    host.turn()
+    assert [peer for _, peer in host.accepted] == ["a"]
+    assert host.counters.refused == (2 if refuses else 0)
+    host.counters.connections -= 1
+    host.acceptor.resume()
+    host.listener.queue.append("d")
+    host.turn()
+    assert host.accepted[1][1] == ("d" if refuses else "b")
+    host.acceptor.refuse(False)
+    assert not host.watched
+
+
+def test_a_worker_without_descriptors_does_not_refuse() -> None:
+    host = Host("a", OSError(errno.EMFILE, "too many"), "b", most_connections=1, refuses=True)
+    host.turn()
+    host.acceptor.refuse(True)
+    host.turn()
+    assert not host.watched
+    assert host.counters.refused == 0
 
 
 def test_a_pause_is_logged_once_until_a_queue_was_empty(caplog: pytest.LogCaptureFixture) -> None:
