@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields
+from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields, limit_hint
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.system.fork import run_and_exit
 
@@ -25,11 +25,14 @@ def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
     goes, for the hint of a daemon that ends without reporting why.
 
     Raises:
-        ReactorhostError: it did not start; the error is the one of a start in the foreground.
+        ReactorhostError: it did not start; the error is the one of a start in the foreground, or the fork failed.
         StoppedEarlyError: the wait was interrupted; the daemon was sent TERM.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
+    try:
+        reader, writer = os.pipe()
+        child = os.fork()
+    except OSError as error:
+        raise _not_forked(error) from None
     if child == 0:
         os.close(reader)
         run_and_exit(lambda: _fork_again(run, writer))
@@ -43,9 +46,18 @@ def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
 def _fork_again(run: RunHost, writer: int) -> int:
     # The second fork: a process that does not lead its session cannot get a controlling terminal any more.
     os.setsid()
-    if os.fork() == 0:
+    try:
+        daemon = os.fork()
+    except OSError as error:
+        _send(FileIO(writer, "w"), {"failed": _not_forked(error).as_fields()})
+        return 1
+    if daemon == 0:
         run_and_exit(lambda: _run_daemon(run, writer))
     return 0
+
+
+def _not_forked(error: OSError) -> ReactorhostError:
+    return BootError(f"cannot fork the daemon: {error.strerror}", hint=limit_hint(error))
 
 
 def _run_daemon(run: RunHost, writer: int) -> int:
