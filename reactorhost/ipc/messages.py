@@ -44,7 +44,7 @@ class Report(enum.StrEnum):
     FAILED = "failed"
     """Boot failed: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"
-    """A signal ordered the worker to leave; it does within `seconds`."""
+    """A signal makes the worker leave within `seconds`. `waits`: it serves until it is ordered to drain."""
     RELEASED = "released"
     """Closed its copies of the sockets of `slot`, after an order or because it drains."""
     HOOK_FAILED = "hook_failed"

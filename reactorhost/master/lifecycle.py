@@ -98,8 +98,9 @@ class Lifecycle:
         self.supervisor.schedule()
 
     def _leaving(self, pid: int, message: Message) -> None:
-        self.supervisor.remember_draining(pid, message["seconds"])
-        self.context.planner.leaving(pid, message["seconds"], time.monotonic())
+        if not message["waits"]:
+            self.supervisor.remember_draining(pid, message["seconds"])
+        self.context.planner.leaving(pid, message["seconds"], time.monotonic(), waits=message["waits"])
         self.supervisor.schedule()
 
     def _hook_failed(self, pid: int, message: Message) -> None:
@@ -117,12 +118,12 @@ class Lifecycle:
         # A loop, because signals do not queue: one CHLD can stand for many exits.
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
-            report = self.context.pool.reap(pid, status)
+            report = self.context.pool.reap(pid, status, usage)
             if report is not None:
                 self._exited(pid, report)
         self.supervisor.schedule()
@@ -137,9 +138,9 @@ class Lifecycle:
         if ended is None:
             return
         match ended.kind:
-            case ExitKind.EXPECTED:
+            case ExitKind.EXPECTED if report.stack is None:
                 log.info("worker_exited", slot=worker.slot, pid=pid, how=report.how)
-            case ExitKind.CRASHED:
+            case ExitKind.EXPECTED | ExitKind.CRASHED:
                 self._log_crash(ended, report)
             case ExitKind.NOT_BOOTED:
                 what, details = boot_error.what, boot_error.details
@@ -152,6 +153,7 @@ class Lifecycle:
 
     def _log_crash(self, ended: Exit, report: ExitReport) -> None:
         counters = report.last.counters
+        slot = self.context.planner.slots.get(ended.worker.slot)
         self.context.log.error(
             "worker_crashed",
             slot=ended.worker.slot,
@@ -159,8 +161,9 @@ class Lifecycle:
             how=report.how,
             last_turn_seconds_ago=round(max(0.0, time.monotonic() - counters.tick), 1) if counters.tick else None,
             connections=counters.connections,
-            rss_peak_bytes=counters.rss_peak_bytes,
-            restarts=self.context.planner.slots[ended.worker.slot].restarts,
+            rss_peak_bytes=report.rss_peak_bytes,
+            # A slot can be retired before the last worker of it ends.
+            restarts=slot.restarts if slot is not None else 0,
             details=None if report.stack is None else report.stack.text,
         )
 
@@ -232,7 +235,7 @@ class Lifecycle:
         if at_once or not connections:
             log.info("host_stopping", connections=connections)
         else:
-            seconds = self.context.planner.settings.stop_timeout
+            seconds = round(self.context.planner.settings.stop_seconds, 1)
             log.info("host_stopping", connections=connections, seconds=seconds, hint="a second signal stops at once")
 
     def _report_stop_progress(self) -> None:

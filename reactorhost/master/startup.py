@@ -40,6 +40,7 @@ from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
+from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
 
 # During a reload old and new workers of a slot live side by side, and old ones may drain for long.
@@ -58,7 +59,7 @@ def run_host(
     Raises:
         ReactorhostError: the host did not start. No process and no file is left.
     """
-    account = process.resolve_account(settings.user, settings.group)
+    account = resolve_account(settings.user, settings.group)
     registry = ForkRegistry()
     selected = selection(settings.name, settings.run_dir, os.environ, os.geteuid())
     rundir = RunDirectory(settings.run_dir, settings.pid_file, registry, selected)

@@ -34,6 +34,14 @@ def open_descriptors() -> int | None:
         return None
 
 
+def waited_seconds() -> float:
+    """Return how long the main thread of this process was ready to run so far and had no processor."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 class ProportionalMemory:
     """Resident memory with shared pages divided among their users (PSS), cached for some seconds.
 

@@ -173,9 +173,8 @@ def test_the_next_start_of_a_daemon_succeeds(daemon: Callable[..., Daemon]) -> N
 
 UNREACHABLE = {
     # Locked twice by one thread: a signal does not end this wait, as it would end a sleep.
-    "in C with the interpreter's lock": "import ctypes; "
-    "c, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64); "
-    "c.pthread_mutex_lock(mutex); c.pthread_mutex_lock(mutex)",
+    "in C with the interpreter's lock": "import ctypes; c = ctypes.PyDLL(None); "
+    "mutex = ctypes.create_string_buffer(64); c.pthread_mutex_lock(mutex); c.pthread_mutex_lock(mutex)",
     "with blocked signals": "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); "
     "signal.sigwait({signal.SIGUSR1})",
     "stopped": "import os; os.kill(os.getpid(), 19)",

@@ -102,10 +102,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "worker_draining": _draining,
     "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
-    "worker_blocked": lambda f: (
-        f"slot {f['slot']}: worker {f['pid']} has not turned for {f['seconds']} s, others serve its queue"
-    ),
-    "worker_unblocked": lambda f: f"slot {f['slot']}: worker {f['pid']} turns again",
+    "worker_blocked": lambda f: f"{_worker(f)} is blocked since {f['seconds']} s, its new clients are served by others",
+    "worker_unblocked": lambda f: f"{_worker(f)} is not blocked any more",
     "worker_killed": lambda f: f"{f['signal']} sent to {_worker(f)}: {f['reason']}",
     "worker_not_booted": _not_booted,
     "worker_not_forked": lambda f: f"cannot fork a worker for slot {f['slot']}: {f['error']}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -20,6 +21,8 @@ from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_report
 from reactorhost.master.workers.exit_report import ExitReport, Sample
 from reactorhost.reactor import Reactor
+from reactorhost.system import oom
+from reactorhost.system.account import Account
 from reactorhost.system.descriptor_reserve import DescriptorReserve
 from reactorhost.system.fork import ForkRegistry, fork
 
@@ -46,6 +49,7 @@ class WorkerHandle:
         failure: why it could not boot, if it reported so.
         plugins: the plugins that it loaded, as it reported them.
         shared: sockets that all slots share, as far as it has them.
+        killed: whether the master has sent KILL.
     """
 
     pid: int
@@ -55,6 +59,7 @@ class WorkerHandle:
     failure: ReactorhostError | None = None
     plugins: list[Message] = field(default_factory=list)
     shared: list[SlotSocket] = field(default_factory=list)
+    killed: bool = False
 
 
 @dataclass(slots=True)
@@ -65,11 +70,11 @@ class WorkerPool:
     registry: ForkRegistry
     scoreboard: Scoreboard
     run_worker: RunWorker
-    account: tuple[int, int, str] | None
+    account: Account | None
     _handles: dict[int, WorkerHandle] = field(default_factory=dict)
     _report_handlers: dict[str, ReportHandler] = field(default_factory=dict)
     _reserve: DescriptorReserve = field(init=False)
-    _oom_kills: int | None = field(default_factory=exit_report.out_of_memory_kills)
+    _oom_kills: int | None = field(default_factory=oom.kills)
 
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
@@ -152,10 +157,12 @@ class WorkerPool:
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to a worker."""
         # A process that was not reaped keeps its id, so the signal cannot reach another one, nor fail.
-        if pid in self._handles:
+        handle = self._handles.get(pid)
+        if handle is not None:
             os.kill(pid, number)
+            handle.killed = handle.killed or number == signal.SIGKILL
 
-    def reap(self, pid: int, status: int) -> ExitReport | None:
+    def reap(self, pid: int, status: int, usage: resource.struct_rusage) -> ExitReport | None:
         """Remove a worker that was waited for; returns what is known of its end, or None if it is not a worker."""
         handle = self._handles.get(pid)
         if handle is None:
@@ -168,7 +175,14 @@ class WorkerPool:
         # Before the page is given back: its next user writes zeros first.
         last = self._sample(handle, time.monotonic())
         self.scoreboard.give_back(handle.page)
-        return ExitReport(self._describe(status), last, exit_report.take_stack(handle.stack_descriptor), handle.failure)
+        return ExitReport(
+            self._describe(status, killed=handle.killed),
+            # Linux counts in kilobytes.
+            usage.ru_maxrss * 1024,
+            last,
+            exit_report.take_stack(handle.stack_descriptor),
+            handle.failure,
+        )
 
     def counters(self, pid: int) -> Counters:
         """Return what a worker stored last; it may be stuck or have ended."""
@@ -218,11 +232,11 @@ class WorkerPool:
         timings = self.scoreboard.read_timings(handle.page, len(names))
         return Sample(now, self.scoreboard.read(handle.page), timings, names)
 
-    def _describe(self, status: int) -> str:
+    def _describe(self, status: int, *, killed: bool) -> str:
         words = exit_report.decode(status)
-        if exit_report.killed(status):
+        if exit_report.killed(status) and not killed:
             # The kernel does not say which process it killed: a count that grew is the closest there is.
-            kills = exit_report.out_of_memory_kills()
+            kills = oom.kills()
             if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
                 words += ", sent by the kernel: out of memory"
             self._oom_kills = kills
