@@ -113,7 +113,7 @@ class Supervisor:
             self._listeners.open_slot(slot)
             # Of slot 0 the fork reports it, as the failure of the first worker.
             if slot:
-                process.require_free_descriptors(self._descriptors_to_keep())
+                process.require_free_descriptors(self._descriptors_to_keep(slot))
         except OSError as error:
             self._listeners.close_slot(slot)
             self._log.error("slot_not_opened", slot=slot, error=error.strerror)
@@ -122,15 +122,18 @@ class Supervisor:
             self._planner.scaling.open_failed(slot, failure)
             self.on_failure(failure)
 
-    def _descriptors_to_keep(self) -> int:
-        """Return how many descriptors new listeners must leave: for the worker of every slot without one, and a few.
+    def _descriptors_to_keep(self, slot: int) -> int:
+        """Return how many descriptors a new slot must leave: for its worker and those of lower ones, and a few.
 
         At the limit a host could not replace a worker that crashes, nor be managed.
         """
-        without_worker = max(0, len(self._planner.slots) - len(self._pool.pids()))
+        without_worker = max(0, slot + 1 - len(self._pool.pids()))
         return without_worker * DESCRIPTORS_OF_A_WORKER + _SPARE_DESCRIPTORS
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
+        if slot >= self._planner.scaling.target:
+            # It could not be opened in this turn, and is removed in the next decision.
+            return
         try:
             pid = self._pool.fork(self._planner.settings, slot, generation, self._listeners.of_slot(slot))
         except OSError as error:
