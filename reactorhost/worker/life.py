@@ -278,7 +278,7 @@ class WorkerLife:
             for each in self._spec.listeners:
                 self._slot_sockets.add(each)
 
-    def _adopt(self, slot: int, listeners: Sequence[Message]) -> None:
+    def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
         incomplete = len(sockets) < len(listeners)
         if incomplete:
@@ -288,7 +288,9 @@ class WorkerLife:
         if incomplete or self._lifecycle.state is not WorkerState.SERVING:
             for sock in sockets:
                 sock.close()
-            self._slot_sockets.release(slot)
+            # New unix sockets: those in whose place they were sent stay.
+            if slot is not None:
+                self._slot_sockets.release(slot)
             return
         for each, sock in zip(listeners, sockets, strict=True):
             self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
