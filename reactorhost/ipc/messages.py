@@ -46,7 +46,8 @@ class Report(enum.StrEnum):
     LEAVING = "leaving"
     """A signal makes the worker leave within `seconds`. `waits`: it serves until it is ordered to drain."""
     RELEASED = "released"
-    """Closed its copies of the sockets of `slot`, after an order or because it drains."""
+    """Closed its copies of the sockets of `slot`, after an order or because it drains; `refused`: it had no free
+    descriptors for them."""
     HOOK_FAILED = "hook_failed"
     """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
     STATS = "stats"

@@ -14,6 +14,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
+from reactorhost.master.plan.adoption import RETRY_SECONDS
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.workers.pool import DESCRIPTORS_OF_A_WORKER
 from reactorhost.reactor import TimerHandle
@@ -166,8 +167,9 @@ class Supervisor:
         sockets = self._listeners.owned_by(slot)
         # Without any, the host serves only unix sockets, which all slots share.
         if sockets and not self._pool.lend(pid, slot, sockets):
-            # As when the worker has no descriptor left: the clients of this slot wait for its next worker.
+            # As when the worker has no descriptor left.
             self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
+            self._adoption_refused(slot, pid, time.monotonic())
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:
@@ -180,9 +182,16 @@ class Supervisor:
 
     def _released(self, pid: int, message: Message) -> None:
         now = time.monotonic()
-        if self._planner.adoption.released(message["slot"], pid, now):
+        if message["refused"]:
+            self._adoption_refused(message["slot"], pid, now)
+        elif self._planner.adoption.released(message["slot"], pid, now):
             self._close_if_empty(message["slot"], now)
         self.schedule()
+
+    def _adoption_refused(self, slot: int, pid: int, now: float) -> None:
+        self._planner.adoption.refused(slot, pid, now)
+        # No other event would let the planner choose another worker.
+        self._reactor.call_later(RETRY_SECONDS, self.schedule)
 
     def _close_if_empty(self, slot: int, now: float) -> None:
         # A client can have come between the adopter's last accept and now; then the slot needs an adopter again.
