@@ -57,7 +57,7 @@ class Host:
         for _ in range(_TURNS):
             if holds():
                 return
-            self.reactor.turn(min(0.05, self.reactor.wait_seconds(self.reactor.clock())))
+            self.reactor.turn(min(0.01, self.reactor.wait_seconds(self.reactor.clock())))
         raise AssertionError("it did not come")
 
     def responses(self, client: socket.socket, count: int) -> list[dict[str, Any]]:
