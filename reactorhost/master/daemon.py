@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 from collections.abc import Callable, Iterable
 from io import FileIO
@@ -14,6 +15,8 @@ from typing import Any
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields, limit_hint
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.system.fork import run_and_exit
+
+_END_SECONDS = 3.0
 
 RunHost = Callable[[Callable[[StatusDocument], None]], None]
 
@@ -91,6 +94,15 @@ def _send(starter: FileIO, message: dict[str, Any]) -> None:
             data = data[starter.write(data) :]
 
 
+def _await_end(pid: int) -> None:
+    """Wait until a daemon that reported its failure has ended, so that nothing of it runs when the command returns."""
+    # Not for the end of the messages: a process that a plugin left behind can have a copy of the pipe.
+    with contextlib.suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        select.select([pidfd], (), (), _END_SECONDS)
+        os.close(pidfd)
+
+
 def _wait(messages: Iterable[str], log_file: Path) -> StatusDocument:
     pid = 0
     # TERM like Ctrl-C: the command must not leave a host behind that starts unnoticed.
@@ -103,11 +115,13 @@ def _wait(messages: Iterable[str], log_file: Path) -> StatusDocument:
                 document: StatusDocument = message["started"]
                 return document
             if "failed" in message:
+                _await_end(pid)
                 raise error_from_fields(message["failed"])
     except KeyboardInterrupt:
         # The daemon has a session of its own, so Ctrl-C did not reach it.
         if pid:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         raise StoppedEarlyError("interrupted before the host was ready") from None
     finally:
         signal.signal(signal.SIGTERM, before)
