@@ -50,7 +50,8 @@ class Report(enum.StrEnum):
     FULL = "full"
     """`full`: whether accepting is paused, by `max_connections` or for lack of descriptors."""
     RELEASED = "released"
-    """Closed its copies of the sockets of `slot`, after an order or because it drains."""
+    """Closed its copies of the sockets of `slot`, after an order or because it drains; `refused`: it had no free
+    descriptors for them."""
     HOOK_FAILED = "hook_failed"
     """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
     STATS = "stats"

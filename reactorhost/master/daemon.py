@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 from collections.abc import Callable, Iterable
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields
+from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields, limit_hint
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.system.fork import run_and_exit
+
+_END_SECONDS = 3.0
 
 RunHost = Callable[[Callable[[StatusDocument], None]], None]
 
@@ -25,11 +28,14 @@ def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
     goes, for the hint of a daemon that ends without reporting why.
 
     Raises:
-        ReactorhostError: it did not start; the error is the one of a start in the foreground.
+        ReactorhostError: it did not start; the error is the one of a start in the foreground, or the fork failed.
         StoppedEarlyError: the wait was interrupted; the daemon was sent TERM.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
+    try:
+        reader, writer = os.pipe()
+        child = os.fork()
+    except OSError as error:
+        raise _not_forked(error) from None
     if child == 0:
         os.close(reader)
         run_and_exit(lambda: _fork_again(run, writer))
@@ -43,9 +49,18 @@ def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
 def _fork_again(run: RunHost, writer: int) -> int:
     # The second fork: a process that does not lead its session cannot get a controlling terminal any more.
     os.setsid()
-    if os.fork() == 0:
+    try:
+        daemon = os.fork()
+    except OSError as error:
+        _send(FileIO(writer, "w"), {"failed": _not_forked(error).as_fields()})
+        return 1
+    if daemon == 0:
         run_and_exit(lambda: _run_daemon(run, writer))
     return 0
+
+
+def _not_forked(error: OSError) -> ReactorhostError:
+    return BootError(f"cannot fork the daemon: {error.strerror}", hint=limit_hint(error))
 
 
 def _run_daemon(run: RunHost, writer: int) -> int:
@@ -79,6 +94,15 @@ def _send(starter: FileIO, message: dict[str, Any]) -> None:
             data = data[starter.write(data) :]
 
 
+def _await_end(pid: int) -> None:
+    """Wait until a daemon that reported its failure has ended, so that nothing of it runs when the command returns."""
+    # Not for the end of the messages: a process that a plugin left behind can have a copy of the pipe.
+    with contextlib.suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        select.select([pidfd], (), (), _END_SECONDS)
+        os.close(pidfd)
+
+
 def _wait(messages: Iterable[str], log_file: Path) -> StatusDocument:
     pid = 0
     # TERM like Ctrl-C: the command must not leave a host behind that starts unnoticed.
@@ -91,11 +115,13 @@ def _wait(messages: Iterable[str], log_file: Path) -> StatusDocument:
                 document: StatusDocument = message["started"]
                 return document
             if "failed" in message:
+                _await_end(pid)
                 raise error_from_fields(message["failed"])
     except KeyboardInterrupt:
         # The daemon has a session of its own, so Ctrl-C did not reach it.
         if pid:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         raise StoppedEarlyError("interrupted before the host was ready") from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -42,11 +42,20 @@ def check_alone(name: str, run_dir: Path, bases: Iterable[Path]) -> None:
     """
     places = [base / name for base in bases]
     # With a run directory of its own, an instance may have the name of another one.
-    other = next((place for place in places if place != run_dir and _runs_in(place)), None)
+    other = next((place for place in places if not _is_same(place, run_dir) and _runs_in(place)), None)
     if run_dir in places and other is not None:
         what = f"host {name!r} already runs in {other}, pid {holder_pid(other)}"
         hint = f"stop it with `reactorhost stop --run-dir {shlex.quote(str(other))}`, or start another --name"
         raise AlreadyRunningError(what, hint=hint)
+
+
+def _is_same(place: Path, run_dir: Path) -> bool:
+    # /var/run leads to /run, for instance. `holder_pid` must not look at the lock of this process: closing any
+    # descriptor of a file ends the record locks that a process has on it (fcntl(2)).
+    try:
+        return place.samefile(run_dir)
+    except OSError:
+        return False
 
 
 def _runs_in(run_dir: Path) -> bool:

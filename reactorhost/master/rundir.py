@@ -56,6 +56,7 @@ class RunDirectory:
         self._locked_file: OwnFile | None = None
         self._has_pid_file = False
         self._workers: str | None = None
+        self._recorded: list[tuple[int, int]] = []
         self._record = b""
         self._made: list[Path] = []
 
@@ -85,7 +86,7 @@ class RunDirectory:
         if self.lock_file.exists() and not self._made:
             # A master that was killed left it behind, so this one removes it at the end.
             self._made.append(self.path)
-        self._lock_directory()
+        self._recorded = _records(self._lock_directory())
         # The copy in a worker is of no use to it, and its close there does not end the lock of the master.
         self._registry.add(self, self.close_lock)
         if self.pid_file.parent == self.path:
@@ -140,7 +141,9 @@ class RunDirectory:
         """
         workers = list(rows)
         self._workers = "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in workers)
-        started = {pid: procfs.start_time(pid) for _, pid, _ in workers}
+        # With those that the last master left, as long as they run: this one can be killed too.
+        self._recorded = [(pid, at) for pid, at in self._recorded if procfs.start_time(pid) == at]
+        started = {pid: procfs.start_time(pid) for _, pid, _ in workers} | dict(self._recorded)
         self._record = "".join(f"{pid} {at}\n" for pid, at in started.items() if at is not None).encode()
         self._write_workers()
 
@@ -155,14 +158,7 @@ class RunDirectory:
 
     def recorded_workers(self) -> list[tuple[int, int]]:
         """Return process id and start time of the workers that the last master of this directory had."""
-        if self._lock is None:
-            return []
-        try:
-            rows = [line.split() for line in os.pread(self._lock, _MOST_RECORD_BYTES, 0).decode().splitlines()]
-            return [(int(pid), int(started)) for pid, started in rows]
-        except (OSError, ValueError):
-            # Not written by a master.
-            return []
+        return list(self._recorded)
 
     def clean_up(self, *, leftovers: bool = False) -> None:
         """Remove the files of this instance, then the lock, then the directories that it created if they are empty.
@@ -201,12 +197,13 @@ class RunDirectory:
                 os.pwrite(self._lock, self._record, 0)
                 os.ftruncate(self._lock, len(self._record))
 
-    def _lock_directory(self) -> None:
+    def _lock_directory(self) -> int:
         try:
-            self._lock = self._locked()
+            self._lock = descriptor = self._locked()
             self._locked_file = OwnFile.at(self.lock_file)
         except OSError as error:
             raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+        return descriptor
 
     def _locked(self) -> int:
         while True:
@@ -245,6 +242,15 @@ def check_directory(path: Path) -> None:
         number = errno.EACCES if existing.is_dir() else errno.ENOTDIR
         error = OSError(number, os.strerror(number))
         raise error_from_os(error, f"cannot create the run directory {path}", hint=_HINT)
+
+
+def _records(descriptor: int) -> list[tuple[int, int]]:
+    try:
+        rows = [line.split() for line in os.pread(descriptor, _MOST_RECORD_BYTES, 0).decode().splitlines()]
+        return [(int(pid), int(started)) for pid, started in rows]
+    except (OSError, ValueError):
+        # No master has written it.
+        return []
 
 
 def _check_safe(path: Path) -> None:

@@ -15,6 +15,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
+from reactorhost.master.plan.adoption import RETRY_SECONDS
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.workers.pool import DESCRIPTORS_OF_A_WORKER
@@ -120,7 +121,7 @@ class Supervisor:
             self._listeners.open_slot(slot)
             # Of slot 0 the fork reports it, as the failure of the first worker.
             if slot:
-                process.require_free_descriptors(self._descriptors_to_keep())
+                process.require_free_descriptors(self._descriptors_to_keep(slot))
         except OSError as error:
             self._listeners.close_slot(slot)
             self._log.error("slot_not_opened", slot=slot, error=error.strerror)
@@ -129,15 +130,18 @@ class Supervisor:
             self._planner.scaling.open_failed(slot, failure)
             self.on_failure(failure)
 
-    def _descriptors_to_keep(self) -> int:
-        """Return how many descriptors new listeners must leave: for the worker of every slot without one, and a few.
+    def _descriptors_to_keep(self, slot: int) -> int:
+        """Return how many descriptors a new slot must leave: for its worker and those of lower ones, and a few.
 
         At the limit a host could not replace a worker that crashes, nor be managed.
         """
-        without_worker = max(0, len(self._planner.slots) - len(self._pool.pids()))
+        without_worker = max(0, slot + 1 - len(self._pool.pids()))
         return without_worker * DESCRIPTORS_OF_A_WORKER + _SPARE_DESCRIPTORS
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
+        if slot >= self._planner.scaling.target:
+            # It could not be opened in this turn, and is removed in the next decision.
+            return
         try:
             pid = self._pool.fork(self._planner.settings, slot, generation, self._listeners.of_slot(slot))
         except OSError as error:
@@ -172,8 +176,9 @@ class Supervisor:
         sockets = self._listeners.owned_by(slot)
         # Without any, the host serves only unix sockets, which all slots share.
         if sockets and not self._pool.lend(pid, slot, sockets):
-            # As when the worker has no descriptor left: the clients of this slot wait for its next worker.
+            # As when the worker has no descriptor left.
             self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
+            self._adoption_refused(slot, pid, time.monotonic())
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:
@@ -186,9 +191,16 @@ class Supervisor:
 
     def _released(self, pid: int, message: Message) -> None:
         now = time.monotonic()
-        if self._planner.adoption.released(message["slot"], pid, now):
+        if message["refused"]:
+            self._adoption_refused(message["slot"], pid, now)
+        elif self._planner.adoption.released(message["slot"], pid, now):
             self._close_if_empty(message["slot"], now)
         self.schedule()
+
+    def _adoption_refused(self, slot: int, pid: int, now: float) -> None:
+        self._planner.adoption.refused(slot, pid, now)
+        # No other event would let the planner choose another worker.
+        self._reactor.call_later(RETRY_SECONDS, self.schedule)
 
     def _close_if_empty(self, slot: int, now: float) -> None:
         # A client can have come between the adopter's last accept and now; then the slot needs an adopter again.

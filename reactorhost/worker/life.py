@@ -287,17 +287,19 @@ class WorkerLife:
             for each in self._spec.listeners:
                 self._slot_sockets.add(each)
 
-    def _adopt(self, slot: int, listeners: Sequence[Message]) -> None:
+    def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
         incomplete = len(sockets) < len(listeners)
         if incomplete:
             # At the limit of descriptors the kernel drops those that do not fit (SCM_RIGHTS, unix(7)) and reports
-            # nothing but MSG_CTRUNC. The clients of that slot wait for its next worker.
+            # nothing but MSG_CTRUNC.
             self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
         if incomplete or self._lifecycle.state is not WorkerState.SERVING:
             for sock in sockets:
                 sock.close()
-            self._slot_sockets.release(slot)
+            # Without a slot: new unix sockets. Those in whose place they were sent stay.
+            if slot is not None:
+                self._line.send({"report": Report.RELEASED, "slot": slot, "refused": incomplete})
             return
         for each, sock in zip(listeners, sockets, strict=True):
             self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
@@ -320,7 +322,7 @@ class WorkerLife:
 
     def _slot_released(self, slot: int) -> None:
         """Report that this worker's copies of a slot's sockets are closed."""
-        self._line.send({"report": Report.RELEASED, "slot": slot})
+        self._line.send({"report": Report.RELEASED, "slot": slot, "refused": False})
         self._shutdown.leave_if_done()
 
     def _connection_ended(self) -> None:

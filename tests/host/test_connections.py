@@ -352,7 +352,8 @@ def test_worker_out_of_descriptors_can_still_be_ordered_to_adopt_a_slot(
         leave_descriptors(first, 0)
         (tmp_path / "broken").touch()
         os.kill(second, signal.SIGKILL)
-        host.wait_for_log("adoption_failed")
+        # Tried again after a second.
+        host.wait_for_log("adoption_failed", 2)
         host.wait_for_log("worker_not_booted", 3)
         (tmp_path / "broken").unlink()
         host.until(lambda status: status["workers_ready"] == 2)

@@ -183,6 +183,27 @@ def test_a_lock_whose_file_was_removed_is_taken_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_second_name_of_its_directory_is_not_taken_for_another_host(tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(tmp_path / "base")
+    places = [tmp_path / "alias", tmp_path / "base"]
+    code = (
+        "import sys; from pathlib import Path; from reactorhost.master.instances import check_alone\n"
+        "from reactorhost.config.default_paths import Selection\n"
+        "from reactorhost.master.rundir import RunDirectory; from reactorhost.system.fork import ForkRegistry\n"
+        "bases = [Path(each) for each in sys.argv[1:]]; path = bases[0] / 'one'\n"
+        "run = RunDirectory(path, path / 'master.pid', ForkRegistry(), Selection('the host', ''))\n"
+        "run.prepare(); run.take_lock(); check_alone('one', path, bases); print('alone', flush=True); sys.stdin.read()"
+    )
+    (tmp_path / "base").mkdir()
+    command = [sys.executable, "-c", code, *map(str, places)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"alone\n"
+        # A process that closes any descriptor of the file loses the lock.
+        assert holder_pid(tmp_path / "base" / "one") == process.pid
+        process.communicate(timeout=30)
+
+
 def test_a_directory_that_another_host_has_taken_is_left_alone(tmp_path: Path) -> None:
     ours = directory(tmp_path / "one")
     ours.prepare()

@@ -225,27 +225,37 @@ def test_a_worker_ignores_the_signals_of_the_master(live_host: Hosts, number: si
 
 # A start that the system refuses.
 
+REFUSALS = {
+    "fork": "os.fork = refuse",
+    "memfd_create": "os.memfd_create = refuse",
+    # Between the two forks of a daemon.
+    "second fork": "def setsid():\n    os.fork = refuse\nos.setsid = setsid",
+}
+
 
 @pytest.mark.parametrize(
-    ("refused", "reason"),
+    ("refused", "flags", "reason"),
     [
-        ("os.fork = refuse(errno.EAGAIN)", "cannot fork a worker: Resource temporarily unavailable"),
-        ("os.memfd_create = refuse(errno.ENOSYS)", "cannot fork a worker: memfd_create: Function not implemented"),
+        ("fork", (), "cannot fork a worker: Resource temporarily unavailable"),
+        ("memfd_create", (), "cannot fork a worker: memfd_create: Resource temporarily unavailable"),
+        ("memfd_create", ("-d",), "cannot fork a worker: memfd_create: Resource temporarily unavailable"),
+        ("fork", ("-d",), "cannot fork the daemon: Resource temporarily unavailable"),
+        ("second fork", ("-d",), "cannot fork the daemon: Resource temporarily unavailable"),
     ],
-    ids=["no process", "no file in memory"],
+    ids=["no process", "no file in memory", "no file in memory of a daemon", "no daemon", "no second fork of a daemon"],
 )
-def test_a_first_worker_that_cannot_be_forked_fails_the_start(tmp_path: Path, refused: str, reason: str) -> None:
+def test_a_process_that_cannot_be_forked_fails_the_start(
+    tmp_path: Path, refused: str, flags: tuple[str, ...], reason: str
+) -> None:
     # Imported by every Python that finds it, before the host.
     (tmp_path / "sitecustomize.py").write_text(
         "import errno, os\n"
-        "def refuse(number):\n"
-        "    def call(*arguments):\n"
-        "        raise OSError(number, os.strerror(number))\n"
-        "    return call\n"
-        f"{refused}\n"
+        "def refuse(*arguments):\n"
+        "    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        f"{REFUSALS[refused]}\n"
     )
     places = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(tmp_path / "run"))
-    result = run("start", "--plugin", "echo", *places, environment={"PYTHONPATH": str(tmp_path)})
+    result = run("start", *flags, "--plugin", "echo", *places, environment={"PYTHONPATH": str(tmp_path)})
     assert result.returncode == 3
     assert f"reactorhost: {reason}\n  hint: " in result.stderr
     assert not (tmp_path / "run").exists()

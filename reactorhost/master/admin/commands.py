@@ -67,7 +67,7 @@ class AdminCommands:
             signal.SIGINT: self._stop,
             signal.SIGTERM: self._stop,
             signal.SIGQUIT: lambda: self._stop(at_once=True),
-            signal.SIGHUP: self._hangup,
+            signal.SIGHUP: self._signalled(self._hangup),
             signal.SIGUSR1: self._signalled(self._reload),
             signal.SIGTTIN: self._signalled(lambda: self._scale(self.context.planner.scaling.target + 1)),
             signal.SIGTTOU: self._signalled(lambda: self._scale(self.context.planner.scaling.target - 1)),
@@ -91,8 +91,13 @@ class AdminCommands:
     def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
             # While the host stops, or beyond the limits, a request fails; a signal has no client to report that to.
-            with contextlib.suppress(ReactorhostError):
+            try:
                 request()
+            except ReactorhostError:
+                pass
+            except OSError as error:
+                # Out of descriptors, for instance, when the configuration is read again.
+                self.context.log.error("action_failed", action="signal", error=error.strerror)  # noqa: TRY400  no logger
 
         return run
 

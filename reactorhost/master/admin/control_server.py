@@ -23,6 +23,7 @@ from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor, TimerHandle
+from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState, OwnFile
 from reactorhost.system.ownership import is_trusted, peer
@@ -33,6 +34,8 @@ _RETRY_SECONDS = 0.5
 _MOST_CLIENTS = 64
 # With few descriptors, most of them are for listeners and workers.
 _SHARE_OF_DESCRIPTORS = 4
+# What clients leave free: for files that the master writes.
+_SPARE_DESCRIPTORS = 4
 _MOST_WAITING = 16
 _IDLE_SECONDS = 300.0
 _LINE_SECONDS = 60.0
@@ -245,6 +248,10 @@ class ControlServer:
             self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()
             return
+        try:
+            process.require_free_descriptors(_SPARE_DESCRIPTORS)
+        except OSError:
+            self._make_room()
         full = len(self._sessions) >= self._most_clients and not self._make_room()
         line = JsonLine(self.reactor, client, self, self.registry, most_queued=_MOST_QUEUED_BYTES, on_end=self._ended)
         session = self._sessions[line] = Session(line, self._responded)

@@ -19,7 +19,7 @@ from reactorhost.master.plan.actions import Adopt, Release, Retire
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState, WorkerTable
 
-_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 class Adoption:
@@ -43,7 +43,8 @@ class Adoption:
                 slot.retire_at = now
             served = any(worker.accepts for worker in self._table.in_slot(slot.number, WorkerState.READY))
             # Its own worker accepts already, so for a moment two do, which loses no client.
-            other = None if served else self._table.next_accepting(slot.number)
+            waits = served or now < slot.adopt_at
+            other = None if waits else self._table.next_accepting(slot.number, slot.refused_by)
             if adopter is not None and (served or (other is not None and not adopter.accepts)):
                 yield Release(slot.number, adopter.pid)
                 adopter = None
@@ -60,7 +61,7 @@ class Adoption:
             if slot.retire_at is None or now < slot.retire_at:
                 continue
             if self._may_be_held(slot):
-                slot.retire_at = now + _RETRY_SECONDS
+                slot.retire_at = now + RETRY_SECONDS
             else:
                 slot.apply(SlotEvent.RETIRE)
                 yield Retire(slot.number, slot.adopter)
@@ -80,15 +81,24 @@ class Adoption:
         slot.adopter = None
         slot.apply(SlotEvent.KEEP)
         if self._may_be_held(slot):
-            slot.retire_at = now + _RETRY_SECONDS
+            slot.retire_at = now + RETRY_SECONDS
             return False
         return True
+
+    def refused(self, number: int, pid: int, now: float) -> None:
+        """Record that a worker could not receive a slot's listeners; in a second another one is ordered to, if any."""
+        slot = self._table.slots.get(number)
+        if slot is None:
+            return
+        slot.holders.discard(pid)
+        if slot.adopter == pid:
+            slot.adopter, slot.refused_by, slot.adopt_at = None, pid, now + RETRY_SECONDS
 
     def retire_later(self, number: int, now: float) -> None:
         """Try again in a second: the queue is not empty, or clients cannot be steered away."""
         slot = self._table.slots[number]
         slot.apply(SlotEvent.KEEP)
-        slot.retire_at = now + _RETRY_SECONDS
+        slot.retire_at = now + RETRY_SECONDS
 
     def retired(self, number: int) -> None:
         """Remove a slot whose listeners are closed."""

@@ -155,6 +155,8 @@ class Slot:
         backoff: how its workers failed in a row, and the delay that follows.
         adopter: process id of the other slot's worker that serves its listeners, while it has no ready worker.
         retire_at: when to try to close its listeners, in monotonic seconds; only of a slot that leaves.
+        refused_by: process id of the worker that was the last one without free descriptors for its listeners.
+        adopt_at: before this, in monotonic seconds, no other worker is ordered to adopt it.
         holders: process ids of the workers that may have copies of its listeners.
         restarts: unexpected ends of its workers.
         last_exit: how the last of them ended.
@@ -165,6 +167,8 @@ class Slot:
     backoff: Backoff = field(default_factory=Backoff)
     adopter: int | None = None
     retire_at: float | None = None
+    refused_by: int | None = None
+    adopt_at: float = 0.0
     holders: set[int] = field(default_factory=set)
     restarts: int = 0
     last_exit: str | None = None

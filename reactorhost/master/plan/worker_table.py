@@ -79,10 +79,13 @@ class WorkerTable:
         """Return the workers of a slot in one of these states, the oldest first."""
         return [worker for worker in self.workers.values() if worker.slot == slot and worker.state in states]
 
-    def next_accepting(self, slot: int) -> WorkerRecord | None:
-        """Return the accepting worker of the nearest higher slot that has one, wrapping around, or None."""
+    def next_accepting(self, slot: int, last: int | None = None) -> WorkerRecord | None:
+        """Return the accepting worker of the nearest higher slot that has one, wrapping around, or None.
+
+        The worker whose process id is `last` is returned if there is no other.
+        """
         accepting = [worker for worker in self.workers.values() if worker.accepts]
-        return min(accepting, key=lambda worker: (worker.slot <= slot, worker.slot), default=None)
+        return min(accepting, key=lambda worker: (worker.pid == last, worker.slot <= slot, worker.slot), default=None)
 
     def note_heartbeats(self, heartbeats: Mapping[int, float], now: float) -> list[WorkerRecord]:
         """Record when loops turned last, by process id; returns the workers that became silent or turn again."""

@@ -47,7 +47,7 @@ class Pair:
         for _ in range(_TURNS):
             if holds():
                 return
-            self.reactor.turn(min(0.05, self.reactor.wait_seconds(self.reactor.clock())))
+            self.reactor.turn(min(0.01, self.reactor.wait_seconds(self.reactor.clock())))
         raise AssertionError("it did not come")
 
 

@@ -32,8 +32,8 @@ class Host:
         waiting: sessions of clients that wait for the response to `wait`.
     """
 
-    def __init__(self, directory: Path, closing: ExitStack) -> None:
-        self.reactor = Reactor(new_poller("epoll"))
+    def __init__(self, directory: Path, poller: str, closing: ExitStack) -> None:
+        self.reactor = Reactor(new_poller(poller))
         self.pings: list[int] = []
         self.waiting: list[Session] = []
         self._closing = closing
@@ -57,7 +57,7 @@ class Host:
         for _ in range(_TURNS):
             if holds():
                 return
-            self.reactor.turn(min(0.05, self.reactor.wait_seconds(self.reactor.clock())))
+            self.reactor.turn(min(0.01, self.reactor.wait_seconds(self.reactor.clock())))
         raise AssertionError("it did not come")
 
     def responses(self, client: socket.socket, count: int) -> list[dict[str, Any]]:
@@ -86,10 +86,10 @@ class Host:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
+@pytest.fixture(params=["epoll", "selectors"])
+def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     with ExitStack() as closing:
-        host = Host(tmp_path, closing)
+        host = Host(tmp_path, request.param, closing)
         yield host
         host.close()
 

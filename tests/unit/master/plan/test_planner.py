@@ -381,6 +381,30 @@ def test_a_silent_neighbour_does_not_adopt() -> None:
     assert Adopt(0, third) in host.settle()
 
 
+def test_after_a_second_another_worker_adopts_in_place_of_one_without_free_descriptors() -> None:
+    host = FakeSupervisor(3)
+    pids = host.running()
+    host.exit(pids[0])
+    assert Adopt(0, pids[1]) in host.settle()
+    host.planner.adoption.refused(0, pids[1], host.now)
+    assert host.settle() == []
+    host.now += 1
+    assert host.settle() == [Adopt(0, pids[2])]
+    host.planner.adoption.refused(0, pids[2], host.now)
+    host.now += 1
+    assert host.settle() == [Adopt(0, pids[1])]
+
+
+def test_the_only_other_worker_is_ordered_to_adopt_again() -> None:
+    host = FakeSupervisor(2)
+    pids = host.running()
+    host.exit(pids[0])
+    assert Adopt(0, pids[1]) in host.settle()
+    host.planner.adoption.refused(0, pids[1], host.now)
+    host.now += 1
+    assert host.settle() == [Adopt(0, pids[1])]
+
+
 def test_an_adopter_that_falls_silent_hands_over() -> None:
     host = FakeSupervisor(3)
     first, second, third = host.running()

@@ -227,3 +227,29 @@ def test_a_forked_child_closes_the_listeners_that_are_open() -> None:
     released.listener.closed = False
     released.registry.close_in_child()
     assert not released.listener.closed
+
+
+class UnixListener(PortableListener):
+    def __init__(self, path: str, descriptor: int, *queue: Any) -> None:
+        super().__init__(*queue)
+        self._path = path
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def getsockname(self) -> str:
+        return self._path
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_new_unix_listener_takes_the_place_of_the_one_with_its_path(full: bool) -> None:
+    host = Host(*(["first"] if full else []), most_connections=1 if full else 100)
+    host.turn()
+    old, other, new = (UnixListener("/a", 8, "waits"), UnixListener("/b", 9), UnixListener("/a", 10))
+    for each in (old, other, new):
+        host.acceptor.replace_or_add(WatchedListener(None, cast("socket.socket", each), host.on_accepted))
+    assert (old.closed, other.closed, new.closed) == (True, False, False)
+    assert [peer for _, peer in host.accepted][-1] == "waits", "its file is gone, but not its queue"
+    assert set(host.watched) == (set() if full else {7, 9, 10})
+    assert set(host.registry._open) == {host.listener, other, new}
