@@ -124,7 +124,21 @@ class ConfigError(ReactorhostError):
         return {**super().as_fields(), "what": "\n".join(self.lines())[:_MAX_TEXT]}
 
 
-def error_from_os(error: OSError, what: str, *, hint: str) -> ReactorhostError:
+_LIMITS = {
+    errno.EMFILE: "raise the limit of open files: ulimit -n, LimitNOFILE of systemd",
+    errno.ENFILE: "the limit of open files of the whole system is reached: sysctl fs.file-max",
+    errno.EAGAIN: "raise the limit of processes: ulimit -u, TasksMax of systemd, pids.max of the control group",
+    errno.ENOMEM: "the system has no memory for it",
+    errno.ENOSYS: "the kernel or a sandbox does not allow this system call",
+}
+
+
+def limit_hint(error: OSError) -> str | None:
+    """Return what to do about a limit of the system that an operation reached, or None if it reached none."""
+    return _LIMITS.get(error.errno or 0)
+
+
+def error_from_os(error: OSError, what: str, *, hint: str | None) -> ReactorhostError:
     """Return the error for a system call that failed: a `NotPermittedError` if permissions are the reason."""
     kind = NotPermittedError if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else ReactorhostError
     return kind(f"{what}: {error.strerror or error}", hint=hint)

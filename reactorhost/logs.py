@@ -17,7 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from reactorhost.append_file import open_for_append
+from reactorhost.printable import printable
+
 LogFormat = Literal["text", "json"]
+
+HOST_LOGGER = "reactorhost"
+"""Name of the logger of the host's own events."""
 
 _FIELDS = "reactorhost_fields"
 
@@ -63,8 +69,9 @@ class ContextFormatter(logging.Formatter):
         self._context = context
 
     def fields_of(self, record: logging.LogRecord) -> dict[str, Any]:
-        """Return the fields of a record, those of the process first."""
-        return {**self._context, **getattr(record, _FIELDS, {})}
+        """Return the fields of a record: of the process, the logger if it is not the host's, those of the event."""
+        logger = {} if record.name == HOST_LOGGER else {"logger": record.name}
+        return {**self._context, **logger, **getattr(record, _FIELDS, {})}
 
     def details_of(self, record: logging.LogRecord) -> str | None:
         """Return the traceback or details of a record, if it has any."""
@@ -80,10 +87,11 @@ class TextFormatter(ContextFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, and the lines of its traceback."""
         pairs = "".join(f" {key}={_text_value(value)}" for key, value in self.fields_of(record).items())
-        line = f"{_timestamp(record.created)} {record.levelname.lower()} {_one_line(record.getMessage())}{pairs}"
+        event = printable(f"{record.levelname.lower()} {record.getMessage()}")
+        line = f"{_timestamp(record.created)} {event}{pairs}"
         details = self.details_of(record)
         if details:
-            line += "".join(f"\n    {text}" for text in details.rstrip().splitlines())
+            line += "".join(f"\n    {printable(text)}" for text in details.rstrip().splitlines())
         return line
 
 
@@ -92,12 +100,16 @@ class JsonFormatter(ContextFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        line = {"time": _timestamp(record.created), "level": record.levelname.lower(), "event": record.getMessage()}
-        line.update(self.fields_of(record))
+        line: dict[str, object] = {
+            "time": _timestamp(record.created),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        line.update((key, _json_value(value)) for key, value in self.fields_of(record).items())
         details = self.details_of(record)
         if details:
             line["details"] = details
-        return json.dumps(line, default=str)
+        return json.dumps(line)
 
 
 class AppendHandler(logging.Handler):
@@ -107,14 +119,19 @@ class AppendHandler(logging.Handler):
         super().__init__()
         self._path = path
         self._capture_output = capture_output
-        self._descriptor = 2 if path is None else _open_for_append(path)
+        self._descriptor = 2 if path is None else open_for_append(path)
         self._held: list[bytes] | None = None
         self._capture()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; if that fails it is dropped."""
+        try:
+            text = self.format(record)
+        except Exception:  # noqa: BLE001 - plugin code: the arguments of its record may not fit, or raise
+            self.handleError(record)
+            return
         # backslashreplace: a file name that is not UTF-8 is text with lone surrogates, which cannot be encoded.
-        data = (self.format(record) + "\n").encode(errors="backslashreplace")
+        data = f"{text}\n".encode(errors="backslashreplace")
         if self._held is not None:
             self._held.append(data)
         else:
@@ -134,18 +151,23 @@ class AppendHandler(logging.Handler):
         """Drop the lines that were kept back, in a forked process: its parent writes them."""
         self._held = None
 
-    def reopen(self) -> None:
+    def reopen(self) -> int | None:
         """Open the file at the path again, after the old one was rotated away.
+
+        Returns its descriptor, for `write_to` in other processes, or None if the log is not a file.
 
         Raises:
             OSError: it cannot be opened; the old one stays in use.
         """
         if self._path is None:
-            return
-        # Open before close: if this raises, the old file stays in use.
-        fresh = _open_for_append(self._path)
-        os.close(self._descriptor)
-        self._descriptor = fresh
+            return None
+        self.write_to(open_for_append(self._path))
+        return self._descriptor
+
+    def write_to(self, fresh: int) -> None:
+        """Write to another open file from now on; `fresh` is closed, and lines of other threads go to either file."""
+        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.close(fresh)
         self._capture()
 
     def _write(self, data: bytes) -> None:
@@ -212,21 +234,19 @@ def _write_without_waiting(descriptor: int, data: bytes) -> None:
         os.write(descriptor, data[start : start + select.PIPE_BUF])
 
 
-def _open_for_append(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-
-
 def _timestamp(seconds: float) -> str:
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
 
 
-def _one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+def _json_value(value: object) -> object:
+    # An endpoint is a tuple, which would be written as a list: as text it has the form that it has everywhere.
+    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def _text_value(value: object) -> str:
     text = str(value)
-    if text and not any(character in text for character in ' "=\n\r\t\\'):
+    if text and text.isprintable() and not any(character in text for character in ' "=\\'):
         return text
-    return json.dumps(text, ensure_ascii=False)
+    # A value stays JSON: `printable` escapes in the same way.
+    return printable(json.dumps(text, ensure_ascii=False))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextvars import Context
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -51,6 +52,7 @@ class Transport(Protocol):
 
     idle_timeout: float | None
     framing: Framing | None
+    variables: Context
 
     @property
     def peer(self) -> Endpoint: ...
@@ -130,12 +132,15 @@ class Connection:
         """Send one message as the connection's framing encodes it; returns what `send` returns.
 
         Raises:
-            TypeError: the connection has no framing, or one without a method `frame`.
+            TypeError: the open connection has no framing, or one without a method `frame`.
             ValueError: the framing cannot encode the message.
         """
         framing = self._transport.framing
         frame: Callable[[Any], bytes] | None = getattr(framing, "frame", None)
         if frame is None:
+            # One that has ended has no framing any more.
+            if not self._transport.is_open:
+                return False
             what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
             raise TypeError(f"send_message needs a framing that can write, and this connection has {what}")
         return self.send(frame(message))
@@ -254,3 +259,9 @@ class Connection:
 def transport_of(connection: Connection) -> Transport:
     """Return the transport of a connection. For the host only."""
     return connection._transport  # noqa: SLF001  private to plugins, not to the host
+
+
+def replace_transport(connection: Connection, transport: Transport) -> None:
+    """Let a connection that has ended refer to another transport. For the host only."""
+    connection._transport = transport  # noqa: SLF001  private to plugins, not to the host
+    connection.send = transport.send

@@ -60,7 +60,7 @@ class Worker:
         slot: number of the slot that the process occupies, from 0.
         pid: process id.
         generation: number of the start or reload that started the process; 1 for the start.
-        log: a logger of `logging`; its lines go to the host's log.
+        log: the logger `reactorhost.plugin.NAME` of `logging`; its lines go to the host's log and name the plugin.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Worker:
         self.slot = slot
         self.pid = pid
         self.generation = generation
-        self.log = logging.getLogger("reactorhost.plugin")
+        self.log = logging.getLogger(f"reactorhost.plugin.{plugin}")
         self._connections = connections
         self._timers = timers
         self._threads = threads

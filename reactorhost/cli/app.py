@@ -14,6 +14,7 @@ import click
 from reactorhost import __version__
 from reactorhost.cli.command_table import COMMANDS
 from reactorhost.cli.failures import show_failure, traceback_option
+from reactorhost.cli.output import echo
 from reactorhost.errors import ReactorhostError, did_you_mean
 
 _INTERRUPTED = 130
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
             raise
         sys.stdout = None
-        click.echo(f"reactorhost: cannot write the output: {error.strerror}", err=True)
+        echo(f"reactorhost: cannot write the output: {error.strerror}", err=True)
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
 
@@ -112,4 +113,4 @@ def reactorhost(context: click.Context) -> None:
              nc 127.0.0.1 9000
     """  # noqa: D301  click reads the character \b
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        echo(context.get_help())

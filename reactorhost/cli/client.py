@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
-from reactorhost.config.default_paths import Selection, base_dir, selection
+from reactorhost.config.default_paths import Selection, base_dirs, selection
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
-from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
+from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, ForeignHostError
 from reactorhost.ipc.messages import Message
-from reactorhost.master.rundir import holder_pid, running_instances
+from reactorhost.master import instances
+from reactorhost.master.rundir import holder_pid
+from reactorhost.system.ownership import user_name
 
 _PING_SECONDS = 5.0
 
@@ -57,12 +60,13 @@ def connect(location: Location) -> ControlClient:
     """
     # The lock first: the socket of a host that was killed is still there, and refuses a connection like a busy host.
     running_pid(location)
+    path = location.run_dir / CONTROL_SOCKET
     try:
-        return ControlClient(location.run_dir / CONTROL_SOCKET)
+        return ControlClient(path)
+    except ForeignHostError as error:
+        raise _of_another_user(location, error.uid) from None
     except PermissionError:
-        raise NotPermittedError(
-            f"{selected(location).host} belongs to another user", hint="become that user, or root"
-        ) from None
+        raise _of_another_user(location, path.lstat().st_uid) from None
     except OSError as error:
         raise ReactorhostError(
             f"{selected(location).host} runs but does not accept requests: {error.strerror}",
@@ -75,7 +79,12 @@ def running_pid(location: Location) -> int:
 
     Raises:
         NotRunningError: no host of that name runs.
+        NotPermittedError: it belongs to another user.
     """
+    # Before the lock is looked at: what another user prepared can name any process as its holder.
+    owner = instances.foreign_owner(location.run_dir)
+    if owner is not None:
+        raise _of_another_user(location, owner)
     pid = holder_pid(location.run_dir)
     if pid is None:
         raise not_running(location)
@@ -85,17 +94,32 @@ def running_pid(location: Location) -> int:
 def not_running(location: Location) -> NotRunningError:
     """Return the error for a host that does not run, with a hint at the hosts that do."""
     wanted = selected(location)
-    others = running_instances(base_dir(os.environ, os.geteuid()))
-    hint = None if wanted.by_run_dir else did_you_mean(location.name, others)
+    bases = base_dirs(os.environ, os.geteuid())
+    others = instances.running(bases)
+    hint = did_you_mean(location.name, others) if location.by_name else None
     if hint is None and others:
-        hint = f"running: {', '.join(others)}; choose one with --name"
+        listed = (
+            f"{name} ({_selected(name, run_dir).flags.strip() or 'the default'})" for name, run_dir in others.items()
+        )
+        hint = f"running: {', '.join(listed)}"
     hint = hint or f"start it with: reactorhost start --plugin NAME{wanted.flags}"
-    return NotRunningError(f"{wanted.host} is not running", hint=hint)
+    # One place needs no list.
+    where = ", ".join(str(base / location.name) for base in bases) if location.by_name and len(bases) > 1 else None
+    return NotRunningError(f"{wanted.host} is not running", where=where, hint=hint)
 
 
-def selected(location: Location) -> Selection:
-    """Return how messages name the host."""
-    return selection(location.name, location.run_dir, os.environ, os.geteuid())
+def selected(location: Location, name: str | None = None) -> Selection:
+    """Return how messages name the host: by the name that it reported, or that was used to find it."""
+    return _selected(name or (location.name if location.by_name else None), location.run_dir)
+
+
+def _selected(name: str | None, run_dir: Path) -> Selection:
+    return selection(name, run_dir, os.environ, os.geteuid())
+
+
+def _of_another_user(location: Location, uid: int) -> NotPermittedError:
+    name = user_name(uid)
+    return NotPermittedError(f"{selected(location).host} belongs to user {name}", hint=f"run this as user {name}")
 
 
 def _check_responsive(client: ControlClient, location: Location) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "start": ("start", "Start a host."),
     "stop": ("stop", "Stop a host and wait until it has ended."),
-    "restart": ("stop", "Stop a host and start it with the same settings."),
+    "restart": ("restart", "Stop a host and start it with the same settings."),
     "reload": ("running", "Replace all workers, without losing a connection."),
     "scale": ("running", "Change the number of workers."),
     "status": ("status", "Show the master and the workers."),

@@ -21,4 +21,4 @@ def completion(context: click.Context, shell: str) -> None:
     assert kind is not None
     script = kind(context.find_root().command, {}, "reactorhost", "_REACTORHOST_COMPLETE")
     # Not source(): for bash it runs bash to find its version, and bash may be missing on the machine that generates.
-    click.echo(script.source_template % script.source_vars())
+    click.echo(script.source_template % script.source_vars())  # noqa: TID251  a program, with tabs

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from reactorhost.cli.output import echo
 from reactorhost.errors import ReactorhostError
 
 
@@ -23,12 +24,12 @@ def traceback_option(command: Any) -> Any:
 def show_failure(error: ReactorhostError, traceback: bool) -> None:
     """Print a failure to standard error: the details first, so that the sentence is the last thing on the screen."""
     if error.details and (traceback or error.shows_details):
-        click.echo(error.details.rstrip(), err=True)
+        echo(error.details.rstrip(), err=True)
     if traceback and not error.details:
         import traceback as traces
 
-        click.echo("".join(traces.format_exception(error)).rstrip(), err=True)
+        echo("".join(traces.format_exception(error)).rstrip(), err=True)
     first, *rest = error.lines()
-    click.echo(f"reactorhost: {first}", err=True)
+    echo(f"reactorhost: {first}", err=True)
     for line in rest:
-        click.echo(line, err=True)
+        echo(line, err=True)

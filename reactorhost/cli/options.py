@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from reactorhost.cli.failures import traceback_option
-from reactorhost.config.resolve import Location, locate, resolve
+from reactorhost.cli.output import echo
+from reactorhost.config.problems import Problems
+from reactorhost.config.resolve import Location, examine, locate
 from reactorhost.config.settings import BY_NAME, Setting, Settings
-from reactorhost.errors import UsageError
+from reactorhost.errors import ReactorhostError, UsageError
 
 Decorated = Callable[..., Any]
 
@@ -34,30 +37,75 @@ def plugin_options(command: Decorated) -> Decorated:
     return _with(command, ("config", "set"))
 
 
+def working_directory() -> Path:
+    """Return the working directory by the name that the shell uses: `$PWD`, if it is this directory.
+
+    The kernel knows a directory only without links. A deployment moves a link to its next release, and a reload then
+    has to find the files of that release.
+
+    Raises:
+        ReactorhostError: it has been deleted.
+    """
+    named = os.environ.get("PWD", "")
+    try:
+        if os.path.isabs(named) and os.path.samefile(named, "."):
+            return Path(named)
+    except OSError:
+        # The name leads nowhere now: the program that started this one has changed the directory, or removed a link.
+        pass
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ReactorhostError("the working directory was deleted", hint="change to another directory") from None
+
+
 def settings_from(flags: dict[str, Any], directory: Path | None = None) -> Settings:
     """Return the settings from flags, environment and file.
 
     Raises:
         ReactorhostError: a setting is wrong, or no plugin is named; the error then lists the installed ones.
     """
-    where = directory or Path.cwd()
+    settings, problems = examine_settings(flags, directory)
+    if problems.found:
+        raise problems.error()
+    return settings
+
+
+def examine_settings(flags: dict[str, Any], directory: Path | None = None) -> tuple[Settings, Problems]:
+    """Return the settings from flags, environment and file, and their problems.
+
+    Raises:
+        UsageError: no plugin is named; lists the installed ones.
+    """
+    where = directory or working_directory()
     try:
-        return resolve(flags, os.environ, where)
+        return examine(flags, os.environ, where)
     except UsageError:
         # Listing the installed plugins takes 30 ms of metadata, so it is done only for the error that needs it.
         from reactorhost.plugins import discovery
 
         names = [identity.name for identity in discovery.installed()]
-        return resolve(flags, os.environ, where, installed=names)
+        return examine(flags, os.environ, where, installed=names)
 
 
 def location_from(flags: dict[str, Any]) -> Location:
-    """Return the location of the running host that the flags select.
+    """Return the location of the host that the flags select: if it runs, the place of this user where it runs.
 
     Raises:
         ReactorhostError: a flag is wrong.
     """
-    return locate(flags, os.environ, Path.cwd())
+    location = locate(flags, os.environ, working_directory())
+    if not location.by_name:
+        return location
+    from reactorhost.config.default_paths import base_dirs
+    from reactorhost.master.instances import find
+
+    # It may have been started with other variables than this command has.
+    found = find(location.name, base_dirs(os.environ, os.geteuid()))
+    if found in (None, location.run_dir):
+        return location
+    echo(f"host {location.name!r} runs in {found}", err=True)
+    return replace(location, run_dir=found)
 
 
 def _with(command: Decorated, names: Iterable[str]) -> Decorated:
@@ -97,10 +145,10 @@ def complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str
 
 def complete_instances(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the names of running hosts."""
-    from reactorhost.config.default_paths import base_dir
-    from reactorhost.master.rundir import running_instances
+    from reactorhost.config.default_paths import base_dirs
+    from reactorhost.master.instances import running
 
-    names = running_instances(base_dir(os.environ, os.geteuid()))
+    names = running(base_dirs(os.environ, os.geteuid()))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

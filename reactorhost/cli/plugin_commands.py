@@ -6,14 +6,13 @@ import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import click
 
 from reactorhost import __version__
 from reactorhost.cli.failures import traceback_option
-from reactorhost.cli.options import plugin_options
+from reactorhost.cli.options import plugin_options, working_directory
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.plugins import commands, discovery, options, tracebacks
@@ -103,7 +102,7 @@ def plugin_group(named: str) -> click.Group:
 
 def _store_options(plugin: LoadedPlugin) -> Callable[..., None]:
     def read(flags: dict[str, Any]) -> Mapping[str, object]:
-        settings = resolve(flags, os.environ, Path.cwd(), needs_plugin=False, also_named=(plugin.name,))
+        settings = resolve(flags, os.environ, working_directory(), needs_plugin=False, also_named=(plugin.name,))
         table = settings.plugin_tables.get(plugin.name, {})
         return options.fill(plugin.name, plugin.options, table, partial(settings.where_option, plugin.name))
 

@@ -12,6 +12,7 @@ from reactorhost import __version__
 from reactorhost.cli import client
 from reactorhost.cli.command_table import COMMANDS
 from reactorhost.cli.options import complete_plugins, host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.errors import PluginError, ReactorhostError
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def _show_all(active: set[str], *, as_json: bool) -> None:
 
     rows = [_row(report, active) for report in inspect_all(_LOAD_SECONDS, __version__)]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "plugins": rows}, indent=2))
+        echo(json.dumps({"schema": 1, "plugins": rows}, indent=2))
     elif not rows:
-        click.echo("no plugins are installed; try: pip install reactorhost-echo")
+        echo("no plugins are installed; try: pip install reactorhost-echo")
     else:
         from reactorhost.dashboard.output.rich_tables import plugin_table
         from reactorhost.dashboard.terminal.screen import print_renderable
@@ -76,9 +77,9 @@ def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
         "shadowed": named in COMMANDS,
     }
     if as_json:
-        click.echo(json.dumps({"schema": 1, "plugin": row, "sample": "\n".join(table)}, indent=2))
+        echo(json.dumps({"schema": 1, "plugin": row, "sample": "\n".join(table)}, indent=2))
     else:
-        click.echo("\n".join(lines(row, table)))
+        echo("\n".join(lines(row, table)))
     if row["error"] is not None:
         raise PluginError(row["error"], details=report.details)
 

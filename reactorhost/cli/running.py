@@ -8,6 +8,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.errors import counted
 from reactorhost.ipc.messages import Message
 
@@ -20,7 +21,7 @@ def reload(**flags: Any) -> None:
     The first replacement is the canary. If it does not become ready, all old workers stay, and the command prints why.
     """
     result = _request_with_progress(flags, "reload", "reloading")
-    click.echo(f"reloaded: {counted(result['replaced'], 'worker')}, generation {result['generation']}")
+    echo(f"reloaded: {counted(result['replaced'], 'worker')}, generation {result['generation']}")
 
 
 @click.command()
@@ -33,15 +34,18 @@ def scale(workers: int, **flags: Any) -> None:
     """
     result = _request_with_progress(flags, "scale", "scaling", workers=workers)
     draining = f", {result['draining']} draining" if result["draining"] else ""
-    click.echo(f"scaled: {counted(result['workers'], 'worker')} ready{draining}")
+    echo(f"scaled: {counted(result['workers'], 'worker')} ready{draining}")
 
 
 @click.command()
 @host_options
 def reopen(**flags: Any) -> None:
-    """Close and reopen the log files, after a rotation has renamed them."""
+    """Close and reopen the log file in every process, after a rotation has renamed it.
+
+    A worker that does not confirm is named, and the exit status is 1.
+    """
     client.request(location_from(flags), "reopen")
-    click.echo("log files reopened")
+    echo("log files reopened")
 
 
 def _request_with_progress(flags: dict[str, Any], verb: str, title: str, **fields: object) -> Message:
@@ -51,6 +55,9 @@ def _request_with_progress(flags: dict[str, Any], verb: str, title: str, **field
     with ProgressView(title) as view:
 
         def show(message: Message) -> None:
+            if message.get("warning"):
+                echo(f"reactorhost: warning: {message['progress']}", err=True)
+                return
             view.show(message["progress"], message.get("done"), message.get("total"))
 
         return client.request(location, verb, show, **fields)

@@ -8,13 +8,19 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reactorhost.cli.options import settings_from, start_options
+from reactorhost.cli.options import examine_settings, settings_from, start_options, working_directory
+from reactorhost.cli.output import echo
+from reactorhost.config.problems import Problems
+from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
+
+if TYPE_CHECKING:
+    from reactorhost.plugins.imports import ImportedCode
 
 
 @click.command()
@@ -30,8 +36,13 @@ def start(**flags: Any) -> None:
     gc.disable()
     _fill_standard_descriptors()
     require_features()
-    settings = settings_from(flags)
-    serve = partial(_serve, flags, Path.cwd(), settings)
+    settings, problems = examine_settings(flags)
+    if problems.found:
+        from reactorhost.cli.validation import validate
+
+        # Raises: the problems with all others.
+        validate(settings, problems, loads_plugins=True)
+    serve = partial(_serve, flags, working_directory(), settings)
     if not settings.daemon:
         serve(_show_banner)
         return
@@ -46,11 +57,14 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
 
     The imports stand here so that the command that starts a daemon does not load what only the daemon needs.
     """
+    from reactorhost.cli.validation import validate
     from reactorhost.master.startup import run_host
+    from reactorhost.plugins.imports import ImportedCode
     from reactorhost.worker.life import run_worker
 
-    _check(settings)
-    run_host(settings, _launch(flags, directory, settings), run_worker, on_started)
+    validate(settings, Problems(), loads_plugins=False)
+    imported = ImportedCode()
+    run_host(settings, _launch(flags, directory, settings, imported), partial(run_worker, imported), on_started)
 
 
 def _fill_standard_descriptors() -> None:
@@ -65,15 +79,16 @@ def _fill_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
+def _launch(flags: dict[str, Any], directory: Path, settings: Settings, imported: ImportedCode) -> Any:
     from reactorhost.master.admin.commands import Launch
+    from reactorhost.master.checks import check_settings
 
-    environment = {name: value for name, value in os.environ.items() if name.startswith("REACTORHOST_")}
+    environment = {name: value for name, value in os.environ.items() if is_setting(name)}
     terminal = _terminal() if not settings.daemon else None
 
     def read_again() -> Settings:
         fresh = settings_from(flags, directory)
-        _check(fresh)
+        check_settings(fresh)
         return fresh
 
     return Launch(
@@ -81,15 +96,9 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings) -> Any:
         directory=str(directory),
         environment=environment,
         read_again=read_again,
+        imported=imported,
         terminal_gone=lambda: terminal is not None and _is_hung_up(terminal),
     )
-
-
-def _check(settings: Settings) -> None:
-    from reactorhost.master.checks import check_plugins, check_services
-
-    check_plugins(settings)
-    check_services(settings)
 
 
 def _terminal() -> int | None:
@@ -110,7 +119,7 @@ def _show_banner(document: Any) -> None:
     from reactorhost.dashboard.output.banner import banner
 
     try:
-        click.echo(banner(document))
+        echo(banner(document))
     except OSError:
         # Standard output is closed or full, which is no reason to stop the host. The text stays in the buffer, and
         # flushing it at exit would fail again: from now on the descriptor leads to /dev/null.

@@ -10,6 +10,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 
 
 @click.command()
@@ -19,7 +20,7 @@ def status(as_json: bool, **flags: Any) -> None:
     """Show the master and the workers, and errors of the last hour."""
     document = client.request(location_from(flags), "status")["document"]
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
 
     from reactorhost.dashboard.model.view import View
@@ -44,12 +45,12 @@ def connections(as_json: bool, **flags: Any) -> None:
     rows.sort(key=lambda row: (row["slot"], row["pid"], row["id"]))
     unanswered = result["unanswered"]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "connections": rows, "unanswered": unanswered}, indent=2))
+        echo(json.dumps({"schema": 1, "connections": rows, "unanswered": unanswered}, indent=2))
     else:
         from reactorhost.dashboard.output.connection_lines import connection_lines
 
-        click.echo("\n".join(connection_lines(rows)))
+        echo("\n".join(connection_lines(rows)))
     for worker in unanswered:
-        click.echo(f"worker {worker['slot']} (pid {worker['pid']}) did not answer in time", err=True)
+        echo(f"worker {worker['slot']} (pid {worker['pid']}) did not answer in time", err=True)
     if unanswered:
         raise click.exceptions.Exit(1)

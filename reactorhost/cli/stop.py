@@ -1,4 +1,4 @@
-"""`reactorhost stop` and `reactorhost restart`."""
+"""`reactorhost stop`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import os
 import select
 import signal
-import sys
 from typing import Any
 
 import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.ipc.control_client import ControlClient
@@ -30,31 +30,12 @@ def stop(now: bool, **flags: Any) -> None:
     The host accepts no more connections, and waits up to stop_timeout for the open ones to end.
     """
     location = location_from(flags)
-    stop_and_wait(location, at_once=now)
-    click.echo(f"{client.selected(location).host} has stopped")
+    name = stop_and_wait(location, at_once=now)
+    echo(f"{client.selected(location, name).host} has stopped")
 
 
-@click.command()
-@host_options
-def restart(**flags: Any) -> None:
-    """Stop a host and start it with the same arguments, directory and environment.
-
-    A daemon starts as a daemon again. A host that ran in the foreground starts in the foreground of this terminal.
-    """
-    location = location_from(flags)
-    launch = client.request(location, "launch")
-    stop_and_wait(location, at_once=False)
-    click.echo(f"{client.selected(location).host} has stopped, starting it again")
-    # `exec` drops what Python has buffered.
-    sys.stdout.flush()
-    others = {name: value for name, value in os.environ.items() if not name.startswith("REACTORHOST_")}
-    os.chdir(launch["directory"])
-    command = [sys.executable, "-m", "reactorhost", *launch["arguments"]]
-    os.execve(sys.executable, command, {**others, **launch["environment"]})  # noqa: S606  no shell is involved
-
-
-def stop_and_wait(location: Location, *, at_once: bool) -> None:
-    """Stop a host, show its progress, and return when its process has ended.
+def stop_and_wait(location: Location, *, at_once: bool) -> str | None:
+    """Stop a host, show its progress, and return when its process has ended: its name, or None if it did not answer.
 
     Raises:
         ReactorhostError: the host does not run, belongs to another user, or does not end.
@@ -66,12 +47,12 @@ def stop_and_wait(location: Location, *, at_once: bool) -> None:
         # the pidfd refers to the host, and from here on neither a signal nor a wait can hit another process.
         if client.running_pid(location) != pid:
             raise client.not_running(location)
-        _stop(location, pid, pidfd, at_once=at_once)
+        return _stop(location, pid, pidfd, at_once=at_once)
     finally:
         os.close(pidfd)
 
 
-def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
+def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> str | None:
     try:
         host = client.connect(location)
     except NotPermittedError:
@@ -79,30 +60,39 @@ def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> None:
     except ReactorhostError:
         # The host holds its lock but does not accept requests: it is starting, ending or hanging.
         _signal_and_wait(pid, pidfd, at_once=at_once)
-        return
+        return None
     with host:
         # If the host ends at this moment, the pidfd shows it.
         with contextlib.suppress(ConnectionError):
+            # The reply to `stop` is the end of the connection, and that to `ping` has the name.
+            host.send("ping")
             host.send("stop", now=at_once)
-        if not _wait_with_progress(host, pidfd):
-            click.echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
+        try:
+            return _wait_with_progress(host, pidfd)
+        except TimeoutError:
+            echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
             _signal_and_wait(pid, pidfd, at_once=at_once)
+            return None
 
 
-def _wait_with_progress(host: ControlClient, pidfd: int) -> bool:
-    """Show progress until the process has ended; return False if the host is silent for too long."""
+def _wait_with_progress(host: ControlClient, pidfd: int) -> str | None:
+    """Show progress until the process has ended; return the name of the host.
+
+    Raises:
+        TimeoutError: the host is silent for too long.
+    """
     from reactorhost.dashboard.output.progress import ProgressView
 
     waited_for: list[Any] = [pidfd, host.socket]
-    most = 0
+    most, name = 0, None
     with ProgressView("stopping", lead="stopping: ") as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
             # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).
             if pidfd in ready:
-                return True
+                return name
             if not ready:
-                return False
+                raise TimeoutError
             try:
                 messages = host.receive()
             except ConnectionError:
@@ -110,6 +100,7 @@ def _wait_with_progress(host: ControlClient, pidfd: int) -> bool:
                 waited_for.remove(host.socket)
                 continue
             for message in messages:
+                name = message.get("name", name)
                 if message.get("progress"):
                     left = message["connections"]
                     most = max(most, left)

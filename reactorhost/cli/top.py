@@ -14,6 +14,7 @@ import click
 
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
+from reactorhost.cli.output import echo
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 
@@ -111,7 +112,7 @@ def _print_once(flags: Mapping[str, Any], view: View) -> None:
     with recorder(flags["record"]) as record:
         record(document)
     if flags["as_json"]:
-        click.echo(json.dumps(document, indent=2))
+        echo(json.dumps(document, indent=2))
         return
     from reactorhost.dashboard.output.status_page import full
     from reactorhost.dashboard.terminal.screen import print_lines
@@ -138,9 +139,9 @@ def _print_lines(flags: Mapping[str, Any], source: StatusSource, record: Record)
 
     def show(document: StatusDocument) -> None:
         record(document)
-        click.echo(line(document))
+        echo(line(document))
 
-    follow(source, show, lambda text: click.echo(text, err=True), most=flags["count"])
+    follow(source, show, lambda text: echo(text, err=True), most=flags["count"])
 
 
 def _show_live(flags: Mapping[str, Any], view: View, source: StatusSource, record: Record) -> None:

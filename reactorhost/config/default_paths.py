@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PID_FILE = "master.pid"
+LOCATION_VARIABLES = ("XDG_RUNTIME_DIR", "TMPDIR")
+"""The variables that default paths depend on."""
 _TEMP = "/tmp"  # noqa: S108 - the master checks owner and mode of the directory
 
 
@@ -29,6 +31,16 @@ def base_dir(environ: Mapping[str, str], uid: int) -> Path:
     return Path(temp if temp.startswith("/") else _TEMP, f"reactorhost-{uid}")
 
 
+def base_dirs(environ: Mapping[str, str], uid: int) -> tuple[Path, ...]:
+    """Return the directories that may contain run directories of this user, first the one for a new host.
+
+    A login has variables that a service manager or `cron` does not set, so each can know another place.
+    """
+    logged_in = {"XDG_RUNTIME_DIR": f"/run/user/{uid}"}
+    variants: tuple[Mapping[str, str], ...] = (environ, logged_in, {"TMPDIR": environ.get("TMPDIR", "")}, {})
+    return tuple(dict.fromkeys(base_dir(each, uid) for each in variants))
+
+
 def default_run_dir(name: str, environ: Mapping[str, str], uid: int) -> Path:
     """Return the default run directory of the instance `name`."""
     return base_dir(environ, uid) / name
@@ -39,7 +51,7 @@ class Selection:
     """How messages name an instance.
 
     Attributes:
-        host: the subject of a sentence: `host 'chat'`, or `the host in /srv/chat`.
+        host: the subject of a sentence: `host 'chat'`, `host 'chat' in /srv/chat`, or `the host in /srv/chat`.
         flags: what a command in a hint needs to select this instance, each flag after a space; empty for the default.
     """
 
@@ -52,8 +64,18 @@ class Selection:
         return self.flags.startswith(" --run-dir ")
 
 
-def selection(name: str, run_dir: Path, environ: Mapping[str, str], uid: int) -> Selection:
-    """Return how to name an instance: by its run directory if that is not the default of its name."""
+def selection(name: str | None, run_dir: Path, environ: Mapping[str, str], uid: int) -> Selection:
+    """Return how to name an instance; `name` is None if it is not known.
+
+    The flags select it in every command that is run with these variables.
+    """
+    by_run_dir = f" --run-dir {shlex.quote(str(run_dir))}"
+    if name is None:
+        return Selection(f"the host in {run_dir}", by_run_dir)
     if run_dir != default_run_dir(name, environ, uid):
-        return Selection(f"the host in {run_dir}", f" --run-dir {shlex.quote(str(run_dir))}")
-    return Selection(f"host {name!r}", "" if name == "default" else f" --name {shlex.quote(name)}")
+        return Selection(f"host {name!r} in {run_dir}", by_run_dir)
+    if any(environ.get(variable) for variable in ("REACTORHOST_RUN_DIR", "REACTORHOST_CONFIG")):
+        # Either can set a run directory, which takes precedence over a name.
+        return Selection(f"host {name!r}", by_run_dir)
+    is_default = name == "default" and not environ.get("REACTORHOST_NAME")
+    return Selection(f"host {name!r}", "" if is_default else f" --name {shlex.quote(name)}")

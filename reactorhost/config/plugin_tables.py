@@ -19,6 +19,9 @@ from reactorhost.errors import did_you_mean
 
 PluginTables = Mapping[str, Mapping[str, object]]
 
+UNREADABLE = object()
+"""Stands for a value that was reported: the rest of the table is still checked."""
+
 _SET = BY_NAME["set"]
 _SHAPES = 'write { env = "NAME" } or { file = "PATH" }'
 
@@ -138,7 +141,7 @@ def _value(file: TomlFile, name: str, key: str, value: object, problems: Problem
         return _from_table(value, file.path.parent)
     except InvalidValueError as error:
         problems.add(f"{key!r} of plugin {name} {error}", file.origin("plugin", name, key), error.hint)
-        return value
+        return UNREADABLE
 
 
 def _from_table(table: Mapping[str, object], folder: Path) -> FromEnvironment | FromFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reactorhost.config.settings import Layer, Origin
-from reactorhost.errors import ConfigError, Problem
+from reactorhost.errors import ConfigError, Problem, ReactorhostError
 
 
 class FlagError(ConfigError):
@@ -25,6 +25,12 @@ class Problems:
         """Add a problem of the value that came from `origin`."""
         self.found.append(Problem(what, origin.where or None, hint))
         self.in_flag = self.in_flag or origin.layer is Layer.FLAG
+
+    def include(self, error: ReactorhostError) -> None:
+        """Add another error, except the problems that were found already."""
+        found = error.problems if isinstance(error, ConfigError) else (Problem(error.what, error.where, error.hint),)
+        self.found.extend(problem for problem in found if problem not in self.found)
+        self.in_flag = self.in_flag or error.exit_status == FlagError.exit_status
 
     def error(self) -> ConfigError:
         """Return the exception that reports all of them."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reactorhost.config import plugin_tables, services, toml_file
 from reactorhost.config.cpus import available_cpus
-from reactorhost.config.default_paths import PID_FILE, default_run_dir
+from reactorhost.config.default_paths import LOCATION_VARIABLES, PID_FILE, default_run_dir
 from reactorhost.config.layers import Layers, SettingValue
 from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft
@@ -23,16 +23,21 @@ from reactorhost.errors import ConfigError, Problem, UsageError
 
 _PREFIX = "REACTORHOST_"
 _SIMILARITY = 0.8
-_LOCATION_KEYS = ("name", "run_dir", "pid_file")
+_LOCATION_KEYS = ("name", "run_dir")
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The name and paths of an instance, running or not."""
+    """The name and run directory of an instance, running or not; `by_name` if the directory follows from the name."""
 
     name: str
     run_dir: Path
-    pid_file: Path
+    by_name: bool
+
+
+def is_setting(variable: str) -> bool:
+    """Return whether an environment variable can change the settings."""
+    return variable.startswith(_PREFIX) or variable in LOCATION_VARIABLES
 
 
 def resolve(
@@ -46,14 +51,45 @@ def resolve(
     needs_plugin: bool = True,
     also_named: Iterable[str] = (),
 ) -> Settings:
-    """Return the settings of a host.
+    """Return the settings of a host, as `examine` reads them.
+
+    Raises:
+        ConfigError: there are problems; contains all of them. Its exit status is 2 if one is in a flag.
+        UsageError: the only problem is that no plugin is named.
+    """
+    settings, problems = examine(
+        flags,
+        environ,
+        cwd,
+        uid=uid,
+        installed=installed,
+        cpus=cpus,
+        needs_plugin=needs_plugin,
+        also_named=also_named,
+    )
+    if problems.found:
+        raise problems.error()
+    return settings
+
+
+def examine(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    cwd: Path,
+    *,
+    uid: int | None = None,
+    installed: Iterable[str] = (),
+    cpus: Callable[[], int] = available_cpus,
+    needs_plugin: bool = True,
+    also_named: Iterable[str] = (),
+) -> tuple[Settings, Problems]:
+    """Return the settings of a host and their problems; an invalid value counts as not given.
 
     `flags` maps names of settings to values; None and an empty sequence count as not given, and text is read as in
     the environment. `installed` is iterated only if no plugin is named anywhere. `also_named` are plugins that may
     have options although no service uses them.
 
     Raises:
-        ConfigError: there are problems; contains all of them. Its exit status is 2 if one is in a flag.
         UsageError: the only problem is that no plugin is named.
     """
     layers = Layers(flags, environ, cwd, Problems())
@@ -74,16 +110,15 @@ def resolve(
     # A file that cannot be read may name plugins.
     if needs_plugin and not file_drafts and "plugins" not in given and (file or config.value is None):
         _report_no_plugin(installed, layers.problems)
-    if layers.problems.found:
-        raise layers.problems.error()
     origins = {name: each.origin for name, each in {**host, "config_file": config}.items()}
-    return Settings(
+    settings = Settings(
         **{name: each.value for name, each in host.items()},
         services=complete,
         plugin_tables=tables,
         config_file=file.path if file else None,
         origins=origins | services.origins(drafts) | plugin_tables.origins(file, tables),
     )
+    return settings, layers.problems
 
 
 def locate(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *, uid: int | None = None) -> Location:
@@ -102,10 +137,10 @@ def locate(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path, *
         except ConfigError:
             if not any(layers.flag_or_variable(BY_NAME[name]) for name in ("name", "run_dir")):
                 raise
-    location = _with_default_paths({name: layers.value(BY_NAME[name]) for name in _LOCATION_KEYS}, environ, uid)
+    name, run_dir = (layers.value(BY_NAME[key]) for key in _LOCATION_KEYS)
     if layers.problems.found:
         raise layers.problems.error()
-    return Location(**{name: each.value for name, each in location.items()})
+    return Location(name.value, _run_dir(name, run_dir, environ, uid), by_name=run_dir.value is None)
 
 
 def _report_misspelled_variables(environ: Mapping[str, str], problems: Problems) -> None:
@@ -134,7 +169,7 @@ def _read(config: SettingValue, layers: Layers) -> TomlFile | None:
     try:
         file = read(config.value)
     except ConfigError as error:
-        layers.problems.found.extend(error.problems)
+        layers.problems.include(error)
         return None
     toml_file.check(file, layers.problems)
     layers.add_file(file)
@@ -144,14 +179,21 @@ def _read(config: SettingValue, layers: Layers) -> TomlFile | None:
 def _with_default_paths(
     given: dict[str, SettingValue], environ: Mapping[str, str], uid: int | None
 ) -> dict[str, SettingValue]:
-    """Return `given` with default run directory and pid file if these are not set."""
-    run_dir, pid_file = given["run_dir"], given["pid_file"]
-    if run_dir.value is None:
-        uid = os.geteuid() if uid is None else uid
-        run_dir = replace(run_dir, value=default_run_dir(str(given["name"].value), environ, uid))
-    if pid_file.value is None:
-        pid_file = replace(pid_file, value=Path(str(run_dir.value), PID_FILE))
-    return {**given, "run_dir": run_dir, "pid_file": pid_file}
+    """Return `given` with default run directory and pid file if these are not set.
+
+    Links are resolved: these files stay where the host made them, even if a link to their directory is moved.
+    """
+    run_dir = _run_dir(given["name"], given["run_dir"], environ, uid)
+    pid_file = given["pid_file"].value or Path(run_dir, PID_FILE)
+    pid_file = Path(os.path.realpath(pid_file.parent), pid_file.name)
+    paths = {"run_dir": run_dir, "pid_file": pid_file}
+    return {**given, **{name: replace(given[name], value=path) for name, path in paths.items()}}
+
+
+def _run_dir(name: SettingValue, given: SettingValue, environ: Mapping[str, str], uid: int | None) -> Path:
+    if given.value is not None:
+        return Path(os.path.realpath(given.value))
+    return default_run_dir(name.value, environ, os.geteuid() if uid is None else uid)
 
 
 def _plugin_tables(

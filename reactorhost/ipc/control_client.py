@@ -3,11 +3,14 @@
 A request is `{"verb": NAME, ...}` on one line. The reply is any number of messages with `progress` or `rows`, then one
 with a `status`, an exit status, which ends it. `reactorhost.master.admin.control_server` is the other end.
 
+A reply is acted on: a `restart` executes what the host says. So no request is sent to a process of another user.
+
 Nothing here imports the reactor: a command pays for every module that it loads.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections.abc import Iterator
@@ -15,11 +18,20 @@ from pathlib import Path
 from typing import Self
 
 from reactorhost.ipc.messages import Message, MessageDecoder
+from reactorhost.system.ownership import is_trusted, peer, user_name
 
 CONTROL_SOCKET = "control.sock"
 """The file name of the control socket in the run directory."""
 
 _READ_BYTES = 262_144
+
+
+class ForeignHostError(PermissionError):
+    """The process that listens on a control socket belongs to a user that this process does not trust."""
+
+    def __init__(self, uid: int) -> None:
+        super().__init__(errno.EACCES, f"it belongs to user {user_name(uid)}")
+        self.uid = uid
 
 
 class ControlClient:
@@ -34,6 +46,7 @@ class ControlClient:
         socket: the connected socket; its timeout may be changed.
 
     Raises:
+        ForeignHostError: another user listens there.
         OSError: the host does not listen there, or this user may not connect.
     """
 
@@ -43,6 +56,10 @@ class ControlClient:
         try:
             self.socket.settimeout(timeout)
             self.socket.connect(str(path))
+            # Of the process, not of the file: a link in a foreign directory can lead to any socket.
+            _, uid = peer(self.socket)
+            if not is_trusted(uid):
+                raise ForeignHostError(uid)
         except OSError:
             self.socket.close()
             raise

@@ -30,7 +30,7 @@ class Order(enum.StrEnum):
     CONNECTIONS = "connections"
     """List the connections under the number `request`."""
     REOPEN = "reopen"
-    """Open the log file again."""
+    """Write the log to the attached descriptor from now on, and report under the number `request`."""
 
 
 class Report(enum.StrEnum):
@@ -50,6 +50,8 @@ class Report(enum.StrEnum):
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
+    REOPENED = "reopened"
+    """Carried out the order `request`; `error` is a text, or null if the log is written to the new file."""
 
 
 Values = dict[str, int | float]

@@ -25,6 +25,8 @@ class ServiceStatus(TypedDict):
     name: str
     addresses: list[str]
     plugins: list[PluginStatus]
+    receives: bool | None
+    """Whether a plugin of it has the hook `receive`; None before a worker has loaded them."""
 
 
 class Totals(TypedDict):

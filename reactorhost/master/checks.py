@@ -1,27 +1,40 @@
-"""Checks before a host starts or changes its settings; nothing here imports a plugin."""
+"""What is checked before a host starts or changes its settings; nothing here imports a plugin."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from reactorhost import __version__
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Settings
-from reactorhost.errors import ConfigError, Problem
+from reactorhost.errors import ConfigError, PluginError, ReactorhostError
+from reactorhost.master.listen.unix_socket_files import check_owners
 from reactorhost.plugins import discovery, framings
 from reactorhost.plugins.discovery import check_host
+from reactorhost.system.process import resolve_account
 
 
 def check_plugins(settings: Settings) -> None:
     """Check that every configured plugin is installed and supports this version of the host.
 
     Raises:
-        PluginError: one is not, or does not.
+        ReactorhostError: one is not, or does not.
     """
+    first_service: dict[str, str] = {}
+    for each in settings.services:
+        for named in each.plugins:
+            first_service.setdefault(named, each.name)
+    failures: list[ReactorhostError] = []
     # Workers check again, because a reload may find another version. That this check imports packaging in the master
     # saves each worker the import.
-    for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
-        check_host(discovery.find(named), __version__)
+    for named, service in first_service.items():
+        try:
+            check_host(discovery.find(named), __version__)
+        except PluginError as error:
+            error.where = error.where or settings.where(f"service.{service}.plugins")
+            failures.append(error)
+    raise_together(failures)
 
 
 def _check_framings(settings: Settings) -> None:
@@ -43,9 +56,10 @@ def _check_framings(settings: Settings) -> None:
 def _check_certificates(settings: Settings) -> list[str]:
     """Load every certificate as workers do; returns a warning for each one that expires soon."""
     warnings: list[str] = []
-    problems: list[Problem] = []
+    problems = Problems()
     for service in settings.services:
-        if service.tls is None:
+        # A service with certificates that lack their keys was reported when the settings were read.
+        if service.tls is None or len(service.tls.certificates) != len(service.tls.keys):
             continue
         # Late, because a host without TLS does not need the ssl module.
         from reactorhost.tls.context import ServerTls
@@ -53,22 +67,44 @@ def _check_certificates(settings: Settings) -> list[str]:
         try:
             loaded = ServerTls(service.tls, settings.where(f"service.{service.name}.certificate"))
         except ConfigError as error:
-            problems += error.problems
+            problems.include(error)
             continue
         for certificate in loaded.certificates:
             days = certificate.days_left(time.time())
             if days is not None:
                 warnings.append(f"the certificate {certificate.path} expires in {days} days")
-    if problems:
-        raise ConfigError(problems)
+    if problems.found:
+        raise problems.error()
     return warnings
 
 
-def check_services(settings: Settings) -> list[str]:
-    """Check all framings and certificates; returns warnings.
+def check_settings(settings: Settings) -> list[str]:
+    """Check accounts, plugins, framings and certificates; returns warnings.
 
     Raises:
-        ConfigError: some cannot be used.
+        ReactorhostError: the failure of one check, or a ConfigError with the failures of several.
     """
-    _check_framings(settings)
-    return _check_certificates(settings)
+    warnings: list[str] = []
+    failures: list[ReactorhostError] = []
+    for check in (_check_account, check_owners, check_plugins, _check_framings, _check_certificates):
+        try:
+            warnings += check(settings) or ()
+        except ReactorhostError as error:
+            failures.append(error)
+    raise_together(failures)
+    return warnings
+
+
+def raise_together(failures: Sequence[ReactorhostError]) -> None:
+    """Raise a single failure as it is, several as one ConfigError; do nothing if there is none."""
+    problems = Problems()
+    for each in failures:
+        problems.include(each)
+    if len(problems.found) == 1 or len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise problems.error()
+
+
+def _check_account(settings: Settings) -> None:
+    resolve_account(settings.user, settings.group)

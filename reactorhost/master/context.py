@@ -8,8 +8,8 @@ from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
-from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import WorkerPool
+from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor
 
 
@@ -23,4 +23,4 @@ class MasterContext:
     planner: Planner
     pool: WorkerPool
     monitor: Monitor
-    connection_lists: ConnectionLists
+    requests: WorkerRequests

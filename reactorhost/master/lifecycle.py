@@ -12,6 +12,7 @@ from reactorhost.errors import ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
+from reactorhost.master.heartbeats import HeartbeatWatch
 from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState
 from reactorhost.master.plan.slot import SlotState
@@ -42,8 +43,10 @@ class Lifecycle:
         pool.on(Report.LEAVING, self._leaving)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
-        pool.on(Report.CONNECTIONS, self.context.connection_lists.add_rows)
+        pool.on(Report.CONNECTIONS, self.context.requests.answered)
+        pool.on(Report.REOPENED, self.context.requests.answered)
         self.supervisor.after_settling += [self._report_start, self.write_workers]
+        self.supervisor.on_failure = self._fail_start_if_starting
 
     def run(self) -> None:
         """Supervise until the host has stopped.
@@ -54,6 +57,7 @@ class Lifecycle:
         self.context.log.info("host_starting", version=__version__, workers=self.context.planner.scaling.target)
         self.supervisor.schedule()
         self._sample()
+        HeartbeatWatch(self.context, self.supervisor).check()
         self.context.reactor.run()
         if self._failure is not None:
             raise self._failure
@@ -80,9 +84,12 @@ class Lifecycle:
         # now waits no longer than the order takes.
         try:
             self.context.listeners.open(worker.slot)
-        except OSError as error:
+        except ReactorhostError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
-            log.error("slot_not_opened", slot=worker.slot, error=error.strerror)  # noqa: TRY400  no logger
+            log.error("slot_not_opened", slot=worker.slot, error=error.what)  # noqa: TRY400  no logger
+            if not self._started:
+                self._fail_start(error)
+                return
         self.context.pool.order(pid, {"order": Order.SERVE})
         log.info("worker_ready", slot=worker.slot, pid=pid, generation=worker.generation)
         self.supervisor.schedule()
@@ -119,7 +126,7 @@ class Lifecycle:
 
     def _exited(self, pid: int, report: ExitReport) -> None:
         log, planner = self.context.log, self.context.planner
-        self.context.connection_lists.worker_ended(pid)
+        self.context.requests.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
@@ -161,7 +168,7 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        if not all(slot.backoff.failures or slot.state is SlotState.READY for slot in planner.slots.values()):
+        if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in planner.slots.values()):
             return
         # Before the report: scripts read the file as soon as `start -d` returns.
         try:
@@ -176,9 +183,16 @@ class Lifecycle:
         self.context.log.info("host_ready", workers=planner.scaling.ready_slots())
         self.on_started()
 
+    def _fail_start_if_starting(self, error: ReactorhostError) -> None:
+        if not self._started:
+            # Not now: the supervisor is about to carry out other actions, some on the listeners that a stop closes.
+            self.context.reactor.call_soon(self._fail_start, error)
+
     def _fail_start(self, error: ReactorhostError) -> None:
-        self._failure = error
-        self.stop(at_once=True)
+        # The first of several is the cause; nor does a start fail that an operator has stopped.
+        if self.context.planner.state is not HostState.STOPPING:
+            self._failure = error
+            self.stop(at_once=True)
 
     def write_workers(self) -> None:
         """Write the file of the workers' process ids when it changed."""

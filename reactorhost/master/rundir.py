@@ -20,8 +20,11 @@ from reactorhost.config.default_paths import Selection
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_from_os
 from reactorhost.ipc.control_client import CONTROL_SOCKET
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.ownership import is_trusted, user_name
 
-_LOCK = "lock"
+LOCK = "lock"
+"""The file name of the lock in the run directory."""
+
 _HINT = "choose another with --run-dir"
 # struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
 _FLOCK = struct.Struct("@hhllii")
@@ -40,7 +43,7 @@ class RunDirectory:
         self.pid_file = pid_file
         self.control_socket = path / CONTROL_SOCKET
         self.workers_file = path / "workers.pid"
-        self.lock_file = path / _LOCK
+        self.lock_file = path / LOCK
         self._registry = registry
         self._selection = selection
         self._lock: int | None = None
@@ -137,7 +140,7 @@ class RunDirectory:
 
     def _locked(self) -> int:
         while True:
-            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -151,6 +154,8 @@ class RunDirectory:
                 raise AlreadyRunningError(what, hint=hint) from None
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
+                    # With read permission, any user could hold a shared lock on a file that a killed master left.
+                    os.fchmod(descriptor, 0o600)
                     return descriptor
             # The last holder removed the file between open and lock: this lock is on a file without a name.
             os.close(descriptor)
@@ -165,32 +170,27 @@ def _check_safe(path: Path) -> None:
     status = path.stat()
     if not stat.S_ISDIR(status.st_mode):
         raise NotPermittedError(f"{path} is not a directory", hint=_HINT)
-    if status.st_uid not in (os.geteuid(), 0):
-        raise NotPermittedError(f"{path} belongs to another user", hint=_HINT)
+    if not is_trusted(status.st_uid):
+        raise NotPermittedError(f"{path} belongs to user {user_name(status.st_uid)}", hint=_HINT)
     if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
         raise NotPermittedError(f"other users can write to {path}", hint=f"chmod go-w {path}, or {_HINT}")
 
 
 def holder_pid(run_dir: Path) -> int | None:
-    """Return the process that holds the lock of a run directory, or None."""
+    """Return the process that holds the lock of a run directory, or None; another user's lock does not count."""
     # F_GETLK does not take the lock, so that a query never makes a start fail.
     try:
-        with open(run_dir / _LOCK, "rb") as file:
+        # A link could lead to the lock of any process. Without NONBLOCK, a FIFO of that name would block here.
+        descriptor = os.open(run_dir / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not is_trusted(os.fstat(descriptor).st_uid):
+                return None
             found = fcntl.fcntl(file, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0, 0))
     except OSError:
         return None
     # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
     kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
-
-
-def running_instances(base: Path) -> list[str]:
-    """Return the names of the instances under a base directory whose lock is held."""
-    try:
-        names = sorted(os.listdir(base))
-    except OSError:
-        return []
-    return [name for name in names if holder_pid(base / name) is not None]
 
 
 def _runs(pid: int) -> bool:

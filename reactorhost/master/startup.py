@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from reactorhost import logs
-from reactorhost.config.default_paths import selection
+from reactorhost.config.default_paths import base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import error_from_os
+from reactorhost.errors import error_from_os, limit_hint
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
-from reactorhost.logs import AppendHandler
+from reactorhost.logs import HOST_LOGGER, AppendHandler
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.context import MasterContext
+from reactorhost.master.instances import check_alone
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
-from reactorhost.master.listen.unix_socket_files import check_owners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.workers.connection_lists import ConnectionLists
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
+from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
@@ -54,7 +55,6 @@ def run_host(
         ReactorhostError: the host did not start. No process and no file is left.
     """
     account = process.resolve_account(settings.user, settings.group)
-    check_owners(settings)
     registry = ForkRegistry()
     selected = selection(settings.name, settings.run_dir, os.environ, os.geteuid())
     rundir = RunDirectory(settings.run_dir, settings.pid_file, registry, selected)
@@ -63,6 +63,7 @@ def run_host(
     with ExitStack() as clean_up:
         # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
         clean_up.callback(rundir.clean_up)
+        check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
         if settings.log_file is None and settings.daemon:
             settings = dataclasses.replace(settings, log_file=settings.run_dir / "reactorhost.log")
@@ -74,41 +75,51 @@ def run_host(
             log_file.hold()
         process.raise_descriptor_limit()
         process.name_process("rh-master")
-        listeners = Listeners(settings, registry)
-        clean_up.callback(listeners.close)
-        _bind(listeners, rundir)
+        with _as_start_error():
+            listeners = Listeners(settings, registry)
+            clean_up.callback(listeners.close)
+            _bind(listeners, rundir)
 
-        reactor = Reactor(new_poller(settings.poller))
-        clean_up.callback(reactor.close)
-        # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
-        registry.add(reactor, reactor.close)
-        pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
-        log = EventRing(logging.getLogger("reactorhost"))
-        lists = ConnectionLists(reactor, pool)
-        context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), lists)
-        status = StatusBuilder(context, time.time(), time.monotonic())
+            reactor = Reactor(new_poller(settings.poller))
+            clean_up.callback(reactor.close)
+            # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
+            registry.add(reactor, reactor.close)
+            pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
+            log = EventRing(logging.getLogger(HOST_LOGGER))
+            requests = WorkerRequests(reactor, pool)
+            context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
+            status = StatusBuilder(context, time.time(), time.monotonic())
 
-        def started() -> None:
-            # From here on the log file stays, whatever becomes of the host.
-            unless_started.pop_all()
-            on_started(status.document())
-            log_file.write_held()
+            def started() -> None:
+                # From here on the log file stays, whatever becomes of the host.
+                unless_started.pop_all()
+                on_started(status.document())
+                log_file.write_held()
 
-        supervisor = Supervisor(context)
-        lifecycle = Lifecycle(context, supervisor, rundir, started)
-        commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
-        control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), log)
-        clean_up.callback(control.close)
-        reactor.watch_signals(commands.signals())
-        # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
-        for ignored in (signal.SIGUSR2, signal.SIGPIPE):
-            signal.signal(ignored, signal.SIG_IGN)
-        control.open()
-        # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
-        # copy the pages that it shares with the master.
-        gc.freeze()
-        gc.enable()
+            supervisor = Supervisor(context)
+            lifecycle = Lifecycle(context, supervisor, rundir, started)
+            commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
+            control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), log)
+            clean_up.callback(control.close)
+            reactor.watch_signals(commands.signals())
+            # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
+            for ignored in (signal.SIGUSR2, signal.SIGPIPE):
+                signal.signal(ignored, signal.SIG_IGN)
+            control.open()
+            # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
+            # copy the pages that it shares with the master.
+            gc.freeze()
+            gc.enable()
         lifecycle.run()
+
+
+@contextlib.contextmanager
+def _as_start_error() -> Iterator[None]:
+    """Raise what the system refuses while a host is set up as the error of a start."""
+    try:
+        yield
+    except OSError as error:
+        raise error_from_os(error, "cannot start", hint=limit_hint(error)) from None
 
 
 def _open_log(settings: Settings) -> AppendHandler:

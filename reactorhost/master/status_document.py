@@ -75,7 +75,9 @@ class StatusBuilder:
                 plugin = loaded.get(name, {})
                 distribution, version = plugin.get("distribution"), plugin.get("version")
                 plugins.append({"name": name, "distribution": distribution, "version": version})
-            services.append({"name": service.name, "addresses": addresses, "plugins": plugins})
+            hooks = {hook for each in plugins for hook in loaded.get(each["name"], {}).get("hooks", ())}
+            receives = "receive" in hooks if loaded else None
+            services.append({"name": service.name, "addresses": addresses, "plugins": plugins, "receives": receives})
         return services
 
     def _master(self, now: float) -> status.MasterStatus:

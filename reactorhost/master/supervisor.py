@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from reactorhost.errors import ReactorhostError
+from reactorhost.errors import BootError, ReactorhostError, limit_hint
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
@@ -19,7 +19,10 @@ from reactorhost.reactor import TimerHandle
 
 
 class Supervisor:
-    """Carries out the planner's actions; calls `after_settling` each time the planner has nothing more to do."""
+    """Carries out the planner's actions; calls `after_settling` each time the planner has nothing more to do.
+
+    `on_failure` is called with the error of a slot that cannot be opened, and of a first worker that cannot be forked.
+    """
 
     def __init__(self, context: MasterContext) -> None:
         self._reactor = context.reactor
@@ -30,6 +33,7 @@ class Supervisor:
         self._scheduled = False
         self._timer: TimerHandle | None = None
         self.after_settling: list[Callable[[], object]] = []
+        self.on_failure: Callable[[ReactorhostError], object] = lambda error: None
         self._pool.on(Report.RELEASED, self._released)
 
     def schedule(self) -> None:
@@ -95,17 +99,21 @@ class Supervisor:
             self._listeners.open_slot(slot)
         except OSError as error:
             self._log.error("slot_not_opened", slot=slot, error=error.strerror)
+            failure = ReactorhostError(f"slot {slot} cannot listen: {error.strerror}", hint=limit_hint(error))
             # No retry: the host stays at the number of slots that could listen.
-            self._planner.scaling.open_failed(slot, ReactorhostError(f"slot {slot} cannot listen: {error.strerror}"))
+            self._planner.scaling.open_failed(slot, failure)
+            self.on_failure(failure)
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         try:
             pid = self._pool.fork(self._planner.settings, slot, generation, self._listeners.of_slot(slot))
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
-            failure = ReactorhostError(f"cannot fork: {error.strerror}")
+            failure = BootError(f"cannot fork a worker: {error.strerror}", hint=limit_hint(error))
             if self._planner.fork_failed(slot, failure, now):
                 self._log.error("reload_failed", slot=slot, error=failure.what)
+            if self._planner.state is HostState.STARTING:
+                self.on_failure(failure)
             return
         # SIGCHLD is a callback of the reactor, so even a worker that ends at once is recorded before it is reaped.
         self._planner.forked(pid, slot, generation, now)

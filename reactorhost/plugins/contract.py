@@ -61,10 +61,12 @@ def scan(identity: PluginIdentity, plugin: object) -> tuple[Hook, ...]:
     """Return the hooks of a plugin, in the order in which pluggy would register them.
 
     Raises:
-        PluginError: a hook violates the specifications, or there is no hook.
+        PluginError: a hook violates the specifications or is not marked, or there is no hook.
     """
     hooks = tuple(_hooks(identity, plugin))
-    if not hooks:
+    if hooks:
+        _refuse_unmarked(identity, plugin)
+    else:
         _refuse_hookless(identity, plugin)
     return hooks
 
@@ -114,8 +116,7 @@ def _function_in(static: object) -> object:
 
 
 def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
-    unmarked = {name: _function_in(inspect.getattr_static(plugin, name, None)) for name in HOOKS}
-    functions = {name: found for name, found in unmarked.items() if isinstance(found, types.FunctionType)}
+    functions = _unmarked(plugin)
     if not functions:
         hint = f"mark a function with @hookimpl; the hooks are {', '.join(HOOKS)}"
         raise PluginError(f"plugin {identity} has no hook", where=getattr(plugin, "__file__", None), hint=hint)
@@ -123,6 +124,32 @@ def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
     where = source_of(next(iter(functions.values())))
     what = f"plugin {identity} has no hook: {names} {'is' if len(functions) == 1 else 'are'} not marked"
     raise PluginError(what, where=where, hint="mark hooks with @hookimpl")
+
+
+def _refuse_unmarked(identity: PluginIdentity, plugin: object) -> None:
+    """Raise a PluginError if the plugin's own code has a function with the name of a hook but without the mark."""
+    home = plugin.__name__ if isinstance(plugin, types.ModuleType) else type(plugin).__module__
+    # Not those of other modules: `from asyncpg import connect` and the `close` of a base class are rarely hooks.
+    own = {
+        name: function
+        for name, function in _unmarked(plugin).items()
+        if f"{function.__module__}.".startswith(f"{home}.")
+    }
+    if own:
+        first, where = next(iter(own)), source_of(next(iter(own.values())))
+        what = f"plugin {identity}: {', '.join(own)} {'is' if len(own) == 1 else 'are'} not marked with @hookimpl"
+        raise PluginError(what, where=where, hint=f"mark it, or rename it if it is not a hook, for example _{first}")
+
+
+def _unmarked(plugin: object) -> dict[str, types.FunctionType]:
+    """Return the functions of a plugin that have the name of a hook but not the mark."""
+    unmarked = {}
+    for name in HOOKS:
+        static = inspect.getattr_static(plugin, name, None)
+        function = _function_in(static)
+        if isinstance(function, types.FunctionType) and not issubclass(type(static), _COMPUTED) and not _mark(static):
+            unmarked[name] = function
+    return unmarked
 
 
 def _arguments_of(
@@ -169,6 +196,7 @@ def _argument_rules(name: str, function: Callable[..., Any]) -> Iterator[_Rule]:
     """Yield the rules about its arguments."""
     plain = _plain(function)
     code, names = plain.__code__, _arguments(plain)
+    yield _Rule(lacks_self(function, HOOKS[name]), "has no self", "add self as the first argument of the method")
     hint = f"use any of the arguments {', '.join(HOOKS[name])}, each without a default"
     yield _Rule(code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS), "has star arguments", hint)
     yield _Rule(code.co_kwonlyargcount, "has keyword-only arguments", hint)
@@ -181,6 +209,16 @@ def _argument_rules(name: str, function: Callable[..., Any]) -> Iterator[_Rule]:
         if each not in HOOKS[name]:
             hint = did_you_mean(each, HOOKS[name]) or f"the arguments of {name} are: {known}"
             yield _Rule(True, f"has an unknown argument {each!r}", hint)
+
+
+def lacks_self(function: Callable[..., Any], arguments: tuple[str, ...]) -> bool:
+    """Return whether a method's first argument, which is bound to the instance, is missing or is one of `arguments`."""
+    if not isinstance(function, types.MethodType):
+        return False
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None or code.co_flags & inspect.CO_VARARGS:
+        return False
+    return not code.co_argcount or code.co_varnames[0] in arguments
 
 
 def _plain(function: Callable[..., Any]) -> types.FunctionType:

@@ -138,7 +138,20 @@ def check_host(identity: PluginIdentity, host_version: str) -> None:
         if wanted is not None:
             what = f"plugin {identity} requires {PROJECT} {wanted}, but this is {host_version}"
             hint = f"pip install '{PROJECT}{wanted}', or install another version of {identity.distribution}"
+            on_disk = installed_host_version()
+            if on_disk != host_version and on_disk is not None and _unmet(requirement, on_disk) is None:
+                hint = f"{PROJECT} {on_disk} is installed but the host still runs {host_version}: `reactorhost restart`"
             raise PluginError(what, hint=hint)
+
+
+def installed_host_version() -> str | None:
+    """Return the version of the host that is installed now; it differs from the running one after an upgrade."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(PROJECT)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _requirements(identity: PluginIdentity) -> list[str]:

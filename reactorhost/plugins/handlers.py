@@ -15,7 +15,7 @@ from pluggy import HookimplOpts
 from reactorhost.errors import did_you_mean
 from reactorhost.framing import Framing
 from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve_one
-from reactorhost.plugins.contract import HOOKS, Hook
+from reactorhost.plugins.contract import HOOKS, Hook, lacks_self
 from reactorhost.plugins.framings import factory
 from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
@@ -96,6 +96,8 @@ def _arguments(handler: object, name: str, function: Callable[..., Any]) -> tupl
     known = METHODS[name]
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{_named(handler, name)} yields, so calling it does nothing")
+    if lacks_self(function, known):
+        raise TypeError(f"{_named(handler, name)} has no self: add it as the first argument of the method")
     try:
         # Not by the code object, as for hooks: a method of a handler need not be a function, a partial will do.
         parameters = inspect.signature(function).parameters.values()

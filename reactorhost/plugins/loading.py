@@ -27,11 +27,11 @@ def load(named: str, host_version: str) -> LoadedPlugin:
     Raises:
         PluginError: it does not exist, cannot be imported, has invalid hooks, or requires another version of the host.
     """
+    # Finders keep a folder's listing by its modification time, which is too coarse for a file written a moment ago.
+    importlib.invalidate_caches()
     identity = find(named)
     check_host(identity, host_version)
     _make_importable(named)
-    # Finders keep a folder's listing by its modification time, which is too coarse for a file written a moment ago.
-    importlib.invalidate_caches()
     if names_a_file(named):
         return _checked(identity, _import_file(identity), home=identity.target)
     return _load_module(identity)
@@ -56,8 +56,9 @@ def _make_importable(named: str) -> None:
         folder = os.getcwd()
     else:
         return
-    # At the end, so that nothing there hides an installed module; not at all if Python runs with -P.
-    if folder not in sys.path and not sys.flags.safe_path:
+    # At the end, so that nothing there hides an installed module. Not by `sys.flags.safe_path`: a restart runs with -P,
+    # which the operator did not write.
+    if folder not in sys.path and not os.environ.get("PYTHONSAFEPATH"):
         sys.path.append(folder)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from reactorhost.api.option import Option
-from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText
+from reactorhost.config.plugin_tables import UNREADABLE, FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import SWITCH, InvalidValueError
@@ -57,6 +57,8 @@ def configure(plugin: LoadedPlugin, table: Mapping[str, object], where_of: Where
         PluginError: the hook raised an exception.
     """
     values = fill(plugin.name, plugin.options, table, where_of)
+    if any(given is UNREADABLE for given in table.values()):
+        return
     registry = Registry([plugin])
     with loading(plugin.identity, "failed in configure", plugin.home):
         registry.call("configure", config=MappingProxyType(values))
@@ -80,7 +82,7 @@ def fill(name: str, options: Sequence[Option], table: Mapping[str, object], wher
             problems.add(f"plugin {name} needs the option {option.name!r}", origin, _write(name, option))
         elif option.name not in table:
             values[option.name] = _copied(option, option.default)
-        else:
+        elif table[option.name] is not UNREADABLE:
             try:
                 values[option.name] = read(option, table[option.name])
             except InvalidValueError as error:

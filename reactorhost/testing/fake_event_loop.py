@@ -9,6 +9,7 @@ import asyncio
 import selectors
 import time
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -34,13 +35,13 @@ class FakeEventLoop(asyncio.SelectorEventLoop):
         """Return the bench's time."""
         return self._clock()
 
-    def complete(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+    def complete(self, coroutine: Coroutine[Any, Any, Result], variables: Context) -> Result:
         """Run until a coroutine has finished and the bench has nothing to do; threads that work for it are awaited.
 
         Raises:
             TimeoutError: the coroutine still waits for something.
         """
-        self._awaited = task = self.create_task(coroutine)
+        self._awaited = task = self.create_task(coroutine, context=variables)
         self._deadline = time.monotonic() + _THREAD_SECONDS
         self.run_forever()
         if not task.done():

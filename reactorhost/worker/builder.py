@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reactorhost.api.connection import Connection
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.logs import EventLog
+from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
@@ -68,10 +69,11 @@ class WorkerParts:
 
     def call(self, hook: Callable[[chain.WorkerOf], Any]) -> None:
         """Call a hook of the worker; if it is async, until it has finished."""
-        returned = hook(self.facades.of)
+        variables = self.context.variables
+        returned = variables.run(hook, self.facades.of)
         if self.hooks.awaits:
             assert self.bridge is not None
-            self.bridge.complete(returned)
+            self.bridge.complete(returned, variables)
 
     def end_handshakes(self) -> None:
         """Close the clients whose TLS handshake or PROXY header is pending."""
@@ -116,7 +118,7 @@ class WorkerBuilder:
     threads: ThreadPool | None = None
     dialer: Dialer | None = None
     new_bridge: Callable[[Reactor], AsyncioBridge] | None = None
-    log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger("reactorhost")))
+    log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger(HOST_LOGGER)))
     send: Callable[[Message], object] = _ignore
     on_ended: Callable[[], object] = _ignore
     slot: int = 0
@@ -137,6 +139,8 @@ class WorkerBuilder:
             self.counters,
             Dispatcher(self.reactor, self.counters),
             itertools.count(1),
+            # With what plugins have set when they were imported.
+            copy_context(),
             self.hook_failed,
             self.timing or HookTiming(self.reactor, _ignore),
             self.log,
@@ -146,7 +150,7 @@ class WorkerBuilder:
         dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
         outbound = OutboundConnections(context, outbound_limits, dialer)
         hooks = chain.resolve_worker(plugins, self.hook_failed)
-        metrics = Metrics(hooks.stats, self.hook_failed, self.stats_invalid)
+        metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid)
         facades = WorkerFacades(
             self.slot,
             self.generation,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,7 @@ from reactorhost.reactor import Arrivals, Reactor
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.variables import DIRECT, HookRunner
 
 if TYPE_CHECKING:
     from reactorhost.worker.hooks.hook_queue import HookQueues
@@ -73,6 +75,7 @@ class WorkerContext:
     Attributes:
         counters: plain attributes that every message adds to.
         ids: the numbers of connections.
+        variables: the context of `worker_start` and of the worker's other hooks; a new connection has a copy of it.
         hook_failed: called with every exception of a plugin's code.
         hook_queues: run the hooks of services with async hooks; None in a worker without any.
     """
@@ -81,6 +84,7 @@ class WorkerContext:
     counters: Counters
     dispatcher: Dispatcher
     ids: itertools.count[int]
+    variables: Context
     hook_failed: HookFailure
     timing: HookTiming
     log: EventLog
@@ -95,6 +99,7 @@ class ServiceContext:
         receive: `chain.receive`; with one plugin it is the plugin's own function, except while calls are timed.
         counters: the worker's counters.
         hook_queues: the worker's, if a hook of this service is async; else None.
+        variables: copied for each connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
@@ -108,6 +113,7 @@ class ServiceContext:
         self.log = worker.log
         self.hook_queues: HookQueues | None = None
         self.on_closed: Callable[[Any], object] = _ignore
+        self.variables = worker.variables
         self._worker = worker
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
@@ -129,6 +135,10 @@ class ServiceContext:
         """Switch between the timed and the plain hooks."""
         self.chain = self._timed if timed else self._plain
         self.receive = self.chain.receive
+
+    def runner(self, variables: Context) -> HookRunner:
+        """Return what calls the hooks of a connection with this context."""
+        return variables if self.hook_queues is None else DIRECT
 
     # Failures.
 
@@ -187,7 +197,7 @@ class ServiceContext:
         """Call the `close` hooks of a connection whose socket is closed, then `on_closed`."""
         connection: Connection = transport.connection
         if self.hook_queues is None:
-            self.chain.close(connection, reason)
+            transport.variables.run(self.chain.close, connection, reason)
             self.on_closed(transport)
         else:
             self.hook_queues.finish(

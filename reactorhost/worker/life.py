@@ -20,9 +20,10 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
-from reactorhost.logs import AppendHandler, EventLog
+from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.imports import ImportedCode
 from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.system import oom, process
 from reactorhost.system.fork import ForkRegistry
@@ -39,6 +40,7 @@ from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
+from reactorhost.worker.printed_lines import print_at_once, print_to_log
 from reactorhost.worker.process.end_signals import EndSignals
 from reactorhost.worker.process.exit_functions import forget_inherited, run_exit_functions
 from reactorhost.worker.process.forked_children import ForkedChildren
@@ -59,8 +61,11 @@ _CALLERS = {
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
 
-def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
-    """Run a worker from the fork to its end, and return its exit status; signals are still blocked."""
+def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) -> int:
+    """Run a worker from the fork to its end, and return its exit status; signals are still blocked.
+
+    `imported` is the code that the process has from its master.
+    """
     # First: until then a signal to this process waits (see `system.fork.fork`).
     process.reset_signals()
     forget_inherited()
@@ -68,9 +73,14 @@ def run_worker(spec: WorkerSpec, stack_descriptor: int) -> int:
     oom.raise_score(_OOM_SCORE_POINTS)
     process.name_process(f"rh-worker-{spec.slot}")
     process.dump_stacks_on_crash(stack_descriptor)
+    imported.follow()
     settings = spec.settings
     log_file = logs.inherit(settings.log_format, settings.log_level, worker=os.getpid(), slot=spec.slot)
-    return WorkerLife(spec, EventLog(logging.getLogger("reactorhost")), log_file, stack_descriptor).run()
+    if settings.daemon:
+        print_to_log(log_file)
+    else:
+        print_at_once()
+    return WorkerLife(spec, EventLog(logging.getLogger(HOST_LOGGER)), log_file, stack_descriptor).run()
 
 
 class WorkerLife:
@@ -160,7 +170,7 @@ class WorkerLife:
         """
         spec = self._spec
         settings = spec.settings
-        loaded = WorkerLoader(spec, self._log, self._error_reporter.add_plugin).load()
+        loaded = WorkerLoader(settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin).load()
         self._end_if_forked()
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,
@@ -257,7 +267,7 @@ class WorkerLife:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
             case Order.REOPEN:
-                self._reopen_log()
+                self._reopen_log(message["request"])
 
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""
@@ -284,11 +294,13 @@ class WorkerLife:
         for each, sock in zip(listeners, sockets, strict=True):
             self._slot_sockets.add(BorrowedListener(slot, each["service"], each["scheme"], sock))
 
-    def _reopen_log(self) -> None:
-        try:
-            self._log_file.reopen()
-        except OSError as error:
-            self._log.error("log_not_reopened", error=error.strerror)
+    def _reopen_log(self, request: int) -> None:
+        # Opened by the master: this process may have no permission to.
+        descriptors = self._line.take_descriptors(1)
+        for descriptor in descriptors:
+            self._log_file.write_to(descriptor)
+        error = None if descriptors else "too many open files"
+        self._line.send({"report": Report.REOPENED, "request": request, "error": error})
 
     # Callbacks of the parts.
 

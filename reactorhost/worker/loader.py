@@ -9,8 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reactorhost import __version__
+from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
-from reactorhost.ipc.worker_spec import WorkerSpec
+from reactorhost.config.settings import Settings
+from reactorhost.errors import ConfigError
 from reactorhost.logs import EventLog
 from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
@@ -24,9 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False, repr=False)
 class WorkerLoader:
-    """Loads what the settings of one worker name; `on_plugin` is called with each plugin that was loaded."""
+    """Loads what the settings of one worker name; `on_plugin` is called with each plugin that was loaded.
 
-    spec: WorkerSpec
+    Attributes:
+        account: user id, group id and user name to change to, or None.
+        slot: the worker's slot. Only the first one logs what is the same for all; it is the first of a reload too.
+    """
+
+    settings: Settings
+    account: tuple[int, int, str] | None
+    slot: int
     log: EventLog
     on_plugin: Callable[[LoadedPlugin], object]
 
@@ -36,19 +45,26 @@ class WorkerLoader:
         Raises:
             ReactorhostError: a certificate, a plugin or its options are wrong.
         """
-        settings = self.spec.settings
+        settings = self.settings
         # Before privileges are dropped: the worker's user may not read the key files.
         certificates = {service.name: self._certificates(service) for service in settings.services}
-        if self.spec.account is not None:
-            process.drop_privileges(*self.spec.account)
+        if self.account is not None:
+            process.drop_privileges(*self.account)
         # After it: the kernel clears the request when the user changes.
         process.tie_to_parent()
         named = dict.fromkeys(named for service in settings.services for named in service.plugins)
-        plugins = {name: self._plugin(name) for name in named}
-        return [
+        problems = Problems()
+        plugins = {name: self._plugin(name, problems) for name in named}
+        if problems.found:
+            raise problems.error()
+        services = [
             self._service(service, [plugins[name] for name in service.plugins], certificates[service.name])
             for service in settings.services
         ]
+        for service in services:
+            if not service.receives and self.slot == 0:
+                self.log.warning("no_receive", service=service.name)
+        return services
 
     def _certificates(self, service: Service) -> ServerTls | None:
         if service.tls is None:
@@ -56,24 +72,27 @@ class WorkerLoader:
         # Here and not above: a worker without TLS does not import ssl.
         from reactorhost.tls.context import ServerTls
 
-        loaded = ServerTls(service.tls, self.spec.settings.where(f"service.{service.name}.certificate"))
+        loaded = ServerTls(service.tls, self.settings.where(f"service.{service.name}.certificate"))
         for certificate in loaded.certificates:
             days = certificate.days_left(time.time())
-            # All workers load the same ones: only the first slot logs, which is the first of a reload too.
-            if days is not None and self.spec.slot == 0:
+            if days is not None and self.slot == 0:
                 self.log.warning("certificate_expires", service=service.name, file=certificate.path, days_left=days)
         return loaded
 
-    def _plugin(self, named: str) -> LoadedPlugin:
+    def _plugin(self, named: str, problems: Problems) -> LoadedPlugin:
         plugin = loading.load(named, __version__)
-        settings = self.spec.settings
+        settings = self.settings
         table = settings.plugin_tables.get(plugin.name, {})
-        options.configure(plugin, table, partial(settings.where_option, plugin.name))
+        try:
+            options.configure(plugin, table, partial(settings.where_option, plugin.name))
+        except ConfigError as error:
+            # Not raised yet: one error reports the tables of all plugins.
+            problems.include(error)
         self.on_plugin(plugin)
         return plugin
 
     def _service(self, service: Service, plugins: list[LoadedPlugin], tls: ServerTls | None) -> LoadedService:
-        settings = self.spec.settings
+        settings = self.settings
         limits = Limits(
             close_timeout=settings.close_timeout,
             idle_timeout=service.idle_timeout,

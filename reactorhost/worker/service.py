@@ -45,6 +45,11 @@ class LoadedService:
     tls: ServerTls | None = None
     proxy_from: Sequence[str] = ()
 
+    @property
+    def receives(self) -> bool:
+        """Whether a plugin has the hook `receive`; without one, what clients send is discarded."""
+        return any("receive" in plugin.hooks for plugin in self.plugins)
+
 
 class RunningService:
     """One service of one worker.
@@ -109,12 +114,13 @@ class RunningService:
 
     def _set_framing(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
         try:
-            transport.framing = new_framing()
+            transport.framing = transport.variables.run(new_framing)
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
             self.context.hook_raised("framing", transport.connection, raised)
 
     def _transport_closed(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
+        transport.release()
         self.context.counters.connections -= 1
         self._on_ended()
 
@@ -136,7 +142,7 @@ class RunningService:
         if hooks.has_drain:
             # A copy: a hook may close connections.
             for transport in tuple(self.transports):
-                hooks.drain(transport.connection)
+                transport.runner.run(hooks.drain, transport.connection)
 
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""

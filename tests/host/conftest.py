@@ -21,7 +21,8 @@ from reactorhost.testing import LiveHost
 
 _END_SECONDS = 20.0
 _SEVERE_LINE = re.compile(r"^\S+Z (?:error|critical) (\S+)", re.MULTILINE)
-_UNCAUGHT = re.compile(r"^Traceback \(most recent call last\)", re.MULTILINE)
+# Under -d, standard error of a worker is written to the log line by line.
+_UNCAUGHT = re.compile(r"^(?:\S+Z warning )?Traceback \(most recent call last\)", re.MULTILINE)
 
 
 @pytest.fixture

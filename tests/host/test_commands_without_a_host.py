@@ -124,6 +124,35 @@ def test_check_reports_every_problem_of_a_file_with_its_line(tmp_path: Path) -> 
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize("command", [["check"], ["start", "-d"]])
+def test_mistakes_in_all_parts_of_a_file_are_reported_together(tmp_path: Path, command: list[str]) -> None:
+    config = tmp_path / "host.toml"
+    config.write_text(
+        "[host]\nworkres = 2\n[service.a]\nlisten = 'unix:///tmp/never-bound'\nplugins = ['accesslog', 'echo']\n"
+        "framing = 'line'\nunix_owner = 'no-such-account'\n[service.b]\nlisten = 'tcp://127.0.0.1:0'\n"
+        "plugins = 'ecko'\n[plugin.accesslog]\nfomrat = 'json'\n[plugin.echo]\nlimit = 1\n"
+    )
+    ended = run(*command, "--config", str(config), "--run-dir", str(tmp_path / "run"))
+    assert ended.returncode == 1
+    for line in (2, 6, 7, 10, 12, 14):
+        assert ended.stderr.count(f"where: {config}:{line}\n") == 1, (line, ended.stderr)
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", [["check"], ["start", "-d"]])
+def test_a_flag_with_an_unknown_owner_is_a_usage_error(tmp_path: Path, command: list[str]) -> None:
+    place = ("--listen", f"unix://{tmp_path}/s", "--run-dir", str(tmp_path / "run"))
+    ended = run(*command, "--plugin", "echo", *place, "--unix-owner", "no-such-account")
+    assert ended.returncode == 2
+    assert "where: --unix-owner\n" in ended.stderr
+
+
+def test_check_warns_of_a_service_that_discards_what_clients_send(write_plugin: Callable[..., str]) -> None:
+    checked = run("check", "--plugin", write_plugin("@hookimpl\ndef connect(connection): ...\n"))
+    assert (checked.returncode, checked.stdout) == (0, "ok\n")
+    assert checked.stderr.startswith("reactorhost: warning: no plugin of service 'default' has the hook receive")
+
+
 def test_check_reports_a_syntax_error_with_its_line(tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     config.write_text("[host]\nworkers = = 2\n")
@@ -268,6 +297,13 @@ def test_help_and_version_import_nothing_heavy_and_no_plugin(installed: dict[str
     heavy = {"rich", "asyncio", "pluggy", "importlib.metadata", "tomllib", "selectors", "reactorhost.master"}
     assert not imported & heavy
     assert not {name for name in imported if name.startswith(("reactorhost_", "reactorhost.plugins"))}
+
+
+def test_files_of_the_working_directory_hide_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH")
+    for module in ("json", "click"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit(1)\n")
+    assert run("--version", cwd=tmp_path).returncode == 0
 
 
 def test_help_lists_every_command_and_each_command_has_help() -> None:

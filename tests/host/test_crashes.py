@@ -160,15 +160,15 @@ def test_all_workers_killed_at_once_are_all_replaced(live_host: Hosts, expected_
 
 def test_connections_in_the_queue_of_a_killed_worker_are_answered(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
-    host = live_host("--plugin", "echo", "--workers", "2")
+    # A second worker would adopt the queue.
+    host = live_host("--plugin", "echo", "--workers", "1")
     address = host.address()
-    victim = pid_of(host, 1)
+    victim = pid_of(host, 0)
     os.kill(victim, signal.SIGSTOP)
     until(lambda: is_stopped(victim), "the worker's stop")
     asking = EchoClients(address, 64)
     try:
-        # The running worker has answered its clients; the others are in the queue of the stopped one.
-        while not (asking.answered and asking.waiting and len(asking.answered) + sum(queues(address[1])) == 64):
+        while sum(queues(address[1])) < 64:
             asking.turn(0.02)
         os.kill(victim, signal.SIGKILL)
         asking.finish()
@@ -178,18 +178,36 @@ def test_connections_in_the_queue_of_a_killed_worker_are_answered(live_host: Hos
 
 def test_a_full_queue_of_a_killed_worker_is_answered(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
-    host = live_host("--plugin", "echo", "--workers", "2", "--backlog", "4")
+    host = live_host("--plugin", "echo", "--workers", "1", "--backlog", "4")
     address = host.address()
     victim = pid_of(host, 0)
     os.kill(victim, signal.SIGSTOP)
     until(lambda: is_stopped(victim), "the worker's stop")
-    asking = EchoClients(address, 64)
+    asking = EchoClients(address, 12)
     try:
         # Connections that do not fit into the queue are not refused: TCP retransmits their SYN.
         while max(queues(address[1])) < 5:
             asking.turn(0.02)
         os.kill(victim, signal.SIGKILL)
         asking.finish()
+    finally:
+        asking.close()
+
+
+def test_the_queue_of_a_worker_that_stands_still_is_served_by_another_until_it_turns_again(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "3")
+    stopped, *others = (pid_of(host, slot) for slot in (1, 2, 0))
+    # The neighbour that would adopt it stands still too.
+    for pid in (stopped, others[0]):
+        os.kill(pid, signal.SIGSTOP)
+    asking = EchoClients(host.address(), 64)
+    try:
+        host.until(lambda status: [slot["adopted_by"] for slot in status["slots"]] == [None, others[1], others[1]])
+        asking.finish()
+        for pid in (stopped, others[0]):
+            os.kill(pid, signal.SIGCONT)
+        host.until(lambda status: not any(slot["adopted_by"] for slot in status["slots"]))
+        assert sorted(worker["pid"] for worker in host.workers()) == sorted((stopped, *others))
     finally:
         asking.close()
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import started
-from clients import answers
+from clients import answers, ended
 from daemons import COMMAND, Daemon, run
 from reactorhost import __version__
+from reactorhost.testing import LiveHost
 from waiting import all_end, until
 
 Daemons = Callable[..., Daemon]
@@ -38,17 +39,53 @@ def test_a_daemon_has_its_own_session_and_is_not_its_leader(daemon: Daemons) -> 
     assert os.readlink(f"/proc/{host.pid}/fd/0") == "/dev/null"
 
 
-def test_output_of_a_daemon_and_its_plugins_goes_to_the_log(daemon: Daemons, write_plugin: Callable[..., str]) -> None:
-    prints = (
-        "import os, sys\n"
-        "@hookimpl\ndef receive(connection, data):\n"
-        "    print('printed', flush=True)\n    os.write(2, b'written\\n')\n    connection.send(data)\n"
-    )
-    host = daemon("--plugin", write_plugin(prints))
+# An empty variable counts as unset.
+BUFFERED = {"PYTHONUNBUFFERED": ""}
+PRINTS_AND_CRASHES = """
+import os, sys
+@hookimpl
+def receive(connection, data):
+    print("printed")
+    if data == b"crash":
+        os.write(1, b"written\\n")
+        print("last words", file=sys.stderr)
+        os._exit(9)
+    connection.send(data)
+"""
+
+
+def test_output_of_a_daemon_and_its_plugins_goes_to_the_log(
+    daemon: Daemons, write_plugin: Callable[..., str], expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    host = daemon("--plugin", write_plugin(PRINTS_AND_CRASHES), "--workers", "1", environment=BUFFERED)
     with host.connect() as client:
         assert answers(client)
-    host.wait_for_log("printed\n")
-    host.wait_for_log("written\n")
+        assert "info printed worker=" in host.log()
+        client.sendall(b"crash")
+        assert ended(client)
+    host.wait_for_log("warning last words worker=")
+    host.wait_for_log("\nwritten\n")
+
+
+def test_a_print_is_on_standard_output_at_once_and_not_lost_in_a_crash(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    host = live_host("--plugin", write_plugin(PRINTS_AND_CRASHES), "--workers", "1", environment=BUFFERED)
+    with host.connect() as client:
+        assert answers(client)
+        assert host.read_line() == "printed"
+        client.sendall(b"crash")
+        assert host.read_line() == "printed"
+
+
+def test_a_service_that_discards_what_clients_send_is_shown_and_logged_once(
+    daemon: Daemons, write_plugin: Callable[..., str]
+) -> None:
+    host = daemon("--plugin", write_plugin("@hookimpl\ndef connect(connection): ...\n"), "--workers", "2")
+    assert "  warning    no plugin of service 'default' has the hook receive: " in host.started.stdout
+    assert host.log().count(" warning no_receive ") == 1
 
 
 def test_stop_of_a_daemon_leaves_only_its_log(daemon: Daemons) -> None:

@@ -51,6 +51,29 @@ def first_line(process: subprocess.Popen[str]) -> str:
 # Reloads that work.
 
 
+@pytest.mark.parametrize("named", ["./chat.py", "chat:plugin"])
+def test_a_reload_follows_a_link_to_the_next_release(
+    live_host: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    current = tmp_path / "current"
+    for release in ("one", "two"):
+        (tmp_path / release).mkdir()
+        source = f"import sys\nfrom reactorhost import hookimpl\n{replying(release)}plugin = sys.modules[__name__]\n"
+        (tmp_path / release / "chat.py").write_text(source)
+    current.symlink_to("one")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    # What `cd` does in a shell.
+    monkeypatch.chdir(current)
+    host = live_host("--plugin", named, environment={**os.environ, "PWD": str(current)})
+    assert replies(host) == b"one"
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").replace(current)
+    reloaded = host.command("reload")
+    assert reloaded.returncode == 0, reloaded.stderr
+    assert replies(host) == b"two"
+    assert {os.readlink(f"/proc/{pid}/cwd") for pid in (host.pid, *pids_of(host))} == {str(tmp_path / "two")}
+
+
 def test_progress_reports_each_slot_that_is_replaced(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "3")
     before = pids_of(host)
@@ -65,6 +88,7 @@ def test_progress_reports_each_slot_that_is_replaced(live_host: Hosts) -> None:
     assert {worker["generation"] for worker in host.workers()} == {2}
 
 
+# A .pyc file of the old code would be taken for the new code, whose length and time are the same.
 @pytest.mark.parametrize("cached", [False, True], ids=["without .pyc", "with .pyc"])
 def test_workers_run_the_new_code_of_the_plugin(live_host: Hosts, write_plugin: Write, cached: bool) -> None:
     environment = {"PYTHONDONTWRITEBYTECODE": "" if cached else "1"}
@@ -73,7 +97,6 @@ def test_workers_run_the_new_code_of_the_plugin(live_host: Hosts, write_plugin: 
     host = live_host("--plugin", plugin, environment=environment)
     assert replies(host) == b"old"
     write_plugin(replying("new"))
-    # The same length and time: a .pyc file of the old code would be taken for the new code.
     os.utime(plugin, ns=(written.st_atime_ns, written.st_mtime_ns))
     assert os.stat(plugin).st_size == written.st_size
     assert replies(host) == b"old"
@@ -81,19 +104,40 @@ def test_workers_run_the_new_code_of_the_plugin(live_host: Hosts, write_plugin: 
     assert replies(host) == b"new"
 
 
+@pytest.mark.parametrize("cached", [False, True], ids=["without .pyc", "with .pyc"])
 def test_workers_run_the_new_code_of_a_module_that_the_plugin_imports(
-    live_host: Hosts, tmp_path: Path, write_plugin: Write
+    live_host: Hosts, tmp_path: Path, write_plugin: Write, cached: bool
 ) -> None:
-    (tmp_path / "answers_of_plugin.py").write_text("WORD = b'old'\n")
+    module = tmp_path / "answers_of_plugin.py"
+    module.write_text("WORD = b'old'\n")
+    written = os.stat(module)
     source = (
         "import answers_of_plugin\n@hookimpl\ndef receive(connection, data):\n"
         "    connection.send(answers_of_plugin.WORD)\n"
     )
-    host = live_host("--plugin", write_plugin(source), environment={"PYTHONPATH": str(tmp_path)})
+    environment = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "" if cached else "1"}
+    host = live_host("--plugin", write_plugin(source), environment=environment)
     assert replies(host) == b"old"
-    (tmp_path / "answers_of_plugin.py").write_text("WORD = b'newer'\n")
-    assert host.command("reload").returncode == 0
-    assert replies(host, 5) == b"newer"
+    module.write_text("WORD = b'new'\n")
+    os.utime(module, ns=(written.st_atime_ns, written.st_mtime_ns))
+    reloaded = host.command("reload")
+    assert (reloaded.returncode, reloaded.stderr) == (0, "")
+    assert replies(host) == b"new"
+
+
+def test_a_reload_reports_changed_code_that_workers_have_from_the_master(live_host: Hosts, tmp_path: Path) -> None:
+    # Python imports this module at its start.
+    module = tmp_path / "sitecustomize.py"
+    module.write_text("")
+    host = live_host("--plugin", "echo", environment={"PYTHONPATH": str(tmp_path)})
+    module.write_text("CHANGED = True\n")
+    reloaded = host.command("reload")
+    assert reloaded.returncode == 0
+    assert reloaded.stderr == (
+        "reactorhost: warning: sitecustomize changed on disk since the host started; "
+        "workers use the old code until `reactorhost restart`\n"
+    )
+    assert re.search(r" warning code_changed .*modules=sitecustomize\n", host.log())
 
 
 def test_ten_reloads_in_a_row_leave_one_worker_in_each_slot(live_host: Hosts) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from clients import answers, read_exactly
 from daemons import COMMAND, Daemon, run
@@ -15,6 +18,7 @@ from waiting import all_end
 Daemons = Callable[..., Daemon]
 
 UPPERCASE = """
+import neighbour
 from reactorhost import hookimpl
 
 @hookimpl
@@ -32,15 +36,22 @@ plugins = ["./shout.py"]
 """
 
 
-def test_a_daemon_restarts_with_the_same_settings(daemon: Daemons, tmp_path: Path) -> None:
+def test_a_daemon_restarts_with_the_same_settings(
+    daemon: Daemons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     home = tmp_path / "home"
     home.mkdir()
     (home / "shout.py").write_text(UPPERCASE)
+    (home / "neighbour.py").touch()
     (home / "host.toml").write_text(CONFIG)
     environment = {"REACTORHOST_LOG_LEVEL": "debug", "REACTORHOST_MAX_CONNECTIONS": "77"}
     host = daemon("--config", "host.toml", "--backlog", "123", environment=environment, cwd=home)
     first = host.status()
     pids = [host.pid, *(worker["pid"] for worker in host.workers())]
+    # Files with the names of modules that the command imports, beside the plugin.
+    for module in ("json", "types", "click"):
+        (home / f"{module}.py").write_text("raise SystemExit('a file of the directory was imported')\n")
     # From another folder, in another environment.
     restarted = run(
         "restart", "--run-dir", str(host.run_dir), environment={"REACTORHOST_WORKERS": "1"}, cwd=tmp_path / "daemon0"
@@ -93,16 +104,37 @@ def test_a_foreground_host_moves_to_the_terminal_of_the_restart(live_host: Calla
     assert restart.returncode == 0
 
 
-def test_the_exit_status_is_that_of_the_new_start(
-    daemon: Daemons, write_plugin: Callable[..., str], expected_errors: list[str]
+@pytest.fixture
+def serving(daemon: Daemons, tmp_path: Path) -> Daemon:
+    """Return a daemon whose settings and plugin are files in the folder `home`."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "shout.py").write_text(UPPERCASE.replace("import neighbour", ""))
+    (home / "host.toml").write_text(CONFIG)
+    return daemon("--config", "host.toml", cwd=home)
+
+
+@pytest.mark.parametrize(
+    ("damage", "status", "expected"),
+    [
+        (lambda home: (home / "host.toml").write_text("[host"), 1, "the configuration is not valid TOML"),
+        (lambda home: (home / "shout.py").write_text("1 / 0\n"), 4, "ZeroDivisionError"),
+        (shutil.rmtree, 1, "cannot enter the directory of the host's start"),
+    ],
+    ids=["settings", "plugin", "directory"],
+)
+def test_a_host_that_could_not_start_again_keeps_serving(
+    serving: Daemon, tmp_path: Path, damage: Callable[[Path], object], status: int, expected: str
 ) -> None:
-    expected_errors.append("worker_not_booted")
-    host = daemon("--plugin", write_plugin("@hookimpl\ndef receive(connection, data): ...\n"))
-    write_plugin("1 / 0\n")
-    restarted = host.command("restart")
-    assert restarted.returncode == 4
-    assert "ZeroDivisionError" in restarted.stderr
-    assert host.command("status").returncode == 5
+    damage(tmp_path / "home")
+    restarted = serving.command("restart")
+    assert restarted.returncode == status
+    assert f"host 'shouting' in {serving.run_dir} is not restarted and keeps serving\n" in restarted.stderr
+    assert expected in restarted.stderr
+    assert serving.status()["workers_ready"] == 2
+    with serving.connect() as client:
+        client.sendall(b"hello")
+        assert read_exactly(client, 5) == b"HELLO"
 
 
 def test_a_host_that_does_not_run_is_not_restarted(tmp_path: Path) -> None:

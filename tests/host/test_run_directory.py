@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from reactorhost.cli.options import location_from
+from reactorhost.config import default_paths
 from reactorhost.config.default_paths import Selection
 from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError
-from reactorhost.master.rundir import RunDirectory, holder_pid, running_instances
+from reactorhost.master.instances import check_alone, find, running
+from reactorhost.master.rundir import RunDirectory, holder_pid
 from reactorhost.system.fork import ForkRegistry
 
 
@@ -41,13 +44,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def test_a_directory_that_does_not_exist_has_no_holder(tmp_path: Path) -> None:
     assert holder_pid(tmp_path / "none") is None
-    assert running_instances(tmp_path / "none") == []
+    assert running([tmp_path / "none"]) == {}
 
 
 def test_the_lock_has_a_holder_until_that_process_ends_in_any_way(tmp_path: Path) -> None:
     process = locked_elsewhere(tmp_path / "one")
     assert holder_pid(tmp_path / "one") == process.pid
-    assert running_instances(tmp_path) == ["one"]
+    assert running([tmp_path]) == {"one": tmp_path / "one"}
     process.kill()
     end(process)
     assert (tmp_path / "one" / "lock").exists(), "a killed process removes nothing"
@@ -68,6 +71,37 @@ def test_the_error_of_a_second_host_names_the_first(tmp_path: Path) -> None:
     ours.clean_up()
     assert holder_pid(tmp_path / "one") == process.pid, "only the holder of the lock removes the files"
     end(process)
+
+
+def test_an_instance_is_found_in_any_place_and_runs_in_one(tmp_path: Path) -> None:
+    bases = [tmp_path / "login", tmp_path / "unit"]
+    process = locked_elsewhere(bases[1] / "one")
+    assert find("one", bases) == bases[1] / "one"
+    assert find("two", bases) is None
+    assert running(bases) == {"one": bases[1] / "one"}
+    with pytest.raises(AlreadyRunningError, match=f"host 'one' already runs in {bases[1] / 'one'}, pid {process.pid}"):
+        check_alone("one", bases[0] / "one", bases)
+    check_alone("two", bases[0] / "two", bases)
+    check_alone("one", bases[1] / "one", bases)
+    # With a run directory of its own, it may have the same name.
+    check_alone("one", tmp_path / "own", bases)
+    end(process)
+
+
+def test_a_command_finds_a_host_in_another_place_and_prints_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Root has one place only.
+    bases = (Path("/run/reactorhost"), tmp_path)
+    monkeypatch.setattr(default_paths, "base_dirs", lambda environ, uid: bases)
+    name = tmp_path.name
+    process = locked_elsewhere(tmp_path / name)
+    assert location_from({"name": name}).run_dir == tmp_path / name
+    assert capsys.readouterr().err == f"host {name!r} runs in {tmp_path / name}\n"
+    assert location_from({"name": name, "run_dir": "/elsewhere"}).run_dir == Path("/elsewhere")
+    assert location_from({"name": "another"}).run_dir == default_paths.default_run_dir("another", {}, os.geteuid())
+    end(process)
+    assert location_from({"name": name}).run_dir == default_paths.default_run_dir(name, {}, os.geteuid())
 
 
 def test_a_query_never_takes_the_lock(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 import started
 from clients import answers, ended
-from daemons import COMMAND
+from daemons import COMMAND, run
 from reactorhost import __version__
-from reactorhost.testing import LiveHost
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from waiting import all_end
 
 Hosts = Callable[..., LiveHost]
@@ -207,3 +207,63 @@ def test_a_worker_ignores_the_signals_of_the_master(live_host: Hosts, number: si
         os.kill(worker["pid"], number)
         assert answers(client)
     assert [each["pid"] for each in host.workers()] == [worker["pid"]]
+
+
+# A start that the system refuses.
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [
+        ("os.fork = refuse(errno.EAGAIN)", "cannot fork a worker: Resource temporarily unavailable"),
+        ("os.memfd_create = refuse(errno.ENOSYS)", "cannot fork a worker: memfd_create: Function not implemented"),
+    ],
+    ids=["no process", "no file in memory"],
+)
+def test_a_first_worker_that_cannot_be_forked_fails_the_start(tmp_path: Path, refused: str, reason: str) -> None:
+    # Imported by every Python that finds it, before the host.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import errno, os\n"
+        "def refuse(number):\n"
+        "    def call(*arguments):\n"
+        "        raise OSError(number, os.strerror(number))\n"
+        "    return call\n"
+        f"{refused}\n"
+    )
+    places = ("--listen", "tcp://127.0.0.1:0", "--run-dir", str(tmp_path / "run"))
+    result = run("start", "--plugin", "echo", *places, environment={"PYTHONPATH": str(tmp_path)})
+    assert result.returncode == 3
+    assert f"reactorhost: {reason}\n  hint: " in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_descriptors_to_set_a_host_up_fail_the_start(tmp_path: Path) -> None:
+    command = shlex.join([*COMMAND, "start", "--plugin", "echo", "--listen", "tcp://127.0.0.1:0"])
+    result = subprocess.run(
+        ["/bin/sh", "-c", f"ulimit -n 6; exec {command} --run-dir {shlex.quote(str(tmp_path / 'run'))}"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("reactorhost: cannot start: Too many open files\n  hint: raise the limit")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_listener_that_cannot_open_fails_the_start(tmp_path: Path, write_plugin: Callable[..., str]) -> None:
+    path = tmp_path / "a.sock"
+    takes = f"""
+import os, socket
+
+@hookimpl
+def worker_start(worker):
+    os.unlink({str(path)!r})
+    taken = socket.socket(socket.AF_UNIX)
+    taken.bind({str(path)!r})
+"""
+    plugins = ("--plugin", write_plugin(takes), "--plugin", "echo")
+    result = run("start", *plugins, "--listen", f"unix://{path}", "--run-dir", str(tmp_path / "run"))
+    assert (result.returncode, "host_ready" in result.stderr) == (1, False)
+    assert f"reactorhost: unix://{path} is in use by another process" in result.stderr
+    assert not (tmp_path / "run").exists()

@@ -569,7 +569,7 @@ def test_reload_and_stop_show_a_bar_on_a_terminal_and_erase_it(live_host: Hosts)
             screen.until_text("stopping", "1 connection open")
             client.close()
             assert screen.wait() == 0
-            assert [line for line in screen.lines if line] == [f"the host in {host.run_dir} has stopped"]
+            assert [line for line in screen.lines if line] == [f"host 'default' in {host.run_dir} has stopped"]
 
 
 def test_reload_prints_plain_lines_without_a_terminal(live_host: Hosts) -> None:

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, strategies
 
 from reactorhost import logs
+from reactorhost.address import Address, Endpoint
 from reactorhost.logs import EventLog, JsonFormatter, TextFormatter
+from reactorhost.printable import printable
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,7 @@ def keep_logging() -> Iterator[None]:
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
-    made = logging.LogRecord("x", logging.INFO, "f", 1, message, None, None)
+    made = logging.LogRecord("reactorhost", logging.INFO, "f", 1, message, None, None)
     made.created = 1_700_000_000.0625
     made.reactorhost_fields = fields
     return made
@@ -47,10 +49,39 @@ def test_json_is_one_object_with_the_same_fields() -> None:
     }
 
 
-@given(strategies.text(), strategies.text())
-def test_no_text_splits_a_line(message: str, value: str) -> None:
+@given(strategies.text(), strategies.text(), strategies.text())
+def test_no_text_splits_a_line_or_controls_a_terminal(message: str, value: str, logger: str) -> None:
     for formatter in (TextFormatter({}), JsonFormatter({})):
-        assert len(formatter.format(record(message.replace("%", ""), field=value)).split("\n")) == 1
+        made = record(message, field=value)
+        made.name = logger
+        line = formatter.format(made)
+        assert printable(line) == line
+
+
+@given(strategies.text(alphabet='a\x1b\x9b\u202e \\"=\n\ud800'))
+def test_a_quoted_value_is_json(value: str) -> None:
+    _, _, shown = TextFormatter({}).format(record("event", field=value)).partition("field=")
+    assert (json.loads(shown) if shown.startswith('"') else shown) == value
+
+
+def test_details_are_escaped_line_by_line() -> None:
+    made = record("hook_failed")
+    made.reactorhost_details = "ValueError: \x1b[2J\n  next\x9b"
+    assert TextFormatter({}).format(made).split("\n")[1:] == ["    ValueError: \\u001b[2J", "      next\\u009b"]
+
+
+def test_an_endpoint_is_a_text_in_both_formats() -> None:
+    made = record("framing_broken", peer=Endpoint("::1", 5), address=Address("tcp", "db", 1), seconds=1.5, none=None)
+    assert TextFormatter({}).format(made).endswith("peer=[::1]:5 address=tcp://db:1 seconds=1.5 none=None")
+    line = json.loads(JsonFormatter({}).format(made))
+    assert [line[key] for key in ("peer", "address", "seconds", "none")] == ["[::1]:5", "tcp://db:1", 1.5, None]
+
+
+def test_a_line_names_its_logger_if_that_is_not_the_hosts() -> None:
+    made = record("connected", slot=1)
+    made.name = "chat.rooms"
+    assert TextFormatter({"worker": 7}).format(made).endswith("info connected worker=7 logger=chat.rooms slot=1")
+    assert json.loads(JsonFormatter({}).format(made))["logger"] == "chat.rooms"
 
 
 def test_a_traceback_is_indented_text_or_a_field_of_the_object() -> None:
@@ -69,12 +100,12 @@ def test_lines_at_or_above_the_level_are_written_with_the_context(tmp_path: Path
     log = EventLog(logging.getLogger("reactorhost")).bind(slot=2)
     log.debug("not_told")
     log.info("reported")
-    logging.getLogger("reactorhost.plugin").warning("a plugin says %s", "so")
+    logging.getLogger("reactorhost.plugin.chat").warning("a plugin says %s", "so")
     log.error("failed", details="line 1\nline 2")
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line.split(" ", 1)[1] for line in lines[:3]] == [
         "info reported master=5 slot=2",
-        "warning a plugin says so master=5",
+        "warning a plugin says so master=5 logger=reactorhost.plugin.chat",
         "error failed master=5 slot=2",
     ]
     assert lines[3:] == ["    line 1", "    line 2"]
@@ -95,6 +126,14 @@ def test_reopen_after_a_rotation_continues_in_a_new_file(tmp_path: Path) -> None
 def test_a_line_that_cannot_be_written_raises_nothing(tmp_path: Path) -> None:
     logs.install(Path("/dev/full"), "text", "info")
     EventLog(logging.getLogger("reactorhost")).info("lost")
+
+
+def test_a_record_that_cannot_be_formatted_raises_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.install(tmp_path / "log", "text", "info")
+    logging.getLogger("chat").info("%d guests", "two")
+    logging.getLogger("chat").info("next")
+    assert "next" in (tmp_path / "log").read_text()
+    assert "--- Logging error ---" in capsys.readouterr().err
 
 
 def test_a_reopen_that_fails_keeps_the_old_file(tmp_path: Path) -> None:

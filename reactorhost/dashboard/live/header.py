@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
-from reactorhost.dashboard.text.line import Line, Piece, clean, cut, line, spread, width_of
+from reactorhost.dashboard.text.line import Line, Piece, cut, line, spread, width_of
 from reactorhost.dashboard.text.quantities import amount, clock, number, rate, uptime
 from reactorhost.dashboard.text.sparkline import sparkline
 from reactorhost.ipc.status import ListenerStatus, StatusDocument
+from reactorhost.printable import printable
 
 _LABEL = 14
 _NARROWEST_SPARKLINE = 20
@@ -80,7 +81,7 @@ def _clock(snapshot: Snapshot, view: View, width: int) -> Line:
         return line(*pieces[:1])
     pieces.append((now, ""))
     if width >= _INTERVAL_FROM_WIDTH:
-        pieces.append((" " + (clean(link.source) or f"every {view.interval_seconds:g}s"), "dim"))
+        pieces.append((" " + (printable(link.source) or f"every {view.interval_seconds:g}s"), "dim"))
     return line(*pieces)
 
 

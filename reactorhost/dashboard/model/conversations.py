@@ -10,10 +10,10 @@ from pathlib import Path
 
 from reactorhost.dashboard.model.snapshot import ConnectionRow, Connections
 from reactorhost.dashboard.model.view import HostRequest
-from reactorhost.dashboard.text.line import clean
 from reactorhost.dashboard.text.quantities import counted
 from reactorhost.ipc.control_client import ControlClient
 from reactorhost.ipc.messages import Message
+from reactorhost.printable import printable
 
 _LEAST_INTERVAL_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
@@ -125,7 +125,7 @@ class SentRequest:
 
     def _update(self, message: Message) -> None:
         if "progress" in message:
-            self.text = f"{self._verb}: {clean(message['progress'])}"
+            self.text = f"{self._verb}: {printable(message['progress'])}"
         elif message.get("status") == 0:
             self.text = self._success(message)
             self.finished = True

@@ -12,6 +12,7 @@ from reactorhost.ipc.status import PluginStatus, ServiceStatus, StatusDocument
 def banner(document: StatusDocument) -> str:
     """Return the banner: version, pid, addresses, plugins, workers, and how to stop the host."""
     rows = [("listening", _service(service, len(document["services"]))) for service in document["services"]]
+    rows += [("warning", no_receive(each["name"])) for each in document["services"] if each["receives"] is False]
     rows.append(("workers", f"{document['workers_ready']} of {document['workers_wanted']} ready"))
     if document["log_file"]:
         rows.append(("log", document["log_file"]))
@@ -23,6 +24,11 @@ def banner(document: StatusDocument) -> str:
 def chain(plugins: list[PluginStatus]) -> str:
     """Return the plugins of a service in calling order, as `accesslog 0.1.0 > echo 0.1.0`."""
     return " > ".join(f"{plugin['name']} {plugin['version'] or ''}".rstrip() for plugin in plugins)
+
+
+def no_receive(service: str) -> str:
+    """Return the warning about a service whose plugins have no `receive`."""
+    return f"no plugin of service {service!r} has the hook receive: the data of clients is discarded"
 
 
 def stop_command(document: StatusDocument) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reactorhost.dashboard.text.quantities import duration, size
+from reactorhost.printable import printable
 
 _HEADINGS = ("SLOT", "PID", "ID", "SERVICE", "PEER", "AGE", "IDLE", "IN", "OUT", "QUEUED", "STATE")
 _LEFT_ALIGNED = ("SERVICE", "PEER", "STATE")
@@ -28,7 +29,7 @@ def connection_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        *(str(row[key]) for key in ("slot", "pid", "id", "service", "peer")),
+        *(printable(str(row[key])) for key in ("slot", "pid", "id", "service", "peer")),
         *(duration(row[key]) for key in ("age_seconds", "idle_seconds")),
         *(size(row[key]) for key in ("bytes_in", "bytes_out", "queued_bytes")),
         row["state"],

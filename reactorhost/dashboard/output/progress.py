@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from reactorhost.dashboard.terminal.capabilities import can_draw
+from reactorhost.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -51,12 +52,10 @@ class ProgressView:
         """Show a progress text; without `total` the bar only pulses."""
         if self._bar is None:
             if text != self._last:
-                click.echo(f"{self._lead}{text}")
+                click.echo(f"{self._lead}{printable(text)}")  # noqa: TID251  escaped here
             self._last = text
             return
-        from reactorhost.dashboard.text.line import clean
-
         # Made with the first text: before it, there is no bar that would flash up for a command that ends at once.
         if self._task is None:
             self._task = self._bar.add_task("", total=None, title=self._title)
-        self._bar.update(self._task, description=clean(text), completed=done, total=total, refresh=True)
+        self._bar.update(self._task, description=printable(text), completed=done, total=total, refresh=True)

@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from reactorhost.printable import printable
+
 
 def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table with a row for each plugin; the last column shows why a plugin does not load."""
@@ -37,4 +39,4 @@ def _table(*headings: str) -> Table:
 
 def _add(table: Table, *cells: str) -> None:
     # As Text: in a string, rich would parse the brackets of an IPv6 address as markup.
-    table.add_row(*(Text(cell) for cell in cells))
+    table.add_row(*(Text(printable(cell)) for cell in cells))

@@ -9,8 +9,9 @@ from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.tables.columns import Column, columns_named, fitting
 from reactorhost.dashboard.tables.rows import Row, RowKind, current, master, total, worker_rows
-from reactorhost.dashboard.text.line import Line, Piece, aligned, clean, cut, line, padded, with_style
+from reactorhost.dashboard.text.line import Line, Piece, aligned, cut, line, padded, with_style
 from reactorhost.dashboard.text.quantities import UNKNOWN
+from reactorhost.printable import printable
 
 STATE_STYLES: Mapping[str, str] = {
     "starting": "cyan",
@@ -102,7 +103,7 @@ def _drawn(row: Row, guide: str, layout: _Layout, selected: int | None) -> Line:
         used += column.width
         if row.note and column.name == "state":
             # A slot without a worker has no values: its note takes the rest of the line.
-            pieces.append(("  " + clean(row.note), "red"))
+            pieces.append(("  " + printable(row.note), "red"))
             break
     drawn = cut(_merged(pieces), layout.width)
     is_selected = row.pid is not None and row.pid == selected
@@ -113,7 +114,7 @@ def _cell(row: Row, column: Column, guide: str) -> list[Piece]:
     if column.name == "pid":
         return _process(row, column, guide)
     if column.name == "state":
-        return [(aligned(clean(row.state), column.width, left=True), STATE_STYLES.get(row.state, ""))]
+        return [(aligned(printable(row.state), column.width, left=True), STATE_STYLES.get(row.state, ""))]
     if row.kind is RowKind.TOTAL and column.name in ("slot", "gen", "up"):
         return [(" " * column.width, "")]
     value = row.values.get(column.name)

@@ -77,6 +77,12 @@ def _not_booted(fields: Fields) -> str:
     return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
 
 
+def _not_reopened(fields: Fields) -> str:
+    if "slot" in fields:
+        return f"{_worker(fields)} keeps the old log file: {fields['error']}"
+    return f"cannot reopen the log file: {fields['error']}"
+
+
 def _hook_failed(fields: Fields) -> str:
     where = f"{_worker(fields)}: " if "slot" in fields else ""
     hook = f", {fields['hook']}" if fields.get("hook") else ""
@@ -96,10 +102,15 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "worker_draining": _draining,
     "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
+    "worker_blocked": lambda f: (
+        f"slot {f['slot']}: worker {f['pid']} has not turned for {f['seconds']} s, others serve its queue"
+    ),
+    "worker_unblocked": lambda f: f"slot {f['slot']}: worker {f['pid']} turns again",
     "worker_killed": lambda f: f"{f['signal']} sent to {_worker(f)}: {f['reason']}",
     "worker_not_booted": _not_booted,
     "worker_not_forked": lambda f: f"cannot fork a worker for slot {f['slot']}: {f['error']}",
     "reload_started": lambda f: f"reload to generation {f['generation']} started",
+    "code_changed": lambda f: f"changed on disk, needs a restart: {f['modules']}",
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
     "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
     "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",
@@ -113,7 +124,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "master_gone": lambda f: f"{_worker(f)} lost its master, {_open(f)}",
     "control_refused": lambda f: f"control socket: refused pid {f['pid']} of user {f['uid']}",
     "configuration_refused": lambda f: f"configuration refused, nothing changed: {f['error']}",
+    "directory_not_entered": lambda f: f"cannot enter the directory of the start, {f['path']}: {f['error']}",
     "settings_wait_for_restart": lambda f: f"changed settings that need a restart: {f['settings']}",
-    "log_not_reopened": lambda f: f"cannot reopen the log file: {f['error']}",
+    "log_not_reopened": _not_reopened,
     "workers_file_not_written": lambda f: f"cannot write workers.pid: {f['error']}",
 }

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from reactorhost.dashboard.text.line import Line, Piece, aligned, clean, cut
+from reactorhost.dashboard.text.line import Line, Piece, aligned, cut
+from reactorhost.printable import printable
 
 Cell = str | Piece
 Row = TypeVar("Row")
@@ -37,7 +38,7 @@ def _drawn(fields: Sequence[Field[Row]], cells: Sequence[Cell], width: int) -> L
         if pieces:
             pieces.append(("  ", ""))
         text, style = cell if isinstance(cell, tuple) else (cell, "dim" if cell in ("-", "0") else "")
-        text = clean(text)
+        text = printable(text)
         # The last column is not padded, and not cut to its own width: an error or an address may use the whole line.
         is_open = field.left and field is fields[-1]
         pieces.append((text if is_open else aligned(text, field.width, left=field.left), style))

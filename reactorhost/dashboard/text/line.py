@@ -5,8 +5,8 @@ A style is written as rich writes it ("yellow", "bold red", "dim"); "" is plain.
 Widths are cells, not characters: a CJK character or an emoji takes two cells, a combining mark none. A line that is one
 cell too long would wrap or overwrite its neighbour, so nothing here measures with `len` unless the text is ASCII.
 
-Text of peers, plugins and exceptions goes through `line` or `clean`. They remove control characters, because such a
-text could otherwise send escape sequences to the operator's terminal.
+Text of peers, plugins and exceptions goes through `line` or `printable`, before it is measured: they escape control
+characters, because such a text could otherwise send escape sequences to the operator's terminal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
+
+from reactorhost.printable import printable
 
 Piece = tuple[str, str]
 Line = tuple[Piece, ...]
@@ -35,18 +37,9 @@ class Size(NamedTuple):
 
 
 def line(*pieces: str | Piece) -> Line:
-    """Return a line made of texts, plain or with a style, without control characters."""
+    """Return a line made of texts, plain or with a style, with control characters escaped."""
     made = ((piece, "") if isinstance(piece, str) else piece for piece in pieces)
-    return tuple((clean(text), style) for text, style in made if text)
-
-
-def clean(text: str) -> str:
-    """Return a text in which spaces and question marks replace the characters that do not print."""
-    # Not printable are also the characters of category Cf, such as those that reverse the direction of the text after
-    # them: a peer could make an address look like another one.
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else " " if character.isspace() else "?" for character in text)
+    return tuple((printable(text), style) for text, style in made if text)
 
 
 def width_of(pieces: Iterable[Piece]) -> int:
@@ -132,5 +125,5 @@ def _ascii(text: str) -> str:
 
 def _cells(text: str) -> int:
     # Nearly all text is ASCII, and `len` is much cheaper than the table of widths. Control characters, which have no
-    # width, were replaced by `clean`.
+    # width, were escaped by `printable`.
     return len(text) if text.isascii() else cell_len(text)

@@ -6,10 +6,13 @@ import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from reactorhost import __version__
 from reactorhost.address import Address
+from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config import plugin_tables
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError, UsageError, joined_hints
@@ -20,9 +23,12 @@ from reactorhost.master.admin.control_server import Session, Verb
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState
-from reactorhost.master.plan.worker_table import WorkerState
+from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.workers.requests import TIMEOUT_SECONDS
+from reactorhost.plugins import discovery
+from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
 _FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog", "peer_timeout")
@@ -31,12 +37,16 @@ _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How this host was started, for `restart` and for reading the configuration again."""
+    """How this host was started, for `restart`, for a reload and for reading the configuration again.
+
+    `directory` may lead through a link that has been moved since: a reload enters it anew.
+    """
 
     arguments: tuple[str, ...]
     directory: str
     environment: dict[str, str]
     read_again: Callable[[], Settings]
+    imported: ImportedCode
     terminal_gone: Callable[[], bool]
 
 
@@ -67,7 +77,7 @@ class AdminCommands:
     def verbs(self) -> Mapping[str, Verb]:
         """Return the callback of each verb of the control socket."""
         return {
-            "ping": lambda session, message: session.done(),
+            "ping": lambda session, message: session.done(name=self.context.planner.settings.name),
             "status": self._send_status,
             "recycle": self._recycle,
             "stop": lambda session, message: self._stop(session, at_once=bool(message.get("now"))),
@@ -95,8 +105,34 @@ class AdminCommands:
 
     def _reload(self, session: Session | None = None) -> None:
         self._check_not_stopping()
+        self._enter_directory()
+        self._report_old_code(session)
         self.context.planner.reload.request(session)
         self.supervisor.schedule()
+
+    def _enter_directory(self) -> None:
+        # New workers inherit the directory, and `module:object` is imported from it.
+        try:
+            os.chdir(self.launch.directory)
+        except OSError as error:
+            # A host whose plugins are installed needs nothing of it. Where a plugin is in it, its import fails next.
+            self.context.log.warning("directory_not_entered", path=self.launch.directory, error=error.strerror)
+
+    def _report_old_code(self, session: Session | None) -> None:
+        """Report what a reload does not replace: code that workers have from the fork, and that changed on disk."""
+        changed = self.launch.imported.changed()
+        if not changed:
+            return
+        versions = {}
+        if PROJECT in changed and (on_disk := discovery.installed_host_version()) not in (None, __version__):
+            versions = {"version": __version__, "installed": on_disk}
+        self.context.log.warning("code_changed", modules=",".join(changed), **versions)
+        if session is not None:
+            installed = f"{PROJECT} {versions['installed']} is installed and {__version__} runs: " if versions else ""
+            session.warning(
+                f"{installed}{', '.join(changed)} changed on disk since the host started; "
+                "workers use the old code until `reactorhost restart`"
+            )
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
         if not isinstance(workers, int) or isinstance(workers, bool):
@@ -124,31 +160,58 @@ class AdminCommands:
         session.done(document=self.status.document(history=bool(message.get("history"))))
 
     def _list_connections(self, session: Session, message: Message) -> None:
+        def answered(worker: WorkerRecord, answer: Message) -> None:
+            session.rows([{"slot": worker.slot, "pid": worker.pid, **row} for row in answer["rows"]])
+
+        def done(silent: Sequence[WorkerRecord]) -> None:
+            session.done(unanswered=[{"slot": each.slot, "pid": each.pid} for each in silent])
+
         serving = [each for each in self.context.planner.workers.values() if each.state in _SERVING]
-        self.context.connection_lists.request(session, serving)
+        self.context.requests.send(serving, {"order": Order.CONNECTIONS}, answered, done)
 
     def _send_launch(self, session: Session, message: Message) -> None:
         # Of the variables that plugin options refer to, too: the caller of `restart` may not have them set.
         names = plugin_tables.variables(self.context.planner.settings.plugin_tables)
         session.done(
+            name=self.context.planner.settings.name,
             arguments=self.launch.arguments,
             directory=self.launch.directory,
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
+            prefix=sys.prefix,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:
-        """Open the log file again in every process; a master that cannot keeps writing to the old one."""
-        for pid in self.context.pool.pids():
-            self.context.pool.order(pid, {"order": Order.REOPEN})
+        """Open the log file again, and pass it to every worker; if it cannot be opened, all keep the old one."""
         try:
-            self.log_file.reopen()
+            descriptor = self.log_file.reopen()
         except OSError as error:
             self.context.log.error("log_not_reopened", error=error.strerror)  # noqa: TRY400  no logger
             what = f"cannot open {self.context.planner.settings.log_file} again: {error.strerror}"
             raise ReactorhostError(what, hint="the old file stays in use") from None
-        if session is not None:
-            session.done()
+        failed: list[str] = []
+
+        def answered(worker: WorkerRecord, answer: Message) -> None:
+            if answer["error"] is not None:
+                self.context.log.error("log_not_reopened", slot=worker.slot, pid=worker.pid, error=answer["error"])
+                failed.append(f"worker {worker.slot} (pid {worker.pid}): {answer['error']}")
+
+        def done(silent: Sequence[WorkerRecord]) -> None:
+            for worker in silent:
+                # One that boots carries the order out before it serves.
+                if worker.state is not WorkerState.STARTING:
+                    answered(worker, {"error": f"no answer within {TIMEOUT_SECONDS:g} s"})
+            if session is not None and failed:
+                what = f"the old log file is still in use by {', '.join(failed)}"
+                session.failed(ReactorhostError(what, hint="run `reactorhost reopen` again, or `reactorhost reload`"))
+            elif session is not None:
+                session.done()
+
+        if descriptor is None:
+            done(())
+            return
+        workers = tuple(self.context.planner.workers.values())
+        self.context.requests.send(workers, {"order": Order.REOPEN}, answered, done, [descriptor])
 
     def _hangup(self) -> None:
         # A terminal that closes sends the same signal as an operator who wants the configuration read again.

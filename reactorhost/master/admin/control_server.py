@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,10 @@ from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.logs import EventLog
 from reactorhost.reactor import READ, Reactor
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.ownership import is_trusted, peer
 
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.5
-_PEER_CREDENTIALS = struct.Struct("iII")
 
 Verb = Callable[["Session", Message], None]
 
@@ -36,6 +35,10 @@ class Session:
     def progress(self, text: str, **fields: object) -> None:
         """Report how far the request is."""
         self._line.send({"progress": text, **fields})
+
+    def warning(self, text: str) -> None:
+        """Report what the client should know although the request goes on."""
+        self._line.send({"progress": text, "warning": True})
 
     def rows(self, rows: list[Message]) -> None:
         """Send a part of a long result."""
@@ -124,9 +127,8 @@ class ControlServer:
             # Else the client has disconnected.
             return
         # A second check beside the mode of the file, which an operator can change.
-        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-        pid, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
-        if uid not in (0, os.geteuid()):
+        pid, uid = peer(client)
+        if not is_trusted(uid):
             self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()
             return

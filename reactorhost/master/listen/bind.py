@@ -65,6 +65,10 @@ def tcp_socket(family: socket.AddressFamily, sockaddr: SocketAddress, peer_timeo
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         set_stream_options(sock, peer_timeout)
         sock.bind(sockaddr)
+        # Two sockets that both set it may be bound to one port while none of them listens. Without it from here on, the
+        # probe of another host fails and another program cannot bind; `open` sets it again, because accepted sockets
+        # inherit it, and those in TIME_WAIT would block the next start.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         on_error.pop_all()
     return sock
 
@@ -104,10 +108,10 @@ def probe(family: socket.AddressFamily, sockaddr: SocketAddress, address: Addres
             raise bind_error(address, error) from None
 
 
-def bind_error(address: Address, error: OSError) -> ReactorhostError:
-    """Return the error for an address that cannot be bound."""
+def bind_error(address: Address | str, error: OSError) -> ReactorhostError:
+    """Return the error for an address that cannot be bound, or whose socket cannot listen."""
     if error.errno == errno.EADDRINUSE:
-        see = "ss -lunp" if address.scheme == "udp" else "ss -ltnp"
+        see = {"udp": "ss -lunp", "unix": "ss -lxp"}.get(str(address).partition(":")[0], "ss -ltnp")
         return AddressInUseError(f"{address} is in use by another process", hint=f"see which with: {see}")
     if error.errno in (errno.EACCES, errno.EPERM):
         return NotPermittedError(f"not permitted to listen on {address}", hint="ports below 1024 need root")
@@ -133,6 +137,8 @@ def _has_ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
             sock.bind(("::1", 0))
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         return False
     return True

@@ -13,8 +13,9 @@ is made, so that errors come early, and listen when its first worker is ready. I
 worker wait in the buffer.
 
 Exclusive use. Because of SO_REUSEPORT a second host of the same user binds the same port without an error. Before the
-first bind a probe without the option fails with EADDRINUSE if a socket exists (`bind.probe`). All sockets of a group
-must be bound by one effective user: workers change theirs, the master never does, so slots can be added later.
+first bind a probe without the option fails with EADDRINUSE if a socket exists (`bind.probe`), also while it does not
+listen yet: a TCP socket keeps SO_REUSEADDR cleared until then (`bind.tcp_socket`). All sockets of a group must be bound
+by one effective user: workers change theirs, the master never does, so slots can be added later.
 
 Order. The kernel numbers the sockets of a group in the order in which they joined, and closing one moves the last one
 into its place. The BPF program that steers clients away from slots that leave returns such a number; one that is too
@@ -30,6 +31,8 @@ the description that all copies share, and is set once. Unix sockets have no SO_
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +47,7 @@ from reactorhost.master.listen.bind import SocketAddress
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.own_file import FileState
 
 _PORT_TRIES = 16
 
@@ -102,15 +106,15 @@ class Listeners:
         """Let clients reach a slot; called when a worker of it is ready.
 
         Raises:
-            OSError: an address was removed from this machine; the other sockets are open.
+            ReactorhostError: an address was removed from this machine, or taken; the other sockets are open.
         """
-        problem: OSError | None = None
+        problem: ReactorhostError | None = None
         for each in self.of_slot(slot):
             if not each.is_open:
                 try:
-                    each.open(self._settings.backlog)
+                    self._open(each)
                 except OSError as error:
-                    problem = error
+                    problem = bind.bind_error(str(each.group), error)
         # A socket that joined a steered group is not known to its program yet.
         self._steer_all()
         if problem is not None:
@@ -147,11 +151,12 @@ class Listeners:
 
     def close(self) -> None:
         """Close every socket, and remove the files of unix sockets that this host made."""
+        # Before the sockets: see `OwnFile`.
+        self._unix_files.remove()
         for each in self._sockets:
             self._close(each)
             each.group.order.clear()
         self._sockets.clear()
-        self._unix_files.remove()
 
     def effective_backlog(self) -> int:
         """Return the length that a queue can reach: the configured one, or the limit of the kernel."""
@@ -196,6 +201,13 @@ class Listeners:
                 self.groups.append(each.group)
                 self._add(each)
             return
+
+    def _open(self, each: SlotSocket) -> None:
+        path = each.group.sockaddr
+        # A host that started in the same moment can have taken the file for one that a killed process left.
+        if isinstance(path, str) and self._unix_files.state(Path(path)) is FileState.REPLACED:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        each.open(self._settings.backlog)
 
     def _bind_unix(self, service: Service, path: Path) -> None:
         sock = self._unix_files.bind(path, service)

@@ -34,11 +34,13 @@ class SlotSocket:
         """Let clients reach the socket.
 
         Raises:
-            OSError: the address was removed from this machine.
+            OSError: the address was removed from this machine, or another process listens on it.
         """
         if self.group.scheme == "udp":
             self.socket.bind(self.group.sockaddr)
         else:
+            # Before listen(), so that every accepted socket inherits it (bind.py). A unix socket has no use for it.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.socket.listen(backlog)
         self.is_open = True
         # The kernel counts it as the last one of its group from now on.

@@ -1,4 +1,8 @@
-"""The files of unix sockets: made with the configured mode and owner and never with wider ones, and removed again."""
+"""The files of unix sockets: made with the configured mode and owner and never with wider ones, and removed again.
+
+A socket is bound at the start and listens when a worker is ready. Until then a connection to it is refused, as to the
+file that a killed process left behind. The kernel's list of sockets distinguishes the two (/proc/net/unix).
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,25 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
-from reactorhost.errors import ConfigError, NotPermittedError, Problem, ReactorhostError
+from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.master.listen.bind import AddressInUseError
+from reactorhost.system.own_file import FileState, OwnFile
 
 _UNCHANGED = -1
 _ALL = 0o777
+_SOCKETS = Path("/proc/net/unix")
+_LISTENS = 0x10000
+_UNCONNECTED = "01"
 
 
 class UnixSocketFiles:
     """The files that this host made."""
 
     def __init__(self) -> None:
-        self._made: dict[Path, tuple[int, int]] = {}
+        self._made: dict[Path, OwnFile] = {}
 
     def bind(self, path: Path, service: Service) -> socket.socket:
         """Return a socket bound to a path, whose file has the mode and the owner of its service.
@@ -39,16 +48,17 @@ class UnixSocketFiles:
             sock.setblocking(False)
             _bind(sock, path, service, owner)
             on_error.pop_all()
-        # After chown and chmod: the identity contains the time of the last change.
-        self._made[path] = _identity(path)
+        self._made[path] = OwnFile.at(path)
         return sock
 
+    def state(self, path: Path) -> FileState:
+        """Return what is at the path of a socket that this host bound."""
+        return self._made[path].state()
+
     def remove(self) -> None:
-        """Remove the files, except those that another process has replaced."""
-        for path, identity in self._made.items():
-            with contextlib.suppress(OSError):
-                if _identity(path) == identity:
-                    path.unlink()
+        """Remove the files, except those that another process has replaced; the sockets are still open."""
+        for file in self._made.values():
+            file.remove()
         self._made.clear()
 
 
@@ -58,16 +68,16 @@ def check_owners(settings: Settings) -> None:
     Raises:
         ConfigError: one does not.
     """
-    problems: list[Problem] = []
+    problems = Problems()
     for service in settings.services:
         try:
             _owner_ids(service)
         except KeyError as error:
             what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, but there is no {error.args[0]}"
-            where = settings.where(f"service.{service.name}.unix_owner")
-            problems.append(Problem(what, where, "give names or numbers of accounts of this machine"))
-    if problems:
-        raise ConfigError(problems)
+            origin = settings.origins[f"service.{service.name}.unix_owner"]
+            problems.add(what, origin, "give names or numbers of accounts of this machine")
+    if problems.found:
+        raise problems.error()
 
 
 def _owner_ids(service: Service) -> tuple[int, int] | None:
@@ -133,6 +143,8 @@ def _remove_stale(path: Path) -> None:
         if not path.is_socket():
             what = f"{path} exists and is not a socket"
             raise AddressInUseError(what, hint="remove it, or choose another path") from None
+        if _is_bound(path):
+            raise _in_use(path) from None
         try:
             path.unlink()
         except OSError as error:
@@ -143,12 +155,28 @@ def _remove_stale(path: Path) -> None:
         pass
     except OSError as error:
         raise _bind_error(path, error) from None
-    raise AddressInUseError(f"unix://{path} is in use by another process", hint=f"see which with: ss -lxp src {path}")
+    raise _in_use(path)
+
+
+def _is_bound(path: Path) -> bool:
+    """Say whether a socket is bound to a path and does not listen, as that of a host whose workers boot."""
+    try:
+        rows = [line.split(maxsplit=7) for line in _SOCKETS.read_text(errors="surrogateescape").split("\n")]
+    except OSError:
+        return False
+    # A socket that listens counts only if a client reaches it: the list has those of other mount namespaces too, where
+    # another file has this path.
+    bound = [row for row in rows if row[7:] == [str(path)]]
+    return any(row[5] == _UNCONNECTED and not int(row[3], 16) & _LISTENS for row in bound)
+
+
+def _in_use(path: Path) -> AddressInUseError:
+    return AddressInUseError(f"unix://{path} is in use by another process", hint=f"see which with: ss -lxp src {path}")
 
 
 def _bind_error(path: Path, error: OSError) -> ReactorhostError:
     if error.errno == errno.EADDRINUSE:
-        return AddressInUseError(f"unix://{path} is in use by another process", hint="see which with: ss -lxp")
+        return _in_use(path)
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         what = f"the folder {path.parent} of unix://{path} does not exist"
         return ReactorhostError(what, hint="create it, or choose another path")
@@ -156,9 +184,3 @@ def _bind_error(path: Path, error: OSError) -> ReactorhostError:
         what = f"not permitted to create unix://{path}: {error.strerror}"
         return NotPermittedError(what, hint=f"this user cannot write to {path.parent}")
     return ReactorhostError(f"cannot listen on unix://{path}: {error.strerror}")
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what distinguishes a file from one that has its path later; inode numbers are reused at once."""
-    status = path.stat()
-    return status.st_ino, status.st_ctime_ns

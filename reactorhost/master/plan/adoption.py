@@ -1,7 +1,9 @@
 """Adoption and retirement: which worker accepts on the listeners of a slot without one, and when they can be closed.
 
-A listener that no worker accepts on still gets its share of the clients, and they hang. So a slot without a ready
-worker is adopted at once by the worker of another slot.
+A listener that no worker accepts on still gets its share of the clients, and they hang. So a slot without a worker that
+accepts is adopted at once by the worker of another slot. A silent worker keeps its own copies: while it is adopted, its
+process may continue at any moment, and then two workers accept, which loses no client. An adopter that becomes silent
+itself is replaced by another one; the order to close its copies waits for it.
 
 Closing a listener resets the connections in its queue. A slot that leaves is therefore closed in steps: new clients are
 steered away (by the master), a delay passes in which the queue drains, the adopter closes its copies and reports it,
@@ -33,21 +35,23 @@ class Adoption:
                 continue
             adopter = self._adopter(slot)
             if slot.state is SlotState.RETIRING:
-                if adopter is not None:
+                if adopter is not None and adopter.accepts:
                     continue
-                # It ended before it reported. The listeners need another adopter until the next try, which is due now.
+                # It ended, or fell silent, before it reported. The listeners need another adopter until the next try,
+                # which is due now.
                 slot.apply(SlotEvent.KEEP)
                 slot.retire_at = now
+            served = any(worker.accepts for worker in self._table.in_slot(slot.number, WorkerState.READY))
             # Its own worker accepts already, so for a moment two do, which loses no client.
-            if slot.state is SlotState.READY and adopter is not None:
+            other = None if served else self._table.next_accepting(slot.number)
+            if adopter is not None and (served or (other is not None and not adopter.accepts)):
                 yield Release(slot.number, adopter.pid)
                 adopter = None
-            elif slot.state is not SlotState.READY and adopter is None:
-                adopter = self._table.next_ready(slot.number)
-                if adopter is not None:
-                    # From the order on, because the copies are in the socket's buffer before the worker has them.
-                    slot.holders.add(adopter.pid)
-                    yield Adopt(slot.number, adopter.pid)
+            if adopter is None and other is not None:
+                # From the order on, because the copies are in the socket's buffer before the worker has them.
+                slot.holders.add(other.pid)
+                yield Adopt(slot.number, other.pid)
+                adopter = other
             slot.adopter = None if adopter is None else adopter.pid
 
     def expire(self, now: float) -> Iterator[Retire]:

@@ -18,7 +18,7 @@ The order inside `decide`:
    is filled: a plugin that cannot boot fails once and not in every slot.
 4. Drain: all ready workers of a slot but the newest, which is how replacements take over. The old worker is never
    ordered to leave before the new one is READY.
-5. Adopt: last, because it needs to know which slots ended up without a ready worker.
+5. Adopt: last, because it needs to know which slots ended up without a worker that accepts.
 
 Deadlines are checked by `expire` alone, which only a timer calls. By then the reactor has delivered every report that
 had arrived, so a master that was suspended itself does not end workers that reported in time. The first deadline of a
@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reactorhost.config.settings import Settings
@@ -46,10 +46,9 @@ from reactorhost.master.plan.actions import Action, Spawn
 from reactorhost.master.plan.adoption import Adoption
 from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.scale import Scaling
-from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
+from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import KILL_AFTER_SECONDS, WorkerRecord, WorkerState, WorkerTable
 
-_STEADY_SECONDS = 30.0
 _MOST_DRAINING_IN_A_SLOT = 4
 
 
@@ -112,7 +111,7 @@ class Planner:
         if self.reload.replaces(slot):
             self.reload.fail(error)
             return True
-        self.slots[slot].backoff.add_failure(now, self._jitter)
+        self.slots[slot].backoff.add_boot_failure(now, self._jitter)
         return False
 
     def ready(self, pid: int, now: float) -> WorkerRecord | None:
@@ -136,6 +135,10 @@ class Planner:
         worker = self.workers.get(pid)
         if worker is not None and worker.state is WorkerState.READY:
             self.table.drain(worker, seconds, now)
+
+    def note_heartbeats(self, heartbeats: Mapping[int, float], now: float) -> list[WorkerRecord]:
+        """Record when loops turned last, by process id; returns the workers that became silent or turn again."""
+        return self.table.note_heartbeats(heartbeats, now)
 
     def stalled(self, pid: int, seconds: float, now: float) -> None:
         """Record that a worker's loop has not turned for so long; it is ended, and its slot is filled at once."""
@@ -168,10 +171,10 @@ class Planner:
                 # No back-off here either, and no count: the slot still has its worker.
                 return Exit(worker, kind)
         slot.restarts += 1
-        # A worker that served for a while and then crashed is not one that crashes in a loop.
-        if kind is ExitKind.CRASHED and now - worker.since >= _STEADY_SECONDS:
-            slot.backoff = Backoff()
-        slot.backoff.add_failure(now, self._jitter)
+        if kind is ExitKind.CRASHED:
+            slot.backoff.add_crash(now, now - worker.started_at, self._jitter)
+        else:
+            slot.backoff.add_boot_failure(now, self._jitter)
         return Exit(worker, kind)
 
     # Requests.
@@ -218,7 +221,10 @@ class Planner:
         """Return when the next deadline is due, or None without one."""
         times: list[float | None] = [worker.deadline for worker in self.workers.values()]
         if self.state is not HostState.STOPPING:
-            times += [slot.next_at(now) for slot in self.slots.values()]
+            times += [slot.retire_at for slot in self.slots.values()]
+            urgent = not self._serves_or_boots()
+            starts = (self._start_at(self.slots[number], urgent=urgent) for number in self.scaling.wanted())
+            times += [start for start in starts if start > now]
         return min((time for time in times if time is not None), default=None)
 
     # Decisions.
@@ -254,6 +260,8 @@ class Planner:
 
     def _fill(self, now: float) -> Iterator[Action]:
         """Start a worker in every wanted slot that has none, unless it is in back-off."""
+        # Clients are served at any time if workers boot: the slots are never all in back-off.
+        urgent = not self._serves_or_boots()
         for number in self.scaling.wanted():
             slot = self.slots[number]
             if self.state is HostState.STARTING and number != 0:
@@ -264,11 +272,21 @@ class Planner:
             # The replacement of a recycled worker starts beside it; READY stays the state of the slot.
             if slot.state is SlotState.READY and number not in self.recycling:
                 continue
-            if now < slot.backoff.until:
+            if now < self._start_at(slot, urgent=urgent):
                 slot.apply(SlotEvent.WAIT)
             else:
                 slot.apply(SlotEvent.SPAWN)
+                urgent = False
                 yield Spawn(number, self.generation)
+
+    @staticmethod
+    def _start_at(slot: Slot, *, urgent: bool) -> float:
+        return slot.backoff.urgent_at if urgent else slot.backoff.until
+
+    def _serves_or_boots(self) -> bool:
+        """Say whether any wanted slot has a worker that accepts, or boots."""
+        workers = (worker for worker in self.workers.values() if worker.slot < self.scaling.target)
+        return any(worker.accepts or worker.state is WorkerState.STARTING for worker in workers)
 
     def _drain_surplus(self, now: float) -> Iterator[Action]:
         """Drain all ready workers of a slot but the newest, and the oldest that drain for long sooner."""

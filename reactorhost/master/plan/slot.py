@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 _FIRST_SECONDS = 0.1
 _LONGEST_SECONDS = 30.0
+_LONGEST_AFTER_CRASH_SECONDS = 1.0
+_STEADY_SECONDS = 30.0
 _SPREAD = 0.25
 # Past this the delay has reached its limit by far, and 2**n would only grow.
 _MOST_DOUBLINGS = 20
@@ -99,21 +101,49 @@ _STATUS = {SlotState.OPENING: "starting", SlotState.OPENING_BACKOFF: "backoff", 
 
 @dataclass(slots=True)
 class Backoff:
-    """The failures of a slot in a row, and the time (monotonic seconds) before which no worker is started."""
+    """How a slot's workers failed in a row, and when (monotonic seconds) the next one starts.
 
-    failures: int = 0
+    A worker that does not boot fails for a cause that lasts, so the delay grows to 30 s. One that became ready can end
+    by what a client sent: its slot is back within about a second, or a client that repeats it would end the service.
+
+    Attributes:
+        boot_failures: workers in a row that did not become ready.
+        crashes: workers in a row that became ready and ended within 30 s.
+        until: the next worker starts then,
+        urgent_at: or then, if no worker of the host serves and the last one here had become ready.
+    """
+
+    boot_failures: int = 0
+    crashes: int = 0
     until: float = 0.0
+    urgent_at: float = 0.0
 
-    def add_failure(self, now: float, jitter: random.Random) -> None:
-        """Set the delay: none after the first failure, then 0.1 s doubling to 30 s, spread by a quarter."""
-        self.failures += 1
-        if self.failures == 1:
-            self.until = now
-            return
-        # Without the spread, slots that fail for one cause (a database that is down) would retry in step.
-        doublings = min(self.failures - 2, _MOST_DOUBLINGS)
-        delay = min(_FIRST_SECONDS * 2**doublings, _LONGEST_SECONDS)
-        self.until = now + delay * jitter.uniform(1 - _SPREAD, 1 + _SPREAD)
+    @property
+    def failed(self) -> bool:
+        """Whether a worker failed since the slot was last steady."""
+        return self.boot_failures + self.crashes > 0
+
+    def add_boot_failure(self, now: float, jitter: random.Random) -> None:
+        """Set the delay: none after the first failure of any kind, then 0.1 s doubling to 30 s."""
+        self.boot_failures += 1
+        failures = self.boot_failures + (self.crashes > 0)
+        self.until = self.urgent_at = now + _delay(failures, _LONGEST_SECONDS, jitter)
+
+    def add_crash(self, now: float, ran_seconds: float, jitter: random.Random) -> None:
+        """Set the delay: none after the first crash, then 0.1 s doubling to 1 s."""
+        self.boot_failures = 0
+        self.crashes = 1 if ran_seconds >= _STEADY_SECONDS else self.crashes + 1
+        self.until = now + _delay(self.crashes, _LONGEST_AFTER_CRASH_SECONDS, jitter)
+        # Not at once: a plugin that ends every worker right after its boot would make the host fork without pause.
+        self.urgent_at = min(self.until, now + _FIRST_SECONDS)
+
+
+def _delay(failures: int, longest: float, jitter: random.Random) -> float:
+    if failures == 1:
+        return 0.0
+    # Without the spread, slots that fail for one cause (a database that is down) would retry in step.
+    doublings = min(failures - 2, _MOST_DOUBLINGS)
+    return min(_FIRST_SECONDS * 2.0**doublings, longest) * jitter.uniform(1 - _SPREAD, 1 + _SPREAD)
 
 
 @dataclass(slots=True)
@@ -122,7 +152,7 @@ class Slot:
 
     Attributes:
         number: position of the slot, from 0.
-        backoff: failures of its workers in a row, and the delay that follows.
+        backoff: how its workers failed in a row, and the delay that follows.
         adopter: process id of the other slot's worker that serves its listeners, while it has no ready worker.
         retire_at: when to try to close its listeners, in monotonic seconds; only of a slot that leaves.
         holders: process ids of the workers that may have copies of its listeners.
@@ -149,12 +179,6 @@ class Slot:
         # So that no timer fires for a slot that is wanted again, or whose adopter was ordered already.
         if self.state is not SlotState.LEAVING:
             self.retire_at = None
-
-    def next_at(self, now: float) -> float | None:
-        """Return when to look at it again: to retire it, or at the end of its back-off."""
-        if not self.wanted:
-            return self.retire_at
-        return self.backoff.until if self.backoff.until > now else None
 
     @property
     def reachable(self) -> bool:

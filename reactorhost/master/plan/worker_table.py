@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reactorhost.master.plan.actions import Drain, Signal
@@ -16,6 +16,7 @@ from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 # After a deadline a worker closes what is left, until it is sent KILL.
 KILL_AFTER_SECONDS = 3.0
 _ABORT_SECONDS = 2.0
+SILENT_SECONDS = 1.0
 
 
 class WorkerState(enum.StrEnum):
@@ -38,6 +39,7 @@ class WorkerRecord:
         aborted: it was sent ABRT to make it write its stack; KILL is next.
         hurried: it was signalled to leave at once.
         reason: why it is ended, for the log.
+        silent: its loop did not turn for a second: a hook that blocks, a stopped process, a processor without time.
     """
 
     pid: int
@@ -50,6 +52,12 @@ class WorkerRecord:
     aborted: bool = False
     hurried: bool = False
     reason: str = ""
+    silent: bool = False
+
+    @property
+    def accepts(self) -> bool:
+        """Whether a client in its queue is accepted soon."""
+        return self.state is WorkerState.READY and not self.silent
 
 
 @dataclass(slots=True)
@@ -63,10 +71,21 @@ class WorkerTable:
         """Return the workers of a slot in one of these states, the oldest first."""
         return [worker for worker in self.workers.values() if worker.slot == slot and worker.state in states]
 
-    def next_ready(self, slot: int) -> WorkerRecord | None:
-        """Return the ready worker of the nearest higher slot that has one, wrapping around, or None."""
-        ready = [worker for worker in self.workers.values() if worker.state is WorkerState.READY]
-        return min(ready, key=lambda worker: (worker.slot <= slot, worker.slot), default=None)
+    def next_accepting(self, slot: int) -> WorkerRecord | None:
+        """Return the accepting worker of the nearest higher slot that has one, wrapping around, or None."""
+        accepting = [worker for worker in self.workers.values() if worker.accepts]
+        return min(accepting, key=lambda worker: (worker.slot <= slot, worker.slot), default=None)
+
+    def note_heartbeats(self, heartbeats: Mapping[int, float], now: float) -> list[WorkerRecord]:
+        """Record when loops turned last, by process id; returns the workers that became silent or turn again."""
+        changed: list[WorkerRecord] = []
+        for pid, turned_at in heartbeats.items():
+            worker = self.workers.get(pid)
+            silent = now - turned_at >= SILENT_SECONDS
+            if worker is not None and worker.silent is not silent:
+                worker.silent = silent
+                changed.append(worker)
+        return changed
 
     def add(self, pid: int, slot: int, generation: int, now: float, boot_timeout: float) -> None:
         """Add a worker that was forked."""

@@ -49,8 +49,12 @@ class Monitor:
         # If the master itself was suspended within that time (a laptop that slept, a debugger), the workers were too.
         if not limit or now - self.samples.regular_since < limit:
             return []
+        return [(pid, now - beat) for pid, beat in self.heartbeats().items() if now - beat >= limit]
+
+    def heartbeats(self) -> dict[int, float]:
+        """Return the heartbeat of each worker, by process id; one that boots has none."""
         beats = ((pid, self.pool.counters(pid).heartbeat) for pid in self.pool.pids())
-        return [(pid, now - beat) for pid, beat in beats if beat and now - beat >= limit]
+        return {pid: beat for pid, beat in beats if beat}
 
     def worker_ended(self, pid: int, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""

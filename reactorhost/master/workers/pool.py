@@ -76,7 +76,11 @@ class WorkerPool:
             OSError: the system has no room for it.
         """
         # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
-        stack_descriptor = os.memfd_create(f"stack-{slot}")
+        try:
+            stack_descriptor = os.memfd_create(f"stack-{slot}")
+        except OSError as error:
+            # Some sandboxes refuse this call, and the operator has to know which one it was.
+            raise OSError(error.errno, f"memfd_create: {error.strerror}") from None
         try:
             ours, theirs = socket.socketpair()
         except OSError:

@@ -38,6 +38,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import Context, copy_context
 from typing import Any, NoReturn
 
 from reactorhost.errors import ReactorhostError
@@ -84,6 +85,8 @@ class AsyncioBridge:
     def __init__(self, reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
         self._reactor = reactor
         self._loop = loop
+        # Of every turn. A call of the loop is made in the context in which it was added, and that may be a hook's.
+        self._variables = copy_context()
         self._turning = False
         self._stops_with_reactor = False
         self._timer: asyncio.TimerHandle | None = None
@@ -93,11 +96,11 @@ class AsyncioBridge:
         self._ticks = 0
         self._tick_scheduled = False
 
-    def complete(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run the loop until a coroutine has finished; the reactor turns meanwhile, even if it was stopped before."""
+    def complete(self, coroutine: Coroutine[Any, Any, object], variables: Context) -> None:
+        """Run the loop until a coroutine has finished in this context; the reactor turns, even if it was stopped."""
         with self._reactor_turning():
             try:
-                self._loop.run_until_complete(coroutine)
+                self._loop.run_until_complete(self._loop.create_task(coroutine, context=variables))
             except RuntimeError:
                 if self._failure is not None:
                     raise self._failure from None
@@ -177,13 +180,13 @@ class AsyncioBridge:
         seconds = self._reactor.wait_seconds(time.monotonic())
         if seconds == 0:
             if self._soon is None:
-                self._soon = self._loop.call_soon(self._turn_soon)
+                self._soon = self._loop.call_soon(self._turn_soon, context=self._variables)
         else:
             due = self._loop.time() + seconds
             if self._timer is None or self._timer_at > due + _CLOCK_SLACK_SECONDS:
                 if self._timer is not None:
                     self._timer.cancel()
-                self._timer = self._loop.call_at(due, self._turn_at_timer)
+                self._timer = self._loop.call_at(due, self._turn_at_timer, context=self._variables)
                 self._timer_at = due
 
     def _turn_at_timer(self) -> None:

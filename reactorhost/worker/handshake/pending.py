@@ -101,7 +101,7 @@ class PendingHandshakes:
             self._running.discard(runner)
             transport = self._begin_connection(wrapped, client.peer, client.tls, client.local)
             if self._draining and context.chain.has_drain and transport.close_state is CloseState.OPEN:
-                context.chain.drain(transport.connection)
+                transport.runner.run(context.chain.drain, transport.connection)
 
         def failed(error: StepError | OSError) -> None:
             self._log_failure(client, error)

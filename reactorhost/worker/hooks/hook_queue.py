@@ -19,7 +19,7 @@ cancellation for a second is abandoned, because `close` must be called and the w
 finds that `_run_number` has changed, and touches the queue no more.
 
 Races. A hook may survive its cancellation or consume it, so `_end_cancellation` revokes it before the next call of
-the same task. The end of a call may deliver the next message and start the next call before `_stop` returns.
+the same task. The end of a call may deliver the next message, which the same task takes (`_continues`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -184,7 +185,7 @@ class HookQueue:
     def _start(self) -> None:
         self._running = True
         self._transport.set_owed(len(self._waiting))
-        task = _eager(self._work(self._run_number))
+        task = _eager(self._work(self._run_number), self._transport.variables)
         # An eager task may have ended, and even started the next one, before it is returned.
         if self._running and not task.done():
             self._task = task
@@ -215,7 +216,7 @@ class HookQueue:
 
     async def _work(self, number: int) -> None:
         transport = self._transport
-        while self._waiting and not (transport.held and self._is_parked()):
+        while self._continues():
             hook, rest = self._take()
             if hook.name == "receive" and not transport.is_open:
                 # The plugin has closed the connection since this was read.
@@ -233,15 +234,22 @@ class HookQueue:
             self._end_cancellation()
             if self._waiting:
                 transport.set_owed(len(self._waiting))
-        self._stop()
-
-    def _stop(self) -> None:
         self._running = False
         self._task = None
-        # This may deliver the next message, and so start the next call.
-        self._transport.set_owed(len(self._waiting))
-        if self._on_empty is not None and not self._running and not self._waiting:
+        if self._on_empty is not None and not self._waiting:
             self._on_empty()
+
+    def _continues(self) -> bool:
+        """Return whether this task has a call to make; the framing is asked for the next message first."""
+        transport = self._transport
+        if not self._waiting:
+            # Still as running: a message that this delivers is for this task, which is in the connection's context. A
+            # new one would enter that context when it starts eagerly, and it can be entered only once.
+            transport.set_owed(0)
+            if not self._waiting:
+                return False
+            transport.set_owed(len(self._waiting))
+        return not (transport.held and self._is_parked())
 
     def _is_parked(self) -> bool:
         """Return whether all that waits is input of a paused connection; else make the next call the first."""
@@ -298,11 +306,11 @@ def _size(rest: tuple[Any, ...]) -> int:
 
 if sys.version_info >= (3, 12):
 
-    def _eager(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> asyncio.Task[None]:
         # `eager_start` is new in Python 3.12. Before, each hook costs a turn of the asyncio loop.
-        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), context=variables, eager_start=True)
 
 else:
 
-    def _eager(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(work)
+    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work, context=variables)

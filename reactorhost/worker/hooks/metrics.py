@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from typing import Any
 
 from reactorhost.api.counter import VALUE_LIMIT, Counter
@@ -27,16 +28,21 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 class Metrics:
-    """The metrics of all plugins of one worker.
+    """The metrics of all plugins of one worker; `stats` hooks run in the context `variables`.
 
     `hook_failed` is called with what a `stats` hook raised, `invalid` with a plugin and the problem of its return
     value; both at most once a minute for each plugin, because `stats` is called every second.
     """
 
     def __init__(
-        self, stats: Sequence[Implementation], hook_failed: HookFailure, invalid: Callable[[str, str], object]
+        self,
+        stats: Sequence[Implementation],
+        variables: Context,
+        hook_failed: HookFailure,
+        invalid: Callable[[str, str], object],
     ) -> None:
         self._stats = stats
+        self._variables = variables
         self._hook_failed = hook_failed
         self._invalid = invalid
         self._counters: dict[str, dict[str, Counter]] = {}
@@ -77,7 +83,7 @@ class Metrics:
             valid: Values = {}
             problem: str | None = None
             try:
-                valid, problem = _checked(implementation.call(), self._counters.get(plugin, {}))
+                valid, problem = _checked(self._variables.run(implementation.call), self._counters.get(plugin, {}))
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 if self._lines.admits(now, plugin):
                     self._hook_failed(plugin, "stats", None, as_error(raised))

@@ -19,6 +19,7 @@ import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +46,8 @@ class _Call:
     args: tuple[Any, ...]
     on_result: Callable[[Any], object] | None
     on_error: Callable[[Exception], object] | None
+    # Of the function and, after it, of the callbacks; a copy, as `asyncio.to_thread` makes one.
+    variables: Context = field(default_factory=copy_context)
     result: Any = None
     exception: Exception | None = None
 
@@ -143,7 +146,7 @@ class ThreadPool:
             return
         while call is not None:
             if call.task.state is not TaskState.CANCELLED:
-                call.result, call.exception = _outcome(call.function, call.args)
+                call.result, call.exception = _outcome(call.variables, call.function, call.args)
                 self.after_call()
             call = self._finish(call)
 
@@ -189,11 +192,11 @@ class ThreadPool:
         if exception is None:
             task.set_result(call.result)
             if call.on_result is not None:
-                self.call_on_result(task.plugin, call.on_result, call.result)
+                self.call_on_result(call, call.on_result, call.result)
             return
         awaited = task.set_exception(exception)
         if call.on_error is not None:
-            self.call_on_error(task.plugin, call.on_error, exception)
+            self.call_on_error(call, call.on_error, exception)
         elif awaited or _in_asyncio():
             task.log_if_unretrieved = True
         else:
@@ -201,19 +204,19 @@ class ThreadPool:
 
     # The code objects of these two mark callbacks on a stack: see `worker.life`.
 
-    def call_on_result(self, plugin: str, function: Callable[[Any], object], result: Any) -> None:
+    def call_on_result(self, call: _Call, function: Callable[[Any], object], result: Any) -> None:
         """Call a plugin's `on_result`."""
-        self._call(plugin, "on_result", function, result)
+        self._call(call, "on_result", function, result)
 
-    def call_on_error(self, plugin: str, function: Callable[[Any], object], exception: Exception) -> None:
+    def call_on_error(self, call: _Call, function: Callable[[Any], object], exception: Exception) -> None:
         """Call a plugin's `on_error`."""
-        self._call(plugin, "on_error", function, exception)
+        self._call(call, "on_error", function, exception)
 
-    def _call(self, plugin: str, hook: str, function: Callable[[Any], object], outcome: Any) -> None:
+    def _call(self, call: _Call, hook: str, function: Callable[[Any], object], outcome: Any) -> None:
         try:
-            function(outcome)
+            call.variables.run(function, outcome)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self.hook_failed(plugin, hook, None, as_error(raised))
+            self.hook_failed(call.task.plugin, hook, None, as_error(raised))
 
     def _log(self, plugin: str, exception: Exception) -> None:
         self.hook_failed(plugin, "thread", None, exception)
@@ -261,12 +264,14 @@ class ThreadPool:
             return list(self._waiting)
 
 
-def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> tuple[T | None, Exception | None]:
+def _outcome(
+    variables: Context, function: Callable[..., T], args: tuple[Any, ...]
+) -> tuple[T | None, Exception | None]:
     # A frame of its own, called by `_work` directly: an exception holds the frames that it passed, and these hold their
     # callers. A frame that ends with a reference to the call would close a cycle of call, exception and frame, which
     # stays until the garbage collector runs.
     try:
-        return function(*args), None
+        return variables.run(function, *args), None
     except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
         return None, as_error(raised)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.plugins.guard import as_error, was_cancelled_by_others
@@ -22,20 +23,23 @@ class PluginTimers:
     """The timers of one connection or of one worker.
 
     `on_error` is called with every exception that a timer's function raises. `on_idle` is called whenever no timer
-    waits and no async function runs any more; for the last timer, before its function is called.
+    waits and no async function runs any more; for the last timer, before its function is called. Functions run in the
+    context `variables`; without it, each timer's in a copy of the context in which it was set, as those of asyncio.
     """
 
-    __slots__ = ("_on_error", "_on_idle", "_reactor", "_tasks", "_timers")
+    __slots__ = ("_on_error", "_on_idle", "_reactor", "_tasks", "_timers", "_variables")
 
     def __init__(
         self,
         reactor: Reactor,
         on_error: Callable[[Exception], object],
         on_idle: Callable[[], object] | None = None,
+        variables: Context | None = None,
     ) -> None:
         self._reactor = reactor
         self._on_error = on_error
         self._on_idle = on_idle
+        self._variables = variables
         self._timers: set[PluginTimer] = set()
         # Of async functions. asyncio itself holds only weak references to its tasks.
         self._tasks: set[Task[Any]] = set()
@@ -76,6 +80,10 @@ class PluginTimers:
             else:
                 task.cancel()
 
+    def variables(self) -> Context:
+        """Return the context for the function of a new timer."""
+        return copy_context() if self._variables is None else self._variables
+
     def start(self, timer: PluginTimer, seconds: float) -> TimerHandle:
         """Schedule a timer, and keep it until it is called or cancelled."""
         self._timers.add(timer)
@@ -87,16 +95,16 @@ class PluginTimers:
         self._check_idle()
 
     # The code object of this function marks timers on a stack: see `worker.life`.
-    def call(self, function: Callable[..., object], args: tuple[Any, ...]) -> Task[Any] | None:
-        """Call a plugin's function; returns the task of an async one."""
+    def call(self, function: Callable[..., object], args: tuple[Any, ...], variables: Context) -> Task[Any] | None:
+        """Call a plugin's function in a context; returns the task of an async one."""
         try:
-            returned = function(*args)
-            return self._run(returned) if inspect.iscoroutine(returned) else None
+            returned = variables.run(function, *args)
+            return self._run(returned, variables) if inspect.iscoroutine(returned) else None
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._on_error(as_error(raised))
             return None
 
-    def _run(self, coroutine: Coroutine[Any, Any, object]) -> Task[Any]:
+    def _run(self, coroutine: Coroutine[Any, Any, object], variables: Context) -> Task[Any]:
         import asyncio
 
         try:
@@ -105,7 +113,7 @@ class PluginTimers:
             # Without this, Python warns that it was never awaited.
             coroutine.close()
             raise TypeError("an async function requires a worker with async hooks") from None
-        task = loop.create_task(self._awaited(coroutine))
+        task = loop.create_task(self._awaited(coroutine), context=variables)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -131,7 +139,7 @@ class PluginTimers:
 class PluginTimer:
     """One scheduled call, or a series of them."""
 
-    __slots__ = ("_args", "_cancelled", "_function", "_interval_seconds", "_owner", "_timer")
+    __slots__ = ("_args", "_cancelled", "_function", "_interval_seconds", "_owner", "_timer", "_variables")
 
     def __init__(
         self,
@@ -145,6 +153,7 @@ class PluginTimer:
         self._interval_seconds = interval_seconds
         self._function = function
         self._args = args
+        self._variables = owner.variables()
         self._cancelled = False
         self._timer = owner.start(self, seconds)
 
@@ -158,7 +167,7 @@ class PluginTimer:
         """Make the call, and schedule the next one of a series."""
         if self._interval_seconds is None:
             self._owner.discard(self)
-        task = self._owner.call(self._function, self._args)
+        task = self._owner.call(self._function, self._args, self._variables)
         if task is None:
             self._schedule_next()
         else:

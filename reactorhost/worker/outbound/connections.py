@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ class OutboundConnections:
         self.services: set[RunningService] = set()
         self._pending: set[_PendingConnection] = set()
         # asyncio holds only weak references to its tasks.
-        self._failed_hooks: set[asyncio.Future[object]] = set()
+        self._failed_hooks: set[asyncio.Task[object]] = set()
         self._state = OutboundState.OPEN
         self._on_left: Callable[[], object] | None = None
 
@@ -169,7 +170,8 @@ class OutboundConnections:
             self._check_left()
 
         loaded = LoadedService(str(pending.far_end.address), (), self.limits, pending.new_framing)
-        service = RunningService(loaded, self.context, ended, pending.handler.chain)
+        context = replace(self.context, variables=pending.variables)
+        service = RunningService(loaded, context, ended, pending.handler.chain)
         self.services.add(service)
         return service.begin(sock, peer, tls)
 
@@ -181,12 +183,13 @@ class OutboundConnections:
             if not awaited:
                 self.context.log.warning("connect_failed", plugin=plugin, address=error.address, reason=error.reason)
             return
-        called = guarded(plugin, "failed", failed, self._hook_failed, awaits=awaits)(error)
+        guard = guarded(plugin, "failed", failed, self._hook_failed, awaits=awaits)
+        called = pending.variables.run(guard, error)
         if not awaits:
             return
         import asyncio
 
-        task = asyncio.ensure_future(called)
+        task = asyncio.get_running_loop().create_task(called, context=pending.variables)
         self._failed_hooks.add(task)
         task.add_done_callback(self._failed_hooks.discard)
 
@@ -202,6 +205,8 @@ class _PendingConnection:
     ) -> None:
         self.plugin = plugin
         self.handler = handler
+        # What the handler sees: a copy, as for `asyncio.create_task`, of the context of the hook that connects.
+        self.variables = copy_context()
         self.far_end = far_end
         self.attempt = ConnectAttempt(str(far_end.address), self._cancelled)
         framing = handler.new_framing(str(far_end.address))

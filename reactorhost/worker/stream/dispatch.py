@@ -60,7 +60,7 @@ class Dispatcher:
             # Looked up apart from the call, which CPython 3.11 does faster.
             receive = transport.receiver.receive
             try:
-                receive(connection, data)
+                transport.runner.run(receive, connection, data)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 transport.context.hook_raised("receive", connection, raised)
             if received >= READ_BYTES:

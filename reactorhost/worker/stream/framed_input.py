@@ -4,15 +4,17 @@ The framing is iterated one message at a time, so that a plugin which pauses, cl
 middle of a batch takes effect before the next message. What the framing still holds stays there. It cuts little
 ahead: 65,536 changes of the framing in one piece took 52 s with a framing that cut all it had, and take 0.3 s.
 
-The first answer of a batch is sent at once, the others are corked: a `send` for each costs several times what the rest
-of a small message does. They wait for a millisecond and one hook at most. Without a framing nothing is corked: the host
-cannot know that more is to come, and a hook that takes long would delay an answer that is ready.
+A client that pipelines gets a millisecond of a turn, and its other messages wait for the next turn: one read can hold
+32,768 messages of two bytes, and the worker's other clients would wait for all of them.
+
+The first answer of a turn is sent at once, the others are corked: a `send` for each costs several times what the rest
+of a small message does. They wait until the end of that millisecond and one hook at most. Without a framing nothing is
+corked: the host cannot know that more is to come, and a hook that takes long would delay an answer that is ready.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -21,7 +23,7 @@ from reactorhost.framing import Framing, FramingError
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.stream.states import INPUT_PENDING, NO_DELIVERY
 
-_CORK_SECONDS = 0.001
+_TURN_SECONDS = 0.001
 
 
 class Source(Protocol):
@@ -60,7 +62,17 @@ class FramedInput:
         framing: makes the messages; None once the connection goes on without one and the last bytes wait.
     """
 
-    __slots__ = ("_backlog", "_context", "_delivering", "_messages", "_source", "_was_fed", "framing")
+    __slots__ = (
+        "_backlog",
+        "_context",
+        "_delivering",
+        "_messages",
+        "_source",
+        "_stop_at",
+        "_turn",
+        "_was_fed",
+        "framing",
+    )
 
     def __init__(self, source: Source, context: ServiceContext, framing: Framing) -> None:
         self._source = source
@@ -70,6 +82,10 @@ class FramedInput:
         self._backlog = b""
         self._delivering = False
         self._was_fed = False
+        # The turn of the last delivery, and when that turn's deliveries end: None before its first message, 0.0 before
+        # its second.
+        self._turn = -1
+        self._stop_at: float | None = None
         self.framing: Framing | None = _with_feed(framing)
 
     def receive(self, connection: Connection, data: bytes) -> None:
@@ -80,6 +96,7 @@ class FramedInput:
         if self._messages is not None:
             self._source.input_waits()
             return
+        self._enter_turn()
         self._deliver(connection)
         if self._messages is not None or self._source.held & INPUT_PENDING:
             self._note_rest()
@@ -124,30 +141,34 @@ class FramedInput:
             return
         connection = self._source.connection
         try:
-            self._deliver(connection)
+            # Async hooks that do not await end within the turn, and each asks for the next message.
+            if self._enter_turn():
+                self._deliver(connection)
             self._note_rest()
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._context.hook_raised("receive", connection, raised)
 
     def _deliver(self, connection: Connection) -> None:
         context, source = self._context, self._source
-        counters = context.counters
-        is_first, send_at = True, 0.0
+        counters, clock = context.counters, context.reactor.clock
+        stop_at = self._stop_at
         self._delivering = True
         try:
             if self._messages is None:
                 self._feed_backlog()
             while not (source.held & NO_DELIVERY or source.owed) and (messages := self._messages) is not None:
                 for message in messages:
-                    if is_first:
-                        is_first = False
-                    # Not `reactor.now`, which stands still for the whole turn.
-                    elif (now := time.monotonic()) >= send_at:
-                        if not source.cork():
-                            break
-                        send_at = now + _CORK_SECONDS
+                    if stop_at is None:
+                        self._stop_at = stop_at = 0.0
+                    elif not stop_at:
+                        # From the second message on: most batches have one, and need no clock.
+                        self._stop_at = stop_at = clock() + _TURN_SECONDS
+                        source.cork()
                     counters.messages += 1
                     context.receive(connection, message)
+                    # After a message and not before the next one, which would have been taken from the framing.
+                    if stop_at and clock() >= stop_at:
+                        return
                     if self._messages is not messages or source.owed or source.held:
                         # The condition above decides; few messages meet a hold that does not stop them.
                         break
@@ -157,8 +178,15 @@ class FramedInput:
             context.framing_broken(connection, error)
         finally:
             self._delivering = False
-            if send_at:
+            if stop_at:
                 source.uncork()
+
+    def _enter_turn(self) -> bool:
+        """Return whether this turn of the reactor has time left for this client."""
+        reactor = self._context.reactor
+        if self._turn != reactor.turns:
+            self._turn, self._stop_at = reactor.turns, None
+        return not self._stop_at or reactor.clock() < self._stop_at
 
     def _note_rest(self) -> None:
         source = self._source

@@ -12,6 +12,7 @@ from typing import Protocol
 from reactorhost.api.connection import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream.closing import CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, Source
 from reactorhost.worker.stream.send_buffer import SendBuffer
@@ -28,6 +29,7 @@ class Stream(Source, Protocol):
     context: ServiceContext
     socket: StreamSocket
     receiver: ServiceContext | FramedInput
+    runner: HookRunner
     send_state: Send
     close_state: CloseState
     buffer: SendBuffer | None

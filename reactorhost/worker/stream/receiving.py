@@ -133,7 +133,7 @@ def message_waits(stream: Stream) -> bool:
 def deliver_frames(stream: Stream) -> None:
     """Deliver the messages that wait in the framing, as far as nothing is against it."""
     if isinstance(stream.receiver, FramedInput) and stream.receiver.pending:
-        stream.receiver.deliver_pending()
+        stream.runner.run(stream.receiver.deliver_pending)
 
 
 def input_waits(stream: Stream) -> None:
@@ -159,6 +159,8 @@ def _deliver_soon(stream: Stream) -> None:
 def _deliver(stream: Stream) -> None:
     if stream.held & NO_DELIVERY:
         return
+    # A client whose messages take many turns is not idle meanwhile.
+    stream.active_at = stream.context.reactor.now
     if stream.kept is not None:
         data, stream.kept = stream.kept, None
         # Not by `release`: a framing that still has messages holds again at once.

@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
 
+NO_ENDPOINT = Endpoint("", 0)
+"""The local address of a socket that is closed."""
+
 _INT = struct.Struct("i")
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 

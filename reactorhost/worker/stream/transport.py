@@ -34,23 +34,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.connection import CloseReason, Connection, replace_transport
 from reactorhost.framing import Framing
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
+from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream import ending, receiving, sending
+from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
-from reactorhost.worker.stream.socket import StreamSocket, endpoint
+from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
 from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
 
 
@@ -60,6 +63,8 @@ class StreamTransport:
 
     Attributes:
         receiver: what the dispatcher calls: the service's context, or the framing that makes messages for it.
+        variables: the context in which the hooks and timers run.
+        runner: calls the hooks in it.
         held: why input is not delivered, as `Hold`; 0 while it is.
         owed: how many calls of async hooks run or wait.
         kept: input that was read and is not delivered yet, or None.
@@ -79,6 +84,8 @@ class StreamTransport:
     connection: Connection = field(init=False)
     receiver: ServiceContext | FramedInput = field(init=False)
     arrivals: Arrivals = field(init=False)
+    variables: Context = field(init=False)
+    runner: HookRunner = field(init=False)
     held: int = field(default=0, init=False)
     send_state: Send = field(default=DIRECT, init=False)
     close_state: CloseState = field(default=OPEN, init=False)
@@ -99,6 +106,8 @@ class StreamTransport:
     def __post_init__(self, connection_id: int, tls: TlsFacts | None) -> None:
         context = self.receiver = self.context
         self.arrivals = context.dispatcher.arrivals
+        self.variables = context.variables.copy()
+        self.runner = context.runner(self.variables)
         self.active_at = self._accepted_at = context.reactor.now
         self.idle_seconds = context.limits.idle_timeout
         # Every message adds to them: one attribute access less is measurable.
@@ -107,7 +116,7 @@ class StreamTransport:
 
     def open(self) -> None:
         """Call the `connect` hooks, then read."""
-        self.context.chain.connect(self.connection)
+        self.runner.run(self.context.chain.connect, self.connection)
         if self.close_state is OPEN and self.deadline is None:
             ending.watch_open(self)
         receiving.watch(self)
@@ -206,7 +215,7 @@ class StreamTransport:
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
         if self._timers is None:
-            self._timers = PluginTimers(self.context.reactor, self._timer_failed)
+            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
         # Returned for a closed connection too, so that a plugin need not look before each call.
         timer = self._timers.call_later(seconds, function, args)
         if self.close_state is not OPEN:
@@ -231,7 +240,7 @@ class StreamTransport:
             try:
                 self._local = endpoint(self.socket.getsockname())
             except OSError:
-                return Endpoint("", 0)
+                return NO_ENDPOINT
         return self._local
 
     @property
@@ -316,3 +325,10 @@ class StreamTransport:
         """Cancel the timers of the plugin."""
         if self._timers is not None:
             self._timers.cancel_all()
+
+    def release(self) -> None:
+        """Break the reference cycles of a connection that has ended, after its `close` hooks."""
+        self.receiver = self.context
+        self._timers = None
+        closed = ClosedTransport(self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        replace_transport(self.connection, closed)

@@ -170,7 +170,7 @@ class UdpSocket:
         counters.messages += 1
         counters.bytes_in += size
         try:
-            context.receive(connection, data)
+            context.runner(transport.variables).run(context.receive, connection, data)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             context.hook_raised("receive", connection, raised)
         if self.context.hook_queues is not None:

@@ -37,7 +37,7 @@ class DatagramTransport:
     streams too needs no special cases.
     """
 
-    __slots__ = ("_address", "_ancillary", "_received_at", "_socket", "_timers", "connection")
+    __slots__ = ("_address", "_ancillary", "_received_at", "_socket", "_timers", "connection", "variables")
 
     def __init__(self, sock: AnsweringSocket, address: Any, ancillary: AncillaryData, connection_id: int) -> None:
         self._socket = sock
@@ -45,6 +45,7 @@ class DatagramTransport:
         self._ancillary = ancillary
         self._received_at = sock.context.reactor.now
         self._timers: PluginTimers | None = None
+        self.variables = sock.context.variables.copy()
         self.connection = Connection(connection_id, sock.context.name, time.time(), self)
 
     def send(self, data: bytes | bytearray | memoryview) -> bool:
@@ -80,7 +81,9 @@ class DatagramTransport:
         """Call a plugin's function later."""
         sock = self._socket
         if self._timers is None:
-            self._timers = PluginTimers(sock.context.reactor, self._timer_failed, lambda: sock.timers_over(self))
+            self._timers = PluginTimers(
+                sock.context.reactor, self._timer_failed, lambda: sock.timers_over(self), self.variables
+            )
         timer = self._timers.call_later(seconds, function, args)
         if sock.accepts_timers:
             sock.timer_added(self)

@@ -165,6 +165,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
                     {"name": "accesslog", "distribution": "reactorhost-accesslog", "version": "0.2.1"},
                     {"name": "echo", "distribution": "reactorhost-echo", "version": "0.1.0"},
                 ],
+                "receives": True,
             }
         ],
         "totals": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import subprocess
@@ -9,17 +10,26 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 
+import reactorhost.cli.restart
 import reactorhost.cli.running
-import reactorhost.cli.start
-import reactorhost.cli.stop
 import reactorhost.master.startup
 from reactorhost.cli import main
 from reactorhost.errors import ReactorhostError
 
 NOBODY = 65534
 # Another user may have no permission to read the interpreter's files: import beforehand what commands import late.
-_IMPORTED = (reactorhost.cli.running, reactorhost.cli.start, reactorhost.cli.stop, reactorhost.master.startup)
+_IMPORTED = (reactorhost.cli.restart, reactorhost.cli.running, reactorhost.master.startup)
+
+
+@functools.cache
+def workers_can_be_nobody() -> bool:
+    """Return whether workers can run as user nobody: this process is root, and nobody can read the plugin echo."""
+    plugin = find_spec("reactorhost_echo")
+    if os.geteuid() != 0 or plugin is None or plugin.origin is None:
+        return False
+    return subprocess.run(["test", "-r", plugin.origin], check=False, user="nobody").returncode == 0
 
 
 def run_unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.config.problems import FlagError
-from reactorhost.config.resolve import locate, resolve
+from reactorhost.config.resolve import Location, locate, resolve
 from reactorhost.config.settings import HOST_KEYS, TABLE, Layer, Settings
 from reactorhost.errors import ConfigError, Problem, UsageError
 
@@ -393,10 +393,10 @@ def test_settings_can_be_resolved_without_a_plugin() -> None:
 def test_an_instance_is_located_by_the_same_layers(write: Write) -> None:
     path = write("[host]\nname = 'blue'\nworkers = 'wrong, but another matter'\n")
     here = locate({}, {"REACTORHOST_CONFIG": path}, CWD, uid=0)
-    assert (here.name, here.run_dir) == ("blue", Path("/run/reactorhost/blue"))
-    assert here.pid_file == here.run_dir / "master.pid"
+    assert here == Location("blue", Path("/run/reactorhost/blue"), by_name=True)
     assert locate({"name": "x"}, {"REACTORHOST_CONFIG": path}, CWD, uid=0).name == "x"
-    assert locate({"run_dir": "r"}, {"REACTORHOST_RUN_DIR": "/e"}, CWD, uid=0).run_dir == CWD / "r"
+    there = locate({"run_dir": "r"}, {"REACTORHOST_RUN_DIR": "/e"}, CWD, uid=0)
+    assert there == Location("default", CWD / "r", by_name=False)
 
 
 def test_an_invalid_file_prevents_locating_only_if_no_flag_names_the_instance(write: Write) -> None:
@@ -428,3 +428,12 @@ def test_a_misspelled_variable_is_reported_and_unrelated_ones_are_not(tmp_path: 
     assert "did you mean 'REACTORHOST_WORKERS'?" in reported
     assert "did you mean 'REACTORHOST_PLUGINS'?" in reported
     assert len(caught.value.problems) == 2
+
+
+def test_run_directory_and_pid_file_stay_when_a_link_to_them_is_moved(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "current").symlink_to("one")
+    flags = {"run_dir": "run", "pid_file": "host.pid", "log_file": "host.log"}
+    found = resolve({"plugins": ("echo",), **flags}, {}, tmp_path / "current", uid=1000)
+    assert (found.run_dir, found.pid_file) == (tmp_path / "one" / "run", tmp_path / "one" / "host.pid")
+    assert found.log_file == tmp_path / "current" / "host.log"

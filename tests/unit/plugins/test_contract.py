@@ -219,6 +219,78 @@ def test_a_plugin_with_unmarked_hooks_is_refused_with_a_hint() -> None:
     assert error.hint == "mark hooks with @hookimpl"
 
 
+def _own(function: Any, module: str = "reactorhost_echo") -> Any:
+    function.__module__ = module
+    return function
+
+
+@hookimpl
+def _marked(connection: object) -> None: ...
+
+
+@pytest.mark.parametrize("module", ["reactorhost_echo", "reactorhost_echo.handlers"])
+def test_a_function_of_the_plugin_that_only_lacks_its_mark_is_refused(module: str) -> None:
+    def receive(connection: object, data: object) -> None: ...
+    async def close(connection: object) -> None: ...
+
+    error = _refusal(_module(connect=_marked, receive=_own(receive, module)))
+    assert error.what.endswith(": receive is not marked with @hookimpl")
+    assert (error.where, error.hint) == (
+        _line(receive),
+        "mark it, or rename it if it is not a hook, for example _receive",
+    )
+    error = _refusal(_module(connect=_marked, close=_own(close, module), receive=_own(receive, module)))
+    assert error.what.endswith(": receive, close are not marked with @hookimpl")
+
+
+@pytest.mark.parametrize("bind", [lambda function: function, staticmethod, classmethod])
+def test_a_method_of_the_plugin_that_only_lacks_its_mark_is_refused(bind: Callable[..., Any]) -> None:
+    def receive(self: object, data: object) -> None: ...
+
+    hooks = {"connect": hookimpl(lambda self: None), "receive": bind(_own(receive)), "__module__": "reactorhost_echo"}
+    error = _refusal(type("Plugin", (), hooks)())
+    assert error.what.endswith(": receive is not marked with @hookimpl")
+    assert error.where == _line(receive)
+
+
+def test_what_another_module_defines_needs_no_mark() -> None:
+    def close() -> None: ...
+
+    class Library:
+        def receive(self) -> None: ...
+
+        @property
+        def options(self) -> object:
+            raise AssertionError("was run")
+
+    class Plugin(Library):
+        connect = staticmethod(_marked)
+        stats = 5
+
+    Plugin.__module__ = "reactorhost_echo"
+    # `reactorhost_echoes` begins with the name of the plugin's module, but is not in it.
+    for module in ("asyncpg", "reactorhost_echoes"):
+        assert (
+            len(scan(IDENTITY, _module(connect=_marked, close=_own(close, module), receive=len, _receive=close))) == 1
+        )
+    assert len(scan(IDENTITY, Plugin())) == 1
+
+
+def test_a_method_without_self_is_refused() -> None:
+    class Shifted:
+        @hookimpl
+        def receive(connection, data: object) -> None: ...  # noqa: N805
+
+    class Empty:
+        @hookimpl
+        def connect() -> None: ...  # type: ignore[misc]
+
+    for plugin, name in ((Shifted(), "receive"), (Empty(), "connect")):
+        error = _refusal(plugin)
+        assert error.what.endswith(f"hook {name!r} has no self")
+        assert error.hint == "add self as the first argument of the method"
+
+
 def test_a_plugin_without_hooks_is_refused_with_a_list_of_hooks() -> None:
     error = _refusal(_module(__file__="/somewhere.py", receive=5))
     assert error.what.endswith("has no hook")

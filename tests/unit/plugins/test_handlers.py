@@ -105,6 +105,14 @@ class AsClass:
     def receive(self, data: bytes) -> None: ...
 
 
+class WithoutSelf:
+    def receive(connection, data: bytes) -> None: ...  # noqa: N805
+
+
+class WithoutArguments:
+    def connect() -> None: ...  # type: ignore[misc]
+
+
 async def _framing() -> None: ...
 
 
@@ -127,6 +135,8 @@ def _with(default: Callable[..., object]) -> object:
         (_with(lambda *data: None), r"has the argument \*data: use plain arguments"),
         (_with(partial(lambda connection, data: None, data=1)), "has the argument data=1: use plain"),
         (_with(_generator), "receive of the handler SimpleNamespace yields, so calling it does nothing"),
+        (WithoutSelf(), "receive of the handler WithoutSelf has no self: add it as the first argument"),
+        (WithoutArguments(), "connect of the handler WithoutArguments has no self"),
         (only(framing=_framing), "framing of .* is async, but its result is needed immediately"),
         (only(failed=lambda reason: None), "failed of .* unknown argument 'reason'; they are error"),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import socket
 import ssl
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -341,3 +343,24 @@ def test_a_port_check_is_not_a_failed_handshake(happens: Callable[[FakeKernel], 
 
 def test_a_handshake_waits_for_bytes() -> None:
     assert next(Pair().socket.handshake()) == READ
+
+
+def test_a_closed_socket_is_not_left_to_the_cyclic_collector() -> None:
+    class Broken:
+        def __call__(self, reason: str) -> None:
+            pytest.fail(reason)
+
+    gc.disable()
+    try:
+        pair = Pair()
+        broken = pair.socket.on_broken = Broken()
+        seen = weakref.ref(broken)
+        pair.shake(first_data=b"first")
+        pair.kernel.room = 0
+        with pytest.raises(BlockingIOError):
+            pair.socket.send(b"x" * 1000)
+        pair.socket.close()
+        del broken, pair.socket
+        assert seen() is None
+    finally:
+        gc.enable()

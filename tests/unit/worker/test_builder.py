@@ -86,7 +86,7 @@ def test_a_bridge_is_made_only_for_async_hooks() -> None:
         def __init__(self, reactor: Reactor) -> None:
             self.completed: list[object] = []
 
-        def complete(self, coroutine: Any) -> None:
+        def complete(self, coroutine: Any, variables: object) -> None:
             self.completed.append(coroutine)
             coroutine.close()
 

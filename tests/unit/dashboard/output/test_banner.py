@@ -25,6 +25,15 @@ def test_the_banner_shows_host_addresses_plugins_workers_and_the_stop_command() 
     )
 
 
+def test_the_banner_warns_of_a_service_that_discards_what_clients_send() -> None:
+    shown = document()
+    shown["services"][0]["receives"] = False
+    warning = "\n  warning    no plugin of service 'default' has the hook receive: the data of clients is discarded\n"
+    assert warning in banner(shown)
+    shown["services"][0]["receives"] = None
+    assert "warning" not in banner(shown)
+
+
 def test_the_stop_command_selects_the_instance() -> None:
     named = banner(document(name="chat", run_dir="/run/reactorhost/chat", daemon=True))
     assert named.endswith("  stop       reactorhost stop --name chat")

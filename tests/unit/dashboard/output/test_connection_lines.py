@@ -28,5 +28,11 @@ def test_connections_are_aligned_in_columns() -> None:
     assert [line.index(word) for line, word in zip(lines, ("PEER", "127", "[::1]"), strict=True)] == [28] * 3
 
 
+def test_a_peer_cannot_control_the_terminal() -> None:
+    texts = {"slot": 0, "pid": 1, "id": 2, "service": "x", "peer": "unix:\x1b[2J\n", "state": "open"}
+    numbers = dict.fromkeys(("age_seconds", "idle_seconds", "bytes_in", "bytes_out", "queued_bytes"), 0)
+    assert "unix:\\u001b[2J\\n" in list(connection_lines([{**texts, **numbers}]))[1]
+
+
 def test_without_connections_only_the_headings_are_shown() -> None:
     assert list(connection_lines([])) == ["SLOT  PID  ID  SERVICE  PEER  AGE  IDLE  IN  OUT  QUEUED  STATE"]

@@ -16,6 +16,10 @@ def text_of(renderable: RenderableType, width: int = 200) -> str:
     return capture.get()
 
 
+def test_values_cannot_control_the_terminal() -> None:
+    assert "x\\u001b[2J\\n" in text_of(setting_table([("log_file", "x\x1b[2J\n", "default")]))
+
+
 def test_markup_in_values_is_shown_literally() -> None:
     assert "[red]x" in text_of(setting_table([("log_file", "[red]x", "default")]))
     row: dict[str, Any] = {

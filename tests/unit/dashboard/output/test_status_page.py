@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
 from documents import document, event, troubled
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.status_page import brief, full
 from reactorhost.dashboard.text.line import Line
+from reactorhost.ipc.status import StatusDocument
 
 
 def plain(lines: list[Line]) -> list[str]:
@@ -30,7 +36,9 @@ def test_status_ends_with_the_errors_of_the_last_hour() -> None:
 
 def test_every_service_has_a_line() -> None:
     two = document(1)
-    two["services"].append({"name": "admin", "addresses": ["unix:///a", "tcp://[::1]:1"], "plugins": []})
+    two["services"].append(
+        {"name": "admin", "addresses": ["unix:///a", "tcp://[::1]:1"], "plugins": [], "receives": True}
+    )
     assert plain(brief(two, View(), 120))[1:3] == [
         "default: tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0",
         "admin: unix:///a, tcp://[::1]:1  ",
@@ -42,3 +50,19 @@ def test_the_full_page_shows_plugins_listeners_and_events() -> None:
     for heading in ("HOOK CHAIN", "LISTENER", "EVENTS"):
         assert heading in shown
     assert "\n".join(plain(full(troubled(), View(ascii=True), 120))).isascii()
+
+
+def hostile(value: Any) -> Any:
+    """Return a copy of a document with control characters in every text."""
+    if isinstance(value, dict):
+        return {key: hostile(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [hostile(each) for each in value]
+    return f"\x1b[2J\n{value}\u202e\x9b" if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("page", [brief, full])
+def test_no_text_of_the_host_controls_the_terminal(page: Callable[[StatusDocument, View, int], list[Line]]) -> None:
+    lines = plain(page(hostile(troubled()), View(), 240))
+    assert any("\\u001b[2J" in each for each in lines)
+    assert all(each.isprintable() for each in lines)

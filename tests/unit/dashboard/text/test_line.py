@@ -10,7 +10,6 @@ from rich.cells import cell_len
 from reactorhost.dashboard.text.line import (
     Line,
     as_text,
-    clean,
     cut,
     fitted,
     in_ascii,
@@ -73,9 +72,8 @@ def test_a_cut_between_pieces_has_an_ellipsis_too() -> None:
     assert plain(cut(line("abc", ("def", "bold")), 5)) == "abcd…"
 
 
-def test_control_characters_are_removed() -> None:
-    assert clean("\x1b[2Jboo\r\n\u202eevil\x07") == "?[2Jboo  ?evil?"
-    assert plain(line("a\x1bb")) == "a?b"
+def test_control_characters_are_escaped() -> None:
+    assert plain(line("\x1b[2Jboo\r\n")) == "\\u001b[2Jboo\\r\\n"
 
 
 def test_drawing_characters_have_ascii_replacements() -> None:

@@ -87,7 +87,7 @@ def test_a_replacement_that_does_not_boot_leaves_the_worker_and_no_back_off() ->
     host.exit(2)
     assert watcher.error is ERROR
     assert list(host.planner.workers) == [1]
-    assert host.planner.slots[0].backoff.failures == 0
+    assert not host.planner.slots[0].backoff.failed
 
 
 def test_a_recycled_worker_that_ends_first_is_replaced_as_after_any_crash() -> None:

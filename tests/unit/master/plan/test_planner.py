@@ -78,6 +78,12 @@ class FakeSupervisor:
         assert ended is not None
         return ended.kind
 
+    def silence(self, *pids: int) -> list[Action]:
+        """Let the loops of these workers stand still, and those of all others turn; returns what was done."""
+        heartbeats = {pid: self.now - 1.0 if pid in pids else self.now for pid in self.planner.workers}
+        self.planner.note_heartbeats(heartbeats, self.now)
+        return self.settle()
+
     def start_reload(self) -> None:
         """Start a reload."""
         self.planner.reload.request()
@@ -108,20 +114,97 @@ def test_a_crashed_worker_is_replaced_at_once_and_its_listeners_are_adopted_mean
     assert host.done[-1] == Release(0, second)
 
 
-def test_the_respawn_delay_doubles_and_has_a_limit() -> None:
+def test_the_delay_after_a_boot_that_failed_doubles_and_has_a_limit() -> None:
     host = FakeSupervisor(1)
-    host.running()
+    host.exit(host.running()[0])
+    assert host.settle() == [Spawn(0, 1)]
     delays = []
     for _ in range(14):
-        worker = next(iter(host.planner.workers.values()))
-        host.exit(worker.pid)
+        host.exit(host.starting(0))
         slot = host.planner.slots[0]
         delays.append(slot.backoff.until - host.now)
         host.now = max(host.now, slot.backoff.until)
         assert Spawn(0, 1) in host.settle()
-    assert delays[0] == 0
-    assert all(0.75 * 0.1 * 2**step <= delay <= 1.25 * 0.1 * 2**step for step, delay in enumerate(delays[1:9]))
-    assert all(22.5 <= delay <= 37.5 for delay in delays[10:])
+    assert all(0.75 * 0.1 * 2**step <= delay <= 1.25 * 0.1 * 2**step for step, delay in enumerate(delays[:9]))
+    assert all(22.5 <= delay <= 37.5 for delay in delays[9:])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_worker_that_never_boots_is_forked_at_most_12_times_a_minute(seed: int) -> None:
+    host = FakeSupervisor(2)
+    host.planner = Planner(host_settings(2), random.Random(seed))
+    host.exit(host.running()[1])
+    forks = []
+    while host.now < 400:
+        if Spawn(1, 1) in host.settle():
+            forks.append(host.now)
+            host.exit(host.starting(1))
+        else:
+            next_at = host.planner.next_at(host.now)
+            assert next_at is not None
+            host.now = next_at
+    assert max(sum(at <= other < at + 60 for other in forks) for at in forks) <= 12
+
+
+def test_a_worker_that_had_been_ready_is_back_within_about_a_second_after_each_crash() -> None:
+    host = FakeSupervisor(2)
+    _, pid = host.running()
+    for _ in range(20):
+        host.exit(pid)
+        slot = host.planner.slots[1]
+        assert slot.backoff.until - host.now <= 1.25
+        host.now = max(host.now, slot.backoff.until)
+        host.settle()
+        pid = host.ready(1)
+
+
+def test_a_boot_that_fails_after_crashes_is_the_first_of_its_kind() -> None:
+    host = FakeSupervisor(2)
+    _, pid = host.running()
+    for _ in range(10):
+        host.exit(pid)
+        host.now += 2
+        host.settle()
+        pid = host.ready(1)
+    host.exit(pid)
+    host.now += 2
+    host.settle()
+    host.exit(host.starting(1))
+    assert host.planner.slots[1].backoff.until - host.now <= 0.125
+
+
+def test_slots_are_never_all_in_back_off_while_workers_boot() -> None:
+    host = FakeSupervisor(2)
+    pids = host.running()
+    for _ in range(10):
+        for pid in pids:
+            host.exit(pid)
+        host.settle()
+        next_at = host.planner.next_at(host.now)
+        if not host.planner.workers:
+            assert next_at is not None
+            assert next_at - host.now <= 0.1
+            host.now = next_at
+            host.settle()
+        assert host.planner.workers
+        pids = [host.ready(slot.number) for slot in host.planner.slots.values() if slot.state is SlotState.STARTING]
+
+
+def test_a_single_slot_whose_workers_crash_after_their_boot_is_not_forked_without_pause() -> None:
+    host = FakeSupervisor(1)
+    (pid,) = host.running()
+    pauses = []
+    for _ in range(10):
+        host.exit(pid)
+        if not host.settle():
+            next_at = host.planner.next_at(host.now)
+            assert next_at is not None
+            pauses.append(next_at - host.now)
+            host.now = next_at
+            host.settle()
+        pid = host.ready(0)
+    assert len(pauses) == 9
+    assert all(0.075 <= pause <= 0.1001 for pause in pauses)
 
 
 def test_nothing_is_started_before_the_delay_is_over() -> None:
@@ -177,7 +260,7 @@ def test_a_canary_that_fails_leaves_every_old_worker_and_no_back_off() -> None:
     assert host.settle() == []
     assert sorted(host.planner.workers) == sorted(old)
     assert host.planner.generation == 1
-    assert host.planner.slots[0].backoff.failures == 0
+    assert not host.planner.slots[0].backoff.failed
 
 
 def test_a_late_worker_is_sent_abrt_and_then_kill() -> None:
@@ -209,7 +292,7 @@ def test_the_end_of_a_draining_worker_is_not_a_failure() -> None:
     host.planner.leaving(first, 5.0, host.now)
     assert Spawn(0, 1) in host.settle()
     assert host.exit(first) is ExitKind.EXPECTED
-    assert host.planner.slots[0].backoff.failures == 0
+    assert not host.planner.slots[0].backoff.failed
 
 
 def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves() -> None:
@@ -219,6 +302,54 @@ def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves
     assert Adopt(2, pids[0]) in host.settle()
     host.planner.leaving(pids[0], 5.0, host.now)
     assert {Adopt(2, pids[1]), Adopt(0, pids[1])} <= set(host.settle())
+
+
+def test_a_silent_worker_shares_its_queue_with_a_neighbour_until_it_turns_again() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.planner.note_heartbeats({first: host.now - 0.99, second: host.now}, host.now)
+    assert host.settle() == []
+    assert host.silence(first) == [Adopt(0, second)]
+    assert host.planner.slots[0].state is SlotState.READY
+    assert host.silence() == [Release(0, second)]
+    assert host.planner.workers.keys() == {first, second}
+
+
+def test_a_silent_neighbour_does_not_adopt() -> None:
+    host = FakeSupervisor(3)
+    first, second, third = host.running()
+    assert host.silence(second) == [Adopt(1, third)]
+    host.exit(first)
+    assert Adopt(0, third) in host.settle()
+
+
+def test_an_adopter_that_falls_silent_hands_over() -> None:
+    host = FakeSupervisor(3)
+    first, second, third = host.running()
+    host.exit(first)
+    assert Adopt(0, second) in host.settle()
+    assert host.silence(second) == [Release(0, second), Adopt(0, third), Adopt(1, third)]
+
+
+def test_an_adopter_stays_while_every_worker_is_silent() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.silence(first)
+    assert host.silence(first, second) == []
+    assert host.silence(second) == [Release(0, second), Adopt(1, first)]
+
+
+def test_a_slot_whose_adopter_falls_silent_while_it_retires_is_adopted_again() -> None:
+    host = FakeSupervisor(3)
+    first, second, third = host.running()
+    host.planner.scaling.request(2)
+    host.settle()
+    host.exit(third)
+    host.expire(65.0)
+    assert Adopt(2, second) in host.silence(first)
+    assert host.expire(0.5) == [], "the silent worker still has its copies"
+    assert not host.planner.adoption.released(2, first, host.now)
+    assert Retire(2, second) in host.expire(1.0)
 
 
 def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> None:
@@ -410,6 +541,11 @@ class AnySequence(RuleBasedStateMachine):
         if pid is not None:
             self.host.planner.leaving(pid, 5.0, self.host.now)
 
+    @rule(data=strategies.data())
+    def some_are_silent(self, data: strategies.DataObject) -> None:
+        pids = sorted(self.host.planner.workers)
+        self.host.silence(*data.draw(strategies.sets(strategies.sampled_from(pids))) if pids else ())
+
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule()
     def a_reload_starts(self) -> None:
@@ -454,16 +590,29 @@ class AnySequence(RuleBasedStateMachine):
             assert len(planner.table.in_slot(number, WorkerState.READY)) <= 1
             assert len(planner.table.in_slot(number, WorkerState.STARTING)) <= 1
             assert (slot.state is SlotState.READY) == bool(planner.table.in_slot(number, WorkerState.READY))
-            if slot.reachable and not planner.table.in_slot(number, WorkerState.READY):
-                others = [each for each in planner.workers.values() if each.state is WorkerState.READY]
-                assert (slot.adopter is None) == (not others)
+            accepting = [each for each in planner.workers.values() if each.accepts]
+            if slot.reachable and not any(each.slot == number for each in accepting):
+                assert slot.adopter is not None or not accepting
             if slot.adopter is not None:
-                assert planner.workers[slot.adopter].state is WorkerState.READY
+                adopter = planner.workers[slot.adopter]
+                assert adopter in accepting or (adopter.state is WorkerState.READY and not accepting)
+                assert adopter.slot != number
+                assert adopter.pid in slot.holders
         next_at = planner.next_at(now)
         if planner.state is HostState.RUNNING and not any(
             planner.table.in_slot(slot, *WorkerState) for slot in planner.slots
         ):
             assert next_at is not None, "no worker serves and no deadline is set"
+        wanted = [planner.slots[number] for number in planner.scaling.wanted()]
+        live = [each for each in planner.workers.values() if each.accepts or each.state is WorkerState.STARTING]
+        empty = [slot for slot in wanted if not planner.table.in_slot(slot.number, WorkerState.READY)]
+        if (
+            planner.state is HostState.RUNNING
+            and empty
+            and not any(each.slot < planner.scaling.target for each in live)
+        ):
+            assert next_at is not None
+            assert next_at <= now + 0.1 or all(slot.backoff.boot_failures for slot in empty)
 
     def teardown(self) -> None:
         if not hasattr(self, "host"):

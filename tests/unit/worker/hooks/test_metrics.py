@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextvars import copy_context
 from types import ModuleType
 from typing import Any
 
@@ -33,7 +34,7 @@ class Reported:
         if stats is not None:
             vars(plugin).update({"stats": hookimpl(stats)})
         hooks = resolve_worker([load_object(plugin, "made")], self.failed).stats
-        self.metrics = Metrics(hooks, self.failed, self.invalid)
+        self.metrics = Metrics(hooks, copy_context(), self.failed, self.invalid)
 
     def failed(self, plugin: str, hook: str, connection: object, error: Exception) -> None:
         self.failures.append(f"{plugin} {hook}: {type(error).__name__}")

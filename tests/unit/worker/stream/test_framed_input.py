@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from reactorhost import CloseReason, Connection, FramingError, LengthPrefixed, Lines, hookimpl
+from reactorhost import CloseReason, Connection, Delimited, Fixed, FramingError, LengthPrefixed, Lines, hookimpl
 from reactorhost.testing import HostFailedError, PluginBench
 from reactorhost.testing.fakes import FakeSocket
 
@@ -200,6 +199,12 @@ def test_any_object_with_feed_is_a_framing(plugin_bench: Bench, said: object) ->
         second.connection.framing = Lines()
 
 
+def test_send_message_on_an_ended_connection_returns_false(plugin_bench: Bench) -> None:
+    client = plugin_bench(Framed()).connect()
+    client.connection.abort()
+    assert client.connection.send_message(b"late") is False
+
+
 def test_send_message_without_a_framing_says_so(plugin_bench: Bench) -> None:
     class Raw:
         @hookimpl
@@ -367,21 +372,97 @@ def test_a_single_answer_is_sent_while_the_hook_still_runs(plugin_bench: Bench, 
     assert seen == [1, 2]
 
 
-def test_answers_are_corked_for_a_millisecond_only(
-    plugin_bench: Bench, sends: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [100.0]
-
+def test_answers_are_corked_for_a_millisecond_only(plugin_bench: Bench, sends: list[bytes]) -> None:
     class Slow(Echoes):
         def handle(self, connection: Connection, data: bytes) -> None:
             super().handle(connection, data)
-            now[0] += 0.0006
+            bench._clock.now += 0.0006
 
     bench = plugin_bench(Slow())
+    bench.connect().send(b"1\n2\n3\n4\n5\n6\n7\n")
+    assert sends == [b"1\n", b"2\n3\n", b"4\n", b"5\n6\n", b"7\n"]
+
+
+class ListFraming:
+    """Two bytes a message, all of them returned at once."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        return [data[start : start + 2] for start in range(0, len(data), 2)]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("framing", "message"),
+    [
+        (Lines, b"x\n"),
+        (lambda: Lines(keep_ends=True), b"x\n"),
+        (lambda: Delimited(b";"), b"x;"),
+        (lambda: LengthPrefixed(">B"), b"\1x"),
+        (lambda: Fixed(2), b"xx"),
+        (ListFraming, b"xx"),
+    ],
+)
+def test_a_client_that_pipelines_leaves_the_turn_to_others(
+    plugin_bench: Bench, framing: Callable[[], object], message: bytes, is_async: bool
+) -> None:
+    seen: list[int] = []
+
+    def received(connection: Connection) -> None:
+        seen.append(connection.id)
+        bench._clock.now += 0.0005
+
+    class Plain:
+        @hookimpl
+        def framing(self, service: str) -> object:
+            return framing()
+
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            received(connection)
+
+    class Async(Plain):
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:  # type: ignore[override]
+            received(connection)
+
+    bench = plugin_bench(Async() if is_async else Plain())
+    one, two = bench.connect(), bench.connect()
+    one._socket.incoming.append(message * 1000)
+    two._socket.incoming.append(message * 2)
+    bench.settle()
+    assert seen.count(one.connection.id) == 1000
+    assert len(seen) - 1 - seen[::-1].index(two.connection.id) < 20
+
+
+def test_a_framing_that_changes_at_each_message_leaves_the_turn_to_others(plugin_bench: Bench) -> None:
+    seen: list[int] = []
+
+    class Changes(Framed):
+        def handle(self, connection: Connection, data: bytes) -> None:
+            seen.append(connection.id)
+            connection.framing = Lines(max_size=10)
+            bench._clock.now += 0.0005
+
+    bench = plugin_bench(Changes())
+    one, two = bench.connect(), bench.connect()
+    one._socket.incoming.append(b"x\n" * 100)
+    two._socket.incoming.append(b"x\n")
+    bench.settle()
+    assert len(seen) == 101
+    assert seen.index(two.connection.id) < 10
+
+
+def test_a_client_is_not_idle_while_its_messages_are_delivered(plugin_bench: Bench) -> None:
+    class Slow(Framed):
+        def handle(self, connection: Connection, data: bytes) -> None:
+            bench._clock.now += 0.7
+
+    plugin = Slow()
+    bench = plugin_bench(plugin, idle_timeout=5.0)
     client = bench.connect()
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    client.send(b"1\n2\n3\n4\n5\n6\n7\n")
-    assert sends == [b"1\n", b"2\n3\n", b"4\n5\n", b"6\n7\n"]
+    client.send(b"x\n" * 30)
+    assert len(plugin.seen) == 30
+    assert client.closed is None
 
 
 def test_large_answers_are_not_corked(plugin_bench: Bench, sends: list[bytes]) -> None:
@@ -411,12 +492,10 @@ def test_a_client_stays_registered_while_its_batch_is_answered(plugin_bench: Ben
 def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
     plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [100.0]
-
     class Slow(Echoes):
         def handle(self, connection: Connection, data: bytes) -> None:
             super().handle(connection, data)
-            now[0] += 0.002
+            bench._clock.now += 0.002
             if data == b"2":
                 monkeypatch.setattr(FakeSocket, "send", broken)
 
@@ -424,8 +503,8 @@ def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
         raise BrokenPipeError
 
     plugin = Slow()
-    client = plugin_bench(plugin).connect()
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    bench = plugin_bench(plugin)
+    client = bench.connect()
     client.send(b"1\n2\n3\n4\n")
     assert plugin.seen == [b"1", b"2", b"3", b"4"]
     client.end()

@@ -1,0 +1,59 @@
+"""Watch the heartbeats of workers: within a second of silence another worker accepts for the one that is blocked.
+
+A worker stores a heartbeat four times a second, and an idle one once for the second ahead. The next check is when the
+oldest one becomes a second old, so that the master wakes up about once a second, and finds silence when it begins and
+not up to an interval later.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from reactorhost.master.context import MasterContext
+from reactorhost.master.plan.worker_table import SILENT_SECONDS, WorkerRecord, WorkerState
+from reactorhost.master.supervisor import Supervisor
+from reactorhost.system.rate_limit import RateLimit
+
+# While a worker is silent nothing says when it turns again.
+_POLL_SECONDS = 0.25
+_SOONEST_SECONDS = 0.02
+_LINE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class HeartbeatWatch:
+    """Reports silent workers, and those that turn again, to the planner and the log."""
+
+    context: MasterContext
+    supervisor: Supervisor
+    _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _LINE_SECONDS))
+    _logged: set[int] = field(default_factory=set)
+
+    def check(self) -> None:
+        """Check now, and again when a worker may have become silent or turn again."""
+        now = time.monotonic()
+        heartbeats = self.context.monitor.heartbeats()
+        for worker in self.context.planner.note_heartbeats(heartbeats, now):
+            self.supervisor.schedule()
+            self._log(worker, now - heartbeats[worker.pid], now)
+        self._logged &= heartbeats.keys()
+        self.context.reactor.call_later(self._next_seconds(list(heartbeats.values()), now), self.check)
+
+    @staticmethod
+    def _next_seconds(heartbeats: list[float], now: float) -> float:
+        due = [SILENT_SECONDS - (now - turned_at) for turned_at in heartbeats]
+        soonest = min((seconds if seconds > 0 else _POLL_SECONDS for seconds in due), default=SILENT_SECONDS)
+        return max(_SOONEST_SECONDS, soonest)
+
+    def _log(self, worker: WorkerRecord, seconds: float, now: float) -> None:
+        log, slot, pid = self.context.log, worker.slot, worker.pid
+        if not worker.silent:
+            if pid in self._logged:
+                self._logged.discard(pid)
+                log.info("worker_unblocked", slot=slot, pid=pid)
+        # A plugin that blocks for a second or two in every message would fill the log.
+        elif worker.state is WorkerState.READY and self._lines.admits(now, slot):
+            self._logged.add(pid)
+            suppressed = self._lines.take_suppressed(slot)
+            log.warning("worker_blocked", slot=slot, pid=pid, seconds=round(seconds, 1), suppressed=suppressed)

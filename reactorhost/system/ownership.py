@@ -1,0 +1,35 @@
+"""Which users this process trusts with its files and sockets, and how messages name them: its own user, and root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import struct
+
+# struct ucred: pid, uid, gid.
+_PEER_CREDENTIALS = struct.Struct("iII")
+
+
+def is_trusted(uid: int) -> bool:
+    """Return whether files and sockets of this user are used: root's and this process's own.
+
+    For root this means root's only. What another user answers, or keeps in a directory, can name any program, process
+    or file, and root must not act on it.
+    """
+    return uid in (0, os.geteuid())
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Return process id and user id at the other end of a unix socket: at the client's end, of the listener."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+    pid, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
+    return pid, uid
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name in quotes, or the number of a user without a name."""
+    try:
+        return repr(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return str(uid)

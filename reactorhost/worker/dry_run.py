@@ -1,0 +1,86 @@
+"""Load in a child process what a worker would load, and make its parts, without serving.
+
+The child runs the code that a worker runs up to `worker_start`, so it finds what would end the worker at its boot.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from functools import partial
+
+from reactorhost.api.connection import Connection
+from reactorhost.config.settings import Settings
+from reactorhost.errors import PluginError, ReactorhostError, error_from_fields
+from reactorhost.logs import EventLog
+from reactorhost.plugins import child, discovery
+from reactorhost.plugins.child import Send
+from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.reactor import Reactor, new_poller
+from reactorhost.worker.builder import WorkerBuilder, asyncio_bridge
+from reactorhost.worker.context import Limits
+from reactorhost.worker.loader import WorkerLoader
+from reactorhost.worker.service import LoadedService
+
+Account = tuple[int, int, str]
+
+
+def dry_run(settings: Settings, account: Account | None) -> list[str]:
+    """Return the names of the services that have no `receive`.
+
+    Raises:
+        ReactorhostError: a worker could not boot.
+    """
+    process = child.start(partial(_run, settings, account), settings.boot_timeout)
+    try:
+        process.wait(settings.boot_timeout)
+    finally:
+        reports, status = process.end()
+    loaded = []
+    for report in reports:
+        if "loaded" in report:
+            loaded.append(report["loaded"])
+        elif "what" in report:
+            raise error_from_fields(report)
+        else:
+            names: list[str] = report["without_receive"]
+            return names
+    what = f"{_being_loaded(settings, loaded)} {child.failure(status, settings.boot_timeout)}"
+    raise PluginError(what)
+
+
+def _being_loaded(settings: Settings, loaded: list[str]) -> str:
+    """Return the plugin whose code ran when the child ended: the first that is not loaded."""
+    for named in dict.fromkeys(named for service in settings.services for named in service.plugins):
+        if discovery.name_of(named) not in loaded:
+            with suppress(PluginError):
+                return f"plugin {discovery.find(named)}"
+    return "a plugin"
+
+
+def _run(settings: Settings, account: Account | None, send: Send) -> None:
+    def report_loaded(plugin: LoadedPlugin) -> None:
+        send({"loaded": plugin.name})
+
+    try:
+        # Slot 1 logs no warnings.
+        services = WorkerLoader(settings, account, 1, EventLog(logging.getLogger()), report_loaded).load()
+        _make_parts(settings, services)
+    except ReactorhostError as error:
+        send(error.as_fields())
+    else:
+        send({"without_receive": [service.name for service in services if not service.receives]})
+
+
+def _make_parts(settings: Settings, services: list[LoadedService]) -> None:
+    reactor = Reactor(new_poller(settings.poller))
+    bridge = partial(asyncio_bridge, event_loop=settings.event_loop, on_signal_change=_handle_no_signals)
+    WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=bridge).build(services, Limits())
+
+
+def _ignore(plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
+    """Ignore a failure of a hook: none is called."""
+
+
+def _handle_no_signals() -> None:
+    """Leave the signals as they are: this process handles none."""

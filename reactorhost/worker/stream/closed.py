@@ -1,0 +1,78 @@
+"""What a plugin's `Connection` refers to once the connection has ended and its `close` hooks have run.
+
+Transport and connection refer to each other, so without this they and all that they hold (a framing with the bytes of
+an unfinished message, a TLS session, what a plugin keeps in `connection.state`) would stay until Python's cyclic
+collector runs, which buffers do not make it do. A plugin may keep the connection, and may use it as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from reactorhost.address import Endpoint
+from reactorhost.api.connection import CloseReason
+from reactorhost.framing import Framing
+from reactorhost.worker.hooks.timers import checked_seconds
+from reactorhost.worker.stream.socket import endpoint
+from reactorhost.worker.stream.states import CLOSING
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class ClosedTransport:
+    """The transport of a connection that has ended: requests have no effect, and nothing can be sent."""
+
+    raw_peer: Any
+    local: Endpoint
+    age: float
+    variables: Context
+    framing: Framing | None = field(default=None, init=False)
+    idle_timeout: float | None = field(default=None, init=False)
+    # Of the class: each end of a connection makes one of these.
+    queued: ClassVar[int] = 0
+    held: ClassVar[int] = CLOSING
+    is_open: ClassVar[bool] = False
+    is_paused: ClassVar[bool] = False
+
+    @property
+    def peer(self) -> Endpoint:
+        """The client's end."""
+        return self.raw_peer if isinstance(self.raw_peer, Endpoint) else endpoint(self.raw_peer)
+
+    def send(self, data: bytes | bytearray | memoryview) -> bool:
+        """Return False."""
+        return False
+
+    def when_drained(self, function: Callable[[bool], object]) -> None:
+        """Call `function(False)`."""
+        function(False)
+
+    def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> NoTimer:
+        """Return a timer that makes no call."""
+        checked_seconds(seconds)
+        return NoTimer()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    abort = send_eof = pause = resume = close
+
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
+        """Do nothing."""
+
+    def hold_for_hooks(self, held: bool) -> None:
+        """Do nothing."""
+
+    def set_owed(self, calls: int) -> None:
+        """Do nothing."""
+
+
+class NoTimer:
+    """A timer that was cancelled from the start."""
+
+    __slots__ = ()
+
+    def cancel(self) -> None:
+        """Do nothing."""

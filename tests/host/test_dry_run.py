@@ -1,0 +1,98 @@
+"""A dry run finds what would end a worker at its boot, in a child process that leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reactorhost.config.resolve import resolve
+from reactorhost.config.settings import Settings
+from reactorhost.errors import PluginError, ReactorhostError
+from reactorhost.worker.dry_run import dry_run
+
+ECHO = "@hookimpl\ndef receive(connection, data): ...\n"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """Check that a test leaves no child and no descriptor."""
+    before = os.listdir("/proc/self/fd")
+    yield
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Return a function that makes settings with these plugins and flags."""
+
+    def make(*plugins: str, **flags: object) -> Settings:
+        return resolve({"plugins": plugins, "run_dir": str(tmp_path / "run"), **flags}, {}, tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("@hookimpl\ndef framing(service): return 'lines'\n", "framing: 'lines' has no method feed"),
+        (
+            "from reactorhost import Fixed\n@hookimpl\ndef framing(service): return Fixed\n",
+            r"framing: .*missing 1 required positional argument: 'size'",
+        ),
+        ("@hookimpl\ndef framing(service): 1 / 0\n", "failed in framing: ZeroDivisionError"),
+        ("@hookimpl\ndef configure(config): 1 / 0\n", "failed in configure: ZeroDivisionError"),
+        ("import os\nos._exit(7)\n", "ended the process while loading, with exit status 7"),
+        ("while True: pass\n", r"did not finish loading in 0\.5 s"),
+    ],
+)
+def test_a_plugin_that_a_worker_would_refuse_is_reported(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str], source: str, words: str
+) -> None:
+    plugins = write_plugin(ECHO, "fine"), write_plugin(source + ECHO)
+    with pytest.raises(PluginError, match=rf"^plugin made:? {words}"):
+        dry_run(settings(*plugins, boot_timeout="0.5s"), None)
+
+
+def test_two_plugins_that_cannot_be_in_one_service_are_reported(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other" / "made.py"
+    other.parent.mkdir()
+    other.write_text(Path(write_plugin(ECHO)).read_text())
+    with pytest.raises(PluginError, match="two plugins are named 'made'"):
+        dry_run(settings(write_plugin(ECHO), str(other)), None)
+
+
+def test_the_event_loop_of_an_async_plugin_is_made(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = write_plugin("@hookimpl\nasync def receive(connection, data): ...\n")
+    assert dry_run(settings(plugin), None) == []
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(ReactorhostError, match="uvloop"):
+        dry_run(settings(plugin, event_loop="uvloop"), None)
+
+
+def test_the_tables_of_all_plugins_are_reported_together(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str]
+) -> None:
+    plugins = write_plugin(ECHO, "one"), write_plugin(ECHO, "two")
+    with pytest.raises(ReactorhostError) as caught:
+        dry_run(settings(*plugins, set=["one.x=1", "two.y=2"]), None)
+    assert caught.value.exit_status == 2
+    assert "plugin one has no options, so 'x' has no effect" in caught.value.what
+    assert "plugin two has no options, so 'y' has no effect" in caught.value.what
+
+
+def test_a_service_that_discards_what_clients_send_is_returned(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str]
+) -> None:
+    greets = write_plugin("@hookimpl\ndef connect(connection): ...\n", "greets")
+    assert dry_run(settings(greets), None) == ["default"]
+    assert dry_run(settings(greets, write_plugin(ECHO)), None) == []

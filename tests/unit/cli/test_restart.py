@@ -1,0 +1,80 @@
+"""What a host replies to `restart` is checked, and only its settings become the environment of the new host."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from reactorhost.cli.restart import _checked, _environment, _Launch
+from reactorhost.errors import ReactorhostError
+
+REPLY = {
+    "status": 0,
+    "arguments": ["--traceback", "start", "-d", "--plugin", "echo"],
+    "directory": "/srv/chat",
+    "environment": {"REACTORHOST_WORKERS": "2"},
+    "prefix": "/srv/venv",
+}
+
+
+def test_the_arguments_are_those_around_the_command() -> None:
+    launch = _Launch.from_reply(REPLY)
+    assert (launch.before, launch.after) == (("--traceback",), ("-d", "--plugin", "echo"))
+
+
+def test_an_older_host_reports_no_prefix() -> None:
+    older = {name: value for name, value in REPLY.items() if name != "prefix"}
+    assert _Launch.from_reply(older).prefix == sys.prefix
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"arguments": None},
+        {"arguments": "start"},
+        {"arguments": ["-c", "import evil"]},
+        {"arguments": ["start", 1]},
+        {"arguments": ["start", "a\0b"]},
+        {"directory": None},
+        {"directory": "/srv\0"},
+        {"environment": None},
+        {"environment": ["X"]},
+        {"environment": {"X": 1}},
+        {"environment": {"X": "\0"}},
+        {"prefix": 1},
+    ],
+)
+def test_a_reply_that_cannot_be_executed_is_refused_before_the_stop(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ReactorhostError, match="does not report how it was started"):
+        _Launch.from_reply({**REPLY, **wrong})
+
+
+def test_a_command_of_another_environment_is_refused() -> None:
+    with pytest.raises(
+        ReactorhostError, match="the host runs in the environment /srv/venv, this command in"
+    ) as refused:
+        _checked(_Launch.from_reply(REPLY))
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith("restart it with /srv/venv/bin/reactorhost")
+
+
+def test_only_settings_and_variables_that_settings_name_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    callers = {"PATH": "/bin", "REACTORHOST_WORKERS": "9", "XDG_RUNTIME_DIR": "/run/user/7", "PWD": "/here"}
+    for name in ("PATH", "TMPDIR", "REACTORHOST_SET", "X_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in callers.items():
+        monkeypatch.setenv(name, value)
+    sent = {"PYTHONPATH": "/evil", "LD_PRELOAD": "/evil.so", "PATH": "/evil", "REACTORHOST_LOG_LEVEL": "debug"}
+    found = _environment(_Launch.from_reply({**REPLY, "environment": sent}))
+    ours = {name: found.get(name) for name in (*callers, *sent)}
+    assert ours == {
+        "PATH": "/bin",
+        "PWD": "/srv/chat",
+        "REACTORHOST_WORKERS": None,
+        "XDG_RUNTIME_DIR": None,
+        "PYTHONPATH": None,
+        "LD_PRELOAD": None,
+        "REACTORHOST_LOG_LEVEL": "debug",
+    }

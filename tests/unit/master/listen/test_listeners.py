@@ -1,0 +1,92 @@
+"""The listeners of two hosts: an address that one has bound is not free, also while nothing listens on it yet."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from reactorhost.config.resolve import resolve
+from reactorhost.errors import ReactorhostError
+from reactorhost.master.listen.bind import AddressInUseError
+from reactorhost.master.listen.listeners import Listeners
+from reactorhost.system.fork import ForkRegistry
+
+NewListeners = Callable[[str], Listeners]
+
+
+@pytest.fixture
+def new_listeners() -> Iterator[NewListeners]:
+    with ExitStack() as closing:
+
+        def make(listen: str) -> Listeners:
+            flags = {"plugins": ("echo",), "workers": "2", "listen": (listen,)}
+            listeners = Listeners(resolve(flags, {}, Path("/"), uid=1000), ForkRegistry())
+            closing.callback(listeners.close)
+            return listeners
+
+        yield make
+
+
+@pytest.mark.parametrize("booting", [True, False], ids=["before a worker is ready", "while it listens"])
+@pytest.mark.parametrize("scheme", ["tcp", "udp", "unix"])
+def test_an_address_has_one_host(new_listeners: NewListeners, tmp_path: Path, scheme: str, booting: bool) -> None:
+    first = new_listeners(f"unix://{tmp_path}/a.sock" if scheme == "unix" else f"{scheme}://127.0.0.1:0")
+    first.bind()
+    first.open_slot(1)
+    if not booting:
+        first.open(0)
+    second = new_listeners(str(first.groups[0]))
+    with pytest.raises(AddressInUseError):
+        second.bind()
+    second.close()
+    first.close()
+    second.bind()
+    second.open(0)
+
+
+def test_another_program_cannot_take_a_port_before_a_worker_is_ready(new_listeners: NewListeners) -> None:
+    listeners = new_listeners("tcp://127.0.0.1:0")
+    listeners.bind()
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use") as refused:
+            stranger.bind(listeners.groups[0].sockaddr)
+    assert refused.value.errno == errno.EADDRINUSE
+
+
+def test_a_port_is_free_while_connections_of_the_host_before_wait_in_the_kernel(new_listeners: NewListeners) -> None:
+    first = new_listeners("tcp://127.0.0.1:0")
+    first.bind()
+    first.open(0)
+    address = first.of_slot(0)[0].socket.getsockname()
+    listener = first.of_slot(0)[0].socket
+    listener.setblocking(True)
+    with socket.create_connection(address) as client:
+        accepted, _ = listener.accept()
+        # The side that closes first keeps the connection in TIME_WAIT.
+        accepted.close()
+        assert client.recv(1) == b""
+    first.close()
+    second = new_listeners(f"tcp://{address[0]}:{address[1]}")
+    second.bind()
+    second.open(0)
+
+
+def test_a_unix_socket_does_not_open_on_the_file_of_another_process(
+    new_listeners: NewListeners, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.sock"
+    listeners = new_listeners(f"unix://{path}")
+    listeners.bind()
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        with pytest.raises(ReactorhostError, match="in use by another process"):
+            listeners.open(0)
+        listeners.close()
+        assert path.exists()

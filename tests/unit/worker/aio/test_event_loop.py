@@ -1,0 +1,45 @@
+"""The asyncio bridge on real loops: in which context the reactor turns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
+
+import pytest
+
+from reactorhost.reactor import Reactor, new_poller
+from reactorhost.worker.aio.event_loop import AsyncioBridge, new_loop
+
+needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
+LOOPS = ["asyncio", pytest.param("uvloop", marks=needs_uvloop)]
+
+name: ContextVar[str] = ContextVar("name", default="-")
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.parametrize("schedule", [Reactor.call_soon, lambda reactor, call: reactor.call_later(0.001, call)])
+def test_the_reactor_turns_outside_of_the_context_of_the_hook_that_schedules(
+    kind: str, schedule: Callable[[Reactor, Callable[[], object]], object]
+) -> None:
+    reactor = Reactor(new_poller("epoll"))
+    loop = new_loop(kind)
+    seen: list[str] = []
+    called = asyncio.Event()
+
+    def call() -> None:
+        seen.append(name.get())
+        called.set()
+
+    async def hook() -> None:
+        name.set("client")
+        schedule(reactor, call)
+        await called.wait()
+
+    variables = copy_context()
+    with contextlib.closing(loop), contextlib.closing(reactor):
+        AsyncioBridge(reactor, loop).complete(hook(), variables)
+    assert seen == ["-"]
+    assert variables[name] == "client"
