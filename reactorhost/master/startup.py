@@ -32,6 +32,7 @@ from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
@@ -101,7 +102,10 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), log)
             clean_up.callback(control.close)
-            reactor.watch_signals(commands.signals())
+            signals = commands.signals()
+            reactor.watch_signals(signals)
+            if os.isatty(1) or os.isatty(2):
+                poll_ttou(reactor, signals[signal.SIGTTOU])
             # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
             for ignored in (signal.SIGUSR2, signal.SIGPIPE):
                 signal.signal(ignored, signal.SIG_IGN)
