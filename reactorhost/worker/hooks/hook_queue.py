@@ -134,6 +134,11 @@ class HookQueues:
         for queue in tuple(self._hook_queues.values()):
             queue.hurry()
 
+    def abandon(self) -> None:
+        """Start no call that waits, in a process that a plugin has forked."""
+        for queue in self._hook_queues.values():
+            queue.drop_waiting()
+
     def _queue_of(self, connection: Connection) -> HookQueue:
         queue = self._hook_queues.get(connection)
         if queue is None:
@@ -197,11 +202,15 @@ class HookQueue:
         """
         self._ended = True
         self._close_seconds = close_seconds
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self.drop_waiting()
         # One that is being cancelled has its grace: a second cancellation would interrupt what it does in it.
         if self._running and not self._cancelled:
             self._deadline = asyncio.get_running_loop().call_later(finish_seconds, self._cancel)
+
+    def drop_waiting(self) -> None:
+        """Drop the calls that have not begun."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
     def hurry(self) -> None:
         """Cancel what runs, if it is not being cancelled."""
