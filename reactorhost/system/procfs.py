@@ -17,6 +17,15 @@ def resident_bytes(pid: int) -> int | None:
         return None
 
 
+def start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since the system did; with the id it identifies a process."""
+    try:
+        # The name, in parentheses, may contain blanks and parentheses. The start is field 22 (proc(5)).
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def open_descriptors() -> int | None:
     """Return how many descriptors this process has open."""
     try:

@@ -44,7 +44,7 @@ from reactorhost.worker.printed_lines import print_at_once, print_to_log
 from reactorhost.worker.process.end_signals import EndSignals
 from reactorhost.worker.process.exit_functions import forget_inherited, run_exit_functions
 from reactorhost.worker.process.forked_children import ForkedChildren
-from reactorhost.worker.shutdown import Deadline, Shutdown
+from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
 # A worker is replaced; without the master the host is gone.
@@ -103,7 +103,7 @@ class WorkerLife:
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._fork_registry = ForkRegistry()
-        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed)
+        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed, self._published)
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
@@ -121,7 +121,7 @@ class WorkerLife:
             {signal.SIGTERM: self._term_received, signal.SIGQUIT: self._quit_received}, self._signal_arrived
         )
         # After `watch_signals`, because it replaces the handler of TERM: see there.
-        self._alarm.end_when_stuck(Deadline.longest_shutdown(self._spec.settings.stop_timeout), self._spec.master_pid)
+        self._alarm.end_when_stuck(self._spec.settings.stop_seconds, self._spec.master_pid)
         self._end_signals = EndSignals((signal.SIGTERM, signal.SIGQUIT), self._signal_handler_failed)
         self._close_in_forked_children()
         try:
@@ -196,7 +196,7 @@ class WorkerLife:
             self._lifecycle,
             self._alarm,
             self._line.send,
-            settings.stop_timeout,
+            settings,
             spec.master_pid,
         )
         self._forked_children.on_fork.append(parts.abandon)
@@ -207,7 +207,6 @@ class WorkerLife:
     def _serve(self) -> None:
         """Run the loop until the worker has left."""
         parts = self._parts
-        self._stats.on_beat = self._end_signals.keep
         self._stats.start([plugin.name for plugin in parts.plugins])
         parts.metrics_report.start()
         # From inside the loop: READY says that it turns.
@@ -323,6 +322,11 @@ class WorkerLife:
 
     def _deliver_thread_results(self) -> None:
         self._threads.deliver()
+
+    def _published(self) -> None:
+        # By this timer, so that an idle worker does not wake up more often.
+        self._parts.look_for_threads()
+        self._end_signals.keep()
 
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():

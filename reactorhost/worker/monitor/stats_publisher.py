@@ -25,25 +25,28 @@ _IDLE_TURNS = 2
 class StatsPublisher:
     """The stats of this process.
 
-    Messages only add to plain counters here; shared memory is written by a timer, not for every message.
+    Messages only add to plain counters here; shared memory is written by a timer, not for every message. `on_published`
+    is called by the same timer.
 
     Attributes:
         counters: plain attributes that every message adds to.
         timing: times the hooks, all calls or a sample.
-        on_beat: called with every publication.
     """
 
-    on_beat: Callable[[], object]
-
     def __init__(
-        self, reactor: Reactor, scoreboard: Scoreboard, page: int, set_timed: Callable[[bool], object]
+        self,
+        reactor: Reactor,
+        scoreboard: Scoreboard,
+        page: int,
+        set_timed: Callable[[bool], object],
+        on_published: Callable[[], object],
     ) -> None:
         self.counters = Counters(pid=os.getpid())
         self.timing = HookTiming(reactor, set_timed)
-        self.on_beat = _do_nothing
         self._reactor = reactor
         self._scoreboard = scoreboard
         self._page = page
+        self._on_published = on_published
         # Of one second: `status` shows the longest turn of about the last second, whenever it reads.
         self._lags: deque[float] = deque(maxlen=_PUBLICATIONS_PER_SECOND)
         self._calls = 0
@@ -87,7 +90,7 @@ class StatsPublisher:
         calls = self.counters.messages + 2 * self.counters.accepted
         self.timing.adjust((calls - self._calls) / max(_INTERVAL_SECONDS, self.counters.tick - since))
         self._calls = calls
-        self.on_beat()
+        self._on_published()
         self._timer = self._reactor.call_at(self._next_at, self._publish)
         if idle and not self._sleeping:
             self._sleeping = True
@@ -106,7 +109,3 @@ class StatsPublisher:
             self._timer = self._reactor.call_at(self._next_at, self._publish)
         # What has woken the worker may block it: the master counts from now.
         self.store()
-
-
-def _do_nothing() -> None:
-    """Stand in for a callback."""

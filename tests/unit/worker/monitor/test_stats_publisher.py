@@ -32,9 +32,13 @@ class Published:
         self.reactor.register(self.client.number, READ, lambda events: None)
         self.scoreboard = Scoreboard(1)
         self.beats: list[float] = []
-        publisher = StatsPublisher(self.reactor, self.scoreboard, self.scoreboard.take_page(), lambda timed: None)
-        publisher.on_beat = lambda: self.beats.append(self.clock())
-        publisher.start([])
+        StatsPublisher(
+            self.reactor,
+            self.scoreboard,
+            self.scoreboard.take_page(),
+            lambda timed: None,
+            lambda: self.beats.append(self.clock()),
+        ).start([])
 
     def turn(self) -> None:
         self.reactor.turn(self.reactor.wait_seconds(self.clock()))
