@@ -6,6 +6,7 @@ import errno
 import gc
 import importlib
 import io
+import signal
 import sys
 from typing import NoReturn
 
@@ -23,6 +24,7 @@ _INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _reset_inherited_signals()
     # Modules live until exit: frozen, they are not scanned again by the collection that runs at interpreter shutdown.
     gc.freeze()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -53,6 +55,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         echo(f"reactorhost: cannot write the output: {error.strerror}", err=True)
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _reset_inherited_signals() -> None:
+    """Restore what a parent may have changed and every command needs: ends of children, and signals that arrive.
+
+    Both states survive `exec`, and some supervisors and shells leave them behind.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 class LazyGroup(click.Group):

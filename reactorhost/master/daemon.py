@@ -64,6 +64,7 @@ def _not_forked(error: OSError) -> ReactorhostError:
 
 
 def _run_daemon(run: RunHost, writer: int) -> int:
+    _close_inherited(writer)
     # Unbuffered: data left in a buffer after a failed write would be written again by the close.
     starter = FileIO(writer, "w")
     _send(starter, {"pid": os.getpid()})
@@ -83,6 +84,16 @@ def _run_daemon(run: RunHost, writer: int) -> int:
             _send(starter, {"failed": error.as_fields()})
         return error.exit_status
     return 0
+
+
+def _close_inherited(keep: int) -> None:
+    """Close what the command has inherited: a lock of a shell, for instance, would be held as long as the host runs."""
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor > 2 and descriptor != keep:
+            # The one of the listing is closed already.
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
 
 def _send(starter: FileIO, message: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
@@ -103,10 +104,7 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), log)
             clean_up.callback(control.close)
-            reactor.watch_signals(commands.signals())
-            # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
-            for ignored in (signal.SIGUSR2, signal.SIGPIPE):
-                signal.signal(ignored, signal.SIG_IGN)
+            _watch_signals(reactor, commands.signals())
             control.open()
             files = FileWatch(context, rundir, control)
             leftovers.schedule(reactor, settings.stop_timeout)
@@ -116,6 +114,15 @@ def run_host(
             gc.freeze()
             gc.enable()
         lifecycle.run()
+
+
+def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
+    reactor.watch_signals(callbacks)
+    if os.isatty(1) or os.isatty(2):
+        poll_ttou(reactor, callbacks[signal.SIGTTOU])
+    # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
+    for ignored in (signal.SIGUSR2, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

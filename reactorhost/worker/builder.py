@@ -99,6 +99,8 @@ class WorkerParts:
         """Deliver nothing more in a forked child; `on_return` ends it when it returns into the event loop."""
         for transport in (*self.transports(), *self.outbound.transports()):
             transport.held |= CLOSING
+        if self.context.hook_queues is not None:
+            self.context.hook_queues.end_child = on_return
         if self.bridge is not None:
             self.bridge.abandon(on_return)
 

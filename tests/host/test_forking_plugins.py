@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -237,6 +238,40 @@ def test_a_child_that_returns_into_the_host_ends_there(
         client.sendall(b"x\n")
         assert lines.readline() == b"seen 2\n"
     assert [each["pid"] for each in host.workers()] == [worker["pid"]]
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_hooks_of_other_clients_do_not_run_in_a_child(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], kind: str
+) -> None:
+    plugin = write_plugin(
+        f"""
+import os
+
+@hookimpl
+{kind} receive(connection, data):
+    os.write(1, b"%d\\n" % os.getpid())
+    os.fork()
+    connection.send(data)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1")
+    (worker,) = host.workers()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(host.connect()) for _ in range(3)]
+        host.until(lambda found: found["totals"]["connections"] == 3)
+        # All of them are ready when it continues.
+        os.kill(worker["pid"], signal.SIGSTOP)
+        for client in clients:
+            client.sendall(b"x")
+        os.kill(worker["pid"], signal.SIGCONT)
+        assert [client.recv(1) for client in clients] == [b"x"] * 3
+        host.wait_for_log("forked_child_ended", 3)
+    assert {host.read_line() for _ in range(3)} == {str(worker["pid"])}
+    assert host.stop() == 0
+    with pytest.raises(EOFError):
+        host.read_line()
+    assert "children_ended" not in host.log(), "they had ended before the worker"
 
 
 def test_a_child_that_is_forked_at_import_does_not_boot_as_a_second_worker(

@@ -33,7 +33,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from reactorhost.api.connection import Connection, Transport, transport_of
 from reactorhost.plugins.guard import was_cancelled_by_others
@@ -61,8 +61,10 @@ class QueueOwner(Protocol):
     Attributes:
         grace_seconds: how long a call may handle its cancellation.
         unfinished: called with a connection whose hook has ignored its cancellation.
+        end_child: ends the process, in a child that a plugin has forked; None in the worker.
     """
 
+    end_child: Callable[[], NoReturn] | None
     grace_seconds: float
     unfinished: Callable[[Connection], object]
 
@@ -169,6 +171,9 @@ class HookQueue:
             function()
 
     async def _work(self, number: int) -> None:
+        if self.owner.end_child is not None:
+            # This task was ready when another one forked.
+            self.owner.end_child()
         transport = self._transport
         # Here, and not where it is made: an eager task runs before it is returned.
         self._task = asyncio.current_task()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from reactorhost.api.connection import CloseReason, Connection, transport_of
 from reactorhost.plugins.chain import Chain
@@ -19,10 +19,14 @@ class HookQueues:
     """The hook queues of a worker's connections.
 
     `unfinished` is called with a connection whose hook has ignored its cancellation.
+
+    Attributes:
+        end_child: ends the process, in a child that a plugin has forked; None in the worker.
     """
 
     def __init__(self, unfinished: Callable[[Connection], object]) -> None:
         self.unfinished = unfinished
+        self.end_child: Callable[[], NoReturn] | None = None
         self.grace_seconds = _GRACE_SECONDS
         self._hurried = False
         self._hook_queues: dict[Connection, HookQueue] = {}

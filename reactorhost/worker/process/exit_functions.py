@@ -19,7 +19,6 @@ import atexit
 import contextlib
 import logging
 import os
-import select
 import signal
 import sys
 import threading
@@ -29,6 +28,7 @@ from pathlib import Path
 from reactorhost.logs import EventLog
 
 _END_SECONDS = 0.2
+_POLL_SECONDS = 0.01
 
 
 def forget_inherited() -> None:
@@ -85,29 +85,25 @@ def _shut_down_process_pools() -> None:
 
 
 def _end_children(log: EventLog) -> None:
-    left = children()
+    left = [pid for pid in children() if not _has_ended(pid)]
     if not left:
         return
     log.warning("children_ended", count=len(left), pids=",".join(map(str, left)))
     for pid in left:
         _send(pid, signal.SIGTERM)
     deadline = time.monotonic() + _END_SECONDS
+    while (left := [pid for pid in left if not _has_ended(pid)]) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
     for pid in left:
-        if not _ends(pid, deadline):
-            _send(pid, signal.SIGKILL)
+        _send(pid, signal.SIGKILL)
 
 
-def _ends(pid: int, deadline: float) -> bool:
+def _has_ended(pid: int) -> bool:
     try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
+        # Leaves its status to whatever waits for it: a plugin's thread may.
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
         return True
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-    finally:
-        os.close(descriptor)
 
 
 def _is_detached(pid: int) -> bool:

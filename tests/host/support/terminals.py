@@ -39,7 +39,7 @@ class TerminalHost(LiveHost):
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=_take_terminal,  # noqa: PLW1509  no test has a thread
+            preexec_fn=take_terminal,  # noqa: PLW1509  no test has a thread
             env=self._environment,
         )
         os.close(theirs)
@@ -78,5 +78,6 @@ def on_a_terminal(directory: Path, *arguments: str) -> contextlib.AbstractContex
     return TerminalHost(directory / "terminal", *arguments)
 
 
-def _take_terminal() -> None:
+def take_terminal() -> None:
+    """Make standard input the controlling terminal; for a new session."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

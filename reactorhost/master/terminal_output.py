@@ -1,0 +1,28 @@
+"""Let a master write to its terminal while another program is in the foreground there."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from reactorhost.reactor import Reactor
+from reactorhost.reactor.timers import next_second
+
+_TTOU = {signal.SIGTTOU}
+
+
+def poll_ttou(reactor: Reactor, callback: Callable[[], object]) -> None:
+    """Block TTOU, and call `callback` within a second when it was sent.
+
+    With `stty tostop` the kernel sends TTOU to a process in the background that writes. After a handler it restarts the
+    write and sends TTOU again, without end, and each time the master would remove a worker. It writes, and sends
+    nothing, while TTOU is blocked. Then only TTOU of an operator is pending, which no handler is called for.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TTOU)
+
+    def poll() -> None:
+        if signal.sigtimedwait(_TTOU, 0) is not None:
+            callback()
+        reactor.call_at(next_second(reactor.clock()), poll)
+
+    poll()
