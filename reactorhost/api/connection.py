@@ -132,13 +132,13 @@ class Connection:
         """Send one message as the connection's framing encodes it; returns what `send` returns.
 
         Raises:
-            TypeError: the connection has no framing, or one without a method `frame`.
+            TypeError: the open connection has no framing, or one without a method `frame`.
             ValueError: the framing cannot encode the message.
         """
         framing = self._transport.framing
         frame: Callable[[Any], bytes] | None = getattr(framing, "frame", None)
         if frame is None:
-            # One that has ended has lost its framing.
+            # One that has ended has no framing any more.
             if not self._transport.is_open:
                 return False
             what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
