@@ -14,7 +14,8 @@ it.
 Cancellation. A plain hook cannot be interrupted, an async one can. When the connection is closed, `end` drops what
 waits and cancels what runs, because a hook without a client cannot answer. Otherwise each client that leaves while a
 hook waits for its next message would leak a task. A hook that has closed the connection itself has work left, such as
-saving a file: it may finish within `close_timeout`, and so may the `close` hooks. A hook that ignores its
+saving a file: it may finish within `close_timeout`, and so may the `close` hooks. A hook that ends by a CancelledError
+which the host has not caused has failed, as with any other exception (`HostTask`). A hook that ignores its
 cancellation for a second is abandoned, because `close` must be called and the worker must exit. Its task runs on,
 finds that `_run_number` has changed, and touches the queue no more.
 
@@ -34,7 +35,7 @@ from typing import Any, NamedTuple
 
 from reactorhost.api.connection import CloseReason, Connection, Transport, transport_of
 from reactorhost.plugins.chain import Chain
-from reactorhost.plugins.guard import was_cancelled_by_others
+from reactorhost.plugins.host_task import HostTask, is_host_cancellation
 
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
@@ -154,7 +155,7 @@ class HookQueue:
     _running: bool = field(default=False, init=False)
     # Raised when a call is abandoned: its task compares it when the call ends after all.
     _run_number: int = field(default=0, init=False)
-    _task: asyncio.Task[None] | None = field(default=None, init=False)
+    _task: HostTask | None = field(default=None, init=False)
     _cancelled: bool = field(default=False, init=False)
     _ended: bool = field(default=False, init=False)
     _close_seconds: float = field(default=0.0, init=False)
@@ -205,7 +206,7 @@ class HookQueue:
 
     def hurry(self) -> None:
         """Cancel what runs, if it is not being cancelled."""
-        # Not at once: a task that is cancelled before its first step never runs, and could not end its queue.
+        # Not at once: the hook may be running further up the stack, and an eager task has no name yet.
         asyncio.get_running_loop().call_soon(self._cancel)
 
     def when_empty(self, function: Callable[[], object]) -> None:
@@ -227,7 +228,7 @@ class HookQueue:
                 await hook.function(self.connection, *rest)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 # A cancelled hook that ends by its cancellation has not failed.
-                if not was_cancelled_by_others(raised):
+                if not is_host_cancellation(raised):
                     hook.failed(hook.name, self.connection, raised)
             if number != self._run_number:
                 return
@@ -275,12 +276,11 @@ class HookQueue:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if self._cancelled:
-            self._cancelled = False
-            task = asyncio.current_task()
-            assert task is not None
-            # `asyncio.timeout` and task groups of the next hook look at the number of requests to cancel this task.
-            task.uncancel()
+        self._cancelled = False
+        task = asyncio.current_task()
+        assert isinstance(task, HostTask)
+        if task.cancelling():
+            task.revoke_cancellation()
 
     def _cancel(self) -> None:
         if not self._running or self._task is None or self._cancelled:
@@ -288,7 +288,7 @@ class HookQueue:
         if self._deadline is not None:
             self._deadline.cancel()
         self._cancelled = True
-        self._task.cancel()
+        self._task.cancel_by_host()
         self._deadline = asyncio.get_running_loop().call_later(self.hook_queues.grace_seconds, self._abandon)
 
     def _abandon(self) -> None:
@@ -306,11 +306,11 @@ def _size(rest: tuple[Any, ...]) -> int:
 
 if sys.version_info >= (3, 12):
 
-    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> asyncio.Task[None]:
+    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> HostTask:
         # `eager_start` is new in Python 3.12. Before, each hook costs a turn of the asyncio loop.
-        return asyncio.Task(work, loop=asyncio.get_running_loop(), context=variables, eager_start=True)
+        return HostTask(work, loop=asyncio.get_running_loop(), context=variables, eager_start=True)
 
 else:
 
-    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(work, context=variables)
+    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> HostTask:
+        return HostTask(work, loop=asyncio.get_running_loop(), context=variables)
