@@ -1,6 +1,15 @@
 """Accept connections from the listeners of this slot and of adopted slots.
 
 Accepting pauses while the worker is full or out of descriptors; waiting clients keep their place in the kernel's queue.
+
+All workers share the listener of a unix socket. The kernel wakes one of them for a client, the first of its list that
+waits. So a worker takes one client at a time, and then goes to the end of the list: clients are spread evenly. A worker
+that was woken may not come to accept, because it is killed or its turn ends the registration (a drain, a pause), and
+the kernel wakes no other one for that client. So each worker also goes to the end of the list every second: joining it
+reports a queue that is not empty.
+
+The asyncio bridge waits for the reactor's epoll set in another one, for which the kernel wakes all: in workers with
+async hooks each client wakes every worker, as with pollers other than epoll.
 """
 
 from __future__ import annotations
@@ -14,7 +23,7 @@ from typing import Any
 
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
-from reactorhost.reactor import READ, Reactor
+from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.service import Accept
@@ -22,6 +31,7 @@ from reactorhost.worker.service import Accept
 # The rest of a queue waits for the next turn: clients with a connection have their messages handled in between.
 _BATCH = 64
 _RETRY_SECONDS = 0.5
+_REJOIN_SECONDS = 1.0
 # accept(2): an error of the connection that was to be accepted, not of the listener.
 _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
 # The connection stays in the queue, so epoll would report the listener again at once, in every turn.
@@ -74,6 +84,7 @@ class Acceptor:
     most_connections: int
     _listeners: list[WatchedListener] = field(default_factory=list, init=False)
     _accepting: bool = field(default=True, init=False)
+    _will_rejoin: bool = field(default=False, init=False)
     # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
     _pause_lines: RateLimit = field(default_factory=lambda: RateLimit(1, math.inf), init=False)
 
@@ -84,6 +95,7 @@ class Acceptor:
             self._listeners.append(listener)
             if self._accepting:
                 self._watch(listener)
+        self._rejoin_later()
 
     def release(self, slot: int) -> None:
         """Close this worker's copies of a slot's listeners; their queues are left to another worker."""
@@ -115,7 +127,28 @@ class Acceptor:
                 self._watch(listener)
 
     def _watch(self, listener: WatchedListener) -> None:
-        self.reactor.register(listener.socket.fileno(), READ, lambda events: self._accept_batch(listener))
+        if listener.slot is None:
+            self.reactor.register(listener.socket.fileno(), READ | EXCLUSIVE, lambda events: self._accept_one(listener))
+        else:
+            self.reactor.register(listener.socket.fileno(), READ, lambda events: self._accept_batch(listener))
+
+    def _rejoin(self, listener: WatchedListener) -> None:
+        """Go to the end of the list of processes that the kernel wakes for a shared listener."""
+        self.reactor.unregister(listener.socket.fileno())
+        self._watch(listener)
+
+    def _rejoin_later(self) -> None:
+        if not self._will_rejoin and any(listener.slot is None for listener in self._listeners):
+            self._will_rejoin = True
+            self.reactor.call_later(_REJOIN_SECONDS, self._rejoin_all)
+
+    def _rejoin_all(self) -> None:
+        self._will_rejoin = False
+        if self._accepting:
+            for listener in self._listeners:
+                if listener.slot is None:
+                    self._rejoin(listener)
+        self._rejoin_later()
 
     def _close(self, listener: WatchedListener) -> None:
         self._listeners.remove(listener)
@@ -132,6 +165,15 @@ class Acceptor:
             if self.counters.connections >= self.most_connections:
                 self._pause("max_connections")
                 return
+
+    def _accept_one(self, listener: WatchedListener) -> None:
+        if not self._accepting or not self._accept(listener):
+            return
+        if self.counters.connections >= self.most_connections:
+            self._pause("max_connections")
+        # Not if the client's hooks have led to the release of the listener.
+        elif listener in self._listeners:
+            self._rejoin(listener)
 
     def _accept(self, listener: WatchedListener) -> bool:
         """Accept one connection; returns False when none is queued or none can be accepted now."""

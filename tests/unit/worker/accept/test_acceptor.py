@@ -13,7 +13,7 @@ import pytest
 
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
-from reactorhost.reactor import READ, Reactor
+from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
 
@@ -57,8 +57,10 @@ class PortableListener:
 class Host:
     """An acceptor with one listener on a fake reactor."""
 
-    def __init__(self, *queue: Any, most_connections: int = 100) -> None:
+    def __init__(self, *queue: Any, most_connections: int = 100, slot: int | None = 0) -> None:
         self.now = 0.0
+        self.events = READ if slot is not None else READ | EXCLUSIVE
+        self.registrations = 0
         self.watched: dict[int, Callable[[int], object]] = {}
         self.retry: Callable[[], object] | None = None
         self.accepted: list[tuple[Any, Any]] = []
@@ -67,7 +69,7 @@ class Host:
         self.registry = ForkRegistry()
         log = EventLog(logging.getLogger("reactorhost"))
         self.acceptor = Acceptor(cast("Reactor", self), self.counters, log, self.registry, most_connections)
-        self.acceptor.add([WatchedListener(0, cast("socket.socket", self.listener), self.on_accepted)])
+        self.acceptor.add([WatchedListener(slot, cast("socket.socket", self.listener), self.on_accepted)])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -80,7 +82,9 @@ class Host:
     # The reactor.
 
     def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
-        assert events == READ
+        assert events == self.events
+        assert descriptor not in self.watched
+        self.registrations += 1
         self.watched[descriptor] = callback
 
     def unregister(self, descriptor: int) -> None:
@@ -170,3 +174,38 @@ def test_a_forked_child_closes_the_listeners_that_are_open() -> None:
     released.listener.closed = False
     released.registry.close_in_child()
     assert not released.listener.closed
+
+
+def test_of_a_shared_queue_one_client_is_accepted_in_a_turn_and_the_next_goes_to_another_worker() -> None:
+    host = Host("a", "b", slot=None)
+    for number, peers in enumerate((["a"], ["a", "b"], ["a", "b"])):
+        # Registered anew after each client: the kernel wakes the first of those that wait.
+        assert host.registrations == 1 + number
+        host.turn()
+        assert [peer for _, peer in host.accepted] == peers
+    assert host.registrations == 3
+
+
+def test_a_shared_queue_is_looked_at_every_second() -> None:
+    host = Host(slot=None, most_connections=1)
+    for registrations in (2, 3):
+        assert host.retry is not None
+        retry, host.retry = host.retry, None
+        retry()
+        assert host.registrations == registrations
+    host.listener.queue.append("a")
+    host.turn()
+    assert not host.watched
+    assert host.retry is not None
+    host.retry()
+    assert not host.watched
+
+
+def test_a_worker_without_shared_queues_has_no_timer() -> None:
+    assert Host("a").retry is None
+    host = Host("a", slot=None)
+    host.acceptor.release_all()
+    retry, host.retry = host.retry, None
+    assert retry is not None
+    retry()
+    assert host.retry is None
