@@ -47,6 +47,14 @@ class Timer(Protocol):
         """Cancel the call; does nothing once it was made."""
 
 
+class Host(Protocol):
+    """What a connection needs of the worker that it belongs to."""
+
+    draining: bool
+
+    def check_thread(self, method: str, /) -> None: ...
+
+
 class Transport(Protocol):
     """What a connection needs of the object that owns its socket."""
 
@@ -54,6 +62,8 @@ class Transport(Protocol):
     framing: Framing | None
     variables: Context
 
+    @property
+    def context(self) -> Host: ...
     @property
     def peer(self) -> Endpoint: ...
     @property
@@ -88,7 +98,7 @@ class Transport(Protocol):
 class Connection:
     """One client of a service, or one server that a plugin has connected to.
 
-    Not thread-safe: use it in hooks, timers and callbacks only.
+    Not thread-safe: use it in hooks, timers and callbacks only. In another thread its methods raise a RuntimeError.
 
     Attributes:
         id: number of the connection, from 1, unique in its worker process.
@@ -109,6 +119,7 @@ class Connection:
 
     Raises:
         TypeError: `data` is not bytes-like.
+        RuntimeError: this is not the thread of the event loop.
     """
 
     def __init__(
@@ -132,7 +143,8 @@ class Connection:
         """Send one message as the connection's framing encodes it; returns what `send` returns.
 
         Raises:
-            TypeError: the open connection has no framing, or one without a method `frame`.
+            TypeError: the open connection has no framing, or one without a method `frame`, or one that cannot encode a
+                text.
             ValueError: the framing cannot encode the message.
         """
         framing = self._transport.framing
@@ -143,7 +155,15 @@ class Connection:
                 return False
             what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
             raise TypeError(f"send_message needs a framing that can write, and this connection has {what}")
-        return self.send(frame(message))
+        try:
+            framed = frame(message)
+        except TypeError:
+            # Not before: a plugin's own framing may take a text.
+            error = _text_error("send_message", message)
+            if error is None:
+                raise
+            raise error from None
+        return self.send(framed)
 
     async def drained(self) -> bool:
         """Wait until at most 16 KiB are queued; returns False if the connection ended. For async hooks."""
@@ -165,7 +185,7 @@ class Connection:
         Never called from within this call: if no more is queued now, at the end of the current turn of the event loop.
         An exception closes the connection with reason `error`.
         """
-        transport = self._transport
+        transport = self._in_loop("connection.when_drained")
         # By a timer, so that it is not called from within this call and an exception is handled as that of a timer.
         transport.when_drained(lambda is_open: is_open and transport.call_later(0, function, *args))
 
@@ -174,23 +194,23 @@ class Connection:
 
         The `close` hook is called later, when the connection has ended.
         """
-        self._transport.close()
+        self._in_loop("connection.close").close()
 
     def abort(self) -> None:
         """Reset the connection now and discard what is queued."""
-        self._transport.abort()
+        self._in_loop("connection.abort").abort()
 
     def send_eof(self) -> None:
         """Send what is queued, then close the sending side only; the client may go on sending."""
-        self._transport.send_eof()
+        self._in_loop("connection.send_eof").send_eof()
 
     def pause(self) -> None:
         """Stop reading from this client until `resume()`; its end of stream is not read either."""
-        self._transport.pause()
+        self._in_loop("connection.pause").pause()
 
     def resume(self) -> None:
         """Read from this client again after `pause()`."""
-        self._transport.resume()
+        self._in_loop("connection.resume").resume()
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call `function(*args)` once, `seconds` from now, unless the connection ends before.
@@ -201,7 +221,7 @@ class Connection:
             TypeError: `seconds` is not a number.
             ValueError: `seconds` is not finite.
         """
-        return self._transport.call_later(seconds, function, *args)
+        return self._in_loop("connection.call_later").call_later(seconds, function, *args)
 
     @property
     def framing(self) -> Framing | None:
@@ -213,7 +233,7 @@ class Connection:
 
     @framing.setter
     def framing(self, framing: Framing | None) -> None:
-        self._transport.framing = framing
+        self._in_loop("connection.framing").framing = framing
 
     @property
     def idle_timeout(self) -> float | None:
@@ -225,7 +245,7 @@ class Connection:
 
     @idle_timeout.setter
     def idle_timeout(self, seconds: float | None) -> None:
-        self._transport.idle_timeout = seconds
+        self._in_loop("connection.idle_timeout").idle_timeout = seconds
 
     @property
     def peer(self) -> Endpoint:
@@ -248,12 +268,42 @@ class Connection:
         return self._transport.queued
 
     @property
+    def draining(self) -> bool:
+        """Whether the worker is about to leave; true from the moment that the `drain` hooks are called."""
+        return self._transport.context.draining
+
+    @property
     def state(self) -> SimpleNamespace:
         """Attributes that plugins set; one namespace for all plugins, empty at first."""
         # Most connections have none: it is made on first use.
         if self._state is None:
             self._state = SimpleNamespace()
         return self._state
+
+    def _in_loop(self, method: str) -> Transport:
+        """Return the transport; raises a RuntimeError in any thread but that of the event loop."""
+        transport = self._transport
+        transport.context.check_thread(method)
+        return transport
+
+
+def as_bytes(method: str, data: object) -> bytes:
+    """Return a copy of bytes-like data that a plugin has passed to a method.
+
+    Raises:
+        TypeError: it is not bytes-like.
+    """
+    try:
+        return memoryview(data).tobytes()  # type: ignore[arg-type]  # raises for what is not bytes-like
+    except TypeError:
+        what = f"{method} takes bytes-like data, not {type(data).__name__}"
+        raise _text_error(method, data) or TypeError(what) from None
+
+
+def _text_error(method: str, data: object) -> TypeError | None:
+    """Return the error for a text in place of bytes, or None for anything else."""
+    what = f"{method} takes bytes-like data, not str: encode the text, as in {method}(text.encode())"
+    return TypeError(what) if isinstance(data, str) else None
 
 
 def transport_of(connection: Connection) -> Transport:

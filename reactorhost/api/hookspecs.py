@@ -90,7 +90,7 @@ def drain(connection: Connection) -> None:
 
     Called at most once for each connection that is open when the host stops, reloads or scales down. The connection is
     served on until it ends or the deadline passes: finish what has begun, then call `connection.close()`. Without this
-    hook the client is not notified.
+    hook the client is not notified. If it is async, it does not wait for a `receive` that runs, and runs beside it.
 
     An exception closes the connection with reason `error`.
 

@@ -74,6 +74,8 @@ class Worker:
         threads: WorkerThreads,
         metrics: WorkerMetrics,
         outbound: WorkerOutbound,
+        check_thread: Callable[[str], object],
+        clock: Callable[[], float],
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -85,6 +87,8 @@ class Worker:
         self._threads = threads
         self._metrics = metrics
         self._outbound = outbound
+        self._check_thread = check_thread
+        self._clock = clock
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -95,6 +99,13 @@ class Worker:
         # A copy, because the loop body may close some of them.
         return iter(list(self._connections()))
 
+    def now(self) -> float:
+        """Return the time by which timers run: monotonic seconds from an arbitrary start.
+
+        In a test on a bench it stands still until `advance`.
+        """
+        return self._clock()
+
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
         """Call `function(*args)` once, `seconds` from now; an exception is logged.
 
@@ -102,6 +113,7 @@ class Worker:
             TypeError: `seconds` is not a number.
             ValueError: `seconds` is not finite.
         """
+        self._check_thread("worker.call_later")
         return self._timers.call_later(seconds, function, args)
 
     def call_every(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
@@ -113,6 +125,7 @@ class Worker:
             TypeError: `seconds` is not a number.
             ValueError: `seconds` is not positive and finite.
         """
+        self._check_thread("worker.call_every")
         return self._timers.call_every(seconds, function, args)
 
     def run_in_thread(
@@ -167,4 +180,5 @@ class Worker:
             TypeError: the handler has none of the methods, or one that cannot be called as its hook is.
             ConnectFailedError: the worker is leaving. Every other failure is reported to `failed` or `await`.
         """
+        self._check_thread("worker.connect")
         return self._outbound.connect(self.plugin, address, handler, timeout, tls, server_name)

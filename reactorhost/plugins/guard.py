@@ -7,6 +7,7 @@ the plugin.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +15,13 @@ from typing import Any
 from reactorhost.errors import PluginError
 from reactorhost.plugins import tracebacks
 from reactorhost.plugins.identity import PluginIdentity
+from reactorhost.plugins.name_hints import for_missing_module
 
 OnError = Callable[[str, str, Any, Exception], object]
 """Called with the plugin's name, the hook's name, the hook's first argument, and the exception."""
+
+
+_NO_ATTRIBUTE = re.compile(r"'Connection' object has no attribute '(\w+)'( and no __dict__ .*)?")
 
 
 class NotAnExceptionError(Exception):
@@ -62,7 +67,7 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
     except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - plugin code
         error = as_error(raised)
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        hint = f"install {missing.partition('.')[0]!r}, or put its folder on PYTHONPATH" if missing else None
+        hint = for_missing_module(identity, missing) if missing else None
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
             where=tracebacks.place(error, home),
@@ -74,9 +79,18 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
 def as_error(raised: BaseException) -> Exception:
     """Return what a plugin raised, replaced by a `NotAnExceptionError` if it is not an `Exception`."""
     if isinstance(raised, Exception):
+        _explain(raised)
         return raised
     what = f"called sys.exit({raised.code!r})" if isinstance(raised, SystemExit) else f"raised {type(raised).__name__}"
     return NotAnExceptionError(f"the plugin {what}").with_traceback(raised.__traceback__)
+
+
+def _explain(error: Exception) -> None:
+    """Let an exception about an attribute of a connection say what to do, in the log and in a test."""
+    # Not by `__setattr__` and `__getattr__` of `Connection`: these would cost every message.
+    if type(error) is AttributeError and (found := _NO_ATTRIBUTE.fullmatch(str(error))):
+        name = found[1]
+        error.args = (f"a connection has no attribute {name!r}; a plugin keeps its own as connection.state.{name}",)
 
 
 def was_cancelled_by_host(raised: BaseException) -> bool:

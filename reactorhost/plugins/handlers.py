@@ -15,7 +15,7 @@ from pluggy import HookimplOpts
 from reactorhost.errors import did_you_mean
 from reactorhost.framing import Framing
 from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve_one
-from reactorhost.plugins.contract import HOOKS, Hook, lacks_self
+from reactorhost.plugins.contract import HOOKS, Hook, kept_hint, lacks_self
 from reactorhost.plugins.framings import factory
 from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
@@ -107,7 +107,7 @@ def _arguments(handler: object, name: str, function: Callable[..., Any]) -> tupl
         if each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) or each.default is not each.empty:
             raise TypeError(f"{_named(handler, name)} has the argument {each}: use plain arguments without a default")
         if each.name not in known:
-            hint = did_you_mean(each.name, known) or f"they are {', '.join(known)}"
+            hint = kept_hint(each.name) or did_you_mean(each.name, known) or f"they are {', '.join(known)}"
             raise TypeError(f"{_named(handler, name)} has an unknown argument {each.name!r}; {hint}")
     return tuple(each.name for each in parameters)
 

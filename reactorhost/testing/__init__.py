@@ -15,7 +15,7 @@ The fixtures come with `pytest_plugins = ["reactorhost.testing"]` in the top `co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,18 @@ from reactorhost.testing.live import DEADLINE_SECONDS, HostFailedError, LiveHost
 
 __all__ = ["DEADLINE_SECONDS", "BenchClient", "HostFailedError", "LiveHost", "PluginBench", "live_host", "plugin_bench"]
 
+_HOSTS = pytest.StashKey[list[LiveHost]]()
+_MOST_LOG_CHARACTERS = 30_000
+
 
 @pytest.fixture
-def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
-    """Return a function that starts a host: `live_host("--plugin", "echo", ...)`. Hosts end with the test."""
+def live_host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
+    """Return a function that starts a host: `live_host("--plugin", "echo", ...)`. Hosts end with the test.
+
+    The report of a test that fails has their logs, and in them the tracebacks of hooks.
+    """
     hosts: list[LiveHost] = []
+    request.node.stash[_HOSTS] = hosts
 
     def start(*arguments: str, environment: dict[str, str] | None = None) -> LiveHost:
         host = LiveHost(tmp_path / f"host{len(hosts)}", *arguments, environment=environment)
@@ -43,6 +50,19 @@ def live_host(tmp_path: Path) -> Iterator[Callable[..., LiveHost]]:
     yield start
     for host in hosts:
         host.end()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the logs of hosts to the report of a test that failed."""
+    report = yield
+    hosts: list[LiveHost] = item.stash.get(_HOSTS, [])
+    if report.failed:
+        for number, host in enumerate(hosts, 1):
+            # The last part: it has what happened before the failure. A test may have moved the file.
+            if host.log_path.exists():
+                report.sections.append((f"log of live_host {number}", host.log()[-_MOST_LOG_CHARACTERS:]))
+    return report
 
 
 @pytest.fixture

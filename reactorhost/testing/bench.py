@@ -28,6 +28,7 @@ from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.fake_dialer import FakeDialer
 from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket
 from reactorhost.testing.live import HostFailedError
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.thread_pool import ThreadPool
@@ -114,18 +115,20 @@ class PluginBench:
         self._running = True
         self.settle()
 
-    def connect(self, peer: tuple[str, int] | None = None, *, ends_too: bool = True) -> BenchClient:
-        """Return a new client, after the `connect` hooks; without `peer` it has an address of its own."""
+    def connect(
+        self, peer: tuple[str, int] | None = None, *, tls: TlsFacts | None = None, ends_too: bool = True
+    ) -> BenchClient:
+        """Return a new client, after the `connect` hooks; without `peer` it has an address of its own.
+
+        `tls` is what the plugin reads as `connection.tls`; nothing is encrypted.
+        """
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
         self._poller.open(sock)
 
         def accepted() -> BenchClient:
-            # An acceptor returns nothing: the new transport is the one that was not there before.
-            known = set(self._service.transports)
-            accept = self._service.acceptor("tcp")
-            accept(cast("Any", sock), peer or ("127.0.0.1", 40_000 + len(self._clients)))
-            (transport,) = self._service.transports - known
+            address = peer or ("127.0.0.1", 40_000 + len(self._clients))
+            transport = self._service.accept(cast("Any", sock), address, tls)
             client = BenchClient(self.settle, sock, transport, ends_too=ends_too)
             self._clients[client.connection.id] = client
             return client
@@ -237,6 +240,8 @@ class PluginBench:
             new_bridge=self._new_bridge,
         ).build([service], self._limits)
         self._service = self._parts.services["default"]
+        # From the start: the bench does not look for threads that plugins start by themselves.
+        self._parts.check_sends()
         self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
         self._parts.call(self._parts.hooks.worker_start)
 

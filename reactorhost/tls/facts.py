@@ -21,6 +21,6 @@ class TlsFacts:
 
     version: str
     cipher: str
-    alpn: str | None
-    server_name: str | None
-    certificate: Mapping[str, Any] | None
+    alpn: str | None = None
+    server_name: str | None = None
+    certificate: Mapping[str, Any] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.outbound.connections import OutboundConnections
@@ -35,7 +37,7 @@ from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
     from reactorhost.worker.aio.event_loop import AsyncioBridge
-    from reactorhost.worker.hooks.hook_queue import HookQueues
+    from reactorhost.worker.hooks.hook_queues import HookQueues
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -74,6 +76,19 @@ class WorkerParts:
         if self.hooks.awaits:
             assert self.bridge is not None
             self.bridge.complete(returned, variables)
+
+    def look_for_threads(self) -> None:
+        """Check the thread of each `send` if a plugin has started another one."""
+        if threading.active_count() > 1:
+            self.check_sends()
+
+    def check_sends(self) -> None:
+        """Check the thread of each `send` from now on."""
+        loop_thread = self.context.loop_thread
+        if not loop_thread.has_others:
+            loop_thread.has_others = True
+            for transport in (*self.transports(), *self.outbound.transports()):
+                loop_thread.check_sends(transport.connection)
 
     def end_handshakes(self) -> None:
         """Close the clients whose TLS handshake or PROXY header is pending."""
@@ -141,6 +156,7 @@ class WorkerBuilder:
             itertools.count(1),
             # With what plugins have set when they were imported.
             copy_context(),
+            LoopThread(),
             self.hook_failed,
             self.timing or HookTiming(self.reactor, _ignore),
             self.log,
@@ -151,22 +167,26 @@ class WorkerBuilder:
         outbound = OutboundConnections(context, outbound_limits, dialer)
         hooks = chain.resolve_worker(plugins, self.hook_failed)
         metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid)
+        threads = self.threads or ThreadPool(1, 1, self.hook_failed, _ignore)
         facades = WorkerFacades(
             self.slot,
             self.generation,
             tuple(services.values()),
             self.reactor,
-            self.threads or ThreadPool(1, 1, self.hook_failed, _ignore),
+            threads,
             metrics,
             outbound,
             self.hook_failed,
+            context.loop_thread.check,
         )
         report = MetricsReport(self.reactor, metrics, self.send)
-        return WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, bridge)
+        parts = WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, bridge)
+        threads.on_first_call = parts.check_sends
+        return parts
 
     def _bridge(self) -> tuple[AsyncioBridge, HookQueues]:
         # Here and not above: a worker without async hooks does not import asyncio.
-        from reactorhost.worker.hooks.hook_queue import HookQueues
+        from reactorhost.worker.hooks.hook_queues import HookQueues
 
         assert self.new_bridge is not None, "plugins with async hooks need a bridge"
         return self.new_bridge(self.reactor), HookQueues(self.hook_cancel_ignored)

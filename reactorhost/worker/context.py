@@ -23,10 +23,11 @@ from reactorhost.reactor import Arrivals, Reactor
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.variables import DIRECT, HookRunner
 
 if TYPE_CHECKING:
-    from reactorhost.worker.hooks.hook_queue import HookQueues
+    from reactorhost.worker.hooks.hook_queues import HookQueues
 
 _CLIENT_LINES_PER_SECOND = 5
 
@@ -85,6 +86,7 @@ class WorkerContext:
     dispatcher: Dispatcher
     ids: itertools.count[int]
     variables: Context
+    loop_thread: LoopThread
     hook_failed: HookFailure
     timing: HookTiming
     log: EventLog
@@ -100,6 +102,8 @@ class ServiceContext:
         counters: the worker's counters.
         hook_queues: the worker's, if a hook of this service is async; else None.
         variables: copied for each connection.
+        draining: whether the worker is about to leave, and the `drain` hooks are or were called.
+        loop_thread: the only one in which plugins may use connections; `check_thread` is its `check`.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
@@ -114,6 +118,9 @@ class ServiceContext:
         self.hook_queues: HookQueues | None = None
         self.on_closed: Callable[[Any], object] = _ignore
         self.variables = worker.variables
+        self.draining = False
+        self.loop_thread = worker.loop_thread
+        self.check_thread = worker.loop_thread.check
         self._worker = worker
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
@@ -139,6 +146,11 @@ class ServiceContext:
     def runner(self, variables: Context) -> HookRunner:
         """Return what calls the hooks of a connection with this context."""
         return variables if self.hook_queues is None else DIRECT
+
+    def drain(self, transport: Any) -> None:
+        """Call the `drain` hooks of a connection, if it is open."""
+        if self.chain.has_drain and transport.is_open:
+            transport.runner.run(self.chain.drain, transport.connection)
 
     # Failures.
 
@@ -187,6 +199,11 @@ class ServiceContext:
         return {"service": self.name, "peer": connection.peer, "connection": connection.id}
 
     # Pauses and ends.
+
+    def plugin_closes(self, connection: Connection) -> None:
+        """Note which async hook closes an open connection."""
+        if self.hook_queues is not None:
+            self.hook_queues.plugin_closes(connection)
 
     def resumed(self, connection: Connection) -> None:
         """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""

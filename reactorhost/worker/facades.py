@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +23,7 @@ class WorkerFacades:
     """Makes and keeps the `Worker` of each plugin.
 
     Each plugin has an object of its own, so that its timers, threads and connections are known to be its own;
-    `hook_failed` is called with exceptions of timers.
+    `hook_failed` is called with exceptions of timers, and `check_thread` with the name of each method that is called.
     """
 
     slot: int
@@ -34,6 +34,7 @@ class WorkerFacades:
     metrics: Metrics
     outbound: OutboundConnections
     hook_failed: HookFailure
+    check_thread: Callable[[str], object]
     _workers: dict[str, Worker] = field(default_factory=dict)
     _timers: dict[str, PluginTimers] = field(default_factory=dict)
 
@@ -52,6 +53,8 @@ class WorkerFacades:
                 self.threads,
                 self.metrics,
                 self.outbound,
+                self.check_thread,
+                self.reactor.clock,
             )
         return worker
 

@@ -24,7 +24,7 @@ from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
 
-Accept = Callable[[socket.SocketType, Any], None]
+Accept = Callable[[socket.SocketType, Any], object]
 """Serves an accepted socket; called with the peer's address as the socket module returns it."""
 
 
@@ -85,17 +85,18 @@ class RunningService:
 
     def acceptor(self, scheme: str) -> Accept:
         """Return the function that serves sockets accepted at an address of this scheme."""
-        return self.pending_handshakes.acceptor(scheme) or self._accept
+        return self.pending_handshakes.acceptor(scheme) or self.accept
 
     def udp_socket(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> UdpSocket:
         """Return a UDP socket of this service; it reads after `open()`."""
         return UdpSocket(self.context, sock, self._worker.ids, on_closed)
 
-    def _accept(self, sock: socket.SocketType, peer: Any) -> None:
+    def accept(self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None) -> StreamTransport:
+        """Serve an accepted client that needs no handshake."""
         counters = self.context.counters
         counters.accepted += 1
         counters.connections += 1
-        self.begin(sock, peer)
+        return self.begin(sock, peer, tls)
 
     def begin(
         self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None, local: Endpoint | None = None
@@ -103,6 +104,8 @@ class RunningService:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
         transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
         self.transports.add(transport)
+        if self.context.loop_thread.has_others:
+            self.context.loop_thread.check_sends(transport.connection)
         # Before the hooks of `connect`, which may set another one.
         if self._new_framing is not None:
             self._set_framing(transport, self._new_framing)
@@ -137,12 +140,10 @@ class RunningService:
 
     def drain(self) -> None:
         """Call the `drain` hook for every connection, and for each one that begins later."""
-        self.pending_handshakes.drain()
-        hooks = self.context.chain
-        if hooks.has_drain:
-            # A copy: a hook may close connections.
-            for transport in tuple(self.transports):
-                transport.runner.run(hooks.drain, transport.connection)
+        self.context.draining = True
+        # A copy: a hook may close connections.
+        for transport in tuple(self.transports):
+            self.context.drain(transport)
 
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""

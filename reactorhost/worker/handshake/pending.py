@@ -23,7 +23,7 @@ from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
-from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.limited_lines import LimitedLines
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     # Not above: it imports `ssl`, which a worker without TLS does not need.
     from reactorhost.tls.context import ServerTls
 
-_MOST_LINES_A_SECOND = 5
+_MOST_DEBUG_LINES_A_SECOND = 5
 
 
 @dataclass(slots=True)
@@ -67,11 +67,9 @@ class PendingHandshakes:
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._running: set[StepRunner[StreamSocket]] = set()
-        # Clients cause these lines, at any rate that they like.
-        self._lines = RateLimit(_MOST_LINES_A_SECOND)
-        self._debug_lines = RateLimit(_MOST_LINES_A_SECOND)
-        self._will_log_suppressed = False
-        self._draining = False
+        self._lines = LimitedLines(context.reactor, context.log)
+        # Apart, and without a count of the others: they must not use up the lines of refusals.
+        self._debug_lines = RateLimit(_MOST_DEBUG_LINES_A_SECOND)
 
     def __len__(self) -> int:
         return len(self._running)
@@ -82,10 +80,6 @@ class PendingHandshakes:
         if tls is None and self._proxies is None:
             return None
         return lambda sock, peer: self._accept(sock, ClientInfo(endpoint(peer)), tls)
-
-    def drain(self) -> None:
-        """Call the `drain` hook of every connection that begins from now on, right after its `connect`."""
-        self._draining = True
 
     def end_all(self) -> None:
         """Close every socket whose handshake is pending."""
@@ -101,8 +95,8 @@ class PendingHandshakes:
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
             transport = self._begin_connection(wrapped, client.peer, client.tls, client.local)
-            if self._draining and context.chain.has_drain and transport.close_state is CloseState.OPEN:
-                transport.runner.run(context.chain.drain, transport.connection)
+            if context.draining:
+                context.drain(transport)
 
         def failed(error: StepError | OSError) -> None:
             if isinstance(error, NoDataError):
@@ -155,14 +149,4 @@ class PendingHandshakes:
             self._context.log.info("tls_broken", service=self._context.name, peer=client.peer, reason=reason)
 
     def _admits_line(self) -> bool:
-        reactor = self._context.reactor
-        if self._lines.admits(reactor.now):
-            return True
-        if not self._will_log_suppressed:
-            self._will_log_suppressed = True
-            reactor.call_later(1.0, self._log_suppressed)
-        return False
-
-    def _log_suppressed(self) -> None:
-        self._will_log_suppressed = False
-        self._context.log.info("log_suppressed", service=self._context.name, count=self._lines.take_suppressed())
+        return self._lines.admits(service=self._context.name)

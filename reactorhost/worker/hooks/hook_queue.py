@@ -5,19 +5,22 @@ four callables of a chain. So dispatch is the same for plain and async plugins, 
 imports asyncio. Each connection has a queue from its first call on. One call runs, in a task, and the others wait. A
 hook that returns without awaiting costs no turn of the loop where Python starts tasks eagerly (3.12).
 
-States of a queue: idle; running (`_running`, and `_task` once the call has awaited); parked (not running, and all
-that waits is input of a connection that the plugin has paused). The transport learns how many calls run or wait
+States of a queue: idle; running (`_running`, and `_task` once its task has begun); parked (not running, and all that
+waits is input of a connection that the plugin has paused). The transport learns how many calls run or wait
 (`set_owed`), so that a client that has sent its end is kept for its answers, and whether too many wait
-(`hold_for_hooks`), so that the client is not read. A pause stops `receive` only: `drain` may be the call that ends
-it.
+(`hold_for_hooks`), so that the client is not read. A pause stops `receive` only.
+
+`drain` does not wait, because a `receive` may never end: it runs in a queue of its own (`beside`), which exists until
+it has ended. The tasks of both are in one context (`variables`).
 
 Cancellation. A plain hook cannot be interrupted, an async one can. When the connection is closed, `end` drops what
 waits and cancels what runs, because a hook without a client cannot answer. Otherwise each client that leaves while a
 hook waits for its next message would leak a task. A hook that has closed the connection itself has work left, such as
-saving a file: it may finish within `close_timeout`, and so may the `close` hooks. A hook that ends by a CancelledError
-which the host has not caused has failed, as with any other exception (`HostTask`). A hook that ignores its
-cancellation for a second is abandoned, because `close` must be called and the worker must exit. Its task runs on,
-finds that `_run_number` has changed, and touches the queue no more.
+saving a file: it may finish within `close_timeout`, and so may the `close` hooks. When `drain` has closed it, `drain`
+may finish, and a `receive` beside it is cancelled. A hook that ends by a CancelledError which the host has not caused
+has failed, as with any other exception (`HostTask`). A hook that ignores its cancellation for a second is abandoned,
+because `close` must be called and the worker must exit. Its task runs on, finds that `_run_number` has changed, and
+touches the queue no more.
 
 Races. A hook may survive its cancellation or consume it, so `_end_cancellation` revokes it before the next call of
 the same task. The end of a call may deliver the next message, which the same task takes (`_continues`).
@@ -30,19 +33,16 @@ import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
-from reactorhost.api.connection import CloseReason, Connection, Transport, transport_of
-from reactorhost.plugins.chain import Chain
+from reactorhost.api.connection import Connection, Transport, transport_of
 from reactorhost.plugins.host_task import HostTask, is_host_cancellation
 
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
 _HIGH_WATER_CALLS = 256
 _LOW_WATER_CALLS = 64
-_GRACE_SECONDS = 1.0
-_HURRIED_GRACE_SECONDS = 0.3
 
 Failed = Callable[[str, Connection, BaseException], object]
 """Called with the hook's name, the connection and what was raised."""
@@ -56,98 +56,33 @@ class Hook(NamedTuple):
     failed: Failed
 
 
-class HookQueues:
-    """The hook queues of a worker's connections.
+class QueueOwner(Protocol):
+    """What a queue needs of the owner of all queues.
 
-    `unfinished` is called with a connection whose hook has ignored its cancellation.
+    Attributes:
+        grace_seconds: how long a call may handle its cancellation.
+        unfinished: called with a connection whose hook has ignored its cancellation.
     """
 
-    def __init__(self, unfinished: Callable[[Connection], object]) -> None:
-        self.unfinished = unfinished
-        self.grace_seconds = _GRACE_SECONDS
-        self._hurried = False
-        self._hook_queues: dict[Connection, HookQueue] = {}
-
-    def adapted(self, chain: Chain, failed: Failed) -> Chain:
-        """Return a chain whose hooks return at once, and run in the queue of their connection."""
-
-        def queued(name: str, function: Callable[..., Any]) -> Callable[..., None]:
-            hook = Hook(function, name, failed)
-
-            def put(connection: Connection, *rest: Any) -> None:
-                (self._hook_queues.get(connection) or self._queue_of(connection)).put(hook, rest)
-
-            return put
-
-        return replace(
-            chain,
-            connect=queued("connect", chain.connect),
-            receive=queued("receive", chain.receive),
-            close=queued("close", chain.close),
-            drain=queued("drain", chain.drain),
-        )
-
-    def finish(
-        self,
-        connection: Connection,
-        reason: CloseReason,
-        close: Callable[[Connection, CloseReason], object],
-        on_done: Callable[[], object],
-        finish_seconds: float,
-    ) -> None:
-        """Run the `close` hooks of a connection whose socket is closed, after what still runs, then call `on_done`.
-
-        What waits is dropped. What runs is cancelled, after `finish_seconds` if the plugin itself has closed the
-        connection. The `close` hooks have that time too.
-        """
-        queue = self._queue_of(connection)
-        finish_seconds = 0.0 if self._hurried else finish_seconds
-        by_plugin = reason in (CloseReason.LOCAL, CloseReason.TIMEOUT)
-        queue.end(finish_seconds if by_plugin else 0.0, max(finish_seconds, self.grace_seconds))
-
-        # After `end`, which has dropped what waited in the queue.
-        close(connection, reason)
-        self.forget(connection, on_done)
-
-    def resumed(self, connection: Connection) -> None:
-        """Run what has waited for the end of a connection's pause."""
-        queue = self._hook_queues.get(connection)
-        if queue is not None:
-            queue.resume()
-
-    def forget(self, connection: Connection, on_done: Callable[[], object]) -> None:
-        """Remove the queue of a connection once its hooks have run, and call `on_done`."""
-
-        def forget() -> None:
-            del self._hook_queues[connection]
-            on_done()
-
-        self._queue_of(connection).when_empty(forget)
-
-    def cancel(self, connection: Connection) -> None:
-        """Cancel what runs for a connection without a `close`."""
-        self._queue_of(connection).end(0.0, self.grace_seconds)
-
-    def hurry(self) -> None:
-        """Cancel everything that runs now, and what will run after a shorter time: the worker must exit."""
-        self._hurried = True
-        self.grace_seconds = _HURRIED_GRACE_SECONDS
-        for queue in tuple(self._hook_queues.values()):
-            queue.hurry()
-
-    def _queue_of(self, connection: Connection) -> HookQueue:
-        queue = self._hook_queues.get(connection)
-        if queue is None:
-            queue = self._hook_queues[connection] = HookQueue(self, connection)
-        return queue
+    grace_seconds: float
+    unfinished: Callable[[Connection], object]
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class HookQueue:
-    """The calls of one connection: one runs, the others wait."""
+    """The calls of one connection: one runs, the others wait.
 
-    hook_queues: HookQueues
+    Attributes:
+        beside: the queue of `drain`, while that runs; for that queue, the one of all other hooks.
+        owed: how many calls run or wait.
+        closed_by_drain: whether `drain` has closed the connection.
+    """
+
+    owner: QueueOwner
     connection: Connection
+    beside: HookQueue | None = None
+    owed: int = field(default=0, init=False)
+    closed_by_drain: bool = field(default=False, init=False)
     _transport: Transport = field(init=False)
     _waiting: deque[tuple[Hook, tuple[Any, ...]]] = field(default_factory=deque, init=False)
     _waiting_bytes: int = field(default=0, init=False)
@@ -172,11 +107,30 @@ class HookQueue:
         if not self._running:
             self._start()
             return
-        transport = self._transport
-        transport.set_owed(1 + len(self._waiting))
+        self._set_owed(1 + len(self._waiting))
         if not self._held and (self._waiting_bytes > _HIGH_WATER or len(self._waiting) > _HIGH_WATER_CALLS):
             self._held = True
-            transport.hold_for_hooks(True)
+            self._transport.hold_for_hooks(True)
+
+    def put_beside(self, hook: Hook) -> None:
+        """Call `drain` now, beside what runs."""
+        self.beside = drain = HookQueue(self.owner, self.connection, beside=self)
+        drain.put(hook, ())
+        drain.when_empty(self.forget_beside)
+
+    def forget_beside(self) -> None:
+        """Forget the queue of `drain`, which has ended."""
+        self.beside = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is called by the call that runs."""
+        return self._task is not None and self._task is asyncio.current_task(self._task.get_loop())
+
+    def _set_owed(self, calls: int) -> None:
+        self.owed = calls
+        # Not the sum: more than one is a message behind the call that runs.
+        self._transport.set_owed(calls if self.beside is None else max(calls, self.beside.owed))
 
     def resume(self) -> None:
         """Run what a pause of the connection has parked."""
@@ -185,11 +139,10 @@ class HookQueue:
 
     def _start(self) -> None:
         self._running = True
-        self._transport.set_owed(len(self._waiting))
-        task = _eager(self._work(self._run_number), self._transport.variables)
-        # An eager task may have ended, and even started the next one, before it is returned.
-        if self._running and not task.done():
-            self._task = task
+        self._set_owed(len(self._waiting))
+        # A task that starts eagerly enters the context of the connection. The queue beside this one may have a task in
+        # it that calls this, and a context can be entered only once.
+        _start_task(self._work(self._run_number), self._transport.variables, eager=self.beside is None)
 
     def end(self, finish_seconds: float, close_seconds: float) -> None:
         """Drop what waits, and cancel what runs after `finish_seconds`.
@@ -198,7 +151,8 @@ class HookQueue:
         """
         self._ended = True
         self._close_seconds = close_seconds
-        self._waiting.clear()
+        # A task that was not started eagerly has not called `connect` yet, and there is no `close` without it.
+        self._waiting = deque(call for call in self._waiting if call[0].name == "connect")
         self._waiting_bytes = 0
         # One that is being cancelled has its grace: a second cancellation would interrupt what it does in it.
         if self._running and not self._cancelled:
@@ -206,7 +160,7 @@ class HookQueue:
 
     def hurry(self) -> None:
         """Cancel what runs, if it is not being cancelled."""
-        # Not at once: the hook may be running further up the stack, and an eager task has no name yet.
+        # Not at once: a task is known here from its first step on.
         asyncio.get_running_loop().call_soon(self._cancel)
 
     def when_empty(self, function: Callable[[], object]) -> None:
@@ -217,12 +171,16 @@ class HookQueue:
 
     async def _work(self, number: int) -> None:
         transport = self._transport
+        # Here, and not where it is made: an eager task runs before it is returned.
+        task = asyncio.current_task()
+        assert isinstance(task, HostTask)
+        self._task = task
         while self._continues():
             hook, rest = self._take()
             if hook.name == "receive" and not transport.is_open:
                 # The plugin has closed the connection since this was read.
                 continue
-            if self._ended:
+            if self._ended and self._deadline is None:
                 self._deadline = asyncio.get_running_loop().call_later(self._close_seconds, self._cancel)
             try:
                 await hook.function(self.connection, *rest)
@@ -232,9 +190,9 @@ class HookQueue:
                     hook.failed(hook.name, self.connection, raised)
             if number != self._run_number:
                 return
-            self._end_cancellation()
+            self._end_cancellation(task)
             if self._waiting:
-                transport.set_owed(len(self._waiting))
+                self._set_owed(len(self._waiting))
         self._running = False
         self._task = None
         if self._on_empty is not None and not self._waiting:
@@ -244,24 +202,13 @@ class HookQueue:
         """Return whether this task has a call to make; the framing is asked for the next message first."""
         transport = self._transport
         if not self._waiting:
-            # Still as running: a message that this delivers is for this task, which is in the connection's context. A
-            # new one would enter that context when it starts eagerly, and it can be entered only once.
-            transport.set_owed(0)
+            # Still as running: a message that this delivers is for this task, and not for a new one, which would enter
+            # the context of the connection a second time.
+            self._set_owed(0)
             if not self._waiting:
                 return False
-            transport.set_owed(len(self._waiting))
-        return not (transport.held and self._is_parked())
-
-    def _is_parked(self) -> bool:
-        """Return whether all that waits is input of a paused connection; else make the next call the first."""
-        if not self._transport.is_paused:
-            return False
-        for index, call in enumerate(self._waiting):
-            if call[0].name != "receive":
-                del self._waiting[index]
-                self._waiting.appendleft(call)
-                return False
-        return True
+            self._set_owed(len(self._waiting))
+        return not (transport.held and transport.is_paused and self._waiting[0][0].name == "receive")
 
     def _take(self) -> tuple[Hook, tuple[Any, ...]]:
         hook, rest = self._waiting.popleft()
@@ -271,14 +218,12 @@ class HookQueue:
             self._transport.hold_for_hooks(False)
         return hook, rest
 
-    def _end_cancellation(self) -> None:
+    def _end_cancellation(self, task: HostTask) -> None:
         """Let the next call run as if this one had not been cancelled."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
         self._cancelled = False
-        task = asyncio.current_task()
-        assert isinstance(task, HostTask)
         if task.cancelling():
             task.revoke_cancellation()
 
@@ -289,14 +234,14 @@ class HookQueue:
             self._deadline.cancel()
         self._cancelled = True
         self._task.cancel_by_host()
-        self._deadline = asyncio.get_running_loop().call_later(self.hook_queues.grace_seconds, self._abandon)
+        self._deadline = asyncio.get_running_loop().call_later(self.owner.grace_seconds, self._abandon)
 
     def _abandon(self) -> None:
         """Go on without a call that ignores its cancellation; its task runs on beside the queue."""
         if self._running and self._cancelled:
             self._cancelled = False
             self._run_number += 1
-            self.hook_queues.unfinished(self.connection)
+            self.owner.unfinished(self.connection)
             self._start()
 
 
@@ -306,11 +251,11 @@ def _size(rest: tuple[Any, ...]) -> int:
 
 if sys.version_info >= (3, 12):
 
-    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> HostTask:
+    def _start_task(work: Coroutine[Any, Any, None], variables: Context, *, eager: bool) -> None:
         # `eager_start` is new in Python 3.12. Before, each hook costs a turn of the asyncio loop.
-        return HostTask(work, loop=asyncio.get_running_loop(), context=variables, eager_start=True)
+        HostTask(work, loop=asyncio.get_running_loop(), context=variables, eager_start=eager)
 
 else:
 
-    def _eager(work: Coroutine[Any, Any, None], variables: Context) -> HostTask:
-        return HostTask(work, loop=asyncio.get_running_loop(), context=variables)
+    def _start_task(work: Coroutine[Any, Any, None], variables: Context, *, eager: bool) -> None:
+        HostTask(work, loop=asyncio.get_running_loop(), context=variables)

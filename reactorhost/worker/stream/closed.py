@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import CloseReason
 from reactorhost.framing import Framing
+from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import checked_seconds
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.states import CLOSING
@@ -24,6 +25,7 @@ from reactorhost.worker.stream.states import CLOSING
 class ClosedTransport:
     """The transport of a connection that has ended: requests have no effect, and nothing can be sent."""
 
+    context: ServiceContext
     raw_peer: Any
     local: Endpoint
     age: float

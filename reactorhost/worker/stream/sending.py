@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.connection import CloseReason, as_bytes
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
@@ -30,11 +30,7 @@ def send_slow(stream: Stream, data: bytes | bytearray | memoryview) -> bool:
     if stream.send_state >= FIN_PENDING:
         return False
     if type(data) is not bytes:
-        try:
-            data = memoryview(data).tobytes()
-        except TypeError:
-            raise TypeError(f"send takes bytes-like data, not {type(data).__name__}") from None
-        return stream.send(data)
+        return stream.send(as_bytes("send", data))
     return enqueue(stream, data, 0)
 
 

@@ -315,10 +315,12 @@ class StreamTransport:
 
     def close(self) -> None:
         """Flush, FIN, wait for the client's end."""
+        self.context.plugin_closes(self.connection)
         self.close_for(CloseReason.LOCAL)
 
     def abort(self) -> None:
         """Reset the connection now."""
+        self.context.plugin_closes(self.connection)
         self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
     def cancel_timers(self) -> None:
@@ -330,5 +332,5 @@ class StreamTransport:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
         self._timers = None
-        closed = ClosedTransport(self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        closed = ClosedTransport(self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
         replace_transport(self.connection, closed)

@@ -23,7 +23,7 @@ from reactorhost.worker.udp.pktinfo import AncillaryData
 from reactorhost.worker.udp.transport import DatagramTransport
 
 if TYPE_CHECKING:
-    from reactorhost.worker.hooks.hook_queue import HookQueues
+    from reactorhost.worker.hooks.hook_queues import HookQueues
 
 _BATCH = 64
 _MOST_UNFINISHED = 1024
@@ -165,6 +165,8 @@ class UdpSocket:
         data = self._view[:size].tobytes()
         transport = DatagramTransport(self, address, ancillary, next(self._ids))
         connection = transport.connection
+        if context.loop_thread.has_others:
+            context.loop_thread.check_sends(connection)
         connection.bytes_in = size
         counters = context.counters
         counters.messages += 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.connection import CloseReason, Connection, as_bytes
 from reactorhost.framing import Framing
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
@@ -51,14 +51,16 @@ class DatagramTransport:
     def send(self, data: bytes | bytearray | memoryview) -> bool:
         """Send one datagram to the sender of this one."""
         if type(data) is not bytes:
-            try:
-                data = memoryview(data).tobytes()
-            except TypeError:
-                raise TypeError(f"send takes bytes-like data, not {type(data).__name__}") from None
+            data = as_bytes("send", data)
         sent = self._socket.send(data, self._address, pktinfo.source_of_answer(self._ancillary))
         if sent:
             self.connection.bytes_out += len(data)
         return sent
+
+    @property
+    def context(self) -> ServiceContext:
+        """The service."""
+        return self._socket.context
 
     @property
     def peer(self) -> Endpoint:

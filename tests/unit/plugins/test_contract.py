@@ -172,6 +172,17 @@ def test_an_argument_of_another_hook_is_unknown() -> None:
     assert _refusal(_module(connect=connect)).hint == "the arguments of connect are: connection"
 
 
+@pytest.mark.parametrize(("argument", "hook"), [("worker", "worker_start"), ("config", "configure")])
+def test_the_hint_for_what_only_a_hook_of_the_worker_has_names_that_hook(argument: str, hook: str) -> None:
+    receives = {
+        "worker": hookimpl(lambda connection, data, worker: None, specname="receive"),
+        "config": hookimpl(lambda connection, data, config: None, specname="receive"),
+    }
+    error = _refusal(_module(receive=receives[argument]))
+    assert f"unknown argument {argument!r}" in error.what
+    assert error.hint == f"keep the {argument} in a {hook}({argument}) hook, and use it here"
+
+
 def _defaulted(connection: object, data: object = b"") -> None: ...
 def _keyword_only(connection: object, *, data: object) -> None: ...
 def _star(*arguments: object) -> None: ...

@@ -131,6 +131,7 @@ def _with(default: Callable[..., object]) -> object:
         (object(), "has none of the methods connect, receive, close, drain, framing, failed"),
         (_with(lambda connection, dat: None), r"receive of .* has an unknown argument 'dat'; did you mean 'data'\?"),
         (_with(lambda zzz: None), "has an unknown argument 'zzz'; they are connection, data"),
+        (_with(lambda worker: None), r"unknown argument 'worker'; keep the worker in a worker_start\(worker\) hook"),
         (_with(lambda data=1: None), "has the argument data=1: use plain arguments without a default"),
         (_with(lambda *data: None), r"has the argument \*data: use plain arguments"),
         (_with(partial(lambda connection, data: None, data=1)), "has the argument data=1: use plain"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies
 
 import reactorhost_echo
-from reactorhost import CloseReason, Connection, Option, Worker, hookimpl
+from reactorhost import CloseReason, Connection, Option, TlsFacts, Worker, hookimpl
 from reactorhost.testing import HostFailedError, PluginBench
 
 Start = Callable[..., PluginBench]
@@ -498,3 +498,26 @@ def test_what_a_test_sends_after_an_advance_counts_as_activity_of_that_time(plug
     assert client.closed is None
     bench.advance(1)
     assert client.closed is CloseReason.IDLE
+
+
+def test_a_client_has_the_tls_facts_that_a_test_sets(plugin_bench: Start) -> None:
+    seen: list[TlsFacts | None] = []
+    facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", server_name="example.org")
+    bench = plugin_bench(of(connect=lambda connection: seen.append(connection.tls)), reactorhost_echo)
+    client = bench.connect(tls=facts)
+    bench.connect()
+    client.send(b"x")
+    assert client.received == b"x"
+    assert seen == [facts, None]
+
+
+def test_advance_moves_the_clock_of_the_worker(plugin_bench: Start) -> None:
+    bench = plugin_bench(reactorhost_echo)
+    client = bench.connect()
+    began = bench.worker.now()
+    seen: list[float] = []
+    bench.worker.call_later(2.5, lambda: seen.append(bench.worker.now() - began))
+    bench.advance(4.0)
+    assert seen == [pytest.approx(2.5)]
+    assert bench.worker.now() - began == pytest.approx(4.0)
+    assert client.connection.age == pytest.approx(4.0)

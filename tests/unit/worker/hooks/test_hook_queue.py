@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from reactorhost import CloseReason, Connection, Lines, Worker, hookimpl
-from reactorhost.testing import PluginBench
+from reactorhost.testing import BenchClient, PluginBench
+from reactorhost.testing.fakes import FakeSocket
 
 Bench = Callable[..., PluginBench]
 
@@ -630,3 +631,177 @@ def test_a_hook_that_has_not_begun_when_the_worker_leaves_ends_too(plugin_bench:
     # Of a hook that ignores its cancellation the bench would raise an error.
     bench.advance(0.2)
     assert plugin.seen[-1] == 0
+
+
+class Endless:
+    """Has a `receive` that never ends, and a `drain` of a kind."""
+
+    def __init__(self, drain: Callable[[Connection], Any] | None = None) -> None:
+        self.seen: list[Any] = []
+        self.on_drain = drain or Connection.close
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        try:
+            while True:
+                await asyncio.sleep(1)
+                self.seen.append("works")
+        finally:
+            self.seen.append(f"receive ends, draining={connection.draining}")
+
+    @hookimpl
+    async def drain(self, connection: Connection) -> None:
+        assert connection.draining
+        self.seen.append("drain")
+        await asyncio.sleep(0)
+        connection.send(b"bye")
+        self.on_drain(connection)
+
+    @hookimpl
+    async def close(self, connection: Connection, reason: CloseReason) -> None:
+        self.seen.append(reason)
+
+
+def test_drain_is_called_beside_a_receive_that_never_ends_and_closes_it(plugin_bench: Bench) -> None:
+    plugin = Endless()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"x")
+    assert not client.connection.draining
+    bench.drain()
+    assert client.received == b"bye"
+    assert plugin.seen == ["drain", "receive ends, draining=True", CloseReason.LOCAL]
+    assert client.closed is CloseReason.LOCAL
+
+
+def test_a_receive_goes_on_beside_a_drain_that_leaves_the_connection_open(plugin_bench: Bench) -> None:
+    plugin = Endless(lambda connection: None)
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    client.send(b"x")
+    bench.drain()
+    bench.advance(1)
+    assert plugin.seen == ["drain", "works"]
+    client.reset()
+    assert plugin.seen[2:] == ["receive ends, draining=True", CloseReason.PEER]
+
+
+def test_a_receive_that_closes_after_the_drain_may_finish(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Finishing:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await asyncio.sleep(1)
+            assert connection.draining
+            connection.close()
+            await asyncio.sleep(5)
+            seen.append("finished")
+
+        @hookimpl
+        async def drain(self, connection: Connection) -> None:
+            connection.send(b"soon")
+
+    bench = plugin_bench(Finishing())
+    client = bench.connect()
+    client.send(b"x")
+    bench.drain()
+    bench.advance(7)
+    assert (client.received, seen) == (b"soon", ["finished"])
+
+
+def test_a_drain_that_has_closed_may_finish_before_close(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Saving:
+        @hookimpl
+        async def drain(self, connection: Connection) -> None:
+            connection.close()
+            await asyncio.sleep(5)
+            seen.append("saved")
+
+        @hookimpl
+        def close(self, connection: Connection, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Saving())
+    bench.connect()
+    bench.drain()
+    bench.advance(4)
+    assert seen == []
+    bench.advance(1)
+    assert seen == ["saved", CloseReason.LOCAL]
+
+
+def test_a_drain_is_cancelled_when_its_client_is_reset(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Waiting:
+        @hookimpl
+        async def drain(self, connection: Connection) -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                seen.append("cancelled")
+
+        @hookimpl
+        def close(self, connection: Connection, reason: CloseReason) -> None:
+            seen.append(reason)
+
+    bench = plugin_bench(Waiting())
+    client = bench.connect()
+    bench.drain()
+    client.reset()
+    assert seen == ["cancelled", CloseReason.PEER]
+
+
+def test_messages_of_a_framing_that_waited_for_a_drain_are_delivered_after_it(plugin_bench: Bench) -> None:
+    class Framed:
+        @hookimpl
+        def framing(self, service: str) -> object:
+            return Lines()
+
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.send(data)
+
+        @hookimpl
+        async def drain(self, connection: Connection) -> None:
+            await asyncio.sleep(1)
+
+    bench = plugin_bench(Framed())
+    client = bench.connect()
+    bench.drain()
+    client.send(b"a\nb\n")
+    bench.advance(1)
+    assert client.received == b"ab"
+
+
+def test_a_client_that_is_reset_as_it_is_accepted_gets_connect_and_then_close(plugin_bench: Bench) -> None:
+    seen: list[Any] = []
+
+    class Slow:
+        @hookimpl
+        async def connect(self, connection: Connection) -> None:
+            seen.append("connect")
+            await asyncio.get_running_loop().create_future()
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            await asyncio.sleep(1)
+            seen.append(reason)
+
+    bench = plugin_bench(Slow())
+    service = bench._service
+
+    def accept_and_reset() -> None:
+        # In one turn, before the loop runs the next task: without an eager start `connect` has not begun.
+        sock = FakeSocket()
+        bench._poller.open(sock)
+        transport = service.begin(sock, ("127.0.0.1", 40_000))
+        bench._clients[transport.connection.id] = BenchClient(bench.settle, sock, transport, ends_too=True)
+        transport.handle_undelivered(None)
+
+    bench._reactor.call_later(0, accept_and_reset)
+    bench.advance(1)
+    assert seen == ["connect", CloseReason.PEER]

@@ -219,7 +219,8 @@ def test_any_bytes_like_object_can_be_sent_and_changed_afterwards(data: Any) -> 
 @pytest.mark.parametrize("data", ["text", 5, None, [1]])
 def test_an_object_that_is_not_bytes_like_is_refused(data: Any) -> None:
     served = Served()
-    with pytest.raises(TypeError, match=f"^send takes bytes-like data, not {type(data).__name__}$"):
+    hint = r": encode the text, as in send\(text.encode\(\)\)" if isinstance(data, str) else ""
+    with pytest.raises(TypeError, match=f"^send takes bytes-like data, not {type(data).__name__}{hint}$"):
         served.connection.send(data)
 
 

@@ -156,7 +156,8 @@ def test_bytes_like_answers_are_sent_and_anything_else_raises_type_error() -> No
     host.settle()
     assert host.socket.answers == [b"abc", b"cba"]
     (failure,) = host.failures
-    assert (type(failure), str(failure)) == (TypeError, "send takes bytes-like data, not str")
+    expected = "send takes bytes-like data, not str: encode the text, as in send(text.encode())"
+    assert (type(failure), str(failure)) == (TypeError, expected)
 
 
 def test_an_answer_larger_than_a_datagram_raises_value_error() -> None:
