@@ -47,8 +47,7 @@ def guarded(
         try:
             return await function(subject, *rest)
         except BaseException as raised:  # noqa: BLE001 - as above
-            # The host cancels the task of a hook when its connection closes: not an error of the plugin.
-            if not was_cancelled_by_others(raised):
+            if not was_cancelled_by_host(raised):
                 on_error(plugin, hook, subject, as_error(raised))
             return None
 
@@ -94,11 +93,9 @@ def _explain(error: Exception) -> None:
         error.args = (f"a connection has no attribute {name!r}; a plugin keeps its own as connection.state.{name}",)
 
 
-def was_cancelled_by_others(raised: BaseException) -> bool:
-    """Return whether the current task itself was cancelled, and did not just await something that was."""
-    import asyncio  # A worker without async hooks does not import it.
+def was_cancelled_by_host(raised: BaseException) -> bool:
+    """Return whether async plugin code ends since the host has cancelled it, which is not an error of the plugin."""
+    # A worker without async hooks does not import asyncio.
+    from reactorhost.plugins.host_task import is_host_cancellation
 
-    task = asyncio.current_task()
-    # cancelling() counts requests to cancel this task (Python 3.11); a CancelledError that only came out of something
-    # awaited leaves it at 0.
-    return isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return is_host_cancellation(raised)

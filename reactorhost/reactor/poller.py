@@ -24,6 +24,9 @@ READ = 1
 WRITE = 4
 ERROR = 8
 HANG_UP = 16
+# EPOLLEXCLUSIVE, beside READ: of the processes that wait for one socket, wake one. Only epoll knows it: with another
+# poller all of them wake. Such a registration cannot be modified.
+EXCLUSIVE = 1 << 28
 
 EPOLL = "epoll"
 SELECTORS = "selectors"

@@ -28,8 +28,8 @@ class ProxyRefusedError(StepError):
     """The peer is not a listed proxy, or did not send a PROXY header."""
 
 
-class ClosedBeforeDataError(StepError):
-    """The connection ended before a byte arrived, as that of a port scan or a health check does."""
+class NoDataError(StepError):
+    """The connection ended, or its time was over, before a byte arrived, as with a port scan or a health check."""
 
 
 Step = Generator[int, None, T]

@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
+from reactorhost.plugins.host_task import HostTask
+
 Result = TypeVar("Result")
 
 _THREAD_SECONDS = 5.0
@@ -53,7 +55,10 @@ class FakeEventLoop(asyncio.SelectorEventLoop):
     def end(self) -> None:
         """Cancel the tasks that still run, and close."""
         for task in asyncio.all_tasks(self):
-            task.cancel()
+            if isinstance(task, HostTask):
+                task.cancel_by_host()
+            else:
+                task.cancel()
         self.run_forever()
         self.close()
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reactorhost.reactor import READ, WRITE
-from reactorhost.reactor.steps import ClosedBeforeDataError, Step, TlsHandshakeError
+from reactorhost.reactor.steps import NoDataError, Step, TlsHandshakeError
 from reactorhost.tls import errors
 from reactorhost.tls.facts import TlsFacts
 
@@ -50,7 +50,7 @@ class Handshake:
 
         Raises:
             TlsHandshakeError: it failed; the peer was sent an alert if TLS has one for the reason.
-            ClosedBeforeDataError: a client closed the connection before its first byte.
+            NoDataError: a client closed the connection before its first byte.
         """
         try:
             yield from self._agree()
@@ -133,7 +133,7 @@ class Handshake:
                 more = b""
             if not more:
                 if self.session.server_side and not self._received_any:
-                    raise ClosedBeforeDataError("it closed the connection before it sent anything")
+                    raise NoDataError("it closed the connection before it sent anything")
                 raise TlsHandshakeError("it closed the connection during its handshake")
             self._received_any = True
             data += more

@@ -107,7 +107,7 @@ class TlsSocket:
 
         Raises:
             TlsHandshakeError: it failed.
-            ClosedBeforeDataError: a client closed the connection before its first byte.
+            NoDataError: a client closed the connection before its first byte.
         """
         return Handshake(self.socket, self._session, self._incoming, self._outgoing, on_failed).run()
 

@@ -77,7 +77,7 @@ class RunningService:
         self.context.on_closed = self._transport_closed
         self.transports: set[StreamTransport] = set()
         self.pending_handshakes = PendingHandshakes(
-            self.context, self.begin, self._handshake_failed, loaded.tls, loaded.proxy_from
+            self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from
         )
         self._new_framing = loaded.new_framing
         self._on_ended = on_ended
@@ -127,10 +127,10 @@ class RunningService:
         self.context.counters.connections -= 1
         self._on_ended()
 
-    def _handshake_failed(self) -> None:
+    def _handshake_ended(self, is_refusal: bool) -> None:
         counters = self.context.counters
         counters.connections -= 1
-        counters.refused += 1
+        counters.refused += is_refusal
         self._on_ended()
 
     @property

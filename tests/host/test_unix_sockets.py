@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
+import signal
 import socket
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 
 from clients import answers
 from daemons import run
+from plugin_files import plugin_file
 from reactorhost.config.service import Service
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
@@ -167,3 +171,39 @@ def test_file_rights_without_a_unix_address_are_refused(tmp_path: Path) -> None:
     status, told = refused(tmp_path, "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--unix-mode", "0660")
     assert status == 2
     assert "service 'default' has unix_mode but no unix address" in told
+
+
+def answering_worker(path: Path, clients: contextlib.ExitStack) -> int:
+    """Connect a client that stays, and return the pid of its worker."""
+    client = clients.enter_context(socket.socket(socket.AF_UNIX))
+    client.settimeout(DEADLINE_SECONDS)
+    client.connect(str(path))
+    client.sendall(b"x")
+    return int(client.recv(100))
+
+
+def test_clients_are_spread_evenly_and_none_waits_for_a_stopped_worker(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    plugin = plugin_file(
+        tmp_path,
+        "names_worker",
+        """
+        import os
+
+        @hookimpl
+        def receive(connection, data):
+            connection.send(b"%d" % os.getpid())
+        """,
+    )
+    host = live_host("--plugin", plugin, "--listen", f"unix://{path}", "--workers", "3")
+    host.until(lambda status: status["workers_ready"] == 3)
+    workers = {worker["pid"] for worker in host.workers()}
+    with contextlib.ExitStack() as clients:
+        counts = Counter(answering_worker(path, clients) for _ in range(60))
+        assert counts.keys() == workers
+        # 20 each, but for a worker that has no processor when its turn comes.
+        assert min(counts.values()) >= 4
+        stopped = min(workers)
+        os.kill(stopped, signal.SIGSTOP)
+        clients.callback(os.kill, stopped, signal.SIGCONT)
+        assert stopped not in {answering_worker(path, clients) for _ in range(6)}

@@ -3,6 +3,15 @@
 Accepting pauses while the worker is full or out of descriptors; waiting clients keep their place in the kernel's queue,
 and the master lets another worker accept them. If no worker has room, the master orders the clients of services with
 `when_full = "refuse"` to be refused: they are accepted and closed at once.
+
+All workers share the listener of a unix socket. The kernel wakes one of them for a client, the first of its list that
+waits. So a worker takes one client at a time, and then goes to the end of the list: clients are spread evenly. A worker
+that was woken may not come to accept, because it is killed or its turn ends the registration (a drain, a pause), and
+the kernel wakes no other one for that client. So each worker also goes to the end of the list every second: joining it
+reports a queue that is not empty.
+
+The asyncio bridge waits for the reactor's epoll set in another one, for which the kernel wakes all: in workers with
+async hooks each client wakes every worker, as with pollers other than epoll.
 """
 
 from __future__ import annotations
@@ -16,7 +25,7 @@ from typing import Any
 
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
-from reactorhost.reactor import READ, Reactor
+from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.accept.capacity import CapacityReport
@@ -26,6 +35,7 @@ from reactorhost.worker.service import Accept
 _BATCH = 64
 _RETRY_SECONDS = 0.5
 _REFUSAL_LINE_SECONDS = 60.0
+_REJOIN_SECONDS = 1.0
 # accept(2): an error of the connection that was to be accepted, not of the listener.
 _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
 # The connection stays in the queue, so epoll would report the listener again at once, in every turn.
@@ -83,6 +93,7 @@ class Acceptor:
     _listeners: list[WatchedListener] = field(default_factory=list, init=False)
     _accepting: bool = field(default=True, init=False)
     _refusing: bool = field(default=False, init=False)
+    _will_rejoin: bool = field(default=False, init=False)
     # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
     _pause_lines: RateLimit = field(default_factory=lambda: RateLimit(1, math.inf), init=False)
     _refusal_lines: RateLimit = field(default_factory=lambda: RateLimit(1, _REFUSAL_LINE_SECONDS), init=False)
@@ -93,6 +104,7 @@ class Acceptor:
             self.fork_registry.add(listener.socket, listener.socket.close)
             self._listeners.append(listener)
             self._update(listener)
+        self._rejoin_later()
 
     def replace_or_add(self, listener: WatchedListener) -> None:
         """Accept from a listener, and in place of an older one that all slots share if it has the same address."""
@@ -148,15 +160,36 @@ class Acceptor:
             return
         listener.watched = watched
         if watched:
-            self.reactor.register(listener.socket.fileno(), READ, lambda events: self._serve(listener))
+            events = READ if listener.slot is not None else READ | EXCLUSIVE
+            self.reactor.register(listener.socket.fileno(), events, lambda events: self._serve(listener))
         else:
             self.reactor.unregister(listener.socket.fileno())
 
     def _serve(self, listener: WatchedListener) -> None:
-        if self._accepting:
-            self._accept_batch(listener)
-        else:
+        if not self._accepting:
             self._refuse_batch(listener)
+        elif listener.slot is None:
+            self._accept_one(listener)
+        else:
+            self._accept_batch(listener)
+
+    def _rejoin(self, listener: WatchedListener) -> None:
+        """Go to the end of the list of processes that the kernel wakes for a shared listener."""
+        self._watch(listener, False)
+        self._watch(listener, True)
+
+    def _rejoin_later(self) -> None:
+        if not self._will_rejoin and any(listener.slot is None for listener in self._listeners):
+            self._will_rejoin = True
+            self.reactor.call_later(_REJOIN_SECONDS, self._rejoin_all)
+
+    def _rejoin_all(self) -> None:
+        self._will_rejoin = False
+        if self._accepting:
+            for listener in self._listeners:
+                if listener.slot is None:
+                    self._rejoin(listener)
+        self._rejoin_later()
 
     def _close(self, listener: WatchedListener) -> None:
         self._listeners.remove(listener)
@@ -196,6 +229,15 @@ class Acceptor:
             if self._refusal_lines.admits(self.reactor.now):
                 suppressed = self._refusal_lines.take_suppressed()
                 self.log.warning("clients_refused", reason="max_connections", suppressed=suppressed)
+
+    def _accept_one(self, listener: WatchedListener) -> None:
+        if not self._accepting or not self._accept(listener):
+            return
+        if self.counters.connections >= self.most_connections:
+            self._pause("max_connections")
+        # Not if the client's hooks have led to the release of the listener.
+        elif listener in self._listeners:
+            self._rejoin(listener)
 
     def _accept(self, listener: WatchedListener) -> bool:
         """Accept one connection; returns False when none is queued or none can be accepted now."""

@@ -42,6 +42,7 @@ from contextvars import Context, copy_context
 from typing import Any, NoReturn
 
 from reactorhost.errors import ReactorhostError
+from reactorhost.plugins.host_task import HostTask
 from reactorhost.reactor import Reactor
 
 # Timers of both loops are rounded; a difference below this is not worth a new timer.
@@ -140,7 +141,10 @@ class AsyncioBridge:
         """Cancel every task, and return the names of those that have not ended after `seconds`."""
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
-            task.cancel()
+            if isinstance(task, HostTask):
+                task.cancel_by_host()
+            else:
+                task.cancel()
         unfinished: set[asyncio.Task[Any]] = set()
         if tasks:
             _, unfinished = self._loop.run_until_complete(asyncio.wait(tasks, timeout=seconds))

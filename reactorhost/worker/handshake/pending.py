@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.reactor.steps import (
-    ClosedBeforeDataError,
+    NoDataError,
     ProxyRefusedError,
     Step,
     StepError,
     StepRunner,
     TlsHandshakeError,
 )
+from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
@@ -29,6 +30,8 @@ from reactorhost.worker.stream.transport import StreamTransport
 if TYPE_CHECKING:
     # Not above: it imports `ssl`, which a worker without TLS does not need.
     from reactorhost.tls.context import ServerTls
+
+_MOST_DEBUG_LINES_A_SECOND = 5
 
 
 @dataclass(slots=True)
@@ -47,24 +50,26 @@ BeginConnection = Callable[[StreamSocket, Endpoint, "TlsFacts | None", "Endpoint
 class PendingHandshakes:
     """The sockets of one service that are accepted and whose `connect` hook was not called yet.
 
-    `on_failed` is called after each handshake that does not become a connection.
+    `on_ended` is called after each handshake that does not become a connection, and with whether that is a refusal.
     """
 
     def __init__(
         self,
         context: ServiceContext,
         begin_connection: BeginConnection,
-        on_failed: Callable[[], object],
+        on_ended: Callable[[bool], object],
         tls: ServerTls | None,
         proxy_from: Sequence[str],
     ) -> None:
         self._context = context
         self._begin_connection = begin_connection
-        self._on_failed = on_failed
+        self._on_ended = on_ended
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._running: set[StepRunner[StreamSocket]] = set()
         self._lines = LimitedLines(context.reactor, context.log)
+        # Apart, and without a count of the others: they must not use up the lines of refusals.
+        self._debug_lines = RateLimit(_MOST_DEBUG_LINES_A_SECOND)
 
     def __len__(self) -> int:
         return len(self._running)
@@ -80,7 +85,7 @@ class PendingHandshakes:
         """Close every socket whose handshake is pending."""
         for runner in tuple(self._running):
             runner.end()
-            self._failed(runner)
+            self._ended(runner, is_refusal=True)
 
     def _accept(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None) -> None:
         context = self._context
@@ -94,10 +99,12 @@ class PendingHandshakes:
                 context.drain(transport)
 
         def failed(error: StepError | OSError) -> None:
+            if isinstance(error, NoDataError):
+                self._log_silent(client, error)
             # A failed TLS handshake is logged already.
-            if not isinstance(error, TlsHandshakeError):
+            elif not isinstance(error, TlsHandshakeError):
                 self._log_refused(client, error)
-            self._failed(runner)
+            self._ended(runner, is_refusal=not isinstance(error, NoDataError))
 
         runner = StepRunner(context.reactor, sock, self._steps(sock, client, tls), done, failed)
         # First: the steps may end within `begin`, and then it is removed again.
@@ -118,9 +125,9 @@ class PendingHandshakes:
         client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, error))
         return wrapped
 
-    def _failed(self, runner: StepRunner[StreamSocket]) -> None:
+    def _ended(self, runner: StepRunner[StreamSocket], *, is_refusal: bool) -> None:
         self._running.discard(runner)
-        self._on_failed()
+        self._on_ended(is_refusal)
 
     # Log lines.
 
@@ -129,9 +136,13 @@ class PendingHandshakes:
             self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_refused(self, client: ClientInfo, error: StepError | OSError) -> None:
-        # A port check connects and closes at once, maybe every second: not worth a line.
-        if not isinstance(error, ClosedBeforeDataError) and self._admits_line():
+        if self._admits_line():
             self._context.log.warning("proxy_refused", service=self._context.name, peer=client.peer, reason=str(error))
+
+    def _log_silent(self, client: ClientInfo, error: NoDataError) -> None:
+        # At debug only: health checks connect every second, and close at once or wait for the end.
+        if self._debug_lines.admits(self._context.reactor.now):
+            self._context.log.debug("no_data_received", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_broken_tls(self, client: ClientInfo, reason: str) -> None:
         if self._admits_line():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from reactorhost.address import Endpoint
 from reactorhost.reactor import READ
-from reactorhost.reactor.steps import ClosedBeforeDataError, ProxyRefusedError, Step
+from reactorhost.reactor.steps import NoDataError, ProxyRefusedError, Step
 from reactorhost.worker.handshake.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderParser
 
 _PEEK_BYTES = 4096
@@ -37,7 +37,7 @@ def read_header(sock: socket.SocketType) -> Step[ProxyHeader]:
 
     Raises:
         ProxyRefusedError: no complete and valid header was received.
-        ClosedBeforeDataError: the connection ended before the first byte.
+        NoDataError: the connection ended, or its time was over, before the first byte.
     """
     parser = ProxyHeaderParser()
     try:
@@ -53,6 +53,8 @@ def read_header(sock: socket.SocketType) -> Step[ProxyHeader]:
     except ProxyHeaderError as error:
         raise ProxyRefusedError(str(error)) from None
     except TimeoutError:
+        if not parser.begun:
+            raise NoDataError("it sent nothing in time") from None
         raise ProxyRefusedError("its PROXY header did not arrive in time") from None
     except OSError as error:
         if not parser.begun:
@@ -64,4 +66,4 @@ def read_header(sock: socket.SocketType) -> Step[ProxyHeader]:
 def _ended(*, begun: bool) -> bytes:
     if begun:
         raise ProxyRefusedError("it closed the connection during its PROXY header")
-    raise ClosedBeforeDataError("it closed the connection before it sent anything")
+    raise NoDataError("it closed the connection before it sent anything")

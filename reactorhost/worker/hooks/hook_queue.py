@@ -17,7 +17,8 @@ Cancellation. A plain hook cannot be interrupted, an async one can. When the con
 waits and cancels what runs, because a hook without a client cannot answer. Otherwise each client that leaves while a
 hook waits for its next message would leak a task. A hook that has closed the connection itself has work left, such as
 saving a file: it may finish within `close_timeout`, and so may the `close` hooks. When `drain` has closed it, `drain`
-may finish, and a `receive` beside it is cancelled. A hook that ignores its cancellation for a second is abandoned,
+may finish, and a `receive` beside it is cancelled. A hook that ends by a CancelledError which the host has not caused
+has failed, as with any other exception (`HostTask`). A hook that ignores its cancellation for a second is abandoned,
 because `close` must be called and the worker must exit. Its task runs on, finds that `_run_number` has changed, and
 touches the queue no more.
 
@@ -36,7 +37,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from reactorhost.api.connection import Connection, Transport, transport_of
-from reactorhost.plugins.guard import was_cancelled_by_others
+from reactorhost.plugins.host_task import HostTask, is_host_cancellation
 
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
@@ -91,7 +92,7 @@ class HookQueue:
     _running: bool = field(default=False, init=False)
     # Raised when a call is abandoned: its task compares it when the call ends after all.
     _run_number: int = field(default=0, init=False)
-    _task: asyncio.Task[None] | None = field(default=None, init=False)
+    _task: HostTask | None = field(default=None, init=False)
     _cancelled: bool = field(default=False, init=False)
     _ended: bool = field(default=False, init=False)
     _close_seconds: float = field(default=0.0, init=False)
@@ -161,7 +162,7 @@ class HookQueue:
 
     def hurry(self) -> None:
         """Cancel what runs, if it is not being cancelled."""
-        # Not at once: a task that is cancelled before its first step never runs, and could not end its queue.
+        # Not at once: a task is known here from its first step on.
         asyncio.get_running_loop().call_soon(self._cancel)
 
     def when_empty(self, function: Callable[[], object]) -> None:
@@ -176,7 +177,9 @@ class HookQueue:
             self.owner.end_child()
         transport = self._transport
         # Here, and not where it is made: an eager task runs before it is returned.
-        self._task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert isinstance(task, HostTask)
+        self._task = task
         while self._continues():
             hook, rest = self._take()
             if hook.name == "receive" and not transport.is_open:
@@ -188,11 +191,11 @@ class HookQueue:
                 await hook.function(self.connection, *rest)
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 # A cancelled hook that ends by its cancellation has not failed.
-                if not was_cancelled_by_others(raised):
+                if not is_host_cancellation(raised):
                     hook.failed(hook.name, self.connection, raised)
             if number != self._run_number:
                 return
-            self._end_cancellation()
+            self._end_cancellation(task)
             if self._waiting:
                 self._set_owed(len(self._waiting))
         self._running = False
@@ -220,17 +223,14 @@ class HookQueue:
             self._transport.hold_for_hooks(False)
         return hook, rest
 
-    def _end_cancellation(self) -> None:
+    def _end_cancellation(self, task: HostTask) -> None:
         """Let the next call run as if this one had not been cancelled."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if self._cancelled:
-            self._cancelled = False
-            task = asyncio.current_task()
-            assert task is not None
-            # `asyncio.timeout` and task groups of the next hook look at the number of requests to cancel this task.
-            task.uncancel()
+        self._cancelled = False
+        if task.cancelling():
+            task.revoke_cancellation()
 
     def _cancel(self) -> None:
         if not self._running or self._task is None or self._cancelled:
@@ -238,7 +238,7 @@ class HookQueue:
         if self._deadline is not None:
             self._deadline.cancel()
         self._cancelled = True
-        self._task.cancel()
+        self._task.cancel_by_host()
         self._deadline = asyncio.get_running_loop().call_later(self.owner.grace_seconds, self._abandon)
 
     def _abandon(self) -> None:
@@ -258,9 +258,9 @@ if sys.version_info >= (3, 12):
 
     def _start_task(work: Coroutine[Any, Any, None], variables: Context, *, eager: bool) -> None:
         # `eager_start` is new in Python 3.12. Before, each hook costs a turn of the asyncio loop.
-        asyncio.Task(work, loop=asyncio.get_running_loop(), context=variables, eager_start=eager)
+        HostTask(work, loop=asyncio.get_running_loop(), context=variables, eager_start=eager)
 
 else:
 
     def _start_task(work: Coroutine[Any, Any, None], variables: Context, *, eager: bool) -> None:
-        asyncio.get_running_loop().create_task(work, context=variables)
+        HostTask(work, loop=asyncio.get_running_loop(), context=variables)

@@ -12,11 +12,13 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.plugins.guard import as_error, was_cancelled_by_others
+from reactorhost.plugins.guard import as_error, was_cancelled_by_host
 from reactorhost.reactor import Reactor, TimerHandle
 
 if TYPE_CHECKING:
     from asyncio import Task
+
+    from reactorhost.plugins.host_task import HostTask
 
 
 class PluginTimers:
@@ -42,7 +44,7 @@ class PluginTimers:
         self._variables = variables
         self._timers: set[PluginTimer] = set()
         # Of async functions. asyncio itself holds only weak references to its tasks.
-        self._tasks: set[Task[Any]] = set()
+        self._tasks: set[HostTask] = set()
 
     @property
     def waiting(self) -> bool:
@@ -78,7 +80,7 @@ class PluginTimers:
                 # The async function closes the connection itself. It may finish, but the connection does not wait.
                 self._tasks.discard(task)
             else:
-                task.cancel()
+                task.cancel_by_host()
 
     def variables(self) -> Context:
         """Return the context for the function of a new timer."""
@@ -113,7 +115,9 @@ class PluginTimers:
             # Without this, Python warns that it was never awaited.
             coroutine.close()
             raise TypeError("an async function requires a worker with async hooks") from None
-        task = loop.create_task(self._awaited(coroutine), context=variables)
+        from reactorhost.plugins.host_task import HostTask
+
+        task = HostTask(self._awaited(coroutine), loop=loop, context=variables)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -127,7 +131,7 @@ class PluginTimers:
             await coroutine
         except BaseException as raised:
             # Inside the task: asyncio re-raises a SystemExit of a task from `run_forever`.
-            if was_cancelled_by_others(raised):
+            if was_cancelled_by_host(raised):
                 raise
             self._on_error(as_error(raised))
 

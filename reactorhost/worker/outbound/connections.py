@@ -191,7 +191,9 @@ class OutboundConnections:
             return
         import asyncio
 
-        task = asyncio.get_running_loop().create_task(called, context=pending.variables)
+        from reactorhost.plugins.host_task import HostTask
+
+        task = HostTask(called, loop=asyncio.get_running_loop(), context=pending.variables)
         self._failed_hooks.add(task)
         task.add_done_callback(self._failed_hooks.discard)
 

@@ -19,7 +19,7 @@ import trustme
 from hypothesis import given, settings, strategies
 
 from reactorhost.reactor import READ, WRITE, Reactor
-from reactorhost.reactor.steps import ClosedBeforeDataError, TlsHandshakeError
+from reactorhost.reactor.steps import NoDataError, TlsHandshakeError
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.tls.socket import TlsSocket
 
@@ -339,7 +339,7 @@ def begun_and_ended(kernel: FakeKernel) -> None:
     kernel.incoming += [b"\x16\x03\x01", b""]
 
 
-@pytest.mark.parametrize(("happens", "kind"), [(ended, ClosedBeforeDataError), (begun_and_ended, TlsHandshakeError)])
+@pytest.mark.parametrize(("happens", "kind"), [(ended, NoDataError), (begun_and_ended, TlsHandshakeError)])
 def test_a_port_check_is_not_a_failed_handshake(happens: Callable[[FakeKernel], None], kind: type[Exception]) -> None:
     pair = Pair()
     happens(pair.kernel)

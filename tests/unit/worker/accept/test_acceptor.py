@@ -13,7 +13,7 @@ import pytest
 
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
-from reactorhost.reactor import READ, Reactor
+from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
 from reactorhost.worker.accept.capacity import CapacityReport
@@ -62,8 +62,10 @@ class PortableListener:
 class Host:
     """An acceptor with one listener on a fake reactor."""
 
-    def __init__(self, *queue: Any, most_connections: int = 100, refuses: bool = False) -> None:
+    def __init__(self, *queue: Any, most_connections: int = 100, refuses: bool = False, slot: int | None = 0) -> None:
         self.now = 0.0
+        self.events = READ if slot is not None else READ | EXCLUSIVE
+        self.registrations = 0
         self.watched: dict[int, Callable[[int], object]] = {}
         self.retry: Callable[[], object] | None = None
         self.check: Callable[[], object] = lambda: None
@@ -77,7 +79,7 @@ class Host:
         capacity = CapacityReport(reactor, lambda report: self.reports.append(report["full"]))
         self.acceptor = Acceptor(reactor, self.counters, log, self.registry, most_connections, capacity)
         listener = cast("socket.socket", self.listener)
-        self.acceptor.add([WatchedListener(0, listener, self.on_accepted, refuses=refuses)])
+        self.acceptor.add([WatchedListener(slot, listener, self.on_accepted, refuses=refuses)])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -90,14 +92,16 @@ class Host:
     # The reactor.
 
     def register(self, descriptor: int, events: int, callback: Callable[[int], object]) -> None:
-        assert events == READ
+        assert events == self.events
+        assert descriptor not in self.watched
+        self.registrations += 1
         self.watched[descriptor] = callback
 
     def unregister(self, descriptor: int) -> None:
         del self.watched[descriptor]
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        if seconds == 1.0:
+    def call_later(self, seconds: float, callback: Any) -> None:
+        if isinstance(callback.__self__, CapacityReport):
             self.check = callback
         else:
             self.retry = callback
@@ -246,6 +250,7 @@ class UnixListener(PortableListener):
 def test_a_new_unix_listener_takes_the_place_of_the_one_with_its_path(full: bool) -> None:
     host = Host(*(["first"] if full else []), most_connections=1 if full else 100)
     host.turn()
+    host.events = READ | EXCLUSIVE
     old, other, new = (UnixListener("/a", 8, "waits"), UnixListener("/b", 9), UnixListener("/a", 10))
     for each in (old, other, new):
         host.acceptor.replace_or_add(WatchedListener(None, cast("socket.socket", each), host.on_accepted))
@@ -253,3 +258,38 @@ def test_a_new_unix_listener_takes_the_place_of_the_one_with_its_path(full: bool
     assert [peer for _, peer in host.accepted][-1] == "waits", "its file is gone, but not its queue"
     assert set(host.watched) == (set() if full else {7, 9, 10})
     assert set(host.registry._open) == {host.listener, other, new}
+
+
+def test_of_a_shared_queue_one_client_is_accepted_in_a_turn_and_the_next_goes_to_another_worker() -> None:
+    host = Host("a", "b", slot=None)
+    for number, peers in enumerate((["a"], ["a", "b"], ["a", "b"])):
+        # Registered anew after each client: the kernel wakes the first of those that wait.
+        assert host.registrations == 1 + number
+        host.turn()
+        assert [peer for _, peer in host.accepted] == peers
+    assert host.registrations == 3
+
+
+def test_a_shared_queue_is_looked_at_every_second() -> None:
+    host = Host(slot=None, most_connections=1)
+    for registrations in (2, 3):
+        assert host.retry is not None
+        retry, host.retry = host.retry, None
+        retry()
+        assert host.registrations == registrations
+    host.listener.queue.append("a")
+    host.turn()
+    assert not host.watched
+    assert host.retry is not None
+    host.retry()
+    assert not host.watched
+
+
+def test_a_worker_without_shared_queues_has_no_timer() -> None:
+    assert Host("a").retry is None
+    host = Host("a", slot=None)
+    host.acceptor.release_all()
+    retry, host.retry = host.retry, None
+    assert retry is not None
+    retry()
+    assert host.retry is None

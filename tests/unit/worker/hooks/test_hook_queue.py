@@ -252,6 +252,84 @@ def test_a_cancelled_error_from_elsewhere_is_an_error_of_the_plugin(plugin_bench
     assert client.closed is CloseReason.ERROR
 
 
+def cancel_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+def cancel_all() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+
+
+@pytest.mark.parametrize("cancel", [cancel_itself, cancel_all])
+@pytest.mark.parametrize("failing", ["connect", "receive", "drain", "timer"])
+def test_a_hook_that_a_plugin_cancels_has_failed(plugin_bench: Bench, failing: str, cancel: Callable[[], None]) -> None:
+    async def fail(self: object, connection: Connection) -> None:
+        cancel()
+        await asyncio.sleep(1)
+
+    async def schedule(self: object, connection: Connection) -> None:
+        connection.call_later(0, fail, self, connection)
+
+    hook, function = ("connect", schedule) if failing == "timer" else (failing, fail)
+    bench = plugin_bench(type("Failing", (), {hook: hookimpl(function)})())
+    with pytest.raises(Exception, match="CancelledError"):  # noqa: PT012  each hook at its own time
+        client = bench.connect()
+        client.send(b"x")
+        bench.drain()
+    (only,) = bench._clients.values()
+    assert only.closed is CloseReason.ERROR
+
+
+def test_the_close_hook_is_not_cancelled_with_the_hook_before_it(plugin_bench: Bench) -> None:
+    seen: list[int] = []
+
+    class CancelsItself:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            cancel_itself()
+            await asyncio.sleep(1)
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            await asyncio.sleep(0)
+            seen.append(task.cancelling())
+
+    client = plugin_bench(CancelsItself()).connect()
+    with pytest.raises(Exception, match="CancelledError"):
+        client.send(b"x")
+    assert seen == [0]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="a hook begins when it is called")
+def test_a_task_that_is_cancelled_before_its_first_step_does_not_block_its_client(plugin_bench: Bench) -> None:
+    """A plugin that cancels every task also meets the one of a hook that has not begun."""
+
+    class CancelsOthers:
+        @hookimpl
+        def framing(self, service: str) -> object:
+            return Lines()
+
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            if connection.id == 1:
+                cancel_all()
+            else:
+                await asyncio.sleep(1)
+
+    bench = plugin_bench(CancelsOthers())
+    one, two = bench.connect(), bench.connect()
+    one._socket.incoming.append(b"x\n")
+    two._socket.incoming.append(b"x\n")
+    with pytest.raises(Exception, match="CancelledError"):
+        bench.settle()
+    assert two.closed is CloseReason.ERROR
+
+
 def test_plain_and_async_plugins_share_a_chain_in_order(plugin_bench: Bench) -> None:
     seen: list[str] = []
 
