@@ -143,12 +143,15 @@ class Connection:
         """Send one message as the connection's framing encodes it; returns what `send` returns.
 
         Raises:
-            TypeError: the connection has no framing, or one without a method `frame`, or one that cannot encode a text.
+            TypeError: the open connection has no framing, or one without a method `frame`, or the message is a text.
             ValueError: the framing cannot encode the message.
         """
         framing = self._transport.framing
         frame: Callable[[Any], bytes] | None = getattr(framing, "frame", None)
         if frame is None:
+            # One that has ended has no framing any more.
+            if not self._transport.is_open:
+                return False
             what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
             raise TypeError(f"send_message needs a framing that can write, and this connection has {what}")
         try:

@@ -74,9 +74,13 @@ def _run(settings: Settings, account: Account | None, send: Send) -> None:
 
 def _make_parts(settings: Settings, services: list[LoadedService]) -> None:
     reactor = Reactor(new_poller(settings.poller))
-    bridge = partial(asyncio_bridge, event_loop=settings.event_loop)
+    bridge = partial(asyncio_bridge, event_loop=settings.event_loop, on_signal_change=_handle_no_signals)
     WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=bridge).build(services, Limits())
 
 
 def _ignore(plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
     """Ignore a failure of a hook: none is called."""
+
+
+def _handle_no_signals() -> None:
+    """Leave the signals as they are: this process handles none."""

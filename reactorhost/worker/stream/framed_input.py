@@ -82,9 +82,10 @@ class FramedInput:
         self._backlog = b""
         self._delivering = False
         self._was_fed = False
-        # The turn of the last delivery, and when deliveries of that turn end; 0.0 before its second message.
+        # The turn of the last delivery, and when that turn's deliveries end: None before its first message, 0.0 before
+        # its second.
         self._turn = -1
-        self._stop_at = 0.0
+        self._stop_at: float | None = None
         self.framing: Framing | None = _with_feed(framing)
 
     def receive(self, connection: Connection, data: bytes) -> None:
@@ -95,6 +96,7 @@ class FramedInput:
         if self._messages is not None:
             self._source.input_waits()
             return
+        self._enter_turn()
         self._deliver(connection)
         if self._messages is not None or self._source.held & INPUT_PENDING:
             self._note_rest()
@@ -139,7 +141,9 @@ class FramedInput:
             return
         connection = self._source.connection
         try:
-            self._deliver(connection)
+            # Async hooks that do not await end within the turn, and each asks for the next message.
+            if self._enter_turn():
+                self._deliver(connection)
             self._note_rest()
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._context.hook_raised("receive", connection, raised)
@@ -147,19 +151,15 @@ class FramedInput:
     def _deliver(self, connection: Connection) -> None:
         context, source = self._context, self._source
         counters, clock = context.counters, context.reactor.clock
-        is_first = self._enter_turn()
         stop_at = self._stop_at
-        # Async hooks that do not await end within the turn, and each asks for the next message.
-        if stop_at and clock() >= stop_at:
-            return
         self._delivering = True
         try:
             if self._messages is None:
                 self._feed_backlog()
             while not (source.held & NO_DELIVERY or source.owed) and (messages := self._messages) is not None:
                 for message in messages:
-                    if is_first:
-                        is_first = False
+                    if stop_at is None:
+                        self._stop_at = stop_at = 0.0
                     elif not stop_at:
                         # From the second message on: most batches have one, and need no clock.
                         self._stop_at = stop_at = clock() + _TURN_SECONDS
@@ -182,12 +182,11 @@ class FramedInput:
                 source.uncork()
 
     def _enter_turn(self) -> bool:
-        """Return whether nothing was delivered in this turn yet."""
-        turn = self._context.reactor.turns
-        if self._turn == turn:
-            return False
-        self._turn, self._stop_at = turn, 0.0
-        return True
+        """Return whether this turn of the reactor has time left for this client."""
+        reactor = self._context.reactor
+        if self._turn != reactor.turns:
+            self._turn, self._stop_at = reactor.turns, None
+        return not self._stop_at or reactor.clock() < self._stop_at
 
     def _note_rest(self) -> None:
         source = self._source

@@ -199,6 +199,12 @@ def test_any_object_with_feed_is_a_framing(plugin_bench: Bench, said: object) ->
         second.connection.framing = Lines()
 
 
+def test_send_message_on_an_ended_connection_returns_false(plugin_bench: Bench) -> None:
+    client = plugin_bench(Framed()).connect()
+    client.connection.abort()
+    assert client.connection.send_message(b"late") is False
+
+
 def test_send_message_without_a_framing_says_so(plugin_bench: Bench) -> None:
     class Raw:
         @hookimpl
