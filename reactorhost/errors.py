@@ -86,7 +86,7 @@ class NotPermittedError(ReactorhostError):
 
 
 class StoppedEarlyError(ReactorhostError):
-    """The host was stopped before it was ready."""
+    """The host was stopped before it was ready, or the command before the host was done."""
 
     exit_status = 130
 
@@ -164,7 +164,13 @@ def joined_hints(*hints: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return `did you mean X?` for the most similar known word, or None if none is similar."""
+    similar = most_similar(word, known)
+    return None if similar is None else f"did you mean {similar!r}?"
+
+
+def most_similar(word: str, known: Iterable[str]) -> str | None:
+    """Return the most similar known word, or None if none is similar."""
     import difflib  # takes a millisecond, and only errors need it
 
     similar = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"did you mean {similar[0]!r}?" if similar else None
+    return similar[0] if similar else None

@@ -143,7 +143,8 @@ class Connection:
         """Send one message as the connection's framing encodes it; returns what `send` returns.
 
         Raises:
-            TypeError: the open connection has no framing, or one without a method `frame`, or the message is a text.
+            TypeError: the open connection has no framing, or one without a method `frame`, or one that cannot encode a
+                text.
             ValueError: the framing cannot encode the message.
         """
         framing = self._transport.framing

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from reactorhost.config.default_paths import Selection, base_dirs, selection
 from reactorhost.config.resolve import Location
-from reactorhost.errors import NotPermittedError, NotRunningError, ReactorhostError, did_you_mean, error_from_fields
+from reactorhost.errors import (
+    NotPermittedError,
+    NotRunningError,
+    ReactorhostError,
+    StoppedEarlyError,
+    did_you_mean,
+    error_from_fields,
+)
 from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient, ForeignHostError
 from reactorhost.ipc.messages import Message
 from reactorhost.master import instances
@@ -17,6 +24,8 @@ from reactorhost.master.rundir import holder_pid
 from reactorhost.system.ownership import user_name
 
 _PING_SECONDS = 5.0
+_CONTINUES = {"reload": "the reload", "scale": "the scaling"}
+"""The operations that the host continues when the command that requested them ends."""
 
 
 def request(
@@ -35,15 +44,32 @@ def request(
     """
     with connect(location) as client:
         _check_responsive(client, location)
-        for message in _replies(client, verb, fields):
-            if "status" not in message:
-                if progress is not None:
-                    progress(message)
-            elif message["status"] == 0:
-                return message
-            else:
-                raise error_from_fields(message)
+        with continuing(location, _CONTINUES[verb]) if verb in _CONTINUES else contextlib.nullcontext():
+            for message in _replies(client, verb, fields):
+                if "status" not in message:
+                    if progress is not None:
+                        progress(message)
+                elif message["status"] == 0:
+                    return message
+                else:
+                    raise error_from_fields(message)
     raise ReactorhostError("the host ended before it answered", hint="see its log")
+
+
+@contextlib.contextmanager
+def continuing(location: Location, operation: str, hint: str | None = None) -> Iterator[None]:
+    """Report on Ctrl-C that the host continues an operation, and how to follow it.
+
+    Raises:
+        StoppedEarlyError: in place of the KeyboardInterrupt.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        host = selected(location)
+        what = f"interrupted, but {host.host} continues {operation}"
+        hint = hint or f"follow it with `reactorhost status{host.flags}`"
+        raise StoppedEarlyError(what, hint=hint) from None
 
 
 def _replies(client: ControlClient, verb: str, fields: Mapping[str, object]) -> Iterator[Message]:

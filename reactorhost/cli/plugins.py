@@ -48,7 +48,7 @@ def _show_all(active: set[str], *, as_json: bool) -> None:
     if as_json:
         echo(json.dumps({"schema": 1, "plugins": rows}, indent=2))
     elif not rows:
-        echo("no plugins are installed; try: pip install reactorhost-echo")
+        echo("no plugins are installed; a file can be one: reactorhost start --plugin ./FILE.py")
     else:
         from reactorhost.dashboard.output.rich_tables import plugin_table
         from reactorhost.dashboard.terminal.screen import print_renderable

@@ -6,14 +6,17 @@ Everything that can be checked is checked before the host is stopped, so that a 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from reactorhost.address import parse
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
@@ -21,8 +24,10 @@ from reactorhost.cli.start import start
 from reactorhost.cli.stop import stop_and_wait
 from reactorhost.config import plugin_tables
 from reactorhost.config.resolve import is_setting, resolve
+from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.messages import Message
+from reactorhost.master.listen import bind
 
 # With -P neither the directory of the host nor that of this command is on `sys.path`: a file `json.py` in it would be
 # imported in place of the standard library's.
@@ -76,27 +81,41 @@ def restart(**flags: Any) -> None:
     reply = client.request(location, "launch")
     launch = _Launch.from_reply(reply)
     host = client.selected(location, reply.get("name")).host
+    services = client.request(location, "status")["document"]["services"]
     try:
-        environment = _checked(launch)
+        environment = _checked(launch, [address for service in services for address in service["addresses"]])
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
         echo(f"{host} is not restarted and keeps serving", err=True)
         raise
-    stop_and_wait(location, at_once=False)
+    with client.continuing(location, "to stop, and will not be started again", _by_hand(launch)):
+        stop_and_wait(location, at_once=False)
     echo(f"{host} has stopped, starting it again")
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
     os.execve(sys.executable, [*_PROGRAM, *launch.before, "start", *launch.after], environment)  # noqa: S606  no shell
 
 
-def _checked(launch: _Launch) -> dict[str, str]:
+def _by_hand(launch: _Launch) -> str:
+    """Return the hint that replaces the second half of a restart."""
+    words = shlex.join([*launch.before, "start", *launch.after])
+    # Names only: a value may be a secret.
+    variables = ", ".join(sorted(launch.environment))
+    return f"start it then with: cd {shlex.quote(launch.directory)} && reactorhost {words}" + (
+        f"; it had the variables {variables}" if variables else ""
+    )
+
+
+def _checked(launch: _Launch, served: Iterable[str]) -> dict[str, str]:
     """Enter the directory of the host, check what would be started there, and return the environment for it.
+
+    `served` are the addresses that the host has now.
 
     Raises:
         ReactorhostError: the start would fail.
         ClickException: the arguments are wrong.
         Exit: the check of the plugins failed, and has printed why.
     """
-    if launch.prefix != sys.prefix:
+    if os.path.realpath(launch.prefix) != os.path.realpath(sys.prefix):
         what = f"the host runs in the environment {launch.prefix}, this command in {sys.prefix}"
         hint = f"restart it with {launch.prefix}/bin/reactorhost, or use stop and start to change the environment"
         raise ReactorhostError(what, hint=hint)
@@ -105,17 +124,32 @@ def _checked(launch: _Launch) -> dict[str, str]:
     except OSError as error:
         what = f"cannot enter the directory of the host's start, {launch.directory}: {error.strerror}"
         raise ReactorhostError(what, hint="create it, or use stop and start with other paths") from None
-    environment = _environment(launch)
+    environment, settings = _resolved(launch)
     checked = subprocess.run(
         [*_PROGRAM, *launch.before, "check", *launch.after], stdout=subprocess.DEVNULL, env=environment, check=False
     )
     if checked.returncode != 0:
         raise click.exceptions.Exit(max(checked.returncode, 1))
+    _check_addresses(settings, served)
     return environment
 
 
-def _environment(launch: _Launch) -> dict[str, str]:
-    """Return the variables of this process, but those that are settings as the host has them.
+def _check_addresses(settings: Settings, served: Iterable[str]) -> None:
+    """Check that no other process uses a port that the host does not have yet.
+
+    Raises:
+        ReactorhostError: one does, or the address cannot be bound.
+    """
+    # A port of the host itself is in use, also where the address before it changes.
+    own = {(address.scheme == "udp", address.port) for address in map(parse, served)}
+    for address in (address for service in settings.services for address in service.listen):
+        if address.port and (address.scheme == "udp", address.port) not in own:
+            for family, sockaddr in bind.resolve(address):
+                bind.probe(family, sockaddr, address)
+
+
+def _resolved(launch: _Launch) -> tuple[dict[str, str], Settings]:
+    """Return the variables of this process, but settings as the host has them, and what they and the flags set.
 
     Raises:
         ReactorhostError: a setting is wrong.
@@ -128,4 +162,4 @@ def _environment(launch: _Launch) -> dict[str, str]:
         settings = resolve(context.params, environment, Path(launch.directory))
     # Only variables that the settings name: others could change what the interpreter does.
     named = plugin_tables.variables(settings.plugin_tables)
-    return environment | {name: value for name, value in launch.environment.items() if name in named}
+    return environment | {name: value for name, value in launch.environment.items() if name in named}, settings

@@ -47,9 +47,10 @@ def start(**flags: Any) -> None:
         serve(_show_banner)
         return
 
+    from reactorhost.config.default_paths import DEFAULT_LOG
     from reactorhost.master.daemon import start_daemon
 
-    _show_banner(start_daemon(serve))
+    _show_banner(start_daemon(serve, settings.log_file or settings.run_dir / DEFAULT_LOG))
 
 
 def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_started: Callable[[Any], None]) -> None:

@@ -11,18 +11,28 @@ import click
 from reactorhost.cli import client
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
+from reactorhost.errors import BootError
+from reactorhost.ipc.status import StatusDocument
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the status document (schema 1).")
 @host_options
 def status(as_json: bool, **flags: Any) -> None:
-    """Show the master and the workers, and errors of the last hour."""
+    """Show the master and the workers, and errors of the last hour.
+
+    The exit status is 3 if not every worker is ready.
+    """
     document = client.request(location_from(flags), "status")["document"]
     if as_json:
         echo(json.dumps(document, indent=2))
-        return
+    else:
+        _print_page(document)
+    if document["workers_ready"] < document["workers_wanted"]:
+        raise click.exceptions.Exit(BootError.exit_status)
 
+
+def _print_page(document: StatusDocument) -> None:
     from reactorhost.dashboard.model.view import View
     from reactorhost.dashboard.output.status_page import brief
     from reactorhost.dashboard.terminal.capabilities import is_utf8_locale

@@ -34,7 +34,9 @@ def stop(now: bool, **flags: Any) -> None:
     The host accepts no more connections, and waits up to stop_timeout for the open ones to end.
     """
     location = location_from(flags)
-    name = stop_and_wait(location, at_once=now)
+    again = f"wait for it with `reactorhost stop{client.selected(location).flags}`; with --now it ends at once"
+    with client.continuing(location, "to stop", again):
+        name = stop_and_wait(location, at_once=now)
     echo(f"{client.selected(location, name).host} has stopped")
 
 

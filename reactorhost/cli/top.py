@@ -151,3 +151,7 @@ def _show_live(flags: Mapping[str, Any], view: View, source: StatusSource, recor
     from reactorhost.dashboard.terminal.terminal import Terminal
 
     live_view.show(source, view, Terminal(0, 1), Painter(color_system(flags["color"])), record)
+    verb = source.unfinished()
+    if verb is not None:
+        selected = client.selected(location_from(dict(flags)))
+        echo(f"{selected.host} continues the {verb}; follow it with `reactorhost status{selected.flags}`", err=True)

@@ -11,7 +11,7 @@ from reactorhost.dashboard.output.banner import no_receive
 from reactorhost.errors import PluginError, ReactorhostError
 from reactorhost.master.checks import check_settings, raise_together
 from reactorhost.plugins import discovery
-from reactorhost.system.process import resolve_account
+from reactorhost.system.account import resolve_account
 from reactorhost.worker.dry_run import dry_run
 
 

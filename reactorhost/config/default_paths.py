@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PID_FILE = "master.pid"
+DEFAULT_LOG = "reactorhost.log"
+"""The log of a host in the background, in its run directory."""
 LOCATION_VARIABLES = ("XDG_RUNTIME_DIR", "TMPDIR")
 """The variables that default paths depend on."""
 _TEMP = "/tmp"  # noqa: S108 - the master checks owner and mode of the directory

@@ -21,6 +21,9 @@ from reactorhost.config.values import ValueKind
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
 DEFAULT_SERVICE = "default"
 MAX_WORKERS = 256
+_CLOSING_SHARE = 0.3
+_LONGEST_CLOSING_SECONDS = 3.0
+_SHORTEST_CLOSING_SECONDS = 1.0
 POLLERS = ("epoll", "selectors") if hasattr(select, "epoll") else ("selectors",)
 """What the reactor can wait with on this system, the default first."""
 
@@ -83,6 +86,21 @@ class Settings:
     config_file: Path | None
     origins: Mapping[str, Origin]
     """By name of a setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
+
+    @property
+    def stop_drain_seconds(self) -> float:
+        """Return how long connections may continue after a stop began; the rest of `stop_timeout` is for closing."""
+        return self.stop_timeout - min(_LONGEST_CLOSING_SECONDS, self.stop_timeout * _CLOSING_SHARE)
+
+    @property
+    def closing_seconds(self) -> float:
+        """Return the time to close what is left when a drain is over."""
+        return max(_SHORTEST_CLOSING_SECONDS, self.stop_timeout - self.stop_drain_seconds)
+
+    @property
+    def stop_seconds(self) -> float:
+        """Return how long a stop takes at most: `stop_timeout`, or up to a second longer if it is very short."""
+        return self.stop_drain_seconds + self.closing_seconds
 
     def where(self, key: str) -> str | None:
         """Return the `FILE:LINE`, flag or variable that set a key of `origins`, or None."""
@@ -178,7 +196,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("backlog", values.whole(1, 2**31 - 1), 102400),
     Setting("max_connections", values.whole(1, 10_000_000), 65536),
     Setting("max_send_buffer", values.size(1 << 10, 1 << 36), 16 << 20),
-    Setting("stop_timeout", values.duration(0, _DAY), 10.0),
+    # All of a stop is over by then. Docker and supervisord send KILL after 10 s.
+    Setting("stop_timeout", values.duration(0, _DAY), 8.0),
     Setting("boot_timeout", values.duration(0.1, 3600), 30.0),
     Setting("drain_timeout", values.duration(0, 30 * _DAY), 3600.0),
     # Longer than the kernel repeats a SYN-ACK, 63 s with the default net.ipv4.tcp_synack_retries of 5: until then a
@@ -237,12 +256,12 @@ HELP: Mapping[str, str] = {
     "log_file": "File to log to; - for standard error.",
     "log_format": "Format of log lines.",
     "log_level": "Lowest level that is logged.",
-    "user": "User that the workers run as; - for the user that starts the host.",
-    "group": "Group that the workers run as; - for the primary group of that user.",
+    "user": "User that the workers run as, by name or number; - for the user that starts the host.",
+    "group": "Group that the workers run as, by name or number; - for the primary group of that user.",
     "backlog": "Connections that may wait in the accept queue of each listening socket; the kernel may allow fewer.",
     "max_connections": "Maximum number of open connections for each worker.",
     "max_send_buffer": "Unsent bytes of one connection above which it is closed: bytes, or 64KiB, 16MiB.",
-    "stop_timeout": f"Time that a stop waits for connections to end: {_LONG_TIME}",
+    "stop_timeout": f"Time within which a stop ends: {_LONG_TIME}",
     "boot_timeout": f"Time within which a worker must become ready: {_LONG_TIME}",
     "drain_timeout": f"Time after a reload or a scaling for which an old worker serves its connections: {_LONG_TIME}",
     "retire_delay": f"Time for which the sockets of a removed worker are still served, for late handshakes: {_TIME}",

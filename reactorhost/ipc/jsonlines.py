@@ -2,19 +2,23 @@
 
 It is the protocol between master and worker (over a socket pair) and on the control socket, where `nc -U` is a client.
 
-Descriptors are attached with SCM_RIGHTS. The kernel delivers them with the first byte of the data that they were sent
-with, and one `recvmsg` returns nothing that was sent after that data (unix(7)). So they have arrived when their line is
-complete, in the order of the lines, and are queued until the receiver of the line takes them.
+Descriptors are attached with SCM_RIGHTS, at most 253 to one message (SCM_MAX_FD). A line with more is sent in portions,
+each with a byte of the line. The kernel delivers descriptors with the first byte of the data that they were sent with,
+and one `recvmsg` returns nothing that was sent after that data (unix(7)). So what comes with a `recvmsg` belongs to the
+line of its last byte, and has arrived when that line is complete. The receiver of the line takes its descriptors then;
+those that it leaves are closed. A line of which the kernel dropped some therefore never gets those of the next line.
 """
 
 from __future__ import annotations
 
 import array
+import errno
 import json
 import os
 import socket
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from reactorhost.ipc.messages import Message, MessageDecoder
@@ -24,26 +28,47 @@ from reactorhost.system.fork import ForkRegistry
 __all__ = ["JsonLine", "Message", "Receiver"]
 
 _READ_BYTES = 65536
-# The kernel passes at most 253 descriptors with one message (SCM_MAX_FD). A line has as many as a slot has listeners.
+# Of a portion; `recvmsg` has room for one.
 _MOST_DESCRIPTORS = 64
+# Too many descriptors of this user are on their way, or the kernel has no memory for the message: it is sent later.
+_SEND_LATER = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
+_RETRY_SECONDS = 0.1
 
 
 class Receiver(Protocol):
     """Handles what a line receives."""
 
     def message_received(self, line: JsonLine, message: Message) -> None:
-        """Handle one object; `line.take_descriptors()` returns the descriptors that came with it."""
+        """Handle one object; `line.take_descriptors()` returns the descriptors that came with it, now only."""
 
     def line_closed(self, line: JsonLine) -> None:
         """Handle the end of the line, by the peer or for a broken protocol; called once, when the line is closed."""
 
 
+@dataclass(slots=True, eq=False)
+class _Part:
+    """A part of a line that waits to be sent; `owned` descriptors are closed once they are sent."""
+
+    data: bytes
+    descriptors: Sequence[int] = ()
+    owned: bool = False
+
+    def drop_descriptors(self) -> None:
+        if self.owned:
+            _close_all(self.descriptors)
+        self.descriptors = ()
+
+
 class JsonLine:
     """One end of a line of JSON objects.
 
+    `most_queued` limits `queued`: a peer that does not read ends the line. `on_end` is called when the peer sends
+    nothing more but may still read; without it, that closes the line.
+
     Attributes:
         closed: whether this end is closed.
-        queued: bytes that the kernel has not accepted yet; more than `most_queued` of them end the line.
+        ended: whether the peer sends nothing more.
+        queued: bytes that the kernel has not accepted yet.
     """
 
     def __init__(
@@ -54,6 +79,7 @@ class JsonLine:
         registry: ForkRegistry,
         *,
         most_queued: int | None = None,
+        on_end: Callable[[JsonLine], object] | None = None,
     ) -> None:
         sock.setblocking(False)
         self._reactor = reactor
@@ -61,10 +87,15 @@ class JsonLine:
         self._receiver = receiver
         self._registry = registry
         self._most_queued = most_queued
+        self._on_end = on_end
         self._decoder = MessageDecoder()
         self._descriptors: deque[int] = deque()
-        self._outgoing: deque[tuple[bytes, Sequence[int]]] = deque()
+        self._outgoing: deque[_Part] = deque()
+        self._retrying = False
+        self._reading = True
+        self._closes_when_sent = False
         self.closed = False
+        self.ended = False
         self.queued = 0
         reactor.register(sock.fileno(), READ, self._ready)
         registry.add(self, self._close_in_child)
@@ -73,21 +104,36 @@ class JsonLine:
         """Send one object, or queue what the kernel does not accept now; on a closed line, do nothing.
 
         Raises:
-            OSError: no descriptor is left for the duplicate of one that is to be sent; nothing was sent.
+            OSError: no descriptor is left for the duplicate of one that has to wait; nothing was sent.
         """
         if self.closed:
             return
         data = json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
-        self._outgoing.append((data, _duplicates(descriptors)))
+        parts = _parts(data, descriptors)
+        self._outgoing += parts
         self.queued += len(data)
-        if len(self._outgoing) == 1:
+        if self._outgoing[0] is parts[0]:
             self._flush()
+        if descriptors:
+            self._keep(parts)
         # A client that requests but does not read would otherwise make the master buffer without limit.
         if self._most_queued is not None and self.queued > self._most_queued:
             self._end()
 
+    def set_reading(self, reading: bool) -> None:
+        """Read, or leave what the peer sends in the kernel's buffer."""
+        if not self.closed and reading is not self._reading:
+            self._reading = reading
+            self._update_events()
+
+    def close_when_sent(self) -> None:
+        """Close once everything is sent."""
+        self._closes_when_sent = True
+        if not self._outgoing and not self.closed:
+            self._end()
+
     def take_descriptors(self, count: int) -> list[int]:
-        """Return the `count` oldest received descriptors, fewer if the kernel dropped some; the caller closes them."""
+        """Return `count` descriptors of the line, fewer if the kernel dropped some; the caller closes them."""
         return [self._descriptors.popleft() for _ in range(min(count, len(self._descriptors)))]
 
     def close(self) -> None:
@@ -120,27 +166,40 @@ class JsonLine:
         if events & WRITE and not self.closed:
             self._flush()
         if events & READ and not self.closed:
-            self._receive()
+            if self.ended:
+                # Nothing is read any more, so this is a hang-up: the peer does not read either.
+                self._end()
+            else:
+                self._receive()
 
     def _receive(self) -> bool:
         """Receive once; returns False when nothing was received."""
         try:
-            data, ancillary, _, _ = self._socket.recvmsg(_READ_BYTES, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4))
+            data, ancillary, _, _ = self._socket.recvmsg(
+                _READ_BYTES, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+            )
         except BlockingIOError:
             return False
         except OSError:
-            # A reset, for instance, is an end of the line like EOF.
-            data, ancillary = b"", []
-        # Queued before the lines are delivered: the receiver of a line takes the descriptors that came with it.
-        for level, kind, payload in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                # Only whole numbers, as in the example of `socket.recvmsg`: a truncated payload may end inside one.
-                received = array.array("i")
-                received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
-                self._descriptors.extend(received)
-        if not data:
             self._end()
             return False
+        if not data:
+            if self._on_end is None:
+                self._end()
+            else:
+                self.ended = True
+                self._update_events()
+                self._on_end(self)
+            return False
+        received = _received(ancillary)
+        if received:
+            # The lines before the one that they came with are delivered without them.
+            begin = data.rfind(b"\n", 0, -1) + 1
+            self._deliver(data[:begin])
+            data = data[begin:]
+            if self.closed:
+                _close_all(received)
+            self._descriptors.extend(() if self.closed else received)
         self._deliver(data)
         return True
 
@@ -157,31 +216,79 @@ class JsonLine:
             if message is None:
                 return
             self._receiver.message_received(self, message)
+            _close_all(self._descriptors)
+            self._descriptors.clear()
 
     def _flush(self) -> None:
         while self._outgoing:
-            data, descriptors = self._outgoing[0]
+            part = self._outgoing[0]
             try:
-                sent = (
-                    socket.send_fds(self._socket, [data], list(descriptors)) if descriptors else self._socket.send(data)
-                )
+                if part.descriptors:
+                    sent = socket.send_fds(self._socket, [part.data], list(part.descriptors))
+                else:
+                    sent = self._socket.send(part.data)
             except BlockingIOError:
                 break
-            except OSError:
+            except OSError as error:
+                if error.errno in _SEND_LATER:
+                    # Not WRITE: the socket is writable, and would be reported in every turn.
+                    self._retrying = True
+                    self._reactor.call_later(_RETRY_SECONDS, self._retry)
+                    break
+                if part.descriptors:
+                    # One of them cannot be sent. The receiver finds too few of them, and the other lines arrive.
+                    part.drop_descriptors()
+                    continue
                 # The peer is gone. `_receive` handles that, after everything that the peer has sent before.
                 self._drop_outgoing()
                 break
             # Sent with the first byte, so the rest of the data goes without them: sent again, they would arrive twice.
-            _close_all(descriptors)
+            part.drop_descriptors()
+            part.data = part.data[sent:]
             self.queued -= sent
-            self._outgoing.popleft()
-            if sent < len(data):
-                self._outgoing.appendleft((data[sent:], ()))
-        self._reactor.modify(self._socket.fileno(), READ | WRITE if self._outgoing else READ, self._ready)
+            if not part.data:
+                self._outgoing.popleft()
+        if self._closes_when_sent and not self._outgoing:
+            self._end()
+        else:
+            self._update_events()
+
+    def _retry(self) -> None:
+        self._retrying = False
+        if not self.closed:
+            self._flush()
+
+    def _update_events(self) -> None:
+        events = READ if self._reading and not self.ended else 0
+        if self._outgoing and not self._retrying:
+            events |= WRITE
+        self._reactor.modify(self._socket.fileno(), events, self._ready)
+
+    def _keep(self, parts: Sequence[_Part]) -> None:
+        """Duplicate the descriptors that wait, so that the caller may close its own at once.
+
+        Raises:
+            OSError: no descriptor is left; nothing of the line was sent.
+        """
+        waiting = [part for part in parts if part.descriptors]
+        try:
+            for part in waiting:
+                part.descriptors, part.owned = _duplicates(part.descriptors), True
+        except OSError:
+            nothing_sent = parts[0] in waiting
+            for part in waiting:
+                part.drop_descriptors()
+            # What was begun has to be finished, for the lines after it. The receiver finds too few descriptors.
+            if nothing_sent:
+                for part in parts:
+                    self._outgoing.remove(part)
+                    self.queued -= len(part.data)
+                self._update_events()
+                raise
 
     def _drop_outgoing(self) -> None:
-        for _, descriptors in self._outgoing:
-            _close_all(descriptors)
+        for part in self._outgoing:
+            part.drop_descriptors()
         self._outgoing.clear()
         self.queued = 0
 
@@ -190,8 +297,24 @@ class JsonLine:
         self._receiver.line_closed(self)
 
 
+def _parts(data: bytes, descriptors: Sequence[int]) -> list[_Part]:
+    """Return a line in the parts in which it is sent: one byte with each full portion of descriptors, then the rest."""
+    portions = [descriptors[at : at + _MOST_DESCRIPTORS] for at in range(0, len(descriptors), _MOST_DESCRIPTORS)]
+    parts = [_Part(data[at : at + 1], portion) for at, portion in enumerate(portions[:-1])]
+    return [*parts, _Part(data[len(parts) :], portions[-1] if portions else ())]
+
+
+def _received(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
+    """Return the descriptors of the ancillary data of a message."""
+    # Only whole numbers, as in the example of `socket.recvmsg`: a truncated payload may end inside one.
+    received = array.array("i")
+    for level, kind, payload in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
+    return received.tolist()
+
+
 def _duplicates(descriptors: Sequence[int]) -> list[int]:
-    """Return duplicates, so that the caller may close its own descriptors at once."""
     duplicates: list[int] = []
     try:
         for descriptor in descriptors:

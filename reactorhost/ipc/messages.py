@@ -21,7 +21,10 @@ class Order(enum.StrEnum):
     SERVE = "serve"
     """Accept from the listeners borrowed at the fork."""
     ADOPT = "adopt"
-    """Accept for another slot too: `slot`, `listeners` (`service` and `scheme` of each attached descriptor)."""
+    """Accept for another slot too: `slot`, `listeners` (`service` and `scheme` of each attached descriptor).
+
+    With `slot` None: from new unix sockets, each in place of the one whose file had the same path.
+    """
     RELEASE = "release"
     """Close the listeners of `slot`; another worker accepts from them."""
     DRAIN = "drain"
@@ -41,7 +44,7 @@ class Report(enum.StrEnum):
     FAILED = "failed"
     """Boot failed: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"
-    """A signal ordered the worker to leave; it does within `seconds`."""
+    """A signal makes the worker leave within `seconds`. `waits`: it serves until it is ordered to drain."""
     RELEASED = "released"
     """Closed its copies of the sockets of `slot`, after an order or because it drains."""
     HOOK_FAILED = "hook_failed"

@@ -29,7 +29,9 @@ class Counters:
 
     Attributes:
         pid: process that wrote the page; 0 before the first write.
-        tick: monotonic seconds of the last write, by which the master finds a loop that does not turn.
+        tick: monotonic seconds of the last write.
+        heartbeat: monotonic seconds by which the master finds a loop that does not turn: it is never more than a
+            quarter of a second old while the loop turns, and in the future while an idle worker writes less often.
         connections: open now, pending handshakes included.
         accepted: connections accepted.
         refused: connections that a plugin ended in its `connect` hook, or that failed before it.
@@ -45,6 +47,7 @@ class Counters:
 
     pid: int = 0
     tick: float = 0.0
+    heartbeat: float = 0.0
     connections: int = 0
     accepted: int = 0
     refused: int = 0

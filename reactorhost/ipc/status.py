@@ -204,6 +204,8 @@ class StatusDocument(TypedDict):
     workers_wanted: int
     workers_ready: int
     reloading: bool
+    problems: list[str]
+    """What is wrong with files of the host, a sentence each: removed and not made again, or replaced."""
     services: list[ServiceStatus]
     totals: Totals
     rates: Rates

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from reactorhost.config.settings import Settings
 from reactorhost.ipc.scoreboard import Scoreboard
+from reactorhost.system.account import Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class WorkerSpec:
 
     Attributes:
         page: number of the worker's page of the scoreboard.
-        account: user id, group id and user name to change to, or None.
+        account: the user and group to change to, or None.
     """
 
     settings: Settings
@@ -36,4 +37,4 @@ class WorkerSpec:
     listeners: tuple[BorrowedListener, ...]
     scoreboard: Scoreboard
     page: int
-    account: tuple[int, int, str] | None
+    account: Account | None

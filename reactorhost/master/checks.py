@@ -12,7 +12,7 @@ from reactorhost.errors import ConfigError, PluginError, ReactorhostError
 from reactorhost.master.listen.unix_socket_files import check_owners
 from reactorhost.plugins import discovery, framings
 from reactorhost.plugins.discovery import check_host
-from reactorhost.system.process import resolve_account
+from reactorhost.system.account import resolve_account
 
 
 def check_plugins(settings: Settings) -> None:

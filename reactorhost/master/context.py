@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
@@ -15,7 +16,10 @@ from reactorhost.reactor import Reactor
 
 @dataclass(frozen=True, slots=True)
 class MasterContext:
-    """What the supervisor, the lifecycle, requests and the status document work on."""
+    """What the supervisor, the lifecycle, requests and the status document work on.
+
+    `problems` says what is wrong now with files of the host that others removed or replaced.
+    """
 
     reactor: Reactor
     log: EventRing
@@ -24,3 +28,4 @@ class MasterContext:
     pool: WorkerPool
     monitor: Monitor
     requests: WorkerRequests
+    problems: dict[Path, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from io import FileIO
+from pathlib import Path
 from typing import Any
 
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_fields
@@ -17,10 +18,11 @@ from reactorhost.system.fork import run_and_exit
 RunHost = Callable[[Callable[[StatusDocument], None]], None]
 
 
-def start_daemon(run: RunHost) -> StatusDocument:
+def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
     """Run a host as a daemon; returns its status document once it is ready.
 
-    `run` is called in the daemon, with a callback for the moment when the host is ready.
+    `run` is called in the daemon, with a callback for the moment when the host is ready. `log_file` is where its output
+    goes, for the hint of a daemon that ends without reporting why.
 
     Raises:
         ReactorhostError: it did not start; the error is the one of a start in the foreground.
@@ -35,7 +37,7 @@ def start_daemon(run: RunHost) -> StatusDocument:
     os.close(writer)
     os.waitpid(child, 0)
     with os.fdopen(reader) as messages:
-        return _wait(messages)
+        return _wait(messages, log_file)
 
 
 def _fork_again(run: RunHost, writer: int) -> int:
@@ -77,7 +79,7 @@ def _send(starter: FileIO, message: dict[str, Any]) -> None:
             data = data[starter.write(data) :]
 
 
-def _wait(messages: Iterable[str]) -> StatusDocument:
+def _wait(messages: Iterable[str], log_file: Path) -> StatusDocument:
     pid = 0
     # TERM like Ctrl-C: the command must not leave a host behind that starts unnoticed.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -97,4 +99,5 @@ def _wait(messages: Iterable[str]) -> StatusDocument:
         raise StoppedEarlyError("interrupted before the host was ready") from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    raise BootError("the host ended before it was ready", hint="start it without -d to see the cause")
+    hint = f"see the end of {log_file}" if log_file.exists() else "start it without -d to see the cause"
+    raise BootError("the host ended before it was ready", hint=hint)

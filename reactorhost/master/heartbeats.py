@@ -1,7 +1,8 @@
 """Watch the heartbeats of workers: within a second of silence another worker accepts for the one that is blocked.
 
-A worker stores a heartbeat four times a second. The next check is when the oldest one becomes a second old, so that the
-master wakes up about once a second, and finds silence when it begins and not up to an interval later.
+A heartbeat is at most a quarter of a second old while a loop turns (`ipc.scoreboard`). The next check is when the
+oldest one becomes a second old, so that the master wakes up about once a second, and finds silence when it begins and
+not up to an interval later.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class Lifecycle:
     supervisor: Supervisor
     rundir: RunDirectory
     on_started: Callable[[], None]
+    each_second: list[Callable[[], object]] = field(default_factory=list)
     _started: bool = False
     _failure: ReactorhostError | None = None
     _stop_watchers: list[Watcher] = field(default_factory=list)
@@ -71,6 +72,8 @@ class Lifecycle:
         for pid, seconds in monitor.stalled(self.context.planner.settings.stall_timeout or 0.0, now):
             self.context.planner.stalled(pid, seconds, now)
             self.supervisor.schedule()
+        for callback in self.each_second:
+            callback()
         self.context.reactor.call_later(INTERVAL_SECONDS, self._sample)
 
     # Reports of workers.
@@ -95,8 +98,9 @@ class Lifecycle:
         self.supervisor.schedule()
 
     def _leaving(self, pid: int, message: Message) -> None:
-        self.supervisor.remember_draining(pid, message["seconds"])
-        self.context.planner.leaving(pid, message["seconds"], time.monotonic())
+        if not message["waits"]:
+            self.supervisor.remember_draining(pid, message["seconds"])
+        self.context.planner.leaving(pid, message["seconds"], time.monotonic(), waits=message["waits"])
         self.supervisor.schedule()
 
     def _hook_failed(self, pid: int, message: Message) -> None:
@@ -114,12 +118,12 @@ class Lifecycle:
         # A loop, because signals do not queue: one CHLD can stand for many exits.
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 break
             if pid == 0:
                 break
-            report = self.context.pool.reap(pid, status)
+            report = self.context.pool.reap(pid, status, usage)
             if report is not None:
                 self._exited(pid, report)
         self.supervisor.schedule()
@@ -134,9 +138,9 @@ class Lifecycle:
         if ended is None:
             return
         match ended.kind:
-            case ExitKind.EXPECTED:
+            case ExitKind.EXPECTED if report.stack is None:
                 log.info("worker_exited", slot=worker.slot, pid=pid, how=report.how)
-            case ExitKind.CRASHED:
+            case ExitKind.EXPECTED | ExitKind.CRASHED:
                 self._log_crash(ended, report)
             case ExitKind.NOT_BOOTED:
                 what, details = boot_error.what, boot_error.details
@@ -149,6 +153,7 @@ class Lifecycle:
 
     def _log_crash(self, ended: Exit, report: ExitReport) -> None:
         counters = report.last.counters
+        slot = self.context.planner.slots.get(ended.worker.slot)
         self.context.log.error(
             "worker_crashed",
             slot=ended.worker.slot,
@@ -156,8 +161,9 @@ class Lifecycle:
             how=report.how,
             last_turn_seconds_ago=round(max(0.0, time.monotonic() - counters.tick), 1) if counters.tick else None,
             connections=counters.connections,
-            rss_peak_bytes=counters.rss_peak_bytes,
-            restarts=self.context.planner.slots[ended.worker.slot].restarts,
+            rss_peak_bytes=report.rss_peak_bytes,
+            # A slot can be retired before the last worker of it ends.
+            restarts=slot.restarts if slot is not None else 0,
             details=None if report.stack is None else report.stack.text,
         )
 
@@ -201,8 +207,8 @@ class Lifecycle:
             self._written_workers = rows
             try:
                 self.rundir.write_workers(rows)
-            except OSError as error:
-                self.context.log.error("workers_file_not_written", error=error.strerror)  # noqa: TRY400  no logger
+            except ReactorhostError as error:
+                self.context.log.error("workers_file_not_written", error=error.what)  # noqa: TRY400  no logger
 
     # Stop.
 
@@ -229,7 +235,7 @@ class Lifecycle:
         if at_once or not connections:
             log.info("host_stopping", connections=connections)
         else:
-            seconds = self.context.planner.settings.stop_timeout
+            seconds = round(self.context.planner.settings.stop_seconds, 1)
             log.info("host_stopping", connections=connections, seconds=seconds, hint="a second signal stops at once")
 
     def _report_stop_progress(self) -> None:

@@ -3,6 +3,9 @@
 An instance runs exactly while its lock is held. It is a record lock (fcntl, not flock): the kernel reports the process
 that holds it, so a process id that was reused is never mistaken for a master, and a forked worker does not inherit it.
 POSIX drops a record lock when the process closes any descriptor of the file, so the master opens it once only.
+
+The lock's file also has process id and start time of every worker, so that the next master finds those that are left
+when this one is killed.
 """
 
 from __future__ import annotations
@@ -13,13 +16,15 @@ import fcntl
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from reactorhost.config.default_paths import Selection
-from reactorhost.errors import AlreadyRunningError, NotPermittedError, error_from_os
+from reactorhost.errors import AlreadyRunningError, NotPermittedError, ReactorhostError, error_from_os
 from reactorhost.ipc.control_client import CONTROL_SOCKET
+from reactorhost.system import procfs
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.own_file import FileState, OwnFile
 from reactorhost.system.ownership import is_trusted, user_name
 
 LOCK = "lock"
@@ -27,6 +32,7 @@ LOCK = "lock"
 
 _HINT = "choose another with --run-dir"
 # struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
+_MOST_RECORD_BYTES = 1 << 20
 _FLOCK = struct.Struct("@hhllii")
 
 
@@ -47,6 +53,10 @@ class RunDirectory:
         self._registry = registry
         self._selection = selection
         self._lock: int | None = None
+        self._locked_file: OwnFile | None = None
+        self._has_pid_file = False
+        self._workers: str | None = None
+        self._record = b""
         self._made: list[Path] = []
 
     def prepare(self) -> None:
@@ -75,15 +85,39 @@ class RunDirectory:
         if self.lock_file.exists() and not self._made:
             # A master that was killed left it behind, so this one removes it at the end.
             self._made.append(self.path)
-        try:
-            self._lock = self._locked()
-        except OSError as error:
-            raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+        self._lock_directory()
         # The copy in a worker is of no use to it, and its close there does not end the lock of the master.
         self._registry.add(self, self.close_lock)
         if self.pid_file.parent == self.path:
             # It is stale: the process that wrote it had the lock.
             self.pid_file.unlink(missing_ok=True)
+
+    def state(self) -> FileState:
+        """Return what is at the path of the lock; while it is not `PRESENT`, the directory can be another host's."""
+        return FileState.MISSING if self._locked_file is None else self._locked_file.state()
+
+    def take_lock_again(self) -> None:
+        """Take the lock of this directory after its file, or the directory, was removed.
+
+        Raises:
+            AlreadyRunningError: another host has it by now.
+            ReactorhostError: it cannot be made.
+        """
+        self.prepare()
+        before = self._lock
+        self._lock_directory()
+        if before is not None:
+            os.close(before)
+        self._write_record()
+
+    def missing(self) -> list[tuple[Path, Callable[[], object]]]:
+        """Return the files that were written and are not there any more, with what writes each of them."""
+        written: list[tuple[Path, Callable[[], object]]] = []
+        if self._has_pid_file:
+            written.append((self.pid_file, self.write_pid_file))
+        if self._workers is not None:
+            written.append((self.workers_file, self._write_workers))
+        return [(path, write) for path, write in written if not os.path.lexists(path)]
 
     def write_pid_file(self) -> None:
         """Write the master's process id.
@@ -96,35 +130,58 @@ class RunDirectory:
         except OSError as error:
             what = f"cannot write the pid file {self.pid_file}"
             raise error_from_os(error, what, hint="choose another with --pid-file") from None
+        self._has_pid_file = True
 
     def write_workers(self, rows: Iterable[tuple[int, int, int]]) -> None:
         """Write slot, pid and generation of every live worker.
 
         Raises:
-            OSError: it cannot be written.
+            ReactorhostError: it cannot be written, or another host runs in this directory.
         """
-        _replace(self.workers_file, "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in rows))
+        workers = list(rows)
+        self._workers = "".join(f"{slot} {pid} {generation}\n" for slot, pid, generation in workers)
+        started = {pid: procfs.start_time(pid) for _, pid, _ in workers}
+        self._record = "".join(f"{pid} {at}\n" for pid, at in started.items() if at is not None).encode()
+        self._write_workers()
 
-    def leftover_workers(self) -> bool:
-        """Say whether workers of a master that ended without cleaning up still run."""
+    def _write_workers(self) -> None:
+        if self.state() is not FileState.PRESENT:
+            raise ReactorhostError(f"{self.lock_file} was removed")
         try:
-            pids = [int(line.split()[1]) for line in self.workers_file.read_text().splitlines()]
-        except (OSError, ValueError, IndexError):
-            return False
-        return any(_runs(pid) for pid in pids)
+            _replace(self.workers_file, self._workers or "")
+            self._write_record()
+        except OSError as error:
+            raise error_from_os(error, f"cannot write {self.workers_file}", hint=_HINT) from None
 
-    def clean_up(self) -> None:
-        """Remove the files of this instance, then the lock, then the directories that it created if they are empty."""
+    def recorded_workers(self) -> list[tuple[int, int]]:
+        """Return process id and start time of the workers that the last master of this directory had."""
+        if self._lock is None:
+            return []
+        try:
+            rows = [line.split() for line in os.pread(self._lock, _MOST_RECORD_BYTES, 0).decode().splitlines()]
+            return [(int(pid), int(started)) for pid, started in rows]
+        except (OSError, ValueError):
+            # Not written by a master.
+            return []
+
+    def clean_up(self, *, leftovers: bool = False) -> None:
+        """Remove the files of this instance, then the lock, then the directories that it created if they are empty.
+
+        With `leftovers` what is known of the workers of the last master stays, for the next one.
+        """
         if self._lock is None:
             return
         with contextlib.suppress(OSError):
             # By content, not by inode: inode numbers are reused at once.
             if self.pid_file.is_file() and self.pid_file.read_text() == f"{os.getpid()}\n":
                 self.pid_file.unlink()
-        # The lock's file goes while the lock is held: afterwards it could be the file of the next master.
-        for path in (self.workers_file, self.control_socket, self.lock_file):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        # The lock's file goes while the lock is held: afterwards it could be the file of the next master. If it is not
+        # there any more, the other files can be those of a host that started since.
+        if self.state() is FileState.PRESENT:
+            known = () if leftovers and self._workers is None else (self.workers_file, self.lock_file)
+            for path in (self.control_socket, *known):
+                with contextlib.suppress(OSError):
+                    path.unlink()
         self._registry.discard(self)
         self.close_lock()
         # rmdir fails on a directory with other files in it, such as a log, which then stays.
@@ -137,6 +194,19 @@ class RunDirectory:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _write_record(self) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._lock, self._record, 0)
+                os.ftruncate(self._lock, len(self._record))
+
+    def _lock_directory(self) -> None:
+        try:
+            self._lock = self._locked()
+            self._locked_file = OwnFile.at(self.lock_file)
+        except OSError as error:
+            raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
 
     def _locked(self) -> int:
         while True:
@@ -191,14 +261,6 @@ def holder_pid(run_dir: Path) -> int | None:
     # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
     kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
-
-
-def _runs(pid: int) -> bool:
-    """Say whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (OSError, IndexError):
-        return False
 
 
 def _replace(path: Path, text: str) -> None:

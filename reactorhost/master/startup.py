@@ -11,18 +11,22 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 
 from reactorhost import logs
-from reactorhost.config.default_paths import base_dirs, selection
+from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import error_from_os, limit_hint
+from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
-from reactorhost.logs import HOST_LOGGER, AppendHandler
+from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.context import MasterContext
+from reactorhost.master.file_watch import FileWatch
 from reactorhost.master.instances import check_alone
+from reactorhost.master.leftovers import GRACE_SECONDS, Leftovers
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
@@ -36,11 +40,12 @@ from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
+from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
 
 # During a reload old and new workers of a slot live side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
-_LEFTOVER_SECONDS = 3.0
+_SHOWN_LINES = 20
 _LEFTOVER_POLL_SECONDS = 0.05
 
 
@@ -54,7 +59,7 @@ def run_host(
     Raises:
         ReactorhostError: the host did not start. No process and no file is left.
     """
-    account = process.resolve_account(settings.user, settings.group)
+    account = resolve_account(settings.user, settings.group)
     registry = ForkRegistry()
     selected = selection(settings.name, settings.run_dir, os.environ, os.geteuid())
     rundir = RunDirectory(settings.run_dir, settings.pid_file, registry, selected)
@@ -62,23 +67,20 @@ def run_host(
     rundir.take_lock()
     with ExitStack() as clean_up:
         # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
-        clean_up.callback(rundir.clean_up)
+        leftovers = Leftovers(rundir.recorded_workers(), EventLog(logging.getLogger(HOST_LOGGER)))
+        registry.add(leftovers, leftovers.close)
+        clean_up.callback(lambda: rundir.clean_up(leftovers=bool(leftovers.running())))
         check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
         if settings.log_file is None and settings.daemon:
-            settings = dataclasses.replace(settings, log_file=settings.run_dir / "reactorhost.log")
-        if settings.log_file is not None and not settings.log_file.exists():
-            unless_started.callback(settings.log_file.unlink, missing_ok=True)
-        log_file = _open_log(settings)
-        if settings.log_file is None:
-            # On a terminal the banner comes first. A start that fails prints one sentence and needs no log lines.
-            log_file.hold()
+            settings = dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+        log_file = _open_log(settings, unless_started)
         process.raise_descriptor_limit()
         process.name_process("rh-master")
         with _as_start_error():
             listeners = Listeners(settings, registry)
             clean_up.callback(listeners.close)
-            _bind(listeners, rundir)
+            _bind(listeners, leftovers)
 
             reactor = Reactor(new_poller(settings.poller))
             clean_up.callback(reactor.close)
@@ -106,6 +108,9 @@ def run_host(
             for ignored in (signal.SIGUSR2, signal.SIGPIPE):
                 signal.signal(ignored, signal.SIG_IGN)
             control.open()
+            files = FileWatch(context, rundir, control)
+            leftovers.schedule(reactor, settings.stop_timeout)
+            lifecycle.each_second += [files.check, control.disconnect_idle]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
@@ -122,9 +127,22 @@ def _as_start_error() -> Iterator[None]:
         raise error_from_os(error, "cannot start", hint=limit_hint(error)) from None
 
 
-def _open_log(settings: Settings) -> AppendHandler:
+def _remove_log(path: Path, kind: object, error: BaseException | None, trace: object) -> None:
+    """Remove the log that a failed start made, after adding its end to an error that does not show the cause itself."""
+    if not isinstance(error, ReactorhostError):
+        # A bug, whose traceback is written there when this process ends.
+        return
+    if error.details is None and not isinstance(error, StoppedEarlyError):
+        with contextlib.suppress(OSError):
+            error.details = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
+    path.unlink(missing_ok=True)
+
+
+def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:
+    if settings.log_file is not None and not settings.log_file.exists():
+        unless_started.push(partial(_remove_log, settings.log_file))
     try:
-        return logs.install(
+        log_file = logs.install(
             settings.log_file,
             settings.log_format,
             settings.log_level,
@@ -134,18 +152,26 @@ def _open_log(settings: Settings) -> AppendHandler:
     except OSError as error:
         what = f"cannot open the log file {settings.log_file}"
         raise error_from_os(error, what, hint="choose another with --log-file") from None
+    if settings.log_file is None:
+        # On a terminal the banner comes first. A start that fails prints one sentence and needs no log lines.
+        log_file.hold()
+    return log_file
 
 
-def _bind(listeners: Listeners, rundir: RunDirectory) -> None:
+def _bind(listeners: Listeners, leftovers: Leftovers) -> None:
     """Bind everything; workers of a master that was killed a moment ago may hold the addresses a little longer."""
-    give_up_at = time.monotonic() + _LEFTOVER_SECONDS
+    give_up_at = time.monotonic() + GRACE_SECONDS
     while True:
         try:
             listeners.bind()
         except AddressInUseError:
             listeners.close()
-            if not rundir.leftover_workers() or time.monotonic() > give_up_at:
+            if not leftovers.running():
                 raise
+            if time.monotonic() > give_up_at:
+                if not leftovers.end_listening():
+                    raise
+                give_up_at = time.monotonic() + GRACE_SECONDS
             # Poll: such a worker is not a child of this process, so its end causes no event here.
             time.sleep(_LEFTOVER_POLL_SECONDS)
         else:

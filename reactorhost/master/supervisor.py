@@ -15,7 +15,11 @@ from reactorhost.ipc.messages import Order, Report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
 from reactorhost.master.plan.planner import HostState
+from reactorhost.master.workers.pool import DESCRIPTORS_OF_A_WORKER
 from reactorhost.reactor import TimerHandle
+from reactorhost.system import process
+
+_SPARE_DESCRIPTORS = 8
 
 
 class Supervisor:
@@ -65,7 +69,14 @@ class Supervisor:
     def _act_on_all(self, now: float) -> None:
         while decided := self._planner.decide(now):
             for action in decided:
-                self._act(action, now)
+                self._try(action, now)
+
+    def _try(self, action: actions.Action, now: float) -> None:
+        """Carry out an action; what the system refuses of it does not keep the others from being carried out."""
+        try:
+            self._act(action, now)
+        except OSError as error:
+            self._log.error("action_failed", action=type(action).__name__.lower(), error=error.strerror)
 
     def _act(self, action: actions.Action, now: float) -> None:  # noqa: C901  one arm for each kind of action
         match action:
@@ -95,14 +106,29 @@ class Supervisor:
                 self._retire(slot, adopter, now)
 
     def _open(self, slot: int) -> None:
+        if slot >= self._planner.scaling.target:
+            # A lower one could not be opened in this turn, for a reason that holds for this one too.
+            return
         try:
             self._listeners.open_slot(slot)
+            # Of slot 0 the fork reports it, as the failure of the first worker.
+            if slot:
+                process.require_free_descriptors(self._descriptors_to_keep())
         except OSError as error:
+            self._listeners.close_slot(slot)
             self._log.error("slot_not_opened", slot=slot, error=error.strerror)
             failure = ReactorhostError(f"slot {slot} cannot listen: {error.strerror}", hint=limit_hint(error))
             # No retry: the host stays at the number of slots that could listen.
             self._planner.scaling.open_failed(slot, failure)
             self.on_failure(failure)
+
+    def _descriptors_to_keep(self) -> int:
+        """Return how many descriptors new listeners must leave: for the worker of every slot without one, and a few.
+
+        At the limit a host could not replace a worker that crashes, nor be managed.
+        """
+        without_worker = max(0, len(self._planner.slots) - len(self._pool.pids()))
+        return without_worker * DESCRIPTORS_OF_A_WORKER + _SPARE_DESCRIPTORS
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         try:
@@ -136,14 +162,9 @@ class Supervisor:
     def _adopt(self, slot: int, pid: int) -> None:
         sockets = self._listeners.owned_by(slot)
         # Without any, the host serves only unix sockets, which all slots share.
-        if sockets:
-            described = [{"service": each.group.service, "scheme": each.group.scheme} for each in sockets]
-            order = {"order": Order.ADOPT, "slot": slot, "listeners": described}
-            try:
-                self._pool.order(pid, order, [each.socket.fileno() for each in sockets])
-            except OSError as error:
-                # As when the worker has no descriptor left: the clients of this slot wait for its next worker.
-                self._log.warning("adoption_failed", for_slot=slot, reason=error.strerror)
+        if sockets and not self._pool.lend(pid, slot, sockets):
+            # As when the worker has no descriptor left: the clients of this slot wait for its next worker.
+            self._log.warning("adoption_failed", for_slot=slot, reason="too many open files")
 
     def _retire(self, slot: int, adopter: int | None, now: float) -> None:
         if not self._listeners.steered:
@@ -181,5 +202,5 @@ class Supervisor:
         self._timer = None
         now = time.monotonic()
         for action in self._planner.expire(now):
-            self._act(action, now)
+            self._try(action, now)
         self.schedule()

@@ -31,6 +31,8 @@ from reactorhost.plugins.imports import ImportedCode
 
 _GRACE_SECONDS = 1.0
 _POLL_SECONDS = 0.002
+_EXIT_SOFTWARE = 70
+"""The exit status after an exception that is no error of a plugin."""
 
 Report = Mapping[str, Any]
 Send = Callable[[Report], None]
@@ -97,15 +99,17 @@ def _run(run: Callable[[Send], object], file: int) -> NoReturn:
         while line:
             line = line[os.write(file, line) :]
 
+    status = _EXIT_SOFTWARE
     try:
         # A group of its own, so that `Child.end` can kill what the plugin starts.
         os.setsid()
         _silence()
         ImportedCode().follow()
         run(send)
+        status = 0
     finally:
         # Not sys.exit: neither exit handlers nor threads of the plugin may delay or change the exit.
-        os._exit(0)
+        os._exit(status)
 
 
 def _silence() -> None:

@@ -17,6 +17,7 @@ from pluggy import HookimplOpts
 from reactorhost.api import hookspecs
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.errors import PluginError, did_you_mean
+from reactorhost.plugins import name_hints
 from reactorhost.plugins.identity import PluginIdentity
 
 _MARK = f"{PROJECT}_impl"
@@ -118,12 +119,24 @@ def _function_in(static: object) -> object:
 def _refuse_hookless(identity: PluginIdentity, plugin: object) -> NoReturn:
     functions = _unmarked(plugin)
     if not functions:
+        holder = next(_objects_with_hooks(plugin), None)
+        if holder is not None:
+            where, hint = getattr(plugin, "__file__", None), name_hints.for_object_in(identity.target, holder)
+            raise PluginError(f"plugin {identity} has no hook, but its {holder} has", where=where, hint=hint)
         hint = f"mark a function with @hookimpl; the hooks are {', '.join(HOOKS)}"
         raise PluginError(f"plugin {identity} has no hook", where=getattr(plugin, "__file__", None), hint=hint)
     names = ", ".join(functions)
     where = source_of(next(iter(functions.values())))
     what = f"plugin {identity} has no hook: {names} {'is' if len(functions) == 1 else 'are'} not marked"
     raise PluginError(what, where=where, hint="mark hooks with @hookimpl")
+
+
+def _objects_with_hooks(plugin: object) -> Iterator[str]:
+    """Yield the names of a module's own classes that have hooks."""
+    if isinstance(plugin, types.ModuleType):
+        for name, value in vars(plugin).items():
+            if type(value) is type and value.__module__ == plugin.__name__ and any(map(_mark, vars(value).values())):
+                yield name
 
 
 def _refuse_unmarked(identity: PluginIdentity, plugin: object) -> None:

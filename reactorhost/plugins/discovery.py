@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config.plugin_names import name_of, names_a_file
-from reactorhost.errors import PluginError, did_you_mean, joined_hints
+from reactorhost.errors import PluginError
+from reactorhost.plugins import name_hints
 from reactorhost.plugins.identity import PluginIdentity
 
 if TYPE_CHECKING:
@@ -45,13 +46,13 @@ def find(named: str) -> PluginIdentity:
     if names_a_file(named):
         return _of_file(named)
     if "/" in named and "://" not in named:
-        raise PluginError(f"{named!r} is not a plugin", hint="to name a file, use a path that ends in .py")
+        raise PluginError(f"{named!r} is not a plugin", hint=name_hints.for_path(named))
     if ":" in named:
         return _of_object(named)
     known = installed()
     claims = [identity for identity in known if identity.name == named]
     if not claims:
-        raise PluginError(f"no plugin named {named!r} is installed", hint=_suggestion(named, known))
+        raise PluginError(f"no plugin named {named!r} is installed", hint=name_hints.for_name(named, known))
     if len(claims) > 1:
         claimants = " and ".join(f"{claim.distribution} {claim.version}" for claim in claims)
         raise PluginError(f"{claimants} both have a plugin named {named!r}", hint="uninstall one of them")
@@ -73,7 +74,7 @@ def split_target(target: str) -> tuple[str, str]:
 def _of_file(named: str) -> PluginIdentity:
     path = os.path.abspath(named)
     if not os.path.isfile(path):
-        raise PluginError(f"there is no plugin file {path}", hint="check the path of the file")
+        raise PluginError(f"there is no plugin file {path}", hint=name_hints.for_missing_file(path))
     return PluginIdentity(name_of(named), None, None, path)
 
 
@@ -82,14 +83,6 @@ def _of_object(named: str) -> PluginIdentity:
     if match is None or not match["object"]:
         raise PluginError(f"{named!r} is not a plugin", hint="write module:object, for example myapp.plugins:chat")
     return PluginIdentity(named, None, None, named)
-
-
-def _suggestion(named: str, known: list[PluginIdentity]) -> str:
-    names = sorted({identity.name for identity in known})
-    install = f"pip install {PROJECT}-{named}" if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", named) else None
-    near = did_you_mean(named, names)
-    listed = f"installed: {', '.join(names)}" if names else None
-    return joined_hints(*filter(None, (near, listed, install if near is None else None))) or "no plugin is installed"
 
 
 def _entry_points() -> Iterator[PluginIdentity]:
@@ -137,7 +130,7 @@ def check_host(identity: PluginIdentity, host_version: str) -> None:
         wanted = _unmet(requirement, host_version)
         if wanted is not None:
             what = f"plugin {identity} requires {PROJECT} {wanted}, but this is {host_version}"
-            hint = f"pip install '{PROJECT}{wanted}', or install another version of {identity.distribution}"
+            hint = f"install {PROJECT} {wanted}, or another version of {identity.distribution}"
             on_disk = installed_host_version()
             if on_disk != host_version and on_disk is not None and _unmet(requirement, on_disk) is None:
                 hint = f"{PROJECT} {on_disk} is installed but the host still runs {host_version}: `reactorhost restart`"

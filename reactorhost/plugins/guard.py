@@ -15,6 +15,7 @@ from typing import Any
 from reactorhost.errors import PluginError
 from reactorhost.plugins import tracebacks
 from reactorhost.plugins.identity import PluginIdentity
+from reactorhost.plugins.name_hints import for_missing_module
 
 OnError = Callable[[str, str, Any, Exception], object]
 """Called with the plugin's name, the hook's name, the hook's first argument, and the exception."""
@@ -67,7 +68,7 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
     except (Exception, SystemExit, GeneratorExit) as raised:  # noqa: BLE001 - plugin code
         error = as_error(raised)
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        hint = f"install {missing.partition('.')[0]!r}, or put its folder on PYTHONPATH" if missing else None
+        hint = for_missing_module(identity, missing) if missing else None
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
             where=tracebacks.place(error, home),

@@ -7,28 +7,29 @@ A worker inherits three things from the master that can hide newer code:
   are younger than the master are therefore compared by the hash of their source (PEP 552).
 - `sys.path` has the folders of the editable installs that existed when the master started.
 - The modules that the master has imported. They cannot be replaced, so a reload reports those that have changed.
+
+The host's own code in a worker is always of one version, even if another was installed since. Modules that only some
+workers need, because they import asyncio or ssl, are not imported by the master but read into its memory.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import marshal
 import os
 import site
 import sys
 import time
-import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.machinery import ModuleSpec, SourceFileLoader
+
+import reactorhost
+from reactorhost.plugins.module_loaders import Finder, SavedLoader
 
 _SETTLED_SECONDS = 2.0
 """A source that was this old when the master started cannot have changed in the second in which it was compiled."""
 
-_PYC_HEADER_BYTES = 16
-_CHECKED_HASH = 0b11
-"""Flags of a .pyc that is valid if the hash of the source is the same."""
+_OF_OTHER_PROCESSES = ("cli", "dashboard", "master", "testing", "__pycache__")
+"""The packages of the host that no worker imports."""
 
 Signature = tuple[int, int, int]
 
@@ -40,6 +41,8 @@ class ImportedCode:
     time: float = field(default_factory=time.time)
     files: dict[str, tuple[str, Signature | None]] = field(default_factory=lambda: dict(_module_files()))
     """By path: the top-level name of the module, and what the file was then."""
+    saved: dict[str, SavedLoader] = field(default_factory=lambda: dict(_unimported()))
+    """The modules of the host that a worker may import later, by name."""
     editable: tuple[str, ...] = field(default_factory=lambda: tuple(_folders_of_pth_files()))
 
     def changed(self) -> list[str]:
@@ -52,7 +55,7 @@ class ImportedCode:
         if now != self.editable:
             kept = [folder for folder in sys.path if folder not in self.editable or folder in now]
             sys.path[:] = [*kept, *(folder for folder in now if folder not in kept)]
-        sys.meta_path.insert(0, _Finder(self.time - _SETTLED_SECONDS))
+        sys.meta_path.insert(0, Finder(self.time - _SETTLED_SECONDS, self.saved))
 
 
 def _module_files() -> Iterator[tuple[str, tuple[str, Signature | None]]]:
@@ -63,6 +66,19 @@ def _module_files() -> Iterator[tuple[str, tuple[str, Signature | None]]]:
             path = getattr(module, "__file__", None)
             if isinstance(path, str):
                 yield path, (top, _signature(path))
+
+
+def _unimported() -> Iterator[tuple[str, SavedLoader]]:
+    root = os.path.dirname(reactorhost.__file__)
+    for folder, folders, files in os.walk(root):
+        if folder == root:
+            folders[:] = [each for each in folders if each not in _OF_OTHER_PROCESSES]
+        package = reactorhost.__name__ + folder.removeprefix(root).replace(os.sep, ".")
+        for file in files:
+            stem, suffix = os.path.splitext(file)
+            name = package if stem == "__init__" else f"{package}.{stem}"
+            if suffix == ".py" and name not in sys.modules:
+                yield name, SavedLoader(name, os.path.join(folder, file))
 
 
 def _signature(path: str) -> Signature | None:
@@ -92,56 +108,3 @@ def _folders_of(folder: str, name: str) -> Iterator[str]:
         for path in (os.path.abspath(os.path.join(folder, line)) for line in lines if line):
             if os.path.exists(path):
                 yield path
-
-
-class _Finder:
-    """Finds modules by the other finders of `sys.meta_path`; loads the source of recent ones by its hash.
-
-    Not a hook in `sys.path_hooks`: finders of editable installs do not use these for a package itself.
-    """
-
-    def __init__(self, since: float) -> None:
-        self._since = since
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return the spec of a module, as `importlib.abc.MetaPathFinder` does."""
-        for finder in tuple(sys.meta_path):
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
-            if spec is not None:
-                # Not of a subclass, which has reasons of its own.
-                if type(spec.loader) is SourceFileLoader and _is_recent(spec.loader.path, self._since):
-                    spec.loader = _HashedLoader(spec.loader.name, spec.loader.path)
-                return spec
-        return None
-
-
-def _is_recent(path: str, since: float) -> bool:
-    with suppress(OSError):
-        found = os.stat(path)
-        # The time of the last change too: `cp -p` and `mv` keep the time of modification.
-        return max(found.st_mtime, found.st_ctime) >= since
-    return False
-
-
-class _HashedLoader(SourceFileLoader):
-    """Reuses a .pyc only if it has the hash of the source, and replaces any other."""
-
-    def get_code(self, fullname: str) -> types.CodeType:
-        """Return the code of the module as its file is now."""
-        source = self.get_data(self.path)
-        header = importlib.util.MAGIC_NUMBER + _CHECKED_HASH.to_bytes(4, "little") + importlib.util.source_hash(source)
-        cached = importlib.util.cache_from_source(self.path)
-        with suppress(OSError, EOFError, ValueError, TypeError):
-            found = self.get_data(cached)
-            if found[:_PYC_HEADER_BYTES] == header:
-                code = marshal.loads(found[_PYC_HEADER_BYTES:])  # noqa: S302  as the import system does
-                # A folder that was copied has the .pyc files with the paths of the original.
-                if isinstance(code, types.CodeType) and code.co_filename == self.path:
-                    return code
-        compiled: types.CodeType = self.source_to_code(source, self.path)
-        if not sys.dont_write_bytecode:
-            # It ignores a folder that is not writable.
-            self.set_data(cached, header + marshal.dumps(compiled))
-        return compiled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import inspect
 import linecache
 import os
 import sys
@@ -14,8 +15,9 @@ from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from reactorhost.errors import PluginError, did_you_mean
-from reactorhost.plugins.contract import HOOKS, scan
-from reactorhost.plugins.discovery import check_host, find, names_a_file, split_target
+from reactorhost.plugins import name_hints
+from reactorhost.plugins.contract import HOOKS, scan, source_of
+from reactorhost.plugins.discovery import check_host, find, installed, names_a_file, split_target
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.plugins.options import declared
@@ -56,9 +58,8 @@ def _make_importable(named: str) -> None:
         folder = os.getcwd()
     else:
         return
-    # At the end, so that nothing there hides an installed module. Not by `sys.flags.safe_path`: a restart runs with -P,
-    # which the operator did not write.
-    if folder not in sys.path and not os.environ.get("PYTHONSAFEPATH"):
+    # At the end, so that nothing there hides an installed module.
+    if folder not in sys.path and name_hints.searches_cwd():
         sys.path.append(folder)
 
 
@@ -72,6 +73,10 @@ def _load_module(identity: PluginIdentity) -> LoadedPlugin:
     plugin: Any = module
     for attribute in attributes.split(".") if attributes else ():
         plugin = _attribute(identity, plugin, attribute, home)
+    if isinstance(plugin, types.FunctionType | types.MethodType):
+        file = inspect.unwrap(plugin).__code__.co_filename
+        hint = name_hints.for_function(identity.target, file, installed())
+        raise PluginError(f"plugin {identity} is a function", where=source_of(plugin), hint=hint)
     return _checked(identity, plugin, home=home, file=getattr(module, "__file__", None))
 
 

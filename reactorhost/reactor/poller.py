@@ -14,7 +14,7 @@ import os
 import select
 import selectors
 from collections.abc import Callable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from reactorhost.errors import ReactorhostError
 
@@ -161,6 +161,23 @@ class SelectorsPoller:
     def close(self) -> None:
         """See `Poller`."""
         self._selector.close()
+
+
+class AbandonedPoller:
+    """The poller of a forked child, in which the code that forked may still close connections and set timers."""
+
+    longest_wait = 0.0
+
+    def __init__(self, end: Callable[..., NoReturn]) -> None:
+        self.poll = self.fileno = self.close = end
+
+    def register(self, descriptor: int, events: int) -> None:
+        """Do nothing."""
+
+    modify = register
+
+    def unregister(self, descriptor: int) -> None:
+        """Do nothing."""
 
 
 def new_poller(kind: str) -> Poller:

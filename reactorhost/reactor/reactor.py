@@ -32,7 +32,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
 
-from reactorhost.reactor.poller import READ, WRITE, Poller
+from reactorhost.reactor.poller import READ, WRITE, AbandonedPoller, Poller
 from reactorhost.reactor.signals import SignalWatch
 from reactorhost.reactor.timers import TimerHandle, Timers
 
@@ -90,6 +90,7 @@ class Reactor:
         # Bound once: the only call of a turn that every message waits for.
         self._poll = poller.poll
         self._longest_wait = poller.longest_wait
+        self._on_wake: list[Callable[[bool], object]] = []
         # By descriptor: its stream, or else its callback. Lists, because the kernel gives the lowest free number.
         self._streams: list[Stream | None] = []
         self._callbacks: list[Callback] = []
@@ -175,6 +176,23 @@ class Reactor:
         timer = self._timers.add(when, callback, args)
         self._on_call_added()
         return timer
+
+    def call_when_woken(self, callback: Callable[[bool], object]) -> None:
+        """Call back once, after the next wait and before anything that has ended it is handled.
+
+        The argument is False if no descriptor was ready, but only a timer was due. It costs the next turn only: a check
+        in every turn would cost every message.
+        """
+        self._on_wake.append(callback)
+        self._poll = self._poll_and_call
+
+    def _poll_and_call(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        ready = self._poller.poll(timeout, most)
+        self._poll = self._poller.poll
+        callbacks, self._on_wake = self._on_wake, []
+        for callback in callbacks:
+            callback(bool(ready))
+        return ready
 
     def watch_signals(
         self,
@@ -305,22 +323,8 @@ class Reactor:
         self._timers = Timers()
         self._soon.clear()
         self._soon.append((end, ()))
-        self._poller = _AbandonedPoller(end)
+        self._poller = AbandonedPoller(end)
         self._poll = end
-
-
-class _AbandonedPoller:
-    """The poller of a forked child, in which the code that forked may still close connections and set timers."""
-
-    longest_wait = 0.0
-
-    def __init__(self, end: Callable[..., NoReturn]) -> None:
-        self.register = self.modify = self.unregister = _ignore
-        self.poll = self.fileno = self.close = end
-
-
-def _ignore(*args: object) -> None:
-    """Do nothing."""
 
 
 def _do_nothing() -> None:

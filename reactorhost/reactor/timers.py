@@ -11,6 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 _COMPACT_ABOVE = 64
+# How much too early a loop may call a timer: asyncio rounds to the resolution of its clock.
+_EARLY_SECONDS = 0.01
+
+
+def next_second(now: float) -> float:
+    """Return the next whole second of the clock: timers that are due at the same time wake a process once."""
+    return math.floor(now + _EARLY_SECONDS) + 1.0
 
 
 class TimerHandle:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-import grp
 import os
-import pwd
 import resource
 import signal
 from types import FrameType
 
-from reactorhost.errors import NotPermittedError, UsageError
+from reactorhost.errors import NotPermittedError
+from reactorhost.system.account import Account
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -88,27 +87,23 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def resolve_account(user: str | None, group: str | None) -> tuple[int, int, str] | None:
-    """Return user id, group id and user name to change to, or None to keep the current user.
+def require_free_descriptors(count: int) -> None:
+    """Make sure that so many descriptors can be opened.
 
     Raises:
-        UsageError: the user or the group does not exist.
+        OSError: the limit is closer.
     """
-    if user is None and group is None:
-        return None
+    opened: list[int] = []
     try:
-        entry = pwd.getpwnam(user) if user is not None else pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise UsageError(f"there is no user {user!r}", hint="use an existing account") from None
-    try:
-        gid = grp.getgrnam(group).gr_gid if group is not None else entry.pw_gid
-    except KeyError:
-        raise UsageError(f"there is no group {group!r}", hint="use an existing group") from None
-    return entry.pw_uid, gid, entry.pw_name
+        for _ in range(count):
+            opened.append(os.dup(0))  # noqa: PERF401  closed on failure too
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
-def drop_privileges(uid: int, gid: int, user: str) -> None:
-    """Change the user irrevocably, and verify it.
+def drop_privileges(account: Account) -> None:
+    """Change user, group and the variables of the user irrevocably, and verify it.
 
     Group before user: without root's rights the group cannot be changed any more. `setresuid` sets the saved id too;
     with `setuid` in a process that is not root, the old user could be restored.
@@ -116,18 +111,24 @@ def drop_privileges(uid: int, gid: int, user: str) -> None:
     Raises:
         NotPermittedError: the process lacks the rights, or could change back.
     """
+    # Even if the ids are the same: `sudo -u USER` may leave HOME as it was.
+    os.environ.update(account.environment)
+    uid, gid = account.uid, account.gid
     if (os.geteuid(), os.getegid()) == (uid, gid):
         return
     try:
-        os.initgroups(user, gid)
+        if account.user is None:
+            os.setgroups([gid])
+        else:
+            os.initgroups(account.user, gid)
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     except PermissionError:
         raise NotPermittedError(
-            f"cannot change to user {user!r}: not permitted", hint="start as root, or without --user"
+            f"cannot change to {account}: not permitted", hint="start as root, or without --user and --group"
         ) from None
     if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid):
-        raise NotPermittedError(f"the change to user {user!r} could be undone")
+        raise NotPermittedError(f"the change to {account} could be undone")
     _prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1))
 
 

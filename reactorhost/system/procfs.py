@@ -17,12 +17,29 @@ def resident_bytes(pid: int) -> int | None:
         return None
 
 
+def start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since the system did; with the id it identifies a process."""
+    try:
+        # The name, in parentheses, may contain blanks and parentheses. The start is field 22 (proc(5)).
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def open_descriptors() -> int | None:
     """Return how many descriptors this process has open."""
     try:
         return len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         return None
+
+
+def waited_seconds() -> float:
+    """Return how long the main thread of this process was ready to run so far and had no processor."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 class ProportionalMemory:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reactorhost.reactor import READ, WRITE
@@ -39,7 +41,9 @@ class Handshake:
     session: ssl.SSLObject
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
+    on_failed: Callable[[TlsHandshakeError], object]
     _received_any: bool = field(default=False, init=False)
+    _name_is_ascii: bool = field(default=True, init=False)
 
     def run(self) -> Step[TlsFacts]:
         """Agree on a session; returns after the handshake's last byte is sent.
@@ -49,9 +53,19 @@ class Handshake:
             ClosedBeforeDataError: a client closed the connection before its first byte.
         """
         try:
+            yield from self._agree()
+        except TlsHandshakeError as error:
+            self.on_failed(error)
+            if self.outgoing.pending:
+                yield from self._send_alert()
+            raise
+        return self._facts()
+
+    def _agree(self) -> Step[None]:
+        try:
             while True:
                 try:
-                    self.session.do_handshake()
+                    self._do_handshake()
                 except ssl.SSLWantReadError:
                     yield from self._flush()
                     self.incoming.write((yield from self._record()))
@@ -59,13 +73,33 @@ class Handshake:
                     break
             yield from self._flush()
         except ssl.SSLError as error:
-            yield from self._send_alert()
-            raise TlsHandshakeError(errors.reason(error)) from None
+            name = "it requests a server name that is not ASCII"
+            raise TlsHandshakeError(errors.reason(error) if self._name_is_ascii else name) from None
         except TimeoutError:
             raise TlsHandshakeError("the handshake did not complete in time") from None
         except OSError as error:
             raise TlsHandshakeError(f"the connection failed during its handshake: {error.strerror}") from None
-        return self._facts()
+
+    def _do_handshake(self) -> None:
+        """Continue the handshake in OpenSSL.
+
+        `ssl` decodes the server name before it calls our SNI callback, and reports a name that is not ASCII to
+        `sys.unraisablehook`, which would write a traceback for each such client.
+        """
+        hook = sys.unraisablehook
+
+        def note(unraisable: sys.UnraisableHookArgs) -> None:
+            # Anything else is of another thread, or of a destructor.
+            if isinstance(unraisable.exc_value, UnicodeDecodeError):
+                self._name_is_ascii = False
+            else:
+                hook(unraisable)
+
+        sys.unraisablehook = note
+        try:
+            self.session.do_handshake()
+        finally:
+            sys.unraisablehook = hook
 
     def _facts(self) -> TlsFacts:
         session = self.session

@@ -3,7 +3,7 @@
 OpenSSL works on two memory buffers and never sees the socket:
 
     kernel --recv--> _incoming --session.read--> plaintext for the transport
-    kernel <--send-- _ciphertext <-- _outgoing <--session.write-- plaintext of the transport
+    kernel <--send---- _unsent <---- _outgoing <--session.write-- plaintext of the transport
 
 Why not `ssl.SSLSocket`: its `unwrap()` sends our end of the session and then reads until the peer's, so it loses what
 the peer sends in between, and afterwards the session reads nothing any more. With a memory buffer `unwrap()` finds
@@ -16,15 +16,20 @@ would wait for an answer to bytes that no event announces. So the handshake read
 behind complete records is kept for the next call; `shutdown(SHUT_RD)` makes the kernel report the socket as readable
 again.
 
-Writing. Ciphertext that the kernel does not accept stays in `_ciphertext`; it cannot be revoked, because the
-session's record numbers have advanced. `send` raises BlockingIOError then although the bytes are encrypted, remembers
-their number in `_encrypted`, and skips them when the transport repeats the call with the same bytes. So the
-transport's accounting stays that of a plain socket: what is not sent is not counted.
+Writing. Ciphertext that the kernel does not accept stays in `_unsent`. `send` raises BlockingIOError then although the
+bytes are encrypted, remembers their number in `_encrypted`, and skips them when the transport repeats the call with the
+same bytes. So the transport's accounting stays that of a plain socket: what is not sent is not counted.
+
+OpenSSL also writes records by itself: alerts, and an answer to each key update of the peer. What the kernel does not
+accept of them goes with the call that the transport repeats, or else by a reactor callback (`tls.unsent`). A peer
+causes them at any rate, so a peer that reads none of them is disconnected at `_MOST_CIPHERTEXT`.
+
+Memory. The buffer of a `MemoryBIO` never shrinks. So neither of the two is passed much more than one record at a time:
+a connection that has received and sent 200 KB holds 76 KiB, and 154 KiB otherwise.
 
 Ending. `_peer_ended` and `_ended` are the two directions; both only become true. Our end is close_notify, then FIN:
 
-- `shutdown` sends both. If the kernel does not accept close_notify at once, the rest is sent by a reactor callback on a
-  duplicate of the descriptor, since the transport registers the socket's own number for something else meanwhile.
+- `shutdown` sends both, at once or by the same callback.
 - `close` does the same if the peer has ended properly, because a peer that waits for our close_notify would report a
   truncated session.
 - After an error, or before a reset (`setsockopt` with SO_LINGER), nothing more is sent but OpenSSL's own alert.
@@ -36,6 +41,7 @@ also interrupt the connection.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -43,14 +49,20 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-from reactorhost.reactor import WRITE, Reactor
-from reactorhost.reactor.steps import Step
+from reactorhost.reactor import Reactor
+from reactorhost.reactor.steps import Step, TlsHandshakeError
 from reactorhost.tls import errors
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.tls.handshake import Handshake
+from reactorhost.tls.unsent import UnsentCiphertext
 
 _RECORD_BYTES = 16 * 1024
 _CHUNK_BYTES = 64 * 1024
+# With its header and RFC 8446's overhead; see `_decrypt_many`.
+_LONGEST_RECORD = _RECORD_BYTES + 256 + 5
+_FED_BYTES = 8 * 1024
+# A chunk that the kernel has not accepted, and as much of what OpenSSL writes by itself.
+_MOST_CIPHERTEXT = 2 * _CHUNK_BYTES
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -73,31 +85,31 @@ class TlsSocket:
     _write: Callable[[bytes | memoryview], int] = field(init=False)
     _recv: Callable[[int], bytes] = field(init=False)
     _read_size: int = field(default=_RECORD_BYTES, init=False)
-    # Not accepted by the kernel yet.
-    _ciphertext: bytearray = field(default_factory=bytearray, init=False)
+    _unsent: UnsentCiphertext = field(init=False)
     # Plaintext bytes of the last `send` that are encrypted, but were reported as not sent.
     _encrypted: int = field(default=0, init=False)
     _peer_ended: bool = field(default=False, init=False)
     _ended: bool = field(default=False, init=False)
-    # A duplicate of the socket's descriptor, while close_notify waits for room in the kernel.
-    _shutdown_descriptor: int | None = field(default=None, init=False)
 
     def __post_init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
         is_server = server_hostname is None
         self._session = context.wrap_bio(self._incoming, self._outgoing, is_server, server_hostname)
+        self._unsent = UnsentCiphertext(self.reactor, self.socket)
         # Bound once: each costs a lookup in every message otherwise.
         self._read = self._session.read
         self._write = self._session.write
         self._recv = self.socket.recv
 
-    def handshake(self) -> Step[TlsFacts]:
+    def handshake(self, on_failed: Callable[[TlsHandshakeError], object]) -> Step[TlsFacts]:
         """Return the steps of the handshake; what the peer sends after it is left in the kernel.
+
+        `on_failed` is called when the handshake has failed: after that, the peer may take its time with the alert.
 
         Raises:
             TlsHandshakeError: it failed.
             ClosedBeforeDataError: a client closed the connection before its first byte.
         """
-        return Handshake(self.socket, self._session, self._incoming, self._outgoing).run()
+        return Handshake(self.socket, self._session, self._incoming, self._outgoing, on_failed).run()
 
     # Receiving.
 
@@ -117,13 +129,17 @@ class TlsSocket:
         if not data:
             self._peer_ended = True
             return data
-        # `recv` makes an object of the full size and shrinks it, so only connections that fill it read large pieces.
-        if len(data) == self._read_size:
-            self._read_size = _CHUNK_BYTES
-        elif len(data) < _RECORD_BYTES:
+        size = len(data)
+        if size < _RECORD_BYTES:
             self._read_size = _RECORD_BYTES
-        self._incoming.write(data)
-        plaintext = self._decrypt()
+            self._incoming.write(data)
+            plaintext = self._decrypt()
+        else:
+            if size == self._read_size:
+                # `recv` makes an object of the full size and shrinks it, so only connections that fill it read large
+                # pieces.
+                self._read_size = _CHUNK_BYTES
+            plaintext = self._decrypt_many([], memoryview(data))
         if self._outgoing.pending:
             self._send_own_records()
         if not plaintext:
@@ -147,28 +163,43 @@ class TlsSocket:
         except ssl.SSLError as error:
             self._fail(error)
             raise
-        return self._decrypt_rest(plaintext) if plaintext and self._incoming.pending else plaintext
+        if plaintext and self._incoming.pending:
+            return self._decrypt_many([plaintext], memoryview(b""))
+        return plaintext
 
-    def _decrypt_rest(self, first: bytes) -> bytes:
-        """Return `first` and the plaintext of the records after it; an end or error behind them is for later."""
-        pieces = [first]
-        while self._incoming.pending:
+    def _decrypt_many(self, pieces: list[bytes], data: memoryview) -> bytes:
+        """Decrypt `data` too, and return `pieces` and the plaintext of all records; an end behind them is for later."""
+        incoming = self._incoming
+        while data or incoming.pending:
+            # A read of a record that is not complete raises, which costs a quarter of its decryption.
+            if data and incoming.pending < _LONGEST_RECORD:
+                incoming.write(data[:_FED_BYTES])
+                data = data[_FED_BYTES:]
+                continue
             try:
                 piece = self._read(_RECORD_BYTES)
             except ssl.SSLWantReadError:
-                break
+                # OpenSSL has taken in all of it.
+                continue
             except ssl.SSLZeroReturnError:
                 piece = b""
             except ssl.SSLError as error:
                 self._fail(error)
+                if not pieces:
+                    raise
                 piece = b""
             if not piece:
-                self._peer_ended = True
-                # From now on the kernel reports the socket as readable, so `recv` is called again and returns the end.
-                with contextlib.suppress(OSError):
-                    self.socket.shutdown(socket.SHUT_RD)
-                break
+                if pieces:
+                    self._peer_ended = True
+                    # From now on the kernel reports the socket as readable, so `recv` is called again and returns the
+                    # end.
+                    with contextlib.suppress(OSError):
+                        self.socket.shutdown(socket.SHUT_RD)
+                return b"".join(pieces)
             pieces.append(piece)
+        if not pieces:
+            self._send_own_records()
+            raise BlockingIOError
         return b"".join(pieces)
 
     # Sending.
@@ -180,47 +211,68 @@ class TlsSocket:
             BlockingIOError: the kernel accepts nothing now.
             OSError: the connection failed.
         """
-        if self._ciphertext and not self._flush():
+        if self._unsent.data and not self._unsent.flush():
             raise BlockingIOError
         sent, self._encrypted = self._encrypted, 0
         size = len(data)
-        while sent < size:
-            # Small data as it is: a slice of a view is one more object for each answer.
-            chunk = data if sent == 0 and size <= _CHUNK_BYTES else memoryview(data)[sent : sent + _CHUNK_BYTES]
-            encrypted = self._write(chunk)
-            ciphertext = self._outgoing.read()
+        if sent or not 0 < size <= _RECORD_BYTES:
+            return self._send_records(memoryview(data), sent)
+        self._write(data)
+        ciphertext = self._outgoing.read()
+        try:
+            accepted = self.socket.send(ciphertext)
+        except BlockingIOError:
+            accepted = 0
+        if accepted < len(ciphertext):
+            self._unsent.data += memoryview(ciphertext)[accepted:]
+            self._encrypted = size
+            raise BlockingIOError
+        return size
+
+    def _send_records(self, data: memoryview, sent: int) -> int:
+        """Send `data` after its first `sent` bytes, four records at a time."""
+        while sent < len(data):
+            chunk = data[sent : sent + _CHUNK_BYTES]
+            records = []
+            for start in range(0, len(chunk), _RECORD_BYTES):
+                self._write(chunk[start : start + _RECORD_BYTES])
+                records.append(self._outgoing.read())
             try:
-                accepted = self.socket.send(ciphertext)
+                accepted = self.socket.sendmsg(records)
             except BlockingIOError:
                 accepted = 0
-            if accepted < len(ciphertext):
-                self._ciphertext += memoryview(ciphertext)[accepted:]
-                self._encrypted = encrypted
+            if accepted < sum(map(len, records)):
+                self._unsent.data += memoryview(b"".join(records))[accepted:]
+                self._encrypted = len(chunk)
                 if sent:
                     return sent
                 raise BlockingIOError
-            sent += encrypted
+            sent += len(chunk)
         return sent
-
-    def _flush(self) -> bool:
-        """Send waiting ciphertext; returns whether the kernel accepted all of it."""
-        if self._ciphertext:
-            try:
-                sent = self.socket.send(self._ciphertext)
-            except BlockingIOError:
-                return False
-            del self._ciphertext[:sent]
-        return not self._ciphertext
 
     def _send_own_records(self) -> None:
         """Send what OpenSSL writes by itself, such as alerts and key updates, after waiting ciphertext.
 
         A connection that failed is reported by the next call of the transport.
+
+        Raises:
+            ConnectionAbortedError: too much waits.
         """
-        if self._outgoing.pending:
-            self._ciphertext += self._outgoing.read()
-            with contextlib.suppress(OSError):
-                self._flush()
+        if not self._outgoing.pending:
+            return
+        self._unsent.data += self._outgoing.read()
+        try:
+            all_sent = self._unsent.flush()
+        except OSError:
+            return
+        if len(self._unsent.data) > _MOST_CIPHERTEXT:
+            self._peer_ended = self._ended = True
+            self._unsent.data.clear()
+            self.on_broken("it reads no answers to its key updates")
+            raise ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
+        # Else the transport repeats its `send`.
+        if not all_sent and not self._encrypted:
+            self._unsent.send_later()
 
     def _fail(self, error: ssl.SSLError) -> None:
         self._ended = True
@@ -231,39 +283,25 @@ class TlsSocket:
 
     def shutdown(self, how: int, /) -> None:
         """Send close_notify, then FIN; `how` is always SHUT_WR. A second call while it is sent does nothing."""
-        if self._shutdown_descriptor is not None:
+        if self._unsent.fin_pending:
             return
         self._ended = True
         # SSLWantReadError: the peer's close_notify has not arrived, and is not waited for.
         with contextlib.suppress(ssl.SSLWantReadError):
             self._session.unwrap()
-        self._ciphertext += self._outgoing.read()
-        if self._flush():
+        self._unsent.data += self._outgoing.read()
+        if self._unsent.flush():
             self.socket.shutdown(how)
         else:
-            self._shutdown_descriptor = os.dup(self.socket.fileno())
-            self.reactor.register(self._shutdown_descriptor, WRITE, self._continue_shutdown)
-
-    def _continue_shutdown(self, events: int) -> None:
-        try:
-            if self._flush():
-                self._close_shutdown_descriptor()
-                self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close_shutdown_descriptor()
-
-    def _close_shutdown_descriptor(self) -> None:
-        descriptor, self._shutdown_descriptor = self._shutdown_descriptor, None
-        if descriptor is not None:
-            self.reactor.unregister(descriptor)
-            os.close(descriptor)
+            self._unsent.fin_pending = True
+            self._unsent.send_later()
 
     def close(self) -> None:
         """Close the socket, after close_notify if the peer has sent its own."""
         if self._peer_ended and not self._ended:
             with contextlib.suppress(OSError):
                 self.shutdown(socket.SHUT_WR)
-        self._close_shutdown_descriptor()
+        self._unsent.stop()
         self.socket.close()
 
     # As the socket itself.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from reactorhost.api.connection import Connection
 from reactorhost.config.settings import Settings
@@ -17,12 +18,14 @@ from reactorhost.plugins import child, discovery
 from reactorhost.plugins.child import Send
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor, new_poller
+from reactorhost.system.account import Account
 from reactorhost.worker.builder import WorkerBuilder, asyncio_bridge
 from reactorhost.worker.context import Limits
 from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.service import LoadedService
 
-Account = tuple[int, int, str]
+if TYPE_CHECKING:
+    from reactorhost.worker.aio.event_loop import AsyncioBridge
 
 
 def dry_run(settings: Settings, account: Account | None) -> list[str]:
@@ -73,14 +76,12 @@ def _run(settings: Settings, account: Account | None, send: Send) -> None:
 
 
 def _make_parts(settings: Settings, services: list[LoadedService]) -> None:
+    def new_bridge(reactor: Reactor) -> AsyncioBridge:
+        return asyncio_bridge(reactor, settings.event_loop, on_signal_change=lambda: None)
+
     reactor = Reactor(new_poller(settings.poller))
-    bridge = partial(asyncio_bridge, event_loop=settings.event_loop, on_signal_change=_handle_no_signals)
-    WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=bridge).build(services, Limits())
+    WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=new_bridge).build(services, Limits())
 
 
 def _ignore(plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
     """Ignore a failure of a hook: none is called."""
-
-
-def _handle_no_signals() -> None:
-    """Leave the signals as they are: this process handles none."""

@@ -25,7 +25,7 @@ from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.imports import ImportedCode
 from reactorhost.reactor import Reactor, WakeUp, new_poller
-from reactorhost.system import process
+from reactorhost.system import oom, process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.slot_sockets import SlotSockets
@@ -42,9 +42,16 @@ from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.printed_lines import print_at_once, print_to_log
 from reactorhost.worker.process.end_signals import EndSignals
+from reactorhost.worker.process.exit_functions import forget_inherited, run_exit_functions
 from reactorhost.worker.process.forked_children import ForkedChildren
-from reactorhost.worker.shutdown import Deadline, Shutdown
+from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
+
+# A worker is replaced; without the master the host is gone.
+_OOM_SCORE_POINTS = 100
+_QUIET_BRIDGE_SECONDS = 1.0
+_FAILED_EXIT_SECONDS = 1.0
+_EXIT_ALARM_SECONDS = 0.5
 
 _CALLERS = {
     PluginTimers.call.__code__: "timer",
@@ -61,6 +68,9 @@ def run_worker(imported: ImportedCode, spec: WorkerSpec, stack_descriptor: int) 
     """
     # First: until then a signal to this process waits (see `system.fork.fork`).
     process.reset_signals()
+    forget_inherited()
+    # Before privileges are dropped: then the file may belong to root.
+    oom.raise_score(_OOM_SCORE_POINTS)
     process.name_process(f"rh-worker-{spec.slot}")
     process.dump_stacks_on_crash(stack_descriptor)
     imported.follow()
@@ -111,7 +121,7 @@ class WorkerLife:
             {signal.SIGTERM: self._term_received, signal.SIGQUIT: self._quit_received}, self._signal_arrived
         )
         # After `watch_signals`, because it replaces the handler of TERM: see there.
-        self._alarm.end_when_stuck(Deadline.longest_shutdown(self._spec.settings.stop_timeout), self._spec.master_pid)
+        self._alarm.end_when_stuck(self._spec.settings.stop_seconds, self._spec.master_pid)
         self._end_signals = EndSignals((signal.SIGTERM, signal.SIGQUIT), self._signal_handler_failed)
         self._close_in_forked_children()
         try:
@@ -119,11 +129,20 @@ class WorkerLife:
         except ReactorhostError as error:
             self._end_if_forked()
             self._line.send({"report": Report.FAILED, **error.as_fields()})
+            self._end_process(_FAILED_EXIT_SECONDS)
             return error.exit_status
         self._serve()
         self._shutdown.finish()
+        self._end_if_forked()
         self._stats.store()
+        self._end_process(self._shutdown.exit_seconds())
         return 0
+
+    def _end_process(self, seconds: float) -> None:
+        """Run the exit functions of plugins and end their processes within `seconds`."""
+        # C code that holds the interpreter's lock stops the thread that keeps the time too.
+        self._alarm.end_in(seconds + _EXIT_ALARM_SECONDS)
+        run_exit_functions(seconds, self._log)
 
     def _close_in_forked_children(self) -> None:
         for each in self._spec.listeners:
@@ -177,7 +196,7 @@ class WorkerLife:
             self._lifecycle,
             self._alarm,
             self._line.send,
-            settings.stop_timeout,
+            settings,
             spec.master_pid,
         )
         self._forked_children.on_fork.append(parts.abandon)
@@ -222,7 +241,8 @@ class WorkerLife:
         def locate(frame: FrameType) -> StackPosition | None:
             return parts.hooks.attribution.locate(frame, _CALLERS)
 
-        return Watchdog(reactor, self._alarm, limit_seconds, progress, locate, self._log)
+        quiet_seconds = 0.0 if parts.bridge is None else _QUIET_BRIDGE_SECONDS
+        return Watchdog(reactor, self._alarm, limit_seconds, progress, locate, self._log, quiet_seconds)
 
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
@@ -306,6 +326,7 @@ class WorkerLife:
     def _published(self) -> None:
         # By this timer, so that an idle worker does not wake up more often.
         self._parts.look_for_threads()
+        self._end_signals.keep()
 
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():

@@ -17,6 +17,7 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins import framings, loading, options
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.system import process
+from reactorhost.system.account import Account
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService
 
@@ -34,7 +35,7 @@ class WorkerLoader:
     """
 
     settings: Settings
-    account: tuple[int, int, str] | None
+    account: Account | None
     slot: int
     log: EventLog
     on_plugin: Callable[[LoadedPlugin], object]
@@ -49,7 +50,7 @@ class WorkerLoader:
         # Before privileges are dropped: the worker's user may not read the key files.
         certificates = {service.name: self._certificates(service) for service in settings.services}
         if self.account is not None:
-            process.drop_privileges(*self.account)
+            process.drop_privileges(self.account)
         # After it: the kernel clears the request when the user changes.
         process.tie_to_parent()
         named = dict.fromkeys(named for service in settings.services for named in service.plugins)

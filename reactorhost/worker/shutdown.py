@@ -1,28 +1,36 @@
 """The shutdown of a worker: drain, leave, and the one deadline that both obey.
 
-The deadline is set by the first order to drain and only ever moves closer. Seconds relative to it:
+The deadline is set by the first order to drain and only ever moves closer. What follows takes `closing_seconds` of the
+settings, the last part of `stop_timeout`. In shares of them:
 
-    ... 0     open connections may end by themselves
-    0 ... 1   the connections that are left flush their answers and are closed; hooks that still run are cancelled
-    ... 2.0   functions in threads may finish; later they are left behind
-    ... 2.7   asyncio tasks may handle their cancellation
-    3         the master sends KILL, and the worker's own alarm ends the process
+    ... 0      open connections may end by themselves
+    0 ... 1/3  the connections that are left flush their answers and are closed; hooks that still run are cancelled
+    ... 0.6    functions in threads may finish; later they are left behind
+    ... 0.8    asyncio tasks may handle their cancellation
+    ... 0.88   exit functions of plugins run, and their processes end
+    0.9        the master sends ABRT to a worker whose loop does not turn, for its stack
+    1          the master sends KILL, and the worker's own alarm ends the process
 
-The last steps also run when the connections ended early; each may take a second then. The alarm is there for a worker
-whose loop does not turn, and for one that has no master.
+The last steps also run when the connections ended early; each may take a third of the time then. The alarm is there for
+a worker whose loop does not turn, and for one that has no master.
 
-Signals: TERM drains within `stop_timeout`. QUIT closes everything at once and leaves.
+Signals: QUIT closes everything at once and leaves. TERM drains within `stop_timeout`, but by an order of the master:
+systemd, supervisord and `tini -g` send TERM to all processes of a host, and then no other worker will accept what is
+queued. The worker cannot know that. The master does, as soon as it handles its own signal, so it waits a moment for
+that before it orders the drain. Meanwhile the worker serves on.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from reactorhost.api.connection import CloseReason
+from reactorhost.config.settings import Settings
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
 from reactorhost.worker.accept.slot_sockets import SlotSockets
@@ -31,13 +39,14 @@ from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.monitor.alarm import Alarm
 from reactorhost.worker.state import Lifecycle, WorkerState
 
-_STEP_SECONDS = 1.0
-_THREADS_END_AT = 2.0
-_TASKS_END_AT = 2.7
-_KILL_AT = 3.0
+_STEP_SHARE = 1 / 3
+_THREADS_END_AT = 0.6
+_TASKS_END_AT = 0.8
+_EXIT_FUNCTIONS_END_AT = 0.88
 # A step that begins too late still gets a moment: a thread or task may be about to finish.
 _LEAST_SECONDS = 0.1
 
+_ORDER_SECONDS = 2.0
 _MOST_NAMES = 10
 
 
@@ -45,16 +54,16 @@ class Deadline:
     """The deadline of a worker's drain, and the time that the steps after it may take.
 
     Nothing here reads a clock: `now` is monotonic seconds.
+
+    Attributes:
+        step_seconds: how long one step after the drain may take.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, closing_seconds: float) -> None:
+        self._closing_seconds = closing_seconds
+        self.step_seconds = closing_seconds * _STEP_SHARE
         self._at = math.inf
         self._expired = False
-
-    @staticmethod
-    def longest_shutdown(stop_timeout: float) -> float:
-        """Return the seconds after which a shutdown that began now has failed."""
-        return stop_timeout + _KILL_AT
 
     def shorten(self, now: float, seconds: float) -> bool:
         """Set the deadline to `seconds` from now; returns False if it is earlier already."""
@@ -65,7 +74,7 @@ class Deadline:
 
     def expire(self, now: float) -> None:
         """Count the flush after the deadline as over too: no step may wait any more."""
-        self._at = min(self._at, now - _STEP_SECONDS)
+        self._at = min(self._at, now - self.step_seconds)
         self._expired = True
 
     def passed(self, now: float) -> bool:
@@ -80,9 +89,14 @@ class Deadline:
         """Return how long asyncio tasks may handle their cancellation."""
         return self._step_seconds(now, _TASKS_END_AT)
 
+    def exit_seconds(self, now: float) -> float:
+        """Return how long the exit functions of plugins may run."""
+        return self._step_seconds(now, _EXIT_FUNCTIONS_END_AT)
+
     def _step_seconds(self, now: float, end_at: float) -> float:
         # Steps before this one may have used up their time and more.
-        return min(_STEP_SECONDS, max(_LEAST_SECONDS, self._at + end_at - now))
+        left = self._at + end_at * self._closing_seconds - now
+        return min(self.step_seconds, max(_LEAST_SECONDS, left))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -95,23 +109,35 @@ class Shutdown:
     lifecycle: Lifecycle
     alarm: Alarm
     send_report: Callable[[Message], object]
-    stop_timeout: float
+    settings: Settings
     master_pid: int
-    _deadline: Deadline = field(default_factory=Deadline)
+    _deadline: Deadline = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._deadline = Deadline(self.settings.closing_seconds)
 
     # Causes.
 
     def term_received(self) -> None:
         """Drain within `stop_timeout`."""
+        seconds = self.settings.stop_drain_seconds
         # The loop turns: the alarm that the signal's handler has set may be put off to the real end.
-        self.alarm.end_in(Deadline.longest_shutdown(self.stop_timeout))
-        self.send_report({"report": Report.LEAVING, "seconds": self.stop_timeout})
+        self.alarm.end_in(self.settings.stop_seconds)
         # The kernel sends TERM too when the master ends (PDEATHSIG). No worker will take the queues over then.
-        self.drain(self.stop_timeout, final=os.getppid() != self.master_pid)
+        orphaned = os.getppid() != self.master_pid
+        waits = self.lifecycle.state is WorkerState.SERVING and not orphaned
+        self.send_report({"report": Report.LEAVING, "seconds": seconds, "waits": waits})
+        if waits:
+            # A master that is stopped sends no order.
+            patience = min(_ORDER_SECONDS, self.settings.stop_seconds / 2)
+            left = max(0.0, seconds - patience)
+            self.parts.context.reactor.call_later(patience, partial(self.drain, left, final=False))
+        else:
+            self.drain(seconds, final=orphaned)
 
     def quit_received(self) -> None:
         """Close everything now and leave."""
-        self.send_report({"report": Report.LEAVING, "seconds": 0})
+        self.send_report({"report": Report.LEAVING, "seconds": 0, "waits": False})
         self._deadline.expire(self.parts.context.reactor.now)
         if self.lifecycle.state is WorkerState.LEAVING:
             self.parts.context.reactor.stop()
@@ -129,7 +155,7 @@ class Shutdown:
     def master_gone(self) -> None:
         """Drain without a master: no other worker will accept what is queued."""
         self.parts.context.log.warning("master_gone", connections=self.parts.context.counters.connections)
-        self.drain(self.stop_timeout, final=True)
+        self.drain(self.settings.stop_drain_seconds, final=True)
 
     def drain(self, seconds: float, *, final: bool) -> None:
         """Accept nothing more and leave when the connections have ended, or after `seconds`.
@@ -164,10 +190,10 @@ class Shutdown:
         if not self._deadline.passed(self.parts.context.reactor.now):
             return
         for transport in self.parts.transports():
-            transport.close_for(CloseReason.SHUTDOWN, _STEP_SECONDS)
+            transport.close_for(CloseReason.SHUTDOWN, self._deadline.step_seconds)
         self._abandon_datagrams_and_handshakes()
         self._cancel_hooks()
-        self.parts.outbound.leave(_STEP_SECONDS)
+        self.parts.outbound.leave(self._deadline.step_seconds)
 
     def _abandon_datagrams_and_handshakes(self) -> None:
         self.slot_sockets.abandon()
@@ -184,7 +210,7 @@ class Shutdown:
         if done and self.lifecycle.state is WorkerState.DRAINING:
             self.lifecycle.enter(WorkerState.LEAVING)
             self.parts.facades.cancel_timers()
-            self.parts.outbound.leave(_STEP_SECONDS)
+            self.parts.outbound.leave(self._deadline.step_seconds)
             self.parts.outbound.when_left(partial(self._wait_for_threads, self.parts.context.reactor.now))
 
     def _wait_for_threads(self, since: float) -> None:
@@ -206,6 +232,11 @@ class Shutdown:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))
             if unfinished:
                 self.parts.context.log.warning("tasks_abandoned", count=len(unfinished), tasks=",".join(unfinished))
+
+    def exit_seconds(self) -> float:
+        """Return how long the exit functions of plugins may run; `finish` was called before."""
+        # Not the reactor's `now`: its loop has stopped.
+        return self._deadline.exit_seconds(time.monotonic())
 
     def _log_abandoned_threads(self) -> None:
         running, cancelled = self.threads.running(), self.threads.cancelled()

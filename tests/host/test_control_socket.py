@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -192,8 +192,8 @@ def test_without_descriptors_the_control_socket_is_not_polled_in_every_turn(
         verbs = {"ping": lambda session, message: session.done()}
         log = EventLog(logging.getLogger("test"))
         server = ControlServer(reactor, ForkRegistry(), tmp_path / "control.sock", verbs, log)
-        monkeypatch.setattr(server, "_listener", FullListener(server._listener))
         server.open()
+        monkeypatch.setattr(server, "_listener", FullListener(cast("socket.socket", server._listener)))
         client.connect(str(tmp_path / "control.sock"))
         client.sendall(b'{"verb":"ping"}\n')
         client.setblocking(False)

@@ -113,6 +113,35 @@ def test_a_killed_worker_loses_only_the_connections_that_it_had_accepted(
     assert set(count.failures) <= {"reset", "eof"}, count
 
 
+def test_a_crash_is_logged_with_the_memory_that_the_worker_had_at_its_end(
+    live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str]
+) -> None:
+    expected_errors.append("worker_crashed")
+    plugin = write_plugin(
+        """
+import os
+
+@hookimpl
+def receive(connection, data):
+    filled = b"x" * 200_000_000
+    os._exit(len(filled) % 7)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1")
+    with host.connect() as client:
+        client.sendall(b"x")
+        log = host.wait_for_log("worker_crashed")
+    found = re.search(r"rss_peak_bytes=(\d+)", log)
+    assert found is not None
+    assert int(found[1]) > 200_000_000
+
+
+def test_the_kernel_prefers_a_worker_to_the_master_when_memory_is_short(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    scores = [int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (host.pid, pid_of(host, 0))]
+    assert scores[1] == min(1000, scores[0] + 100)
+
+
 def test_all_workers_killed_at_once_are_all_replaced(live_host: Hosts, expected_errors: list[str]) -> None:
     expected_errors.append("worker_crashed")
     host = live_host("--plugin", "echo", "--workers", "4")

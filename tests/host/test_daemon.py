@@ -178,6 +178,33 @@ def test_a_start_with_a_broken_plugin_fails_with_its_status_and_cause_and_leaves
     assert not started.of_this_test()
 
 
+@pytest.mark.parametrize("log", [(), ("--log-file", "host.log")], ids=["log in the run directory", "log elsewhere"])
+def test_what_a_plugin_printed_before_it_ended_a_start_is_shown(
+    tmp_path: Path, write_plugin: Callable[..., str], log: tuple[str, ...]
+) -> None:
+    prints = "import os\nos.write(2, b'the licence has expired\\n')\nos._exit(3)\n"
+    place = tmp_path / "place"
+    place.mkdir()
+    arguments = ("--plugin", write_plugin(prints), "--listen", "tcp://127.0.0.1:0", "--run-dir", str(place / "run"))
+    ended = run("start", "-d", *arguments, *log, cwd=place)
+    assert ended.returncode == 3
+    assert "the licence has expired\n" in ended.stderr
+    assert os.listdir(place) == []
+
+
+def test_a_daemon_that_a_bug_ended_refers_to_its_log(tmp_path: Path) -> None:
+    # Imported by every Python that finds it. No bug of the host is known, so this one is made.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\ndef fails(name):\n    raise RuntimeError('a bug')\nos.memfd_create = fails\n"
+    )
+    arguments = ("--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(tmp_path / "run"))
+    ended = run("start", "-d", *arguments, environment={"PYTHONPATH": str(tmp_path)})
+    log = tmp_path / "run" / "reactorhost.log"
+    assert (ended.returncode, f"hint: see the end of {log}" in ended.stderr) == (3, True)
+    assert log.read_text().endswith("RuntimeError: a bug\n")
+    assert os.listdir(tmp_path / "run") == [log.name]
+
+
 @pytest.mark.parametrize("daemon_flag", [("-d",), ()], ids=["daemon", "foreground"])
 def test_the_error_for_an_unknown_plugin_lists_the_installed_ones(tmp_path: Path, daemon_flag: tuple[str, ...]) -> None:
     ended = run("start", *daemon_flag, "--plugin", "ecoh", "--run-dir", str(tmp_path / "run"))

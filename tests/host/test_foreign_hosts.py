@@ -6,29 +6,24 @@ import fcntl
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from daemons import run
+from reactorhost.config.resolve import resolve
 from reactorhost.ipc.control_client import ControlClient, ForeignHostError
 from reactorhost.master.instances import foreign_owner
-from reactorhost.master.rundir import holder_pid
-from users import NOBODY, run_as_nobody
+from reactorhost.master.startup import run_host
+from reactorhost.testing import DEADLINE_SECONDS
+from users import NOBODY, another_user, run_as_nobody
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
-
-
-@contextmanager
-def another_user() -> Iterator[None]:
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
@@ -84,17 +79,51 @@ def test_a_link_to_the_socket_of_another_user_is_refused(imitation: tuple[Path, 
 
 @pytest.mark.parametrize("kind", ["link", "file", "fifo"])
 def test_a_lock_that_another_user_made_names_no_process(open_directory: Path, tmp_path: Path, kind: str) -> None:
-    def made(make: Callable[[], object]) -> None:
-        with another_user():
-            make()
-
-    lock = open_directory / "lock"
-    held = tmp_path / "held"
-    with held.open("w") as file:
+    lock, held = open_directory / "lock", tmp_path / "held"
+    held.touch()
+    make: dict[str, Callable[[], object]] = {
+        "link": lambda: lock.symlink_to(held),
+        "file": lock.touch,
+        "fifo": lambda: os.mkfifo(lock),
+    }
+    with another_user():
+        make[kind]()
+    # Both ends of a FIFO, so that opening it blocks neither here nor in what is tested.
+    with open(os.open(lock, os.O_RDWR), "wb") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
-        made({"link": lambda: lock.symlink_to(held), "file": lock.touch, "fifo": lambda: os.mkfifo(lock)}[kind])
-        assert holder_pid(open_directory) is None
+        # In another process: a lock of its own does not show.
+        query = (
+            "import sys, pathlib; from reactorhost.master.rundir import *; print(holder_pid(pathlib.Path(sys.argv[1])))"
+        )
+        command = [sys.executable, "-c", query, str(open_directory)]
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE_SECONDS)
+        assert found.stdout == "None\n"
         assert foreign_owner(open_directory) == NOBODY
+
+
+def test_a_second_start_is_refused_while_the_name_runs_in_another_place(
+    open_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root has one place only.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(open_directory))
+    monkeypatch.setenv("TMPDIR", str(open_directory))
+    other = open_directory / f"reactorhost-{NOBODY}" / "one"
+    with another_user():
+        other.mkdir(parents=True)
+        lock = (other / "lock").open("w")
+    with lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        unused = cast("Any", None)
+        settings = resolve({"plugins": ("echo",), "name": "one"}, os.environ, Path("/"), uid=NOBODY)
+        status, lines = run_as_nobody(lambda: run_host(settings, unused, unused, unused))
+    assert (status, lines) == (
+        6,
+        [
+            f"host 'one' already runs in {other}, pid {os.getpid()}",
+            f"  hint: stop it with `reactorhost stop --run-dir {other}`, or start another --name",
+        ],
+    )
+    assert not (open_directory / "reactorhost").exists(), "nothing is left of it"
 
 
 def test_the_owner_of_a_hidden_run_directory_is_named(open_directory: Path) -> None:

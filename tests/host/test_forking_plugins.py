@@ -174,7 +174,8 @@ def receive(connection, data):
     host = live_host("--plugin", plugin, "--workers", "1")
     with host.connect() as client:
         client.sendall(b"x")
-        assert int(client.recv(100).split()[1], 16) == 0
+        # Of those with a name: posix_spawn of glibc ignores two more of its own.
+        assert int(client.recv(100).split()[1], 16) & 0x7FFFFFFF == 0
 
 
 RETURNS = """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,10 @@ import started
 from clients import answers, ended
 from daemons import Daemon
 from reactorhost.config.resolve import resolve
+from reactorhost.logs import EventLog
+from reactorhost.master.leftovers import Leftovers
 from reactorhost.master.listen.listeners import Listeners
+from reactorhost.system import procfs
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing import LiveHost
 from waiting import all_end
@@ -164,6 +169,82 @@ def test_the_next_start_of_a_daemon_succeeds(daemon: Callable[..., Daemon]) -> N
         assert answers(client)
     assert all_end(workers, SOON_SECONDS)
     assert host.command("stop").returncode == 0
+
+
+UNREACHABLE = {
+    # Locked twice by one thread: a signal does not end this wait, as it would end a sleep.
+    "in C with the interpreter's lock": "import ctypes; c = ctypes.PyDLL(None); "
+    "mutex = ctypes.create_string_buffer(64); c.pthread_mutex_lock(mutex); c.pthread_mutex_lock(mutex)",
+    "with blocked signals": "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); "
+    "signal.sigwait({signal.SIGUSR1})",
+    "stopped": "import os; os.kill(os.getpid(), 19)",
+}
+
+
+@pytest.mark.parametrize("where", UNREACHABLE)
+def test_the_next_start_ends_a_worker_that_cannot_leave(
+    live_host: Hosts, write_plugin: Callable[..., str], where: str
+) -> None:
+    stuck = (
+        "@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n"
+        f"    if data == b'stuck':\n        {UNREACHABLE[where]}\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listen = ("--listen", f"tcp://127.0.0.1:{port}")
+    host = live_host("--plugin", write_plugin(stuck), "--workers", "1", *listen, "--stop-timeout", "600")
+    with host.connect() as client:
+        client.sendall(b"stuck")
+        assert client.recv(5) == b"stuck"
+        (worker,) = kill(host)
+        host.start()
+        assert all_end([worker]), "it could not leave by itself"
+        with host.connect() as served:
+            assert answers(served)
+    assert host.log().count(f"leftover_killed master={host.pid} pid={worker}") == 1
+
+
+def test_a_leftover_that_does_not_hold_the_addresses_is_ended_after_its_time(
+    live_host: Hosts, write_plugin: Callable[..., str]
+) -> None:
+    stops = "import os\n@hookimpl\ndef receive(connection, data):\n    os.kill(os.getpid(), 19)\n"
+    host = live_host("--plugin", write_plugin(stops), "--workers", "1", "--stop-timeout", "0")
+    with host.connect() as client:
+        client.sendall(b"x")
+        host.until(lambda status: started.is_stopped(status["workers"][0]["pid"]))
+        (worker,) = kill(host)
+        host.start()
+        assert all_end([worker])
+
+
+def test_a_start_that_fails_leaves_what_is_known_of_the_workers(
+    live_host: Hosts, killed_masters: list[LiveHost], tmp_path: Path
+) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1", "--stop-timeout", "600")
+    killed_masters.append(host)
+    with host.connect() as client:
+        assert answers(client)
+        workers = kill(host)
+        known = [(host.run_dir / name).read_text() for name in ("workers.pid", "lock")]
+        refused = host.command("start", "--plugin", "echo", "--listen", f"unix://{tmp_path}/none/a.sock")
+        assert refused.returncode == 1
+        assert [(host.run_dir / name).read_text() for name in ("workers.pid", "lock")] == known
+        assert answers(client)
+    assert all_end(workers)
+
+
+def test_a_process_that_only_has_the_id_of_a_worker_is_left_alone() -> None:
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        began = procfs.start_time(stranger.pid)
+        assert began is not None
+        others = Leftovers([(stranger.pid, began - 1)], EventLog(logging.getLogger("test")))
+        assert others.running() == []
+        same = Leftovers([(stranger.pid, began)], EventLog(logging.getLogger("test")))
+        assert same.running() == [stranger.pid]
+        assert not same.end_listening(), "it has no listener"
+        assert same.end_all()
+        assert stranger.wait() == -signal.SIGKILL
+        assert same.running() == []
 
 
 def test_addresses_that_are_bound_at_a_second_try_are_listed_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import reactorhost
 import started
 from clients import answers, read_exactly
 from daemons import COMMAND, run
@@ -140,6 +142,29 @@ def test_a_reload_reports_changed_code_that_workers_have_from_the_master(live_ho
     assert re.search(r" warning code_changed .*modules=sitecustomize\n", host.log())
 
 
+def test_workers_run_code_of_one_version_although_another_was_installed(
+    live_host: Hosts, tmp_path: Path, write_plugin: Write
+) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(Path(reactorhost.__file__).parent, site / "reactorhost")
+    host = live_host("--plugin", write_plugin(replying("old")), environment={"PYTHONPATH": str(site)})
+    names = []
+    for path in site.rglob("*.py"):
+        path.write_text("raise ImportError('of another version')\n")
+        parts = path.relative_to(site).with_suffix("").parts
+        if parts[1] not in ("cli", "dashboard", "master", "testing", "__main__"):
+            names.append(".".join(parts).removesuffix(".__init__"))
+    facts = site / "reactorhost-99.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: reactorhost\nVersion: 99\n")
+    everything = f"import importlib\nfor name in {names}:\n    importlib.import_module(name)\n"
+    write_plugin(everything + "@hookimpl\nasync def receive(connection, data):\n    connection.send(b'new')\n")
+    reloaded = run("reload", "--run-dir", str(host.run_dir))
+    assert reloaded.returncode == 0, reloaded.stderr
+    assert f"reactorhost 99 is installed and {reactorhost.__version__} runs: reactorhost changed" in reloaded.stderr
+    assert replies(host) == b"new"
+
+
 def test_ten_reloads_in_a_row_leave_one_worker_in_each_slot(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     for generation in range(2, 12):
@@ -196,7 +221,13 @@ def test_ctrl_c_ends_the_command_but_not_the_reload(live_host: Hosts, write_plug
         host.wait_for_log("reload_started")
         reload.send_signal(signal.SIGINT)
         _, stderr = reload.communicate()
-    assert (reload.returncode, stderr.strip()) == (130, "")
+    assert (reload.returncode, stderr.splitlines()) == (
+        130,
+        [
+            f"reactorhost: interrupted, but the host in {host.run_dir} continues the reload",
+            f"  hint: follow it with `reactorhost status --run-dir {host.run_dir}`",
+        ],
+    )
     gate.open()
     host.wait_for_log("reload_finished")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,23 @@ def test_restart_waits_for_open_connections(daemon: Daemons) -> None:
     host.find()
 
 
+def test_ctrl_c_during_the_stop_reports_that_nothing_is_started(daemon: Daemons) -> None:
+    host = daemon("--plugin", "echo", "--stop-timeout", "600")
+    command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
+    with host.connect() as client:
+        assert answers(client)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as restart:
+            assert restart.stdout is not None
+            assert restart.stdout.readline().startswith("stopping: ")
+            restart.send_signal(signal.SIGINT)
+            _, stderr = restart.communicate()
+    assert restart.returncode == 130
+    what, hint = stderr.splitlines()
+    assert what.endswith(f"the host in {host.run_dir} continues to stop, and will not be started again")
+    assert hint.startswith(f"  hint: start it then with: cd {Path.cwd()} && reactorhost start -d --run-dir ")
+    host.wait()
+
+
 def test_a_foreground_host_moves_to_the_terminal_of_the_restart(live_host: Callable[..., LiveHost]) -> None:
     host = live_host("--plugin", "echo", "--workers", "2")
     command = [*COMMAND, "restart", "--run-dir", str(host.run_dir)]
@@ -112,6 +130,16 @@ def serving(daemon: Daemons, tmp_path: Path) -> Daemon:
     (home / "shout.py").write_text(UPPERCASE.replace("import neighbour", ""))
     (home / "host.toml").write_text(CONFIG)
     return daemon("--config", "host.toml", cwd=home)
+
+
+def test_a_new_address_that_another_process_uses_is_found_before_the_stop(serving: Daemon, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        (tmp_path / "home" / "host.toml").write_text(CONFIG.replace("tcp://127.0.0.1:0", address))
+        restarted = serving.command("restart")
+    assert restarted.returncode == 1
+    assert f"reactorhost: {address} is in use by another process\n" in restarted.stderr
+    assert serving.status()["workers_ready"] == 2
 
 
 @pytest.mark.parametrize(

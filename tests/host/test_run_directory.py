@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from reactorhost.errors import AlreadyRunningError, NotPermittedError, Reactorho
 from reactorhost.master.instances import check_alone, find, running
 from reactorhost.master.rundir import RunDirectory, holder_pid
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.own_file import FileState
 
 
 def directory(path: Path) -> RunDirectory:
@@ -160,3 +162,41 @@ def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path) -> Non
         directory(tmp_path / "one").prepare()
     with pytest.raises(ReactorhostError, match="cannot create the run directory"):
         directory(tmp_path / "one" / "two").prepare()
+
+
+def test_a_lock_whose_file_was_removed_is_taken_again(tmp_path: Path) -> None:
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    ours.take_lock()
+    ours.write_pid_file()
+    ours.write_workers([(0, 1, 1)])
+    shutil.rmtree(tmp_path / "one")
+    assert ours.state() is FileState.MISSING
+    assert holder_pid(tmp_path / "one") is None
+    ours.take_lock_again()
+    assert ours.state() is FileState.PRESENT
+    assert [path for path, _ in ours.missing()] == [ours.pid_file, ours.workers_file]
+    for _, write in ours.missing():
+        write()
+    assert ours.workers_file.read_text() == "0 1 1\n"
+    ours.clean_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_another_host_has_taken_is_left_alone(tmp_path: Path) -> None:
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    ours.take_lock()
+    (tmp_path / "one" / "lock").unlink()
+    process = locked_elsewhere(tmp_path / "one")
+    for name in ("control.sock", "workers.pid"):
+        (tmp_path / "one" / name).write_text("of the other")
+    assert ours.state() is FileState.REPLACED
+    with pytest.raises(AlreadyRunningError, match=f"pid {process.pid}"):
+        ours.take_lock_again()
+    with pytest.raises(ReactorhostError, match="was removed"):
+        ours.write_workers([(0, 1, 1)])
+    ours.clean_up()
+    assert sorted(os.listdir(tmp_path / "one")) == ["control.sock", "lock", "workers.pid"]
+    assert holder_pid(tmp_path / "one") == process.pid
+    end(process)

@@ -110,6 +110,8 @@ def worker_start(worker):
 
 @hookimpl
 def receive(connection, data):
+    # The alarm of the host may have gone off once before.
+    rings.clear()
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     select.select((), (), (), 0.4)
     connection.send(b"%d" % len(rings))
@@ -221,6 +223,26 @@ def receive(connection, data):
     host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "20ms")
     with host.connect() as client:
         assert answers(client, b"x")
+    assert f"plugin=made hook=receive where={line_of(plugin)}" in host.wait_for_log("slow_hook_ended")
+
+
+def test_a_blocking_call_of_a_c_library_is_not_cut_short(live_host: Hosts, write_plugin: Write) -> None:
+    plugin = write_plugin(
+        """
+import ctypes, os, threading
+
+@hookimpl
+def receive(connection, data):
+    reader, writer = os.pipe()
+    threading.Timer(0.4, os.write, (writer, b"x")).start()
+    length = ctypes.CDLL(None).read(reader, ctypes.create_string_buffer(1), 1)  # here
+    connection.send(b"%d" % length)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1", "--slow-hook", "20ms")
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert client.recv(10) == b"1"
     assert f"plugin=made hook=receive where={line_of(plugin)}" in host.wait_for_log("slow_hook_ended")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -134,6 +135,19 @@ def test_stop_ends_although_a_hook_never_returns(
         assert answers(client)
         host.signal(signal.SIGQUIT)
         assert host.wait() == 0
+
+
+def test_a_stop_logs_where_a_hook_does_not_return(
+    live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str]
+) -> None:
+    expected_errors += ["worker_killed", "worker_crashed"]
+    stuck = "@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n    while True: pass\n"
+    host = live_host("--plugin", write_plugin(stuck), "--workers", "1", "--stop-timeout", "1")
+    with host.connect() as client:
+        assert answers(client)
+        host.signal(signal.SIGTERM)
+        assert host.wait() == 0
+    assert re.search(r'^ +File ".*made\.py", line \d+ in receive', host.log(), re.MULTILINE)
 
 
 def test_an_interrupt_while_workers_boot_stops_with_130_and_leaves_nothing(

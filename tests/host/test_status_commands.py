@@ -60,6 +60,7 @@ def test_status_json_is_the_complete_status_document(live_host: Hosts) -> None:
         "workers_wanted": 2,
         "workers_ready": 2,
         "reloading": False,
+        "problems": [],
     }
     assert {key: document[key] for key in expected} == expected
     assert [each["name"] for each in document["services"][0]["plugins"]] == ["accesslog", "echo"]
@@ -142,6 +143,7 @@ def test_a_slot_in_back_off_has_a_retry_time_and_an_adopter(
     assert slot["last_exit"].startswith("exit status")
     assert document["workers"][0]["adopted_slots"] == [1]
     assert document["workers_ready"] == 1
+    assert [host.command("status", *flag).returncode for flag in ([], ["--json"])] == [3, 3]
     cause.unlink()
     host.until(lambda status: status["workers_ready"] == 2 and not status["workers"][0]["adopted_slots"])
 

@@ -18,6 +18,7 @@ import pytest
 from clients import answers
 from daemons import run
 from documents import document, history
+from gates import Gate
 from load import Load
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from screens import ENTER, LEAVE, ScreenProgram, reactorhost
@@ -220,6 +221,23 @@ def test_reload_recycle_and_scale_run_after_confirmation(live_host: Hosts) -> No
         screen.until_text("scale from 3 to 2 workers; to be drained: worker 2 (pid ")
         screen.type("y")
         screen.until_text("scale: done, 2 workers ready")
+
+
+def test_quitting_during_a_reload_reports_that_it_continues(
+    live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    host = live_host("--plugin", write_plugin(f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n"))
+    gate.shut()
+    with top(host) as screen:
+        screen.until_text(KEY_LINE)
+        screen.type("Ry")
+        host.wait_for_log("reload_started")
+        screen.type("q")
+        assert screen.wait() == 0
+        assert f"the host in {host.run_dir} continues the reload; follow it with" in "".join(screen.lines)
+    gate.open()
+    host.wait_for_log("reload_finished")
 
 
 def test_read_only_changes_nothing(live_host: Hosts) -> None:

@@ -15,7 +15,7 @@ import pytest
 from kernel import queues
 from load import Count, Load
 from plugin_files import plugin_file
-from reactorhost.testing import LiveHost
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from waiting import until
 
 Hosts = Callable[..., LiveHost]
@@ -117,6 +117,29 @@ def test_terminating_the_only_worker_loses_no_connection(live_host: Hosts, nothi
             load.more(100)
             terminate(host, 0)
         nothing_lost(host, load.stop())
+
+
+def test_term_to_worker_and_master_loses_no_client_that_waits(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    address = host.address()
+    (worker,) = host.workers()
+    os.kill(worker["pid"], signal.SIGSTOP)
+    # More than the worker accepts in one turn.
+    clients = [socket.create_connection(address, timeout=DEADLINE_SECONDS) for _ in range(100)]
+    try:
+        for client in clients:
+            client.sendall(b"x")
+        # As systemd and `tini -g` do. The worker is first: it cannot know that the master will get the signal too.
+        host.signal(signal.SIGSTOP)
+        os.kill(worker["pid"], signal.SIGTERM)
+        os.kill(worker["pid"], signal.SIGCONT)
+        host.signal(signal.SIGTERM)
+        assert [client.recv(1) for client in clients] == [b"x"] * 100
+        host.signal(signal.SIGCONT)
+    finally:
+        for client in clients:
+            client.close()
+    assert host.wait() == 0
 
 
 def test_all_operations_at_once_lose_no_connection(live_host: Hosts, soak: bool, nothing_lost: Verdict) -> None:

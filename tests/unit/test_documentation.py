@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 import re
+import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -44,6 +45,7 @@ _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_PIP_INSTALL = re.compile(r"pip install (.*?)(?:`|#|&&|--group|$)", re.MULTILINE)
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -98,6 +100,52 @@ def test_every_image_is_shown_by_a_page_and_every_shown_image_exists() -> None:
         for image in _IMAGE.findall(_CODE.sub("", path.read_text(encoding="utf-8")))
     }
     assert shown == set((ROOT / "docs" / "images").iterdir())
+
+
+# What `pip install` is proposed for.
+
+
+def declared_dependencies() -> set[str]:
+    """Return the names of all distributions that this project depends on, for its tests and tools too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    lists = [
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+    ]
+    return {re.split(r"[^\w.-]", each)[0] for each in itertools.chain(*lists) if isinstance(each, str)}
+
+
+def proposed(text: str) -> list[str]:
+    """Return what each `pip install` in a text is to install, without options and paths."""
+    # The distributions of this project are not on the package index, where any user could register their names.
+    words = [word for found in _PIP_INSTALL.findall(text) for word in found.split() if not word.startswith(("-", "."))]
+    return [word.strip("'\"") for word in words if "/" not in word and word not in declared_dependencies()]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if path.name != "CHANGELOG.md"], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_pages_propose_to_install_only_paths_and_known_dependencies(path: Path) -> None:
+    assert proposed(path.read_text(encoding="utf-8")) == []
+
+
+def test_hints_propose_to_install_only_known_dependencies() -> None:
+    for path in sorted(SOURCES.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Constant(str(text)):
+                    assert proposed(text) == [], path
+                case ast.JoinedStr(parts):
+                    # A name that is inserted is not a known one.
+                    text = "".join(str(part.value) if isinstance(part, ast.Constant) else "NAME" for part in parts)
+                    assert proposed(text) == [], path
+
+
+def test_an_unknown_distribution_is_found() -> None:
+    assert proposed("`pip install -q . ./plugins/x -e plugins/x nox uvloop`, `pip install reactorhost-x`") == [
+        "reactorhost-x"
+    ]
 
 
 def test_every_page_of_the_reference_is_reached_from_the_readme() -> None:

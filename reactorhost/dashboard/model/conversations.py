@@ -89,6 +89,7 @@ class SentRequest:
     """A request on its own connection, read without blocking.
 
     Attributes:
+        verb: what is requested.
         text: the latest progress, or the result.
         finished: whether `text` is the result.
         failed: whether the result is a failure.
@@ -96,7 +97,7 @@ class SentRequest:
     """
 
     def __init__(self, path: Path, request: HostRequest) -> None:
-        self._verb = request.verb
+        self.verb = request.verb
         self.text = f"{request.verb}: requested"
         self.finished = self.failed = False
         self.client: ControlClient | None = None
@@ -125,7 +126,7 @@ class SentRequest:
 
     def _update(self, message: Message) -> None:
         if "progress" in message:
-            self.text = f"{self._verb}: {printable(message['progress'])}"
+            self.text = f"{self.verb}: {printable(message['progress'])}"
         elif message.get("status") == 0:
             self.text = self._success(message)
             self.finished = True
@@ -133,11 +134,11 @@ class SentRequest:
             self._fail(str(message["what"]))
 
     def _fail(self, what: str) -> None:
-        self.text = f"{self._verb} failed: {what}"
+        self.text = f"{self.verb} failed: {what}"
         self.finished = self.failed = True
 
     def _success(self, message: Message) -> str:
-        match self._verb:
+        match self.verb:
             case "reload":
                 return f"reload: done, {message['replaced']} workers replaced, generation {message['generation']}"
             case "scale":

@@ -91,6 +91,10 @@ class HostSource:
         self._sent = SentRequest(self._path, request)
         self._notice_until = now + _NOTICE_SECONDS
 
+    def unfinished(self) -> str | None:
+        """Return the verb of a request that the host continues after the source is closed, or None."""
+        return None if self._sent is None or self._sent.finished else self._sent.verb
+
     def select_connections(self, pid: int | None) -> None:
         """Poll the connections of a worker from now on, or of none."""
         self._poller.select(pid)
@@ -193,6 +197,10 @@ class RecordingSource:
 
     def send(self, request: HostRequest, now: float) -> None:
         """Do nothing: there is no host."""
+
+    def unfinished(self) -> str | None:
+        """Return None: there is no host."""
+        return None
 
     def select_connections(self, pid: int | None) -> None:
         """Do nothing: connections are not recorded."""

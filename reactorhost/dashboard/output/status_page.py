@@ -54,7 +54,8 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
 
 
 def _head(document: StatusDocument) -> list[Line]:
-    return [_title(document), *_services(document), _traffic(document)]
+    problems = [line((problem, "red")) for problem in document.get("problems", ())]
+    return [_title(document), *problems, *_services(document), _traffic(document)]
 
 
 def _title(document: StatusDocument) -> Line:

@@ -2,55 +2,94 @@
 
 A request is `{"verb": NAME, ...}`. A response is any number of `{"progress": TEXT}` and `{"rows": [...]}`, then
 `{"status": EXIT_STATUS, ...}`: 0 with the verb's result, or another number with `what`, `where`, `hint`, `details`.
+
+The requests of a client are carried out one after the other, at most one in a turn: a status takes milliseconds, and
+the master also has workers to look after. A client that sends many waits; the others do not. Clients that request
+nothing are disconnected, the one that is idle for longest as soon as another client needs its place.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_from_os
+from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_from_os, limit_hint
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.logs import EventLog
-from reactorhost.reactor import READ, Reactor
+from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.own_file import FileState, OwnFile
 from reactorhost.system.ownership import is_trusted, peer
+from reactorhost.system.rate_limit import RateLimit
 
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.5
+_MOST_CLIENTS = 64
+# With few descriptors, most of them are for listeners and workers.
+_SHARE_OF_DESCRIPTORS = 4
+_MOST_WAITING = 16
+_IDLE_SECONDS = 300.0
+_LINE_SECONDS = 60.0
 
 Verb = Callable[["Session", Message], None]
 
 
 class Session:
-    """One client of the control socket, and the response to its request."""
+    """One client of the control socket, and the response to its request.
 
-    def __init__(self, line: JsonLine) -> None:
-        self._line = line
+    Attributes:
+        line: its connection.
+        waiting: requests that were not begun; `busy` says whether another one was.
+        active_at: when it last requested something, or got the end of a response.
+    """
+
+    def __init__(self, line: JsonLine, on_response: Callable[[Session], object]) -> None:
+        self.line = line
+        self.waiting: deque[Message] = deque()
+        self.busy = False
+        self.active_at = 0.0
+        self._on_response = on_response
 
     def progress(self, text: str, **fields: object) -> None:
         """Report how far the request is."""
-        self._line.send({"progress": text, **fields})
+        self.line.send({"progress": text, **fields})
 
     def warning(self, text: str) -> None:
         """Report what the client should know although the request goes on."""
-        self._line.send({"progress": text, "warning": True})
+        self.line.send({"progress": text, "warning": True})
 
     def rows(self, rows: list[Message]) -> None:
         """Send a part of a long result."""
-        self._line.send({"rows": rows})
+        self.line.send({"rows": rows})
 
     def done(self, **result: object) -> None:
         """End with success."""
-        self._line.send({"status": 0, **result})
+        self._end({"status": 0, **result})
 
     def failed(self, error: ReactorhostError) -> None:
         """End with a failure."""
-        self._line.send(error.as_fields())
+        self._end(error.as_fields())
+
+    @property
+    def idle(self) -> bool:
+        """Whether the client waits for nothing."""
+        return not self.busy and not self.waiting
+
+    def _end(self, message: Message) -> None:
+        self.line.send(message)
+        self.busy = False
+        self._on_response(self)
+
+
+def _client_limit() -> int:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CLIENTS if limit == resource.RLIM_INFINITY else min(_MOST_CLIENTS, limit // _SHARE_OF_DESCRIPTORS)
 
 
 @dataclass(slots=True)
@@ -62,42 +101,73 @@ class ControlServer:
     path: Path
     verbs: Mapping[str, Verb]
     log: EventLog
-    _listener: socket.socket = field(
-        default_factory=lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    )
+    _listener: socket.socket | None = None
+    _file: OwnFile | None = None
+    _retry: TimerHandle | None = None
     _sessions: dict[JsonLine, Session] = field(default_factory=dict)
+    _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _LINE_SECONDS))
+    _most_clients: int = field(default_factory=_client_limit)
 
     def open(self) -> None:
-        """Listen, for this user and root only.
+        """Listen, for this user and root only; called again when the file was removed.
 
         Raises:
-            NotPermittedError: the socket cannot be created.
+            ReactorhostError: the socket cannot be created.
         """
-        self.registry.add(self._listener, self._listener.close)
-        # The lock is held, so the file is one that a killed master left behind.
-        self.path.unlink(missing_ok=True)
         # Not chmod after bind: in between, others could connect.
         before = os.umask(0o177)
         try:
-            self._listener.bind(str(self.path))
+            listener = self._bound()
         except OSError as error:
             # A path that is too long is refused by Python itself, without an errno.
             raise error_from_os(error, f"cannot create {self.path}", hint="use another, shorter --run-dir") from None
         finally:
             os.umask(before)
-        self._listener.listen(64)
+        self._stop_listening()
+        self._listener = listener
+        self.registry.add(listener, listener.close)
         self._watch()
+
+    def state(self) -> FileState:
+        """Return what is at the path of the socket."""
+        return FileState.MISSING if self._file is None else self._file.state()
 
     def close(self) -> None:
         """Stop listening and end every session; the reactor does not run any more."""
-        self.registry.discard(self._listener)
-        self._listener.close()
+        self._stop_listening()
         for line in tuple(self._sessions):
             line.close()
 
+    def disconnect_idle(self) -> None:
+        """Disconnect clients that have requested nothing for minutes; called once a second."""
+        for session in tuple(self._sessions.values()):
+            if session.idle and self.reactor.now - session.active_at >= _IDLE_SECONDS:
+                self._disconnect(session)
+
+    # Requests.
+
     def message_received(self, line: JsonLine, message: Message) -> None:
-        """Call the verb that a client requests."""
+        """Add a request to those of its client."""
         session = self._sessions[line]
+        if session.idle:
+            self.reactor.call_soon(self._begin, session)
+        session.waiting.append(message)
+        line.set_reading(len(session.waiting) < _MOST_WAITING)
+
+    def line_closed(self, line: JsonLine) -> None:
+        """Forget a client that disconnected; what it requested continues."""
+        session = self._sessions.pop(line, None)
+        if session is not None:
+            session.waiting.clear()
+
+    def _begin(self, session: Session) -> None:
+        """Carry out the next request of a client."""
+        if not session.waiting:
+            # It disconnected meanwhile.
+            return
+        message = session.waiting.popleft()
+        session.line.set_reading(len(session.waiting) < _MOST_WAITING)
+        session.busy, session.active_at = True, self.reactor.now
         name = str(message.get("verb"))
         verb = self.verbs.get(name)
         if verb is None:
@@ -108,22 +178,65 @@ class ControlServer:
             verb(session, message)
         except ReactorhostError as error:
             session.failed(error)
+        except OSError as error:
+            # Of this request, and no reason to end the host.
+            session.failed(error_from_os(error, f"the request {name!r} failed", hint=limit_hint(error)))
 
-    def line_closed(self, line: JsonLine) -> None:
-        """Forget a client that disconnected; what it requested continues."""
-        self._sessions.pop(line, None)
+    def _responded(self, session: Session) -> None:
+        session.active_at = self.reactor.now
+        if session.waiting:
+            self.reactor.call_soon(self._begin, session)
+        elif session.line.ended:
+            session.line.close_when_sent()
+
+    def _ended(self, line: JsonLine) -> None:
+        # `nc -N` sends its request, ends its half, and waits for the response.
+        if self._sessions[line].idle:
+            line.close_when_sent()
+
+    # Clients.
+
+    def _bound(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            # The lock is held, so a file is one that a killed master left behind.
+            self.path.unlink(missing_ok=True)
+            listener.bind(str(self.path))
+            self._file = OwnFile.at(self.path)
+            listener.listen(64)
+        except OSError:
+            listener.close()
+            raise
+        return listener
+
+    def _stop_listening(self) -> None:
+        if self._listener is None:
+            return
+        if self._retry is None:
+            self.reactor.unregister(self._listener.fileno())
+        else:
+            self._retry.cancel()
+            self._retry = None
+        self.registry.discard(self._listener)
+        self._listener.close()
+        self._listener = None
 
     def _watch(self) -> None:
-        self.reactor.register(self._listener.fileno(), READ, self._accept)
+        self._retry = None
+        if self._listener is not None:
+            self.reactor.register(self._listener.fileno(), READ, self._accept)
 
     def _accept(self, events: int) -> None:
+        listener = self._listener
+        assert listener is not None, "only a listener that is open is watched"
         try:
-            client, _ = self._listener.accept()
+            client, _ = listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                # The client stays in the queue, and the listener would be reported in every turn.
-                self.reactor.unregister(self._listener.fileno())
-                self.reactor.call_later(_RETRY_SECONDS, self._watch)
+            # At the limit of descriptors the client stays in the queue. A place is made for it, or else the listener,
+            # which would be reported in every turn, is not looked at for a while.
+            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
+                self.reactor.unregister(listener.fileno())
+                self._retry = self.reactor.call_later(_RETRY_SECONDS, self._watch)
             # Else the client has disconnected.
             return
         # A second check beside the mode of the file, which an operator can change.
@@ -132,5 +245,24 @@ class ControlServer:
             self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()
             return
-        line = JsonLine(self.reactor, client, self, self.registry, most_queued=_MOST_QUEUED_BYTES)
-        self._sessions[line] = Session(line)
+        full = len(self._sessions) >= self._most_clients and not self._make_room()
+        line = JsonLine(self.reactor, client, self, self.registry, most_queued=_MOST_QUEUED_BYTES, on_end=self._ended)
+        session = self._sessions[line] = Session(line, self._responded)
+        session.active_at = self.reactor.now
+        if full:
+            what = f"{len(self._sessions) - 1} clients of the control socket wait for responses"
+            line.send(ReactorhostError(what, hint="try again later").as_fields())
+            line.close_when_sent()
+
+    def _make_room(self) -> bool:
+        """Disconnect the client that is idle for longest; returns False if none is."""
+        idle = [session for session in self._sessions.values() if session.idle]
+        if idle:
+            self._disconnect(min(idle, key=lambda session: session.active_at))
+        return bool(idle)
+
+    def _disconnect(self, session: Session) -> None:
+        if self._lines.admits(self.reactor.now):
+            self.log.info("control_client_disconnected", idle_seconds=round(self.reactor.now - session.active_at, 1))
+        session.line.close()
+        self.line_closed(session.line)

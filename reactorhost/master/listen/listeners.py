@@ -98,6 +98,31 @@ class Listeners:
         """Return the sockets that a worker of this slot accepts from, the shared ones included."""
         return [each for each in self._sockets if each.slot in (slot, None)]
 
+    def shared(self) -> list[SlotSocket]:
+        """Return the sockets that all slots share: those of unix addresses."""
+        return [each for each in self._sockets if each.slot is None]
+
+    def file_state(self, each: SlotSocket) -> FileState:
+        """Return what is at the path of a unix socket."""
+        return self._unix_files.state(Path(str(each.group.sockaddr)))
+
+    def bind_again(self, old: SlotSocket) -> None:
+        """Put a new unix socket in the place of one whose file was removed; workers have the old one until they get it.
+
+        Raises:
+            ReactorhostError: the path is in use, or cannot be bound.
+        """
+        service = next(each for each in self._settings.services if each.name == old.group.service)
+        path = Path(str(old.group.sockaddr))
+        new = SlotSocket(None, old.group, self._unix_files.bind(path, service))
+        self._add(new)
+        if old.is_open:
+            # Not of slots, so nothing is steered by the order.
+            new.open(self._settings.backlog)
+            old.group.order.remove(old)
+        self._sockets.remove(old)
+        self._close(old)
+
     def owned_by(self, slot: int) -> list[SlotSocket]:
         """Return the sockets that only this slot has."""
         return [each for each in self._sockets if each.slot == slot]
@@ -203,9 +228,8 @@ class Listeners:
             return
 
     def _open(self, each: SlotSocket) -> None:
-        path = each.group.sockaddr
         # A host that started in the same moment can have taken the file for one that a killed process left.
-        if isinstance(path, str) and self._unix_files.state(Path(path)) is FileState.REPLACED:
+        if each.slot is None and self.file_state(each) is FileState.REPLACED:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         each.open(self._settings.backlog)
 

@@ -44,11 +44,14 @@ class UnixSocketFiles:
         owner = _owner_ids(service)
         _remove_stale(path)
         with contextlib.ExitStack() as on_error:
-            sock = on_error.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            sock.setblocking(False)
-            _bind(sock, path, service, owner)
+            try:
+                sock = on_error.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                sock.setblocking(False)
+                _bind(sock, path, service, owner)
+                self._made[path] = OwnFile.at(path)
+            except OSError as error:
+                raise _bind_error(path, error) from None
             on_error.pop_all()
-        self._made[path] = OwnFile.at(path)
         return sock
 
     def state(self, path: Path) -> FileState:
@@ -105,14 +108,18 @@ def _id(kind: str, account: str, look_up: Callable[[str], int]) -> int:
 
 
 def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, int] | None) -> None:
+    """Bind a socket; the file never has more rights than it has in the end.
+
+    Raises:
+        OSError: it cannot be bound.
+        ReactorhostError: its owner cannot be changed.
+    """
     before = os.umask(0)
     mode = _ALL & ~before if service.unix_mode is None else service.unix_mode
     # bind() makes the file, and clients can connect from then on: without any right until it has its owner.
     os.umask(_ALL & ~mode if owner is None else _ALL)
     try:
         sock.bind(str(path))
-    except OSError as error:
-        raise _bind_error(path, error) from None
     finally:
         os.umask(before)
     if owner is None:

@@ -22,11 +22,13 @@ The order inside `decide`:
 
 Deadlines are checked by `expire` alone, which only a timer calls. By then the reactor has delivered every report that
 had arrived, so a master that was suspended itself does not end workers that reported in time. The first deadline of a
-worker that starts or is stuck sends ABRT, for its stack, every later one KILL.
+worker that starts, is stuck, or should have left and is silent sends ABRT, for its stack, every later one KILL.
 
 Races that the records absorb:
 - READY and the boot deadline cross: a worker that was sent ABRT is not accepted as ready any more.
-- A worker gets TERM from an operator: it reports LEAVING, its slot is filled at once, and its exit is expected.
+- A worker gets TERM: it reports LEAVING, serves for a moment more, then it is ordered to drain, and its slot is filled.
+  If the master gets TERM too in that moment, as a process group does, it is a stop: the drain is final, so the worker
+  accepts what is queued first. The exit of the worker is expected.
 - A slot becomes wanted again while its adopter closes its copies: the slot is adopted anew. Orders to one worker arrive
   in order, so the new copies come after the old ones are closed.
 - A replacement and the worker it replaces are in one slot; if the old one crashes first, its slot is filled by the
@@ -47,7 +49,7 @@ from reactorhost.master.plan.adoption import Adoption
 from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.scale import Scaling
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
-from reactorhost.master.plan.worker_table import KILL_AFTER_SECONDS, WorkerRecord, WorkerState, WorkerTable
+from reactorhost.master.plan.worker_table import TERM_SECONDS, WorkerRecord, WorkerState, WorkerTable
 
 _MOST_DRAINING_IN_A_SLOT = 4
 
@@ -130,11 +132,15 @@ class Planner:
             self.reload.replacement_ready(pid, old_pids)
         return worker
 
-    def leaving(self, pid: int, seconds: float, now: float) -> None:
-        """Record that a worker leaves without an order of the master; its slot is filled at once."""
+    def leaving(self, pid: int, seconds: float, now: float, *, waits: bool) -> None:
+        """Record that a signal makes a worker leave; `waits`: it serves until it is ordered to drain."""
         worker = self.workers.get(pid)
-        if worker is not None and worker.state is WorkerState.READY:
-            self.table.drain(worker, seconds, now)
+        if worker is None or worker.state is not WorkerState.READY:
+            return
+        if waits:
+            worker.deadline = now + TERM_SECONDS
+        else:
+            self.table.drain(worker, seconds, now, self.settings)
 
     def note_heartbeats(self, heartbeats: Mapping[int, float], now: float) -> list[WorkerRecord]:
         """Record when loops turned last, by process id; returns the workers that became silent or turn again."""
@@ -155,7 +161,8 @@ class Planner:
         if worker is None:
             return None
         self.recycling.worker_ended(pid)
-        if worker.state in (WorkerState.DRAINING, WorkerState.STOPPING):
+        leaving = worker.state is WorkerState.READY and worker.deadline is not None
+        if leaving or worker.state in (WorkerState.DRAINING, WorkerState.STOPPING):
             return Exit(worker, ExitKind.EXPECTED)
         kind = ExitKind.NOT_BOOTED if worker.state is WorkerState.STARTING else ExitKind.CRASHED
         slot = self.slots[worker.slot]
@@ -203,7 +210,7 @@ class Planner:
         """Want no worker any more."""
         if self.state is not HostState.STOPPING:
             self.state = HostState.STOPPING
-            self._stop_at = now + self.settings.stop_timeout
+            self._stop_at = now + self.settings.stop_seconds
             stopping = ReactorhostError("the host is being stopped")
             for operation in (self.reload, self.recycling):
                 operation.abandon(stopping)
@@ -214,7 +221,7 @@ class Planner:
     # State.
 
     def seconds_to_stop(self, now: float) -> float:
-        """Return how long a stop still waits for connections to end."""
+        """Return how long a stop still takes at most."""
         return 0.0 if self._at_once else max(0.0, self._stop_at - now)
 
     def next_at(self, now: float) -> float | None:
@@ -243,7 +250,7 @@ class Planner:
 
     def expire(self, now: float) -> list[Action]:
         """Return what has to be done about deadlines that passed; only a timer calls this."""
-        return [*self.table.expire(now, self.settings.boot_timeout), *self.adoption.expire(now)]
+        return [*self.table.expire(now, self.settings), *self.adoption.expire(now)]
 
     def _replace(self, now: float) -> Iterator[Action]:
         """Start the next replacement of a reload, and give up those in slots that are not wanted any more."""
@@ -292,18 +299,20 @@ class Planner:
         """Drain all ready workers of a slot but the newest, and the oldest that drain for long sooner."""
         for number in self.slots:
             for worker in self.table.in_slot(number, WorkerState.READY)[:-1]:
-                yield self.table.drain(worker, self.settings.drain_timeout, now)
+                yield self.table.drain(worker, self.settings.drain_timeout, now, self.settings)
             # Frequent reloads with long connections must not pile up processes.
             for worker in self.table.in_slot(number, WorkerState.DRAINING)[:-_MOST_DRAINING_IN_A_SLOT]:
-                soonest = now + self.settings.stop_timeout + KILL_AFTER_SECONDS
-                if worker.deadline is None or worker.deadline > soonest:
-                    yield self.table.drain(worker, self.settings.stop_timeout, now)
+                if worker.deadline is None or worker.deadline > now + self.settings.stop_seconds:
+                    yield self.table.drain(worker, self.settings.stop_drain_seconds, now, self.settings)
 
     def _stop_all(self, now: float) -> Iterator[Action]:
-        seconds = self.seconds_to_stop(now)
+        seconds = max(0.0, self.seconds_to_stop(now) - self.settings.closing_seconds)
         for worker in self.workers.values():
+            # One that is stuck reads no order; it is being ended, with its stack.
+            if worker.state is WorkerState.STUCK:
+                continue
             # One that still boots has no connections, and would not read an order before it is ready.
             if (self._at_once and not worker.hurried) or worker.state is WorkerState.STARTING:
                 yield self.table.leave_now(worker, now)
             elif worker.state is not WorkerState.STOPPING:
-                yield self.table.drain(worker, seconds, now, final=True)
+                yield self.table.drain(worker, seconds, now, self.settings, final=True)

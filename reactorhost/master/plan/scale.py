@@ -108,7 +108,7 @@ class Scaling:
         for worker in self._table.in_slot(slot.number, WorkerState.STARTING):
             yield self._table.leave_now(worker, now)
         for worker in self._table.in_slot(slot.number, WorkerState.READY):
-            yield self._table.drain(worker, settings.drain_timeout, now)
+            yield self._table.drain(worker, settings.drain_timeout, now, settings)
         # No client can wait in the queues of a slot that never listened.
         if not reached:
             del self._table.slots[slot.number]

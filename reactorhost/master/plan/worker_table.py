@@ -10,13 +10,16 @@ import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from reactorhost.config.settings import Settings
 from reactorhost.master.plan.actions import Drain, Signal
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 
-# After a deadline a worker closes what is left, until it is sent KILL.
-KILL_AFTER_SECONDS = 3.0
 _ABORT_SECONDS = 2.0
+_REPEAT_SECONDS = 3.0
+# Of the time to close what is left: a worker whose loop turns has ended by then (worker/shutdown.py).
+_ABORT_SHARE = 0.9
 SILENT_SECONDS = 1.0
+TERM_SECONDS = 0.3
 
 
 class WorkerState(enum.StrEnum):
@@ -35,8 +38,9 @@ class WorkerRecord:
 
     Attributes:
         since: when its present state began, in monotonic seconds.
-        deadline: when the master stops waiting for the end of this state, or None.
-        aborted: it was sent ABRT to make it write its stack; KILL is next.
+        deadline: when the master stops waiting for the end of this state, or None; of a ready worker when it is ordered
+            to drain, because it got TERM.
+        aborted: its first deadline passed: it was sent ABRT to write its stack, if its loop stands still; KILL is next.
         hurried: it was signalled to leave at once.
         reason: why it is ended, for the log.
         silent: its loop did not turn for a second: a hook that blocks, a stopped process, a processor without time.
@@ -113,12 +117,14 @@ class WorkerTable:
         self._enter(worker, WorkerState.STUCK, now)
         worker.deadline, worker.reason = now, reason
 
-    def drain(self, worker: WorkerRecord, seconds: float, now: float, *, final: bool = False) -> Drain:
+    def drain(
+        self, worker: WorkerRecord, seconds: float, now: float, settings: Settings, *, final: bool = False
+    ) -> Drain:
         """Let a worker leave when its connections have ended, within `seconds`; `final`: no worker accepts after it."""
         state = WorkerState.STOPPING if final else WorkerState.DRAINING
         if worker.state is not state:
             self._enter(worker, state, now)
-        worker.deadline = now + seconds + KILL_AFTER_SECONDS
+        worker.deadline = now + seconds + settings.closing_seconds * _ABORT_SHARE
         return Drain(worker.pid, seconds, final)
 
     def leave_now(self, worker: WorkerRecord, now: float) -> Signal:
@@ -127,23 +133,35 @@ class WorkerTable:
         worker.hurried, worker.deadline = True, now + _ABORT_SECONDS
         return Signal(worker.pid, signal.SIGQUIT)
 
-    def expire(self, now: float, boot_timeout: float) -> Iterator[Signal]:
+    def expire(self, now: float, settings: Settings) -> Iterator[Drain | Signal]:
         """End the workers whose deadline passed."""
         for worker in self.workers.values():
             if worker.deadline is None or now < worker.deadline:
                 continue
+            if worker.state is WorkerState.READY:
+                # It got TERM, and the host does not stop.
+                yield self.drain(worker, max(0.0, settings.stop_drain_seconds - TERM_SECONDS), now, settings)
+                continue
             if worker.state in (WorkerState.STARTING, WorkerState.STUCK) and not worker.aborted:
                 # ABRT first: where the worker hangs is what its author needs to know.
                 worker.aborted, worker.deadline = True, now + _ABORT_SECONDS
-                worker.reason = worker.reason or f"boot_timeout of {boot_timeout:g} s exceeded"
+                worker.reason = worker.reason or f"boot_timeout of {settings.boot_timeout:g} s exceeded"
                 yield Signal(worker.pid, signal.SIGABRT, worker.reason)
-            else:
-                # A process in uninterruptible sleep (a hung disk) ends late; each further deadline logs it again.
-                worker.deadline = now + KILL_AFTER_SECONDS
-                late = f"still {worker.state} after its deadline"
-                # The first reason is the cause; it is what a failed start or reload reports.
-                worker.reason = worker.reason or late
-                yield Signal(worker.pid, signal.SIGKILL, late)
+                continue
+            # The first reason is the cause; it is what a failed start or reload reports.
+            late = f"still {worker.state} after its deadline"
+            worker.reason = worker.reason or late
+            if worker.state in (WorkerState.DRAINING, WorkerState.STOPPING) and not (worker.aborted or worker.hurried):
+                worker.aborted = True
+                worker.deadline += settings.closing_seconds * (1 - _ABORT_SHARE)
+                if worker.silent:
+                    yield Signal(worker.pid, signal.SIGABRT, late)
+                    continue
+                if now < worker.deadline:
+                    continue
+            # A process in uninterruptible sleep (a hung disk) ends late; each further deadline logs it again.
+            worker.deadline = now + _REPEAT_SECONDS
+            yield Signal(worker.pid, signal.SIGKILL, late)
 
     def _enter(self, worker: WorkerRecord, state: WorkerState, now: float) -> None:
         worker.state, worker.since = state, now

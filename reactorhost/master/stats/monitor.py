@@ -49,12 +49,12 @@ class Monitor:
         # If the master itself was suspended within that time (a laptop that slept, a debugger), the workers were too.
         if not limit or now - self.samples.regular_since < limit:
             return []
-        return [(pid, now - tick) for pid, tick in self.heartbeats().items() if now - tick >= limit]
+        return [(pid, now - beat) for pid, beat in self.heartbeats().items() if now - beat >= limit]
 
     def heartbeats(self) -> dict[int, float]:
-        """Return when the loop of each worker turned last, by process id; one that boots has none."""
-        ticks = ((pid, self.pool.counters(pid).tick) for pid in self.pool.pids())
-        return {pid: tick for pid, tick in ticks if tick}
+        """Return the heartbeat of each worker, by process id; one that boots has none."""
+        beats = ((pid, self.pool.counters(pid).heartbeat) for pid in self.pool.pids())
+        return {pid: beat for pid, beat in beats if beat}
 
     def worker_ended(self, pid: int, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""

@@ -83,14 +83,13 @@ class Samples:
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
-        samples = list(self._workers.get(pid, ()))
-        if len(samples) < 2:
+        # Over the time between the worker's own writes: its page is up to a second old.
+        writes = (each.counters for each in reversed(self._workers.get(pid, ())))
+        after = next(writes, None)
+        before = next((each for each in writes if after is not None and each.tick < after.tick), None)
+        if after is None or before is None:
             return None
-        before, after = samples[-2], samples[-1]
-        # Over the time between the worker's own writes: its page is up to a quarter of a second old.
-        seconds = after.counters.tick - before.counters.tick
-        used = after.counters.cpu_seconds - before.counters.cpu_seconds
-        return round(100 * used / seconds, 1) if seconds > 0 else None
+        return round(100 * (after.cpu_seconds - before.cpu_seconds) / (after.tick - before.tick), 1)
 
     def worker_latency(self, pid: int) -> Latency:
         """Return how long calls of `receive` took in a worker, over the window."""

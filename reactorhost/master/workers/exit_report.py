@@ -6,13 +6,11 @@ import os
 import re
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 import reactorhost
 from reactorhost.errors import BootError, ReactorhostError
 from reactorhost.ipc.scoreboard import Counters, Timings
 
-_CGROUP = Path("/sys/fs/cgroup")
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+)')
 _HOST = os.path.dirname(os.path.abspath(reactorhost.__file__)) + os.sep
 _MOST_BYTES = 65536
@@ -33,9 +31,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ExitReport:
-    """What is known of a worker that ended; `how` is its exit status or signal in words."""
+    """What is known of a worker that ended; `how` is its exit status or signal in words.
+
+    Attributes:
+        rss_peak_bytes: its largest resident memory, as the kernel counted it to the end.
+    """
 
     how: str
+    rss_peak_bytes: int
     last: Sample
     stack: StackDump | None
     failure: ReactorhostError | None
@@ -98,15 +101,3 @@ def decode(status: int) -> str:
 def killed(status: int) -> bool:
     """Say whether a process ended by KILL."""
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-
-
-def out_of_memory_kills() -> int | None:
-    """Return how many processes of this control group the kernel killed for lack of memory, or None if unknown."""
-    # cgroup version 2 only: version 1 keeps the count of each controller in a place of its own.
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-        unified = next(line.partition("::")[2] for line in lines if line.startswith("0::"))
-        events = (_CGROUP / unified.lstrip("/") / "memory.events").read_text()
-        return int(next(line.split()[1] for line in events.splitlines() if line.startswith("oom_kill ")))
-    except (OSError, ValueError, StopIteration):
-        return None

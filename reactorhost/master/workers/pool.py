@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -13,14 +14,23 @@ from functools import partial
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, error_from_fields
 from reactorhost.ipc.jsonlines import JsonLine, Message
-from reactorhost.ipc.messages import Report
+from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_report
 from reactorhost.master.workers.exit_report import ExitReport, Sample
 from reactorhost.reactor import Reactor
+from reactorhost.system import oom
+from reactorhost.system.account import Account
+from reactorhost.system.descriptor_reserve import DescriptorReserve
 from reactorhost.system.fork import ForkRegistry, fork
+
+DESCRIPTORS_OF_A_WORKER = 2
+"""The line and the file of its stack, which the master keeps while the worker runs."""
+
+# Those, and for a moment the worker's end of the line.
+_RESERVED_DESCRIPTORS = DESCRIPTORS_OF_A_WORKER + 1
 
 # Runs a worker in a forked process and returns its exit status; the descriptor is where faulthandler writes.
 RunWorker = Callable[[WorkerSpec, int], int]
@@ -38,6 +48,8 @@ class WorkerHandle:
         stack_descriptor: file that its stack is in if it crashed.
         failure: why it could not boot, if it reported so.
         plugins: the plugins that it loaded, as it reported them.
+        shared: sockets that all slots share, as far as it has them.
+        killed: whether the master has sent KILL.
     """
 
     pid: int
@@ -46,6 +58,8 @@ class WorkerHandle:
     stack_descriptor: int
     failure: ReactorhostError | None = None
     plugins: list[Message] = field(default_factory=list)
+    shared: list[SlotSocket] = field(default_factory=list)
+    killed: bool = False
 
 
 @dataclass(slots=True)
@@ -56,14 +70,18 @@ class WorkerPool:
     registry: ForkRegistry
     scoreboard: Scoreboard
     run_worker: RunWorker
-    account: tuple[int, int, str] | None
+    account: Account | None
     _handles: dict[int, WorkerHandle] = field(default_factory=dict)
     _report_handlers: dict[str, ReportHandler] = field(default_factory=dict)
-    _oom_kills: int | None = field(default_factory=exit_report.out_of_memory_kills)
+    _reserve: DescriptorReserve = field(init=False)
+    _oom_kills: int | None = field(default_factory=oom.kills)
 
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
+
+    def __post_init__(self) -> None:
+        self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
 
     def fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
         """Fork a worker that borrows `sockets`; returns its process id.
@@ -71,6 +89,11 @@ class WorkerPool:
         Raises:
             OSError: the system has no room for it.
         """
+        # A worker that crashed is replaced also if something else has taken its descriptors.
+        with self._reserve.released():
+            return self._fork(settings, slot, generation, sockets)
+
+    def _fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
         # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
         try:
             stack_descriptor = os.memfd_create(f"stack-{slot}")
@@ -103,6 +126,7 @@ class WorkerPool:
             # With a copy of it here the master would see no end of the line when the worker ends.
             theirs.close()
         handle = WorkerHandle(pid, line, page, stack_descriptor)
+        handle.shared = [each for each in sockets if each.slot is None]
         self.registry.add(handle, partial(os.close, stack_descriptor))
         self._handles[pid] = handle
         return pid
@@ -113,13 +137,32 @@ class WorkerPool:
         if handle is not None:
             handle.line.send(message, descriptors)
 
+    def lend(self, pid: int, slot: int | None, sockets: Sequence[SlotSocket]) -> bool:
+        """Order a worker to accept from these sockets too; returns False when no descriptor is left for that."""
+        described = [{"service": each.group.service, "scheme": each.group.scheme} for each in sockets]
+        order = {"order": Order.ADOPT, "slot": slot, "listeners": described}
+        try:
+            self.order(pid, order, [each.socket.fileno() for each in sockets])
+        except OSError:
+            return False
+        return True
+
+    def lend_shared(self, pid: int, sockets: Sequence[SlotSocket]) -> None:
+        """Lend a worker those of the sockets that all slots share that it does not have."""
+        shared = self._handles[pid].shared
+        fresh = [each for each in sockets if each not in shared]
+        if fresh and self.lend(pid, None, fresh):
+            shared[:] = sockets
+
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to a worker."""
         # A process that was not reaped keeps its id, so the signal cannot reach another one, nor fail.
-        if pid in self._handles:
+        handle = self._handles.get(pid)
+        if handle is not None:
             os.kill(pid, number)
+            handle.killed = handle.killed or number == signal.SIGKILL
 
-    def reap(self, pid: int, status: int) -> ExitReport | None:
+    def reap(self, pid: int, status: int, usage: resource.struct_rusage) -> ExitReport | None:
         """Remove a worker that was waited for; returns what is known of its end, or None if it is not a worker."""
         handle = self._handles.get(pid)
         if handle is None:
@@ -132,7 +175,14 @@ class WorkerPool:
         # Before the page is given back: its next user writes zeros first.
         last = self._sample(handle, time.monotonic())
         self.scoreboard.give_back(handle.page)
-        return ExitReport(self._describe(status), last, exit_report.take_stack(handle.stack_descriptor), handle.failure)
+        return ExitReport(
+            self._describe(status, killed=handle.killed),
+            # Linux counts in kilobytes.
+            usage.ru_maxrss * 1024,
+            last,
+            exit_report.take_stack(handle.stack_descriptor),
+            handle.failure,
+        )
 
     def counters(self, pid: int) -> Counters:
         """Return what a worker stored last; it may be stuck or have ended."""
@@ -182,11 +232,11 @@ class WorkerPool:
         timings = self.scoreboard.read_timings(handle.page, len(names))
         return Sample(now, self.scoreboard.read(handle.page), timings, names)
 
-    def _describe(self, status: int) -> str:
+    def _describe(self, status: int, *, killed: bool) -> str:
         words = exit_report.decode(status)
-        if exit_report.killed(status):
+        if exit_report.killed(status) and not killed:
             # The kernel does not say which process it killed: a count that grew is the closest there is.
-            kills = exit_report.out_of_memory_kills()
+            kills = oom.kills()
             if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
                 words += ", sent by the kernel: out of memory"
             self._oom_kills = kills

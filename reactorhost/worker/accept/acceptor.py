@@ -85,6 +85,14 @@ class Acceptor:
             if self._accepting:
                 self._watch(listener)
 
+    def replace_or_add(self, listener: WatchedListener) -> None:
+        """Accept from a listener, and in place of an older one that all slots share if it has the same address."""
+        if listener.slot is None:
+            name = listener.socket.getsockname()
+            for old in [each for each in self._listeners if each.slot is None and each.socket.getsockname() == name]:
+                self._empty(old)
+        self.add([listener])
+
     def release(self, slot: int) -> None:
         """Close this worker's copies of a slot's listeners; their queues are left to another worker."""
         for listener in [listener for listener in self._listeners if listener.slot == slot]:
@@ -103,9 +111,7 @@ class Acceptor:
         This may be the last copy of a listener: closing it resets what is queued, so nothing runs in between.
         """
         for listener in tuple(self._listeners):
-            while self._accept(listener):
-                pass
-            self._close(listener)
+            self._empty(listener)
 
     def resume(self) -> None:
         """Accept again after a pause, if the worker is not full; called when a connection has ended."""
@@ -124,6 +130,11 @@ class Acceptor:
             self.reactor.unregister(listener.socket.fileno())
         self.fork_registry.discard(listener.socket)
         listener.socket.close()
+
+    def _empty(self, listener: WatchedListener) -> None:
+        while self._accept(listener):
+            pass
+        self._close(listener)
 
     def _accept_batch(self, listener: WatchedListener) -> None:
         for _ in range(_BATCH):

@@ -36,7 +36,7 @@ class SlotSockets:
         service = self.services[borrowed.service]
         slot, sock = borrowed.slot, borrowed.socket
         if borrowed.scheme != "udp":
-            self.acceptor.add([WatchedListener(slot, sock, service.acceptor(borrowed.scheme))])
+            self.acceptor.replace_or_add(WatchedListener(slot, sock, service.acceptor(borrowed.scheme)))
             return
         assert slot is not None, "slots do not share UDP sockets"
         self.fork_registry.add(sock, sock.close)

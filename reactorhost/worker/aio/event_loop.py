@@ -59,7 +59,7 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:
-        raise ReactorhostError("uvloop is not installed", hint="pip install 'reactorhost[uvloop]'") from None
+        raise ReactorhostError("uvloop is not installed", hint="pip install uvloop") from None
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
 

@@ -19,18 +19,16 @@ from reactorhost.reactor.steps import (
     StepRunner,
     TlsHandshakeError,
 )
-from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
+from reactorhost.worker.limited_lines import LimitedLines
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
     # Not above: it imports `ssl`, which a worker without TLS does not need.
     from reactorhost.tls.context import ServerTls
-
-_MOST_LINES_A_SECOND = 5
 
 
 @dataclass(slots=True)
@@ -66,9 +64,7 @@ class PendingHandshakes:
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._running: set[StepRunner[StreamSocket]] = set()
-        # Clients cause these lines, at any rate that they like.
-        self._lines = RateLimit(_MOST_LINES_A_SECOND)
-        self._will_log_suppressed = False
+        self._lines = LimitedLines(context.reactor, context.log)
 
     def __len__(self) -> int:
         return len(self._running)
@@ -98,7 +94,9 @@ class PendingHandshakes:
                 context.drain(transport)
 
         def failed(error: StepError | OSError) -> None:
-            self._log_failure(client, error)
+            # A failed TLS handshake is logged already.
+            if not isinstance(error, TlsHandshakeError):
+                self._log_refused(client, error)
             self._failed(runner)
 
         runner = StepRunner(context.reactor, sock, self._steps(sock, client, tls), done, failed)
@@ -117,7 +115,7 @@ class PendingHandshakes:
         if tls is None:
             return sock
         wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
-        client.tls = yield from wrapped.handshake()
+        client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, error))
         return wrapped
 
     def _failed(self, runner: StepRunner[StreamSocket]) -> None:
@@ -126,13 +124,13 @@ class PendingHandshakes:
 
     # Log lines.
 
-    def _log_failure(self, client: ClientInfo, error: StepError | OSError) -> None:
-        # A port check connects and closes at once, maybe every second: not worth a line.
-        if isinstance(error, ClosedBeforeDataError) or not self._admits_line():
-            return
-        if isinstance(error, TlsHandshakeError):
+    def _log_failed(self, client: ClientInfo, error: TlsHandshakeError) -> None:
+        if self._admits_line():
             self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=str(error))
-        else:
+
+    def _log_refused(self, client: ClientInfo, error: StepError | OSError) -> None:
+        # A port check connects and closes at once, maybe every second: not worth a line.
+        if not isinstance(error, ClosedBeforeDataError) and self._admits_line():
             self._context.log.warning("proxy_refused", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_broken_tls(self, client: ClientInfo, reason: str) -> None:
@@ -140,14 +138,4 @@ class PendingHandshakes:
             self._context.log.info("tls_broken", service=self._context.name, peer=client.peer, reason=reason)
 
     def _admits_line(self) -> bool:
-        reactor = self._context.reactor
-        if self._lines.admits(reactor.now):
-            return True
-        if not self._will_log_suppressed:
-            self._will_log_suppressed = True
-            reactor.call_later(1.0, self._log_suppressed)
-        return False
-
-    def _log_suppressed(self) -> None:
-        self._will_log_suppressed = False
-        self._context.log.info("log_suppressed", service=self._context.name, count=self._lines.take_suppressed())
+        return self._lines.admits(service=self._context.name)

@@ -17,6 +17,7 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.limited_lines import LimitedLines
 
 _MOST_ERROR_CHARACTERS = 500
 _MOST_DETAILS_CHARACTERS = 32_000
@@ -31,7 +32,7 @@ class HookFailure(Protocol):
 
 @dataclass(slots=True, eq=False, repr=False)
 class ErrorReporter:
-    """Logs and counts errors; `send_report` sends a report to the master."""
+    """Logs and counts errors; `send_report` sends a report to the master. Clients can cause them, at any rate."""
 
     reactor: Reactor
     counters: Counters
@@ -39,8 +40,11 @@ class ErrorReporter:
     log: EventLog
     send_report: Callable[[Message], object]
     _homes: dict[str, str | None] = field(default_factory=dict, init=False)
-    # Of the reports to the master, not of the log lines: every exception is logged.
     _reports: RateLimit = field(default_factory=lambda: RateLimit(1), init=False)
+    _lines: LimitedLines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = LimitedLines(self.reactor, self.log)
 
     def add_plugin(self, plugin: LoadedPlugin) -> None:
         """Name places in this plugin's files when one of its hooks fails."""
@@ -54,6 +58,10 @@ class ErrorReporter:
         # One a second is enough for `status`: a plugin that fails at every message must not flood the master.
         if self._reports.admits(self.reactor.now, plugin):
             self.send_report({"report": Report.HOOK_FAILED, "plugin": plugin, "error": message})
+        where = tracebacks.place(error, self._homes.get(plugin)) or "?"
+        # By place: the errors of one line of code must not hide those of another.
+        if not self._lines.admits(lines="hook_failed", plugin=plugin, hook=hook, where=where):
+            return
         peer = {} if connection is None else {"peer": connection.peer, "connection": connection.id}
         self.log.error(
             "hook_failed",
@@ -61,16 +69,17 @@ class ErrorReporter:
             hook=hook,
             **peer,
             error=message,
-            where=tracebacks.place(error, self._homes.get(plugin)) or "?",
+            where=where,
             # The last part: a traceback ends with what was raised.
             details=tracebacks.text(error)[-_MOST_DETAILS_CHARACTERS:],
         )
 
     def hook_cancel_ignored(self, connection: Connection) -> None:
         """Log that an async hook did not end when it was cancelled."""
-        self.log.warning(
-            "hook_cancel_ignored", service=connection.service, peer=connection.peer, connection=connection.id
-        )
+        if self._lines.admits(lines="hook_cancel_ignored", service=connection.service):
+            self.log.warning(
+                "hook_cancel_ignored", service=connection.service, peer=connection.peer, connection=connection.id
+            )
 
     def stats_invalid(self, plugin: str, reason: str) -> None:
         """Log that a `stats` hook returned something else than names and numbers."""
@@ -78,4 +87,6 @@ class ErrorReporter:
 
     def outbound_tls_broken(self, address: Address, reason: str) -> None:
         """Log that TLS to a server failed after the handshake."""
-        self.log.warning("outbound_tls_broken", address=address, reason=reason)
+        # Not by address: a plugin may connect where its clients want.
+        if self._lines.admits(lines="outbound_tls_broken"):
+            self.log.warning("outbound_tls_broken", address=address, reason=reason)

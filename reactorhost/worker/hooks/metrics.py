@@ -19,12 +19,12 @@ from reactorhost.ipc.messages import MAX_METRICS, Report, Values
 from reactorhost.plugins.guard import as_error
 from reactorhost.plugins.registry import Implementation
 from reactorhost.reactor import Reactor
+from reactorhost.reactor.timers import next_second
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_errors import HookFailure
 
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _SECONDS_BETWEEN_LINES = 60.0
-_REPORT_SECONDS = 1.0
 
 
 class Metrics:
@@ -106,7 +106,8 @@ class MetricsReport:
 
     def start(self) -> None:
         """Report once a second from now on."""
-        self._reactor.call_later(_REPORT_SECONDS, self._tick)
+        # At whole seconds, when an idle worker wakes up anyway.
+        self._reactor.call_at(next_second(self._reactor.clock()), self._tick)
 
     def send_last(self) -> None:
         """Report the final counters. The gauges of a worker that ends mean nothing any more."""
@@ -115,7 +116,7 @@ class MetricsReport:
     def _tick(self) -> None:
         if self._metrics:
             self._send_changed(self._metrics.counted(), self._metrics.gauged(self._reactor.now))
-        self._reactor.call_later(_REPORT_SECONDS, self._tick)
+        self.start()
 
     def _send_changed(self, counters: dict[str, Values], gauges: dict[str, Values]) -> None:
         changed = {

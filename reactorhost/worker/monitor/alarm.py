@@ -62,6 +62,8 @@ class Alarm:
         """Call `on_alarm` whenever the alarm goes off, until TERM."""
         self._on_alarm = on_alarm
         signal.signal(signal.SIGALRM, self._handle)
+        # Calls of C libraries are continued by the kernel where it can, those of Python continue in any case.
+        signal.siginterrupt(signal.SIGALRM, False)
         if self._end_at < math.inf:
             # TERM came before or between: its default action was just replaced.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -1,19 +1,25 @@
-"""Publish a worker's counters, timings and lag on its page of the scoreboard, four times a second."""
+"""Publish a worker's counters, timings and lag on its page of the scoreboard.
+
+This happens four times a second, and once a second while the worker is idle, at a whole second of the clock: timers
+that are due at the same moment wake the process once. What wakes an idle worker brings the next publication forward.
+"""
 
 from __future__ import annotations
 
 import os
 import resource
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
-from reactorhost.reactor import Reactor
+from reactorhost.reactor import Reactor, TimerHandle
+from reactorhost.reactor.timers import next_second
 from reactorhost.worker.hooks.hook_timing import HookTiming
 
 _INTERVAL_SECONDS = 0.25
 _PUBLICATIONS_PER_SECOND = 4
+# The turn of the timer itself, and one of the watchdog.
+_IDLE_TURNS = 2
 
 
 class StatsPublisher:
@@ -44,6 +50,10 @@ class StatsPublisher:
         # Of one second: `status` shows the longest turn of about the last second, whenever it reads.
         self._lags: deque[float] = deque(maxlen=_PUBLICATIONS_PER_SECOND)
         self._calls = 0
+        self._turns = 0
+        self._next_at = 0.0
+        self._sleeping = False
+        self._timer: TimerHandle | None = None
         self._stored_timings: tuple[int, int] | None = None
 
     def start(self, plugins: Sequence[str]) -> None:
@@ -57,7 +67,8 @@ class StatsPublisher:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self._lags.append(self._reactor.longest_turn)
         self._reactor.longest_turn = 0.0
-        self.counters.tick = time.monotonic()
+        self.counters.tick = now = self._reactor.clock()
+        self.counters.heartbeat = max(now, self._next_at - _INTERVAL_SECONDS)
         self.counters.rss_peak_bytes = usage.ru_maxrss * 1024
         self.counters.cpu_seconds = usage.ru_utime + usage.ru_stime
         self.counters.lag_max_seconds = max(self._lags)
@@ -69,10 +80,32 @@ class StatsPublisher:
             self._scoreboard.write_timings(self._page, self.timing.timings())
 
     def _publish(self) -> None:
+        now = self._reactor.clock()
+        turns, self._turns = self._reactor.turns - self._turns, self._reactor.turns
+        idle = turns <= _IDLE_TURNS
+        self._next_at = next_second(now) if idle else now + _INTERVAL_SECONDS
+        since = self.counters.tick
         self.store()
         # Each connection also calls `connect` and `close`.
         calls = self.counters.messages + 2 * self.counters.accepted
-        self.timing.adjust((calls - self._calls) / _INTERVAL_SECONDS)
+        self.timing.adjust((calls - self._calls) / max(_INTERVAL_SECONDS, self.counters.tick - since))
         self._calls = calls
         self._on_published()
-        self._reactor.call_later(_INTERVAL_SECONDS, self._publish)
+        self._timer = self._reactor.call_at(self._next_at, self._publish)
+        if idle and not self._sleeping:
+            self._sleeping = True
+            self._reactor.call_when_woken(self._woken)
+
+    def _woken(self, by_descriptor: bool) -> None:
+        if not by_descriptor:
+            # Timers of the host, above all. One of a plugin that blocks is noticed up to a second later.
+            self._reactor.call_when_woken(self._woken)
+            return
+        self._sleeping = False
+        now = self._reactor.clock()
+        if self._timer is not None and now + _INTERVAL_SECONDS < self._next_at:
+            self._timer.cancel()
+            self._next_at = now + _INTERVAL_SECONDS
+            self._timer = self._reactor.call_at(self._next_at, self._publish)
+        # What has woken the worker may block it: the master counts from now.
+        self.store()

@@ -2,13 +2,20 @@
 
 A timer of the loop sets the alarm again and again, always before it goes off. When the loop does not get to its timers,
 the alarm goes off, and then repeatedly and less and less often until the loop turns. The signal handler runs on top of
-the code that blocks the loop, so it gets the stack that names that code, even if it never returns. A healthy loop costs
-a system call in each half of the limit, and no signal.
+the code that blocks the loop, so it gets the stack that names that code, even if it never returns. A busy loop costs a
+system call in each half of the limit, and no signal.
+
+An idle loop has no timer of this kind. The alarm is set to a time that the loop does not reach without a turn, and
+what wakes the loop sets it again first. Only tasks of asyncio run without a turn of the reactor, so a worker with async
+hooks is not idle before it has been quiet for a second.
+
+Time that the process was ready to run and had no processor is not counted: the code did not take it.
 
 A thread would do the same job at a higher price: a process with a second thread takes locks in `malloc` and counts
 references to descriptors in every system call, which is 4 % of a 64-byte echo.
 
-C code that neither returns nor lets system calls be interrupted is named after it has returned.
+C code is named after it has returned, and so is a system call that the kernel restarts after a signal (SA_RESTART):
+without that, a call of a C library that does not expect signals would fail.
 """
 
 from __future__ import annotations
@@ -22,6 +29,7 @@ from typing import Protocol
 from reactorhost.logs import EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
+from reactorhost.system import procfs
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.monitor.alarm import Alarm
 
@@ -29,6 +37,12 @@ _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0
 _FREQUENT_ALARMS = 16
 _LONGEST_PAUSE_SECONDS = 3600.0
+# More than the time between two turns of an idle loop, which stores a heartbeat once a second.
+_IDLE_ALARM_SECONDS = 1.5
+# Above, two timers within the limit are few.
+_LONGEST_IDLE_LIMIT_SECONDS = 0.5
+# The turn of the watchdog's own timer, and one of a heartbeat.
+_QUIET_TURNS = 2
 
 
 class StallReporter(Protocol):
@@ -42,7 +56,7 @@ class StallReporter(Protocol):
 
 
 class StallDetector:
-    """Decides from repeated checks of a loop what to report. Nothing here reads a clock: `now` is monotonic seconds.
+    """Decides from repeated checks of a loop what to report. Nothing here reads a clock: `now` is in seconds.
 
     At most one line a second is reported, and one a minute for each place in the code.
     """
@@ -99,7 +113,7 @@ class Watchdog:
 
     `progress` returns a number that changes whenever the loop, or a callback within a turn, has advanced. It is called
     in the signal handler, on top of the code that blocks the loop. `locate` returns the place in a plugin's code that a
-    stack runs, or None when it runs none.
+    stack runs, or None when it runs none. A loop is idle when it was quiet for `quiet_seconds`.
     """
 
     reactor: Reactor
@@ -108,7 +122,10 @@ class Watchdog:
     progress: Callable[[], int]
     locate: Callable[[FrameType], StackPosition | None]
     log: EventLog
+    quiet_seconds: float = 0.0
     _detector: StallDetector = field(init=False)
+    _turns: int = field(default=0, init=False)
+    _active_at: float = field(default=0.0, init=False)
     _alarms: int = field(default=0, init=False)
     _alarm_at: float = field(default=0.0, init=False)
     _checking: bool = field(default=False, init=False)
@@ -142,13 +159,28 @@ class Watchdog:
             "slow_hook_ended", plugin=standing.plugin, hook=standing.hook or "?", seconds=round(seconds, 3)
         )
 
-    def _postpone(self) -> None:
-        self._alarms = 0
+    def _look(self) -> None:
+        """Watch on, unless the loop is idle."""
+        now = _now()
+        turns, self._turns = self.reactor.turns - self._turns, self.reactor.turns
+        quiet = turns <= _QUIET_TURNS and self.limit_seconds < _LONGEST_IDLE_LIMIT_SECONDS
+        if not quiet:
+            self._active_at = now
+        if not quiet or now - self._active_at < self.quiet_seconds:
+            self._postpone()
+        elif self._begin(_IDLE_ALARM_SECONDS, now):
+            self.reactor.call_when_woken(self._postpone)
+
+    def _postpone(self, _by_descriptor: bool = True) -> None:
         # A loop that turns comes here at each half of the limit, before the alarm goes off.
-        active = self._set(0.75 * self.limit_seconds)
-        self._detector.idle(time.monotonic())
-        if active:
-            self.reactor.call_later(self.limit_seconds / 2, self._postpone)
+        if self._begin(0.75 * self.limit_seconds, _now()):
+            self.reactor.call_later(self.limit_seconds / 2, self._look)
+
+    def _begin(self, seconds: float, now: float) -> bool:
+        self._alarms = 0
+        active = self._set(seconds, now)
+        self._detector.idle(now)
+        return active
 
     def _alarm_went_off(self, frame: FrameType) -> None:
         # An alarm may interrupt a check that takes long, for example because a log line waits for a slow disk.
@@ -160,15 +192,20 @@ class Watchdog:
         # Less and less often: each signal is also a byte in the wake-up socket, which is not read while the loop is
         # blocked and has room for some 280.
         factor = 2.0 ** max(0, self._alarms - _FREQUENT_ALARMS)
-        self._set(min(0.25 * self.limit_seconds * factor, _LONGEST_PAUSE_SECONDS))
+        self._set(min(0.25 * self.limit_seconds * factor, _LONGEST_PAUSE_SECONDS), _now())
 
     def _check(self, frame: FrameType) -> None:
-        progress, now = self.progress(), time.monotonic()
+        progress, now = self.progress(), _now()
         # Python may run the handler late. The code that it finds has run since the moment that the alarm was due, or
         # Python would have run the handler earlier; so that moment is checked too.
         for moment in (min(self._alarm_at, now), now):
             self._detector.check(progress, moment, lambda: self.locate(frame))
 
-    def _set(self, seconds: float) -> bool:
-        self._alarm_at = time.monotonic() + seconds
+    def _set(self, seconds: float, now: float) -> bool:
+        self._alarm_at = now + seconds
         return self.alarm.set(seconds)
+
+
+def _now() -> float:
+    """Return monotonic seconds without those in which the process has waited for a processor."""
+    return time.monotonic() - procfs.waited_seconds()

@@ -32,6 +32,7 @@ from reactorhost.plugins.handlers import Handler
 from reactorhost.reactor import TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, WorkerContext
+from reactorhost.worker.limited_lines import LimitedLines
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
@@ -66,6 +67,7 @@ class OutboundConnections:
         counters = Counters()
         self.context = replace(context, counters=counters, dispatcher=Dispatcher(context.reactor, counters))
         self.services: set[RunningService] = set()
+        self._failure_lines = LimitedLines(context.reactor, context.log)
         self._pending: set[_PendingConnection] = set()
         # asyncio holds only weak references to its tasks.
         self._failed_hooks: set[asyncio.Task[object]] = set()
@@ -180,7 +182,7 @@ class OutboundConnections:
         awaited = pending.attempt.set_exception(error)
         plugin, failed, awaits = pending.plugin, pending.handler.failed, pending.handler.failed_awaits
         if failed is None:
-            if not awaited:
+            if not awaited and self._failure_lines.admits(lines="connect_failed", plugin=plugin):
                 self.context.log.warning("connect_failed", plugin=plugin, address=error.address, reason=error.reason)
             return
         guard = guarded(plugin, "failed", failed, self._hook_failed, awaits=awaits)

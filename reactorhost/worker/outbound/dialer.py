@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Connected = Callable[[StreamSocket, Any, TlsFacts | None], StreamTransport]
 """Called with the socket, the peer's address as the socket module has it, and the facts of its TLS session, or None."""
 
+_ALERT_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class FarEnd:
@@ -137,7 +139,7 @@ class _SocketDial:
 
     def _start_tls(self, sock: socket.socket, address: SocketAddress) -> None:
         # Not at the top: OpenSSL is loaded only in workers that use TLS.
-        from reactorhost.reactor.steps import StepError, StepRunner
+        from reactorhost.reactor.steps import StepRunner, TlsHandshakeError
         from reactorhost.tls.socket import TlsSocket
 
         self.step = "no TLS handshake"
@@ -161,12 +163,14 @@ class _SocketDial:
             self._stop = _do_nothing
             self.connected(tls_socket, address.sockaddr, facts)
 
-        def failed(error: StepError | OSError) -> None:
+        def failed(error: TlsHandshakeError) -> None:
             self._stop = _do_nothing
-            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-            self.failed(f"TLS: {reason}")
+            # The server may take its time to close the connection after our alert.
+            dialer.reactor.call_later(_ALERT_SECONDS, handshake.end)
+            self.failed(f"TLS: {error}")
 
-        handshake = StepRunner(dialer.reactor, sock, tls_socket.handshake(), succeeded, failed)
+        # Every error of a client's handshake is a `TlsHandshakeError`, and has been reported then.
+        handshake = StepRunner(dialer.reactor, sock, tls_socket.handshake(failed), succeeded, lambda error: None)
         self._stop = handshake.end
         # No deadline of its own: the caller has one for all steps together.
         handshake.begin(math.inf)

@@ -157,6 +157,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         "workers_wanted": count,
         "workers_ready": count,
         "reloading": False,
+        "problems": [],
         "services": [
             {
                 "name": "default",

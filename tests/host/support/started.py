@@ -40,7 +40,16 @@ def children(pid: int) -> set[int]:
 
 def lives(pid: int) -> bool:
     """Return whether a process runs and is not a zombie."""
+    return _state(pid) not in ("Z", "X")
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process was stopped by a signal."""
+    return _state(pid) == "T"
+
+
+def _state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return "X"

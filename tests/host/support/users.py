@@ -8,8 +8,8 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 
 import reactorhost.cli.restart
@@ -30,6 +30,16 @@ def workers_can_be_nobody() -> bool:
     if os.geteuid() != 0 or plugin is None or plugin.origin is None:
         return False
     return subprocess.run(["test", "-r", plugin.origin], check=False, user="nobody").returncode == 0
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Act as user nobody in this process, which needs root."""
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def run_unprivileged(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reactorhost.cli.restart import _checked, _environment, _Launch
+from reactorhost.cli.restart import _checked, _Launch, _resolved
 from reactorhost.errors import ReactorhostError
 
 REPLY = {
@@ -55,7 +55,7 @@ def test_a_command_of_another_environment_is_refused() -> None:
     with pytest.raises(
         ReactorhostError, match="the host runs in the environment /srv/venv, this command in"
     ) as refused:
-        _checked(_Launch.from_reply(REPLY))
+        _checked(_Launch.from_reply(REPLY), ())
     assert refused.value.hint is not None
     assert refused.value.hint.startswith("restart it with /srv/venv/bin/reactorhost")
 
@@ -67,7 +67,7 @@ def test_only_settings_and_variables_that_settings_name_are_passed_on(monkeypatc
     for name, value in callers.items():
         monkeypatch.setenv(name, value)
     sent = {"PYTHONPATH": "/evil", "LD_PRELOAD": "/evil.so", "PATH": "/evil", "REACTORHOST_LOG_LEVEL": "debug"}
-    found = _environment(_Launch.from_reply({**REPLY, "environment": sent}))
+    found, _ = _resolved(_Launch.from_reply({**REPLY, "environment": sent}))
     ours = {name: found.get(name) for name in (*callers, *sent)}
     assert ours == {
         "PATH": "/bin",

@@ -59,7 +59,7 @@ def test_one_plugin_is_enough() -> None:
     assert found.run_dir == Path("/tmp/reactorhost-1000/default")
     assert found.pid_file == found.run_dir / "master.pid"
     assert (found.backlog, found.max_connections, found.max_send_buffer) == (102400, 65536, 16 << 20)
-    assert (found.stop_timeout, found.boot_timeout, found.drain_timeout) == (10, 30, 3600)
+    assert (found.stop_timeout, found.boot_timeout, found.drain_timeout) == (8, 30, 3600)
     assert (found.retire_delay, found.idle_timeout, found.close_timeout) == (65, None, 10)
     assert (found.log_file, found.log_format, found.log_level) == (None, "text", "info")
     assert (found.user, found.group, found.plugin_tables) == (None, None, {})

@@ -15,9 +15,10 @@ from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 
 @pytest.fixture(autouse=True)
 def _modules_removed() -> Iterator[None]:
-    """Remove the modules that a test imported from sys.modules."""
-    before = dict(sys.modules)
+    """Remove the modules that a test imported from sys.modules, and the folders that it added to sys.path."""
+    before, folders = dict(sys.modules), list(sys.path)
     yield
+    sys.path[:] = folders
     for name in sys.modules.keys() - before.keys():
         if name.startswith(("reactorhost_", "made_")):
             del sys.modules[name]

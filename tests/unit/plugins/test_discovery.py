@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reactorhost.errors import PluginError
-from reactorhost.plugins import discovery
+from reactorhost.plugins import discovery, name_hints
 from reactorhost.plugins.identity import PluginIdentity
 
 
@@ -52,10 +52,53 @@ def test_an_unknown_name_suggests_a_similar_one_and_lists_the_installed(install:
     assert caught.value.exit_status == 4
 
 
-def test_an_unknown_name_without_a_similar_one_suggests_to_install_it() -> None:
+def _hint(named: str) -> str | None:
     with pytest.raises(PluginError) as caught:
-        discovery.find("chat")
-    assert caught.value.hint == "pip install reactorhost-chat"
+        discovery.find(named)
+    return caught.value.hint
+
+
+def test_an_unknown_name_without_a_similar_one_suggests_no_distribution_of_others() -> None:
+    assert _hint("chat") == "no plugin is installed"
+
+
+@pytest.mark.parametrize("named", ["reactorhost-chat", "Reactorhost_Chat", "made_chatter", "chat"])
+def test_the_name_of_a_distribution_or_module_suggests_its_plugin(install: Callable[..., Path], named: str) -> None:
+    install("reactorhost-chat", _echo("talk", "made_chatter:plugin"))
+    assert _hint(named) == "did you mean 'talk'? installed: talk"
+
+
+@pytest.mark.parametrize("named", ["silent", "reactorhost-silent"])
+def test_a_distribution_without_an_entry_point_is_named_with_what_it_lacks(
+    install: Callable[..., Path], named: str
+) -> None:
+    install("reactorhost-silent", None)
+    hint = _hint(named) or ""
+    assert hint.startswith("reactorhost-silent 1.0 has no plugin: add [project.entry-points.reactorhost] to its")
+
+
+@pytest.mark.parametrize(
+    ("named", "hint"),
+    [
+        ("made", "to serve the file, write ./made.py; no plugin is installed"),
+        ("made.Thing", "did you mean 'made:Thing'? no plugin is installed"),
+        ("./made", "did you mean './made.py'?"),
+        ("./made.py:Thing", "write made:Thing"),
+        ("sub/other.py:Thing", "write other:Thing, with {folder}/sub on PYTHONPATH"),
+        ("./mode.py", "did you mean '{folder}/made.py'?"),
+        ("./nowhere/made.py", "there is no folder {folder}/nowhere"),
+        ("./zzz.py", "check the path of the file"),
+    ],
+)
+def test_a_file_that_was_named_in_another_way_is_suggested(
+    plugin_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, named: str, hint: str
+) -> None:
+    folder = plugin_file("").parent
+    (folder / "sub").mkdir()
+    plugin_file("", "sub/other")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(name_hints, "searches_cwd", lambda: True)
+    assert _hint(named) == hint.format(folder=folder)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b; rm", "--help"])

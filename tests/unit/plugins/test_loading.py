@@ -12,6 +12,7 @@ import pytest
 
 from reactorhost.api.option import Option
 from reactorhost.errors import PluginError
+from reactorhost.plugins import name_hints
 from reactorhost.plugins.loading import load
 
 ECHO = """
@@ -125,6 +126,62 @@ def test_a_missing_module_is_reported_with_a_hint(plugin_file: Callable[..., Pat
     assert "No module named 'made_nowhere'" in _refusal("made_nowhere:plugin").what
 
 
+@pytest.mark.parametrize("target", ["made_gone", "made_gone.plugin:Plugin"])
+def test_a_missing_module_of_an_entry_point_is_no_reason_to_install_it(
+    install: Callable[..., Path], target: str
+) -> None:
+    install("made-gone", f"[reactorhost]\ngone = {target}\n")
+    assert _refusal("gone").hint == ("its entry point names a module that it lacks: reinstall made-gone, or correct it")
+
+
+def test_a_missing_module_of_an_object_is_looked_for_here(
+    plugin_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(plugin_file("").parent)
+    assert _refusal("mades:Thing").hint == "put the folder that contains 'mades' on PYTHONPATH"
+    monkeypatch.setattr(name_hints, "searches_cwd", lambda: True)
+    assert _refusal("mades:Thing").hint == "did you mean 'made'?"
+    assert _refusal("zzz:Thing").hint == ("start in the folder that contains 'zzz', or put that folder on PYTHONPATH")
+
+
+CLASS = "from reactorhost import hookimpl\nclass Thing:\n    @hookimpl\n    def receive(self, data): ...\n"
+
+
+def test_a_file_whose_hooks_are_methods_names_the_class(
+    plugin_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = plugin_file(CLASS)
+    error = _refusal(path)
+    assert error.what == "plugin made has no hook, but its Thing has"
+    assert error.hint == f"write made:Thing, with {tmp_path} on PYTHONPATH"
+    monkeypatch.chdir(tmp_path)
+    assert _refusal(path).hint == f"write made:Thing, with {tmp_path} on PYTHONPATH"
+    monkeypatch.setattr(name_hints, "searches_cwd", lambda: True)
+    assert _refusal(path).hint == "write made:Thing"
+    assert load("made:Thing", "0.1.0").hooks == ("receive",)
+
+
+def test_an_entry_point_whose_hooks_are_methods_names_the_class(install: Callable[..., Path]) -> None:
+    install("made", "[reactorhost]\nmade = made_class\n", modules={"made_class.py": CLASS})
+    assert _refusal("made").hint == 'the object has the hooks: in the entry point, write "made_class:Thing"'
+
+
+@pytest.mark.parametrize(
+    ("named", "hint"),
+    [
+        ("made_class:Thing.receive", "name the object that has the function: made_class:Thing"),
+        ("made_file:receive", "name the module that has the function: {site}/made_file.py"),
+        ("made_echo:receive", "name the module that has the function: made"),
+    ],
+)
+def test_a_function_is_not_a_plugin_but_what_has_it(install: Callable[..., Path], named: str, hint: str) -> None:
+    modules = {"made_class.py": CLASS, "made_file.py": ECHO, "made_echo.py": ECHO}
+    site = install("made", "[reactorhost]\nmade = made_echo\n", modules=modules)
+    error = _refusal(named)
+    assert error.what == f"plugin {named} is a function"
+    assert error.hint == hint.format(site=site)
+
+
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "import sys; sys.exit('no database')"])
 def test_sys_exit_during_the_import_is_a_plugin_error(plugin_file: Callable[..., Path], code: str) -> None:
     error = _refusal(plugin_file(f"\n{code}\n"))
@@ -219,7 +276,16 @@ def test_a_plugin_for_another_host_is_refused_before_it_is_imported(
         load("made", version)
     assert caught.value.what.startswith("plugin made (made 1.0) requires reactorhost ")
     assert caught.value.what.endswith(f"but this is {version}")
-    assert "pip install" in (caught.value.hint or "")
+    assert (caught.value.hint or "").startswith("install reactorhost ")
+    assert (caught.value.hint or "").endswith(", or another version of made")
+
+
+def test_a_plugin_for_the_installed_host_is_refused_with_a_hint_to_restart(install: Callable[..., Path]) -> None:
+    install("made", "[reactorhost]\nmade = made_echo\n", requires=("reactorhost>=2",), modules={"made_echo.py": ""})
+    install("reactorhost", None, version="2.1")
+    assert _refusal("made").hint == (
+        "reactorhost 2.1 is installed but the host still runs 0.1.0: `reactorhost restart`"
+    )
 
 
 def test_an_invalid_entry_point_is_reported(install: Callable[..., Path]) -> None:

@@ -7,9 +7,11 @@ import itertools
 import os
 import socket
 import ssl
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -59,6 +61,9 @@ class FakeKernel:
         self.taken += data[:count]
         return count
 
+    def sendmsg(self, buffers: list[bytes]) -> int:
+        return self.send(b"".join(buffers))
+
     def shutdown(self, how: int) -> None:
         self.shut.append(how)
 
@@ -88,19 +93,20 @@ class FakeReactor:
 class Pair:
     """A `TlsSocket` and a client in memory; tests pass the client's `ciphertext()` to the kernel."""
 
-    def __init__(self, context: ssl.SSLContext = CLIENT) -> None:
+    def __init__(self, context: ssl.SSLContext = CLIENT, server: ssl.SSLContext = SERVER) -> None:
         self.kernel = FakeKernel()
         self.broken: list[str] = []
+        self.failures: list[TlsHandshakeError] = []
         self.reactor = FakeReactor()
         reactor = cast("Reactor", self.reactor)
         sock = cast("socket.socket", self.kernel)
-        self.socket = TlsSocket(reactor, sock, SERVER, self.broken.append)
+        self.socket = TlsSocket(reactor, sock, server, self.broken.append)
         self._to_client, self._from_client = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.client = context.wrap_bio(self._to_client, self._from_client, server_hostname="localhost")
 
     def shake(self, *, first_data: bytes = b"") -> TlsFacts:
         """Run the handshake; the client sends `first_data` right after its last handshake record."""
-        step = self.socket.handshake()
+        step = self.socket.handshake(self.failures.append)
         while True:
             try:
                 self.client.do_handshake()
@@ -322,7 +328,7 @@ def test_other_protocols_are_detected_by_their_first_bytes(data: bytes) -> None:
     pair = Pair()
     pair.kernel.incoming.append(data)
     with pytest.raises(TlsHandshakeError, match=NOT_TLS[data]):
-        next(pair.socket.handshake())
+        next(pair.socket.handshake(pair.failures.append))
 
 
 def ended(kernel: FakeKernel) -> None:
@@ -338,11 +344,11 @@ def test_a_port_check_is_not_a_failed_handshake(happens: Callable[[FakeKernel], 
     pair = Pair()
     happens(pair.kernel)
     with pytest.raises(kind):
-        next(pair.socket.handshake())
+        next(pair.socket.handshake(pair.failures.append))
 
 
 def test_a_handshake_waits_for_bytes() -> None:
-    assert next(Pair().socket.handshake()) == READ
+    assert next(Pair().socket.handshake(print)) == READ
 
 
 def test_a_closed_socket_is_not_left_to_the_cyclic_collector() -> None:
@@ -364,3 +370,116 @@ def test_a_closed_socket_is_not_left_to_the_cyclic_collector() -> None:
         assert seen() is None
     finally:
         gc.enable()
+
+
+def test_a_failed_handshake_is_reported_before_the_client_has_read_the_alert() -> None:
+    pair = Pair()
+    # A handshake message of an unknown type.
+    pair.kernel.incoming.append(b"\x16\x03\x01\0\4\xff\0\0\0")
+    step = pair.socket.handshake(pair.failures.append)
+    assert next(step) == READ
+    assert [str(error) for error in pair.failures] == ["unexpected message"]
+    assert pair.kernel.taken.startswith(b"\x15")
+    assert pair.kernel.shut == [socket.SHUT_WR]
+    pair.kernel.incoming.append(b"")
+    with pytest.raises(TlsHandshakeError):
+        next(step)
+    assert len(pair.failures) == 1
+
+
+def test_a_server_name_that_is_not_ascii_is_a_failed_handshake_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reports: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", reports.append)
+    hook = sys.unraisablehook
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("localhost").configure_cert(server)
+    server.sni_callback = lambda *_: None
+    pair = Pair(server=server)
+    with pytest.raises(ssl.SSLWantReadError):
+        pair.client.do_handshake()
+    pair.kernel.incoming.append(pair.ciphertext().replace(b"localhost", b"l\xf6calhost"[:9]))
+    next(pair.socket.handshake(pair.failures.append))
+    assert [str(error) for error in pair.failures] == ["it requests a server name that is not ASCII"]
+    assert (reports, sys.unraisablehook) == ([], hook)
+
+
+def own_record(pair: Pair, size: int) -> None:
+    """Let OpenSSL write by itself while the transport reads; tests cannot have a client request key updates."""
+    pair.socket._outgoing.write(b"r" * size)
+    pair.client.write(b"x")
+    pair.kernel.incoming.append(pair.ciphertext())
+
+
+def test_what_openssl_writes_by_itself_is_sent_when_the_kernel_has_room(pair: Pair) -> None:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        pair.kernel.fileno = lambda: descriptor  # type: ignore[attr-defined]
+        pair.kernel.taken.clear()
+        pair.kernel.room = 10
+        own_record(pair, 100)
+        assert pair.received() == b"x"
+        own_record(pair, 100)
+        assert pair.received() == b"x"
+        ((copy, ready),) = pair.reactor.watched.items()
+        pair.kernel.room = 1000
+        ready(WRITE)
+        assert pair.kernel.taken == b"r" * 200
+        assert not pair.reactor.watched
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(copy)
+        assert pair.kernel.shut == []
+    finally:
+        os.close(descriptor)
+
+
+def test_what_openssl_writes_by_itself_waits_for_a_send_that_is_repeated(pair: Pair) -> None:
+    pair.kernel.room = 0
+    with pytest.raises(BlockingIOError):
+        pair.socket.send(b"data")
+    own_record(pair, 100)
+    assert pair.received() == b"x"
+    assert not pair.reactor.watched
+
+
+def test_a_client_that_reads_no_answers_to_its_key_updates_is_disconnected(pair: Pair) -> None:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        pair.kernel.fileno = lambda: descriptor  # type: ignore[attr-defined]
+        pair.kernel.room = 0
+        for _ in range(13):
+            own_record(pair, 10_000)
+            assert pair.received() == b"x"
+        own_record(pair, 10_000)
+        with pytest.raises(ConnectionAbortedError):
+            pair.received()
+        assert pair.broken == ["it reads no answers to its key updates"]
+        assert pair.socket.recv(1) == b""
+        pair.socket.close()
+        assert not pair.reactor.watched
+    finally:
+        os.close(descriptor)
+
+
+def test_a_large_message_leaves_small_buffers() -> None:
+    def resident_kib() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+    pairs = [Pair() for _ in range(200)]
+    for pair in pairs:
+        pair.shake()
+    before = resident_kib()
+    for pair in pairs:
+        # In pieces of one record, for the client's buffers are measured too.
+        for _ in range(12):
+            pair.client.write(bytes(16_384))
+            pair.kernel.incoming.append(pair.ciphertext())
+        pair.kernel.incoming.append(b"".join(pair.kernel.incoming))
+        while len(pair.kernel.incoming) > 1:
+            pair.kernel.incoming.popleft()
+        assert len(pair.received()) == 12 * 16_384
+        pair.socket.send(bytes(200_000))
+        pair.kernel.taken.clear()
+    # 200 otherwise.
+    assert (resident_kib() - before) / len(pairs) < 120

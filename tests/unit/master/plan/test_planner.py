@@ -289,10 +289,65 @@ def test_a_worker_that_does_not_drain_in_time_is_killed() -> None:
 def test_the_end_of_a_draining_worker_is_not_a_failure() -> None:
     host = FakeSupervisor()
     first, _ = host.running()
-    host.planner.leaving(first, 5.0, host.now)
+    host.planner.leaving(first, 5.0, host.now, waits=False)
     assert Spawn(0, 1) in host.settle()
     assert host.exit(first) is ExitKind.EXPECTED
     assert not host.planner.slots[0].backoff.failed
+
+
+def test_a_worker_that_got_term_serves_for_a_moment_and_then_drains() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.planner.leaving(first, 3.5, host.now, waits=True)
+    assert host.settle() == []
+    assert host.planner.next_at(host.now) == host.now + 0.3
+    assert host.expire(0.3) == [Drain(first, 3.2, final=False)]
+    assert host.settle() == [Spawn(0, 1), Adopt(0, second)]
+    assert host.exit(first) is ExitKind.EXPECTED
+
+
+def test_term_to_all_processes_is_a_stop_in_either_order() -> None:
+    for master_first in (True, False):
+        host = FakeSupervisor()
+        first, second = host.running()
+        for event in sorted(("master", "workers"), reverse=not master_first):
+            if event == "master":
+                host.planner.stop(host.now, at_once=False)
+            else:
+                host.planner.leaving(first, 3.5, host.now, waits=True)
+                host.planner.leaving(second, 3.5, host.now, waits=True)
+            host.settle()
+        assert host.done == [Drain(first, 3.5, final=True), Drain(second, 3.5, final=True)]
+
+
+def test_the_end_of_a_worker_that_got_term_is_expected_before_its_order_too() -> None:
+    host = FakeSupervisor()
+    first, _ = host.running()
+    host.planner.leaving(first, 3.5, host.now, waits=True)
+    assert host.exit(first) is ExitKind.EXPECTED
+
+
+def test_a_stop_is_over_within_its_timeout() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.planner.stop(host.now, at_once=False)
+    assert host.settle() == [Drain(first, 3.5, final=True), Drain(second, 3.5, final=True)]
+    host.silence(second)
+    late = "still stopping after its deadline"
+    assert host.expire(4.9) == [Signal(second, SIGABRT, late)]
+    assert host.planner.next_at(host.now) == pytest.approx(105.0)
+    assert host.expire(0.101) == [Signal(first, SIGKILL, late), Signal(second, SIGKILL, late)]
+
+
+def test_a_stuck_worker_is_not_drained_by_a_stop_but_ended_with_its_stack() -> None:
+    host = FakeSupervisor()
+    first, second = host.running()
+    host.planner.stalled(first, 30.0, host.now)
+    host.planner.stop(host.now, at_once=False)
+    assert host.settle() == [Drain(second, 3.5, final=True)]
+    reason = "its loop did not turn for 30.0 s (stall_timeout)"
+    assert host.expire(0.0) == [Signal(first, SIGABRT, reason)]
+    assert host.expire(2.0) == [Signal(first, SIGKILL, "still stuck after its deadline")]
 
 
 def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves() -> None:
@@ -300,7 +355,7 @@ def test_the_adopter_is_the_next_slot_going_round_and_is_replaced_when_it_leaves
     pids = host.running()
     host.exit(pids[2])
     assert Adopt(2, pids[0]) in host.settle()
-    host.planner.leaving(pids[0], 5.0, host.now)
+    host.planner.leaving(pids[0], 5.0, host.now, waits=False)
     assert {Adopt(2, pids[1]), Adopt(0, pids[1])} <= set(host.settle())
 
 
@@ -454,7 +509,7 @@ def test_stopping_drains_every_worker_and_starts_none() -> None:
     host = FakeSupervisor()
     first, second = host.running()
     host.planner.stop(host.now, at_once=False)
-    assert host.settle() == [Drain(first, 5.0, final=True), Drain(second, 5.0, final=True)]
+    assert host.settle() == [Drain(first, 3.5, final=True), Drain(second, 3.5, final=True)]
     host.exit(first)
     assert host.settle() == []
     assert host.planner.workers
@@ -487,7 +542,7 @@ def test_old_workers_of_one_slot_are_limited_in_number() -> None:
         host.ready(0)
     assert [action for action in host.done if isinstance(action, Drain) and action.pid == oldest] == [
         Drain(oldest, 60.0, final=False),
-        Drain(oldest, 5.0, final=False),
+        Drain(oldest, 3.5, final=False),
     ]
 
 
@@ -535,11 +590,11 @@ class AnySequence(RuleBasedStateMachine):
         if pid is not None:
             self.host.exit(pid)
 
-    @rule(data=strategies.data())
-    def one_leaves(self, data: strategies.DataObject) -> None:
+    @rule(data=strategies.data(), waits=strategies.booleans())
+    def one_leaves(self, data: strategies.DataObject, waits: bool) -> None:
         pid = self._some(data, WorkerState.READY)
         if pid is not None:
-            self.host.planner.leaving(pid, 5.0, self.host.now)
+            self.host.planner.leaving(pid, 5.0, self.host.now, waits=waits)
 
     @rule(data=strategies.data())
     def some_are_silent(self, data: strategies.DataObject) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 from typing import Any, cast
 
@@ -12,8 +13,16 @@ import pytest
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.reactor import Reactor
+from reactorhost.system import oom
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing.fakes import FakeClock, FakePoller
+
+
+def new_pool() -> WorkerPool:
+    clock = FakeClock()
+    return WorkerPool(
+        Reactor(FakePoller(clock), clock), ForkRegistry(), Scoreboard(1), lambda spec, descriptor: 0, None
+    )
 
 
 @pytest.mark.parametrize("failing", [(socket, "socketpair"), (os, "memfd_create")], ids=["socketpair", "memfd_create"])
@@ -23,12 +32,28 @@ def test_a_fork_without_free_descriptors_leaves_none_open(
     def refuse(*args: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    clock = FakeClock()
-    pool = WorkerPool(
-        Reactor(FakePoller(clock), clock), ForkRegistry(), Scoreboard(1), lambda spec, descriptor: 0, None
-    )
+    pool = new_pool()
     before = os.listdir("/proc/self/fd")
     monkeypatch.setattr(*failing, refuse)
     with pytest.raises(OSError, match="Too many open files"):
         pool.fork(cast("Any", None), 0, 1, [])
     assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize(
+    ("kills", "killed", "words"),
+    [
+        (3, False, "signal 9 (SIGKILL)"),
+        (4, False, "signal 9 (SIGKILL), sent by the kernel: out of memory"),
+        (None, False, "signal 9 (SIGKILL)"),
+        # The count may be that of the machine, and the master has sent the signal.
+        (4, True, "signal 9 (SIGKILL)"),
+    ],
+)
+def test_a_kill_is_the_kernels_if_its_count_grew(
+    monkeypatch: pytest.MonkeyPatch, kills: int | None, killed: bool, words: str
+) -> None:
+    pool = new_pool()
+    pool._oom_kills = 3
+    monkeypatch.setattr(oom, "kills", lambda: kills)
+    assert pool._describe(signal.SIGKILL, killed=killed) == words

@@ -132,8 +132,11 @@ class Clock:
         self.now = 0.0
         self.timers = Timers()
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        self.timers.add(self.now + seconds, callback, ())
+    def clock(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> None:
+        self.timers.add(when, callback, ())
 
     def pass_second(self) -> None:
         self.now += 1.0

@@ -149,24 +149,45 @@ def test_no_second_has_two_reports(plan: list[tuple[int, float]]) -> None:
 class Watched:
     """A watchdog with a limit of 1 s on a fake loop and a fake alarm, and what was logged."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        limit_seconds: float = 1.0,
+        quiet_seconds: float = 0.0,
+    ) -> None:
+        self.limit_seconds = limit_seconds
         self.now = 1000.0
         self.turns = 0
         self.pauses: list[float] = []
         self._on_alarm: OnAlarm | None = None
         self._postpone: Callable[[], object] | None = None
+        self._on_wake: Callable[[bool], object] | None = None
         self._caplog = caplog
         monkeypatch.setattr("reactorhost.worker.monitor.watchdog.time.monotonic", lambda: self.now)
+        self.waited = 0.0
+        monkeypatch.setattr("reactorhost.worker.monitor.watchdog.procfs.waited_seconds", lambda: self.waited)
         log = EventLog(logging.getLogger("reactorhost"))
         mine = cast("Any", self)
-        self.watchdog = Watchdog(cast("Reactor", mine), cast("Alarm", mine), 1.0, lambda: self.turns, self.locate, log)
+        self.watchdog = Watchdog(
+            cast("Reactor", mine),
+            cast("Alarm", mine),
+            limit_seconds,
+            lambda: self.turns,
+            self.locate,
+            log,
+            quiet_seconds,
+        )
         self.watchdog.start()
 
     # The reactor.
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        assert seconds == 0.5
+        assert seconds == self.limit_seconds / 2
         self._postpone = callback
+
+    def call_when_woken(self, callback: Callable[[bool], object]) -> None:
+        self._on_wake = callback
 
     # The alarm.
 
@@ -188,8 +209,19 @@ class Watched:
     def turn_after(self, seconds: float) -> None:
         self.now += seconds
         self.turns += 1
-        assert self._postpone is not None
-        self._postpone()
+        postpone, self._postpone = self._postpone, None
+        assert postpone is not None
+        postpone()
+
+    def wake_after(self, seconds: float) -> None:
+        self.now += seconds
+        self.turns += 1
+        on_wake, self._on_wake = self._on_wake, None
+        assert on_wake is not None
+        on_wake(True)
+
+    def is_idle(self) -> bool:
+        return self._postpone is None
 
     def events(self) -> list[str]:
         return [record.message.partition(" ")[0] for record in self._caplog.records]
@@ -240,3 +272,48 @@ def test_repeated_alarms_become_less_frequent(
     assert watched.pauses[-1] == 3600.0
     watched.turn_after(1.0)
     assert watched.pauses[-1] == 0.75
+
+
+def test_time_without_a_processor_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog)
+    watched.turns += 1
+    watched.waited += 2.0
+    watched.alarm_after(2.75)
+    assert watched.events() == []
+    watched.alarm_after(1.0)
+    assert watched.events() == ["slow_hook"]
+
+
+def test_an_idle_loop_has_no_timer_until_it_is_woken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog, limit_seconds=0.125)
+    for _ in range(3):
+        watched.turns += 100
+        watched.turn_after(0.0625)
+        assert not watched.is_idle()
+    watched.turn_after(0.0625)
+    assert watched.is_idle()
+    assert watched.pauses[-1] > 1.0
+    # What wakes it is watched from its beginning.
+    watched.wake_after(0.75)
+    assert not watched.is_idle()
+    assert watched.pauses[-1] == 0.09375
+    for _ in range(2):
+        watched.alarm_after(0.125)
+    assert watched.events() == ["slow_hook"]
+
+
+def test_a_loop_with_async_hooks_is_watched_for_a_while_after_the_last_turn(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(monkeypatch, caplog, limit_seconds=0.125, quiet_seconds=1.0)
+    watched.turns += 100
+    watched.turn_after(0.0625)
+    for _ in range(15):
+        watched.turn_after(0.0625)
+        assert not watched.is_idle()
+    watched.turn_after(0.0625)
+    assert watched.is_idle()

@@ -114,6 +114,7 @@ def test_a_plugin_may_use_a_connection_that_it_has_kept(plugin_bench: Bench) -> 
     assert connection.age >= 0
     assert connection.local.port == 0
     assert not connection.send(b"x")
+    assert not connection.send_message(b"x")
     connection.framing = Lines()
     connection.idle_timeout = 3.0
     assert not connection.send_message(b"x")

@@ -1,0 +1,65 @@
+"""Watch the files that make a host reachable: cleaners of temporary directories and logouts remove them.
+
+The lock comes first. While this host holds it, every other file of the run directory is its own. When the lock's file
+was removed, a second host can have made and locked a new one: then the directory belongs to that host, and this one
+neither writes nor removes anything there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from reactorhost.errors import ReactorhostError
+from reactorhost.master.admin.control_server import ControlServer
+from reactorhost.master.context import MasterContext
+from reactorhost.master.plan.worker_table import WorkerState
+from reactorhost.master.rundir import RunDirectory
+from reactorhost.system.own_file import FileState
+
+
+@dataclass(slots=True)
+class FileWatch:
+    """Makes files anew that were removed, and reports those that it cannot."""
+
+    context: MasterContext
+    rundir: RunDirectory
+    control: ControlServer
+
+    def check(self) -> None:
+        """Look at every file; called once a second."""
+        if self._restored(self.rundir.lock_file, self.rundir.state(), self.rundir.take_lock_again):
+            self._restored(self.rundir.control_socket, self.control.state(), self.control.open)
+            for path, write in self.rundir.missing():
+                self._restored(path, FileState.MISSING, write)
+        listeners = self.context.listeners
+        for each in listeners.shared():
+            path, state = Path(str(each.group.sockaddr)), listeners.file_state(each)
+            if state is FileState.REPLACED:
+                self._report(path, f"another process has replaced {path}, so that no client reaches this host there")
+            else:
+                self._restored(path, state, partial(listeners.bind_again, each))
+        # Also to workers that were not ready when a socket was made, or could not be sent it for want of descriptors.
+        for worker in self.context.planner.workers.values():
+            if worker.state is WorkerState.READY:
+                self.context.pool.lend_shared(worker.pid, listeners.shared())
+
+    def _restored(self, path: Path, state: FileState, restore: Callable[[], object]) -> bool:
+        """Return whether the file is there, made anew if it was not."""
+        if state is not FileState.PRESENT:
+            try:
+                restore()
+            except ReactorhostError as error:
+                self._report(path, error.what)
+                return False
+            self.context.log.warning("file_restored", path=path)
+        self.context.problems.pop(path, None)
+        return True
+
+    def _report(self, path: Path, problem: str) -> None:
+        # Once, not each second.
+        if self.context.problems.get(path) != problem:
+            self.context.problems[path] = problem
+            self.context.log.error("file_lost", path=path, error=problem)

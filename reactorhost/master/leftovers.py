@@ -1,0 +1,115 @@
+"""Workers of a master that was killed, found by the next master of the run directory.
+
+Such a worker drains by itself: TERM comes from the kernel, and the line to its master has ended. One that is stuck in C
+code with the interpreter's lock, blocks its signals or is stopped does none of that, and keeps the addresses for ever.
+No signal that the kernel could send in the moment of the master's end distinguishes the two; the next master can, by
+the listeners: a worker that drains has closed its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from reactorhost.logs import EventLog
+from reactorhost.reactor import Reactor
+from reactorhost.system import procfs
+
+GRACE_SECONDS = 3.0
+"""How long a worker may take to close its listeners after its master has ended, and to leave after its deadline."""
+
+_TCP_LISTENS = "0A"
+_UNIX_LISTENS = 0x10000
+
+
+class Leftovers:
+    """The processes of `records` that still run: pairs of a process id and the time of its start (`procfs`).
+
+    A process with another time of start only has the id of one that ended, and is left alone.
+    """
+
+    def __init__(self, records: Iterable[tuple[int, int]], log: EventLog) -> None:
+        self._log = log
+        self._pidfds: dict[int, int] = {}
+        self._killed: set[int] = set()
+        for pid, started in records:
+            # The descriptor first: it stays with the process whose start is read then.
+            with contextlib.suppress(OSError):
+                self._pidfds[pid] = os.pidfd_open(pid)
+                if procfs.start_time(pid) != started:
+                    os.close(self._pidfds.pop(pid))
+
+    def running(self) -> list[int]:
+        """Return the ids of those that have not ended."""
+        poll = select.poll()
+        pids = {pidfd: pid for pid, pidfd in self._pidfds.items()}
+        for pidfd in pids:
+            poll.register(pidfd, select.POLLIN)
+        for pidfd, _ in poll.poll(0):
+            os.close(self._pidfds.pop(pids[pidfd]))
+        return list(self._pidfds)
+
+    def end_listening(self) -> bool:
+        """End those that still have listeners, which is none that drains; returns whether there were any."""
+        listeners = _listening_inodes()
+        return self._end([pid for pid in self.running() if listeners & _socket_inodes(pid)], "it still listens")
+
+    def end_all(self) -> bool:
+        """End those whose time to drain is over; returns whether there were any."""
+        return self._end(self.running(), "its time to drain is over")
+
+    def schedule(self, reactor: Reactor, stop_timeout: float) -> None:
+        """End those that do not leave in time, while this host runs."""
+        if self._pidfds:
+            reactor.call_later(GRACE_SECONDS, self.end_listening)
+            reactor.call_later(stop_timeout + GRACE_SECONDS, self.end_all)
+
+    def close(self) -> None:
+        """Close the descriptors; called in forked children too."""
+        while self._pidfds:
+            os.close(self._pidfds.popitem()[1])
+
+    def _end(self, pids: Iterable[int], why: str) -> bool:
+        # Once each: a process in uninterruptible sleep ends when it can.
+        found = [pid for pid in pids if pid not in self._killed]
+        for pid in found:
+            self._killed.add(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self._pidfds[pid], signal.SIGKILL)
+                self._log.warning("leftover_killed", pid=pid, reason=why)
+        return bool(found)
+
+
+def _listening_inodes() -> set[str]:
+    """Return the inodes of all sockets that listen, and of all UDP sockets, which receive as soon as they are bound."""
+    found: set[str] = set()
+    for name in ("tcp", "tcp6", "udp", "udp6"):
+        rows = [line.split() for line in _lines(name)]
+        found.update(row[9] for row in rows if len(row) > 9 and (row[3] == _TCP_LISTENS or name.startswith("udp")))
+    rows = [line.split() for line in _lines("unix")]
+    found.update(row[6] for row in rows if len(row) > 6 and int(row[3], 16) & _UNIX_LISTENS)
+    return found
+
+
+def _lines(name: str) -> list[str]:
+    try:
+        # The first line is the heading.
+        return Path("/proc/net", name).read_text(errors="replace").splitlines()[1:]
+    except OSError:
+        return []
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    found: set[str] = set()
+    # Unreadable for an unprivileged master if the process changed its user.
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                kind, _, inode = os.readlink(f"/proc/{pid}/fd/{name}").partition(":[")
+                if kind == "socket":
+                    found.add(inode.rstrip("]"))
+    return found

@@ -1,0 +1,134 @@
+"""What an operator may have meant by the name of a plugin that does not exist.
+
+Each hint is checked against what is there, so that the next try gets further.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from reactorhost.api.hookspecs import PROJECT
+from reactorhost.errors import did_you_mean, joined_hints, most_similar
+from reactorhost.plugins.identity import PluginIdentity
+
+_DOTTED = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(?P<object>[^\W\d]\w*)")
+
+
+def searches_cwd() -> bool:
+    """Return whether the working directory is searched for the module of `module:object`."""
+    # Not by `sys.flags.safe_path`: a restart runs with -P, which the operator did not write.
+    return not os.environ.get("PYTHONSAFEPATH")
+
+
+def for_name(named: str, known: Sequence[PluginIdentity]) -> str:
+    """Return hints for a word that is not the name of one of the `known` plugins."""
+    return joined_hints(*_for_name(named, known))
+
+
+def for_path(named: str) -> str:
+    """Return a hint for a text with a slash that does not end in `.py`."""
+    path, separator, attribute = named.partition(".py:")
+    if separator and os.path.isfile(f"{path}.py"):
+        return _object_in(f"{path}.py", attribute)
+    if os.path.isfile(f"{named}.py"):
+        return f"did you mean '{named}.py'?"
+    return "to name a file, use a path that ends in .py"
+
+
+def for_missing_file(path: str) -> str:
+    """Return a hint for the path of a file that does not exist."""
+    folder, name = os.path.split(path)
+    try:
+        files = [each for each in os.listdir(folder) if each.endswith(".py")]
+    except OSError:
+        return f"there is no folder {folder}"
+    similar = most_similar(name, files)
+    return "check the path of the file" if similar is None else f"did you mean {os.path.join(folder, similar)!r}?"
+
+
+def for_object_in(target: str, attribute: str) -> str:
+    """Return a hint for a module or file, the target of a plugin, of which only an attribute is a plugin."""
+    if target.endswith(".py"):
+        return _object_in(target, attribute)
+    return f'the object has the hooks: in the entry point, write "{target}:{attribute}"'
+
+
+def for_function(target: str, file: str | None, known: Sequence[PluginIdentity]) -> str:
+    """Return a hint for a `module:function`, or a `module:object.method`, that is named as the plugin."""
+    module, _, attributes = target.partition(":")
+    holder, _, _ = attributes.rpartition(".")
+    if holder:
+        return f"name the object that has the function: {module}:{holder}"
+    names = [identity.name for identity in known if identity.target == module]
+    return f"name the module that has the function: {names[0] if names else file or module}"
+
+
+def for_missing_module(identity: PluginIdentity, missing: str) -> str:
+    """Return a hint for a module that the import of a plugin did not find."""
+    target = identity.target.partition(":")[0].strip()
+    if not f"{target}.".startswith(f"{missing}."):
+        return f"install {missing.partition('.')[0]!r}, or put its folder on PYTHONPATH"
+    if identity.distribution is not None:
+        return f"its entry point names a module that it lacks: reinstall {identity.distribution}, or correct it"
+    top = missing.partition(".")[0]
+    if searches_cwd():
+        near = did_you_mean(missing, (each.removesuffix(".py") for each in os.listdir()))
+        return near or f"start in the folder that contains {top!r}, or put that folder on PYTHONPATH"
+    return f"put the folder that contains {top!r} on PYTHONPATH"
+
+
+def _for_name(named: str, known: Sequence[PluginIdentity]) -> Iterator[str]:
+    names = sorted({identity.name for identity in known})
+    called = {_normal(named), _normal(f"{PROJECT}-{named}")}
+    aliases = [identity.name for identity in known if called & _aliases(identity)]
+    without_plugin = None if aliases else _without_plugin(named, known)
+    dotted = _DOTTED.fullmatch(named)
+    if os.path.isfile(f"{named}.py"):
+        yield f"to serve the file, write ./{named}.py"
+    if aliases:
+        yield f"did you mean {aliases[0]!r}?"
+    elif without_plugin is not None:
+        table = f"[project.entry-points.{PROJECT}]"
+        yield f"{without_plugin} has no plugin: add {table} to its pyproject.toml, and install it again"
+    elif dotted is not None and _is_importable(dotted["module"].partition(".")[0]):
+        yield f"did you mean '{dotted['module']}:{dotted['object']}'?"
+    elif near := did_you_mean(named, names):
+        yield near
+    yield f"installed: {', '.join(names)}" if names else "no plugin is installed"
+
+
+def _aliases(identity: PluginIdentity) -> set[str]:
+    """Return what a plugin may be called by mistake: its distribution, and its module."""
+    return {_normal(identity.distribution or ""), _normal(identity.target.partition(":")[0])}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _without_plugin(named: str, known: Sequence[PluginIdentity]) -> str | None:
+    """Return name and version of a distribution that is called like this plugin, but has none."""
+    from importlib import metadata
+
+    with_plugin = {_normal(identity.distribution or "") for identity in known}
+    for name in (f"{PROJECT}-{named}", named):
+        with suppress(metadata.PackageNotFoundError, ValueError):
+            found = metadata.distribution(name)
+            if _normal(name) not in with_plugin:
+                return f"{found.name} {found.version}"
+    return None
+
+
+def _is_importable(top: str) -> bool:
+    is_here = searches_cwd() and (os.path.isfile(f"{top}.py") or os.path.isdir(top))
+    return is_here or importlib.util.find_spec(top) is not None
+
+
+def _object_in(path: str, attribute: str) -> str:
+    folder, name = os.path.split(os.path.abspath(path))
+    hint = f"write {name.removesuffix('.py')}:{attribute}"
+    return hint if folder == os.getcwd() and searches_cwd() else f"{hint}, with {folder} on PYTHONPATH"

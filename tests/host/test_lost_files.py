@@ -1,0 +1,75 @@
+"""Files of a running host that others remove or replace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clients import answers
+from daemons import run
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from waiting import until
+
+Hosts = Callable[..., LiveHost]
+
+
+def is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE_SECONDS)
+        client.connect(str(path))
+        return answers(client)
+
+
+def test_files_that_were_removed_are_made_again(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    host = live_host("--plugin", "echo", "--workers", "2", "--listen", f"unix://{path}", "--unix-mode", "0620")
+    with socket.socket(socket.AF_UNIX) as open_before:
+        open_before.settimeout(DEADLINE_SECONDS)
+        open_before.connect(str(path))
+        assert answers(open_before)
+        shutil.rmtree(host.run_dir)
+        path.unlink()
+        # Lock, control socket, both pid files, and the listener.
+        host.wait_for_log(" file_restored ", 5)
+        assert answers(open_before)
+        # The worker that boots now is forked with the new socket only.
+        assert host.command("reload").returncode == 0
+    assert path.stat().st_mode & 0o777 == 0o620
+    assert all(is_served(path) for _ in range(10))
+    assert host.status()["problems"] == []
+    second = run("start", "--plugin", "echo", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(host.run_dir))
+    assert second.returncode == 6
+    assert host.stop() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["lock", "control.sock", "workers.pid", "master.pid"])
+def test_one_file_of_the_run_directory_is_made_again(live_host: Hosts, name: str) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    before = "" if name == "control.sock" else (host.run_dir / name).read_text()
+    (host.run_dir / name).unlink()
+    until((host.run_dir / name).exists, name)
+    assert name == "control.sock" or (host.run_dir / name).read_text() == before
+    assert host.status()["problems"] == []
+
+
+def test_a_unix_socket_that_another_process_replaced_is_reported_and_left_alone(
+    live_host: Hosts, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    expected_errors.append("file_lost")
+    path = tmp_path / "a.sock"
+    host = live_host("--plugin", "echo", "--workers", "1", "--listen", f"unix://{path}")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "other"))
+        os.rename(tmp_path / "other", path)
+        (problem,) = host.until(lambda status: status["problems"])["problems"]
+        assert f"another process has replaced {path}" in problem
+        assert problem in host.command("status").stdout
+        assert host.stop() == 0
+        assert path.exists()
+    assert host.log().count(" file_lost ") == 1
