@@ -30,6 +30,10 @@ def open_for_append(path: Path) -> int:
     directory = os.open("/", _DIRECTORY)
     try:
         descriptor = _open_below(directory, path.absolute())
+    except OSError as error:
+        if error.errno == errno.ENXIO and path.is_fifo():
+            raise OSError(errno.ENXIO, "no process reads this FIFO") from None
+        raise
     finally:
         os.close(directory)
     os.set_blocking(descriptor, True)

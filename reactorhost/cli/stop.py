@@ -6,7 +6,9 @@ import contextlib
 import os
 import select
 import signal
-from typing import Any
+import time
+from dataclasses import dataclass
+from typing import Any, Self
 
 import click
 
@@ -16,9 +18,11 @@ from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location
 from reactorhost.errors import NotPermittedError, ReactorhostError
 from reactorhost.ipc.control_client import ControlClient
+from reactorhost.master.rundir import holder_pid
 
 _SILENCE_SECONDS = 5.0
 _SIGNAL_SECONDS = 30.0
+_POLL_SECONDS = 0.02
 
 
 @click.command()
@@ -42,42 +46,100 @@ def stop_and_wait(location: Location, *, at_once: bool) -> str | None:
     Raises:
         ReactorhostError: the host does not run, belongs to another user, or does not end.
     """
-    pid = client.running_pid(location)
-    pidfd = os.pidfd_open(pid)
+    master = _Master.of(location)
     try:
+        try:
+            host = client.connect(location)
+        except NotPermittedError:
+            raise
+        except ReactorhostError:
+            # The host holds its lock but does not accept requests: it is starting, ending or hanging.
+            master.signal_and_wait(at_once=at_once)
+            return None
+        with host:
+            # If the host ends at this moment, the wait shows it.
+            with contextlib.suppress(ConnectionError):
+                # The reply to `stop` is the end of the connection, and that to `ping` has the name.
+                host.send("ping")
+                host.send("stop", now=at_once)
+            try:
+                return _wait_with_progress(host, master)
+            except TimeoutError:
+                echo(f"the master (pid {master.pid}) does not answer, sending it a signal", err=True)
+                master.signal_and_wait(at_once=at_once)
+                return None
+    finally:
+        master.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Master:
+    """The process to stop.
+
+    Without a pidfd it cannot be sent a signal, because another process may get its pid, and its end is noticed by the
+    lock. That is so where the kernel refuses pidfd_open(2), as old ones and some containers do, and for a process of
+    another pid namespace; its pid is 0 if this namespace does not see it.
+    """
+
+    location: Location
+    pid: int
+    pidfd: int | None
+
+    @classmethod
+    def of(cls, location: Location) -> Self:
+        """Return the master of a running host; raises a ReactorhostError if it does not run, or is another user's."""
+        pid = client.running_pid(location)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return cls(location, pid, None)
         # The host may have ended, and its pid have been reused, before the pidfd was open. If it still holds the lock,
         # the pidfd refers to the host, and from here on neither a signal nor a wait can hit another process.
-        if client.running_pid(location) != pid:
+        if holder_pid(location.run_dir) != pid:
+            os.close(pidfd)
             raise client.not_running(location)
-        return _stop(location, pid, pidfd, at_once=at_once)
-    finally:
-        os.close(pidfd)
+        return cls(location, pid, pidfd)
 
+    def close(self) -> None:
+        """Close the pidfd."""
+        if self.pidfd is not None:
+            os.close(self.pidfd)
 
-def _stop(location: Location, pid: int, pidfd: int, *, at_once: bool) -> str | None:
-    try:
-        host = client.connect(location)
-    except NotPermittedError:
-        raise
-    except ReactorhostError:
-        # The host holds its lock but does not accept requests: it is starting, ending or hanging.
-        _signal_and_wait(pid, pidfd, at_once=at_once)
-        return None
-    with host:
-        # If the host ends at this moment, the pidfd shows it.
-        with contextlib.suppress(ConnectionError):
-            # The reply to `stop` is the end of the connection, and that to `ping` has the name.
-            host.send("ping")
-            host.send("stop", now=at_once)
+    def wait_for_end(self, seconds: float) -> bool:
+        """Wait until the process has ended; returns False if it has not after `seconds`."""
+        if self.pidfd is not None:
+            return bool(select.select([self.pidfd], (), (), seconds)[0])
+        deadline = time.monotonic() + seconds
+        while holder_pid(self.location.run_dir) is not None:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def signal_and_wait(self, *, at_once: bool) -> None:
+        """Send the signal to stop, and wait until the process has ended.
+
+        Raises:
+            ReactorhostError: it cannot be sent a signal, or does not end.
+        """
+        if self.pidfd is None:
+            what = "the master does not answer, and this process cannot send it a signal safely"
+            hint = f"kill {self.pid}" if self.pid else "it runs in another pid namespace: stop it there"
+            raise ReactorhostError(what, hint=hint)
         try:
-            return _wait_with_progress(host, pidfd)
-        except TimeoutError:
-            echo(f"the master (pid {pid}) does not answer, sending it a signal", err=True)
-            _signal_and_wait(pid, pidfd, at_once=at_once)
-            return None
+            signal.pidfd_send_signal(self.pidfd, signal.SIGQUIT if at_once else signal.SIGTERM)
+            # A process that is stopped (SIGSTOP) handles the signal only when it is continued.
+            signal.pidfd_send_signal(self.pidfd, signal.SIGCONT)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            raise NotPermittedError(f"not permitted to stop pid {self.pid}", hint="become its user, or root") from None
+        if not self.wait_for_end(_SIGNAL_SECONDS):
+            what = f"the master (pid {self.pid}) did not end within {_SIGNAL_SECONDS:.0f} s of the signal"
+            raise ReactorhostError(what, hint=f"see its log, then kill -9 {self.pid}")
 
 
-def _wait_with_progress(host: ControlClient, pidfd: int) -> str | None:
+def _wait_with_progress(host: ControlClient, master: _Master) -> str | None:
     """Show progress until the process has ended; return the name of the host.
 
     Raises:
@@ -85,13 +147,13 @@ def _wait_with_progress(host: ControlClient, pidfd: int) -> str | None:
     """
     from reactorhost.dashboard.output.progress import ProgressView
 
-    waited_for: list[Any] = [pidfd, host.socket]
+    waited_for: list[Any] = [host.socket] if master.pidfd is None else [master.pidfd, host.socket]
     most, name = 0, None
     with ProgressView("stopping", lead="stopping: ") as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
             # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).
-            if pidfd in ready:
+            if master.pidfd in ready:
                 return name
             if not ready:
                 raise TimeoutError
@@ -99,26 +161,12 @@ def _wait_with_progress(host: ControlClient, pidfd: int) -> str | None:
                 messages = host.receive()
             except ConnectionError:
                 # The host closes its socket before its process ends.
-                waited_for.remove(host.socket)
-                continue
+                if not master.wait_for_end(_SILENCE_SECONDS):
+                    raise TimeoutError from None
+                return name
             for message in messages:
                 name = message.get("name", name)
                 if message.get("progress"):
                     left = message["connections"]
                     most = max(most, left)
                     view.show(message["progress"], most - left, most)
-
-
-def _signal_and_wait(pid: int, pidfd: int, *, at_once: bool) -> None:
-    try:
-        signal.pidfd_send_signal(pidfd, signal.SIGQUIT if at_once else signal.SIGTERM)
-        # A process that is stopped (SIGSTOP) handles the signal only when it is continued.
-        signal.pidfd_send_signal(pidfd, signal.SIGCONT)
-    except ProcessLookupError:
-        return
-    except PermissionError:
-        raise NotPermittedError(f"not permitted to stop pid {pid}", hint="become its user, or root") from None
-    ready, _, _ = select.select([pidfd], (), (), _SIGNAL_SECONDS)
-    if not ready:
-        what = f"the master (pid {pid}) did not end within {_SIGNAL_SECONDS:.0f} s of the signal"
-        raise ReactorhostError(what, hint=f"see its log, then kill -9 {pid}")

@@ -19,9 +19,9 @@ import faulthandler
 import json
 import os
 import resource
-import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 from reactorhost.plugins.imports import ImportedCode
 
 _GRACE_SECONDS = 1.0
+_POLL_SECONDS = 0.002
 _EXIT_SOFTWARE = 70
 """The exit status after an exception that is no error of a plugin."""
 
@@ -39,26 +40,31 @@ Send = Callable[[Report], None]
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process that runs code of plugins; `pidfd` becomes readable when it exits, `file` holds its reports."""
+    """A process that runs code of plugins; `file` holds its reports."""
 
     pid: int
-    pidfd: int
     file: int
 
     def wait(self, timeout_seconds: float) -> None:
         """Wait until the process has exited, at most for this time."""
-        select.select([self.pidfd], [], [], max(0.0, timeout_seconds))
+        deadline = time.monotonic() + timeout_seconds
+        # A pidfd would make this a wait for an event, but old kernels and some containers refuse pidfd_open(2).
+        while not self._has_exited() and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+
+    def _has_exited(self) -> bool:
+        # WNOWAIT: the child stays a zombie, so its pid is not used again before `end`.
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def end(self) -> tuple[list[Report], int | None]:
         """Kill the process group; return the reports, and the wait status or None if the process was still running."""
-        exited = bool(select.select([self.pidfd], [], [], 0)[0])
+        exited = self._has_exited()
         # Before waitpid: until then the child's pid, which is its group's id too, cannot be used again.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         # A child that has not reached setsid() yet is in no group of its own.
         os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        os.close(self.pidfd)
         with os.fdopen(self.file, "rb") as file:
             file.seek(0)
             reports = [json.loads(line) for line in file if line.endswith(b"\n")]
@@ -75,7 +81,7 @@ def start(run: Callable[[Send], object], timeout_seconds: float) -> Child:
         # The timer ends the child when this process is killed before it can.
         signal.setitimer(signal.ITIMER_REAL, timeout_seconds + _GRACE_SECONDS)
         _run(run, file)
-    return Child(pid, os.pidfd_open(pid), file)
+    return Child(pid, file)
 
 
 def failure(status: int | None, timeout_seconds: float) -> str:

@@ -200,6 +200,10 @@ class ServiceContext:
 
     # Pauses and ends.
 
+    def drain_runs(self, connection: Connection) -> bool:
+        """Return whether an async `drain` of a connection runs, which keeps it open as a hook that is owed does."""
+        return self.draining and self.hook_queues is not None and self.hook_queues.drain_runs(connection)
+
     def plugin_closes(self, connection: Connection) -> None:
         """Note which async hook closes an open connection."""
         if self.hook_queues is not None:

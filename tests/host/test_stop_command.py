@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -128,6 +129,22 @@ def test_a_master_that_does_not_respond_is_reported_and_stopped_by_a_signal(live
         assert f"the master (pid {host.pid}) does not answer, sending it a signal" in stop.stderr.readline()
         stop.communicate()
     assert stop.returncode == 0
+    assert host.wait() == 0
+
+
+def test_stop_waits_for_the_end_where_the_kernel_refuses_a_pidfd(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    program = (
+        "import errno, os, sys\n"
+        "def refuse(pid, flags=0):\n"
+        "    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))\n"
+        "os.pidfd_open = refuse\n"
+        "from reactorhost.cli import main\n"
+        "main(['stop', '--run-dir', sys.argv[1]])\n"
+    )
+    stop = subprocess.run([sys.executable, "-c", program, host.run_dir], capture_output=True, text=True, check=False)
+    assert (stop.returncode, stop.stderr) == (0, "")
+    assert stop.stdout.splitlines()[-1] == f"host 'default' in {host.run_dir} has stopped"
     assert host.wait() == 0
 
 

@@ -70,6 +70,7 @@ def test_every_text_is_parsed_or_refused_with_a_usage_error(text: str) -> None:
     [
         (Endpoint("127.0.0.1", 53422), "127.0.0.1:53422"),
         (Endpoint("::1", 5), "[::1]:5"),
+        (Endpoint("fe80::1%eth0", 5), "[fe80::1%eth0]:5"),
         (Endpoint("unix", 0), "unix"),
         (Endpoint("unix:/tmp/client", 0), "unix:/tmp/client"),
     ],

@@ -91,7 +91,7 @@ def test_what_is_not_a_file_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     for path, error in (
-        (tmp_path / "fifo", "No such device or address"),
+        (tmp_path / "fifo", "no process reads this FIFO"),
         (tmp_path / "loop", "Too many levels of symbolic links"),
         (tmp_path, "Is a directory"),
         (Path("/"), "Is a directory"),

@@ -99,13 +99,13 @@ def probe(family: socket.AddressFamily, sockaddr: SocketAddress, address: Addres
     Raises:
         ReactorhostError: it is in use, or cannot be bound.
     """
-    with _create(family, _kind(address)) as sock:
-        if address.scheme != "udp":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with _create(family, _kind(address)) as sock:
+            if address.scheme != "udp":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(sockaddr)
-        except OSError as error:
-            raise bind_error(address, error) from None
+    except OSError as error:
+        raise bind_error(address, error) from None
 
 
 def check_local(address: Address) -> None:
@@ -131,6 +131,9 @@ def bind_error(address: Address | str, error: OSError) -> ReactorhostError:
         return NotPermittedError(f"not permitted to listen on {address}", hint="ports below 1024 need root")
     if error.errno == errno.EADDRNOTAVAIL:
         return ReactorhostError(f"{address} is not an address of this machine", hint="list them with: ip address")
+    if error.errno == errno.EAFNOSUPPORT:
+        hint = "listen on an IPv4 address, for example 0.0.0.0"
+        return ReactorhostError(f"cannot listen on {address}: this system has no IPv6", hint=hint)
     return ReactorhostError(f"cannot listen on {address}: {error.strerror}")
 
 

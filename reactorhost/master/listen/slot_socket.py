@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from reactorhost.address import Address
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen.bind import SocketAddress
+from reactorhost.system.scope import host_of
 
 _TCP_INFO_BYTES = 32
 _TCP_INFO_UNACKED = 24
@@ -107,5 +108,4 @@ class Group:
     def __str__(self) -> str:
         if isinstance(self.sockaddr, str):
             return f"unix://{self.sockaddr}"
-        host, port = self.sockaddr[:2]
-        return str(Address(self.scheme, host, port))
+        return str(Address(self.scheme, host_of(self.sockaddr), self.sockaddr[1]))

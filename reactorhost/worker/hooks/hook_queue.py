@@ -76,14 +76,16 @@ class HookQueue:
 
     Attributes:
         beside: the queue of `drain`, while that runs; for that queue, the one of all other hooks.
-        owed: how many calls run or wait.
+        is_drain: whether this is the queue of `drain`. Its call is not among those that the transport is owed, because
+            messages do not wait for it.
         closed_by_drain: whether `drain` has closed the connection.
     """
 
     owner: QueueOwner
     connection: Connection
     beside: HookQueue | None = None
-    owed: int = field(default=0, init=False)
+    is_drain: bool = False
+    _owed: int = field(default=0, init=False)
     closed_by_drain: bool = field(default=False, init=False)
     _transport: Transport = field(init=False)
     _waiting: deque[tuple[Hook, tuple[Any, ...]]] = field(default_factory=deque, init=False)
@@ -116,13 +118,18 @@ class HookQueue:
 
     def put_beside(self, hook: Hook) -> None:
         """Call `drain` now, beside what runs."""
-        self.beside = drain = HookQueue(self.owner, self.connection, beside=self)
+        self.beside = drain = HookQueue(self.owner, self.connection, beside=self, is_drain=True)
         drain.put(hook, ())
         drain.when_empty(self.forget_beside)
 
     def forget_beside(self) -> None:
-        """Forget the queue of `drain`, which has ended."""
+        """Forget the queue of `drain`, which has ended, and let the connection end if it has waited for that."""
         self.beside = None
+        # Not from within the task of `drain`: see `_start`.
+        asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        self._transport.set_owed(self._owed)
 
     @property
     def is_current(self) -> bool:
@@ -130,9 +137,9 @@ class HookQueue:
         return self._task is not None and self._task is asyncio.current_task(self._task.get_loop())
 
     def _set_owed(self, calls: int) -> None:
-        self.owed = calls
-        # Not the sum: more than one is a message behind the call that runs.
-        self._transport.set_owed(calls if self.beside is None else max(calls, self.beside.owed))
+        self._owed = calls
+        if not self.is_drain:
+            self._transport.set_owed(calls)
 
     def resume(self) -> None:
         """Run what a pause of the connection has parked."""

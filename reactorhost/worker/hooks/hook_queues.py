@@ -87,6 +87,11 @@ class HookQueues:
             # Not from within the task of `drain`: see `_start`.
             drain.when_empty(lambda: asyncio.get_running_loop().call_soon(call_close))
 
+    def drain_runs(self, connection: Connection) -> bool:
+        """Return whether the `drain` of a connection has not returned."""
+        queue = self._hook_queues.get(connection)
+        return queue is not None and queue.beside is not None
+
     def plugin_closes(self, connection: Connection) -> None:
         """Note which hook closes a connection."""
         queue = self._hook_queues.get(connection)

@@ -147,7 +147,7 @@ class OutboundConnections:
 
     def _close_all(self, seconds: float, busy: bool) -> None:
         for transport in tuple(self.transports()):
-            if busy or not transport.owed:
+            if busy or not (transport.owed or transport.context.drain_runs(transport.connection)):
                 transport.close_for(CloseReason.SHUTDOWN, seconds)
 
     def _check_left(self) -> None:

@@ -150,7 +150,8 @@ class _SocketDial:
                 sock,
                 far_end.tls or dialer.tls_context,
                 lambda reason: dialer.tls_broken(far_end.address, reason),
-                server_hostname=far_end.server_name or far_end.address.host,
+                # Without the interface of a link-local address, which no certificate names.
+                server_hostname=far_end.server_name or far_end.address.host.partition("%")[0],
             )
         except (OSError, ValueError) as error:
             # A context that cannot be made or is for servers, or a name that no certificate can have.

@@ -148,6 +148,8 @@ def end_if_served(stream: Stream) -> None:
     is_paused = bool(stream.held & PLUGIN)
     if is_paused and stream.send_state is not BROKEN:
         return
+    if stream.context.drain_runs(stream.connection):
+        return
     if not (stream.queued or (message_waits if is_paused else frames_pending)(stream)):
         advance(stream, CloseEvent.SERVED)
 
@@ -253,7 +255,7 @@ def _watch_close(stream: Stream, progress: CloseProgress, seconds: float | None)
 
 def _idle_due(stream: Stream) -> None:
     stream.deadline = None
-    if stream.owed or stream.held & PLUGIN:
+    if stream.owed or stream.held & PLUGIN or stream.context.drain_runs(stream.connection):
         stream.active_at = stream.context.reactor.now
     if _is_idle(stream) and not stream.held:
         # A turn that had no room for this client may have left something unread.
@@ -268,15 +270,15 @@ def _idle_due(stream: Stream) -> None:
 
 def _is_idle(stream: Stream) -> bool:
     seconds = stream.idle_seconds
-    return seconds is not None and stream.context.reactor.now - stream.active_at >= seconds
+    # The sum that `watch_open` has made: a difference may be rounded to less, and the timer would be due again at once.
+    return seconds is not None and stream.context.reactor.now >= stream.active_at + seconds
 
 
 def _silence_due(stream: Stream) -> None:
     stream.deadline = None
     if stream.held & PLUGIN:
         stream.active_at = stream.context.reactor.now
-    silent_seconds = stream.context.reactor.now - stream.active_at
-    if silent_seconds >= stream.context.limits.close_timeout:
+    if stream.context.reactor.now >= stream.active_at + stream.context.limits.close_timeout:
         advance(stream, CloseEvent.DEADLINE)
     else:
         watch_open(stream)

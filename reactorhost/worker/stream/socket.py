@@ -12,6 +12,7 @@ import termios
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
+from reactorhost.system.scope import host_of
 
 NO_ENDPOINT = Endpoint("", 0)
 """The local address of a socket that is closed."""
@@ -98,6 +99,6 @@ def reset_on_close(sock: StreamSocket) -> None:
 def endpoint(address: Any) -> Endpoint:
     """Return the endpoint for an address as the socket module has it."""
     if isinstance(address, tuple):
-        return Endpoint(address[0], address[1])
+        return Endpoint(host_of(address), address[1])
     path = address.decode(errors="replace") if isinstance(address, bytes) else str(address)
     return Endpoint(f"unix:{path}" if path else "unix", 0)

@@ -7,11 +7,16 @@ back, and a client that checks the source address drops it. Sources: IP_PKTINFO 
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
+
+from reactorhost.system.scope import host_of
 
 # The socket module has this constant from Python 3.14 on.
 _IP_PKTINFO = 8
 _IPV6_MULTICAST = 0xFF
+_IPV6_LINK_LOCAL = 0xFE80
+_IPV6_LINK_LOCAL_MASK = 0xFFC0
 
 AncillaryData = list[tuple[int, int, bytes]]
 """Level, type and data of each control message, as `socket.sendmsg` accepts them."""
@@ -31,8 +36,9 @@ def destination(ancillary: AncillaryData) -> str | None:
             # struct in_pktinfo: the interface's index, `ipi_spec_dst`, `ipi_addr`, 4 bytes each (ip(7)).
             return socket.inet_ntop(socket.AF_INET, data[8:12])
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            # struct in6_pktinfo: the address, then the interface's index (ipv6(7)).
-            return socket.inet_ntop(socket.AF_INET6, data[:16])
+            # struct in6_pktinfo: the address, then the interface's index (ipv6(7)), which has a meaning for some only.
+            index = int.from_bytes(data[16:20], sys.byteorder) if _has_scope(data) else 0
+            return host_of((socket.inet_ntop(socket.AF_INET6, data[:16]), 0, 0, index))
     return None
 
 
@@ -45,3 +51,8 @@ def source_of_answer(ancillary: AncillaryData) -> AncillaryData:
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and data[0] != _IPV6_MULTICAST:
             return [(level, kind, data[:16] + bytes(4))]
     return []
+
+
+def _has_scope(address: bytes) -> bool:
+    is_link_local = int.from_bytes(address[:2], "big") & _IPV6_LINK_LOCAL_MASK == _IPV6_LINK_LOCAL
+    return is_link_local or address[0] == _IPV6_MULTICAST

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.address import Endpoint
 from reactorhost.reactor import READ
 from reactorhost.system.rate_limit import RateLimit
+from reactorhost.system.scope import host_of
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.udp import pktinfo
 from reactorhost.worker.udp.pktinfo import AncillaryData
@@ -185,7 +186,7 @@ class UdpSocket:
             self.context.log.warning(
                 "datagram_too_long",
                 service=self.context.name,
-                peer=Endpoint(*address[:2]),
+                peer=Endpoint(host_of(address), address[1]),
                 bytes=size,
                 max_datagram=self.context.limits.max_datagram,
                 dropped=self._too_long,
@@ -215,9 +216,10 @@ class UdpSocket:
     def local(self) -> Endpoint:
         """Return the address that the socket is bound to."""
         try:
-            return Endpoint(*self._socket.getsockname()[:2])
+            name = self._socket.getsockname()
         except OSError:
             return Endpoint("", 0)
+        return Endpoint(host_of(name), name[1])
 
     # Hooks and timers that may still send.
 

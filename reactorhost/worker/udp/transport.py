@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import CloseReason, Connection, as_bytes
 from reactorhost.framing import Framing
+from reactorhost.system.scope import host_of
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
 from reactorhost.worker.udp import pktinfo
@@ -65,7 +66,7 @@ class DatagramTransport:
     @property
     def peer(self) -> Endpoint:
         """The address of the sender."""
-        return Endpoint(*self._address[:2])
+        return Endpoint(host_of(self._address), self._address[1])
 
     @property
     def local(self) -> Endpoint:

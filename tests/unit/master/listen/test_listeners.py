@@ -90,3 +90,18 @@ def test_a_unix_socket_does_not_open_on_the_file_of_another_process(
             listeners.open(0)
         listeners.close()
         assert path.exists()
+
+
+@pytest.mark.parametrize("port", [0, 1])
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_an_address_of_a_family_that_the_kernel_refuses_is_an_error_with_a_hint(
+    new_listeners: NewListeners, monkeypatch: pytest.MonkeyPatch, scheme: str, port: int
+) -> None:
+    def refuse(family: int, *_: object) -> socket.socket:
+        assert family == socket.AF_INET6
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    with pytest.raises(ReactorhostError, match="this system has no IPv6") as refused:
+        new_listeners(f"{scheme}://[::1]:{port}").bind()
+    assert refused.value.hint == "listen on an IPv4 address, for example 0.0.0.0"

@@ -755,26 +755,58 @@ def test_a_drain_is_cancelled_when_its_client_is_reset(plugin_bench: Bench) -> N
     assert seen == ["cancelled", CloseReason.PEER]
 
 
-def test_messages_of_a_framing_that_waited_for_a_drain_are_delivered_after_it(plugin_bench: Bench) -> None:
-    class Framed:
-        @hookimpl
-        def framing(self, service: str) -> object:
-            return Lines()
+class Parting:
+    """Echoes, and says goodbye a second after the drain."""
 
-        @hookimpl
-        async def receive(self, connection: Connection, data: bytes) -> None:
-            connection.send(data)
+    def __init__(self, made: object = None) -> None:
+        self.made = made
 
-        @hookimpl
-        async def drain(self, connection: Connection) -> None:
-            await asyncio.sleep(1)
+    @hookimpl
+    def framing(self, service: str) -> object:
+        return self.made
 
-    bench = plugin_bench(Framed())
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        connection.send(data)
+
+    @hookimpl
+    async def drain(self, connection: Connection) -> None:
+        await asyncio.sleep(1)
+        connection.send(b"bye")
+
+
+@pytest.mark.parametrize("made", [None, Lines()], ids=["plain", "framed"])
+def test_messages_do_not_wait_for_a_drain(plugin_bench: Bench, made: object) -> None:
+    bench = plugin_bench(Parting(made))
     client = bench.connect()
     bench.drain()
-    client.send(b"a\nb\n")
+    client.send(b"a\n")
+    client.send(b"b\n")
+    assert client.received.replace(b"\n", b"") == b"ab"
     bench.advance(1)
-    assert client.received == b"ab"
+    assert client.received.endswith(b"bye")
+    assert client.closed is None
+
+
+def test_a_client_that_has_sent_its_end_is_kept_until_its_drain_has_ended(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Parting())
+    client = bench.connect()
+    bench.drain()
+    client.end()
+    assert client.closed is None
+    bench.advance(1)
+    assert client.received == b"bye"
+    assert bench._clients[1].closed is CloseReason.PEER
+
+
+def test_a_connection_is_not_idle_while_its_drain_runs(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Parting(), idle_timeout=0.4)
+    client = bench.connect()
+    bench.drain()
+    bench.advance(1)
+    assert client.received == b"bye"
+    bench.advance(0.5)
+    assert client.closed is CloseReason.IDLE
 
 
 def test_a_client_that_is_reset_as_it_is_accepted_gets_connect_and_then_close(plugin_bench: Bench) -> None:
