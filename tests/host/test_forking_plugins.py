@@ -274,25 +274,34 @@ import os
     assert "children_ended" not in host.log(), "they had ended before the worker"
 
 
-def test_a_child_that_is_forked_at_import_does_not_boot_as_a_second_worker(
-    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str]
-) -> None:
-    plugin = write_plugin(
-        """
-import os
-
+AT_IMPORT = """
 child = os.fork()
 
 @hookimpl
 def worker_start(worker):
     worker.log.info("started")
-
-@hookimpl
-def receive(connection, data):
-    connection.send(b"%d" % child)
 """
-    )
-    host = live_host("--plugin", plugin, "--workers", "1")
+AT_START = """
+@hookimpl
+async def worker_start(worker):
+    global child
+    worker.log.info("started")
+    child = os.fork()
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "loop"),
+    [(AT_IMPORT, "asyncio"), (AT_START, "asyncio"), (AT_START, "uvloop")],
+    ids=["import", "asyncio", "uvloop"],
+)
+def test_a_child_that_is_forked_while_a_worker_boots_does_not_become_a_second_worker(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], source: str, loop: str
+) -> None:
+    pytest.importorskip(loop)
+    receive = "@hookimpl\ndef receive(connection, data):\n    connection.send(b'%d' % child)\n"
+    plugin = write_plugin(f"import os\n{source}\n{receive}")
+    host = live_host("--plugin", plugin, "--workers", "1", "--event-loop", loop)
     with host.connect() as client:
         client.sendall(b"x")
         assert all_end([int(client.recv(100))])

@@ -35,6 +35,7 @@ Facts that the code depends on:
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,7 @@ class AsyncioBridge:
 
     def __init__(self, reactor: Reactor, loop: asyncio.AbstractEventLoop) -> None:
         self._reactor = reactor
+        self._watched = reactor.fileno()
         self._loop = loop
         # Of every turn. A call of the loop is made in the context in which it was added, and that may be a hook's.
         self._variables = copy_context()
@@ -119,6 +121,12 @@ class AsyncioBridge:
 
     def abandon(self, on_return: Callable[[], NoReturn]) -> None:
         """Call `on_return`, which must end the process, when code that forked it returns into the loop of the child."""
+        # The reactor has closed the descriptor that the loop watches. libuv aborts the process if that is not there
+        # when it registers it, which is at its first wait.
+        stand_in = os.eventfd(0, os.EFD_CLOEXEC)
+        if stand_in != self._watched:
+            os.dup2(stand_in, self._watched, inheritable=False)
+            os.close(stand_in)
         self._loop.call_soon(on_return)
 
     def progress(self) -> int:
