@@ -28,7 +28,8 @@ Facts that the code depends on:
 - An exception in a callback of an asyncio loop is logged and swallowed. One from a turn is a bug of the host and has to
   end the worker, so `_turn` keeps it in `_failure`, stops the loop, and `run` or `complete` raise it.
 - `run_until_complete` raises RuntimeError when the loop is stopped before the coroutine has finished. If `_failure` is
-  set, that is the cause, and not the plugin.
+  set, that is the cause. Otherwise a plugin has stopped the loop, and the loop continues. uvloop also keeps a second
+  `stop` of one run for the next run.
 - uvloop returns a handle from `call_at` that does not know its time if that has passed already. Therefore `_timer_at`.
 """
 
@@ -40,11 +41,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.plugins.host_task import HostTask
 from reactorhost.reactor import Reactor
+
+T = TypeVar("T")
 
 # Timers of both loops are rounded; a difference below this is not worth a new timer.
 _CLOCK_SLACK_SECONDS = 0.001
@@ -102,12 +105,7 @@ class AsyncioBridge:
     def complete(self, coroutine: Coroutine[Any, Any, object], variables: Context) -> None:
         """Run the loop until a coroutine has finished in this context; the reactor turns, even if it was stopped."""
         with self._reactor_turning():
-            try:
-                self._loop.run_until_complete(self._loop.create_task(coroutine, context=variables))
-            except RuntimeError:
-                if self._failure is not None:
-                    raise self._failure from None
-                raise
+            self._run_until_done(self._loop.create_task(coroutine, context=variables))
 
     def run(self) -> None:
         """Run the loop until the reactor is stopped."""
@@ -155,9 +153,19 @@ class AsyncioBridge:
                 task.cancel()
         unfinished: set[asyncio.Task[Any]] = set()
         if tasks:
-            _, unfinished = self._loop.run_until_complete(asyncio.wait(tasks, timeout=seconds))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            _, unfinished = self._run_until_done(self._loop.create_task(asyncio.wait(tasks, timeout=seconds)))
+        self._run_until_done(self._loop.create_task(self._loop.shutdown_asyncgens()))
         return [task.get_name() for task in unfinished]
+
+    def _run_until_done(self, task: asyncio.Task[T]) -> T:
+        while True:
+            try:
+                return self._loop.run_until_complete(task)
+            except RuntimeError:
+                if self._failure is not None:
+                    raise self._failure from None
+                if task.done():
+                    raise
 
     @contextmanager
     def _reactor_turning(self) -> Iterator[None]:
@@ -181,6 +189,8 @@ class AsyncioBridge:
         reactor = self._reactor
         reactor.longest_turn = max(reactor.longest_turn, time.monotonic() - reactor.now)
         if self._stops_with_reactor and not self._reactor.running:
+            # Once: a timer of this turn may come here again.
+            self._stops_with_reactor = False
             self._loop.stop()
         else:
             self._schedule()

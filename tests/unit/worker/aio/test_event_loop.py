@@ -43,3 +43,25 @@ def test_the_reactor_turns_outside_of_the_context_of_the_hook_that_schedules(
         AsyncioBridge(reactor, loop).complete(hook(), variables)
     assert seen == ["-"]
     assert variables[name] == "client"
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_coroutine_completes_although_the_loop_was_stopped(kind: str) -> None:
+    reactor = Reactor(new_poller("epoll"))
+    loop = new_loop(kind)
+
+    done: list[str] = []
+
+    async def stop_the_loop() -> None:
+        for _ in range(3):
+            loop.stop()
+            loop.stop()
+            await asyncio.sleep(0)
+        done.append("done")
+
+    with contextlib.closing(loop), contextlib.closing(reactor):
+        bridge = AsyncioBridge(reactor, loop)
+        bridge.complete(stop_the_loop(), copy_context())
+        loop.stop()
+        assert bridge.close(1.0) == []
+    assert done == ["done"]
