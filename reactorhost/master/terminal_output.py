@@ -16,8 +16,8 @@ def poll_ttou(reactor: Reactor, callback: Callable[[], object]) -> None:
 
     With `stty tostop` the kernel sends TTOU to a process in the background that writes. After a handler it restarts the
     write and sends TTOU again, without end, and each time the master would remove a worker. It writes, and sends
-    nothing, while TTOU is blocked. No handler is called for what is pending then: TTOU of an operator, or of the kernel,
-    which sends it to the whole process group when a worker writes.
+    nothing, while TTOU is blocked. No handler is called for what is pending then: TTOU of an operator, or of the
+    kernel, which sends it to the whole process group when a worker writes.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _TTOU)
 
