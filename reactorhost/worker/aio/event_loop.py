@@ -37,6 +37,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -60,7 +62,7 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
         ReactorhostError: uvloop is not installed.
     """
     if kind == "asyncio":
-        return asyncio.new_event_loop()
+        return HostEventLoop()
     try:
         import uvloop
     except ImportError:
@@ -82,6 +84,15 @@ def call_after_signal_changes(loop: asyncio.AbstractEventLoop, callback: Callabl
 
         # On the object: a subclass would have to be one of asyncio's loop, and another one of uvloop's.
         setattr(loop, name, changed)
+
+
+class HostEventLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop, with the descriptor of its epoll set under the name that uvloop has for it."""
+
+    def __init__(self) -> None:
+        selector = selectors.DefaultSelector()
+        super().__init__(selector)
+        self._get_backend_id = selector.fileno
 
 
 class AsyncioBridge:
@@ -125,6 +136,11 @@ class AsyncioBridge:
         if stand_in != self._watched:
             os.dup2(stand_in, self._watched, inheritable=False)
             os.close(stand_in)
+        # The loop's own epoll set is shared: what the child removed from it would be removed for the worker as well. An
+        # empty one takes its place.
+        loop: Any = self._loop
+        with select.epoll() as empty:
+            os.dup2(empty.fileno(), loop._get_backend_id(), inheritable=False)  # noqa: SLF001  libuv's uv_backend_fd
         self._loop.call_soon(on_return)
 
     def progress(self) -> int:
