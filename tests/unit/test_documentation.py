@@ -123,9 +123,7 @@ def proposed(text: str) -> list[str]:
     return [word.strip("'\"") for word in words if "/" not in word and word not in declared_dependencies()]
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in PAGES if path.name != "CHANGELOG.md"], ids=lambda path: str(path.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_pages_propose_to_install_only_paths_and_known_dependencies(path: Path) -> None:
     assert proposed(path.read_text(encoding="utf-8")) == []
 
