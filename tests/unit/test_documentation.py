@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 
 import reactorhost
@@ -21,9 +22,13 @@ from reactorhost.api.connection import Transport
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.cli.command_table import COMMANDS
-from reactorhost.config.settings import TABLE, Setting
+from reactorhost.cli.top import top
+from reactorhost.config.settings import OVERRIDES, TABLE, Setting
+from reactorhost.dashboard.tables import columns
 from reactorhost.ipc import status
 from reactorhost.master.admin.commands import AdminCommands
+from reactorhost.master.plan.slot import Slot, SlotState
+from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.loading import load_object
 from reactorhost.testing import BenchClient, LiveHost, PluginBench
@@ -219,6 +224,33 @@ def test_every_plugin_in_an_example_serves_a_client(example: Example) -> None:
             bench.advance(1.0)
 
 
+# README.md
+
+
+@pytest.mark.parametrize("kind", [Connection, Worker])
+def test_the_readme_lists_every_member_of_connection_and_worker(kind: type) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.search(rf"`{kind.__name__.lower()}` has ([^.]*)\.", text)
+    assert listed is not None
+    assert set(re.findall(r"`(\w+)`", listed[1])) == set(members(kind))
+
+
+def test_the_readme_lists_every_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `reactorhost (\w+)", text, re.MULTILINE)) == set(COMMANDS)
+
+
+# udp.md
+
+
+def test_every_member_of_a_datagrams_connection_is_described() -> None:
+    text = (ROOT / "docs" / "guide" / "udp.md").read_text(encoding="utf-8")
+    table = "".join(line for line in text.splitlines() if line.startswith("| `"))
+    for name in members(Connection):
+        # A word, so that `await drained()` and `when_drained(…)` are two.
+        assert re.search(rf"\b{name}\b", table), name
+
+
 # design.md
 
 
@@ -339,7 +371,37 @@ def test_every_choice_of_a_setting_is_described(setting: Setting) -> None:
         assert f"`{choice}`" in rows("settings.md")[setting.name]
 
 
+@pytest.mark.parametrize("setting", OVERRIDES, ids=lambda setting: setting.name)
+def test_every_setting_that_a_service_can_override_is_named(setting: Setting) -> None:
+    assert f"`{setting.name}`" in section("settings.md", "Services")
+
+
+# top.md
+
+
+@pytest.mark.parametrize("column", columns.ALL, ids=lambda column: column.name)
+def test_every_column_of_top_is_described(column: columns.Column) -> None:
+    names, headings = (re.findall(r"[^`, ]+", cell) for cell in rows("top.md")[column.name].split("|")[1:3])
+    assert dict(zip(names, headings, strict=True))[column.name] == column.heading
+
+
+@pytest.mark.parametrize(
+    "option", [each for each in top.params if each.name != "traceback"], ids=lambda each: each.name
+)
+def test_every_option_of_top_is_described(option: click.Parameter) -> None:
+    assert any(re.search(rf"`{name}[ `]", page("top.md")) for name in option.opts)
+
+
 # status.md
+
+
+@pytest.mark.parametrize("heading", ["A slot", "A worker"])
+def test_the_states_of_slots_and_workers_are_those_described(heading: str) -> None:
+    slot_states = {Slot(0, state=state).status for state in SlotState}
+    states = slot_states if heading == "A slot" else {state.value for state in WorkerState}
+    [row] = [line for line in section("status.md", heading).splitlines() if line.startswith("| `state` ")]
+    # Each state precedes its description; other names in that cell are of settings.
+    assert set(re.findall(r"(?:\| |; )`(\w+)`", row)) - {"state"} == states
 
 
 SHAPES: Mapping[str, Any] = {
