@@ -32,6 +32,7 @@ from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.loading import load_object
 from reactorhost.testing import BenchClient, LiveHost, PluginBench
+from reactorhost.tls import errors as tls_errors
 from reactorhost.worker.stream.closing import CloseState
 
 ROOT = Path(__file__).parents[2]
@@ -238,6 +239,15 @@ def test_the_readme_lists_every_member_of_connection_and_worker(kind: type) -> N
 def test_the_readme_lists_every_command() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `reactorhost (\w+)", text, re.MULTILINE)) == set(COMMANDS)
+
+
+# tls.md and outbound.md
+
+
+@pytest.mark.parametrize("reason", sorted(set(tls_errors._REASONS.values())))
+def test_every_reason_of_a_failure_of_tls_is_described(reason: str) -> None:
+    pages = (ROOT / "docs" / "guide" / f"{name}.md" for name in ("tls", "outbound"))
+    assert reason in " ".join(" ".join(path.read_text(encoding="utf-8") for path in pages).split())
 
 
 # udp.md
