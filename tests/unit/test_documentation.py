@@ -26,7 +26,7 @@ from reactorhost.cli.top import top
 from reactorhost.config.settings import OVERRIDES, TABLE, Setting
 from reactorhost.dashboard.tables import columns
 from reactorhost.ipc import status
-from reactorhost.master.admin.commands import AdminCommands
+from reactorhost.master.admin.commands import _FIXED_SETTINGS, AdminCommands
 from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.plugins.contract import HOOKS
@@ -384,6 +384,13 @@ def test_every_choice_of_a_setting_is_described(setting: Setting) -> None:
 @pytest.mark.parametrize("setting", OVERRIDES, ids=lambda setting: setting.name)
 def test_every_setting_that_a_service_can_override_is_named(setting: Setting) -> None:
     assert f"`{setting.name}`" in section("settings.md", "Services")
+
+
+def test_every_setting_that_needs_a_restart_is_named() -> None:
+    text = section("settings.md", "Changing settings of a running host")
+    kept = re.search(r"use `restart`\.([^.]*)keep the values of the start", text)
+    assert kept is not None
+    assert set(re.findall(r"`(\w+)`", kept[1])) == set(_FIXED_SETTINGS)
 
 
 # top.md
