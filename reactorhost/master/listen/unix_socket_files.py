@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import os
-import pwd
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
-from reactorhost.errors import NotPermittedError, ReactorhostError
+from reactorhost.errors import NotPermittedError, ReactorhostError, UsageError
 from reactorhost.master.listen.bind import AddressInUseError
+from reactorhost.system.account import group_id, user_id
 from reactorhost.system.own_file import FileState, OwnFile
 
 _UNCHANGED = -1
@@ -39,7 +37,7 @@ class UnixSocketFiles:
         """Return a socket bound to a path, whose file has the mode and the owner of its service.
 
         Raises:
-            ReactorhostError: the path is in use or not permitted, or its folder does not exist.
+            ReactorhostError: the path is in use or not permitted, or its folder or the owner does not exist.
         """
         owner = _owner_ids(service)
         _remove_stale(path)
@@ -75,8 +73,8 @@ def check_owners(settings: Settings) -> None:
     for service in settings.services:
         try:
             _owner_ids(service)
-        except KeyError as error:
-            what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, but there is no {error.args[0]}"
+        except UsageError as error:
+            what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, but {error.what}"
             origin = settings.origins[f"service.{service.name}.unix_owner"]
             problems.add(what, origin, "give names or numbers of accounts of this machine")
     if problems.found:
@@ -87,24 +85,12 @@ def _owner_ids(service: Service) -> tuple[int, int] | None:
     """Return the ids of user and group, `_UNCHANGED` for one that is not configured, or None without an owner.
 
     Raises:
-        KeyError: the account does not exist; the text says which.
+        UsageError: the account does not exist.
     """
     if service.unix_owner is None:
         return None
     user, _, group = service.unix_owner.partition(":")
-    return (
-        _id("user", user, lambda name: pwd.getpwnam(name).pw_uid),
-        _id("group", group, lambda name: grp.getgrnam(name).gr_gid),
-    )
-
-
-def _id(kind: str, account: str, look_up: Callable[[str], int]) -> int:
-    if not account or account.isdecimal():
-        return int(account or _UNCHANGED)
-    try:
-        return look_up(account)
-    except KeyError:
-        raise KeyError(f"{kind} {account!r}") from None
+    return user_id(user) if user else _UNCHANGED, group_id(group) if group else _UNCHANGED
 
 
 def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, int] | None) -> None:
