@@ -1,7 +1,7 @@
 """The files of unix sockets: made with the configured mode and owner and never with wider ones, and removed again.
 
 A socket is bound at the start and listens when a worker is ready. Until then a connection to it is refused, as to the
-file that a killed process left behind. The kernel's list of sockets distinguishes the two (/proc/net/unix).
+file that a killed process left behind. The kernel's table of sockets distinguishes the two.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from reactorhost.errors import NotPermittedError, ReactorhostError, UsageError
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.system.account import group_id, user_id
 from reactorhost.system.own_file import FileState, OwnFile
+from reactorhost.system.socket_table import is_bound_without_listening
 
 _UNCHANGED = -1
 _ALL = 0o777
-_SOCKETS = Path("/proc/net/unix")
-_LISTENS = 0x10000
-_UNCONNECTED = "01"
 
 
 class UnixSocketFiles:
@@ -136,7 +134,7 @@ def _remove_stale(path: Path) -> None:
         if not path.is_socket():
             what = f"{path} exists and is not a socket"
             raise AddressInUseError(what, hint="remove it, or choose another path") from None
-        if _is_bound(path):
+        if is_bound_without_listening(path):
             raise _in_use(path) from None
         try:
             path.unlink()
@@ -149,18 +147,6 @@ def _remove_stale(path: Path) -> None:
     except OSError as error:
         raise bind_error(path, error) from None
     raise _in_use(path)
-
-
-def _is_bound(path: Path) -> bool:
-    """Say whether a socket is bound to a path and does not listen, as that of a host whose workers boot."""
-    try:
-        rows = [line.split(maxsplit=7) for line in _SOCKETS.read_text(errors="surrogateescape").split("\n")]
-    except OSError:
-        return False
-    # A socket that listens counts only if a client reaches it: the list has those of other mount namespaces too, where
-    # another file has this path.
-    bound = [row for row in rows if row[7:] == [str(path)]]
-    return any(row[5] == _UNCONNECTED and not int(row[3], 16) & _LISTENS for row in bound)
 
 
 def _in_use(path: Path) -> AddressInUseError:
