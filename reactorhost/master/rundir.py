@@ -31,8 +31,8 @@ LOCK = "lock"
 """The file name of the lock in the run directory."""
 
 _HINT = "choose another with --run-dir"
-# struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
 _MOST_RECORD_BYTES = 1 << 20
+# struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
 _FLOCK = struct.Struct("@hhllii")
 
 
@@ -71,11 +71,11 @@ class RunDirectory:
             for missing in reversed([each for each in (self.path, *self.path.parents) if not each.exists()]):
                 missing.mkdir(0o755 if os.geteuid() == 0 else 0o700)
                 self._made.append(missing)
+            # A user who can write to the parent can put another directory in this one's place.
+            for path in (self.path.parent, self.path):
+                _check_safe(path)
         except OSError as error:
             raise error_from_os(error, f"cannot create the run directory {self.path}", hint=_HINT) from None
-        # A user who can write to the parent can put another directory in this one's place.
-        for path in (self.path.parent, self.path):
-            _check_safe(path)
 
     def take_lock(self) -> None:
         """Take the lock of this directory.
@@ -106,9 +106,11 @@ class RunDirectory:
         """
         self.prepare()
         before = self._lock
-        self._lock_directory()
+        descriptor = self._lock_directory()
         if before is not None:
             os.close(before)
+            # If the file had only been moved away for a moment, both are of it, and that close has ended the lock.
+            self._lock_now(descriptor)
         self._write_record()
 
     def missing(self) -> list[tuple[Path, Callable[[], object]]]:
@@ -202,23 +204,17 @@ class RunDirectory:
             self._lock = descriptor = self._locked()
             self._locked_file = OwnFile.at(self.lock_file)
         except OSError as error:
-            raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+            raise error_from_os(error, f"cannot write {self.lock_file}", hint=_HINT) from None
         return descriptor
 
     def _locked(self) -> int:
         while True:
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                self._lock_now(descriptor)
+            except AlreadyRunningError:
                 os.close(descriptor)
-                holder = holder_pid(self.path)
-                what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
-                other = "--run-dir" if self._selection.by_run_dir else "--name"
-                hint = (
-                    f"stop it with `reactorhost stop{self._selection.flags}`, or start another one with another {other}"
-                )
-                raise AlreadyRunningError(what, hint=hint) from None
+                raise
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
                     # With read permission, any user could hold a shared lock on a file that a killed master left.
@@ -226,6 +222,16 @@ class RunDirectory:
                     return descriptor
             # The last holder removed the file between open and lock: this lock is on a file without a name.
             os.close(descriptor)
+
+    def _lock_now(self, descriptor: int) -> None:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = holder_pid(self.path)
+            what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
+            other = "--run-dir" if self._selection.by_run_dir else "--name"
+            hint = f"stop it with `reactorhost stop{self._selection.flags}`, or start another one with another {other}"
+            raise AlreadyRunningError(what, hint=hint) from None
 
 
 def check_directory(path: Path) -> None:
