@@ -71,9 +71,7 @@ class RunDirectory:
             for missing in reversed([each for each in (self.path, *self.path.parents) if not each.exists()]):
                 missing.mkdir(0o755 if os.geteuid() == 0 else 0o700)
                 self._made.append(missing)
-            # A user who can write to the parent can put another directory in this one's place.
-            for path in (self.path.parent, self.path):
-                _check_safe(path)
+            check_directory(self.path)
         except OSError as error:
             raise error_from_os(error, f"cannot create the run directory {self.path}", hint=_HINT) from None
 
@@ -235,19 +233,20 @@ class RunDirectory:
 
 
 def check_directory(path: Path) -> None:
-    """Check that a start could use or create this run directory; nothing is created.
+    """Check that only this user and root can change the content of a run directory, or put another in its place.
 
     Raises:
-        ReactorhostError: it belongs to another user, others can write to it, or it cannot be created.
+        NotPermittedError: others can.
+        OSError: it does not exist.
     """
-    existing = next(each for each in (path, *path.parents) if each.exists())
-    if existing == path:
-        for each in (path.parent, path):
-            _check_safe(each)
-    elif not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
-        number = errno.EACCES if existing.is_dir() else errno.ENOTDIR
-        error = OSError(number, os.strerror(number))
-        raise error_from_os(error, f"cannot create the run directory {path}", hint=_HINT)
+    for each in (path.parent, path):
+        status = each.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotPermittedError(f"{each} is not a directory", hint=_HINT)
+        if not is_trusted(status.st_uid):
+            raise NotPermittedError(f"{each} belongs to user {user_name(status.st_uid)}", hint=_HINT)
+        if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+            raise NotPermittedError(f"other users can write to {each}", hint=f"chmod go-w {each}, or {_HINT}")
 
 
 def _records(descriptor: int) -> list[tuple[int, int]]:
@@ -257,21 +256,6 @@ def _records(descriptor: int) -> list[tuple[int, int]]:
     except (OSError, ValueError):
         # No master has written it.
         return []
-
-
-def _check_safe(path: Path) -> None:
-    """Check that only this user and root can change the content of a directory.
-
-    Raises:
-        NotPermittedError: others can.
-    """
-    status = path.stat()
-    if not stat.S_ISDIR(status.st_mode):
-        raise NotPermittedError(f"{path} is not a directory", hint=_HINT)
-    if not is_trusted(status.st_uid):
-        raise NotPermittedError(f"{path} belongs to user {user_name(status.st_uid)}", hint=_HINT)
-    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
-        raise NotPermittedError(f"other users can write to {path}", hint=f"chmod go-w {path}, or {_HINT}")
 
 
 def holder_pid(run_dir: Path) -> int | None:
