@@ -361,10 +361,15 @@ def test_the_terminal_is_restored_after_an_exception(live_host: Hosts) -> None:
         assert screen.written.rfind(b"cannot draw") > screen.written.rfind(LEAVE)
 
 
-def test_top_ends_when_the_terminal_hangs_up(live_host: Hosts) -> None:
+# The kernel sends HUP, then CONT. A process that was stopped gets both at once.
+@pytest.mark.parametrize("stopped", [False, True])
+def test_top_ends_when_the_terminal_hangs_up(live_host: Hosts, stopped: bool) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host) as screen:
         screen.until_text(KEY_LINE)
+        if stopped:
+            screen.process.send_signal(signal.SIGSTOP)
+            until(lambda: state_of(screen.process.pid) == "T", "its stop")
         screen.hang_up()
         assert screen.process.wait(DEADLINE_SECONDS) in (0, -signal.SIGHUP)
 
