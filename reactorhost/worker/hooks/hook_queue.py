@@ -168,7 +168,8 @@ class HookQueue:
             self._deadline = asyncio.get_running_loop().call_later(finish_seconds, self._cancel)
 
     def hurry(self) -> None:
-        """Cancel what runs, if it is not being cancelled."""
+        """Cancel what runs, if it is not being cancelled; `close` hooks that wait have only the time of the owner."""
+        self._close_seconds = self.owner.grace_seconds
         # Not at once: a task is known here from its first step on.
         asyncio.get_running_loop().call_soon(self._cancel)
 

@@ -633,6 +633,33 @@ def test_a_hook_that_has_not_begun_when_the_worker_leaves_ends_too(plugin_bench:
     assert plugin.seen[-1] == 0
 
 
+def test_close_hooks_of_a_client_that_is_gone_have_less_time_when_the_worker_leaves(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Saving:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.close()
+            await asyncio.sleep(100)
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            try:
+                await asyncio.sleep(100)
+            finally:
+                seen.append("cancelled")
+
+    bench = plugin_bench(Saving(), close_timeout=10.0)
+    client = bench.connect()
+    client.send(b"x")
+    bench.advance(1)
+    queues = bench._parts.context.hook_queues
+    assert queues is not None
+    bench._within(queues.hurry)
+    bench.advance(1)
+    assert seen == ["cancelled"]
+
+
 class Endless:
     """Has a `receive` that never ends, and a `drain` of a kind."""
 
