@@ -31,7 +31,7 @@ from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
 from reactorhost.system import procfs
 from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.monitor.alarm import Alarm
+from reactorhost.worker.process.alarm import Alarm
 
 _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0
