@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -484,6 +485,55 @@ def test_a_close_hook_that_never_ends_is_abandoned(plugin_bench: Bench) -> None:
     assert bench._service.transports
     bench.advance(0.2)
     assert not bench._service.transports
+
+
+def test_a_close_hook_is_abandoned_after_another_hook_was(plugin_bench: Bench) -> None:
+    begun: list[str] = []
+
+    async def hang(name: str) -> None:
+        begun.append(name)
+        for _ in range(20):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+
+    class Stubborn:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await hang("receive")
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            await hang("close")
+
+    bench = plugin_bench(Stubborn(), close_timeout=1.0)
+    client = bench.connect()
+    client.send(b"x")
+    client.reset()
+    with pytest.raises(TimeoutError, match="did not end"):
+        bench.advance(1)
+    assert begun == ["receive", "close"]
+    assert bench._service.transports
+    with pytest.raises(TimeoutError, match="did not end"):
+        bench.advance(2)
+    assert not bench._service.transports
+    bench.advance(30)
+
+
+def test_a_close_hook_has_its_time_if_the_call_before_it_was_dropped_before_it_began(plugin_bench: Bench) -> None:
+    plugin = Slow()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    bench.advance(1)
+    plugin.seen.clear()
+
+    def receive_and_reset() -> None:
+        # In one turn, before the loop runs the next task: without an eager start `receive` has not begun.
+        client._transport.context.receive(client.connection, b"x")
+        client._transport.handle_undelivered(None)
+
+    bench._reactor.call_later(0, receive_and_reset)
+    bench.advance(1)
+    assert plugin.seen[-1] is CloseReason.PEER
 
 
 def test_calls_that_wait_behind_a_hook_that_closes_are_dropped(plugin_bench: Bench) -> None:
