@@ -197,13 +197,13 @@ class Reactor:
     def watch_signals(
         self,
         callbacks: Mapping[signal.Signals, Callable[[], object]],
-        arrived: Callable[[int], object] | None = None,
+        on_number: Callable[[int], object] | None = None,
     ) -> None:
         """Call back, from the loop, when one of these signals arrived. From the main thread only, once.
 
-        `arrived` is called before with the number of each signal, also of one whose handler other code has replaced.
+        `on_number` is called before with the number of each signal, also of one whose handler other code has replaced.
         """
-        self._signals = SignalWatch(callbacks, arrived)
+        self._signals = SignalWatch(callbacks, on_number)
         self.register(self._signals.descriptor, READ, self._signals.ready)
 
     def run(self) -> None:
