@@ -531,7 +531,7 @@ def test_a_close_hook_has_its_time_if_the_call_before_it_was_dropped_before_it_b
         client._transport.context.receive(client.connection, b"x")
         client._transport.handle_undelivered(None)
 
-    bench._reactor.call_later(0, receive_and_reset)
+    bench._time.reactor.call_later(0, receive_and_reset)
     bench.advance(1)
     assert plugin.seen[-1] is CloseReason.PEER
 
@@ -660,7 +660,7 @@ def test_a_worker_that_leaves_cancels_a_hook_once(plugin_bench: Bench, at_once: 
             client._transport.abort()
         queues.hurry()
 
-    bench._within(leave)
+    bench._time.within(leave)
     bench.advance(1)
     assert plugin.seen == ["saved", 0]
 
@@ -677,7 +677,7 @@ def test_a_hook_that_has_not_begun_when_the_worker_leaves_ends_too(plugin_bench:
         client._transport.abort()
         queues.hurry()
 
-    bench._within(receive_and_leave)
+    bench._time.within(receive_and_leave)
     # Of a hook that ignores its cancellation the bench would raise an error.
     bench.advance(0.2)
     assert plugin.seen[-1] == 0
@@ -705,7 +705,7 @@ def test_close_hooks_of_a_client_that_is_gone_have_less_time_when_the_worker_lea
     bench.advance(1)
     queues = bench._parts.context.hook_queues
     assert queues is not None
-    bench._within(queues.hurry)
+    bench._time.within(queues.hurry)
     bench.advance(1)
     assert seen == ["cancelled"]
 
@@ -906,11 +906,11 @@ def test_a_client_that_is_reset_as_it_is_accepted_gets_connect_and_then_close(pl
     def accept_and_reset() -> None:
         # In one turn, before the loop runs the next task: without an eager start `connect` has not begun.
         sock = FakeSocket()
-        bench._poller.open(sock)
+        bench._time.poller.open(sock)
         transport = service.begin(sock, ("127.0.0.1", 40_000))
         bench._clients[transport.connection.id] = BenchClient(bench.settle, sock, transport, ends_too=True)
         transport.handle_undelivered(None)
 
-    bench._reactor.call_later(0, accept_and_reset)
+    bench._time.reactor.call_later(0, accept_and_reset)
     bench.advance(1)
     assert seen == ["connect", CloseReason.PEER]
