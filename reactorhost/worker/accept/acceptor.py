@@ -221,8 +221,9 @@ class Acceptor:
             except OSError as error:
                 if error.errno in _CLIENT_GONE:
                     continue
-                # Out of descriptors: they wait, until the next order to refuse.
-                self.refuse(False)
+                # Out of descriptors: they wait.
+                self._watch(listener, False)
+                self.reactor.call_later(_RETRY_SECONDS, self._update_all)
                 return
             sock.close()
             self.counters.accepted += 1

@@ -178,13 +178,20 @@ def test_a_full_worker_refuses_by_order_what_its_service_lets_it_refuse(refuses:
     assert not host.watched
 
 
-def test_a_worker_without_descriptors_does_not_refuse() -> None:
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_worker_without_descriptors_refuses_again_later_if_it_still_shall(ordered: bool) -> None:
     host = Host("a", OSError(errno.EMFILE, "too many"), "b", most_connections=1, refuses=True)
     host.turn()
     host.acceptor.refuse(True)
     host.turn()
     assert not host.watched
     assert host.counters.refused == 0
+    if not ordered:
+        host.acceptor.refuse(False)
+    assert host.retry is not None
+    host.retry()
+    host.turn()
+    assert host.counters.refused == ordered
 
 
 def test_a_pause_is_logged_once_until_a_queue_was_empty(caplog: pytest.LogCaptureFixture) -> None:
