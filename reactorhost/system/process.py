@@ -17,6 +17,7 @@ from reactorhost.system.account import Account
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
 # Signals for the master. Ctrl-C and the hangup of a terminal are sent to its whole process group.
@@ -64,6 +65,11 @@ def tie_to_parent() -> None:
     reaches a worker that is stuck and does not read its line.
     """
     _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what child processes have started, when these end (PR_SET_CHILD_SUBREAPER)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
 
 
 def name_process(name: str) -> None:
