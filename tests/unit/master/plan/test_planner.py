@@ -687,6 +687,19 @@ class AnySequence(RuleBasedStateMachine):
         pids = sorted(self.host.planner.workers)
         self.host.silence(*data.draw(strategies.sets(strategies.sampled_from(pids))) if pids else ())
 
+    @rule(data=strategies.data())
+    def one_is_stuck(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, WorkerState.READY, WorkerState.DRAINING)
+        if pid is not None:
+            self.host.planner.stalled(pid, 10.0, self.host.now)
+
+    @rule(data=strategies.data())
+    def one_that_drains_closes_its_listeners(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, WorkerState.DRAINING)
+        if pid is not None:
+            slot = self.host.planner.workers[pid].slot
+            assert not self.host.planner.adoption.released(slot, pid, self.host.now)
+
     @rule(data=strategies.data(), full=strategies.booleans())
     def one_is_full_or_has_room(self, data: strategies.DataObject, full: bool) -> None:
         pid = self._some(data, WorkerState.READY)
