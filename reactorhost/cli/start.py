@@ -61,7 +61,7 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     from reactorhost.cli.validation import validate
     from reactorhost.master.startup import run_host
     from reactorhost.plugins.imports import ImportedCode
-    from reactorhost.worker.life import run_worker
+    from reactorhost.worker.boot import run_worker
 
     validate(settings, Problems(), starts=True)
     imported = ImportedCode()
