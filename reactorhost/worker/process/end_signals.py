@@ -26,7 +26,7 @@ class EndSignals:
         self._own: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in numbers}
         self._of_plugins: dict[signal.Signals, _Handler] = {}
         self._handler_failed = handler_failed
-        self._handling = False
+        self._handling: set[int] = set()
         # Those whose handler was put back, and that have not arrived since.
         self._restored: set[int] = set()
         self.keep()
@@ -61,9 +61,9 @@ class EndSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # The handler of a plugin may call the one that it has replaced, which is this one.
-        if self._handling:
+        if number in self._handling:
             return
-        self._handling = True
+        self._handling.add(number)
         self._restored.discard(number)
         try:
             self._own[signal.Signals(number)](number, frame)
@@ -73,4 +73,4 @@ class EndSignals:
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything, and often SystemExit
             self._handler_failed(signal.Signals(number), raised)
         finally:
-            self._handling = False
+            self._handling.discard(number)

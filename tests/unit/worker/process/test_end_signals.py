@@ -89,6 +89,17 @@ def test_a_handler_of_a_plugin_that_calls_the_one_before_it_does_not_recur(handl
     assert handled.raised() == ["own", "plugin"]
 
 
+def test_a_signal_that_interrupts_the_handler_of_a_plugin_for_another_one_is_handled(handled: Handled) -> None:
+    before = signal.signal(signal.SIGUSR2, lambda *_: handled.calls.append("other"))
+    try:
+        end_signals = EndSignals([NUMBER, signal.SIGUSR2], lambda number, raised: None)
+        signal.signal(NUMBER, lambda *_: signal.raise_signal(signal.SIGUSR2))
+        end_signals.keep()
+        assert handled.raised() == ["own", "other"]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
 def test_a_handler_of_a_plugin_that_exits_does_not_end_the_worker(handled: Handled) -> None:
     def leave(*args: object) -> None:
         raise SystemExit(0)
