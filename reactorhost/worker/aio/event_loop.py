@@ -97,6 +97,8 @@ class AsyncioBridge:
         self._stops_with_reactor = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        # uvloop rounds to milliseconds: a timer that is early turns the reactor again and again until it is due.
+        self._timer_slack = 0.0 if isinstance(loop, asyncio.BaseEventLoop) else _CLOCK_SLACK_SECONDS
         self._soon: asyncio.Handle | None = None
         self._failure: BaseException | None = None
         self._ticks = 0
@@ -199,7 +201,7 @@ class AsyncioBridge:
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._turn_soon, context=self._variables)
         else:
-            due = self._loop.time() + seconds
+            due = self._loop.time() + seconds + self._timer_slack
             if self._timer is None or self._timer_at > due + _CLOCK_SLACK_SECONDS:
                 if self._timer is not None:
                     self._timer.cancel()
