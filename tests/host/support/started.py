@@ -48,6 +48,11 @@ def is_stopped(pid: int) -> bool:
     return _state(pid) == "T"
 
 
+def sleeps(pid: int) -> bool:
+    """Return whether a process waits for an event, and does not run or wait for a processor."""
+    return _state(pid) == "S"
+
+
 def _state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
