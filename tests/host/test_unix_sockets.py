@@ -18,11 +18,11 @@ import pytest
 
 from clients import answers
 from daemons import run
+from kernel import sleeps
 from plugin_files import plugin_file
 from reactorhost.config.service import Service
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
-from started import sleeps
 from users import NOBODY, run_as_nobody
 from waiting import until
 
@@ -111,6 +111,7 @@ def test_check_and_start_refuse_an_unknown_owner(tmp_path: Path) -> None:
     config.write_text(
         f'[service.a]\nlisten = "unix://{tmp_path}/a.sock"\nplugins = "echo"\nunix_owner = "root:no-such-group"\n'
         f'[service.b]\nlisten = "unix://{tmp_path}/b.sock"\nplugins = "echo"\nunix_owner = "no-such-user"\n'
+        f'[service.c]\nlisten = "unix://{tmp_path}/c.sock"\nplugins = "echo"\nunix_owner = "99999999999"\n'
     )
     checked = run("check", "--config", str(config))
     told = (
@@ -118,6 +119,8 @@ def test_check_and_start_refuse_an_unknown_owner(tmp_path: Path) -> None:
         f"where: {config}:4",
         "service 'b': unix_owner is 'no-such-user', but there is no user 'no-such-user'",
         f"where: {config}:8",
+        "service 'c': unix_owner is '99999999999', but there is no user '99999999999'",
+        f"where: {config}:12",
     )
     assert checked.returncode == 1
     assert all(words in checked.stderr for words in told)
