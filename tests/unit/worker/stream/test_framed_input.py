@@ -167,6 +167,18 @@ def test_each_message_is_counted_once(plugin_bench: Bench) -> None:
     assert bench._service.context.counters.messages == 4
 
 
+def test_progress_is_seen_between_the_first_hooks_of_a_batch(plugin_bench: Bench) -> None:
+    progress: list[int] = []
+
+    class Asks(Framed):
+        def handle(self, connection: Connection, data: bytes) -> None:
+            progress.append(bench._service.context.dispatcher.handed_over)
+
+    bench = plugin_bench(Asks())
+    bench.connect().send(b"a\nb\n")
+    assert progress == [1, 2]
+
+
 class Pairs:
     """A framing with nothing but `feed`."""
 
