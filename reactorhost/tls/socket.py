@@ -25,8 +25,8 @@ accept of them goes with the call that the transport repeats, or else by a react
 causes them at any rate, so a peer that reads none of them is disconnected at `_MOST_CIPHERTEXT`.
 
 Memory. The buffer of a `MemoryBIO` never shrinks. So one is passed little more than one record at a time, and the other
-two: a connection that has received and sent 200 KB holds 86 KiB, and 154 KiB otherwise. One record each would save 10
-KiB, and a large `send` would cost 5 to 13 % more.
+two: a connection that has received and sent 200 KB holds 86 KiB, and at least 154 KiB otherwise. One record each would
+save 6 KiB, and a large `send` would cost 5 % more.
 
 Ending. `_peer_ended` and `_ended` are the two directions; both only become true. Our end is close_notify, then FIN:
 

@@ -183,9 +183,8 @@ class FramedInput:
             context.framing_broken(connection, error)
         finally:
             self._delivering = False
-            # Once for all, as the dispatcher does; it is 0 for a piece with one message.
-            if count:
-                context.counters.messages += count
+            # Once for all, as the dispatcher does.
+            context.counters.messages += count
             if stop_at:
                 source.uncork()
 
