@@ -46,7 +46,7 @@ from contextvars import Context, copy_context
 from typing import Any, NoReturn, TypeVar
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.plugins.host_task import HostTask
+from reactorhost.plugins.host_task import cancel_all
 from reactorhost.reactor import Reactor
 
 T = TypeVar("T")
@@ -108,6 +108,8 @@ class AsyncioBridge:
         self._stops_with_reactor = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        # uvloop rounds to milliseconds: a timer that is early turns the reactor again and again until it is due.
+        self._timer_slack = 0.0 if isinstance(loop, asyncio.BaseEventLoop) else _CLOCK_SLACK_SECONDS
         self._soon: asyncio.Handle | None = None
         self._failure: BaseException | None = None
         self._ticks = 0
@@ -161,12 +163,7 @@ class AsyncioBridge:
 
     def close(self, seconds: float) -> list[str]:
         """Cancel every task, and return the names of those that have not ended after `seconds`."""
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            if isinstance(task, HostTask):
-                task.cancel_by_host()
-            else:
-                task.cancel()
+        tasks = cancel_all(self._loop)
         unfinished: set[asyncio.Task[Any]] = set()
         if tasks:
             _, unfinished = self._run_until_done(self._loop.create_task(asyncio.wait(tasks, timeout=seconds)))
@@ -220,7 +217,7 @@ class AsyncioBridge:
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._turn_soon, context=self._variables)
         else:
-            due = self._loop.time() + seconds
+            due = self._loop.time() + seconds + self._timer_slack
             if self._timer is None or self._timer_at > due + _CLOCK_SLACK_SECONDS:
                 if self._timer is not None:
                     self._timer.cancel()
