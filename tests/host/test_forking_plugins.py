@@ -242,12 +242,13 @@ def test_a_child_that_returns_into_the_host_ends_there(
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("action", ["loop.remove_reader(ours)", "loop.add_writer(ours, print)"])
 def test_what_a_child_does_with_the_loop_does_not_concern_the_worker(
-    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], loop: str
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], loop: str, action: str
 ) -> None:
     pytest.importorskip(loop)
     plugin = write_plugin(
-        """
+        f"""
 import asyncio, os, socket
 
 @hookimpl
@@ -259,8 +260,8 @@ async def receive(connection, data):
     await asyncio.sleep(0)
     child = os.fork()
     if child == 0:
-        loop.remove_reader(ours)
-        os._exit(0)
+        {action}
+        return
     _, status = os.waitpid(child, 0)
     theirs.sendall(data)
     await readable.wait()

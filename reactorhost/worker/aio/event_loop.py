@@ -37,12 +37,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import select
 import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from reactorhost.errors import ReactorhostError
@@ -53,6 +55,8 @@ T = TypeVar("T")
 
 # Timers of both loops are rounded; a difference below this is not worth a new timer.
 _CLOCK_SLACK_SECONDS = 0.001
+# proc(5), on the fdinfo of an epoll set.
+_REGISTERED = re.compile(r"^tfd: +(\d+) events: +([0-9a-f]+)", re.MULTILINE)
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -93,6 +97,22 @@ class HostEventLoop(asyncio.SelectorEventLoop):
         selector = selectors.DefaultSelector()
         super().__init__(selector)
         self._get_backend_id = selector.fileno
+
+
+def _replace_by_copy(epoll_set: int) -> None:
+    """Replace the descriptor of an epoll set by one of a set with the same descriptors."""
+    try:
+        registered = Path(f"/proc/self/fdinfo/{epoll_set}").read_text(encoding="ascii")
+    except OSError:
+        # Without /proc, or without the right to read it. An empty set protects the worker's as well, but libuv aborts
+        # the process when it modifies what it has registered.
+        registered = ""
+    with select.epoll() as copy:
+        for descriptor, events in _REGISTERED.findall(registered):
+            # It may be closed by now in this process.
+            with suppress(OSError):
+                copy.register(int(descriptor), int(events, 16))
+        os.dup2(copy.fileno(), epoll_set, inheritable=False)
 
 
 class AsyncioBridge:
@@ -138,11 +158,9 @@ class AsyncioBridge:
         if stand_in != self._watched:
             os.dup2(stand_in, self._watched, inheritable=False)
             os.close(stand_in)
-        # The loop's own epoll set is shared: what the child removed from it would be removed for the worker as well. An
-        # empty one takes its place.
+        # The loop's own epoll set is shared: what the child removed from it would be removed for the worker as well.
         loop: Any = self._loop
-        with select.epoll() as empty:
-            os.dup2(empty.fileno(), loop._get_backend_id(), inheritable=False)  # noqa: SLF001  libuv's uv_backend_fd
+        _replace_by_copy(loop._get_backend_id())  # noqa: SLF001  libuv's uv_backend_fd
         self._loop.call_soon(on_return)
 
     def progress(self) -> int:
