@@ -217,8 +217,8 @@ class PluginBench:
             new_bridge=self._time.new_bridge,
         ).build([service], self._limits)
         self._service = self._parts.services["default"]
-        # From the start: the bench does not look for threads that plugins start by themselves.
-        self._parts.check_sends()
+        # From the start: the bench does not notice threads that plugins start.
+        self._parts.context.loop_thread.other_starts()
         self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
         self._parts.call(self._parts.hooks.worker_start)
 

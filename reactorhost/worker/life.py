@@ -26,6 +26,7 @@ from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
+from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.loader import WorkerLoader
@@ -74,6 +75,7 @@ class WorkerLife:
         self._acceptor = Acceptor(
             self._reactor, self._counters, log, self._fork_registry, settings.max_connections, capacity
         )
+        self._loop_thread = LoopThread()
         self._wake_up = WakeUp(self._reactor, self._deliver_thread_results)
         self._threads = ThreadPool(
             settings.threads,
@@ -95,6 +97,7 @@ class WorkerLife:
             stop_seconds=self._spec.settings.stop_seconds,
             master_pid=self._spec.master_pid,
         )
+        call_before_threads(self._loop_thread.other_starts)
         try:
             self._boot()
         except ReactorhostError as error:
@@ -125,6 +128,7 @@ class WorkerLife:
             hook_cancel_ignored=self._error_reporter.hook_cancel_ignored,
             stats_invalid=self._error_reporter.stats_invalid,
             counters=self._counters,
+            loop_thread=self._loop_thread,
             timing=self._stats.timing,
             threads=self._threads,
             dialer=SocketDialer(self._reactor, settings.peer_timeout, self._error_reporter.outbound_tls_broken),
@@ -283,7 +287,6 @@ class WorkerLife:
 
     def _published(self) -> None:
         # By this timer, so that an idle worker does not wake up more often.
-        self._parts.look_for_threads()
         self._process.keep_end_signals()
 
     def _set_timed(self, timed: bool) -> None:
