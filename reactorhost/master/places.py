@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,12 @@ def check_places(settings: Settings) -> list[ReactorhostError]:
 
 
 def _checks(settings: Settings) -> Iterator[Callable[[], object]]:
-    yield partial(check_directory, settings.run_dir)
+    yield partial(_check_run_directory, settings.run_dir)
     if settings.log_file is not None:
-        yield partial(_check_file, settings.log_file, "open the log file", "--log-file")
+        yield partial(_check, settings.log_file, f"open the log file {settings.log_file}", "--log-file")
     # In the run directory, which a start creates, it is written with the other files.
     if settings.pid_file.parent != settings.run_dir:
-        yield partial(_check_file, settings.pid_file, "write the pid file", "--pid-file")
+        yield partial(_check, settings.pid_file, f"write the pid file {settings.pid_file}", "--pid-file")
     for service in settings.services:
         for address in service.listen:
             if address.scheme == "unix":
@@ -40,10 +41,18 @@ def _checks(settings: Settings) -> Iterator[Callable[[], object]]:
                 yield partial(bind.check_local, address)
 
 
-def _check_file(path: Path, action: str, flag: str) -> None:
+def _check_run_directory(path: Path) -> None:
+    if os.path.exists(path):
+        check_directory(path)
+        return
+    existing = next(each for each in path.parents if os.path.exists(each))
+    _check(existing / "new", f"create the run directory {path}", "--run-dir")
+
+
+def _check(path: Path, action: str, flag: str) -> None:
     error = _refusal(path)
     if error is not None:
-        raise error_from_os(error, f"cannot {action} {path}", hint=f"choose another with {flag}")
+        raise error_from_os(error, f"cannot {action}", hint=f"choose another with {flag}")
 
 
 def _check_folder(path: Path) -> None:
@@ -54,13 +63,17 @@ def _check_folder(path: Path) -> None:
 
 def _refusal(path: Path) -> OSError | None:
     """Return the error with which opening a file for writing would fail, or None."""
+    try:
+        folder = os.stat(path.parent)
+    except OSError as error:
+        return error
     number = None
-    if path.is_dir():
-        number = errno.EISDIR
-    elif not path.parent.exists():
-        number = errno.ENOENT
-    elif not path.parent.is_dir():
+    # Not the methods of `Path`: they raise where this user may not look.
+    exists = os.path.exists(path)
+    if not stat.S_ISDIR(folder.st_mode):
         number = errno.ENOTDIR
-    elif not os.access(path if path.exists() else path.parent, os.W_OK, effective_ids=True):
+    elif os.path.isdir(path):
+        number = errno.EISDIR
+    elif not os.access(path if exists else path.parent, os.W_OK | (0 if exists else os.X_OK), effective_ids=True):
         number = errno.EACCES
     return None if number is None else OSError(number, os.strerror(number))

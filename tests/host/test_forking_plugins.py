@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -267,6 +268,7 @@ import os
         os.kill(worker["pid"], signal.SIGCONT)
         assert [client.recv(1) for client in clients] == [b"x"] * 3
         host.wait_for_log("forked_child_ended", 3)
+    assert all_end(map(int, re.findall(r"forked_child_ended .* pid=(\d+)", host.log())))
     assert {host.read_line() for _ in range(3)} == {str(worker["pid"])}
     assert host.stop() == 0
     with pytest.raises(EOFError):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from reactorhost.config.resolve import resolve
 from reactorhost.master.places import check_places
+from users import another_user
 
 
 def failures(folder: Path, **flags: object) -> list[str]:
@@ -36,6 +39,25 @@ def failures(folder: Path, **flags: object) -> list[str]:
 )
 def test_a_place_that_a_start_cannot_use_is_reported(tmp_path: Path, flags: dict[str, object], what: str) -> None:
     assert failures(tmp_path, **flags) == [what]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+@pytest.mark.parametrize("mode", [0o700, 0o744, 0o755])
+def test_a_place_where_another_user_may_not_look_or_write_is_reported(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "log").touch(0o600)
+        os.chmod(folder, mode)
+        flags = {"plugins": ["echo"], "run_dir": f"{folder}/a/b", "log_file": f"{folder}/log"}
+        flags |= {"listen": [f"unix://{folder}/a.sock"], "pid_file": f"{folder}/c/pid"}
+        with another_user():
+            found = [error.what for error in check_places(resolve(flags, {}, Path("/")))]
+    reason = "No such file or directory" if mode == 0o755 else "Permission denied"
+    assert found == [
+        f"cannot create the run directory {folder}/a/b: Permission denied",
+        f"cannot open the log file {folder}/log: Permission denied",
+        f"cannot write the pid file {folder}/c/pid: {reason}",
+        f"not permitted to create unix://{folder}/a.sock: Permission denied",
+    ]
 
 
 def test_addresses_and_files_that_are_in_use_are_no_failure(tmp_path: Path) -> None:

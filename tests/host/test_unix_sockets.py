@@ -109,6 +109,7 @@ def test_check_and_start_refuse_an_unknown_owner(tmp_path: Path) -> None:
     config.write_text(
         f'[service.a]\nlisten = "unix://{tmp_path}/a.sock"\nplugins = "echo"\nunix_owner = "root:no-such-group"\n'
         f'[service.b]\nlisten = "unix://{tmp_path}/b.sock"\nplugins = "echo"\nunix_owner = "no-such-user"\n'
+        f'[service.c]\nlisten = "unix://{tmp_path}/c.sock"\nplugins = "echo"\nunix_owner = "99999999999"\n'
     )
     checked = run("check", "--config", str(config))
     told = (
@@ -116,6 +117,8 @@ def test_check_and_start_refuse_an_unknown_owner(tmp_path: Path) -> None:
         f"where: {config}:4",
         "service 'b': unix_owner is 'no-such-user', but there is no user 'no-such-user'",
         f"where: {config}:8",
+        "service 'c': unix_owner is '99999999999', but there is no user '99999999999'",
+        f"where: {config}:12",
     )
     assert checked.returncode == 1
     assert all(words in checked.stderr for words in told)

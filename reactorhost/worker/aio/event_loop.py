@@ -44,7 +44,7 @@ from contextvars import Context, copy_context
 from typing import Any, NoReturn, TypeVar
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.plugins.host_task import HostTask
+from reactorhost.plugins.host_task import cancel_all
 from reactorhost.reactor import Reactor
 
 T = TypeVar("T")
@@ -145,12 +145,7 @@ class AsyncioBridge:
 
     def close(self, seconds: float) -> list[str]:
         """Cancel every task, and return the names of those that have not ended after `seconds`."""
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            if isinstance(task, HostTask):
-                task.cancel_by_host()
-            else:
-                task.cancel()
+        tasks = cancel_all(self._loop)
         unfinished: set[asyncio.Task[Any]] = set()
         if tasks:
             _, unfinished = self._run_until_done(self._loop.create_task(asyncio.wait(tasks, timeout=seconds)))

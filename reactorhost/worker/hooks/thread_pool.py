@@ -57,8 +57,7 @@ class ThreadPool:
     """The threads of one worker and the calls that wait for them; no thread is started before the first call.
 
     `hook_failed` is called in the loop, with exceptions, and `on_first_call` before any thread starts. `wake` is called
-    in any thread and makes the loop call
-    `deliver`. `after_call` is called in the thread when a function has ended.
+    in any thread and makes the loop call `deliver`. `after_call` is called in the thread when a function has ended.
     """
 
     max_threads: int

@@ -477,6 +477,22 @@ def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> No
     assert sorted(host.planner.slots) == [0, 1]
 
 
+def test_a_worker_that_is_stuck_after_its_slot_was_retired_is_ended() -> None:
+    host = FakeSupervisor(2)
+    first, second = host.running()
+    host.planner.scaling.request(1)
+    host.settle()
+    host.planner.adoption.released(1, second, host.now)
+    # The drain goes on for as long as its connections, at most `drain_timeout`.
+    assert host.expire(50.0) == []
+    host.planner.adoption.retired(1)
+    host.planner.stalled(second, 10.0, host.now)
+    assert host.expire(0.0) == [Signal(second, SIGABRT, "its loop did not turn for 10.0 s (stall_timeout)")]
+    assert host.exit(second) is ExitKind.CRASHED
+    assert list(host.planner.workers) == [first]
+    assert host.settle() == []
+
+
 def test_a_slot_does_not_retire_while_another_worker_may_have_its_listeners() -> None:
     host = FakeSupervisor(3)
     pids = host.running()

@@ -45,13 +45,26 @@ def test_the_handler_of_a_plugin_is_called_after_the_own(handled: Handled) -> No
     assert handled.raised() == ["own", "plugin"]
 
 
-def test_a_signal_whose_handler_was_just_replaced_is_handled_too(handled: Handled) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_signal_whose_handler_was_just_replaced_is_handled_too(handled: Handled, kept: bool) -> None:
     signal.signal(NUMBER, handled.of_plugin)
     assert handled.raised() == ["plugin"]
+    if kept:
+        # As after `worker_start`, before the loop turns.
+        handled.end_signals.keep()
     # The loop finds the byte of the wake-up descriptor.
     handled.end_signals.arrived(NUMBER)
     handled.end_signals.arrived(NUMBER)
     assert handled.calls == ["plugin", "own"]
+
+
+def test_a_signal_that_was_handled_is_not_handled_again_for_its_byte(handled: Handled) -> None:
+    handled.end_signals.arrived(NUMBER)
+    signal.signal(NUMBER, handled.of_plugin)
+    handled.end_signals.keep()
+    assert handled.raised() == ["own", "plugin"]
+    handled.end_signals.arrived(NUMBER)
+    assert handled.calls == ["own", "plugin"]
 
 
 @pytest.mark.parametrize("default", [signal.SIG_DFL, signal.SIG_IGN])

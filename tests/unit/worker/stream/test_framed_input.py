@@ -388,7 +388,7 @@ def test_answers_are_corked_for_a_millisecond_only(plugin_bench: Bench, sends: l
     class Slow(Echoes):
         def handle(self, connection: Connection, data: bytes) -> None:
             super().handle(connection, data)
-            bench._clock.now += 0.0006
+            bench._time.clock.now += 0.0006
 
     bench = plugin_bench(Slow())
     bench.connect().send(b"1\n2\n3\n4\n5\n6\n7\n")
@@ -421,7 +421,7 @@ def test_a_client_that_pipelines_leaves_the_turn_to_others(
 
     def received(connection: Connection) -> None:
         seen.append(connection.id)
-        bench._clock.now += 0.0005
+        bench._time.clock.now += 0.0005
 
     class Plain:
         @hookimpl
@@ -453,7 +453,7 @@ def test_a_framing_that_changes_at_each_message_leaves_the_turn_to_others(plugin
         def handle(self, connection: Connection, data: bytes) -> None:
             seen.append(connection.id)
             connection.framing = Lines(max_size=10)
-            bench._clock.now += 0.0005
+            bench._time.clock.now += 0.0005
 
     bench = plugin_bench(Changes())
     one, two = bench.connect(), bench.connect()
@@ -467,7 +467,7 @@ def test_a_framing_that_changes_at_each_message_leaves_the_turn_to_others(plugin
 def test_a_client_is_not_idle_while_its_messages_are_delivered(plugin_bench: Bench) -> None:
     class Slow(Framed):
         def handle(self, connection: Connection, data: bytes) -> None:
-            bench._clock.now += 0.7
+            bench._time.clock.now += 0.7
 
     plugin = Slow()
     bench = plugin_bench(plugin, idle_timeout=5.0)
@@ -495,10 +495,10 @@ def test_a_client_stays_registered_while_its_batch_is_answered(plugin_bench: Ben
 
     bench = plugin_bench(Generous())
     client = bench.connect()
-    before = bench._poller.changes
+    before = bench._time.poller.changes
     client.send(b"123456789\n" * 1000)
     assert len(sends) > 2
-    assert bench._poller.changes == before
+    assert bench._time.poller.changes == before
 
 
 def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
@@ -507,7 +507,7 @@ def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
     class Slow(Echoes):
         def handle(self, connection: Connection, data: bytes) -> None:
             super().handle(connection, data)
-            bench._clock.now += 0.002
+            bench._time.clock.now += 0.002
             if data == b"2":
                 monkeypatch.setattr(FakeSocket, "send", broken)
 
