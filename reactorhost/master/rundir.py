@@ -83,7 +83,8 @@ class RunDirectory:
         Raises:
             AlreadyRunningError: another process has it.
         """
-        if self.lock_file.exists() and not self._made:
+        # Not `Path.exists`, here and below, which raises in a directory that this user may not enter.
+        if os.path.exists(self.lock_file) and not self._made:
             # A master that was killed left it behind, so this one removes it at the end.
             self._made.append(self.path)
         self._recorded = _records(self._lock_directory())
@@ -234,14 +235,17 @@ def check_directory(path: Path) -> None:
     Raises:
         ReactorhostError: it belongs to another user, others can write to it, or it cannot be created.
     """
-    existing = next(each for each in (path, *path.parents) if each.exists())
+    existing = next(each for each in (path, *path.parents) if os.path.exists(each))
     if existing == path:
         for each in (path.parent, path):
             _check_safe(each)
-    elif not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
+        what = f"cannot write {path / LOCK}"
+    else:
+        what = f"cannot create the run directory {path}"
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
         number = errno.EACCES if existing.is_dir() else errno.ENOTDIR
         error = OSError(number, os.strerror(number))
-        raise error_from_os(error, f"cannot create the run directory {path}", hint=_HINT)
+        raise error_from_os(error, what, hint=_HINT)
 
 
 def _records(descriptor: int) -> list[tuple[int, int]]:
