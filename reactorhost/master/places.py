@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -50,17 +51,23 @@ def _check_folder(path: Path) -> None:
     error = _refusal(path.parent / "new")
     if error is not None:
         raise unix_socket_files.bind_error(path, error)
+    unix_socket_files.check_kind(path)
 
 
 def _refusal(path: Path) -> OSError | None:
     """Return the error with which opening a file for writing would fail, or None."""
     number = None
-    if path.is_dir():
+    try:
+        # Raises what is wrong with the folders above, also that this user may not enter one.
+        parent = path.parent.stat()
+    except OSError as error:
+        return error
+    if os.path.isdir(path):
         number = errno.EISDIR
-    elif not path.parent.exists():
-        number = errno.ENOENT
-    elif not path.parent.is_dir():
+    elif not stat.S_ISDIR(parent.st_mode):
         number = errno.ENOTDIR
-    elif not os.access(path if path.exists() else path.parent, os.W_OK, effective_ids=True):
-        number = errno.EACCES
+    else:
+        place, mode = (path, os.W_OK) if os.path.exists(path) else (path.parent, os.W_OK | os.X_OK)
+        if not os.access(place, mode, effective_ids=True):
+            number = errno.EACCES
     return None if number is None else OSError(number, os.strerror(number))
