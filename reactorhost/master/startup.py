@@ -106,7 +106,7 @@ def run_host(
             clean_up.callback(control.close)
             _watch_signals(reactor, commands.signals())
             control.open()
-            files = FileWatch(context, rundir, control)
+            files = FileWatch(context, rundir, control, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
             lifecycle.each_second += [files.check, control.disconnect_idle]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
