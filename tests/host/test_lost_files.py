@@ -80,6 +80,8 @@ def test_a_log_that_was_removed_is_made_again_for_every_process(
     with host.connect() as client:
         until(lambda: answers(client) and "a worker received" in log.read_text(), "the worker uses it")
     assert host.status()["problems"] == []
+    assert host.stop() == 0
+    shutil.rmtree(host.run_dir)
 
 
 def test_a_unix_socket_that_another_process_replaced_is_reported_and_left_alone(
