@@ -151,6 +151,19 @@ class AppendHandler(logging.Handler):
         """Drop the lines that were kept back, in a forked process: its parent writes them."""
         self._held = None
 
+    def was_removed(self) -> bool:
+        """Say whether the file has no name any more, so that its lines are lost; one that was renamed still has one."""
+        if self._path is None:
+            return False
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink:
+            return False
+        try:
+            # A path such as /dev/stdout leads to a file without a name, and opening it again changes nothing.
+            return not os.path.samestat(os.stat(self._path), status)
+        except OSError:
+            return True
+
     def reopen(self) -> int | None:
         """Open the file at the path again, after the old one was rotated away.
 

@@ -145,6 +145,10 @@ def _selected(name: str | None, run_dir: Path) -> Selection:
 
 def _of_another_user(location: Location, uid: int) -> NotPermittedError:
     name = user_name(uid)
+    if not os.path.lexists(location.run_dir):
+        # A directory above it keeps this user out, so that nothing is known of a host.
+        what = f"cannot look into {location.run_dir}: a directory above it belongs to user {name}"
+        return NotPermittedError(what, hint=f"run this as user {name}, or correct the directory")
     return NotPermittedError(f"{selected(location).host} belongs to user {name}", hint=f"run this as user {name}")
 
 

@@ -27,7 +27,7 @@ from reactorhost.config.resolve import is_setting, resolve
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.messages import Message
-from reactorhost.master.listen import bind
+from reactorhost.master.listen import bind, unix_socket_files
 
 # With -P neither the directory of the host nor that of this command is on `sys.path`: a file `json.py` in it would be
 # imported in place of the standard library's.
@@ -135,15 +135,20 @@ def _checked(launch: _Launch, served: Iterable[str]) -> dict[str, str]:
 
 
 def _check_addresses(settings: Settings, served: Iterable[str]) -> None:
-    """Check that no other process uses a port that the host does not have yet.
+    """Check that no other process uses a port or a unix socket that the host does not have yet.
 
     Raises:
         ReactorhostError: one does, or the address cannot be bound.
     """
     # A port of the host itself is in use, also where the address before it changes.
-    own = {(address.scheme == "udp", address.port) for address in map(parse, served)}
+    addresses = [parse(text) for text in served]
+    own = {(address.scheme == "udp", address.port) for address in addresses}
+    own_files = {os.path.realpath(address.path) for address in addresses if address.scheme == "unix"}
     for address in (address for service in settings.services for address in service.listen):
-        if address.port and (address.scheme == "udp", address.port) not in own:
+        if address.scheme == "unix":
+            if os.path.realpath(address.path) not in own_files:
+                unix_socket_files.probe(Path(address.path))
+        elif address.port and (address.scheme == "udp", address.port) not in own:
             for family, sockaddr in bind.resolve(address):
                 bind.probe(family, sockaddr, address)
 

@@ -221,10 +221,10 @@ def _check_addresses(drafts: list[Draft], problems: Problems) -> None:
     taken: dict[tuple[str, int | str], Draft] = {}
     for draft in drafts:
         for each in draft.listen:
-            others = [taken[socket] for socket in _sockets(each) if socket in taken]
+            others = [taken[socket] for socket in canonical_sockets(each) if socket in taken]
             if others:
                 _report_taken(each, draft, others[0], problems)
-            taken |= dict.fromkeys(_sockets(each), draft)
+            taken |= dict.fromkeys(canonical_sockets(each), draft)
 
 
 def _report_taken(taken: Address, draft: Draft, other: Draft, problems: Problems) -> None:
@@ -236,7 +236,7 @@ def _report_taken(taken: Address, draft: Draft, other: Draft, problems: Problems
     _report(draft, problems, "listen", f"listens on {taken}, which service {other.name!r} already uses", hint)
 
 
-def _sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
+def canonical_sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
     """Yield the sockets that an address needs, in a canonical form; none if the kernel chooses the port."""
     # TLS uses TCP ports; UDP has a port space of its own.
     protocol = "udp " if listen.scheme == "udp" else ""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Sequence
 
 from reactorhost import __version__
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Settings
-from reactorhost.errors import ConfigError, PluginError, ReactorhostError
+from reactorhost.errors import ConfigError, PluginError, ReactorhostError, counted
+from reactorhost.master.listen import bind
+from reactorhost.master.listen.overlaps import check_overlaps
 from reactorhost.master.listen.unix_socket_files import check_owners
+from reactorhost.master.supervisor import SPARE_DESCRIPTORS
+from reactorhost.master.workers.pool import DESCRIPTORS_OF_A_WORKER
 from reactorhost.plugins import discovery, framings
 from reactorhost.plugins.discovery import check_host
 from reactorhost.system.account import resolve_account
+
+_DESCRIPTORS_OF_A_MASTER = 12
+"""What a master has open beside its sockets and its workers."""
 
 
 def check_plugins(settings: Settings) -> None:
@@ -79,14 +87,22 @@ def _check_certificates(settings: Settings) -> list[str]:
 
 
 def check_settings(settings: Settings) -> list[str]:
-    """Check accounts, plugins, framings and certificates; returns warnings.
+    """Check accounts, addresses, limits, plugins, framings and certificates; returns warnings.
 
     Raises:
         ReactorhostError: the failure of one check, or a ConfigError with the failures of several.
     """
     warnings: list[str] = []
     failures: list[ReactorhostError] = []
-    for check in (_check_account, check_owners, check_plugins, _check_framings, _check_certificates):
+    for check in (
+        _check_account,
+        check_owners,
+        check_overlaps,
+        _check_descriptors,
+        check_plugins,
+        _check_framings,
+        _check_certificates,
+    ):
         try:
             warnings += check(settings) or ()
         except ReactorhostError as error:
@@ -108,3 +124,25 @@ def raise_together(failures: Sequence[ReactorhostError]) -> None:
 
 def _check_account(settings: Settings) -> None:
     resolve_account(settings.user, settings.group)
+
+
+def _check_descriptors(settings: Settings) -> None:
+    # The master raises its limit to the hard one.
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    addresses = [address for service in settings.services for address in service.listen]
+    shared = sum(address.scheme == "unix" for address in addresses)
+    # With an IPv6 socket for each name: names are resolved only if that could be too many.
+    of_slot = 2 * (len(addresses) - shared)
+    if limit != resource.RLIM_INFINITY and _needed(settings.workers, of_slot, shared) > limit:
+        of_slot = sum(len(list(bind.resolve(address))) for address in addresses if address.scheme != "unix")
+        needed = _needed(settings.workers, of_slot, shared)
+        if needed > limit:
+            workers, listening = counted(settings.workers, "worker"), counted(of_slot + shared, "listening socket")
+            what = f"{workers} with {listening} each need {needed} open files, and the limit is {limit}"
+            raise ReactorhostError(what, hint="raise it (ulimit -n, LimitNOFILE of systemd), or run fewer workers")
+
+
+def _needed(workers: int, of_slot: int, shared: int) -> int:
+    # Only slots above the first one must leave the spare ones.
+    spare = SPARE_DESCRIPTORS if workers > 1 else DESCRIPTORS_OF_A_WORKER
+    return _DESCRIPTORS_OF_A_MASTER + shared + workers * (of_slot + DESCRIPTORS_OF_A_WORKER) + spare

@@ -136,5 +136,5 @@ def _wait(messages: Iterable[str], log_file: Path) -> StatusDocument:
         raise StoppedEarlyError("interrupted before the host was ready") from None
     finally:
         signal.signal(signal.SIGTERM, before)
-    hint = f"see the end of {log_file}" if log_file.exists() else "start it without -d to see the cause"
+    hint = f"see the end of {log_file}" if os.path.exists(log_file) else "start it without -d to see the cause"
     raise BootError("the host ended before it was ready", hint=hint)

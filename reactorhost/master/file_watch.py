@@ -1,4 +1,4 @@
-"""Watch the files that make a host reachable: cleaners of temporary directories and logouts remove them.
+"""Watch the files of a host: cleaners of temporary directories and logouts remove them.
 
 The lock comes first. While this host holds it, every other file of the run directory is its own. When the lock's file
 was removed, a second host can have made and locked a new one: then the directory belongs to that host, and this one
@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from reactorhost.errors import ReactorhostError
+from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan.worker_table import WorkerState
@@ -27,13 +28,20 @@ class FileWatch:
     context: MasterContext
     rundir: RunDirectory
     control: ControlServer
+    log_file: AppendHandler
+    restore_log: Callable[[], object]
 
     def check(self) -> None:
         """Look at every file; called once a second."""
-        if self._ensure(self.rundir.lock_file, self.rundir.state(), self.rundir.take_lock_again):
+        is_locked = self._ensure(self.rundir.lock_file, self.rundir.state(), self.rundir.take_lock_again)
+        if is_locked:
             self._ensure(self.rundir.control_socket, self.control.state(), self.control.open)
             for path, write in self.rundir.missing():
                 self._ensure(path, FileState.MISSING, write)
+        log_path = self.context.planner.settings.log_file
+        if log_path is not None and (is_locked or self.rundir.path not in log_path.parents):
+            state = FileState.MISSING if self.log_file.was_removed() else FileState.PRESENT
+            self._ensure(log_path, state, self.restore_log)
         listeners = self.context.listeners
         for each in listeners.shared():
             path, state = Path(str(each.group.sockaddr)), listeners.file_state(each)

@@ -59,6 +59,7 @@ def _check_folder(path: Path) -> None:
     error = _refusal(path.parent / "new")
     if error is not None:
         raise unix_socket_files.bind_error(path, error)
+    unix_socket_files.check_kind(path)
 
 
 def _refusal(path: Path) -> OSError | None:

@@ -81,7 +81,8 @@ class RunDirectory:
         Raises:
             AlreadyRunningError: another process has it.
         """
-        if self.lock_file.exists() and not self._made:
+        # Not `Path.exists`, here and below, which raises in a directory that this user may not enter.
+        if os.path.exists(self.lock_file) and not self._made:
             # A master that was killed left it behind, so this one removes it at the end.
             self._made.append(self.path)
         self._recorded = _records(self._lock_directory())

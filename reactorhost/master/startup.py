@@ -106,7 +106,7 @@ def run_host(
             clean_up.callback(control.close)
             _watch_signals(reactor, commands.signals())
             control.open()
-            files = FileWatch(context, rundir, control)
+            files = FileWatch(context, rundir, control, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
             lifecycle.each_second += [files.check, control.disconnect_idle]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
@@ -146,8 +146,7 @@ def _remove_log(path: Path, kind: object, error: BaseException | None, trace: ob
 
 
 def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:
-    if settings.log_file is not None and not settings.log_file.exists():
-        unless_started.push(partial(_remove_log, settings.log_file))
+    is_new = settings.log_file is not None and not os.path.exists(settings.log_file)
     try:
         log_file = logs.install(
             settings.log_file,
@@ -159,6 +158,8 @@ def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:
     except OSError as error:
         what = f"cannot open the log file {settings.log_file}"
         raise error_from_os(error, what, hint="choose another with --log-file") from None
+    if settings.log_file is not None and is_new:
+        unless_started.push(partial(_remove_log, settings.log_file))
     if settings.log_file is None:
         # On a terminal the banner comes first. A start that fails prints one sentence and needs no log lines.
         log_file.hold()

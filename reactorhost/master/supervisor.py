@@ -22,7 +22,8 @@ from reactorhost.master.workers.pool import DESCRIPTORS_OF_A_WORKER
 from reactorhost.reactor import TimerHandle
 from reactorhost.system import process
 
-_SPARE_DESCRIPTORS = 8
+SPARE_DESCRIPTORS = 8
+"""What a slot above the first one must leave free, so that the host can be managed."""
 
 
 class Supervisor:
@@ -136,7 +137,7 @@ class Supervisor:
         At the limit a host could not replace a worker that crashes, nor be managed.
         """
         without_worker = max(0, slot + 1 - len(self._pool.pids()))
-        return without_worker * DESCRIPTORS_OF_A_WORKER + _SPARE_DESCRIPTORS
+        return without_worker * DESCRIPTORS_OF_A_WORKER + SPARE_DESCRIPTORS
 
     def _spawn(self, slot: int, generation: int, now: float) -> None:
         if slot >= self._planner.scaling.target:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+
+# For `invalidate_caches`, which imports it late: in a worker the files may not be readable any more for its user.
+import importlib.metadata
 import importlib.util
 import inspect
 import linecache

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients import answers
-from daemons import run
+from daemons import Daemon, run
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from waiting import until
 
@@ -56,6 +56,32 @@ def test_one_file_of_the_run_directory_is_made_again(live_host: Hosts, name: str
     until((host.run_dir / name).exists, name)
     assert name == "control.sock" or (host.run_dir / name).read_text() == before
     assert host.status()["problems"] == []
+
+
+PRINTS = """
+@hookimpl
+def receive(connection, data):
+    print("a worker received", flush=True)
+    connection.send(data)
+"""
+
+
+@pytest.mark.parametrize("removed", ["run", "run/log"])
+def test_a_log_that_was_removed_is_made_again_for_every_process(
+    daemon: Callable[..., Daemon], write_plugin: Callable[..., str], tmp_path: Path, removed: str
+) -> None:
+    log = tmp_path / "daemon0" / "run/log"
+    host = daemon("--plugin", write_plugin(PRINTS), "--workers", "1", "--log-file", str(log))
+    assert log.parent == host.run_dir
+    host.log_path = log
+    gone = log.parent.parent / removed
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    until(lambda: log.exists() and f"path={log}\n" in log.read_text(), "the log is made again")
+    with host.connect() as client:
+        until(lambda: answers(client) and "a worker received" in log.read_text(), "the worker uses it")
+    assert host.status()["problems"] == []
+    assert host.stop() == 0
+    shutil.rmtree(host.run_dir)
 
 
 def test_a_unix_socket_that_another_process_replaced_is_reported_and_left_alone(

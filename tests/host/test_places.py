@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reactorhost.config.resolve import resolve
+from reactorhost.cli.client import running_pid
+from reactorhost.config.resolve import Location, resolve
+from reactorhost.errors import NotPermittedError
 from reactorhost.master.places import check_places
+from reactorhost.master.startup import _open_log
 from users import another_user
 
 
 def failures(folder: Path, **flags: object) -> list[str]:
     (folder / "file").write_text("")
+    (folder / "link").symlink_to("nowhere")
     before = set(folder.rglob("*"))
     settings = resolve({"plugins": ["echo"], "run_dir": str(folder / "run"), **flags}, {}, folder)
     found = check_places(settings)
@@ -33,11 +39,16 @@ def failures(folder: Path, **flags: object) -> list[str]:
         ({"run_dir": "file"}, "/file is not a directory"),
         ({"run_dir": "file/run"}, "cannot create the run directory /file/run: Not a directory"),
         ({"listen": ["unix:///nowhere/socket"]}, "the folder /nowhere of unix:///nowhere/socket does not exist"),
+        ({"listen": ["unix://{}/file"]}, "/file exists and is not a socket"),
+        ({"listen": ["unix://{}"]}, " exists and is not a socket"),
+        ({"listen": ["unix://{}/link"]}, "/link is a symbolic link to a file that does not exist"),
         ({"listen": ["tcp://192.0.2.1:0"]}, "tcp://192.0.2.1:0 is not an address of this machine"),
         ({"listen": ["udp://192.0.2.1:0"]}, "udp://192.0.2.1:0 is not an address of this machine"),
     ],
 )
-def test_a_place_that_a_start_cannot_use_is_reported(tmp_path: Path, flags: dict[str, object], what: str) -> None:
+def test_a_place_that_a_start_cannot_use_is_reported(tmp_path: Path, flags: dict[str, Any], what: str) -> None:
+    if "listen" in flags:
+        flags = {"listen": [each.format(tmp_path) for each in flags["listen"]]}
     assert failures(tmp_path, **flags) == [what]
 
 
@@ -73,3 +84,20 @@ def test_addresses_and_files_that_are_in_use_are_no_failure(tmp_path: Path) -> N
 
 def test_all_places_are_reported(tmp_path: Path) -> None:
     assert len(failures(tmp_path, log_file="none/log", pid_file="none/pid", run_dir="file")) == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
+def test_a_folder_that_this_user_may_not_enter_is_not_permitted() -> None:
+    # Not `tmp_path`: other users may not enter the folders above it.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        closed = Path(folder, "closed")
+        (closed / "host").mkdir(parents=True)
+        closed.chmod(0o700)
+        settings = resolve({"plugins": ["echo"], "log_file": str(closed / "log")}, {}, Path("/"))
+        location = Location("default", closed / "host", by_name=False)
+        with another_user():
+            with pytest.raises(NotPermittedError, match=r"cannot look into .*/host: a directory above it belongs to"):
+                running_pid(location)
+            with pytest.raises(NotPermittedError, match="cannot open the log file"):
+                _open_log(settings, ExitStack())

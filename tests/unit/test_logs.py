@@ -49,6 +49,33 @@ def test_json_is_one_object_with_the_same_fields() -> None:
     }
 
 
+def test_a_log_that_was_renamed_was_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    handler = logs.AppendHandler(path)
+    try:
+        assert not handler.was_removed()
+        path.rename(tmp_path / "log.1")
+        assert not handler.was_removed()
+        path.touch()
+        assert not handler.was_removed()
+        path.unlink()
+        (tmp_path / "log.1").unlink()
+        assert handler.was_removed()
+        fresh = handler.reopen()
+        assert not handler.was_removed()
+    finally:
+        assert fresh is not None
+        os.close(fresh)
+
+
+def test_a_log_without_a_name_that_its_path_leads_to_was_not_removed(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file:
+        (tmp_path / "log").unlink()
+        handler = logs.AppendHandler(Path(f"/proc/self/fd/{file.fileno()}"))
+        assert not handler.was_removed()
+        os.close(handler.reopen() or 0)
+
+
 @given(strategies.text(), strategies.text(), strategies.text())
 def test_no_text_splits_a_line_or_controls_a_terminal(message: str, value: str, logger: str) -> None:
     for formatter in (TextFormatter({}), JsonFormatter({})):

@@ -15,7 +15,7 @@ from reactorhost.address import Address
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config import plugin_tables
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import ReactorhostError, UsageError, joined_hints
+from reactorhost.errors import ReactorhostError, UsageError, error_from_os, joined_hints
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
 from reactorhost.logs import AppendHandler
@@ -194,6 +194,22 @@ class AdminCommands:
             self.context.log.error("log_not_reopened", error=error.strerror)  # noqa: TRY400  no logger
             what = f"cannot open {self.context.planner.settings.log_file} again: {error.strerror}"
             raise ReactorhostError(what, hint="the old file stays in use") from None
+        self._pass_log(descriptor, session)
+
+    def restore_log(self) -> None:
+        """Open the log file again, which was removed, and pass it to every worker.
+
+        Raises:
+            ReactorhostError: it cannot be opened; the old one stays in use.
+        """
+        try:
+            descriptor = self.log_file.reopen()
+        except OSError as error:
+            what = f"cannot open {self.context.planner.settings.log_file} again"
+            raise error_from_os(error, what, hint=None) from None
+        self._pass_log(descriptor, None)
+
+    def _pass_log(self, descriptor: int | None, session: Session | None) -> None:
         failed: list[str] = []
 
         def answered(worker: WorkerRecord, answer: Message) -> None:

@@ -38,7 +38,11 @@ class UnixSocketFiles:
             ReactorhostError: the path is in use or not permitted, or its folder or the owner does not exist.
         """
         owner = _owner_ids(service)
-        _remove_stale(path)
+        if probe(path):
+            try:
+                path.unlink()
+            except OSError as error:
+                raise bind_error(path, error) from None
         with contextlib.ExitStack() as on_error:
             try:
                 sock = on_error.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
@@ -118,29 +122,37 @@ def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, i
         raise kind(what, hint="only root can change the user; the group must be one of this user's") from None
 
 
-def _remove_stale(path: Path) -> None:
-    """Remove the file of a unix socket that no process listens on any more.
+def check_kind(path: Path) -> None:
+    """Check that a path leads to nothing, or to a socket.
+
+    Raises:
+        ReactorhostError: it leads to something else.
+    """
+    hint = "remove it, or choose another path"
+    if os.path.exists(path):
+        if not path.is_socket():
+            raise AddressInUseError(f"{path} exists and is not a socket", hint=hint)
+    elif os.path.islink(path):
+        raise AddressInUseError(f"{path} is a symbolic link to a file that does not exist", hint=hint)
+
+
+def probe(path: Path) -> bool:
+    """Check that no process uses a path; returns whether the file of a socket is left there.
 
     Raises:
         ReactorhostError: a process listens, or it is not a socket, or it cannot be accessed.
     """
+    check_kind(path)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(1)
             sock.connect(str(path))
     except FileNotFoundError:
-        return
+        return False
     except ConnectionRefusedError:
-        if not path.is_socket():
-            what = f"{path} exists and is not a socket"
-            raise AddressInUseError(what, hint="remove it, or choose another path") from None
         if is_bound_without_listening(path):
             raise _in_use(path) from None
-        try:
-            path.unlink()
-        except OSError as error:
-            raise bind_error(path, error) from None
-        return
+        return True
     except (TimeoutError, BlockingIOError):
         # The queue is full, so a process listens.
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
@@ -300,3 +301,13 @@ def test_a_plugin_for_the_installed_host_is_refused_with_a_hint_to_restart(insta
 def test_an_invalid_entry_point_is_reported(install: Callable[..., Path]) -> None:
     install("made", "[reactorhost]\nmade = not a target\n")
     assert "has an invalid entry point" in _refusal("made").what
+
+
+def test_the_finders_are_invalidated_without_a_late_import() -> None:
+    # A worker may run as a user that cannot read the interpreter's files any more.
+    program = (
+        "import importlib, sys, reactorhost.plugins.loading; before = set(sys.modules); "
+        "importlib.invalidate_caches(); print(*set(sys.modules) - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

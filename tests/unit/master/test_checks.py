@@ -1,0 +1,31 @@
+"""What would fail later in a start is found before it begins."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from reactorhost.config.resolve import resolve
+from reactorhost.errors import ReactorhostError
+from reactorhost.master.checks import check_settings
+
+
+@pytest.mark.parametrize(
+    ("workers", "needed"), [("1", 12 + 3 + 4 + 2), ("256", 12 + 3 + 256 * 4 + 8)], ids=["one", "many"]
+)
+def test_the_limit_of_open_files_must_be_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: str, needed: int
+) -> None:
+    limit = needed
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
+    unix = tuple(f"unix://{tmp_path}/{name}" for name in "abc")
+    listen = ("tcp://127.0.0.1:0", "udp://127.0.0.1:0", *unix)
+    settings = resolve({"plugins": ("echo",), "workers": workers, "listen": listen}, {}, tmp_path)
+    check_settings(settings)
+    limit = needed - 1
+    with pytest.raises(ReactorhostError, match=f"need {needed} open files, and the limit is {limit}") as refused:
+        check_settings(settings)
+    assert refused.value.hint is not None
+    assert "ulimit -n" in refused.value.hint
