@@ -32,9 +32,14 @@ class ReactorhostError(Exception):
         self.hint = hint
         self.details = details
 
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong: one problem, of a `ConfigError` one or several."""
+        return (Problem(self.what, self.where, self.hint),)
+
     def lines(self) -> list[str]:
-        """Return the lines for the operator: what, where, hint."""
-        return list(Problem(self.what, self.where, self.hint).lines())
+        """Return the lines for the operator: what, where, hint of every problem."""
+        return [line for problem in self.problems for line in problem.lines()]
 
     def as_fields(self) -> dict[str, object]:
         """Return the error as JSON values, from which `error_from_fields` makes it again in another process."""
@@ -113,11 +118,12 @@ class ConfigError(ReactorhostError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(problem.what for problem in problems))
-        self.problems = tuple(problems)
+        self._problems = tuple(problems)
 
-    def lines(self) -> list[str]:
-        """Return the lines of every problem, in the order found."""
-        return [line for problem in self.problems for line in problem.lines()]
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem, in the order found."""
+        return self._problems
 
     def as_fields(self) -> dict[str, object]:
         """Return the error with all problems in one text."""

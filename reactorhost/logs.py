@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from reactorhost.append_file import open_for_append
 from reactorhost.printable import printable
+from reactorhost.system.append_file import open_for_append
 
 LogFormat = Literal["text", "json"]
 

@@ -20,7 +20,7 @@ _LOAD_SECONDS = 10.0
 def check(**flags: Any) -> None:
     """Check settings, plugins, files and addresses as `start` does, without creating a file or binding an address.
 
-    Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 4 a plugin cannot be loaded.
+    Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 4 a plugin cannot be loaded, 7 not permitted.
     """
     from reactorhost.cli.validation import validate
     from reactorhost.system.features import require_features
@@ -40,7 +40,7 @@ def config() -> None:
 @config.command()
 @start_options
 def show(**flags: Any) -> None:
-    """Show every setting, its value and where it comes from: flag, environment, file or default.
+    """Show every setting, its value and where it comes from.
 
     Each plugin is loaded in a separate process to read its options. Secret values are hidden. Of a plugin that cannot
     be loaded only the keys of its table are shown.

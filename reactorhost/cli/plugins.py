@@ -117,7 +117,7 @@ def _default(option: Option) -> object:
 
 def _active(flags: dict[str, Any]) -> set[str]:
     """Return the names of the plugins that the running host uses; none if no host runs."""
-    # A host of another user, or one that hangs, is no reason to fail either: the list is about what is installed.
+    # Also if the host belongs to another user or hangs: the list is about what is installed.
     try:
         document = client.request(location_from(flags), "status")["document"]
     except ReactorhostError:

@@ -72,7 +72,7 @@ def _unusable() -> ReactorhostError:
 @click.command()
 @host_options
 def restart(**flags: Any) -> None:
-    """Stop a host and start it with the same arguments, directory and environment.
+    """Stop a host and start it with the same arguments and variables, in the same directory.
 
     Settings and plugins are checked first, as by `check`; if they are wrong, the host keeps serving. A daemon starts as
     a daemon again. A host that ran in the foreground starts in the foreground of this terminal.

@@ -40,7 +40,7 @@ def scale(workers: int, **flags: Any) -> None:
 @click.command()
 @host_options
 def reopen(**flags: Any) -> None:
-    """Close and reopen the log file in every process, after a rotation has renamed it.
+    """Open the log file again and pass it to every worker, after a rotation has renamed it.
 
     A worker that does not confirm is named, and the exit status is 1.
     """

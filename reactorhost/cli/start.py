@@ -61,7 +61,7 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     from reactorhost.cli.validation import validate
     from reactorhost.master.startup import run_host
     from reactorhost.plugins.imports import ImportedCode
-    from reactorhost.worker.life import run_worker
+    from reactorhost.worker.boot import run_worker
 
     validate(settings, Problems(), starts=True)
     imported = ImportedCode()
@@ -122,8 +122,8 @@ def _show_banner(document: Any) -> None:
     try:
         echo(banner(document))
     except OSError:
-        # Standard output is closed or full, which is no reason to stop the host. The text stays in the buffer, and
-        # flushing it at exit would fail again: from now on the descriptor leads to /dev/null.
+        # Standard output is closed or full; the host serves all the same. The text stays in the buffer, and flushing it
+        # at exit would fail again: from now on the descriptor leads to /dev/null.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.close(null)

@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.02
 def stop(now: bool, **flags: Any) -> None:
     """Stop a host and wait until its process has ended.
 
-    The host accepts no more connections, and waits up to stop_timeout for the open ones to end.
+    The host accepts no more connections, and closes those that have not ended by themselves: all within stop_timeout.
     """
     location = location_from(flags)
     again = f"wait for it with `reactorhost stop{client.selected(location).flags}`; with --now it ends at once"

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-d", "--interval", type=click.FloatRange(0.1, 60), default=1.0, help="Seconds between updates.")
+@click.option(
+    "-d", "--interval", type=click.FloatRange(0.1, 60), default=1.0, show_default=True, help="Seconds between updates."
+)
 @click.option("--once", is_flag=True, help="Print the tables, plugins, listeners and events once, then exit.")
 @click.option(
     "-b", "--batch", is_flag=True, help="Print one line of totals per update; the default without a terminal."

@@ -28,8 +28,7 @@ class Problems:
 
     def include(self, error: ReactorhostError) -> None:
         """Add another error, except the problems that were found already."""
-        found = error.problems if isinstance(error, ConfigError) else (Problem(error.what, error.where, error.hint),)
-        self.found.extend(problem for problem in found if problem not in self.found)
+        self.found.extend(problem for problem in error.problems if problem not in self.found)
         self.in_flag = self.in_flag or error.exit_status == FlagError.exit_status
 
     def error(self) -> ConfigError:

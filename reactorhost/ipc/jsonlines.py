@@ -2,25 +2,22 @@
 
 It is the protocol between master and worker (over a socket pair) and on the control socket, where `nc -U` is a client.
 
-Descriptors are attached with SCM_RIGHTS, at most 253 to one message (SCM_MAX_FD). A line with more is sent in portions,
-each with a byte of the line. The kernel delivers descriptors with the first byte of the data that they were sent with,
-and one `recvmsg` returns nothing that was sent after that data (unix(7)). So what comes with a `recvmsg` belongs to the
-line of its last byte, and has arrived when that line is complete. The receiver of the line takes its descriptors then;
-those that it leaves are closed. A line of which the kernel dropped some therefore never gets those of the next line.
+The kernel delivers descriptors with the first byte of the data that they were sent with, and one `recvmsg` returns
+nothing that was sent after that data (unix(7)). So what comes with a `recvmsg` belongs to the line of its last byte,
+and has arrived when that line is complete. The receiver of the line takes its descriptors then; those that it leaves
+are closed. A line of which the kernel dropped some therefore never gets those of the next line.
 """
 
 from __future__ import annotations
 
-import array
 import errno
 import json
-import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from reactorhost.ipc.line_parts import MOST_DESCRIPTORS, Part, close_all, parts_of, received_descriptors
 from reactorhost.ipc.messages import Message, MessageDecoder
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.system.fork import ForkRegistry
@@ -28,8 +25,6 @@ from reactorhost.system.fork import ForkRegistry
 __all__ = ["JsonLine", "Message", "Receiver"]
 
 _READ_BYTES = 65536
-# Of a portion; `recvmsg` has room for one.
-_MOST_DESCRIPTORS = 64
 # Too many descriptors of this user are on their way, or the kernel has no memory for the message: it is sent later.
 _SEND_LATER = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
 _RETRY_SECONDS = 0.1
@@ -43,20 +38,6 @@ class Receiver(Protocol):
 
     def line_closed(self, line: JsonLine) -> None:
         """Handle the end of the line, by the peer or for a broken protocol; called once, when the line is closed."""
-
-
-@dataclass(slots=True, eq=False)
-class _Part:
-    """A part of a line that waits to be sent; `owned` descriptors are closed once they are sent."""
-
-    data: bytes
-    descriptors: Sequence[int] = ()
-    owned: bool = False
-
-    def drop_descriptors(self) -> None:
-        if self.owned:
-            _close_all(self.descriptors)
-        self.descriptors = ()
 
 
 class JsonLine:
@@ -90,7 +71,7 @@ class JsonLine:
         self._on_end = on_end
         self._decoder = MessageDecoder()
         self._descriptors: deque[int] = deque()
-        self._outgoing: deque[_Part] = deque()
+        self._outgoing: deque[Part] = deque()
         self._retrying = False
         self._reading = True
         self._closes_when_sent = False
@@ -109,7 +90,7 @@ class JsonLine:
         if self.closed:
             return
         data = json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
-        parts = _parts(data, descriptors)
+        parts = parts_of(data, descriptors)
         self._outgoing += parts
         self.queued += len(data)
         if self._outgoing[0] is parts[0]:
@@ -157,7 +138,7 @@ class JsonLine:
 
     def _close_descriptors(self) -> None:
         self._socket.close()
-        _close_all(self._descriptors)
+        close_all(self._descriptors)
         self._descriptors.clear()
         self._drop_outgoing()
 
@@ -176,7 +157,7 @@ class JsonLine:
         """Receive once; returns False when nothing was received."""
         try:
             data, ancillary, _, _ = self._socket.recvmsg(
-                _READ_BYTES, socket.CMSG_SPACE(_MOST_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+                _READ_BYTES, socket.CMSG_SPACE(MOST_DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return False
@@ -191,14 +172,14 @@ class JsonLine:
                 self._update_events()
                 self._on_end(self)
             return False
-        received = _received(ancillary)
+        received = received_descriptors(ancillary)
         if received:
             # The lines before the one that they came with are delivered without them.
             begin = data.rfind(b"\n", 0, -1) + 1
             self._deliver(data[:begin])
             data = data[begin:]
             if self.closed:
-                _close_all(received)
+                close_all(received)
             self._descriptors.extend(() if self.closed else received)
         self._deliver(data)
         return True
@@ -216,7 +197,7 @@ class JsonLine:
             if message is None:
                 return
             self._receiver.message_received(self, message)
-            _close_all(self._descriptors)
+            close_all(self._descriptors)
             self._descriptors.clear()
 
     def _flush(self) -> None:
@@ -264,7 +245,7 @@ class JsonLine:
             events |= WRITE
         self._reactor.modify(self._socket.fileno(), events, self._ready)
 
-    def _keep(self, parts: Sequence[_Part]) -> None:
+    def _keep(self, parts: Sequence[Part]) -> None:
         """Duplicate the descriptors that wait, so that the caller may close its own at once.
 
         Raises:
@@ -273,7 +254,7 @@ class JsonLine:
         waiting = [part for part in parts if part.descriptors]
         try:
             for part in waiting:
-                part.descriptors, part.owned = _duplicates(part.descriptors), True
+                part.duplicate_descriptors()
         except OSError:
             nothing_sent = parts[0] in waiting
             for part in waiting:
@@ -295,36 +276,3 @@ class JsonLine:
     def _end(self) -> None:
         self.close()
         self._receiver.line_closed(self)
-
-
-def _parts(data: bytes, descriptors: Sequence[int]) -> list[_Part]:
-    """Return a line in the parts in which it is sent: one byte with each full portion of descriptors, then the rest."""
-    portions = [descriptors[at : at + _MOST_DESCRIPTORS] for at in range(0, len(descriptors), _MOST_DESCRIPTORS)]
-    parts = [_Part(data[at : at + 1], portion) for at, portion in enumerate(portions[:-1])]
-    return [*parts, _Part(data[len(parts) :], portions[-1] if portions else ())]
-
-
-def _received(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
-    """Return the descriptors of the ancillary data of a message."""
-    # Only whole numbers, as in the example of `socket.recvmsg`: a truncated payload may end inside one.
-    received = array.array("i")
-    for level, kind, payload in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
-    return received.tolist()
-
-
-def _duplicates(descriptors: Sequence[int]) -> list[int]:
-    duplicates: list[int] = []
-    try:
-        for descriptor in descriptors:
-            duplicates.append(os.dup(descriptor))  # noqa: PERF401  those that were made are closed on failure
-    except OSError:
-        _close_all(duplicates)
-        raise
-    return duplicates
-
-
-def _close_all(descriptors: Iterable[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

@@ -33,29 +33,29 @@ class FileWatch:
 
     def check(self) -> None:
         """Look at every file; called once a second."""
-        is_locked = self._restored(self.rundir.lock_file, self.rundir.state(), self.rundir.take_lock_again)
+        is_locked = self._ensure(self.rundir.lock_file, self.rundir.state(), self.rundir.take_lock_again)
         if is_locked:
-            self._restored(self.rundir.control_socket, self.control.state(), self.control.open)
+            self._ensure(self.rundir.control_socket, self.control.state(), self.control.open)
             for path, write in self.rundir.missing():
-                self._restored(path, FileState.MISSING, write)
+                self._ensure(path, FileState.MISSING, write)
         log_path = self.context.planner.settings.log_file
         if log_path is not None and (is_locked or self.rundir.path not in log_path.parents):
             state = FileState.MISSING if self.log_file.was_removed() else FileState.PRESENT
-            self._restored(log_path, state, self.restore_log)
+            self._ensure(log_path, state, self.restore_log)
         listeners = self.context.listeners
         for each in listeners.shared():
             path, state = Path(str(each.group.sockaddr)), listeners.file_state(each)
             if state is FileState.REPLACED:
                 self._report(path, f"another process has replaced {path}, so that no client reaches this host there")
             else:
-                self._restored(path, state, partial(listeners.bind_again, each))
+                self._ensure(path, state, partial(listeners.bind_again, each))
         # Also to workers that were not ready when a socket was made, or could not be sent it for want of descriptors.
         for worker in self.context.planner.workers.values():
             if worker.state is WorkerState.READY:
                 self.context.pool.lend_shared(worker.pid, listeners.shared())
 
-    def _restored(self, path: Path, state: FileState, restore: Callable[[], object]) -> bool:
-        """Return whether the file is there, made anew if it was not."""
+    def _ensure(self, path: Path, state: FileState, restore: Callable[[], object]) -> bool:
+        """Make a file anew if it is not there; returns whether it is there now."""
         if state is not FileState.PRESENT:
             try:
                 restore()

@@ -13,17 +13,13 @@ import os
 import select
 import signal
 from collections.abc import Iterable
-from pathlib import Path
 
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
-from reactorhost.system import procfs
+from reactorhost.system import procfs, socket_table
 
 GRACE_SECONDS = 3.0
 """How long a worker may take to close its listeners after its master has ended, and to leave after its deadline."""
-
-_TCP_LISTENS = "0A"
-_UNIX_LISTENS = 0x10000
 
 
 class Leftovers:
@@ -55,8 +51,9 @@ class Leftovers:
 
     def end_listening(self) -> bool:
         """End those that still have listeners, which is none that drains; returns whether there were any."""
-        listeners = _listening_inodes()
-        return self._end([pid for pid in self.running() if listeners & _socket_inodes(pid)], "it still listens")
+        listeners = socket_table.listening_inodes()
+        listening = [pid for pid in self.running() if listeners & socket_table.inodes_of(pid)]
+        return self._end(listening, "it still listens")
 
     def end_all(self) -> bool:
         """End those whose time to drain is over; returns whether there were any."""
@@ -82,34 +79,3 @@ class Leftovers:
                 signal.pidfd_send_signal(self._pidfds[pid], signal.SIGKILL)
                 self._log.warning("leftover_killed", pid=pid, reason=why)
         return bool(found)
-
-
-def _listening_inodes() -> set[str]:
-    """Return the inodes of all sockets that listen, and of all UDP sockets, which receive as soon as they are bound."""
-    found: set[str] = set()
-    for name in ("tcp", "tcp6", "udp", "udp6"):
-        rows = [line.split() for line in _lines(name)]
-        found.update(row[9] for row in rows if len(row) > 9 and (row[3] == _TCP_LISTENS or name.startswith("udp")))
-    rows = [line.split() for line in _lines("unix")]
-    found.update(row[6] for row in rows if len(row) > 6 and int(row[3], 16) & _UNIX_LISTENS)
-    return found
-
-
-def _lines(name: str) -> list[str]:
-    try:
-        # The first line is the heading.
-        return Path("/proc/net", name).read_text(errors="replace").splitlines()[1:]
-    except OSError:
-        return []
-
-
-def _socket_inodes(pid: int) -> set[str]:
-    found: set[str] = set()
-    # Unreadable for an unprivileged master if the process changed its user.
-    with contextlib.suppress(OSError):
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                kind, _, inode = os.readlink(f"/proc/{pid}/fd/{name}").partition(":[")
-                if kind == "socket":
-                    found.add(inode.rstrip("]"))
-    return found

@@ -27,12 +27,12 @@ def check_places(settings: Settings) -> list[ReactorhostError]:
 
 
 def _checks(settings: Settings) -> Iterator[Callable[[], object]]:
-    yield partial(check_directory, settings.run_dir)
+    yield partial(_check_run_directory, settings.run_dir)
     if settings.log_file is not None:
-        yield partial(_check_file, settings.log_file, "open the log file", "--log-file")
+        yield partial(_check, settings.log_file, f"open the log file {settings.log_file}", "--log-file")
     # In the run directory, which a start creates, it is written with the other files.
     if settings.pid_file.parent != settings.run_dir:
-        yield partial(_check_file, settings.pid_file, "write the pid file", "--pid-file")
+        yield partial(_check, settings.pid_file, f"write the pid file {settings.pid_file}", "--pid-file")
     for service in settings.services:
         for address in service.listen:
             if address.scheme == "unix":
@@ -41,10 +41,18 @@ def _checks(settings: Settings) -> Iterator[Callable[[], object]]:
                 yield partial(bind.check_local, address)
 
 
-def _check_file(path: Path, action: str, flag: str) -> None:
+def _check_run_directory(path: Path) -> None:
+    if os.path.exists(path):
+        check_directory(path)
+        return
+    existing = next(each for each in path.parents if os.path.exists(each))
+    _check(existing / "new", f"create the run directory {path}", "--run-dir")
+
+
+def _check(path: Path, action: str, flag: str) -> None:
     error = _refusal(path)
     if error is not None:
-        raise error_from_os(error, f"cannot {action} {path}", hint=f"choose another with {flag}")
+        raise error_from_os(error, f"cannot {action}", hint=f"choose another with {flag}")
 
 
 def _check_folder(path: Path) -> None:
@@ -56,18 +64,17 @@ def _check_folder(path: Path) -> None:
 
 def _refusal(path: Path) -> OSError | None:
     """Return the error with which opening a file for writing would fail, or None."""
-    number = None
     try:
-        # Raises what is wrong with the folders above, also that this user may not enter one.
-        parent = path.parent.stat()
+        folder = os.stat(path.parent)
     except OSError as error:
         return error
-    if os.path.isdir(path):
-        number = errno.EISDIR
-    elif not stat.S_ISDIR(parent.st_mode):
+    number = None
+    # Not the methods of `Path`: they raise where this user may not look.
+    exists = os.path.exists(path)
+    if not stat.S_ISDIR(folder.st_mode):
         number = errno.ENOTDIR
-    else:
-        place, mode = (path, os.W_OK) if os.path.exists(path) else (path.parent, os.W_OK | os.X_OK)
-        if not os.access(place, mode, effective_ids=True):
-            number = errno.EACCES
+    elif os.path.isdir(path):
+        number = errno.EISDIR
+    elif not os.access(path if exists else path.parent, os.W_OK | (0 if exists else os.X_OK), effective_ids=True):
+        number = errno.EACCES
     return None if number is None else OSError(number, os.strerror(number))

@@ -31,8 +31,8 @@ LOCK = "lock"
 """The file name of the lock in the run directory."""
 
 _HINT = "choose another with --run-dir"
-# struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
 _MOST_RECORD_BYTES = 1 << 20
+# struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
 _FLOCK = struct.Struct("@hhllii")
 
 
@@ -71,11 +71,9 @@ class RunDirectory:
             for missing in reversed([each for each in (self.path, *self.path.parents) if not each.exists()]):
                 missing.mkdir(0o755 if os.geteuid() == 0 else 0o700)
                 self._made.append(missing)
+            check_directory(self.path)
         except OSError as error:
             raise error_from_os(error, f"cannot create the run directory {self.path}", hint=_HINT) from None
-        # A user who can write to the parent can put another directory in this one's place.
-        for path in (self.path.parent, self.path):
-            _check_safe(path)
 
     def take_lock(self) -> None:
         """Take the lock of this directory.
@@ -107,9 +105,11 @@ class RunDirectory:
         """
         self.prepare()
         before = self._lock
-        self._lock_directory()
+        descriptor = self._lock_directory()
         if before is not None:
             os.close(before)
+            # If the file had only been moved away for a moment, both are of it, and that close has ended the lock.
+            self._lock_now(descriptor)
         self._write_record()
 
     def missing(self) -> list[tuple[Path, Callable[[], object]]]:
@@ -203,23 +203,17 @@ class RunDirectory:
             self._lock = descriptor = self._locked()
             self._locked_file = OwnFile.at(self.lock_file)
         except OSError as error:
-            raise error_from_os(error, f"cannot write {self.lock_file}", hint="choose another --run-dir") from None
+            raise error_from_os(error, f"cannot write {self.lock_file}", hint=_HINT) from None
         return descriptor
 
     def _locked(self) -> int:
         while True:
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                self._lock_now(descriptor)
+            except AlreadyRunningError:
                 os.close(descriptor)
-                holder = holder_pid(self.path)
-                what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
-                other = "--run-dir" if self._selection.by_run_dir else "--name"
-                hint = (
-                    f"stop it with `reactorhost stop{self._selection.flags}`, or start another one with another {other}"
-                )
-                raise AlreadyRunningError(what, hint=hint) from None
+                raise
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), self.lock_file.stat()):
                     # With read permission, any user could hold a shared lock on a file that a killed master left.
@@ -228,24 +222,32 @@ class RunDirectory:
             # The last holder removed the file between open and lock: this lock is on a file without a name.
             os.close(descriptor)
 
+    def _lock_now(self, descriptor: int) -> None:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = holder_pid(self.path)
+            what = f"a host already runs in {self.path}" + (f", pid {holder}" if holder else "")
+            other = "--run-dir" if self._selection.by_run_dir else "--name"
+            hint = f"stop it with `reactorhost stop{self._selection.flags}`, or start another one with another {other}"
+            raise AlreadyRunningError(what, hint=hint) from None
+
 
 def check_directory(path: Path) -> None:
-    """Check that a start could use or create this run directory; nothing is created.
+    """Check that only this user and root can change the content of a run directory, or put another in its place.
 
     Raises:
-        ReactorhostError: it belongs to another user, others can write to it, or it cannot be created.
+        NotPermittedError: others can.
+        OSError: it does not exist.
     """
-    existing = next(each for each in (path, *path.parents) if os.path.exists(each))
-    if existing == path:
-        for each in (path.parent, path):
-            _check_safe(each)
-        what = f"cannot write {path / LOCK}"
-    else:
-        what = f"cannot create the run directory {path}"
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK, effective_ids=True)):
-        number = errno.EACCES if existing.is_dir() else errno.ENOTDIR
-        error = OSError(number, os.strerror(number))
-        raise error_from_os(error, what, hint=_HINT)
+    for each in (path.parent, path):
+        status = each.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotPermittedError(f"{each} is not a directory", hint=_HINT)
+        if not is_trusted(status.st_uid):
+            raise NotPermittedError(f"{each} belongs to user {user_name(status.st_uid)}", hint=_HINT)
+        if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
+            raise NotPermittedError(f"other users can write to {each}", hint=f"chmod go-w {each}, or {_HINT}")
 
 
 def _records(descriptor: int) -> list[tuple[int, int]]:
@@ -255,21 +257,6 @@ def _records(descriptor: int) -> list[tuple[int, int]]:
     except (OSError, ValueError):
         # No master has written it.
         return []
-
-
-def _check_safe(path: Path) -> None:
-    """Check that only this user and root can change the content of a directory.
-
-    Raises:
-        NotPermittedError: others can.
-    """
-    status = path.stat()
-    if not stat.S_ISDIR(status.st_mode):
-        raise NotPermittedError(f"{path} is not a directory", hint=_HINT)
-    if not is_trusted(status.st_uid):
-        raise NotPermittedError(f"{path} belongs to user {user_name(status.st_uid)}", hint=_HINT)
-    if status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX:
-        raise NotPermittedError(f"other users can write to {path}", hint=f"chmod go-w {path}, or {_HINT}")
 
 
 def holder_pid(run_dir: Path) -> int | None:

@@ -44,7 +44,7 @@ from reactorhost.system import process
 from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
 
-# During a reload old and new workers of a slot live side by side, and old ones may drain for long.
+# During a reload old and new workers of a slot run side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
 _SHOWN_LINES = 20
 _LEFTOVER_POLL_SECONDS = 0.05

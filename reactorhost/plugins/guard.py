@@ -1,8 +1,8 @@
 """The boundary between the host and a plugin's code: no exception of a plugin crosses it unhandled.
 
-Every broad `except` around plugin code is here, in the calls made from this guard, or where the hot path has its own:
-in the transports (around `receive`), the timers and the thread pool. `sys.exit()` in a plugin counts as an error of
-the plugin.
+Every broad `except` around plugin code is here, in `calls`, or in the worker where it calls plugins without this guard:
+for messages and framings, queued hooks, timers, threads, `stats` and signal handlers. What they raise goes through
+`as_error`, so `sys.exit()` in a plugin counts as an error of the plugin.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def guarded(
         try:
             return await function(subject, *rest)
         except BaseException as raised:  # noqa: BLE001 - as above
-            if not was_cancelled_by_host(raised):
+            # Imported here: a worker without async hooks does not import asyncio.
+            from reactorhost.plugins.host_task import is_host_cancellation
+
+            if not is_host_cancellation(raised):
                 on_error(plugin, hook, subject, as_error(raised))
             return None
 
@@ -91,11 +94,3 @@ def _explain(error: Exception) -> None:
     if type(error) is AttributeError and (found := _NO_ATTRIBUTE.fullmatch(str(error))):
         name = found[1]
         error.args = (f"a connection has no attribute {name!r}; a plugin keeps its own as connection.state.{name}",)
-
-
-def was_cancelled_by_host(raised: BaseException) -> bool:
-    """Return whether async plugin code ends since the host has cancelled it, which is not an error of the plugin."""
-    # A worker without async hooks does not import asyncio.
-    from reactorhost.plugins.host_task import is_host_cancellation
-
-    return is_host_cancellation(raised)

@@ -46,5 +46,19 @@ class HostTask(asyncio.Task[Any]):
 
 def is_host_cancellation(raised: BaseException) -> bool:
     """Return whether the host has cancelled the current task, and this is how it ends."""
+    # Before the task: one that is collected with its loop raises GeneratorExit, and no loop runs then.
+    if not isinstance(raised, asyncio.CancelledError):
+        return False
     task = asyncio.current_task()
-    return isinstance(raised, asyncio.CancelledError) and isinstance(task, HostTask) and task.cancelled_by_host
+    return isinstance(task, HostTask) and task.cancelled_by_host
+
+
+def cancel_all(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
+    """Cancel every task of a loop as the host, and return them."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        if isinstance(task, HostTask):
+            task.cancel_by_host()
+        else:
+            task.cancel()
+    return tasks

@@ -17,6 +17,8 @@ from reactorhost.plugins.identity import PluginIdentity
 
 _DOTTED = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(?P<object>[^\W\d]\w*)")
 
+_NOT_IN_MODULE_NAMES = re.compile(r"\W|^(?=\d)")
+
 
 def searches_cwd() -> bool:
     """Return whether the working directory is searched for the module of `module:object`."""
@@ -77,7 +79,8 @@ def for_missing_module(identity: PluginIdentity, missing: str) -> str:
     top = missing.partition(".")[0]
     if searches_cwd():
         near = did_you_mean(missing, (each.removesuffix(".py") for each in os.listdir()))
-        return near or f"start in the folder that contains {top!r}, or put that folder on PYTHONPATH"
+        start = f"start in the folder that contains {top!r}, or put that folder on PYTHONPATH"
+        return start if near is None else joined_hints(near, f"else {start}")
     return f"put the folder that contains {top!r} on PYTHONPATH"
 
 
@@ -130,5 +133,8 @@ def _is_importable(top: str) -> bool:
 
 def _object_in(path: str, attribute: str) -> str:
     folder, name = os.path.split(os.path.abspath(path))
-    hint = f"write {name.removesuffix('.py')}:{attribute}"
+    stem = name.removesuffix(".py")
+    module = _NOT_IN_MODULE_NAMES.sub("_", stem)
+    rename = "" if module == stem else f"rename the file to {module}.py and "
+    hint = f"{rename}write {module}:{attribute}"
     return hint if folder == os.getcwd() and searches_cwd() else f"{hint}, with {folder} on PYTHONPATH"

@@ -30,10 +30,11 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from reactorhost.reactor.poller import READ, WRITE, AbandonedPoller, Poller
 from reactorhost.reactor.signals import SignalWatch
+from reactorhost.reactor.stream import Arrivals, Stream
 from reactorhost.reactor.timers import TimerHandle, Timers
 
 READ_BYTES = 16 * 1024
@@ -45,28 +46,6 @@ _MOST_READY = 64
 
 Callback = Callable[[int], object]
 """Called with the ready events, `READ`, `WRITE` or both; for an error or a hang-up with both."""
-
-Arrivals = list[tuple[Any, bytes | None]]
-"""Pairs of a stream and what was read of it: bytes, none at its end; None when its connection broke."""
-
-
-class Readable(Protocol):
-    """A socket, as far as it is read."""
-
-    def recv(self, size: int, /) -> bytes:
-        """Return what there is, without waiting for it."""
-
-
-class Stream(Protocol):
-    """What the reactor reads by itself."""
-
-    @property
-    def socket(self) -> Readable:
-        """The socket to read."""
-
-    @property
-    def arrivals(self) -> Arrivals:
-        """The list that what is read is added to: one that `Reactor.on_arrivals` has a handler for."""
 
 
 class Reactor:
@@ -197,13 +176,13 @@ class Reactor:
     def watch_signals(
         self,
         callbacks: Mapping[signal.Signals, Callable[[], object]],
-        arrived: Callable[[int], object] | None = None,
+        on_number: Callable[[int], object] | None = None,
     ) -> None:
         """Call back, from the loop, when one of these signals arrived. From the main thread only, once.
 
-        `arrived` is called before with the number of each signal, also of one whose handler other code has replaced.
+        `on_number` is called before with the number of each signal, also of one whose handler other code has replaced.
         """
-        self._signals = SignalWatch(callbacks, arrived)
+        self._signals = SignalWatch(callbacks, on_number)
         self.register(self._signals.descriptor, READ, self._signals.ready)
 
     def run(self) -> None:

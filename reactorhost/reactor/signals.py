@@ -21,11 +21,11 @@ class SignalWatch:
     """Signals that are noted by their handler and called back from the loop."""
 
     def __init__(
-        self, callbacks: Mapping[signal.Signals, Callable[[], object]], arrived: Callable[[int], object] | None
+        self, callbacks: Mapping[signal.Signals, Callable[[], object]], on_number: Callable[[int], object] | None
     ) -> None:
-        self._on_byte = arrived
+        self._on_number = on_number
         self._callbacks = {int(number): callback for number, callback in callbacks.items()}
-        self._arrived: deque[int] = deque()
+        self._noted: deque[int] = deque()
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -36,7 +36,7 @@ class SignalWatch:
         self.descriptor = self._reader.fileno()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._arrived.append(number)
+        self._noted.append(number)
         # Python has written a byte too, but maybe to the wake-up descriptor of another loop.
         with contextlib.suppress(BlockingIOError):
             self._writer.send(b"\0")
@@ -45,11 +45,11 @@ class SignalWatch:
         """Call back for each signal that was noted; Python notes one that arrives twice at once only once."""
         # Before the callbacks: a signal that is noted later has a byte of its own.
         numbers = self._reader.recv(4096)
-        if self._on_byte is not None:
+        if self._on_number is not None:
             for number in numbers:
-                self._on_byte(number)
-        while self._arrived:
-            self._callbacks[self._arrived.popleft()]()
+                self._on_number(number)
+        while self._noted:
+            self._callbacks[self._noted.popleft()]()
 
     def close(self) -> None:
         """Close the descriptors, those of a parent's loop in a forked child too."""

@@ -1,4 +1,4 @@
-"""The user and group that workers run as, by name or number."""
+"""Users and groups by name or number: those that workers run as, and the owners of files."""
 
 from __future__ import annotations
 
@@ -42,12 +42,36 @@ def resolve_account(user: str | None, group: str | None) -> Account | None:
         return None
     uid, entry = _user(user)
     if group is not None:
-        gid = _group(group)
+        gid = group_id(group)
     elif entry is not None:
         gid = entry.pw_gid
     else:
         raise UsageError(f"user {uid} is not in the user database, so its group is unknown", hint="add --group")
     return Account(uid, gid, entry.pw_name if entry else None, _environment(uid, entry) if user is not None else {})
+
+
+def user_id(user: str) -> int:
+    """Return the id of a user.
+
+    Raises:
+        UsageError: the user does not exist.
+    """
+    return _user(user)[0]
+
+
+def group_id(group: str) -> int:
+    """Return the id of a group.
+
+    Raises:
+        UsageError: the group does not exist.
+    """
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        gid = _number(group)
+    if gid is None:
+        raise UsageError(f"there is no group {group!r}", hint="give the name or the number of a group")
+    return gid
 
 
 def _user(user: str | None) -> tuple[int, pwd.struct_passwd | None]:
@@ -66,16 +90,6 @@ def _user(user: str | None) -> tuple[int, pwd.struct_passwd | None]:
         return uid, pwd.getpwuid(uid)
     except KeyError:
         return uid, None
-
-
-def _group(group: str) -> int:
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        gid = _number(group)
-    if gid is None:
-        raise UsageError(f"there is no group {group!r}", hint="give the name or the number of a group")
-    return gid
 
 
 def _number(text: str) -> int | None:

@@ -17,10 +17,12 @@ from reactorhost.system.account import Account
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
 # Signals for the master. Ctrl-C and the hangup of a terminal are sent to its whole process group.
 _FOR_MASTER = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+_OF_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
 
 def reset_signals() -> None:
@@ -31,9 +33,11 @@ def reset_signals() -> None:
     for number in _FOR_MASTER:
         signal.signal(number, _ignore)
         signal.siginterrupt(number, False)
-    # The kernel repeats these for as long as a write to the terminal is restarted (`stty tostop`).
-    for number in (signal.SIGTTIN, signal.SIGTTOU):
-        signal.signal(number, _ignore_from_now_on)
+    if any(map(os.isatty, (0, 1, 2))):
+        # The kernel sends these for the use of the terminal from the background, TTOU only after `stty tostop`. It
+        # repeats the call after a handler, without end, and sends them to the master too.
+        for number in _OF_TERMINAL:
+            signal.signal(number, signal.SIG_IGN)
     # Without PIPE a write to a client that is gone fails with EPIPE in place of ending the worker.
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # `fork` blocked them all. Last: one that waited must not find the parent's handler.
@@ -43,17 +47,14 @@ def reset_signals() -> None:
 def stop_ignoring_signals() -> None:
     """Restore Python's defaults of the signals that `reset_signals` ignores; those that a plugin handles stay."""
     for number in _FOR_MASTER:
-        if signal.getsignal(number) in (_ignore, _ignore_from_now_on):
+        handler = signal.getsignal(number)
+        if handler is _ignore or (handler is signal.SIG_IGN and number in _OF_TERMINAL):
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
     """Do nothing."""
-
-
-def _ignore_from_now_on(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)
 
 
 def tie_to_parent() -> None:
@@ -64,6 +65,11 @@ def tie_to_parent() -> None:
     reaches a worker that is stuck and does not read its line.
     """
     _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what child processes have started, when these end (PR_SET_CHILD_SUBREAPER)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
 
 
 def name_process(name: str) -> None:

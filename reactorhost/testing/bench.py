@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
-import time
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 from reactorhost import __version__
 from reactorhost.api.connection import CloseReason, Connection
@@ -22,30 +20,20 @@ from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_m
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import framings, loading, options
-from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
+from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
-from reactorhost.testing.fakes import FakeClock, FakeDatagramSocket, FakePoller, FakeSocket
+from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts
 from reactorhost.worker.context import Limits
-from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
-if TYPE_CHECKING:
-    from reactorhost.testing.fake_event_loop import FakeEventLoop
-
-Result = TypeVar("Result")
-
 _STOP_SECONDS = 1.0
-# Sums of intervals are rounded: what is due this much later is due now.
-_CLOCK_SLACK = 1e-6
-_THREAD_SECONDS = 10.0
-_THREAD_QUEUE = 1000
 
 
 class PluginBench:
@@ -74,22 +62,13 @@ class PluginBench:
         self._named = plugins
         self._tables = options or {}
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
-        # It begins at the real time, for code that reads the monotonic clock itself.
-        self._clock = FakeClock(time.monotonic())
-        self._poller = FakePoller(self._clock)
-        self._reactor = Reactor(self._poller, self._clock)
-        self._until = 0.0
+        self._time = BenchTime(self._hook_failed, self._answer)
         self._clients: dict[int, BenchClient] = {}
         self._udp_sockets: list[UdpSocket] = []
         self._failures: list[Exception] = []
-        self._thread_done = threading.Event()
-        # One thread, so that functions run in the same order each time.
-        self._threads = ThreadPool(1, _THREAD_QUEUE, self._hook_failed, self._thread_done.set)
         self.outbound: list[BenchClient] = []
         self._refused: dict[str, str] = {}
         self._running = False
-        # Only with async hooks.
-        self._loop: FakeEventLoop | None = None
         self._minutes = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -124,7 +103,7 @@ class PluginBench:
         """
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
-        self._poller.open(sock)
+        self._time.poller.open(sock)
 
         def accepted() -> BenchClient:
             address = peer or ("127.0.0.1", 40_000 + len(self._clients))
@@ -133,7 +112,7 @@ class PluginBench:
             self._clients[client.connection.id] = client
             return client
 
-        client = self._within(accepted)
+        client = self._time.within(accepted)
         self.settle()
         return client
 
@@ -147,7 +126,7 @@ class PluginBench:
         if len(data) > fakes.MOST_DATAGRAM_BYTES:
             raise ValueError(f"a datagram has room for {fakes.MOST_DATAGRAM_BYTES} bytes, not for {len(data)}")
         sock = FakeDatagramSocket()
-        self._poller.open(sock)
+        self._time.poller.open(sock)
         sock.incoming.append((data, peer or ("127.0.0.1", 50_000 + len(self._udp_sockets))))
         udp_socket = self._service.udp_socket(sock, lambda: None)
         self._udp_sockets.append(udp_socket)
@@ -163,7 +142,7 @@ class PluginBench:
         """Let time pass, and call each timer at its time."""
         if seconds < 0:
             raise ValueError(f"time does not go back by {-seconds!r} seconds")
-        self._run(seconds)
+        self._time.run(seconds)
         self._raise_failures()
 
     def stats(self, plugin: str | None = None) -> Values:
@@ -180,7 +159,7 @@ class PluginBench:
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
-        self._within(self._service.drain)
+        self._time.within(self._service.drain)
         self.settle()
 
     def stop(self) -> None:
@@ -188,14 +167,12 @@ class PluginBench:
         if not self._running:
             return
         self._running = False
-        self._within(self._service.drain)
-        self._within(self._close_all)
-        self._run(_STOP_SECONDS)
+        self._time.within(self._service.drain)
+        self._time.within(self._close_all)
+        self._time.run(_STOP_SECONDS)
         self._parts.facades.cancel_timers()
         self._parts.call(self._parts.hooks.worker_stop)
-        if self._loop is not None:
-            self._loop.end()
-        self._threads.join()
+        self._time.end()
         self._raise_failures()
 
     def _close_all(self) -> None:
@@ -213,7 +190,7 @@ class PluginBench:
         Raises:
             TimeoutError: a function in a thread does not return.
         """
-        self._run(0.0)
+        self._time.run(0.0)
         self._raise_failures()
 
     def _boot(self) -> None:
@@ -230,84 +207,30 @@ class PluginBench:
         watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
         service = LoadedService("default", [*plugins, watcher], self._limits, framings.from_plugins("default", plugins))
         self._parts = WorkerBuilder(
-            reactor=self._reactor,
+            reactor=self._time.reactor,
             hook_failed=self._hook_failed,
             hook_cancel_ignored=self._hook_cancel_ignored,
             stats_invalid=lambda plugin, reason: self._hook_failed(plugin, "stats", None, ValueError(reason)),
             counters=Counters(pid=os.getpid()),
-            threads=self._threads,
+            threads=self._time.threads,
             dialer=FakeDialer(self._reached, self._refused),
-            new_bridge=self._new_bridge,
+            new_bridge=self._time.new_bridge,
         ).build([service], self._limits)
         self._service = self._parts.services["default"]
-        # From the start: the bench does not look for threads that plugins start by themselves.
-        self._parts.check_sends()
+        # From the start: the bench does not notice threads that plugins start.
+        self._parts.context.loop_thread.other_starts()
         self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
         self._parts.call(self._parts.hooks.worker_start)
 
-    def _new_bridge(self, reactor: Reactor) -> Any:
-        # Here and not above: plugins without async hooks are tested without asyncio, as a worker runs them.
-        from reactorhost.testing.fake_event_loop import FakeEventLoop
-
-        self._loop = FakeEventLoop(self._step, self._clock)
-        return self._loop
-
-    def _within(self, call: Callable[[], Result]) -> Result:
-        """Call a function from the reactor, as a worker does, and run until nothing is left to do now."""
-        results: list[Result] = []
-        self._reactor.call_soon(lambda: results.append(call()))
-        self._run(0.0)
-        return results[0]
-
-    def _run(self, seconds: float) -> None:
-        """Run the worker for so long on the fake clock; for 0 seconds until nothing is left to do now."""
-        end = self._until = self._clock.now + seconds
-        if self._loop is not None:
-            self._loop.run_forever()
-        else:
-            while self._step(None):
-                pass
-        self._clock.now = max(end, self._clock.now)
-        # Nothing is ready or due: this only has the reactor read the clock, for calls that a test makes now.
-        self._reactor.turn(0)
-
-    def _step(self, loop_seconds: float | None) -> bool:
-        """Do what can be done now, or else let time pass to the next call that is due, in `loop_seconds` for asyncio.
-
-        Returns False when nothing is left to do until `_until`.
-        """
-        if self._turn() or self._deliver():
-            return True
-        seconds = self._reactor.wait_seconds(self._clock.now)
-        if loop_seconds is not None:
-            seconds = min(seconds, loop_seconds)
-        if self._clock.now + seconds > self._until + _CLOCK_SLACK:
-            return False
-        self._clock.now += seconds
-        # Before asyncio's calls of that time: what they send is noted with the time of the reactor's last turn.
-        self._turn()
-        return True
-
-    def _turn(self) -> bool:
-        """Make a turn of the reactor, and let clients answer; returns whether there was anything to do."""
-        moved = fakes.turn(self._reactor, self._poller)
+    def _answer(self) -> bool:
+        """Let every client answer a close of the plugin; returns whether one did."""
+        answered = False
         for client in (*self._clients.values(), *self.outbound):
-            moved = client.answer_close() or moved
-        return moved
-
-    def _deliver(self) -> bool:
-        """Wait for a thread, if one is busy, and deliver its result; returns whether one was."""
-        if not self._threads.busy:
-            return False
-        if not self._thread_done.wait(_THREAD_SECONDS):
-            names = ", ".join(self._threads.running())
-            raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
-        self._thread_done.clear()
-        self._threads.deliver()
-        return True
+            answered = client.answer_close() or answered
+        return answered
 
     def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
-        self._poller.open(sock)
+        self._time.poller.open(sock)
         transport = connected()
         far_end = BenchClient(self.settle, sock, transport, ends_too=True)
         (service,) = (each for each in self._parts.outbound.services if transport in each.transports)

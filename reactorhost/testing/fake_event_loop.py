@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
-from reactorhost.plugins.host_task import HostTask
+from reactorhost.plugins.host_task import cancel_all
 
 Result = TypeVar("Result")
 
@@ -54,11 +54,7 @@ class FakeEventLoop(asyncio.SelectorEventLoop):
 
     def end(self) -> None:
         """Cancel the tasks that still run, and close."""
-        for task in asyncio.all_tasks(self):
-            if isinstance(task, HostTask):
-                task.cancel_by_host()
-            else:
-                task.cancel()
+        cancel_all(self)
         self.run_forever()
         self.close()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -77,18 +76,10 @@ class WorkerParts:
             assert self.bridge is not None
             self.bridge.complete(returned, variables)
 
-    def look_for_threads(self) -> None:
-        """Check the thread of each `send` if a plugin has started another one."""
-        if threading.active_count() > 1:
-            self.check_sends()
-
     def check_sends(self) -> None:
-        """Check the thread of each `send` from now on."""
-        loop_thread = self.context.loop_thread
-        if not loop_thread.has_others:
-            loop_thread.has_others = True
-            for transport in (*self.transports(), *self.outbound.transports()):
-                loop_thread.check_sends(transport.connection)
+        """Check the thread of each `send` of the open connections."""
+        for transport in (*self.transports(), *self.outbound.transports()):
+            self.context.loop_thread.check_sends(transport.connection)
 
     def end_handshakes(self) -> None:
         """Close the clients whose TLS handshake or PROXY header is pending."""
@@ -118,6 +109,7 @@ class WorkerBuilder:
         hook_cancel_ignored: called with the connection of an async hook that did not end when it was cancelled.
         stats_invalid: called when a plugin's `stats` returned something else than numbers, with its name and why.
         counters: added to by every message.
+        loop_thread: its `other_starts` is called before a plugin's thread starts.
         timing: measures hooks; None for a worker that is not measured.
         threads: runs what plugins pass to `run_in_thread`.
         dialer: makes outbound connections; None for real ones.
@@ -131,6 +123,7 @@ class WorkerBuilder:
     hook_cancel_ignored: Callable[[Connection], object] = _ignore
     stats_invalid: Callable[[str, str], object] = _ignore
     counters: Counters = field(default_factory=Counters)
+    loop_thread: LoopThread = field(default_factory=LoopThread)
     timing: HookTiming | None = None
     threads: ThreadPool | None = None
     dialer: Dialer | None = None
@@ -158,7 +151,7 @@ class WorkerBuilder:
             itertools.count(1),
             # With what plugins have set when they were imported.
             copy_context(),
-            LoopThread(),
+            self.loop_thread,
             self.hook_failed,
             self.timing or HookTiming(self.reactor, _ignore),
             self.log,
@@ -183,7 +176,7 @@ class WorkerBuilder:
         )
         report = MetricsReport(self.reactor, metrics, self.send)
         parts = WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, bridge)
-        threads.on_first_call = parts.check_sends
+        self.loop_thread.on_others = parts.check_sends
         return parts
 
     def _bridge(self) -> tuple[AsyncioBridge, HookQueues]:

@@ -1,4 +1,4 @@
-"""Limit log lines that clients cause, at any rate that they like: some a second, then the number of those omitted."""
+"""Limit log lines that clients can cause at any rate: some a second, then the number of those omitted."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ from reactorhost.ipc.messages import Report
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerParts
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.monitor.alarm import Alarm
+from reactorhost.worker.process.alarm import Alarm
 from reactorhost.worker.state import Lifecycle, WorkerState
 
 _STEP_SHARE = 1 / 3

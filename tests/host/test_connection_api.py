@@ -76,6 +76,30 @@ def test_send_of_a_string_is_an_error(host_with: Hosts, expected_errors: list[st
     assert "TypeError" in host.wait_for_log("hook_failed")
 
 
+@pytest.mark.parametrize("hook", ["def", "async def"])
+def test_send_is_refused_in_the_first_thread_of_a_plugin(host_with: Hosts, hook: str) -> None:
+    host = host_with(f"""
+        import threading
+
+        def send_in_thread(connection, errors):
+            try:
+                connection.send(b"from a thread")
+            except RuntimeError as error:
+                errors.append(str(error))
+
+        @hookimpl
+        {hook} receive(connection, data):
+            errors = []
+            thread = threading.Thread(target=send_in_thread, args=(connection, errors))
+            thread.start()
+            thread.join()
+            connection.send(errors[0].encode())
+    """)
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert client.recv(MIB).startswith(b"connection.send was called in the thread ")
+
+
 def test_sent_bytes_do_not_change_with_the_buffer_they_came_from(host_with: Hosts) -> None:
     host = host_with("""
         @hookimpl

@@ -20,6 +20,7 @@ from reactorhost.master.admin import control_server
 from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.reactor import READ, Reactor, new_poller
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.socket_table import inodes_of
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from waiting import until
 
@@ -159,12 +160,7 @@ def test_a_worker_has_no_descriptor_of_a_control_client(live_host: Hosts) -> Non
         host.until(lambda status: len(status["workers"]) == 1)
         (new,) = host.workers()
         # Forked while a client was connected: the listener is the only socket of the master that it has.
-        assert len(sockets_of(new["pid"]) & sockets_of(host.pid)) == 1
-
-
-def sockets_of(pid: int) -> set[str]:
-    paths = {os.readlink(f"/proc/{pid}/fd/{descriptor}") for descriptor in os.listdir(f"/proc/{pid}/fd")}
-    return {path for path in paths if path.startswith("socket:")}
+        assert len(inodes_of(new["pid"]) & inodes_of(host.pid)) == 1
 
 
 class FullListener:

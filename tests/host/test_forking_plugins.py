@@ -241,6 +241,40 @@ def test_a_child_that_returns_into_the_host_ends_there(
     assert [each["pid"] for each in host.workers()] == [worker["pid"]]
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("action", ["loop.remove_reader(ours)", "loop.add_writer(ours, print)"])
+def test_what_a_child_does_with_the_loop_does_not_concern_the_worker(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], loop: str, action: str
+) -> None:
+    pytest.importorskip(loop)
+    plugin = write_plugin(
+        f"""
+import asyncio, os, socket
+
+@hookimpl
+async def receive(connection, data):
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    readable = asyncio.Event()
+    loop.add_reader(ours, readable.set)
+    await asyncio.sleep(0)
+    child = os.fork()
+    if child == 0:
+        {action}
+        return
+    _, status = os.waitpid(child, 0)
+    theirs.sendall(data)
+    await readable.wait()
+    loop.remove_reader(ours)
+    connection.send(b"%d" % status)
+"""
+    )
+    host = live_host("--plugin", plugin, "--workers", "1", "--event-loop", loop)
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert client.recv(1) == b"0"
+
+
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_hooks_of_other_clients_do_not_run_in_a_child(
     live_host: Callable[..., LiveHost], write_plugin: Callable[..., str], kind: str

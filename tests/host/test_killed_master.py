@@ -14,6 +14,7 @@ import pytest
 import started
 from clients import answers, ended
 from daemons import Daemon
+from kernel import is_stopped
 from reactorhost.config.resolve import resolve
 from reactorhost.logs import EventLog
 from reactorhost.master.leftovers import Leftovers
@@ -211,7 +212,7 @@ def test_a_leftover_that_does_not_hold_the_addresses_is_ended_after_its_time(
     host = live_host("--plugin", write_plugin(stops), "--workers", "1", "--stop-timeout", "0")
     with host.connect() as client:
         client.sendall(b"x")
-        host.until(lambda status: started.is_stopped(status["workers"][0]["pid"]))
+        host.until(lambda status: is_stopped(status["workers"][0]["pid"]))
         (worker,) = kill(host)
         host.start()
         assert all_end([worker])

@@ -43,6 +43,10 @@ def program(**options):
     kept.append(subprocess.Popen(["sleep", "3600"], **options))
     return [kept[-1].pid]
 
+def nested():
+    kept.append(subprocess.Popen(["sh", "-c", "sleep 3600 & echo $!; wait"], stdout=subprocess.PIPE))
+    return [kept[-1].pid, int(kept[-1].stdout.readline())]
+
 def note():
     (Path(__file__).parent / "noted").touch()
 
@@ -64,7 +68,7 @@ def test_exit_functions_run_and_processes_end_with_their_worker(
     live_host: Hosts, write_plugin: Write, tmp_path: Path, end: str
 ) -> None:
     host = live_host("--plugin", write_plugin(STARTS), "--workers", "1")
-    children = started_by(host, "process(True) + pool() + program()")
+    children = started_by(host, "process(True) + pool() + program() + nested()")
     (worker,) = host.workers()
     if end == "stop":
         assert host.stop() == 0

@@ -183,6 +183,24 @@ def test_a_lock_whose_file_was_removed_is_taken_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_lock_whose_file_is_there_again_is_not_lost(tmp_path: Path) -> None:
+    ours = directory(tmp_path / "one")
+    ours.prepare()
+    ours.take_lock()
+    # As when the file was moved away and back, between the look at it and this.
+    ours.take_lock_again()
+    # Not `holder_pid` in this process: closing any descriptor of the file ends its locks.
+    code = (
+        "import sys; from pathlib import Path; from reactorhost.master.rundir import holder_pid\n"
+        "print(holder_pid(Path(sys.argv[1])))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "one")], capture_output=True, text=True, check=True
+    )
+    assert asked.stdout == f"{os.getpid()}\n"
+    ours.clean_up()
+
+
 def test_a_second_name_of_its_directory_is_not_taken_for_another_host(tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(tmp_path / "base")
     places = [tmp_path / "alias", tmp_path / "base"]

@@ -66,7 +66,7 @@ def refused_reason(host: LiveHost, count: int = 1) -> str:
 
 def test_a_host_without_tls_does_not_import_ssl() -> None:
     code = (
-        "import sys, reactorhost.worker.life, reactorhost.master.startup, reactorhost.cli.start; "
+        "import sys, reactorhost.worker.boot, reactorhost.master.startup, reactorhost.cli.start; "
         "assert 'ssl' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

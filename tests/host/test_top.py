@@ -19,6 +19,7 @@ from clients import answers
 from daemons import run
 from documents import document, history
 from gates import Gate
+from kernel import is_stopped
 from load import Load
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from screens import ENTER, LEAVE, ScreenProgram, reactorhost
@@ -361,16 +362,17 @@ def test_the_terminal_is_restored_after_an_exception(live_host: Hosts) -> None:
         assert screen.written.rfind(b"cannot draw") > screen.written.rfind(LEAVE)
 
 
-def test_top_ends_when_the_terminal_hangs_up(live_host: Hosts) -> None:
+# The kernel sends HUP, then CONT. A process that was stopped gets both at once.
+@pytest.mark.parametrize("stopped", [False, True])
+def test_top_ends_when_the_terminal_hangs_up(live_host: Hosts, stopped: bool) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with top(host) as screen:
         screen.until_text(KEY_LINE)
+        if stopped:
+            screen.process.send_signal(signal.SIGSTOP)
+            until(lambda: is_stopped(screen.process.pid), "its stop")
         screen.hang_up()
         assert screen.process.wait(DEADLINE_SECONDS) in (0, -signal.SIGHUP)
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("suspend", [b"\x1a", None])
@@ -400,7 +402,7 @@ def test_the_terminal_is_restored_while_top_is_suspended(
             os.kill(pid, signal.SIGTSTP)
         else:
             screen.type(suspend)
-        until(lambda: state_of(pid) == "T", "the stop")
+        until(lambda: is_stopped(pid), "the stop")
         screen.until_written(LEAVE)
         assert screen.is_restored()
         os.kill(pid, signal.SIGCONT)

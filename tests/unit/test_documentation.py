@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 
 import reactorhost
@@ -21,12 +22,17 @@ from reactorhost.api.connection import Transport
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.cli.command_table import COMMANDS
-from reactorhost.config.settings import TABLE, Setting
+from reactorhost.cli.top import top
+from reactorhost.config.settings import OVERRIDES, TABLE, Setting
+from reactorhost.dashboard.tables import columns
 from reactorhost.ipc import status
-from reactorhost.master.admin.commands import AdminCommands
+from reactorhost.master.admin.commands import _FIXED_SETTINGS, AdminCommands
+from reactorhost.master.plan.slot import Slot, SlotState
+from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.loading import load_object
 from reactorhost.testing import BenchClient, LiveHost, PluginBench
+from reactorhost.tls import errors as tls_errors
 from reactorhost.worker.stream.closing import CloseState
 
 ROOT = Path(__file__).parents[2]
@@ -123,9 +129,7 @@ def proposed(text: str) -> list[str]:
     return [word.strip("'\"") for word in words if "/" not in word and word not in declared_dependencies()]
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in PAGES if path.name != "CHANGELOG.md"], ids=lambda path: str(path.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_pages_propose_to_install_only_paths_and_known_dependencies(path: Path) -> None:
     assert proposed(path.read_text(encoding="utf-8")) == []
 
@@ -219,6 +223,42 @@ def test_every_plugin_in_an_example_serves_a_client(example: Example) -> None:
         with PluginBench(plugin) as bench:
             bench.connect().send(b"hello")
             bench.advance(1.0)
+
+
+# README.md
+
+
+@pytest.mark.parametrize("kind", [Connection, Worker])
+def test_the_readme_lists_every_member_of_connection_and_worker(kind: type) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.search(rf"`{kind.__name__.lower()}` has ([^.]*)\.", text)
+    assert listed is not None
+    assert set(re.findall(r"`(\w+)`", listed[1])) == set(members(kind))
+
+
+def test_the_readme_lists_every_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `reactorhost (\w+)", text, re.MULTILINE)) == set(COMMANDS)
+
+
+# tls.md and outbound.md
+
+
+@pytest.mark.parametrize("reason", sorted(set(tls_errors._REASONS.values())))
+def test_every_reason_of_a_failure_of_tls_is_described(reason: str) -> None:
+    pages = (ROOT / "docs" / "guide" / f"{name}.md" for name in ("tls", "outbound"))
+    assert reason in " ".join(" ".join(path.read_text(encoding="utf-8") for path in pages).split())
+
+
+# udp.md
+
+
+def test_every_member_of_a_datagrams_connection_is_described() -> None:
+    text = (ROOT / "docs" / "guide" / "udp.md").read_text(encoding="utf-8")
+    table = "".join(line for line in text.splitlines() if line.startswith("| `"))
+    for name in members(Connection):
+        # A word, so that `await drained()` and `when_drained(…)` are two.
+        assert re.search(rf"\b{name}\b", table), name
 
 
 # design.md
@@ -341,7 +381,44 @@ def test_every_choice_of_a_setting_is_described(setting: Setting) -> None:
         assert f"`{choice}`" in rows("settings.md")[setting.name]
 
 
+@pytest.mark.parametrize("setting", OVERRIDES, ids=lambda setting: setting.name)
+def test_every_setting_that_a_service_can_override_is_named(setting: Setting) -> None:
+    assert f"`{setting.name}`" in section("settings.md", "Services")
+
+
+def test_every_setting_that_needs_a_restart_is_named() -> None:
+    text = section("settings.md", "Changing settings of a running host")
+    kept = re.search(r"use `restart`\.([^.]*)keep the values of the start", text)
+    assert kept is not None
+    assert set(re.findall(r"`(\w+)`", kept[1])) == set(_FIXED_SETTINGS)
+
+
+# top.md
+
+
+@pytest.mark.parametrize("column", columns.ALL, ids=lambda column: column.name)
+def test_every_column_of_top_is_described(column: columns.Column) -> None:
+    names, headings = (re.findall(r"[^`, ]+", cell) for cell in rows("top.md")[column.name].split("|")[1:3])
+    assert dict(zip(names, headings, strict=True))[column.name] == column.heading
+
+
+@pytest.mark.parametrize(
+    "option", [each for each in top.params if each.name != "traceback"], ids=lambda each: each.name
+)
+def test_every_option_of_top_is_described(option: click.Parameter) -> None:
+    assert any(re.search(rf"`{name}[ `]", page("top.md")) for name in option.opts)
+
+
 # status.md
+
+
+@pytest.mark.parametrize("heading", ["A slot", "A worker"])
+def test_the_states_of_slots_and_workers_are_those_described(heading: str) -> None:
+    slot_states = {Slot(0, state=state).status for state in SlotState}
+    states = slot_states if heading == "A slot" else {state.value for state in WorkerState}
+    [row] = [line for line in section("status.md", heading).splitlines() if line.startswith("| `state` ")]
+    # Each state precedes its description; other names in that cell are of settings.
+    assert set(re.findall(r"(?:\| |; )`(\w+)`", row)) - {"state"} == states
 
 
 SHAPES: Mapping[str, Any] = {

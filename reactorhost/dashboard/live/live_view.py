@@ -185,8 +185,13 @@ class LiveView:
 
     def _resume(self) -> None:
         self._terminal.leave()
-        self._terminal.enter()
-        self._resize()
+        try:
+            self._terminal.enter()
+        except OSError:
+            # When a terminal hangs up, the kernel sends HUP and then CONT.
+            self._running = False
+        else:
+            self._resize()
 
     def _resize(self) -> None:
         self._size = self._terminal.size()

@@ -54,7 +54,7 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
 
 
 def _head(document: StatusDocument) -> list[Line]:
-    problems = [line((problem, "red")) for problem in document.get("problems", ())]
+    problems = [line((problem, "red")) for problem in document["problems"]]
     return [_title(document), *problems, *_services(document), _traffic(document)]
 
 

@@ -43,8 +43,14 @@ class Terminal:
         """Switch to cbreak mode and the alternate screen.
 
         ISIG stays set, so that Ctrl-C and Ctrl-Z still arrive as signals even if the program hangs.
+
+        Raises:
+            OSError: the terminal was hung up.
         """
-        attributes = termios.tcgetattr(self.keyboard)
+        try:
+            attributes = termios.tcgetattr(self.keyboard)
+        except termios.error as error:
+            raise OSError(*error.args) from None
         if self._before is None:
             # The control characters are a list inside the list, and are changed in place below.
             self._before = [*attributes[:_CONTROL_CHARACTERS], list(attributes[_CONTROL_CHARACTERS])]
@@ -62,9 +68,9 @@ class Terminal:
         before, self._before = self._before, None
         # Two separate attempts: the modes are restored even if the screen cannot be written. On a terminal that was
         # hung up both fail, and neither is needed.
-        with contextlib.suppress(OSError, termios.error):
+        with contextlib.suppress(OSError):
             self.write(_LEAVE)
-        with contextlib.suppress(OSError, termios.error):
+        with contextlib.suppress(OSError):
             self._set_modes(before)
 
     def _set_modes(self, attributes: list[Any]) -> None:
@@ -76,7 +82,7 @@ class Terminal:
                 # In the background, after `bg`, the call stops the process with SIGTTOU, as it should: the terminal
                 # belongs to the shell. The SIGCONT of `fg` has a handler, so the call fails; Python does not repeat it.
                 if error.args[0] != errno.EINTR:
-                    raise
+                    raise OSError(*error.args) from None
             else:
                 return
 

@@ -243,10 +243,9 @@ class AdminCommands:
         try:
             self._change_settings(self.launch.read_again())
         except ReactorhostError as error:
-            lines = [line.strip() for text in error.lines() for line in text.splitlines()]
-            text = "; ".join(line for line in lines if not line.startswith("hint: "))
-            own_hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
-            hint = joined_hints("nothing was changed", *own_hints)
+            without_hints = (dataclasses.replace(each, hint=None) for each in error.problems)
+            text = "; ".join(line.strip() for each in without_hints for line in each.lines())
+            hint = joined_hints("nothing was changed", *(each.hint for each in error.problems if each.hint))
             self.context.log.error("configuration_refused", error=text, hint=hint)  # noqa: TRY400  no logger
             return
         with contextlib.suppress(ReactorhostError):

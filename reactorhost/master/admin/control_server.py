@@ -182,7 +182,7 @@ class ControlServer:
         except ReactorhostError as error:
             session.failed(error)
         except OSError as error:
-            # Of this request, and no reason to end the host.
+            # It concerns this request only, so the host goes on.
             session.failed(error_from_os(error, f"the request {name!r} failed", hint=limit_hint(error)))
 
     def _responded(self, session: Session) -> None:
@@ -270,6 +270,7 @@ class ControlServer:
 
     def _disconnect(self, session: Session) -> None:
         if self._lines.admits(self.reactor.now):
-            self.log.info("control_client_disconnected", idle_seconds=round(self.reactor.now - session.active_at, 1))
+            idle, suppressed = self.reactor.now - session.active_at, self._lines.take_suppressed()
+            self.log.info("control_client_disconnected", idle_seconds=round(idle, 1), suppressed=suppressed)
         session.line.close()
         self.line_closed(session.line)

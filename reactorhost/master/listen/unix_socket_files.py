@@ -1,32 +1,28 @@
 """The files of unix sockets: made with the configured mode and owner and never with wider ones, and removed again.
 
 A socket is bound at the start and listens when a worker is ready. Until then a connection to it is refused, as to the
-file that a killed process left behind. The kernel's list of sockets distinguishes the two (/proc/net/unix).
+file that a killed process left behind. The kernel's table of sockets distinguishes the two.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import grp
 import os
-import pwd
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
-from reactorhost.errors import NotPermittedError, ReactorhostError
+from reactorhost.errors import NotPermittedError, ReactorhostError, UsageError
 from reactorhost.master.listen.bind import AddressInUseError
+from reactorhost.system.account import group_id, user_id
 from reactorhost.system.own_file import FileState, OwnFile
+from reactorhost.system.socket_table import is_bound_without_listening
 
 _UNCHANGED = -1
 _ALL = 0o777
-_SOCKETS = Path("/proc/net/unix")
-_LISTENS = 0x10000
-_UNCONNECTED = "01"
 
 
 class UnixSocketFiles:
@@ -39,7 +35,7 @@ class UnixSocketFiles:
         """Return a socket bound to a path, whose file has the mode and the owner of its service.
 
         Raises:
-            ReactorhostError: the path is in use or not permitted, or its folder does not exist.
+            ReactorhostError: the path is in use or not permitted, or its folder or the owner does not exist.
         """
         owner = _owner_ids(service)
         if probe(path):
@@ -79,8 +75,8 @@ def check_owners(settings: Settings) -> None:
     for service in settings.services:
         try:
             _owner_ids(service)
-        except KeyError as error:
-            what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, but there is no {error.args[0]}"
+        except UsageError as error:
+            what = f"service {service.name!r}: unix_owner is {service.unix_owner!r}, but {error.what}"
             origin = settings.origins[f"service.{service.name}.unix_owner"]
             problems.add(what, origin, "give names or numbers of accounts of this machine")
     if problems.found:
@@ -91,24 +87,12 @@ def _owner_ids(service: Service) -> tuple[int, int] | None:
     """Return the ids of user and group, `_UNCHANGED` for one that is not configured, or None without an owner.
 
     Raises:
-        KeyError: the account does not exist; the text says which.
+        UsageError: the account does not exist.
     """
     if service.unix_owner is None:
         return None
     user, _, group = service.unix_owner.partition(":")
-    return (
-        _id("user", user, lambda name: pwd.getpwnam(name).pw_uid),
-        _id("group", group, lambda name: grp.getgrnam(name).gr_gid),
-    )
-
-
-def _id(kind: str, account: str, look_up: Callable[[str], int]) -> int:
-    if not account or account.isdecimal():
-        return int(account or _UNCHANGED)
-    try:
-        return look_up(account)
-    except KeyError:
-        raise KeyError(f"{kind} {account!r}") from None
+    return user_id(user) if user else _UNCHANGED, group_id(group) if group else _UNCHANGED
 
 
 def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, int] | None) -> None:
@@ -166,7 +150,7 @@ def probe(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except ConnectionRefusedError:
-        if _is_bound(path):
+        if is_bound_without_listening(path):
             raise _in_use(path) from None
         return True
     except (TimeoutError, BlockingIOError):
@@ -175,18 +159,6 @@ def probe(path: Path) -> bool:
     except OSError as error:
         raise bind_error(path, error) from None
     raise _in_use(path)
-
-
-def _is_bound(path: Path) -> bool:
-    """Say whether a socket is bound to a path and does not listen, as that of a host whose workers boot."""
-    try:
-        rows = [line.split(maxsplit=7) for line in _SOCKETS.read_text(errors="surrogateescape").split("\n")]
-    except OSError:
-        return False
-    # A socket that listens counts only if a client reaches it: the list has those of other mount namespaces too, where
-    # another file has this path.
-    bound = [row for row in rows if row[7:] == [str(path)]]
-    return any(row[5] == _UNCONNECTED and not int(row[3], 16) & _LISTENS for row in bound)
 
 
 def _in_use(path: Path) -> AddressInUseError:

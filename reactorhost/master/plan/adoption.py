@@ -75,6 +75,10 @@ class Adoption:
         slot = self._table.slots.get(number)
         if slot is None:
             return False
+        adopter = self._adopter(slot)
+        if adopter is not None and adopter.pid == pid and slot.state is not SlotState.RETIRING:
+            # Of the copies that it had before: it was ordered to adopt the slot again, and has new ones, or will.
+            return False
         slot.holders.discard(pid)
         if slot.state is not SlotState.RETIRING or slot.adopter != pid:
             return False

@@ -171,7 +171,10 @@ class Planner:
         if leaving or worker.state in (WorkerState.DRAINING, WorkerState.STOPPING):
             return Exit(worker, ExitKind.EXPECTED)
         kind = ExitKind.NOT_BOOTED if worker.state is WorkerState.STARTING else ExitKind.CRASHED
-        slot = self.slots[worker.slot]
+        slot = self.slots.get(worker.slot)
+        if slot is None:
+            # It drained for longer than its slot had listeners, and was ended because its loop stood still.
+            return Exit(worker, kind)
         slot.last_exit = how
         if self.reload.is_replacement(worker):
             # No back-off: the worker that was to be replaced serves on.

@@ -76,12 +76,12 @@ class WorkerPool:
     _reserve: DescriptorReserve = field(init=False)
     _oom_kills: int | None = field(default_factory=oom.kills)
 
+    def __post_init__(self) -> None:
+        self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
+
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
-
-    def __post_init__(self) -> None:
-        self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
 
     def fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
         """Fork a worker that borrows `sockets`; returns its process id.

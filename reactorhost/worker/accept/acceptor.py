@@ -26,6 +26,7 @@ from typing import Any
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import EXCLUSIVE, READ, Reactor
+from reactorhost.reactor.timers import next_second
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.accept.capacity import CapacityReport
@@ -35,7 +36,6 @@ from reactorhost.worker.service import Accept
 _BATCH = 64
 _RETRY_SECONDS = 0.5
 _REFUSAL_LINE_SECONDS = 60.0
-_REJOIN_SECONDS = 1.0
 # accept(2): an error of the connection that was to be accepted, not of the listener.
 _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
 # The connection stays in the queue, so epoll would report the listener again at once, in every turn.
@@ -181,7 +181,8 @@ class Acceptor:
     def _rejoin_later(self) -> None:
         if not self._will_rejoin and any(listener.slot is None for listener in self._listeners):
             self._will_rejoin = True
-            self.reactor.call_later(_REJOIN_SECONDS, self._rejoin_all)
+            # At whole seconds, when an idle worker wakes up anyway.
+            self.reactor.call_at(next_second(self.reactor.clock()), self._rejoin_all)
 
     def _rejoin_all(self) -> None:
         self._will_rejoin = False
@@ -220,8 +221,9 @@ class Acceptor:
             except OSError as error:
                 if error.errno in _CLIENT_GONE:
                     continue
-                # Out of descriptors: they wait, until the next order to refuse.
-                self.refuse(False)
+                # Out of descriptors: they wait.
+                self._watch(listener, False)
+                self.reactor.call_later(_RETRY_SECONDS, self._update_all)
                 return
             sock.close()
             self.counters.accepted += 1

@@ -37,20 +37,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import select
+import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.plugins.host_task import HostTask
+from reactorhost.plugins.host_task import cancel_all
 from reactorhost.reactor import Reactor
 
 T = TypeVar("T")
 
 # Timers of both loops are rounded; a difference below this is not worth a new timer.
 _CLOCK_SLACK_SECONDS = 0.001
+# proc(5), on the fdinfo of an epoll set.
+_REGISTERED = re.compile(r"^tfd: +(\d+) events: +([0-9a-f]+)", re.MULTILINE)
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -60,7 +66,7 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
         ReactorhostError: uvloop is not installed.
     """
     if kind == "asyncio":
-        return asyncio.new_event_loop()
+        return HostEventLoop()
     try:
         import uvloop
     except ImportError:
@@ -84,6 +90,31 @@ def call_after_signal_changes(loop: asyncio.AbstractEventLoop, callback: Callabl
         setattr(loop, name, changed)
 
 
+class HostEventLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop, with the descriptor of its epoll set under the name that uvloop has for it."""
+
+    def __init__(self) -> None:
+        selector = selectors.DefaultSelector()
+        super().__init__(selector)
+        self._get_backend_id = selector.fileno
+
+
+def _replace_by_copy(epoll_set: int) -> None:
+    """Replace the descriptor of an epoll set by one of a set with the same descriptors."""
+    try:
+        registered = Path(f"/proc/self/fdinfo/{epoll_set}").read_text(encoding="ascii")
+    except OSError:
+        # Without /proc, or without the right to read it. An empty set protects the worker's as well, but libuv aborts
+        # the process when it modifies what it has registered.
+        registered = ""
+    with select.epoll() as copy:
+        for descriptor, events in _REGISTERED.findall(registered):
+            # It may be closed by now in this process.
+            with suppress(OSError):
+                copy.register(int(descriptor), int(events, 16))
+        os.dup2(copy.fileno(), epoll_set, inheritable=False)
+
+
 class AsyncioBridge:
     """Lets an asyncio loop drive a reactor."""
 
@@ -97,6 +128,8 @@ class AsyncioBridge:
         self._stops_with_reactor = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        # uvloop rounds to milliseconds: a timer that is early turns the reactor again and again until it is due.
+        self._timer_slack = 0.0 if isinstance(loop, asyncio.BaseEventLoop) else _CLOCK_SLACK_SECONDS
         self._soon: asyncio.Handle | None = None
         self._failure: BaseException | None = None
         self._ticks = 0
@@ -125,6 +158,9 @@ class AsyncioBridge:
         if stand_in != self._watched:
             os.dup2(stand_in, self._watched, inheritable=False)
             os.close(stand_in)
+        # The loop's own epoll set is shared: what the child removed from it would be removed for the worker as well.
+        loop: Any = self._loop
+        _replace_by_copy(loop._get_backend_id())  # noqa: SLF001  libuv's uv_backend_fd
         self._loop.call_soon(on_return)
 
     def progress(self) -> int:
@@ -145,12 +181,7 @@ class AsyncioBridge:
 
     def close(self, seconds: float) -> list[str]:
         """Cancel every task, and return the names of those that have not ended after `seconds`."""
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            if isinstance(task, HostTask):
-                task.cancel_by_host()
-            else:
-                task.cancel()
+        tasks = cancel_all(self._loop)
         unfinished: set[asyncio.Task[Any]] = set()
         if tasks:
             _, unfinished = self._run_until_done(self._loop.create_task(asyncio.wait(tasks, timeout=seconds)))
@@ -204,7 +235,7 @@ class AsyncioBridge:
             if self._soon is None:
                 self._soon = self._loop.call_soon(self._turn_soon, context=self._variables)
         else:
-            due = self._loop.time() + seconds
+            due = self._loop.time() + seconds + self._timer_slack
             if self._timer is None or self._timer_at > due + _CLOCK_SLACK_SECONDS:
                 if self._timer is not None:
                     self._timer.cancel()

@@ -163,12 +163,14 @@ class HookQueue:
         # A task that was not started eagerly has not called `connect` yet, and there is no `close` without it.
         self._waiting = deque(call for call in self._waiting if call[0].name == "connect")
         self._waiting_bytes = 0
-        # One that is being cancelled has its grace: a second cancellation would interrupt what it does in it.
-        if self._running and not self._cancelled:
+        # One that is being cancelled has its grace: a second cancellation would interrupt what it does in it. A task
+        # that has not begun may have nothing left but `close`, which has a time of its own.
+        if self._running and not self._cancelled and (self._task is not None or self._waiting):
             self._deadline = asyncio.get_running_loop().call_later(finish_seconds, self._cancel)
 
     def hurry(self) -> None:
-        """Cancel what runs, if it is not being cancelled."""
+        """Cancel what runs, if it is not being cancelled; `close` hooks that wait have only the time of the owner."""
+        self._close_seconds = self.owner.grace_seconds
         # Not at once: a task is known here from its first step on.
         asyncio.get_running_loop().call_soon(self._cancel)
 
@@ -252,6 +254,8 @@ class HookQueue:
         """Go on without a call that ignores its cancellation; its task runs on beside the queue."""
         if self._running and self._cancelled:
             self._cancelled = False
+            # The next call has a deadline of its own, and is not in this task.
+            self._task = self._deadline = None
             self._run_number += 1
             self.owner.unfinished(self.connection)
             self._start()

@@ -56,8 +56,7 @@ class _Call:
 class ThreadPool:
     """The threads of one worker and the calls that wait for them; no thread is started before the first call.
 
-    `hook_failed` is called in the loop, with exceptions, and `on_first_call` before any thread starts. `wake` is called
-    in any thread and makes the loop call
+    `hook_failed` is called in the loop, with exceptions. `wake` is called in any thread and makes the loop call
     `deliver`. `after_call` is called in the thread when a function has ended.
     """
 
@@ -66,7 +65,6 @@ class ThreadPool:
     hook_failed: HookFailure
     wake: Callable[[], object]
     after_call: Callable[[], object] = lambda: None
-    on_first_call: Callable[[], object] = field(default=lambda: None, init=False)
     _executor: ThreadPoolExecutor | None = field(default=None, init=False)
     # Reentrant: the garbage collector may run under it and call a plugin's `__del__`, which may cancel a task.
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
@@ -118,7 +116,6 @@ class ThreadPool:
         from concurrent.futures import ThreadPoolExecutor
 
         if self._executor is None:
-            self.on_first_call()
             # Its threads are started one by one, and only when no other is free.
             self._executor = ThreadPoolExecutor(self.max_threads, thread_name_prefix="reactorhost")
         # In a list that the thread empties: the executor's own frame keeps its arguments, and an exception of the

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.plugins.guard import as_error, was_cancelled_by_host
+from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor, TimerHandle
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ class PluginTimers:
             await coroutine
         except BaseException as raised:
             # Inside the task: asyncio re-raises a SystemExit of a task from `run_forever`.
-            if was_cancelled_by_host(raised):
+            from reactorhost.plugins.host_task import is_host_cancellation
+
+            if is_host_cancellation(raised):
                 raise
             self._on_error(as_error(raised))
 

@@ -9,7 +9,7 @@ An idle loop has no timer of this kind. The alarm is set to a time that the loop
 what wakes the loop sets it again first. Only tasks of asyncio run without a turn of the reactor, so a worker with async
 hooks is not idle before it has been quiet for a second.
 
-Time that the process was ready to run and had no processor is not counted: the code did not take it.
+Time that the process was ready to run and had no processor is not counted: the code did not use it.
 
 A thread would do the same job at a higher price: a process with a second thread takes locks in `malloc` and counts
 references to descriptors in every system call, which is 4 % of a 64-byte echo.
@@ -31,7 +31,7 @@ from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
 from reactorhost.system import procfs
 from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.monitor.alarm import Alarm
+from reactorhost.worker.process.alarm import Alarm
 
 _LINE_SECONDS = 1.0
 _SAME_PLACE_SECONDS = 60.0

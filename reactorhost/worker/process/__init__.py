@@ -1,1 +1,1 @@
-"""What a worker shares with the code of plugins in its process: signals, forks, and the end of the process."""
+"""The process of a worker, which it shares with the code of plugins: signals, forks, what is printed, and the end."""

@@ -26,8 +26,11 @@ class EndSignals:
         self._own: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in numbers}
         self._of_plugins: dict[signal.Signals, _Handler] = {}
         self._handler_failed = handler_failed
-        self._handling = False
+        self._handling: set[int] = set()
+        # Those whose handler was put back, and that have not arrived since.
+        self._restored: set[int] = set()
         self.keep()
+        self._restored.clear()
 
     def keep(self) -> None:
         """Put the handlers back that a plugin has replaced."""
@@ -40,11 +43,14 @@ class EndSignals:
             if callable(current) and current != self._own[number]:
                 self._of_plugins[number] = current
             signal.signal(number, self._handle)
+            self._restored.add(number)
 
     def arrived(self, number: int) -> None:
-        """Handle a signal that the wake-up descriptor reports, if a plugin has replaced its handler since `keep`."""
-        if number in self._own and signal.getsignal(number) != self._handle:
-            self.keep()
+        """Handle a signal that the wake-up descriptor reports, if it has found the handler of a plugin only."""
+        # The handler may be back by now: what has called `keep` does not know of the signal.
+        self.keep()
+        if number in self._restored:
+            self._restored.discard(number)
             self._own[signal.Signals(number)](number, None)
 
     def release_in_child(self) -> None:
@@ -55,9 +61,10 @@ class EndSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         # The handler of a plugin may call the one that it has replaced, which is this one.
-        if self._handling:
+        if number in self._handling:
             return
-        self._handling = True
+        self._handling.add(number)
+        self._restored.discard(number)
         try:
             self._own[signal.Signals(number)](number, frame)
             of_plugin = self._of_plugins.get(signal.Signals(number))
@@ -66,4 +73,4 @@ class EndSignals:
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything, and often SystemExit
             self._handler_failed(signal.Signals(number), raised)
         finally:
-            self._handling = False
+            self._handling.discard(number)

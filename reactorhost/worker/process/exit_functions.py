@@ -26,8 +26,10 @@ import time
 from pathlib import Path
 
 from reactorhost.logs import EventLog
+from reactorhost.system import process
 
-_END_SECONDS = 0.2
+# For TERM, then for KILL; each goes on to what the processes that have ended had started.
+_END_SECONDS = ((signal.SIGTERM, 0.15), (signal.SIGKILL, 0.05))
 _POLL_SECONDS = 0.01
 
 
@@ -54,6 +56,8 @@ def run_exit_functions(seconds: float, log: EventLog) -> None:
         log.warning("exit_functions_abandoned", seconds=round(seconds, 1))
         os._exit(0)
 
+    # A program that a plugin has started may have started others.
+    process.adopt_orphans()
     threading.Thread(target=keep_time, daemon=True).start()
     _shut_down_process_pools()
     atexit._run_exitfuncs()  # noqa: SLF001  no public function either
@@ -85,17 +89,18 @@ def _shut_down_process_pools() -> None:
 
 
 def _end_children(log: EventLog) -> None:
-    left = [pid for pid in children() if not _has_ended(pid)]
-    if not left:
-        return
-    log.warning("children_ended", count=len(left), pids=",".join(map(str, left)))
-    for pid in left:
-        _send(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _END_SECONDS
-    while (left := [pid for pid in left if not _has_ended(pid)]) and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-    for pid in left:
-        _send(pid, signal.SIGKILL)
+    ended: set[int] = set()
+    for number, seconds in _END_SECONDS:
+        sent: set[int] = set()
+        deadline = time.monotonic() + seconds
+        while (left := {pid for pid in children() if not _has_ended(pid)}) and time.monotonic() < deadline:
+            for pid in left - sent:
+                _send(pid, number)
+            sent |= left
+            time.sleep(_POLL_SECONDS)
+        ended |= sent
+    if ended:
+        log.warning("children_ended", count=len(ended), pids=",".join(map(str, sorted(ended))))
 
 
 def _has_ended(pid: int) -> bool:

@@ -82,22 +82,20 @@ class FramedInput:
         self._backlog = b""
         self._delivering = False
         self._was_fed = False
-        # The turn of the last delivery, and when that turn's deliveries end: None before its first message, 0.0 before
-        # its second.
+        # The turn of the last message, and when that turn's deliveries end: 0.0 before its second message.
         self._turn = -1
-        self._stop_at: float | None = None
+        self._stop_at = 0.0
         self.framing: Framing | None = _with_feed(framing)
 
     def receive(self, connection: Connection, data: bytes) -> None:
         """Add bytes, and call the service with each message that they complete."""
-        # The dispatcher has counted a piece of the stream as a message.
-        self._context.counters.messages -= 1
         self._backlog += data
         if self._messages is not None:
+            self._context.counters.messages -= 1
             self._source.input_waits()
             return
-        self._enter_turn()
-        self._deliver(connection)
+        # The dispatcher has counted a piece of the stream as a message.
+        self._deliver(connection, -1)
         if self._messages is not None or self._source.held & INPUT_PENDING:
             self._note_rest()
 
@@ -142,29 +140,36 @@ class FramedInput:
         connection = self._source.connection
         try:
             # Async hooks that do not await end within the turn, and each asks for the next message.
-            if self._enter_turn():
-                self._deliver(connection)
+            if self._has_time():
+                self._deliver(connection, 0)
             self._note_rest()
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._context.hook_raised("receive", connection, raised)
 
-    def _deliver(self, connection: Connection) -> None:
-        context, source = self._context, self._source
-        counters, clock = context.counters, context.reactor.clock
-        stop_at = self._stop_at
+    def _deliver(self, connection: Connection, count: int) -> None:
+        """Call the service with the messages; add `count` and their number to the counter."""
+        context, source, reactor = self._context, self._source, self._context.reactor
+        turn, clock = reactor.turns, reactor.clock
+        stop_at = self._stop_at if self._turn == turn else None
         self._delivering = True
         try:
             if self._messages is None:
                 self._feed_backlog()
             while not (source.held & NO_DELIVERY or source.owed) and (messages := self._messages) is not None:
                 for message in messages:
-                    if stop_at is None:
-                        self._stop_at = stop_at = 0.0
-                    elif not stop_at:
-                        # From the second message on: most batches have one, and need no clock.
-                        self._stop_at = stop_at = clock() + _TURN_SECONDS
-                        source.cork()
-                    counters.messages += 1
+                    if not stop_at:
+                        if stop_at is None:
+                            self._turn, self._stop_at = turn, 0.0
+                            stop_at = 0.0
+                        else:
+                            # From the second message on: most batches have one, and need no clock.
+                            self._stop_at = stop_at = clock() + _TURN_SECONDS
+                            source.cork()
+                            # For the watchdog, which must not add up the first hook and this one. The others begin
+                            # within the millisecond.
+                            context.counters.messages += count + 1
+                            count = -1
+                    count += 1
                     context.receive(connection, message)
                     # After a message and not before the next one, which would have been taken from the framing.
                     if stop_at and clock() >= stop_at:
@@ -178,15 +183,15 @@ class FramedInput:
             context.framing_broken(connection, error)
         finally:
             self._delivering = False
+            # Once for all, as the dispatcher does.
+            context.counters.messages += count
             if stop_at:
                 source.uncork()
 
-    def _enter_turn(self) -> bool:
+    def _has_time(self) -> bool:
         """Return whether this turn of the reactor has time left for this client."""
         reactor = self._context.reactor
-        if self._turn != reactor.turns:
-            self._turn, self._stop_at = reactor.turns, None
-        return not self._stop_at or reactor.clock() < self._stop_at
+        return self._turn != reactor.turns or not self._stop_at or reactor.clock() < self._stop_at
 
     def _note_rest(self) -> None:
         source = self._source

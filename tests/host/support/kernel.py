@@ -55,6 +55,11 @@ def is_stopped(pid: int) -> bool:
     return _stat(pid)[0] == "T"
 
 
+def sleeps(pid: int) -> bool:
+    """Return whether a process waits for an event, and does not run or wait for a processor."""
+    return _stat(pid)[0] == "S"
+
+
 def queues(port: int) -> list[int]:
     """Return the length of the accept queue of every listener on a port of IPv4."""
     try:

@@ -40,16 +40,7 @@ def children(pid: int) -> set[int]:
 
 def lives(pid: int) -> bool:
     """Return whether a process runs and is not a zombie."""
-    return _state(pid) not in ("Z", "X")
-
-
-def is_stopped(pid: int) -> bool:
-    """Return whether a process was stopped by a signal."""
-    return _state(pid) == "T"
-
-
-def _state(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
-        return "X"
+        return False

@@ -1,12 +1,13 @@
-"""Descriptors over a line, and a peer that ends its half."""
+"""JSON lines over a unix socket: whole objects, attached descriptors, and one call at the end of the line."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,148 +16,192 @@ from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system.fork import ForkRegistry
 
-_TURNS = 1000
 
+class FakeReceiver:
+    """Remembers what the line has received."""
 
-@dataclass(eq=False)
-class Receiving:
-    """Takes as many descriptors as a message names, and notes the files that they are."""
-
-    got: list[tuple[Message, list[int]]] = field(default_factory=list)
-    closed: bool = False
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.ends = 0
 
     def message_received(self, line: JsonLine, message: Message) -> None:
-        taken = line.take_descriptors(message.get("count", 0))
-        self.got.append((message, [os.fstat(each).st_ino for each in taken]))
-        for each in taken:
-            os.close(each)
+        self.messages.append(message)
 
     def line_closed(self, line: JsonLine) -> None:
-        self.closed = True
-
-
-@dataclass
-class Pair:
-    reactor: Reactor
-    sending: JsonLine
-    receiving: JsonLine
-    received: Receiving
-    sockets: tuple[socket.socket, socket.socket]
-
-    def turn_until(self, holds: Callable[[], object]) -> None:
-        for _ in range(_TURNS):
-            if holds():
-                return
-            self.reactor.turn(min(0.01, self.reactor.wait_seconds(self.reactor.clock())))
-        raise AssertionError("it did not come")
+        self.ends += 1
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+def reactor() -> Iterator[Reactor]:
+    made = Reactor(new_poller("epoll"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    for sock in (ours, theirs):
+        with contextlib.suppress(OSError):
+            sock.close()
+
+
+def turns(reactor: Reactor, count: int = 20) -> None:
+    for _ in range(count):
+        reactor.turn(0)
+
+
+def test_messages_in_any_segments_arrive_whole(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    receiver = FakeReceiver()
+    line = JsonLine(reactor, ends[0], receiver, ForkRegistry())
+    for byte in b'{"a":1}\n{"b":"\\n"}\n{"c"':
+        ends[1].send(bytes([byte]))
+        reactor.turn(0)
+    assert receiver.messages == [{"a": 1}, {"b": "\n"}]
+    line.close()
+
+
+def test_what_the_kernel_does_not_accept_is_queued_and_arrives(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    here, there = FakeReceiver(), FakeReceiver()
+    ours, theirs = JsonLine(reactor, ends[0], here, ForkRegistry()), JsonLine(reactor, ends[1], there, ForkRegistry())
+    sent = [{"number": number, "load": "x" * 1000} for number in range(2000)]
+    for message in sent:
+        ours.send(message)
+    assert ours.queued > 0
+    while len(there.messages) < len(sent):
+        reactor.turn(0)
+    assert there.messages == sent
+    assert ours.queued == 0
+    ours.close()
+    theirs.close()
+
+
+def test_descriptors_arrive_with_their_message_in_order_even_when_queued(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    class Taker(FakeReceiver):
+        def message_received(self, line: JsonLine, message: Message) -> None:
+            for descriptor in line.take_descriptors(message.get("count", 0)):
+                with os.fdopen(descriptor) as file:
+                    self.messages.append({"said": file.read()})
+
+    taker = Taker()
+    ours, theirs = (
+        JsonLine(reactor, ends[0], FakeReceiver(), ForkRegistry()),
+        JsonLine(reactor, ends[1], taker, ForkRegistry()),
+    )
+    for number in range(40):
+        ours.send({"filler": "x" * 20_000})
+        reader, writer = os.pipe()
+        os.write(writer, str(number).encode())
+        os.close(writer)
+        ours.send({"count": 1}, [reader])
+        os.close(reader)
+    while len(taker.messages) < 40:
+        reactor.turn(0)
+    assert taker.messages == [{"said": str(number)} for number in range(40)]
+    ours.close()
+    theirs.close()
+
+
+def test_untaken_descriptors_are_closed(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = (
+        JsonLine(reactor, ends[0], FakeReceiver(), ForkRegistry()),
+        JsonLine(reactor, ends[1], FakeReceiver(), ForkRegistry()),
+    )
+    reader, writer = os.pipe()
+    ours.send({}, [writer])
+    os.close(writer)
+    turns(reactor)
+    theirs.close()
+    assert os.read(reader, 1) == b"", "the last copy of the writing end is gone"
+    os.close(reader)
+    ours.close()
+
+
+@pytest.mark.parametrize("garbage", [b"no json\n", b"[1]\n", b"[" * 100_000 + b"\n", b"\xff\n", b"x" * (5 << 20)])
+def test_a_line_that_is_not_an_object_ends_the_connection_once(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket], garbage: bytes
+) -> None:
+    receiver = FakeReceiver()
+    JsonLine(reactor, ends[0], receiver, ForkRegistry())
+    ends[1].setblocking(False)
+    while garbage and not receiver.ends:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            garbage = garbage[ends[1].send(garbage) :]
+        reactor.turn(0)
+    turns(reactor)
+    assert receiver.ends == 1
+    assert receiver.messages == []
+
+
+def test_the_end_of_the_peer_is_handled_once_after_all_its_messages(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    receiver = FakeReceiver()
+    line = JsonLine(reactor, ends[0], receiver, ForkRegistry())
+    ends[1].send(b'{"last":1}\n')
+    ends[1].close()
+    line.read_rest()
+    assert (receiver.messages, receiver.ends) == ([{"last": 1}], 1)
+    line.send({"into": "the void"})
+    line.close()
+    assert receiver.ends == 1
+
+
+def test_a_peer_that_does_not_read_is_disconnected(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    receiver = FakeReceiver()
+    line = JsonLine(reactor, ends[0], receiver, ForkRegistry(), most_queued=100_000)
+    for _ in range(1000):
+        line.send({"load": "x" * 1000})
+    assert receiver.ends == 1
+    assert line.closed
+
+
+def test_a_receiver_may_close_the_line(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    class Closer(FakeReceiver):
+        def message_received(self, line: JsonLine, message: Message) -> None:
+            super().message_received(line, message)
+            line.close()
+
+    receiver: Any = Closer()
+    JsonLine(reactor, ends[0], receiver, ForkRegistry())
+    ends[1].send(json.dumps({"a": 1}).encode() + b"\n" + b'{"b":2}\n')
+    turns(reactor)
+    assert receiver.messages == [{"a": 1}]
+    assert receiver.ends == 0
+
+
+def test_a_message_whose_descriptors_cannot_be_duplicated_is_not_sent(
+    reactor: Reactor, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_dup = os.dup
+    made: list[int] = []
+
+    def dup_once(descriptor: int) -> int:
+        if made:
+            raise OSError(errno.EMFILE, "Too many open files")
+        made.append(real_dup(descriptor))
+        return made[0]
+
+    line = JsonLine(reactor, ends[0], FakeReceiver(), ForkRegistry())
+    # More than the kernel accepts, so that what comes next has to wait.
+    line.send({"full": "x" * 1_000_000})
     before = os.listdir("/proc/self/fd")
-    reactor = Reactor(new_poller("epoll"))
-    sockets = socket.socketpair()
-    received = Receiving()
-    lines = [JsonLine(reactor, sock, received, ForkRegistry()) for sock in sockets]
-    yield Pair(reactor, lines[0], lines[1], received, sockets)
-    for line in lines:
-        line.close()
-    reactor.close()
-    assert os.listdir("/proc/self/fd") == before
-
-
-@pytest.fixture
-def files() -> Iterator[Callable[[int], list[int]]]:
-    opened: list[int] = []
-
-    def make(count: int) -> list[int]:
-        made = [os.memfd_create("file") for _ in range(count)]
-        opened.extend(made)
-        return made
-
-    yield make
-    for each in opened:
-        os.close(each)
-
-
-def identities(descriptors: Sequence[int]) -> list[int]:
-    return [os.fstat(each).st_ino for each in descriptors]
-
-
-@pytest.mark.parametrize("count", [1, 64, 65, 300])
-def test_any_number_of_descriptors_arrives_with_its_line(
-    pair: Pair, files: Callable[[int], list[int]], count: int
-) -> None:
-    first, second = files(count), files(2)
-    pair.sending.send({"count": 0})
-    pair.sending.send({"count": count}, first)
-    pair.sending.send({"count": 0})
-    pair.sending.send({"count": 2}, second)
-    pair.turn_until(lambda: len(pair.received.got) == 4)
-    assert [taken for _, taken in pair.received.got] == [[], identities(first), [], identities(second)]
-
-
-def test_descriptors_wait_with_their_line_until_the_peer_reads(pair: Pair, files: Callable[[int], list[int]]) -> None:
-    sent = files(130)
-    pair.receiving.set_reading(False)
-    while not pair.sending.queued:
-        pair.sending.send({"filling": "x" * 10_000})
-    pair.sending.send({"count": 130}, sent)
-    expected = identities(sent)
-    for each in sent:
-        os.dup2(0, each)
-    pair.receiving.set_reading(True)
-    pair.turn_until(lambda: pair.received.got and pair.received.got[-1][0].get("count"))
-    assert pair.received.got[-1][1] == expected
-
-
-def test_descriptors_that_a_receiver_leaves_do_not_go_to_the_next_line(
-    pair: Pair, files: Callable[[int], list[int]]
-) -> None:
-    kept = files(1)
-    pair.sending.send({"left": 2}, files(2))
-    pair.sending.send({"count": 1}, kept)
-    pair.turn_until(lambda: len(pair.received.got) == 2)
-    assert pair.received.got[1][1] == identities(kept)
-
-
-@pytest.mark.parametrize("number", [errno.ETOOMANYREFS, errno.EBADF], ids=["for now", "for ever"])
-def test_a_line_that_cannot_be_sent_does_not_drop_the_others(
-    pair: Pair, files: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    real = socket.send_fds
-    refused: list[int] = []
-
-    def refuse_once(sock: socket.socket, buffers: Any, descriptors: list[int]) -> int:
-        if not refused:
-            refused.append(number)
-            raise OSError(number, os.strerror(number))
-        return real(sock, buffers, descriptors)
-
-    monkeypatch.setattr(socket, "send_fds", refuse_once)
-    sent = files(1)
-    pair.sending.send({"count": 1}, sent)
-    pair.sending.send({"last": True})
-    pair.turn_until(lambda: len(pair.received.got) == 2)
-    assert refused
-    assert pair.received.got[0][1] == (identities(sent) if number == errno.ETOOMANYREFS else [])
-
-
-def test_a_line_with_descriptors_is_sent_when_no_descriptor_is_free(
-    pair: Pair, files: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(descriptor: int) -> int:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-    sent = files(1)
-    monkeypatch.setattr(os, "dup", refuse)
-    pair.sending.send({"count": 1}, sent)
-    pair.receiving.set_reading(False)
-    while not pair.sending.queued:
-        pair.sending.send({"filling": "x" * 10_000})
+    monkeypatch.setattr(os, "dup", dup_once)
     with pytest.raises(OSError, match="Too many open files"):
-        pair.sending.send({"count": 1}, sent)
-    pair.sending.send({"last": True})
-    pair.receiving.set_reading(True)
-    pair.turn_until(lambda: pair.received.got and pair.received.got[-1][0].get("last"))
-    assert [taken for message, taken in pair.received.got if message.get("count")] == [identities(sent)]
+        line.send({"order": "adopt"}, [ends[1].fileno(), ends[1].fileno()])
+    monkeypatch.undo()
+    assert os.listdir("/proc/self/fd") == before
+    line.send({"order": "serve"})
+    received = b""
+    while line.queued:
+        received += ends[1].recv(1_000_000)
+        turns(reactor)
+    received += ends[1].recv(1_000_000)
+    assert [set(json.loads(each)) for each in received.splitlines()] == [{"full"}, {"order"}]
+    assert received.endswith(b'{"order":"serve"}\n')
+    line.close()

@@ -141,8 +141,9 @@ def test_a_missing_module_of_an_object_is_looked_for_here(
     monkeypatch.chdir(plugin_file("").parent)
     assert _refusal("mades:Thing").hint == "put the folder that contains 'mades' on PYTHONPATH"
     monkeypatch.setattr(name_hints, "searches_cwd", lambda: True)
-    assert _refusal("mades:Thing").hint == "did you mean 'made'?"
-    assert _refusal("zzz:Thing").hint == ("start in the folder that contains 'zzz', or put that folder on PYTHONPATH")
+    start = "start in the folder that contains {!r}, or put that folder on PYTHONPATH"
+    assert _refusal("mades:Thing").hint == f"did you mean 'made'? else {start.format('mades')}"
+    assert _refusal("zzz:Thing").hint == start.format("zzz")
 
 
 CLASS = "from reactorhost import hookimpl\nclass Thing:\n    @hookimpl\n    def receive(self, data): ...\n"
@@ -160,6 +161,14 @@ def test_a_file_whose_hooks_are_methods_names_the_class(
     monkeypatch.setattr(name_hints, "searches_cwd", lambda: True)
     assert _refusal(path).hint == "write made:Thing"
     assert load("made:Thing", "0.1.0").hooks == ("receive",)
+
+
+@pytest.mark.parametrize(("name", "module"), [("my-plug", "my_plug"), ("2nd", "_2nd"), ("a.b", "a_b")])
+def test_a_file_that_is_not_named_as_a_module_has_to_be_renamed(tmp_path: Path, name: str, module: str) -> None:
+    path = tmp_path / f"{name}.py"
+    path.write_text(CLASS)
+    renamed = f"rename the file to {module}.py and write {module}:Thing, with {tmp_path} on PYTHONPATH"
+    assert _refusal(str(path)).hint == renamed
 
 
 def test_an_entry_point_whose_hooks_are_methods_names_the_class(install: Callable[..., Path]) -> None:

@@ -419,7 +419,7 @@ def test_a_thread_that_never_returns_is_reported(plugin_bench: Start, monkeypatc
 
     client = plugin_bench(Threaded(hang)).connect()
     with monkeypatch.context() as patch:
-        patch.setattr("reactorhost.testing.bench._THREAD_SECONDS", 0.01)
+        patch.setattr("reactorhost.testing.bench_time._THREAD_SECONDS", 0.01)
         with pytest.raises(TimeoutError, match=r"run_in_thread: .*hang did not return within 0.01 s"):
             client.send(b"x")
     release.set()

@@ -20,8 +20,7 @@ from reactorhost.master.admin import control_server
 from reactorhost.master.admin.control_server import ControlServer, Session
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system.fork import ForkRegistry
-
-_TURNS = 1000
+from turning import turn_until
 
 
 class Host:
@@ -54,11 +53,7 @@ class Host:
         return client
 
     def turn_until(self, holds: Callable[[], object]) -> None:
-        for _ in range(_TURNS):
-            if holds():
-                return
-            self.reactor.turn(min(0.01, self.reactor.wait_seconds(self.reactor.clock())))
-        raise AssertionError("it did not come")
+        turn_until(self.reactor, holds)
 
     def responses(self, client: socket.socket, count: int) -> list[dict[str, Any]]:
         """Return this number of responses; an end of the connection counts as the last."""

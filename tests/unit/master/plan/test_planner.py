@@ -477,6 +477,22 @@ def test_shrinking_drains_the_highest_slot_and_its_listeners_are_adopted() -> No
     assert sorted(host.planner.slots) == [0, 1]
 
 
+def test_a_worker_that_is_stuck_after_its_slot_was_retired_is_ended() -> None:
+    host = FakeSupervisor(2)
+    first, second = host.running()
+    host.planner.scaling.request(1)
+    host.settle()
+    host.planner.adoption.released(1, second, host.now)
+    # The drain goes on for as long as its connections, at most `drain_timeout`.
+    assert host.expire(50.0) == []
+    host.planner.adoption.retired(1)
+    host.planner.stalled(second, 10.0, host.now)
+    assert host.expire(0.0) == [Signal(second, SIGABRT, "its loop did not turn for 10.0 s (stall_timeout)")]
+    assert host.exit(second) is ExitKind.CRASHED
+    assert list(host.planner.workers) == [first]
+    assert host.settle() == []
+
+
 def test_a_slot_does_not_retire_while_another_worker_may_have_its_listeners() -> None:
     host = FakeSupervisor(3)
     pids = host.running()
@@ -522,6 +538,7 @@ def test_a_slot_that_is_wanted_again_while_it_retires_is_not_closed() -> None:
     host.planner.scaling.request(2)
     assert Adopt(1, pids[0]) in host.settle(), "it gave the listeners back, or will before it reads this"
     assert not host.planner.adoption.released(1, pids[0], host.now)
+    assert pids[0] in host.planner.slots[1].holders
 
 
 def test_growing_again_reuses_a_slot_that_had_not_retired() -> None:
@@ -671,6 +688,19 @@ class AnySequence(RuleBasedStateMachine):
         pids = sorted(self.host.planner.workers)
         self.host.silence(*data.draw(strategies.sets(strategies.sampled_from(pids))) if pids else ())
 
+    @rule(data=strategies.data())
+    def one_is_stuck(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, WorkerState.READY, WorkerState.DRAINING)
+        if pid is not None:
+            self.host.planner.stalled(pid, 10.0, self.host.now)
+
+    @rule(data=strategies.data())
+    def one_that_drains_closes_its_listeners(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, WorkerState.DRAINING)
+        if pid is not None:
+            slot = self.host.planner.workers[pid].slot
+            assert not self.host.planner.adoption.released(slot, pid, self.host.now)
+
     @rule(data=strategies.data(), full=strategies.booleans())
     def one_is_full_or_has_room(self, data: strategies.DataObject, full: bool) -> None:
         pid = self._some(data, WorkerState.READY)
@@ -695,6 +725,15 @@ class AnySequence(RuleBasedStateMachine):
                 self.host.exit(action.pid)
             if isinstance(action, Retire) and action.adopter is None:
                 self.host.planner.adoption.retired(action.slot)
+
+    @rule(data=strategies.data())
+    def an_earlier_release_is_reported_late(self, data: strategies.DataObject) -> None:
+        slots = self.host.planner.slots.values()
+        adopted = [each for each in slots if each.adopter is not None and each.state is not SlotState.RETIRING]
+        if adopted:
+            slot = data.draw(strategies.sampled_from(adopted))
+            assert slot.adopter is not None
+            assert not self.host.planner.adoption.released(slot.number, slot.adopter, self.host.now)
 
     @rule(data=strategies.data(), empty=strategies.booleans())
     def an_adopter_gives_back(self, data: strategies.DataObject, empty: bool) -> None:

@@ -68,6 +68,8 @@ class Host:
         self.registrations = 0
         self.watched: dict[int, Callable[[int], object]] = {}
         self.retry: Callable[[], object] | None = None
+        self.rejoin_at = 0.0
+        self.rejoin: Callable[[], object] | None = None
         self.check: Callable[[], object] = lambda: None
         self.accepted: list[tuple[Any, Any]] = []
         self.counters = Counters()
@@ -105,6 +107,12 @@ class Host:
             self.check = callback
         else:
             self.retry = callback
+
+    def clock(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, callback: Any) -> None:
+        self.rejoin_at, self.rejoin = when, callback
 
 
 def test_sockets_are_accepted_without_the_private_method_of_cpython() -> None:
@@ -170,13 +178,20 @@ def test_a_full_worker_refuses_by_order_what_its_service_lets_it_refuse(refuses:
     assert not host.watched
 
 
-def test_a_worker_without_descriptors_does_not_refuse() -> None:
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_worker_without_descriptors_refuses_again_later_if_it_still_shall(ordered: bool) -> None:
     host = Host("a", OSError(errno.EMFILE, "too many"), "b", most_connections=1, refuses=True)
     host.turn()
     host.acceptor.refuse(True)
     host.turn()
     assert not host.watched
     assert host.counters.refused == 0
+    if not ordered:
+        host.acceptor.refuse(False)
+    assert host.retry is not None
+    host.retry()
+    host.turn()
+    assert host.counters.refused == ordered
 
 
 def test_a_pause_is_logged_once_until_a_queue_was_empty(caplog: pytest.LogCaptureFixture) -> None:
@@ -270,26 +285,28 @@ def test_of_a_shared_queue_one_client_is_accepted_in_a_turn_and_the_next_goes_to
     assert host.registrations == 3
 
 
-def test_a_shared_queue_is_looked_at_every_second() -> None:
+def test_a_shared_queue_is_looked_at_every_whole_second() -> None:
     host = Host(slot=None, most_connections=1)
     for registrations in (2, 3):
-        assert host.retry is not None
-        retry, host.retry = host.retry, None
-        retry()
+        assert host.rejoin_at == registrations - 1
+        host.now = host.rejoin_at + 0.2
+        assert host.rejoin is not None
+        rejoin, host.rejoin = host.rejoin, None
+        rejoin()
         assert host.registrations == registrations
     host.listener.queue.append("a")
     host.turn()
     assert not host.watched
-    assert host.retry is not None
-    host.retry()
+    assert host.rejoin is not None
+    host.rejoin()
     assert not host.watched
 
 
 def test_a_worker_without_shared_queues_has_no_timer() -> None:
-    assert Host("a").retry is None
+    assert Host("a").rejoin is None
     host = Host("a", slot=None)
     host.acceptor.release_all()
-    retry, host.retry = host.retry, None
-    assert retry is not None
-    retry()
-    assert host.retry is None
+    rejoin, host.rejoin = host.rejoin, None
+    assert rejoin is not None
+    rejoin()
+    assert host.rejoin is None

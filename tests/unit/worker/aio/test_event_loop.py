@@ -65,3 +65,24 @@ def test_a_coroutine_completes_although_the_loop_was_stopped(kind: str) -> None:
         loop.stop()
         assert bridge.close(1.0) == []
     assert done == ["done"]
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_the_reactor_turns_once_for_each_timer(kind: str) -> None:
+    reactor = Reactor(new_poller("epoll"))
+    loop = new_loop(kind)
+    left = 20
+
+    def call() -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            reactor.call_later(0.0103, call)
+        else:
+            reactor.stop()
+
+    reactor.call_later(0.0103, call)
+    with contextlib.closing(loop), contextlib.closing(reactor):
+        AsyncioBridge(reactor, loop).run()
+    # The first turn, and one that finds nothing because a clock is read in between.
+    assert reactor.turns <= 2 * 20 + 1

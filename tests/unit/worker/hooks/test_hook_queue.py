@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -486,6 +487,55 @@ def test_a_close_hook_that_never_ends_is_abandoned(plugin_bench: Bench) -> None:
     assert not bench._service.transports
 
 
+def test_a_close_hook_is_abandoned_after_another_hook_was(plugin_bench: Bench) -> None:
+    begun: list[str] = []
+
+    async def hang(name: str) -> None:
+        begun.append(name)
+        for _ in range(20):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+
+    class Stubborn:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            await hang("receive")
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            await hang("close")
+
+    bench = plugin_bench(Stubborn(), close_timeout=1.0)
+    client = bench.connect()
+    client.send(b"x")
+    client.reset()
+    with pytest.raises(TimeoutError, match="did not end"):
+        bench.advance(1)
+    assert begun == ["receive", "close"]
+    assert bench._service.transports
+    with pytest.raises(TimeoutError, match="did not end"):
+        bench.advance(2)
+    assert not bench._service.transports
+    bench.advance(30)
+
+
+def test_a_close_hook_has_its_time_if_the_call_before_it_was_dropped_before_it_began(plugin_bench: Bench) -> None:
+    plugin = Slow()
+    bench = plugin_bench(plugin)
+    client = bench.connect()
+    bench.advance(1)
+    plugin.seen.clear()
+
+    def receive_and_reset() -> None:
+        # In one turn, before the loop runs the next task: without an eager start `receive` has not begun.
+        client._transport.context.receive(client.connection, b"x")
+        client._transport.handle_undelivered(None)
+
+    bench._time.reactor.call_later(0, receive_and_reset)
+    bench.advance(1)
+    assert plugin.seen[-1] is CloseReason.PEER
+
+
 def test_calls_that_wait_behind_a_hook_that_closes_are_dropped(plugin_bench: Bench) -> None:
     seen: list[bytes] = []
 
@@ -610,7 +660,7 @@ def test_a_worker_that_leaves_cancels_a_hook_once(plugin_bench: Bench, at_once: 
             client._transport.abort()
         queues.hurry()
 
-    bench._within(leave)
+    bench._time.within(leave)
     bench.advance(1)
     assert plugin.seen == ["saved", 0]
 
@@ -627,10 +677,37 @@ def test_a_hook_that_has_not_begun_when_the_worker_leaves_ends_too(plugin_bench:
         client._transport.abort()
         queues.hurry()
 
-    bench._within(receive_and_leave)
+    bench._time.within(receive_and_leave)
     # Of a hook that ignores its cancellation the bench would raise an error.
     bench.advance(0.2)
     assert plugin.seen[-1] == 0
+
+
+def test_close_hooks_of_a_client_that_is_gone_have_less_time_when_the_worker_leaves(plugin_bench: Bench) -> None:
+    seen: list[str] = []
+
+    class Saving:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.close()
+            await asyncio.sleep(100)
+
+        @hookimpl
+        async def close(self, connection: Connection, reason: CloseReason) -> None:
+            try:
+                await asyncio.sleep(100)
+            finally:
+                seen.append("cancelled")
+
+    bench = plugin_bench(Saving(), close_timeout=10.0)
+    client = bench.connect()
+    client.send(b"x")
+    bench.advance(1)
+    queues = bench._parts.context.hook_queues
+    assert queues is not None
+    bench._time.within(queues.hurry)
+    bench.advance(1)
+    assert seen == ["cancelled"]
 
 
 class Endless:
@@ -829,11 +906,11 @@ def test_a_client_that_is_reset_as_it_is_accepted_gets_connect_and_then_close(pl
     def accept_and_reset() -> None:
         # In one turn, before the loop runs the next task: without an eager start `connect` has not begun.
         sock = FakeSocket()
-        bench._poller.open(sock)
+        bench._time.poller.open(sock)
         transport = service.begin(sock, ("127.0.0.1", 40_000))
         bench._clients[transport.connection.id] = BenchClient(bench.settle, sock, transport, ends_too=True)
         transport.handle_undelivered(None)
 
-    bench._reactor.call_later(0, accept_and_reset)
+    bench._time.reactor.call_later(0, accept_and_reset)
     bench.advance(1)
     assert seen == ["connect", CloseReason.PEER]

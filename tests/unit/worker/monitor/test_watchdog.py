@@ -14,8 +14,8 @@ from hypothesis import given, settings, strategies
 from reactorhost.logs import EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.reactor import Reactor
-from reactorhost.worker.monitor.alarm import Alarm, OnAlarm
 from reactorhost.worker.monitor.watchdog import StallDetector, Watchdog
+from reactorhost.worker.process.alarm import Alarm, OnAlarm
 
 HERE = StackPosition("made", "receive", "made.py:3")
 THERE = StackPosition("other", None, "other.py:9")

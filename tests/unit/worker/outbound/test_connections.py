@@ -179,9 +179,9 @@ def test_a_failure_is_reported_in_a_later_turn(bench: PluginBench, plugin: Plugi
     bench.refuse(ADDRESS)
     handler = Recording()
     plugin.worker.connect(ADDRESS, handler)
-    bench._reactor.turn(0)
+    bench._time.reactor.turn(0)
     assert handler.calls == []
-    bench._reactor.turn(0)
+    bench._time.reactor.turn(0)
     assert handler.calls == [("failed", "cannot connect to tcp://db:5432: connection refused")]
 
 

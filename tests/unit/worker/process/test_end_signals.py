@@ -45,13 +45,26 @@ def test_the_handler_of_a_plugin_is_called_after_the_own(handled: Handled) -> No
     assert handled.raised() == ["own", "plugin"]
 
 
-def test_a_signal_whose_handler_was_just_replaced_is_handled_too(handled: Handled) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_signal_whose_handler_was_just_replaced_is_handled_too(handled: Handled, kept: bool) -> None:
     signal.signal(NUMBER, handled.of_plugin)
     assert handled.raised() == ["plugin"]
+    if kept:
+        # As after `worker_start`, before the loop turns.
+        handled.end_signals.keep()
     # The loop finds the byte of the wake-up descriptor.
     handled.end_signals.arrived(NUMBER)
     handled.end_signals.arrived(NUMBER)
     assert handled.calls == ["plugin", "own"]
+
+
+def test_a_signal_that_was_handled_is_not_handled_again_for_its_byte(handled: Handled) -> None:
+    handled.end_signals.arrived(NUMBER)
+    signal.signal(NUMBER, handled.of_plugin)
+    handled.end_signals.keep()
+    assert handled.raised() == ["own", "plugin"]
+    handled.end_signals.arrived(NUMBER)
+    assert handled.calls == ["own", "plugin"]
 
 
 @pytest.mark.parametrize("default", [signal.SIG_DFL, signal.SIG_IGN])
@@ -74,6 +87,17 @@ def test_a_handler_of_a_plugin_that_calls_the_one_before_it_does_not_recur(handl
     signal.signal(NUMBER, chained)
     handled.end_signals.keep()
     assert handled.raised() == ["own", "plugin"]
+
+
+def test_a_signal_that_interrupts_the_handler_of_a_plugin_for_another_one_is_handled(handled: Handled) -> None:
+    before = signal.signal(signal.SIGUSR2, lambda *_: handled.calls.append("other"))
+    try:
+        end_signals = EndSignals([NUMBER, signal.SIGUSR2], lambda number, raised: None)
+        signal.signal(NUMBER, lambda *_: signal.raise_signal(signal.SIGUSR2))
+        end_signals.keep()
+        assert handled.raised() == ["own", "other"]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
 
 
 def test_a_handler_of_a_plugin_that_exits_does_not_end_the_worker(handled: Handled) -> None:

@@ -180,7 +180,7 @@ def test_the_idle_time_of_a_client_begins_after_the_slow_hooks_of_its_turn(plugi
     class Slow:
         @hookimpl
         def receive(self, connection: Connection, data: bytes) -> None:
-            made._clock.now += 1.3
+            made._time.clock.now += 1.3
             connection.send(data)
 
     made = plugin_bench(Slow(), idle_timeout=1.0)

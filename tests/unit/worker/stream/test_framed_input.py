@@ -167,6 +167,18 @@ def test_each_message_is_counted_once(plugin_bench: Bench) -> None:
     assert bench._service.context.counters.messages == 4
 
 
+def test_progress_is_seen_between_the_first_hooks_of_a_batch(plugin_bench: Bench) -> None:
+    progress: list[int] = []
+
+    class Asks(Framed):
+        def handle(self, connection: Connection, data: bytes) -> None:
+            progress.append(bench._service.context.dispatcher.handed_over)
+
+    bench = plugin_bench(Asks())
+    bench.connect().send(b"a\nb\n")
+    assert progress == [1, 2]
+
+
 class Pairs:
     """A framing with nothing but `feed`."""
 
@@ -376,7 +388,7 @@ def test_answers_are_corked_for_a_millisecond_only(plugin_bench: Bench, sends: l
     class Slow(Echoes):
         def handle(self, connection: Connection, data: bytes) -> None:
             super().handle(connection, data)
-            bench._clock.now += 0.0006
+            bench._time.clock.now += 0.0006
 
     bench = plugin_bench(Slow())
     bench.connect().send(b"1\n2\n3\n4\n5\n6\n7\n")
@@ -409,7 +421,7 @@ def test_a_client_that_pipelines_leaves_the_turn_to_others(
 
     def received(connection: Connection) -> None:
         seen.append(connection.id)
-        bench._clock.now += 0.0005
+        bench._time.clock.now += 0.0005
 
     class Plain:
         @hookimpl
@@ -441,7 +453,7 @@ def test_a_framing_that_changes_at_each_message_leaves_the_turn_to_others(plugin
         def handle(self, connection: Connection, data: bytes) -> None:
             seen.append(connection.id)
             connection.framing = Lines(max_size=10)
-            bench._clock.now += 0.0005
+            bench._time.clock.now += 0.0005
 
     bench = plugin_bench(Changes())
     one, two = bench.connect(), bench.connect()
@@ -455,7 +467,7 @@ def test_a_framing_that_changes_at_each_message_leaves_the_turn_to_others(plugin
 def test_a_client_is_not_idle_while_its_messages_are_delivered(plugin_bench: Bench) -> None:
     class Slow(Framed):
         def handle(self, connection: Connection, data: bytes) -> None:
-            bench._clock.now += 0.7
+            bench._time.clock.now += 0.7
 
     plugin = Slow()
     bench = plugin_bench(plugin, idle_timeout=5.0)
@@ -483,10 +495,10 @@ def test_a_client_stays_registered_while_its_batch_is_answered(plugin_bench: Ben
 
     bench = plugin_bench(Generous())
     client = bench.connect()
-    before = bench._poller.changes
+    before = bench._time.poller.changes
     client.send(b"123456789\n" * 1000)
     assert len(sends) > 2
-    assert bench._poller.changes == before
+    assert bench._time.poller.changes == before
 
 
 def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
@@ -495,7 +507,7 @@ def test_messages_are_delivered_after_corked_answers_could_not_be_sent(
     class Slow(Echoes):
         def handle(self, connection: Connection, data: bytes) -> None:
             super().handle(connection, data)
-            bench._clock.now += 0.002
+            bench._time.clock.now += 0.002
             if data == b"2":
                 monkeypatch.setattr(FakeSocket, "send", broken)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from reactorhost.worker.monitor.alarm import Alarm
+from reactorhost.worker.process.alarm import Alarm
 
 MASTER = 4242
-MODULE = "reactorhost.worker.monitor.alarm"
+MODULE = "reactorhost.worker.process.alarm"
 
 
 class FakeSignals:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reactorhost.append_file import open_for_append
+from reactorhost.system.append_file import open_for_append
 
 
 def written(path: Path) -> None:

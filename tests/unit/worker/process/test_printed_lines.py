@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from reactorhost import logs
-from reactorhost.worker import printed_lines
-from reactorhost.worker.printed_lines import print_at_once, print_to_log
+from reactorhost.worker.process import printed_lines
+from reactorhost.worker.process.printed_lines import print_at_once, print_to_log
 
 
 class Log:

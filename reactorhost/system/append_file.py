@@ -12,6 +12,8 @@ import os
 import stat
 from pathlib import Path
 
+from reactorhost.system.ownership import is_trusted
+
 # O_NONBLOCK: a FIFO without a reader is an error in place of a wait without end.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -86,7 +88,7 @@ def _check_link(directory: int, name: str) -> None:
     status = os.fstat(directory)
     # With a group of its own for each user, as many systems have, the group's right to write adds no other user.
     others = stat.S_IWOTH | (0 if status.st_gid == os.getegid() else stat.S_IWGRP)
-    if status.st_uid not in (0, os.geteuid()) or status.st_mode & others:
+    if not is_trusted(status.st_uid) or status.st_mode & others:
         link = os.path.join(os.readlink(f"/proc/self/fd/{directory}"), name)
         raise PermissionError(errno.EPERM, f"{link} is a symbolic link that other users can replace")
 
