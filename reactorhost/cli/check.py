@@ -20,7 +20,8 @@ _LOAD_SECONDS = 10.0
 def check(**flags: Any) -> None:
     """Check settings, plugins, files and addresses as `start` does, without creating a file or binding an address.
 
-    Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 4 a plugin cannot be loaded, 7 not permitted.
+    Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 3 the limit of open files is too low, 4 a plugin
+    cannot be loaded, 7 not permitted.
     """
     from reactorhost.cli.validation import validate
     from reactorhost.system.features import require_features

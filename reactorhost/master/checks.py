@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from reactorhost import __version__
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Settings
-from reactorhost.errors import ConfigError, PluginError, ReactorhostError, counted
+from reactorhost.errors import BootError, ConfigError, PluginError, ReactorhostError, counted
 from reactorhost.master.listen import bind
 from reactorhost.master.listen.overlaps import check_overlaps
 from reactorhost.master.listen.unix_socket_files import check_owners
@@ -139,7 +139,7 @@ def _check_descriptors(settings: Settings) -> None:
         if needed > limit:
             workers, listening = counted(settings.workers, "worker"), counted(of_slot + shared, "listening socket")
             what = f"{workers} with {listening} each need {needed} open files, and the limit is {limit}"
-            raise ReactorhostError(what, hint="raise it (ulimit -n, LimitNOFILE of systemd), or run fewer workers")
+            raise BootError(what, hint="raise it (ulimit -n, LimitNOFILE of systemd), or run fewer workers")
 
 
 def _needed(workers: int, of_slot: int, shared: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reactorhost.config.resolve import resolve
-from reactorhost.errors import ReactorhostError
+from reactorhost.errors import BootError
 from reactorhost.master.checks import check_settings
 
 
@@ -25,7 +25,7 @@ def test_the_limit_of_open_files_must_be_enough(
     settings = resolve({"plugins": ("echo",), "workers": workers, "listen": listen}, {}, tmp_path)
     check_settings(settings)
     limit = needed - 1
-    with pytest.raises(ReactorhostError, match=f"need {needed} open files, and the limit is {limit}") as refused:
+    with pytest.raises(BootError, match=f"need {needed} open files, and the limit is {limit}") as refused:
         check_settings(settings)
     assert refused.value.hint is not None
     assert "ulimit -n" in refused.value.hint
