@@ -67,7 +67,10 @@ class WorkerLife:
         self._reactor = Reactor(new_poller(settings.poller))
         self._process = WorkerProcess(self._reactor, log)
         self._fork_registry = self._process.fork_registry
-        self._stats = StatsPublisher(self._reactor, spec.scoreboard, spec.page, self._set_timed, self._published)
+        # The end signals are kept by the timer of the stats, so that an idle worker does not wake up more often.
+        self._stats = StatsPublisher(
+            self._reactor, spec.scoreboard, spec.page, self._set_timed, self._process.keep_end_signals
+        )
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
@@ -284,10 +287,6 @@ class WorkerLife:
 
     def _deliver_thread_results(self) -> None:
         self._threads.deliver()
-
-    def _published(self) -> None:
-        # By this timer, so that an idle worker does not wake up more often.
-        self._process.keep_end_signals()
 
     def _set_timed(self, timed: bool) -> None:
         for service in self._parts.services.values():

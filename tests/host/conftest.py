@@ -91,6 +91,16 @@ def _check_leftovers(
     assert not problems, "\n".join(problems)
 
 
+@pytest.fixture
+def no_child_or_descriptor_is_left() -> Iterator[None]:
+    """Check that a test leaves no child and no descriptor in this process, not even one to be collected."""
+    before = os.listdir("/proc/self/fd")
+    yield
+    assert os.listdir("/proc/self/fd") == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
 def _record_hosts(monkeypatch: pytest.MonkeyPatch) -> list[LiveHost]:
     hosts: list[LiveHost] = []
     initialise = LiveHost.__init__

@@ -55,7 +55,7 @@ class ProgressView:
                 click.echo(f"{self._lead}{printable(text)}")  # noqa: TID251  escaped here
             self._last = text
             return
-        # Made with the first text: before it, there is no bar that would flash up for a command that ends at once.
+        # Made with the first text, so that a command that ends at once shows no bar.
         if self._task is None:
             self._task = self._bar.add_task("", total=None, title=self._title)
         self._bar.update(self._task, description=printable(text), completed=done, total=total, refresh=True)
