@@ -233,6 +233,8 @@ def test_stop_calls_drain_of_open_connections_and_cancels_pending_ones(
 
 def test_a_lack_of_descriptors_is_a_connect_failure(client: Client, host: LiveHost, closed_port: int) -> None:
     pid = host.workers()[0]["pid"]
+    # A client that is still in the listener's queue at the new limit would not be accepted.
+    assert client.ask("tries") == "0"
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     # Descriptors 0 to 2 are in use, and a new one would exceed the limit.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
