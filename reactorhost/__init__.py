@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from reactorhost.address import Endpoint
     from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
     from reactorhost.api.connection import CloseReason, Connection, Timer
-    from reactorhost.api.counter import Counter
+    from reactorhost.api.counter import Counter, SharedCounter
+    from reactorhost.api.history_request import HistoryRequest
     from reactorhost.api.hookspecs import hookimpl
     from reactorhost.api.option import Option
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
-    from reactorhost.api.worker import Worker
+    from reactorhost.api.worker import Subscription, Worker
+    from reactorhost.bus.member import Member
     from reactorhost.framing import DEFAULT_MAX_SIZE, Delimited, Fixed, Framing, FramingError, LengthPrefixed, Lines
     from reactorhost.tls.facts import TlsFacts
 
@@ -37,9 +39,13 @@ __all__ = [
     "Fixed",
     "Framing",
     "FramingError",
+    "HistoryRequest",
     "LengthPrefixed",
     "Lines",
+    "Member",
     "Option",
+    "SharedCounter",
+    "Subscription",
     "ThreadQueueFullError",
     "ThreadTask",
     "Timer",
@@ -54,11 +60,13 @@ _NAMES = {
     "address": ("Endpoint",),
     "api.connect_attempt": ("ConnectAttempt", "ConnectFailedError"),
     "api.connection": ("CloseReason", "Connection", "Timer"),
-    "api.counter": ("Counter",),
+    "api.counter": ("Counter", "SharedCounter"),
     "api.hookspecs": ("hookimpl",),
     "api.option": ("Option",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
-    "api.worker": ("Worker",),
+    "api.worker": ("Subscription", "Worker"),
+    "api.history_request": ("HistoryRequest",),
+    "bus.member": ("Member",),
     "framing": ("DEFAULT_MAX_SIZE", "Delimited", "Fixed", "Framing", "FramingError", "LengthPrefixed", "Lines"),
     "tls.facts": ("TlsFacts",),
 }

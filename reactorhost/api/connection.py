@@ -47,10 +47,22 @@ class Timer(Protocol):
         """Cancel the call; does nothing once it was made."""
 
 
+class Groups(Protocol):
+    """What a connection needs to join groups."""
+
+    def join(self, connection: Connection, group: str, info: bytes | None, /) -> None: ...
+    def leave(self, connection: Connection, group: str, /) -> None: ...
+    def of(self, connection: Connection, /) -> tuple[str, ...]: ...
+    def ref(self, connection: Connection, /) -> str: ...
+
+
 class Host(Protocol):
     """What a connection needs of the worker that it belongs to."""
 
     draining: bool
+
+    @property
+    def groups(self) -> Groups: ...
 
     def check_thread(self, method: str, /) -> None: ...
 
@@ -222,6 +234,37 @@ class Connection:
             ValueError: `seconds` is not finite.
         """
         return self._in_loop("connection.call_later").call_later(seconds, function, *args)
+
+    def join(self, group: str, info: bytes | None = None) -> None:
+        """Become a member of a group, whose messages `worker.send_to` sends, until `leave()` or the end.
+
+        With an `info` the connection is listed by `worker.presence(group)`, and the hooks `joined` and `left` are
+        called for it. Joining again replaces the `info`, and calls `left` and `joined` if it differs.
+
+        Raises:
+            TypeError: the group is not a text, or `info` is not bytes.
+            ValueError: the group is malformed, `info` is longer than 1 KiB, or the connection is not of a service.
+        """
+        self._in_loop("connection.join").context.groups.join(self, group, info)
+
+    def leave(self, group: str) -> None:
+        """Leave a group; does nothing if the connection is not in it.
+
+        Raises:
+            TypeError: the group is not a text.
+            ValueError: the group is malformed.
+        """
+        self._in_loop("connection.leave").context.groups.leave(self, group)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that the connection has joined, in that order."""
+        return self._transport.context.groups.of(self)
+
+    @property
+    def ref(self) -> str:
+        """A text by which any worker, on any machine, can reach this connection: see `worker.send_to_ref`."""
+        return self._transport.context.groups.ref(self)
 
     @property
     def framing(self) -> Framing | None:

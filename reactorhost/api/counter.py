@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 Number = int | float
 
 VALUE_LIMIT = 2**63
@@ -35,3 +37,19 @@ class Counter:
         if not 0 <= n < VALUE_LIMIT - self.value:
             raise ValueError(f"counter {self.name!r} is at {self.value}, and cannot grow by {n!r}")
         self.value += n
+
+
+class SharedCounter(Protocol):
+    """A whole number that only grows, summed over all workers of the host, as `worker.shared_counter` returns it."""
+
+    @property
+    def value(self) -> int:
+        """The sum over all workers, those that have ended included; it may lack what others have just added."""
+
+    def add(self, n: int = 1) -> None:
+        """Add `n`.
+
+        Raises:
+            TypeError: `n` is not a whole number.
+            ValueError: `n` is negative, or the sum of this worker would reach 2**63.
+        """

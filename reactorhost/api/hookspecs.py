@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from reactorhost.api.connection import CloseReason, Connection
     from reactorhost.api.worker import Worker
+    from reactorhost.bus.member import Member
 
 PROJECT = "reactorhost"
 """The project name of the markers, and the entry point group of plugins."""
@@ -129,6 +130,97 @@ def worker_stop(worker: Worker) -> None:
 
     Args:
         worker: the process.
+
+    Returns:
+        Nothing; a return value is ignored.
+    """
+
+
+@hookspec
+def leader_start(worker: Worker) -> None:
+    """Begin what only one worker of the host may do.
+
+    Called in the worker that becomes the leader: `worker.leader` is true from now on. A host has at most one leader.
+    Another worker takes over when the leader leaves, crashes or is ended, after its `leader_stop`.
+
+    An exception is logged; the worker stays the leader.
+
+    Args:
+        worker: the process.
+
+    Returns:
+        Nothing; a return value is ignored.
+    """
+
+
+@hookspec
+def leader_stop(worker: Worker) -> None:
+    """End what only one worker of the host may do.
+
+    Called in the leader when it is about to leave; another worker takes over when the hook has returned. Not called
+    when the worker crashes or is killed.
+
+    An exception is logged; the other plugins are still called.
+
+    Args:
+        worker: the process.
+
+    Returns:
+        Nothing; a return value is ignored.
+    """
+
+
+@hookspec
+def joined(worker: Worker, group: str, member: Member) -> None:
+    """React to a connection that has joined a group with an `info`.
+
+    Called in every worker of every host, for the connections of all of them. Not called for the members that a worker
+    finds when it starts; `worker.presence(group)` has these.
+
+    An exception is logged; the other plugins are still called.
+
+    Args:
+        worker: the process that is notified.
+        group: name of the group.
+        member: the connection, with its `info`.
+
+    Returns:
+        Nothing; a return value is ignored.
+    """
+
+
+@hookspec
+def left(worker: Worker, group: str, member: Member) -> None:
+    """React to a member that has left a group, has disconnected, or whose worker has ended or is silent.
+
+    Called in every worker of every host, as `joined`.
+
+    An exception is logged; the other plugins are still called.
+
+    Args:
+        worker: the process that is notified.
+        group: name of the group.
+        member: the connection, with the `info` it had.
+
+    Returns:
+        Nothing; a return value is ignored.
+    """
+
+
+@hookspec
+def gap(worker: Worker, group: str, recovered: bool) -> None:
+    """React to messages that this worker has missed.
+
+    Called for each group that has members in this worker, and for each topic that a function of this worker subscribes
+    to, when messages of it were dropped: because a queue was full, or the connection to other machines was lost. With
+    `recovered` the missing messages were delivered before this call, out of the history of the group.
+
+    An exception is logged; the other plugins are still called.
+
+    Args:
+        worker: the process.
+        group: name of the group or topic.
+        recovered: whether nothing is missing any more.
 
     Returns:
         Nothing; a return value is ignored.

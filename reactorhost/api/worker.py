@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
-from reactorhost.api.connection import Connection, Timer
-from reactorhost.api.counter import Counter
+from reactorhost.api.connection import Connection, Timer, as_bytes
+from reactorhost.api.counter import Counter, SharedCounter
+from reactorhost.api.history_request import HistoryRequest
 from reactorhost.api.thread_task import ThreadTask
+from reactorhost.bus.member import Member
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -39,6 +41,7 @@ class WorkerMetrics(Protocol):
     """What a worker needs to count."""
 
     def counter(self, plugin: str, name: str, /) -> Counter: ...
+    def shared_counter(self, plugin: str, name: str, /) -> SharedCounter: ...
 
 
 class WorkerOutbound(Protocol):
@@ -47,6 +50,35 @@ class WorkerOutbound(Protocol):
     def connect(
         self, plugin: str, address: str, handler: object, timeout: float, tls: SSLContext | None, name: str | None, /
     ) -> ConnectAttempt: ...
+
+
+class WorkerBus(Protocol):
+    """What a worker needs to exchange messages with other workers."""
+
+    def publish(self, topic: str, data: bytes, /) -> None: ...
+    def subscribe(self, plugin: str, pattern: str, function: Callable[[str, bytes], object], /) -> Subscription: ...
+    def send_to(self, group: str, data: bytes, exclude: Connection | None, local: bool, /) -> None: ...
+    def send_to_ref(self, ref: str, data: bytes, /) -> bool: ...
+    def close_ref(self, ref: str, /) -> bool: ...
+    def presence(self, group: str, /) -> list[Member]: ...
+    def keep_history(self, pattern: str, messages: int, seconds: float | None, /) -> None: ...
+    def history(self, group: str, most: int, on_result: OnResult[list[bytes]], /) -> HistoryRequest: ...
+
+
+class WorkerRole(Protocol):
+    """What a worker knows of its place in the host."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def is_leader(self) -> bool: ...
+
+
+class Subscription(Protocol):
+    """A function that is called with the messages of topics, as `worker.subscribe` returns it."""
+
+    def cancel(self) -> None:
+        """Call the function no more, also not with messages that have arrived already."""
 
 
 class Worker:
@@ -74,6 +106,8 @@ class Worker:
         threads: WorkerThreads,
         metrics: WorkerMetrics,
         outbound: WorkerOutbound,
+        role: WorkerRole,
+        bus: WorkerBus,
         check_thread: Callable[[str], object],
         clock: Callable[[], float],
     ) -> None:
@@ -87,6 +121,8 @@ class Worker:
         self._threads = threads
         self._metrics = metrics
         self._outbound = outbound
+        self._role = role
+        self._bus = bus
         self._check_thread = check_thread
         self._clock = clock
 
@@ -146,6 +182,134 @@ class Worker:
             RuntimeError: the system cannot start another thread.
         """
         return self._threads.run(self.plugin, function, args, on_result, on_error)
+
+    # The host: how many workers there are, and which one leads.
+
+    @property
+    def count(self) -> int:
+        """How many workers the host is to have: the setting `workers`, or what `scale` has made of it."""
+        return self._role.count
+
+    @property
+    def leader(self) -> bool:
+        """Whether this worker is the leader; at most one worker of a host is, see the hooks `leader_start`, `_stop`."""
+        return self._role.is_leader
+
+    # The bus: messages between workers. See docs/guide/bus.md for what is lost, and when.
+
+    def publish(self, topic: str, data: bytes | bytearray | memoryview) -> None:
+        """Call every function that subscribes to the topic, in all workers, with these bytes; never blocks.
+
+        In this worker they are called at the end of the turn of the event loop.
+
+        Raises:
+            TypeError: the topic is not a text, or `data` is not bytes-like.
+            ValueError: the topic is malformed, or `data` has more bytes than the setting `max_message` allows.
+        """
+        self._check_thread("worker.publish")
+        self._bus.publish(topic, as_bytes("worker.publish", data))
+
+    def subscribe(self, pattern: str, function: Callable[[str, bytes], object]) -> Subscription:
+        """Call `function(topic, data)` for each message that is published to a topic, until it is cancelled.
+
+        A pattern is a topic, or the beginning of topics with a `*` behind it. The function may be async; the messages
+        of a subscription are handled one after another. An exception is logged and does not end the subscription.
+
+        Raises:
+            TypeError: the pattern is not a text, or `function` is not callable.
+            ValueError: the pattern is malformed.
+        """
+        self._check_thread("worker.subscribe")
+        return self._bus.subscribe(self.plugin, pattern, function)
+
+    def send_to(
+        self,
+        group: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        exclude: Connection | None = None,
+        local: bool = False,
+    ) -> None:
+        """Send a message to every connection that has joined the group, in all workers; never blocks.
+
+        A connection with a framing gets it as by `send_message`, any other one as by `send`. With `local` only the
+        members in this worker get it.
+
+        Raises:
+            TypeError: the group is not a text, or `data` is not bytes-like.
+            ValueError: the group is malformed, or `data` has more bytes than the setting `max_message` allows.
+        """
+        self._check_thread("worker.send_to")
+        self._bus.send_to(group, as_bytes("worker.send_to", data), exclude, local)
+
+    def send_to_ref(self, ref: str, data: bytes | bytearray | memoryview) -> bool:
+        """Send a message to the connection with this `ref`, which may be of any worker.
+
+        Returns False if the connection has ended, as far as this worker knows. True does not mean that it arrives.
+
+        Raises:
+            TypeError: `ref` is not a text, or `data` is not bytes-like.
+            ValueError: `ref` is malformed, or `data` has more bytes than the setting `max_message` allows.
+        """
+        self._check_thread("worker.send_to_ref")
+        return self._bus.send_to_ref(ref, as_bytes("worker.send_to_ref", data))
+
+    def close_ref(self, ref: str) -> bool:
+        """Close the connection with this `ref`, as its `close()` does; returns what `send_to_ref` returns.
+
+        Raises:
+            TypeError: `ref` is not a text.
+            ValueError: `ref` is malformed.
+        """
+        self._check_thread("worker.close_ref")
+        return self._bus.close_ref(ref)
+
+    def presence(self, group: str) -> list[Member]:
+        """Return the connections that have joined a group with an `info`, in all workers, as far as is known here.
+
+        Raises:
+            TypeError: the group is not a text.
+            ValueError: the group is malformed.
+        """
+        self._check_thread("worker.presence")
+        return self._bus.presence(group)
+
+    def keep_history(self, pattern: str, *, messages: int = 100, seconds: float | None = None) -> None:
+        """Keep the newest `messages` messages of each matching group, for `seconds` after the last one.
+
+        Call it in `worker_start`. Every worker then receives and keeps the messages of these groups, also without
+        members. `history` returns them, and messages that were dropped on the way to a worker are repeated.
+
+        Raises:
+            TypeError: the pattern is not a text.
+            ValueError: the pattern is malformed, or a number is out of range.
+        """
+        self._check_thread("worker.keep_history")
+        self._bus.keep_history(pattern, messages, seconds)
+
+    def history(
+        self, group: str, most: int = 100, *, on_result: Callable[[list[bytes]], object] | None = None
+    ) -> HistoryRequest:
+        """Read the newest messages of a group, the newest last; an async hook may await them, others use `on_result`.
+
+        Raises:
+            TypeError: the group is not a text.
+            ValueError: the group is malformed, or no `keep_history` covers it.
+        """
+        self._check_thread("worker.history")
+        return self._bus.history(group, most, on_result)
+
+    def shared_counter(self, name: str) -> SharedCounter:
+        """Return the host's counter of this name: a sum over all workers, which survives reloads and crashes.
+
+        A name has up to 64 characters of `a-z 0-9 _ .` and begins with a letter; each plugin has names of its own. A
+        host may have 128 of them.
+
+        Raises:
+            ValueError: the name is malformed, or the host has too many counters.
+        """
+        self._check_thread("worker.shared_counter")
+        return self._metrics.shared_counter(self.plugin, name)
 
     def counter(self, name: str) -> Counter:
         """Return the plugin's counter of this name, the same object each time; `status` and `top` show it.

@@ -16,6 +16,7 @@ from reactorhost.errors import BootError
 from reactorhost.plugins import calls, tracebacks
 from reactorhost.plugins.attribution import Attribution, attribution_of
 from reactorhost.plugins.calls import Call
+from reactorhost.plugins.contract import LOOP_HOOKS
 from reactorhost.plugins.guard import OnError, guarded
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Implementation, Registry
@@ -53,6 +54,19 @@ WorkerOf = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
+class LoopHook:
+    """One hook of the worker over all plugins, called with `WorkerOf` and the hook's other arguments.
+
+    Attributes:
+        call: call the hook in every plugin; exceptions go to `on_error`, with None for the connection.
+        awaits: whether `call` is a coroutine function, because a hook is one.
+    """
+
+    call: Call
+    awaits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerHooks:
     """The hooks of one worker process, over the plugins of all its services; each plugin gets its own `Worker`.
 
@@ -61,6 +75,7 @@ class WorkerHooks:
         worker_stop: call the hook in every plugin; exceptions go to `on_error`, with None for the connection.
         awaits: whether both are coroutine functions, because a hook is one.
         stats: the hook of each plugin that has it.
+        in_loop: the hooks that are called while the loop runs, by name, without those that no plugin has.
         attribution: finds the plugin of an exception or a stack among all plugins of the worker.
     """
 
@@ -68,6 +83,7 @@ class WorkerHooks:
     worker_stop: Callable[[WorkerOf], Any]
     awaits: bool
     stats: Sequence[Implementation]
+    in_loop: Mapping[str, LoopHook]
     attribution: Attribution
 
 
@@ -151,6 +167,13 @@ def resolve_worker(
     def report(plugin: str, hook: str, _worker: object, error: Exception) -> None:
         on_error(plugin, hook, None, error)
 
+    in_loop = {}
+    for name in LOOP_HOOKS:
+        found = [_with_own_worker(each) for each in registry.implementations(name)]
+        if found:
+            in_loop_awaits = _any_awaits(found)
+            call = _Composition(in_loop_awaits, as_it_is).every_guarded(found, report)
+            in_loop[name] = LoopHook(call, in_loop_awaits)
     return WorkerHooks(
         worker_start=guarded(
             "?", "worker_start", composition.unguarded(starts, calls.every_result), fail_boot, awaits=awaits
@@ -159,6 +182,7 @@ def resolve_worker(
         awaits=awaits,
         # Not combined: metrics are kept by plugin, and the failure of one plugin must not hide those of another.
         stats=registry.implementations("stats"),
+        in_loop=in_loop,
         attribution=attribution,
     )
 
@@ -166,7 +190,7 @@ def resolve_worker(
 def _with_own_worker(found: Implementation) -> Implementation:
     # An async hook's coroutine is returned, and awaited by the caller.
     call, name = found.call, found.plugin.name
-    return replace(found, call=lambda worker_of: call(worker_of(name)))
+    return replace(found, call=lambda worker_of, *rest: call(worker_of(name), *rest))
 
 
 def _any_awaits(*hooks: Sequence[Implementation]) -> bool:

@@ -34,7 +34,10 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 """The hooks and the names of their arguments, in the order of `hookspecs`."""
 
 
-ASYNC_HOOKS = frozenset({"connect", "receive", "close", "drain", "worker_start", "worker_stop"})
+LOOP_HOOKS = ("leader_start", "leader_stop", "joined", "left", "gap")
+"""The hooks of the worker itself that are called while its event loop runs."""
+
+ASYNC_HOOKS = frozenset({"connect", "receive", "close", "drain", "worker_start", "worker_stop", *LOOP_HOOKS})
 """The hooks that may be coroutine functions, because they are called from a worker's event loop."""
 
 

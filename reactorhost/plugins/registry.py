@@ -119,4 +119,4 @@ def _selecting(hook: Hook, arguments: tuple[str, ...]) -> Callable[..., Any]:
             return lambda first, second: function(second)
         case 2, (1, 0):
             return lambda first, second: function(second, first)
-    raise AssertionError(f"cannot call {hook.name}{wanted}")
+    return lambda *given: function(*[given[index] for index in indexes])

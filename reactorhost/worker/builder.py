@@ -27,8 +27,10 @@ from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
+from reactorhost.worker.role import Role
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.states import CLOSING
@@ -46,6 +48,7 @@ class WorkerParts:
     Attributes:
         services: by name.
         hooks: the worker's own hooks, `worker_start` and so on.
+        calls: calls the worker's hooks while the loop runs.
         bridge: drives the reactor in a worker with async hooks; None in any other.
     """
 
@@ -57,6 +60,7 @@ class WorkerParts:
     facades: WorkerFacades
     metrics: Metrics
     metrics_report: MetricsReport
+    calls: WorkerCalls
     bridge: AsyncioBridge | None
 
     @property
@@ -116,6 +120,7 @@ class WorkerBuilder:
         new_bridge: called in a worker with async hooks.
         send: sends a message to the master.
         on_ended: called after each connection or handshake that ended.
+        role: the place of the worker in its host.
     """
 
     reactor: Reactor
@@ -133,6 +138,7 @@ class WorkerBuilder:
     on_ended: Callable[[], object] = _ignore
     slot: int = 0
     generation: int = 1
+    role: Role = field(default_factory=Role)
 
     def build(self, loaded: Sequence[LoadedService], outbound_limits: Limits) -> WorkerParts:
         """Return the parts of a worker that has these services.
@@ -171,11 +177,14 @@ class WorkerBuilder:
             threads,
             metrics,
             outbound,
+            self.role,
+            None,
             self.hook_failed,
             context.loop_thread.check,
         )
         report = MetricsReport(self.reactor, metrics, self.send)
-        parts = WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, bridge)
+        calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
+        parts = WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, calls, bridge)
         self.loop_thread.on_others = parts.check_sends
         return parts
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
@@ -15,6 +16,7 @@ from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.outbound.connections import OutboundConnections
+from reactorhost.worker.role import Role
 from reactorhost.worker.service import RunningService
 
 
@@ -33,6 +35,8 @@ class WorkerFacades:
     threads: ThreadPool
     metrics: Metrics
     outbound: OutboundConnections
+    role: Role
+    bus: Any
     hook_failed: HookFailure
     check_thread: Callable[[str], object]
     _workers: dict[str, Worker] = field(default_factory=dict)
@@ -53,6 +57,8 @@ class WorkerFacades:
                 self.threads,
                 self.metrics,
                 self.outbound,
+                self.role,
+                self.bus,
                 self.check_thread,
                 self.reactor.clock,
             )

@@ -1,0 +1,89 @@
+"""What the parts of the bus expect of each other.
+
+    plugin -> WorkerBus -> groups, subscriptions                  messages for this worker
+                        -> history                                numbered and kept, where a plugin wants that
+                        -> Peers -> one PeerLink for each worker  messages for other workers of this host
+                        -> BackendBridge -> Backend               messages for other hosts
+
+What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `Inbound`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The worker that has published a message: ids of host and worker, 8 bytes each (`bus.refs`)."""
+
+    host: bytes
+    worker: bytes
+
+
+class Replicated(enum.IntEnum):
+    """The tables that every worker has of its own and that are replicated to the others, as numbered changes.
+
+    A table maps texts to bytes. Its owner is its only writer (`bus.replica`).
+    """
+
+    INTEREST = 0
+    """The patterns of keys that a worker wants messages of; no values."""
+    PRESENCE = 1
+    """Members with an `info`: `GROUP\\0NUMBER`, where NUMBER is the connection's id, and the info."""
+
+
+class Inbound(Protocol):
+    """Handles what arrives from other workers, of this host or of others."""
+
+    def message(self, origin: Origin, key: str, number: int, data: bytes) -> None:
+        """Deliver a message; `number` is its number among those of its origin and key, 0 if they are not numbered."""
+
+    def missed(self, origin: Origin | None, keys: Sequence[str] | None, recovered: bool) -> None:
+        """Handle that messages of these keys were dropped; of unknown keys with None, of all origins with None."""
+
+    def to_connection(self, number: int, data: bytes | None) -> None:
+        """Send a message to a connection of this worker, or with None close it."""
+
+    def replica_changed(
+        self, origin: Origin, removed: Mapping[str, bytes], added: Mapping[str, bytes], *, first: bool
+    ) -> None:
+        """Handle a change of another worker's PRESENCE; `first`: it is the first that is known of this worker."""
+
+    def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
+        """Handle that a worker has ended or is silent for too long; `members` was its PRESENCE."""
+
+
+class Repeats(Protocol):
+    """Returns messages that were dropped on their way to one worker and are kept in the history."""
+
+    def since(self, key: str, number: int) -> Sequence[tuple[int, bytes]] | None:
+        """Return this worker's own messages of a key from a number on, or None if some are not kept any more."""
+
+
+class Outbound(Protocol):
+    """Sends to other workers: the peers of this host, and through the bridge those of other hosts."""
+
+    def want(self, pattern: str) -> None:
+        """Receive the messages of a key or of a pattern of keys."""
+
+    def drop(self, pattern: str) -> None:
+        """Revoke `want` for the same pattern."""
+
+    def publish(self, key: str, number: int, data: bytes) -> None:
+        """Send a message to the workers that want its key."""
+
+    def set_member(self, member: str, info: bytes | None) -> None:
+        """Change the own PRESENCE; None removes the member."""
+
+    def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
+        """Send a message for one connection of a worker, or with None close it; False: the worker is gone."""
+
+    def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
+        """Return the PRESENCE of every other worker."""
+
+    def stop(self) -> None:
+        """Send what waits if that is possible at once, and disconnect."""
