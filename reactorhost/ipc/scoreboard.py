@@ -43,6 +43,8 @@ class Counters:
         rss_peak_bytes: largest resident memory so far.
         cpu_seconds: processor time used so far, user and system.
         lag_max_seconds: longest turn of the loop in about the last second.
+        jobs_until: monotonic seconds up to which this worker, as the leader, has started the jobs of the host.
+        jobs_until_unix: the same by the wall clock.
     """
 
     pid: int = 0
@@ -59,6 +61,8 @@ class Counters:
     rss_peak_bytes: int = 0
     cpu_seconds: float = 0.0
     lag_max_seconds: float = 0.0
+    jobs_until: float = 0.0
+    jobs_until_unix: float = 0.0
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
@@ -90,7 +91,8 @@ def run_host(
             pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
             log = EventRing(logging.getLogger(HOST_LOGGER))
             requests = WorkerRequests(reactor, pool)
-            context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
+            planner = Planner(settings, started=Moment(time.monotonic(), time.time()))
+            context = MasterContext(reactor, log, listeners, planner, pool, Monitor(reactor, pool), requests)
             status = StatusBuilder(context, time.time(), time.monotonic())
 
             def started() -> None:

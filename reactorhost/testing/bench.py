@@ -92,6 +92,8 @@ class PluginBench:
                 raise error.__cause__ from None
             raise HostFailedError(error.exit_status, "\n".join(error.lines())) from None
         self._running = True
+        leadership = self._parts.leadership
+        self._time.within(lambda: leadership.lead(leadership.jobs.now()))
         self.settle()
 
     def connect(
@@ -167,6 +169,7 @@ class PluginBench:
         if not self._running:
             return
         self._running = False
+        self._time.within(self._parts.leadership.step_down)
         self._time.within(self._service.drain)
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
@@ -215,6 +218,7 @@ class PluginBench:
             threads=self._time.threads,
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
+            unix_clock=self._time.unix,
         ).build([service], self._limits)
         self._service = self._parts.services["default"]
         # From the start: the bench does not notice threads that plugins start.

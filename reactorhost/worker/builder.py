@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from reactorhost.api.connection import Connection
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
@@ -24,10 +26,12 @@ from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
+from reactorhost.worker.leadership import WorkerLeadership
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
 from reactorhost.worker.role import Role
@@ -49,6 +53,7 @@ class WorkerParts:
         services: by name.
         hooks: the worker's own hooks, `worker_start` and so on.
         calls: calls the worker's hooks while the loop runs.
+        leadership: whether this worker leads, with the hooks and jobs of the leader.
         bridge: drives the reactor in a worker with async hooks; None in any other.
     """
 
@@ -61,6 +66,7 @@ class WorkerParts:
     metrics: Metrics
     metrics_report: MetricsReport
     calls: WorkerCalls
+    leadership: WorkerLeadership
     bridge: AsyncioBridge | None
 
     @property
@@ -121,6 +127,8 @@ class WorkerBuilder:
         send: sends a message to the master.
         on_ended: called after each connection or handshake that ended.
         role: the place of the worker in its host.
+        jobs_started: called with each moment up to which jobs of the host are started.
+        unix_clock: returns Unix time.
     """
 
     reactor: Reactor
@@ -139,6 +147,8 @@ class WorkerBuilder:
     slot: int = 0
     generation: int = 1
     role: Role = field(default_factory=Role)
+    jobs_started: Callable[[Moment], object] = _ignore
+    unix_clock: Callable[[], float] = time.time
 
     def build(self, loaded: Sequence[LoadedService], outbound_limits: Limits) -> WorkerParts:
         """Return the parts of a worker that has these services.
@@ -169,6 +179,9 @@ class WorkerBuilder:
         hooks = chain.resolve_worker(plugins, self.hook_failed)
         metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid)
         threads = self.threads or ThreadPool(1, 1, self.hook_failed, _ignore)
+        own_jobs = JobSchedule(self.reactor, self.unix_clock, _ignore)
+        own_jobs.begin(own_jobs.now())
+        host_jobs = JobSchedule(self.reactor, self.unix_clock, self.jobs_started)
         facades = WorkerFacades(
             self.slot,
             self.generation,
@@ -179,12 +192,19 @@ class WorkerBuilder:
             outbound,
             self.role,
             None,
+            own_jobs,
+            host_jobs,
             self.hook_failed,
             context.loop_thread.check,
         )
         report = MetricsReport(self.reactor, metrics, self.send)
         calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
-        parts = WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, calls, bridge)
+        # Calls of its own: a leader must not have to wait for other hooks before it can step down.
+        leader_calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
+        leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send)
+        parts = WorkerParts(
+            plugins, context, services, outbound, hooks, facades, metrics, report, calls, leadership, bridge
+        )
         self.loop_thread.on_others = parts.check_sends
         return parts
 

@@ -97,7 +97,7 @@ class PluginTimers:
         self._check_idle()
 
     # The code object of this function marks timers on a stack: see `worker.life`.
-    def call(self, function: Callable[..., object], args: tuple[Any, ...], variables: Context) -> Task[Any] | None:
+    def call(self, function: Callable[..., object], args: tuple[Any, ...], variables: Context) -> HostTask | None:
         """Call a plugin's function in a context; returns the task of an async one."""
         try:
             returned = variables.run(function, *args)
@@ -106,7 +106,7 @@ class PluginTimers:
             self._on_error(as_error(raised))
             return None
 
-    def _run(self, coroutine: Coroutine[Any, Any, object], variables: Context) -> Task[Any]:
+    def _run(self, coroutine: Coroutine[Any, Any, object], variables: Context) -> HostTask:
         import asyncio
 
         try:
