@@ -78,7 +78,12 @@ def test_progress_is_noted_before_a_job_is_started() -> None:
 def test_a_job_that_is_cancelled_or_cancels_another_one_is_not_started() -> None:
     world = World()
     cancelling: list[Job] = []
-    first = world.schedule.add(Ticks(1.0), lambda: [job.cancel() for job in cancelling])
+
+    def cancel() -> None:
+        for job in cancelling:
+            job.cancel()
+
+    first = world.schedule.add(Ticks(1.0), cancel)
     second = world.schedule.add(Ticks(1.0), lambda: world.note("second"))
     cancelling.append(second)
     third = world.schedule.add(Ticks(1.0), lambda: world.note("third"))
