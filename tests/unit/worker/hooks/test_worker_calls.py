@@ -65,7 +65,7 @@ Start = Callable[..., World]
 
 
 def test_hooks_are_called_at_the_end_of_the_turn_in_order_and_then_what_follows_them(world: Start) -> None:
-    it = world(
+    it: World = world(
         joined=lambda workers, group: it.seen.append((workers("made"), group)),
         left=lambda workers, group: it.seen.append(group),
     )
@@ -90,20 +90,21 @@ def test_a_hook_that_causes_its_own_call_lets_the_loop_turn_between(world: Start
         it.seen.append(it.reactor.turns)
         it.calls.call("joined")
 
-    it = world(joined=joined)
+    it: World = world(joined=joined)
     it.calls.call("joined")
     it.turn(3)
     assert it.seen == [1, 2, 3]
 
 
 def test_an_async_hook_ends_before_the_next_call(world: Start) -> None:
+    released = asyncio.Event()
+
     async def joined(workers: object) -> None:
         it.seen.append("begins")
         await released.wait()
         it.seen.append("ends")
 
-    it = world(joined=joined, left=lambda workers: it.seen.append("left"))
-    released = asyncio.Event()
+    it: World = world(joined=joined, left=lambda workers: it.seen.append("left"))
     it.calls.call("joined", then=lambda: it.seen.append("then"))
     it.calls.call("left")
     it.turn(3)
@@ -124,7 +125,7 @@ def test_hooks_run_in_the_context_of_the_worker(world: Start, is_async: bool) ->
         plain(workers)
 
     VARIABLE.set("the worker's")
-    it = world(gap=awaits if is_async else plain)
+    it: World = world(gap=awaits if is_async else plain)
     VARIABLE.set("none")
     it.calls.call("gap")
     it.turn(2)
@@ -148,7 +149,7 @@ def hanging(seen: Callable[[], list[Any]], name: str) -> Callable[[object], Coro
 
 
 def test_hurry_cancels_what_runs_and_what_waits_but_not_what_is_called_later(world: Start) -> None:
-    it = world(
+    it: World = world(
         leader_start=hanging(lambda: it.seen, "start"),
         leader_stop=hanging(lambda: it.seen, "stop"),
     )
@@ -166,7 +167,7 @@ def test_hurry_cancels_what_runs_and_what_waits_but_not_what_is_called_later(wor
 
 
 def test_hurry_before_anything_began_lets_each_hook_begin(world: Start) -> None:
-    it = world(leader_start=hanging(lambda: it.seen, "start"))
+    it: World = world(leader_start=hanging(lambda: it.seen, "start"))
     it.calls.hurry()
     it.calls.call("leader_start")
     it.calls.hurry()
