@@ -36,6 +36,10 @@ class Replicated(enum.IntEnum):
     """Members with an `info`: `GROUP\\0NUMBER`, where NUMBER is the connection's id, and the info."""
 
 
+THE_WORKER = 0
+"""The number under which workers send each other requests for their history (`history_transfer`)."""
+
+
 class Inbound(Protocol):
     """Handles what arrives from other workers, of this host or of others."""
 
@@ -46,7 +50,7 @@ class Inbound(Protocol):
         """Handle that messages of these keys were dropped; of unknown keys with None, of all origins with None."""
 
     def to_connection(self, number: int, data: bytes | None) -> None:
-        """Send a message to a connection of this worker, or with None close it."""
+        """Send a message to a connection of this worker, or with None close it; 0 is the worker itself (`THE_WORKER`)."""
 
     def replica_changed(
         self, origin: Origin, removed: Mapping[str, bytes], added: Mapping[str, bytes], *, first: bool
@@ -80,7 +84,10 @@ class Outbound(Protocol):
         """Change the own PRESENCE; None removes the member."""
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
-        """Send a message for one connection of a worker, or with None close it; False: the worker is gone."""
+        """Send a message for one connection of a worker, or with None close it; False: the worker is gone.
+
+        Connections are numbered from 1. What is sent to number 0, `THE_WORKER`, is for the worker itself.
+        """
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every other worker."""
