@@ -50,7 +50,7 @@ class Inbound(Protocol):
         """Handle that messages of these keys were dropped; of unknown keys with None, of all origins with None."""
 
     def to_connection(self, number: int, data: bytes | None) -> None:
-        """Send a message to a connection of this worker, or with None close it; 0 is the worker itself (`THE_WORKER`)."""
+        """Send a message to a connection of this worker, or with None close it; `THE_WORKER` is the worker itself."""
 
     def replica_changed(
         self, origin: Origin, removed: Mapping[str, bytes], added: Mapping[str, bytes], *, first: bool
