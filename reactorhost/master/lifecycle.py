@@ -138,6 +138,7 @@ class Lifecycle:
     def _exited(self, pid: int, report: ExitReport) -> None:
         log, planner = self.context.log, self.context.planner
         self.context.requests.worker_ended(pid)
+        self.context.introductions.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
         boot_error = report.boot_error(worker.slot, pid, worker.reason)

@@ -38,6 +38,7 @@ from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.terminal_output import poll_ttou
+from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
@@ -94,7 +95,15 @@ def run_host(
             shared_counters = SharedCounterRows(pool, scoreboard.shared_cells, log)
             requests = WorkerRequests(reactor, pool)
             context = MasterContext(
-                reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests, shared_counters
+                reactor,
+                log,
+                listeners,
+                Planner(settings),
+                pool,
+                Monitor(reactor, pool),
+                requests,
+                Introductions(reactor, pool, log),
+                shared_counters,
             )
             status = StatusBuilder(context, time.time(), time.monotonic())
 

@@ -24,6 +24,7 @@ from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
+from reactorhost.worker.bus.introductions import Introductions
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
@@ -74,6 +75,7 @@ class WorkerLife:
         )
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
+        self._introductions = Introductions(spec, self._reactor, self._fork_registry, log, self._counters, self._line)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
         self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
@@ -215,7 +217,7 @@ class WorkerLife:
 
     # Orders of the master.
 
-    def message_received(self, line: JsonLine, message: Message) -> None:
+    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901  one arm for each order
         """Carry out an order."""
         match message["order"]:
             case Order.SERVE:
@@ -231,6 +233,10 @@ class WorkerLife:
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
+            case Order.INTRODUCE:
+                self._introductions.introduce(message["pid"], late=message["late"])
+            case Order.ALL_INTRODUCED:
+                self._introductions.all_introduced()
             case Order.REOPEN:
                 self._reopen_log(message["request"])
             case Order.SHARED_COUNTER:
