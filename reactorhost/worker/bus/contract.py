@@ -16,7 +16,7 @@ from typing import Protocol
 
 from reactorhost.bus.replica import Replicated
 
-__all__ = ["Inbound", "Origin", "Outbound", "Repeats", "Replicated"]
+__all__ = ["THE_WORKER", "Inbound", "Origin", "Outbound", "Repeats", "Replicated"]
 
 
 @dataclass(frozen=True, slots=True)
