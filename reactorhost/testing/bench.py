@@ -222,7 +222,7 @@ class PluginBench:
             threads=self._time.threads,
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
-            bus=BusSetup(new_outbound=lambda inbound, repeats: other),
+            bus=BusSetup(new_outbound=other.connect),
         ).build([service], self._limits)
         other.bench = self._parts.bus
         self.bus = BenchBus(other, self._within)

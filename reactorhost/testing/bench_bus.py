@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, matches
 from reactorhost.bus.refs import ID_BYTES, Ref
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import Inbound, Origin
+from reactorhost.worker.bus.contract import Inbound, Origin, Repeats
 
 
 class BenchMember:
@@ -53,6 +53,11 @@ class OtherWorker:
         self.members: dict[int, BenchMember] = {}
         self.entries: dict[int, dict[str, bytes]] = {}
         self._wanted: set[str] = set()
+
+    def connect(self, bench: Inbound, repeats: Repeats) -> OtherWorker:
+        """Return the way to this worker, for the bus of the bench."""
+        bench.introduced()
+        return self
 
     def sends(self, key: str) -> bool:
         """Return whether the bench wants messages of a key."""

@@ -25,6 +25,7 @@ from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.bus.bus import BusSetup
+from reactorhost.worker.bus.history import History
 from reactorhost.worker.bus.subscriptions import PluginSubscription
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
@@ -49,6 +50,7 @@ _CALLERS = {
     ThreadPool.call_on_result.__code__: "on_result",
     ThreadPool.call_on_error.__code__: "on_error",
     PluginSubscription.call.__code__: "subscribe",
+    History.call_on_result.__code__: "on_result",
 }
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
