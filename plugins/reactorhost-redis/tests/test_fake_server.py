@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from backend_contract import BackendContract
+from reactorhost.testing import PluginBench
+from redis_networks import FakeNetwork, Plugin
 
 
 class TestRedis(BackendContract):
-    """The fixture `network` has the server."""
+    @pytest.fixture
+    def network(self, plugin_bench: Callable[..., PluginBench]) -> FakeNetwork:
+        return FakeNetwork(plugin_bench(Plugin))

@@ -7,9 +7,17 @@ from collections.abc import Callable
 import reactorhost_redis
 from backend_contract import Network
 from fake_redis import FakeRedis
+from reactorhost import hookimpl
 from reactorhost.bus import Backend
 from reactorhost.testing import PluginBench
 from recorded_link import RecordedLink
+
+
+class Plugin:
+    """A plugin for a bench to have one."""
+
+    @hookimpl
+    def receive(self, data: bytes) -> None: ...
 
 
 class FakeNetwork(Network):
