@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
+from reactorhost.ipc.shared_cells import SharedCells
 
 PAGE_BYTES = 16384
 MOST_PLUGINS = 14
@@ -113,16 +114,21 @@ assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= PAGE_BYTES
 
 
 class Scoreboard:
-    """Pages for at most `capacity` workers at the same time."""
+    """Pages for at most `capacity` workers at the same time.
+
+    Attributes:
+        shared_cells: the cells of shared counters, some for each page.
+    """
 
     def __init__(self, capacity: int) -> None:
         # -1 is anonymous, and shared by default: a page that is written after the fork is seen by the master. Without a
         # file, a full disk cannot end a worker with SIGBUS.
         self._memory = mmap.mmap(-1, capacity * PAGE_BYTES)
         self._free = list(range(capacity - 1, -1, -1))
+        self.shared_cells = SharedCells(capacity)
 
     def take_page(self) -> int:
-        """Return the number of an unused page, filled with zeros.
+        """Return the number of an unused page, filled with zeros; its cells of shared counters keep their values.
 
         Raises:
             IndexError: all pages are in use.
@@ -130,6 +136,7 @@ class Scoreboard:
         page = self._free.pop()
         # Before the fork: the master must not read the totals of an earlier worker as those of the new one.
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
+        self.shared_cells.use(page)
         return page
 
     def give_back(self, page: int) -> None:

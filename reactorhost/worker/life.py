@@ -24,9 +24,11 @@ from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
+from reactorhost.worker.bus.introductions import Introductions
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
+from reactorhost.worker.hooks.shared_counters import SharedCounters
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.loader import WorkerLoader
@@ -73,7 +75,9 @@ class WorkerLife:
         )
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
+        self._introductions = Introductions(spec, self._reactor, self._fork_registry, log, self._counters, self._line)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
+        self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
         self._acceptor = Acceptor(
             self._reactor, self._counters, log, self._fork_registry, settings.max_connections, capacity
@@ -145,6 +149,7 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
+            shared_counters=self._shared_counters,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
@@ -212,7 +217,7 @@ class WorkerLife:
 
     # Orders of the master.
 
-    def message_received(self, line: JsonLine, message: Message) -> None:
+    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901  one arm for each order
         """Carry out an order."""
         match message["order"]:
             case Order.SERVE:
@@ -228,8 +233,14 @@ class WorkerLife:
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
+            case Order.INTRODUCE:
+                self._introductions.introduce(message["pid"], late=message["late"])
+            case Order.ALL_INTRODUCED:
+                self._introductions.all_introduced()
             case Order.REOPEN:
                 self._reopen_log(message["request"])
+            case Order.SHARED_COUNTER:
+                self._shared_counters.assign(message["plugin"], message["name"], message["row"])
 
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""
