@@ -176,6 +176,7 @@ class PluginBench:
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
         self._parts.facades.cancel_timers()
+        self._parts.bus.end_subscriptions()
         self._parts.call(self._parts.hooks.worker_stop)
         self._time.end()
         self._raise_failures()

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.reactor import Reactor
+from reactorhost.worker.bus.bus import Bus
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.thread_pool import ThreadPool
@@ -36,7 +36,7 @@ class WorkerFacades:
     metrics: Metrics
     outbound: OutboundConnections
     role: Role
-    bus: Any
+    bus: Bus
     hook_failed: HookFailure
     check_thread: Callable[[str], object]
     _workers: dict[str, Worker] = field(default_factory=dict)

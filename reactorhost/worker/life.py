@@ -24,7 +24,10 @@ from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
+from reactorhost.worker.bus.bus import BusSetup
+from reactorhost.worker.bus.history import History
 from reactorhost.worker.bus.introductions import Introductions
+from reactorhost.worker.bus.subscriptions import PluginSubscription
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
@@ -47,6 +50,8 @@ _CALLERS = {
     PluginTimers.call.__code__: "timer",
     ThreadPool.call_on_result.__code__: "on_result",
     ThreadPool.call_on_error.__code__: "on_error",
+    PluginSubscription.call.__code__: "subscribe",
+    History.call_on_result.__code__: "on_result",
 }
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
@@ -149,6 +154,7 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
+            bus=BusSetup(max_message=settings.bus_max_message),
             shared_counters=self._shared_counters,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
