@@ -142,6 +142,10 @@ class PluginBench:
         """Make every `worker.connect` to an address fail from now on; without this each succeeds."""
         self._refused[address] = reason
 
+    def accept(self, address: str) -> None:
+        """Make `worker.connect` to an address succeed again, after `refuse`."""
+        self._refused.pop(address, None)
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and call each timer at its time."""
         if seconds < 0:
