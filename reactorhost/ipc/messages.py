@@ -32,6 +32,10 @@ class Order(enum.StrEnum):
     worker will accept, so accept first what is queued."""
     REFUSE = "refuse"
     """`refuse`: whether clients are refused while this worker is full; no other worker has room either."""
+    LEAD = "lead"
+    """Be the leader: `since` and `since_unix`, up to when earlier leaders have started the jobs of the host."""
+    COUNT = "count"
+    """`count`: the number of wanted workers."""
     CONNECTIONS = "connections"
     """List the connections under the number `request`."""
     REOPEN = "reopen"
@@ -58,6 +62,9 @@ class Report(enum.StrEnum):
     RELEASED = "released"
     """Closed its copies of the sockets of `slot`, after an order or because it drains; `refused`: it had no free
     descriptors for them."""
+    STEPPED_DOWN = "stepped_down"
+    """Does not lead, or does not any more, because it leaves: `until` and `until_unix`, up to when it has started the
+    jobs of the host."""
     HOOK_FAILED = "hook_failed"
     """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
     STATS = "stats"

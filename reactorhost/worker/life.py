@@ -15,6 +15,7 @@ from types import FrameType
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
@@ -40,6 +41,7 @@ from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.process.worker_process import WorkerProcess
+from reactorhost.worker.role import Role
 from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
@@ -156,6 +158,8 @@ class WorkerLife:
             generation=spec.generation,
             bus=BusSetup(max_message=settings.bus_max_message),
             shared_counters=self._shared_counters,
+            role=Role(spec.count),
+            jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
@@ -236,6 +240,10 @@ class WorkerLife:
                 self._acceptor.refuse(message["refuse"])
             case Order.DRAIN:
                 self._shutdown.drain(message["seconds"], final=message["final"])
+            case Order.LEAD:
+                self._parts.leadership.lead(Moment(message["since"], message["since_unix"]))
+            case Order.COUNT:
+                self._parts.facades.role.count = message["count"]
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
