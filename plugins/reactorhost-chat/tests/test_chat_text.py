@@ -41,7 +41,7 @@ def test_anything_else_is_not_a_name(name: str) -> None:
 
 def test_forms_of_one_name_become_the_same() -> None:
     assert text.valid_name("zoe\u0308") == text.valid_name("zo\u00eb")
-    assert text.valid_name("ａｄａ") == "ada"
+    assert text.valid_name("\uff41\uff44\uff41") == "ada"
 
 
 @pytest.mark.parametrize(
