@@ -36,6 +36,8 @@ class Order(enum.StrEnum):
     """List the connections under the number `request`."""
     REOPEN = "reopen"
     """Write the log to the attached descriptor from now on, and report under the number `request`."""
+    SHARED_COUNTER = "shared_counter"
+    """The counter `name` of `plugin` has the `row` of cells, or null if the host has none left."""
 
 
 class Report(enum.StrEnum):
@@ -58,6 +60,8 @@ class Report(enum.StrEnum):
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
+    SHARED_COUNTER = "shared_counter"
+    """A plugin has a new shared counter: `plugin`, `name`. The order of the same name answers."""
     REOPENED = "reopened"
     """Carried out the order `request`; `error` is a text, or null if the log is written to the new file."""
 

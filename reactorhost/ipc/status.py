@@ -152,7 +152,8 @@ class PluginMetricsStatus(PluginStatus):
     last_error: str | None
     last_error_age_seconds: float | None
     stats: dict[str, int | float]
-    """Its own metrics by name: counters since the start, including workers that have ended, and sums of gauges."""
+    """Its own metrics by name: counters, shared ones too, since the start and with workers that have ended; and sums of
+    gauges."""
 
 
 class EventStatus(TypedDict):

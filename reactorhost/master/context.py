@@ -9,6 +9,7 @@ from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
+from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor
@@ -28,4 +29,5 @@ class MasterContext:
     pool: WorkerPool
     monitor: Monitor
     requests: WorkerRequests
+    shared_counters: SharedCounterRows
     problems: dict[Path, str] = field(default_factory=dict)

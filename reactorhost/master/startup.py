@@ -34,6 +34,7 @@ from reactorhost.master.plan.planner import Planner
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
+from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.terminal_output import poll_ttou
@@ -87,10 +88,14 @@ def run_host(
             clean_up.callback(reactor.close)
             # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
             registry.add(reactor, reactor.close)
-            pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
+            scoreboard = Scoreboard(_SCOREBOARD_PAGES)
+            pool = WorkerPool(reactor, registry, scoreboard, run_worker, account)
             log = EventRing(logging.getLogger(HOST_LOGGER))
+            shared_counters = SharedCounterRows(pool, scoreboard.shared_cells, log)
             requests = WorkerRequests(reactor, pool)
-            context = MasterContext(reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests)
+            context = MasterContext(
+                reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests, shared_counters
+            )
             status = StatusBuilder(context, time.time(), time.monotonic())
 
             def started() -> None:

@@ -137,6 +137,7 @@ class StatusBuilder:
         sums, timed = samples.plugin_sums(), samples.timed_messages()
         errors, errors_before = samples.plugin_errors(), samples.plugin_errors(ago=1)
         all_nanoseconds = sum(each.nanoseconds for each in sums.values())
+        metrics, shared = self.context.monitor.metrics, self.context.shared_counters
         # The services that use each plugin, the plugins in the order of their first use.
         users: dict[str, list[str]] = {}
         for service in self.context.planner.settings.services:
@@ -163,7 +164,7 @@ class StatusBuilder:
                     "errors_per_second": float(max(0, errors.get(name, 0) - errors_before.get(name, 0))),
                     "last_error": last[0] if last else None,
                     "last_error_age_seconds": round(now - last[1], 1) if last else None,
-                    "stats": self.context.monitor.metrics.of(name),
+                    "stats": dict(sorted({**metrics.of(name), **shared.of(name)}.items())),
                 }
             )
         return figures

@@ -155,7 +155,8 @@ class PluginBench:
         # Each call is as if a minute had passed: gauges are not reported more often.
         gauged = self._parts.metrics.gauged(next(self._minutes) * 60.0)
         self._raise_failures()
-        return {**gauged.get(name, {}), **self._parts.metrics.counted().get(name, {})}
+        metrics = self._parts.metrics
+        return {**gauged.get(name, {}), **metrics.counted().get(name, {}), **metrics.shared.values(name)}
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""

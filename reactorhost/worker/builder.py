@@ -26,6 +26,7 @@ from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
+from reactorhost.worker.hooks.shared_counters import SharedCounters, counters_without_host
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.outbound.connections import OutboundConnections
@@ -94,6 +95,7 @@ class WorkerParts:
         """Deliver nothing more in a forked child; `on_return` ends it when it returns into the event loop."""
         for transport in (*self.transports(), *self.outbound.transports()):
             transport.held |= CLOSING
+        self.metrics.shared.abandon()
         if self.context.hook_queues is not None:
             self.context.hook_queues.end_child = on_return
         if self.bridge is not None:
@@ -121,6 +123,7 @@ class WorkerBuilder:
         send: sends a message to the master.
         on_ended: called after each connection or handshake that ended.
         role: the place of the worker in its host.
+        shared_counters: the counters that the worker shares with the others of its host.
     """
 
     reactor: Reactor
@@ -139,6 +142,7 @@ class WorkerBuilder:
     slot: int = 0
     generation: int = 1
     role: Role = field(default_factory=Role)
+    shared_counters: SharedCounters = field(default_factory=counters_without_host)
 
     def build(self, loaded: Sequence[LoadedService], outbound_limits: Limits) -> WorkerParts:
         """Return the parts of a worker that has these services.
@@ -167,7 +171,7 @@ class WorkerBuilder:
         dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
         outbound = OutboundConnections(context, outbound_limits, dialer)
         hooks = chain.resolve_worker(plugins, self.hook_failed)
-        metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid)
+        metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid, self.shared_counters)
         threads = self.threads or ThreadPool(1, 1, self.hook_failed, _ignore)
         facades = WorkerFacades(
             self.slot,

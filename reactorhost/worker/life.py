@@ -27,6 +27,7 @@ from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridg
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
+from reactorhost.worker.hooks.shared_counters import SharedCounters
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.loader import WorkerLoader
@@ -74,6 +75,7 @@ class WorkerLife:
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
+        self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
         self._acceptor = Acceptor(
             self._reactor, self._counters, log, self._fork_registry, settings.max_connections, capacity
@@ -145,6 +147,7 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
+            shared_counters=self._shared_counters,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
@@ -230,6 +233,8 @@ class WorkerLife:
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
             case Order.REOPEN:
                 self._reopen_log(message["request"])
+            case Order.SHARED_COUNTER:
+                self._shared_counters.assign(message["plugin"], message["name"], message["row"])
 
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""

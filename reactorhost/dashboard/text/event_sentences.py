@@ -121,6 +121,9 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
     "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
     "hook_failed": _hook_failed,
+    "shared_counter_refused": lambda f: (
+        f"the host has {f['limit']} shared counters, plugin {f['plugin']} cannot share {f['counter']}"
+    ),
     "master_gone": lambda f: f"{_worker(f)} lost its master, {_open(f)}",
     "leftover_killed": lambda f: f"killed pid {f['pid']}, a worker of the previous master: {f['reason']}",
     "file_restored": lambda f: f"made {f['path']} again, because it was removed",

@@ -10,10 +10,13 @@ What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from reactorhost.bus.replica import Replicated
+
+__all__ = ["Inbound", "Origin", "Outbound", "Repeats", "Replicated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +25,6 @@ class Origin:
 
     host: bytes
     worker: bytes
-
-
-class Replicated(enum.IntEnum):
-    """The tables that every worker has of its own and that are replicated to the others, as numbered changes.
-
-    A table maps texts to bytes. Its owner is its only writer (`bus.replica`).
-    """
-
-    INTEREST = 0
-    """The patterns of keys that a worker wants messages of; no values."""
-    PRESENCE = 1
-    """Members with an `info`: `GROUP\\0NUMBER`, where NUMBER is the connection's id, and the info."""
 
 
 class Inbound(Protocol):
