@@ -40,11 +40,11 @@ class Chat:
             ValueError: an option has an invalid value.
         """
         self.greeting = cleaned(str(config["greeting"]).encode())
-        self.room = str(config["room"])
+        self.room = str(config["room"]).lower()
         self.history = _number(config, "history", 0, 1000)
         self.max_length = _number(config, "max_length", 1, 4000)
         self.rate = cast("float", config["rate"])
-        if valid_name(self.room) != self.room.lower():
+        if valid_name(self.room) is None:
             raise ValueError(f"room is {self.room!r}, and the name of a room {NAME_RULE}")
         if self.rate <= 0:
             raise ValueError(f"rate must be above 0, not {self.rate:g}")
@@ -66,7 +66,7 @@ class Chat:
     def connect(self, connection: Connection) -> None:
         """Greet a client and let it join the first room."""
         person = self.people.enter(connection)
-        say(connection, f"{self.greeting} You are {person.name}. Messages so far: {self.commands.total.value:,}.")
+        say(connection, f"{self.greeting} You are {person.name}. Messages so far: {self.commands.messages.value:,}.")
         say(connection, "Type a line to talk, /name NAME to change your name, /help for more.")
         self.commands.join(connection, self.room)
 

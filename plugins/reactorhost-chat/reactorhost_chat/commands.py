@@ -22,8 +22,7 @@ class Commands:
         self.worker = worker
         self.people = people
         self.history = history
-        self.messages = worker.counter("messages")
-        self.total = worker.shared_counter("messages")
+        self.messages = worker.shared_counter("messages")
         self._functions: Mapping[str, Callable[[Connection, str], None]] = {
             "/help": self.help,
             "/history": self.show_history,
@@ -57,7 +56,6 @@ class Commands:
         # A terminal shows what is typed, so the sender has the line already.
         self.worker.send_to(ROOM + person.room, f"{person.name}: {line}".encode(), exclude=connection)
         self.messages.add()
-        self.total.add()
 
     def help(self, connection: Connection, _: str) -> None:
         """List the commands."""
