@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reactorhost import CloseReason, Member
+from reactorhost import CloseReason, LengthPrefixed, Member
 from reactorhost_chat import Chat
 from reactorhost_chat.chat import BURST, MOST_BYTES
 from reactorhost_chat.text import HELP
@@ -219,8 +219,8 @@ def test_control_characters_reach_no_terminal(chat: Callable[..., PluginBench]) 
     ada.types(b"\x1b]0;owned\x07 \xc2\x9b31m\rred")
     assert bob.shown == ["ada: ]0;owned   31m red"]
     ada.types(b"/msg bob \x1b[2Jx")
-    assert bob.shown == ["(private) ada: [2Jx"]
-    assert ada.shown == ["(private) to bob: [2Jx"]
+    assert bob.shown == ["(private) ada:  [2Jx"]
+    assert ada.shown == ["(private) to bob:  [2Jx"]
     assert ada.types(b"/\x1b[2J") == [
         "* There is no command /; /help lists them. To send it as text, begin with a blank."
     ]
@@ -229,10 +229,10 @@ def test_control_characters_reach_no_terminal(chat: Callable[..., PluginBench]) 
 def test_a_line_that_is_too_long_is_answered_and_a_huge_one_ends_the_connection(
     chat: Callable[..., PluginBench],
 ) -> None:
-    ada, bob = two(chat(max_length=5))
-    assert ada.types("12345") == []
-    assert ada.types("123456") == ["* Not sent: the line has 6 characters, more than 5."]
-    assert bob.shown == ["ada: 12345"]
+    ada, bob = two(chat(max_length=1000))
+    assert ada.types("x" * 1000) == []
+    assert ada.types("x" * 1001) == ["* Not sent: the line has 1,001 characters, more than 1,000."]
+    assert bob.shown == ["ada: " + "x" * 1000]
     ada.types("x" * (MOST_BYTES + 1))
     assert ada.client.closed is CloseReason.FRAMING
 
@@ -264,8 +264,6 @@ def test_a_client_that_is_too_fast_is_read_more_slowly(chat: Callable[..., Plugi
 def test_messages_of_another_framing_may_have_line_ends(chat: Callable[..., PluginBench]) -> None:
     bench = chat()
     ada, bob = two(bench)
-    from reactorhost import LengthPrefixed
-
     ada.client.connection.framing = LengthPrefixed(">H")
     ada.client.send(b"\0\x08one\ntwo\n")
     assert bob.shown == ["ada: one two"]
@@ -316,9 +314,7 @@ def test_of_two_clients_with_one_name_the_one_with_the_larger_ref_is_renamed(
     (line,) = ada.shown
     found = re.fullmatch(r"\* Two people took the name Ada at once\. You are (guest\d+) now\.", line)
     assert found is not None
-    plugin_name = found[1]
-    ada.types("hello")
-    assert bob.shown[-1] == f"{plugin_name}: hello"
+    assert bob.types("/who") == [f"* ada is now {found[1]}.", f"* In lobby: bob and {found[1]}."]
 
 
 # Options and metrics.
