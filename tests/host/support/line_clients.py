@@ -35,6 +35,10 @@ class LineClient:
         """Send a line."""
         self._socket.sendall((line.encode() if isinstance(line, str) else line) + b"\n")
 
+    def end(self) -> None:
+        """Send the end of the stream."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def line(self) -> str:
         """Return the next line.
 
