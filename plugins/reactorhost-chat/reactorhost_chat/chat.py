@@ -125,7 +125,8 @@ class Chat:
         refs = {person.ref for person in people}
         # Several workers may have clients in a room. The one that serves the client with the smallest ref counts it.
         rooms = [self.people.members(room) for room in {person.room for person in people if person.room}]
-        return {"users": len(people), "rooms": sum(min(each.ref for each in room) in refs for room in rooms)}
+        first = [min((each.ref for each in room), default=None) for room in rooms]
+        return {"users": len(people), "rooms": sum(ref in refs for ref in first)}
 
     def _notify(self, group: str, text: str, exclude: Connection | None = None) -> None:
         # Every worker calls the hook, so each notifies its own clients.

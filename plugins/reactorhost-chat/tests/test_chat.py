@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reactorhost import CloseReason, LengthPrefixed, Member
+from reactorhost import CloseReason, Connection, LengthPrefixed, Member, hookimpl
 from reactorhost_chat import Chat
 from reactorhost_chat.chat import BURST, MOST_BYTES
 from reactorhost_chat.text import HELP
@@ -352,6 +352,18 @@ def test_people_rooms_and_messages_are_counted(chat: Callable[..., PluginBench])
     bob.client.end()
     assert bench.stats() == {"users": 1, "rooms": 1, "messages": 1}
     assert "Messages so far: 1." in Terminal(bench.connect()).shown[0]
+
+
+def test_a_client_that_another_plugin_refuses_is_in_no_list(plugin_bench: Callable[..., PluginBench]) -> None:
+    class Refusal:
+        @hookimpl(tryfirst=True)
+        def connect(self, connection: Connection) -> None:
+            connection.close()
+
+    bench = plugin_bench(Chat, Refusal)
+    client = bench.connect()
+    assert client.closed is CloseReason.LOCAL
+    assert bench.stats() == {"users": 0, "rooms": 0, "messages": 0}
 
 
 # A real host.
