@@ -284,39 +284,48 @@ def plugin() -> Chat:
 def test_a_gap_is_shown_to_the_room_unless_nothing_is_missing(
     plugin_bench: Callable[..., PluginBench], plugin: Chat
 ) -> None:
-    ada = person(plugin_bench(plugin), "ada")
+    bench = plugin_bench(plugin)
+    ada = person(bench, "ada")
     for group, recovered in (("chat:lobby", True), ("chat:garden", False), ("other", False), ("chat", False)):
         plugin.gap(group, recovered)
-        assert ada.shown == []
+    bench.settle()
+    assert ada.shown == []
     plugin.gap("chat:lobby", False)
+    bench.settle()
     assert ada.shown == ["* Some messages were lost."]
 
 
 def test_clients_of_other_workers_are_announced_and_groups_of_other_plugins_are_not(
     plugin_bench: Callable[..., PluginBench], plugin: Chat
 ) -> None:
-    ada = person(plugin_bench(plugin), "ada")
+    bench = plugin_bench(plugin)
+    ada = person(bench, "ada")
     member = Member(LAST_REF, b"zoe")
     for group in ("other", "chat", "chat:garden"):
         plugin.joined(group, member)
         plugin.left(group, member)
+    bench.settle()
     assert ada.shown == []
     plugin.joined("chat:lobby", member)
     plugin.left("chat:lobby", member)
+    bench.settle()
     assert ada.shown == ["* zoe has joined.", "* zoe has left."]
 
 
 def test_of_two_clients_with_one_name_the_one_with_the_larger_ref_is_renamed(
     plugin_bench: Callable[..., PluginBench], plugin: Chat
 ) -> None:
-    ada, bob = two(plugin_bench(plugin))
+    bench = plugin_bench(plugin)
+    ada, bob = two(bench)
     plugin.joined("chat", Member(LAST_REF, b"Ada"))
+    bench.settle()
     assert ada.shown == []
     plugin.joined("chat", Member(FIRST_REF, b"Ada"))
+    bench.settle()
     (line,) = ada.shown
     found = re.fullmatch(r"\* Two people took the name Ada at once\. You are (guest\d+) now\.", line)
     assert found is not None
-    assert bob.types("/who") == [f"* In lobby: bob and {found[1]}.", f"* ada is now {found[1]}."]
+    assert bob.types("/who") == [f"* ada is now {found[1]}.", f"* In lobby: bob and {found[1]}."]
 
 
 # Options and metrics.
