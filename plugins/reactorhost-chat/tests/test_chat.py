@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -379,15 +380,17 @@ def test_a_client_that_another_plugin_refuses_is_in_no_list(plugin_bench: Callab
 
 
 def test_two_people_talk_over_tcp(live_host: Callable[..., LiveHost]) -> None:
+    def until(client: socket.socket, text: str) -> None:
+        received = b""
+        while text.encode() not in received:
+            more = client.recv(4096)
+            assert more, received
+            received += more
+
     host = live_host("--plugin", "chat", "--workers", "1")
     with host.connect() as ada, host.connect() as bob:
-        for client, name in ((ada, b"ada"), (bob, b"bob")):
-            client.sendall(b"/name " + name + b"\r\n")
-            text = b""
-            while not text.endswith(b"* You are %s now.\n" % name):
-                text += client.recv(4096)
+        for client, name in ((ada, "ada"), (bob, "bob")):
+            client.sendall(f"/name {name}\r\n".encode())
+            until(client, f"\n* You are {name} now.\n")
         ada.sendall("grüß dich\n".encode())
-        expected = "ada: grüß dich\n".encode()
-        text = b""
-        while not text.endswith(expected):
-            text += bob.recv(4096)
+        until(bob, "ada: grüß dich\n")
