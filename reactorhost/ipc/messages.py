@@ -64,6 +64,8 @@ class Report(enum.StrEnum):
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
+    BUS_BACKEND = "bus_backend"
+    """The connection of the bus to other machines has changed: `state` (of `BackendState`), `reason`."""
     SHARED_COUNTER = "shared_counter"
     """A plugin has a new shared counter: `plugin`, `name`. The order of the same name answers."""
     REOPENED = "reopened"

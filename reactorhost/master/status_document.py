@@ -57,6 +57,7 @@ class StatusBuilder:
             "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),
             "rates": rates,
             "latency": samples.latency(),
+            "bus": self.context.bus.host(settings.bus_url),
             "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(planner.slots.items())],
             "workers": [self._worker(worker, now) for worker in workers],
@@ -118,6 +119,7 @@ class StatusBuilder:
             ],
             "rates": self.context.monitor.samples.worker_rates(worker.pid),
             "latency": self.context.monitor.samples.worker_latency(worker.pid),
+            "bus": self.context.bus.worker(worker.pid, self.context.planner.settings.bus_url),
             **totals_of([counters]),
         }
 

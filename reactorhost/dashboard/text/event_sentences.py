@@ -121,6 +121,9 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
     "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
     "hook_failed": _hook_failed,
+    "bus_backend_down": lambda f: f"the bus has lost the other machines: {f['reason']}",
+    "bus_backend_up": lambda f: "the bus reaches the other machines again",
+    "bus_messages_dropped": lambda f: f"{counted(int(f['count']), 'message')} of the bus lost, see the log",
     "shared_counter_refused": lambda f: (
         f"the host has {f['limit']} shared counters, plugin {f['plugin']} cannot share {f['counter']}"
     ),
