@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
+from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
@@ -32,4 +33,5 @@ class MasterContext:
     requests: WorkerRequests
     introductions: Introductions
     shared_counters: SharedCounterRows
+    bus: BusMonitor
     problems: dict[Path, str] = field(default_factory=dict)

@@ -85,17 +85,17 @@ class WorkerPool:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
 
-    def fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
-        """Fork a worker that borrows `sockets`; returns its process id.
+    def fork(self, settings: Settings, slot: int, generation: int, count: int, sockets: Sequence[SlotSocket]) -> int:
+        """Fork one of `count` workers, which borrows `sockets`; returns its process id.
 
         Raises:
             OSError: the system has no room for it.
         """
         # A worker that crashed is replaced also if something else has taken its descriptors.
         with self._reserve.released():
-            return self._fork(settings, slot, generation, sockets)
+            return self._fork(settings, slot, generation, count, sockets)
 
-    def _fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
+    def _fork(self, settings: Settings, slot: int, generation: int, count: int, sockets: Sequence[SlotSocket]) -> int:
         # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
         try:
             stack_descriptor = os.memfd_create(f"stack-{slot}")
@@ -114,7 +114,17 @@ class WorkerPool:
         # A worker whose parent has another process id has lost its master.
         master = os.getpid()
         spec = WorkerSpec(
-            settings, slot, generation, master, theirs, borrowed, self.scoreboard, page, self.account, self._host_id
+            settings,
+            slot,
+            generation,
+            count,
+            master,
+            theirs,
+            borrowed,
+            self.scoreboard,
+            page,
+            self.account,
+            self._host_id,
         )
         # Before the fork, so that the worker closes its copy of this end with those of the other lines. A copy that
         # stayed open in any worker would hide the end of the master from this one.
