@@ -96,6 +96,8 @@ class PluginBench:
                 raise error.__cause__ from None
             raise HostFailedError(error.exit_status, "\n".join(error.lines())) from None
         self._running = True
+        leadership = self._parts.leadership
+        self._time.within(lambda: leadership.lead(leadership.jobs.now()))
         self.settle()
 
     def connect(
@@ -142,6 +144,10 @@ class PluginBench:
         """Make every `worker.connect` to an address fail from now on; without this each succeeds."""
         self._refused[address] = reason
 
+    def accept(self, address: str) -> None:
+        """Make `worker.connect` to an address succeed again, after `refuse`."""
+        self._refused.pop(address, None)
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and call each timer at its time."""
         if seconds < 0:
@@ -172,6 +178,7 @@ class PluginBench:
         if not self._running:
             return
         self._running = False
+        self._time.within(self._parts.leadership.step_down)
         self._time.within(self._service.drain)
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
@@ -223,6 +230,7 @@ class PluginBench:
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
             bus=BusSetup(new_outbound=other.connect),
+            unix_clock=self._time.unix,
         ).build([service], self._limits)
         other.bench = self._parts.bus
         self.bus = BenchBus(other, self._within)
