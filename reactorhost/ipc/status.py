@@ -120,6 +120,8 @@ class WorkerStatus(Totals):
     """Time until the master ends this state."""
     tick_age_seconds: float | None
     """Age of the last write to the scoreboard."""
+    leader: bool
+    """Whether it leads; at most one worker does."""
     full: bool
     """Cannot accept: it has `max_connections` connections, or no descriptors left."""
     lag_max_seconds: float | None

@@ -18,6 +18,7 @@ from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
@@ -39,6 +40,7 @@ from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.terminal_output import poll_ttou
+from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
@@ -124,10 +126,11 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         reactor,
         log,
         listeners,
-        Planner(settings),
+        Planner(settings, started=Moment(time.monotonic(), time.time())),
         pool,
         monitor,
         WorkerRequests(reactor, pool),
+        Introductions(reactor, pool, log),
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )

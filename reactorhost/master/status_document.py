@@ -107,6 +107,7 @@ class StatusBuilder:
             "state_seconds": round(now - worker.since, 3),
             "deadline_seconds": None if worker.deadline is None else round(max(0.0, worker.deadline - now), 3),
             "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if stored else None,
+            "leader": self.context.planner.leadership.leads(worker.pid),
             "full": worker.full,
             "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
             "cpu_percent": self.context.monitor.samples.cpu_percent(worker.pid),

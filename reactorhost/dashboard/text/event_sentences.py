@@ -100,6 +100,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "worker_starting": lambda f: f"{_worker(f)} starting, generation {f['generation']}",
     "worker_ready": lambda f: f"{_worker(f)} ready, generation {f['generation']}",
     "worker_draining": _draining,
+    "leader_changed": lambda f: f"{_worker(f)} leads: {f['reason']}",
     "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
     "workers_missing": lambda f: f"only {f['ready']} of {f['wanted']} workers are ready",

@@ -19,7 +19,7 @@ from reactorhost.bus.names import GROUP, TOPIC, checked_name, checked_pattern
 from reactorhost.bus.refs import ID_BYTES
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import Inbound, Origin, Outbound, Repeats
+from reactorhost.worker.bus.contract import THE_WORKER, Inbound, Origin, Outbound, Repeats
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.groups import Groups
 from reactorhost.worker.bus.history import History
@@ -39,6 +39,7 @@ def _own_origin() -> Origin:
 
 
 def _no_peers(inbound: Inbound, repeats: Repeats) -> Outbound:
+    inbound.introduced()
     return NoPeers()
 
 
@@ -75,7 +76,10 @@ class Bus:
         self._gaps = Gaps(calls, interest)
         self._history = History(setup.origin, reactor, interest, hook_failed)
         self._subscriptions = Subscriptions(setup.origin, reactor, interest, self._gaps, counters, hook_failed)
-        self.groups = Groups(setup.origin, interest, self._presence, counters, hook_failed, self._reach)
+        self.groups = Groups(setup.origin, reactor, interest, self._presence, counters, hook_failed, self._reach)
+        if calls.has("joined") or calls.has("left"):
+            # For members of other workers, also if nothing of this one ever joins a group.
+            reactor.call_soon(self._reach)
 
     # What a `Worker` calls.
 
@@ -183,6 +187,10 @@ class Bus:
 
     def to_connection(self, number: int, data: bytes | None) -> None:
         """Send a message to a connection of this worker, or close it."""
+        if number == THE_WORKER:
+            if data is not None:
+                self._history.transfer.received(data)
+            return
         transport = self.groups.transport(number)
         if transport is not None:
             self._counters.bus_in += 1
@@ -193,10 +201,17 @@ class Bus:
     ) -> None:
         """Note which members another worker has."""
         self._presence.changed(origin, removed, added, first=first)
+        if first:
+            self._history.transfer.peer_known(origin)
+
+    def introduced(self) -> None:
+        """Note that the workers that used the bus before are known."""
+        self._history.transfer.introduced()
 
     def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
         """Remove the members of a worker that is gone."""
         self._presence.gone(origin, members)
+        self._history.transfer.peer_gone(origin)
 
     # The end of the worker.
 
@@ -217,7 +232,7 @@ class Bus:
         """Return the way to the other workers; the first call makes it."""
         if self._outbound is None:
             self._outbound = self._setup.new_outbound(self, self._history)
-            self._presence.outbound = self._outbound
+            self._presence.outbound = self._history.transfer.outbound = self._outbound
         return self._outbound
 
     def _check_size(self, method: str, data: bytes) -> None:

@@ -48,6 +48,9 @@ class Inbound(Protocol):
     ) -> None:
         """Handle a change of another worker's PRESENCE; `first`: it is the first that is known of this worker."""
 
+    def introduced(self) -> None:
+        """Handle that the first PRESENCE of every worker of this host that used the bus before this one is known."""
+
     def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
         """Handle that a worker has ended or is silent for too long; `members` was its PRESENCE."""
 
