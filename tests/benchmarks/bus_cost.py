@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -26,11 +27,11 @@ from bench import Bench, Settings, column, figure_of
 from compiler import compiler
 from fleet import Fleet
 from loading import Work, bus_program, measured
-from peer_catalog import PLUGINS, Peer
+from peer_catalog import PLUGINS, Peer, workerman_missing
 from processors import places
 from results import Figure, Rounds, write_figures
 from room_clients import LINES, SOCKETIO, Room, Rooms, Speech, allow_many_files
-from servers import BIN, Server, ServerError, installed_host, program
+from servers import BIN, PEERS, Server, ServerError, free_port, given_port, installed_host, program
 from tables import figure_table
 
 # As `plugins/room.py` and `asyncio_redis_room.py` have it.
@@ -92,6 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--window", type=int, default=16, help="messages under way at a time")
     parser.add_argument("--before", type=Path, help="folder with the reactorhost command of another installation")
     parser.add_argument("--figures", type=several, default=list(FIGURES), help=f"of {', '.join(FIGURES)}")
+    parser.add_argument("--workerman", type=Path, metavar="AUTOLOAD_PHP", help="path of Workerman's autoload.php")
     parser.add_argument("--peers", help="names of servers with a bus, separated by commas")
     parser.add_argument("--json", type=Path, help="file for the results")
     return parser.parse_args()
@@ -111,14 +113,15 @@ def yardsticks(figure: Figure) -> Sequence[str]:
     return {"bus_local": ("direct",), "bus_unused": ("plain",)}.get(figure.name, ("reactorhost",))
 
 
-def kinds() -> dict[str, Kind]:
-    """Return the servers that have a bus."""
+def kinds(autoload: Path | None = None) -> dict[str, Kind]:
+    """Return the servers that have a bus; `autoload` is Workerman's autoload.php, which also loads Channel."""
     return {
         "reactorhost": Kind(room_host, LINES),
         "asyncio-redis": Kind(partial(room_program, "asyncio_redis_room.py"), LINES, missing("redis", "hiredis")),
         "socketio-redis": Kind(
             partial(room_program, "socketio_room.py"), SOCKETIO, missing("socketio", "aiohttp", "redis"), bursts=False
         ),
+        "workerman-channel": Kind(partial(workerman, autoload), LINES, workerman_missing(autoload)),
     }
 
 
@@ -140,6 +143,14 @@ def room_program(name: str, workers: int, folder: Path) -> contextlib.AbstractCo
     return program(name, str(workers), str(folder))
 
 
+def workerman(autoload: Path | None, workers: int, folder: Path) -> contextlib.AbstractContextManager[Server]:
+    """Run the room on Workerman."""
+    port, channel = free_port(), free_port()
+    values = {"AUTOLOAD": autoload, "PORT": port, "CHANNEL": channel, "WORKERS": workers, "PLACE": folder}
+    environment = {**os.environ, **{name: str(value) for name, value in values.items()}}
+    return given_port(["php", PEERS / "workerman_room.php", "start"], port, environment)
+
+
 class Measurement:
     """One run."""
 
@@ -147,8 +158,9 @@ class Measurement:
         self.options = options
         self.folder = folder
         self.load = bus_program(folder)
-        only = (options.peers or ",".join(kinds())).split(",")
-        self.kinds = {name: kind for name, kind in kinds().items() if name in only}
+        found = kinds(options.workerman)
+        only = options.peers.split(",") if options.peers else found
+        self.kinds = {name: kind for name, kind in found.items() if name in only}
 
     # The figures.
 
