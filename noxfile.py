@@ -23,7 +23,12 @@ nox.options.sessions = ["lint", "types", "wheels", "tests"]
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-PLUGINS = ("./plugins/reactorhost-accesslog", "./plugins/reactorhost-chat", "./plugins/reactorhost-echo")
+PLUGINS = (
+    "./plugins/reactorhost-accesslog",
+    "./plugins/reactorhost-chat",
+    "./plugins/reactorhost-echo",
+    "./plugins/reactorhost-redis",
+)
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 NEWER = ("3.14", "3.15")

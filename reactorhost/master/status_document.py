@@ -57,6 +57,7 @@ class StatusBuilder:
             "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),
             "rates": rates,
             "latency": samples.latency(),
+            "bus": self.context.bus.host(settings.bus_url),
             "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(planner.slots.items())],
             "workers": [self._worker(worker, now) for worker in workers],
@@ -106,6 +107,7 @@ class StatusBuilder:
             "state_seconds": round(now - worker.since, 3),
             "deadline_seconds": None if worker.deadline is None else round(max(0.0, worker.deadline - now), 3),
             "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if stored else None,
+            "leader": self.context.planner.leadership.leads(worker.pid),
             "full": worker.full,
             "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
             "cpu_percent": self.context.monitor.samples.cpu_percent(worker.pid),
@@ -118,6 +120,7 @@ class StatusBuilder:
             ],
             "rates": self.context.monitor.samples.worker_rates(worker.pid),
             "latency": self.context.monitor.samples.worker_latency(worker.pid),
+            "bus": self.context.bus.worker(worker.pid, self.context.planner.settings.bus_url),
             **totals_of([counters]),
         }
 

@@ -433,6 +433,8 @@ SHAPES: Mapping[str, Any] = {
     "A worker": status.WorkerStatus,
     "Rates": status.Rates,
     "Latency": status.Latency,
+    "The bus": status.BusStatus,
+    "A backend": status.BackendStatus,
     "The master": status.MasterStatus,
     "A listener": status.ListenerStatus,
     "The metrics of a plugin": status.PluginMetricsStatus,

@@ -46,6 +46,8 @@ class WorkerRecord:
         silent: its loop did not turn for a second: a hook that blocks, a stopped process, a processor without time.
         full: it cannot accept: it has `max_connections` connections, or no descriptors left.
         refuses: it was ordered to refuse clients while it is full.
+        resigned: it reported that it does not lead because it leaves.
+        count: the number of wanted workers, as it knows it.
     """
 
     pid: int
@@ -61,6 +63,8 @@ class WorkerRecord:
     silent: bool = False
     full: bool = False
     refuses: bool = False
+    resigned: bool = False
+    count: int = 0
 
     @property
     def accepts(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from reactorhost.bus.replica import Replicated
 
-__all__ = ["Inbound", "Origin", "Outbound", "Repeats", "Replicated"]
+__all__ = ["THE_WORKER", "Inbound", "Origin", "Outbound", "Repeats", "Replicated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class Origin:
 
     host: bytes
     worker: bytes
+
+
+THE_WORKER = 0
+"""The number under which workers send each other requests for their history (`history_transfer`)."""
 
 
 class Inbound(Protocol):
@@ -37,12 +41,15 @@ class Inbound(Protocol):
         """Handle that messages of these keys were dropped; of unknown keys with None, of all origins with None."""
 
     def to_connection(self, number: int, data: bytes | None) -> None:
-        """Send a message to a connection of this worker, or with None close it."""
+        """Send a message to a connection of this worker, or with None close it; `THE_WORKER` is the worker itself."""
 
     def replica_changed(
         self, origin: Origin, removed: Mapping[str, bytes], added: Mapping[str, bytes], *, first: bool
     ) -> None:
         """Handle a change of another worker's PRESENCE; `first`: it is the first that is known of this worker."""
+
+    def introduced(self) -> None:
+        """Handle that the first PRESENCE of every worker of this host that used the bus before this one is known."""
 
     def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
         """Handle that a worker has ended or is silent for too long; `members` was its PRESENCE."""
@@ -71,7 +78,10 @@ class Outbound(Protocol):
         """Change the own PRESENCE; None removes the member."""
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
-        """Send a message for one connection of a worker, or with None close it; False: the worker is gone."""
+        """Send a message for one connection of a worker, or with None close it; False: the worker is gone.
+
+        Connections are numbered from 1. What is sent to number 0, `THE_WORKER`, is for the worker itself.
+        """
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every other worker."""
