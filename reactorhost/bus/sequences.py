@@ -1,49 +1,15 @@
-"""Sequence numbers of the messages that each worker sends with each key: given on one side, checked on the other.
+"""Which messages of a sender and key are missing, by their numbers (`bus.numbers`).
 
-Both sides remember a bounded number of keys. A sender that has forgotten a key goes on above every number that it has
-given, and says that a sequence begins. So a receiver never takes a new message for an old one, and a gap is reported
-only if something is missing.
+A bounded number of keys is remembered, by the sender too. One that has forgotten a key goes on above every number that
+it has given, and says that its numbers begin. So no new message is taken for an old one, and a gap is reported only if
+something is missing.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
 
-MOST_KEYS = 100_000
-
-
-class Sent(NamedTuple):
-    """The sequence number of a message; `begins`: there is none that it follows."""
-
-    number: int
-    begins: bool
-
-
-class SentSequences:
-    """The sequences of one sender."""
-
-    def __init__(self, most_keys: int = MOST_KEYS) -> None:
-        self._most_keys = most_keys
-        self._last: dict[str, int] = {}
-        self._highest_forgotten = 0
-
-    def next(self, key: str) -> Sent:
-        """Return the number of the next message with a key."""
-        last = self._last.get(key)
-        if last is not None:
-            self._last[key] = last + 1
-            return Sent(last + 1, begins=False)
-        if len(self._last) >= self._most_keys:
-            # The key that began first: to find the one that was used least would cost each message something.
-            forgotten = self._last.pop(next(iter(self._last)))
-            self._highest_forgotten = max(self._highest_forgotten, forgotten)
-        self._last[key] = number = self._highest_forgotten + 1
-        return Sent(number, begins=True)
-
-    def last(self, key: str) -> int | None:
-        """Return the number of the last message with a key, None if it is forgotten."""
-        return self._last.get(key)
+from reactorhost.bus.numbers import MOST_KEYS
 
 
 class Arrival(enum.Enum):

@@ -55,5 +55,8 @@ class RecordedInbound:
             assert members.pop(member) == info
         members.update(added)
 
+    def introduced(self) -> None:
+        raise AssertionError("the workers of other hosts are not introduced")
+
     def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
         assert self.members.pop(origin, {}) == members

@@ -23,7 +23,8 @@ from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.bus.envelope import Envelope, EnvelopeError, EnvelopeFlags, is_from, opened, sealed
 from reactorhost.bus.frames import FrameDecoder, FrameError
 from reactorhost.bus.names import GROUP, TOPIC
-from reactorhost.bus.sequences import Arrival, ReceivedSequences, SentSequences
+from reactorhost.bus.numbers import Numbers
+from reactorhost.bus.sequences import Arrival, ReceivedSequences
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
@@ -73,7 +74,7 @@ class BackendBridge:
         self._keep_of = keep_of
         self._on_state = on_state
         self._lines = RateLimit(1, _LINE_SECONDS)
-        self._sent = SentSequences()
+        self._sent = Numbers()
         self._seen = ReceivedSequences()
         self._wanted = WantedKeys()
         # Keys whose last message was dropped; None for so many that they are not remembered.
@@ -111,8 +112,8 @@ class BackendBridge:
 
     def publish(self, key: str, number: int, data: bytes) -> None:
         """Send a message to the workers of other hosts that want its key."""
-        sequence, begins = self._sent.next(key)
-        flags = EnvelopeFlags.BEGINS if begins else _NO_FLAGS
+        flags = EnvelopeFlags.BEGINS if self._sent.last(key) is None else _NO_FLAGS
+        sequence = self._sent.next(key)
         payload = sealed(Envelope(self._own.host, self._own.worker, flags, sequence, number, data))
         if not self._backend.publish(key, payload, self._keep_of(key)):
             self.lost((key,), 1)
