@@ -156,7 +156,7 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
-            bus=BusSetup(max_message=settings.bus_max_message),
+            bus=BusSetup(self._introductions.origin, settings.bus_max_message, self._introductions.new_outbound),
             shared_counters=self._shared_counters,
             role=Role(spec.count),
             jobs_started=self._stats.note_jobs,
