@@ -128,6 +128,13 @@ class Setting:
     spellings: tuple[str, ...] = ()
     """The flags, if they are others than `--NAME`."""
     off_flag: str | None = None
+    key_of_service: str = ""
+    """The key under `[service.NAME]`, if `[host]` has a key of the name."""
+
+    @property
+    def key(self) -> str:
+        """Return the key in its TOML table."""
+        return self.key_of_service or self.name
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -179,6 +186,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
     Setting("unix_mode", values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
     Setting("unix_owner", values.OWNER, None, _SERVICE),
+    Setting("service_workers", values.COUNT, None, _SERVICE, shown="all", key_of_service="workers"),
     Setting("config", values.PATH, None, None, shown="none"),
     Setting("set", values.OPTION_TEXT, (), None, many=True),
     Setting("workers", values.whole(1, MAX_WORKERS, "auto"), "auto"),
@@ -221,7 +229,8 @@ HOST_KEYS: frozenset[str] = frozenset(setting.name for setting in TABLE if setti
 SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == _SERVICE)
 OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"], BY_NAME["when_full"])
 """Settings of the host that a service can override."""
-SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_SETTINGS, *OVERRIDES))
+BY_SERVICE_KEY: Mapping[str, Setting] = {setting.key: setting for setting in (*SERVICE_SETTINGS, *OVERRIDES)}
+SERVICE_KEYS: frozenset[str] = frozenset(BY_SERVICE_KEY)
 
 _TIME = "seconds, or 500ms, 2m."
 _LONG_TIME = "seconds, or 500ms, 2m, 1h."
@@ -248,6 +257,7 @@ HELP: Mapping[str, str] = {
     "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
     "unix_mode": "Mode of unix socket files, octal.",
     "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
+    "service_workers": "Number of workers that accept the clients of the service; a plugin may require fewer.",
     "config": "TOML file with settings, services and plugin tables.",
     "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
     "workers": "Number of worker processes; auto: one for each usable CPU.",

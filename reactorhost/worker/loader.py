@@ -14,7 +14,7 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ConfigError
 from reactorhost.logs import EventLog
-from reactorhost.plugins import framings, loading, options
+from reactorhost.plugins import framings, loading, options, worker_limit
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.system import process
 from reactorhost.system.account import Account
@@ -106,4 +106,5 @@ class WorkerLoader:
         else:
             where = settings.where(f"service.{service.name}.framing")
             new_framing = framings.from_config(service.name, service.framing, where)
-        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from)
+        most_workers = worker_limit.from_plugins(service.name, plugins)
+        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from, most_workers)
