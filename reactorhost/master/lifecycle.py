@@ -11,6 +11,7 @@ from reactorhost import __version__
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.moments import Moment
 from reactorhost.master.context import MasterContext
 from reactorhost.master.heartbeats import HeartbeatWatch
 from reactorhost.master.plan.operations import Watcher
@@ -45,6 +46,8 @@ class Lifecycle:
         pool.on(Report.FULL, self._full)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
+        pool.on(Report.BUS_BACKEND, self.context.bus.backend_changed)
+        pool.on(Report.SHARED_COUNTER, self.context.shared_counters.requested)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
         pool.on(Report.REOPENED, self.context.requests.answered)
         self.supervisor.after_settling += [self._report_start, self.write_workers]
@@ -139,8 +142,11 @@ class Lifecycle:
     def _exited(self, pid: int, report: ExitReport) -> None:
         log, planner = self.context.log, self.context.planner
         self.context.requests.worker_ended(pid)
+        self.context.introductions.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
+        counters = report.last.counters
+        planner.leadership.note_progress(pid, Moment(counters.jobs_until, counters.jobs_until_unix))
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
         ended = planner.exited(pid, report.how, boot_error, time.monotonic())
         if ended is None:

@@ -57,6 +57,7 @@ class StatusBuilder:
             "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),
             "rates": rates,
             "latency": samples.latency(),
+            "bus": self.context.bus.host(settings.bus_url),
             "master": self._master(now),
             "slots": [self._slot(slot, now) for _, slot in sorted(planner.slots.items())],
             "workers": [self._worker(worker, now) for worker in workers],
@@ -119,6 +120,7 @@ class StatusBuilder:
             "state_seconds": round(now - worker.since, 3),
             "deadline_seconds": None if worker.deadline is None else round(max(0.0, worker.deadline - now), 3),
             "tick_age_seconds": round(max(0.0, now - counters.tick), 3) if stored else None,
+            "leader": self.context.planner.leadership.leads(worker.pid),
             "full": worker.full,
             "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
             "cpu_percent": self.context.monitor.samples.cpu_percent(worker.pid),
@@ -131,6 +133,7 @@ class StatusBuilder:
             ],
             "rates": self.context.monitor.samples.worker_rates(worker.pid),
             "latency": self.context.monitor.samples.worker_latency(worker.pid),
+            "bus": self.context.bus.worker(worker.pid, self.context.planner.settings.bus_url),
             **totals_of([counters]),
         }
 
@@ -150,6 +153,7 @@ class StatusBuilder:
         sums, timed = samples.plugin_sums(), samples.timed_messages()
         errors, errors_before = samples.plugin_errors(), samples.plugin_errors(ago=1)
         all_nanoseconds = sum(each.nanoseconds for each in sums.values())
+        metrics, shared = self.context.monitor.metrics, self.context.shared_counters
         # The services that use each plugin, the plugins in the order of their first use.
         users: dict[str, list[str]] = {}
         for service in self.context.planner.settings.services:
@@ -176,7 +180,7 @@ class StatusBuilder:
                     "errors_per_second": float(max(0, errors.get(name, 0) - errors_before.get(name, 0))),
                     "last_error": last[0] if last else None,
                     "last_error_age_seconds": round(now - last[1], 1) if last else None,
-                    "stats": self.context.monitor.metrics.of(name),
+                    "stats": dict(sorted({**metrics.of(name), **shared.of(name)}.items())),
                 }
             )
         return figures

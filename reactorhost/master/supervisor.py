@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from reactorhost.errors import BootError, ReactorhostError, limit_hint
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.moments import Moment
 from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
 from reactorhost.master.plan.adoption import RETRY_SECONDS
@@ -44,6 +45,7 @@ class Supervisor:
         self.after_settling: list[Callable[[], object]] = []
         self.on_failure: Callable[[ReactorhostError], object] = lambda error: None
         self._pool.on(Report.RELEASED, self._released)
+        self._pool.on(Report.STEPPED_DOWN, self._stepped_down)
 
     def schedule(self) -> None:
         """Let the planner decide at the end of this turn: many events of one turn take one decision."""
@@ -116,6 +118,10 @@ class Supervisor:
                 self._listeners.avoid(full)
             case actions.Refuse(pid, refused):
                 self._pool.order(pid, {"order": Order.REFUSE, "services": refused})
+            case actions.Lead(pid, since, why):
+                self._appoint(pid, since, why)
+            case actions.Count(pid, count):
+                self._pool.order(pid, {"order": Order.COUNT, "count": count})
             case actions.Retire(slot, adopter):
                 self._retire(slot, adopter, now)
 
@@ -149,8 +155,9 @@ class Supervisor:
             # It could not be opened in this turn, and is removed in the next decision.
             return
         try:
+            target = self._planner.scaling.target
             sockets = self._listeners.of_slot(slot, self._planner.slots[slot].services)
-            pid = self._pool.fork(self._planner.settings, slot, generation, sockets)
+            pid = self._pool.fork(self._planner.settings, slot, generation, target, sockets)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = BootError(f"cannot fork a worker: {error.strerror}", hint=limit_hint(error))
@@ -238,6 +245,14 @@ class Supervisor:
         self._listeners.close_slot(slot)
         self._planner.adoption.retired(slot)
         self._log.info("slot_retired", slot=slot)
+
+    def _appoint(self, pid: int, since: Moment, why: str) -> None:
+        self._pool.order(pid, {"order": Order.LEAD, "since": since.monotonic, "since_unix": since.unix})
+        self._log.info("leader_changed", slot=self._planner.workers[pid].slot, pid=pid, reason=why)
+
+    def _stepped_down(self, pid: int, message: Message) -> None:
+        self._planner.leadership.stepped_down(pid, Moment(message["until"], message["until_unix"]))
+        self.schedule()
 
     def _set_timer(self, now: float) -> None:
         # A timer in the past is due in the next turn, after the descriptors: `expire` needs their reports (planner.py).

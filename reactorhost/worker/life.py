@@ -15,6 +15,7 @@ from types import FrameType
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
@@ -25,9 +26,14 @@ from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
+from reactorhost.worker.bus.bus import BusSetup
+from reactorhost.worker.bus.history import History
+from reactorhost.worker.bus.introductions import Introductions
+from reactorhost.worker.bus.subscriptions import PluginSubscription
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
+from reactorhost.worker.hooks.shared_counters import SharedCounters
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.loader import WorkerLoader
@@ -36,6 +42,7 @@ from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.process.worker_process import WorkerProcess
+from reactorhost.worker.role import Role
 from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
@@ -46,6 +53,8 @@ _CALLERS = {
     PluginTimers.call.__code__: "timer",
     ThreadPool.call_on_result.__code__: "on_result",
     ThreadPool.call_on_error.__code__: "on_error",
+    PluginSubscription.call.__code__: "subscribe",
+    History.call_on_result.__code__: "on_result",
 }
 """The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
@@ -76,7 +85,9 @@ class WorkerLife:
         )
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
+        self._introductions = Introductions(spec, self._reactor, self._fork_registry, log, self._counters, self._line)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
+        self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
         self._acceptor = Acceptor(
             self._reactor, self._counters, log, self._fork_registry, settings.max_connections, capacity
@@ -149,6 +160,10 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
+            bus=BusSetup(max_message=settings.bus_max_message),
+            shared_counters=self._shared_counters,
+            role=Role(spec.count),
+            jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
@@ -216,7 +231,7 @@ class WorkerLife:
 
     # Orders of the master.
 
-    def message_received(self, line: JsonLine, message: Message) -> None:
+    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901, PLR0912  one arm for each order
         """Carry out an order."""
         match message["order"]:
             case Order.SERVE:
@@ -231,11 +246,21 @@ class WorkerLife:
                 self._acceptor.refuse(message["services"])
             case Order.DRAIN:
                 self._shutdown.drain(message["seconds"], final=message["final"])
+            case Order.LEAD:
+                self._parts.leadership.lead(Moment(message["since"], message["since_unix"]))
+            case Order.COUNT:
+                self._parts.facades.role.count = message["count"]
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
+            case Order.INTRODUCE:
+                self._introductions.introduce(message["pid"], late=message["late"])
+            case Order.ALL_INTRODUCED:
+                self._introductions.all_introduced()
             case Order.REOPEN:
                 self._reopen_log(message["request"])
+            case Order.SHARED_COUNTER:
+                self._shared_counters.assign(message["plugin"], message["name"], message["row"])
 
     def line_closed(self, line: JsonLine) -> None:
         """Drain: the master is gone."""

@@ -126,6 +126,8 @@ class RunningService:
 
     def _transport_closed(self, transport: StreamTransport) -> None:
         self.transports.discard(transport)
+        # Here, and not when the socket is closed: the `close` hooks still see the groups.
+        self.context.groups.ended(transport.connection)
         transport.release()
         self.context.counters.connections -= 1
         self._on_ended()

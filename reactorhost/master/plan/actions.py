@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from reactorhost.ipc.moments import Moment
+
 
 @dataclass(frozen=True, slots=True)
 class Open:
@@ -112,4 +114,37 @@ class Retire:
     adopter: int | None
 
 
-Action = Open | Close | Extend | Move | Spawn | Drain | Signal | Adopt | Release | Steer | Avoid | Refuse | Retire
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Appoint the leader; `since` is up to when earlier leaders have started the jobs of the host."""
+
+    pid: int
+    since: Moment
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Report the number of wanted workers to a worker."""
+
+    pid: int
+    count: int
+
+
+Action = (
+    Open
+    | Close
+    | Extend
+    | Move
+    | Spawn
+    | Drain
+    | Signal
+    | Adopt
+    | Release
+    | Steer
+    | Avoid
+    | Refuse
+    | Retire
+    | Lead
+    | Count
+)

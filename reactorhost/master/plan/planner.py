@@ -20,6 +20,7 @@ The order inside `decide`:
    ordered to leave before the new one is READY.
 5. Adopt: late, because it needs to know which slots ended up without a worker that accepts.
 6. Steer past full workers, or let all refuse.
+7. Lead: after 4, so that a worker that was ordered to leave in this decision is not appointed (leadership.py).
 
 Deadlines are checked by `expire` alone, which only a timer calls. By then the reactor has delivered every report that
 had arrived, so a master that was suspended itself does not end workers that reported in time. The first deadline of a
@@ -45,8 +46,10 @@ from dataclasses import dataclass
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, UsageError
+from reactorhost.ipc.moments import BEGINNING, Moment
 from reactorhost.master.plan.actions import Action, Spawn
 from reactorhost.master.plan.adoption import Adoption
+from reactorhost.master.plan.leadership import Leadership
 from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.overload import Overload
 from reactorhost.master.plan.scale import Scaling
@@ -90,7 +93,7 @@ class Planner:
         generation: number of the newest reload of which a worker became ready.
     """
 
-    def __init__(self, settings: Settings, jitter: random.Random | None = None) -> None:
+    def __init__(self, settings: Settings, jitter: random.Random | None = None, started: Moment = BEGINNING) -> None:
         self.settings = settings
         self.state = HostState.STARTING
         self.generation = 1
@@ -103,6 +106,7 @@ class Planner:
         self.scaling = Scaling(self.table, self.limits, settings.workers)
         self.adoption = Adoption(self.table, self.limits)
         self.overload = Overload(self.table, self.limits)
+        self.leadership = Leadership(self.table, started)
         self._jitter = jitter or random.Random()  # noqa: S311  not for secrets
         self._stop_at = 0.0
         self._at_once = False
@@ -112,6 +116,7 @@ class Planner:
     def forked(self, pid: int, slot: int, generation: int, now: float) -> None:
         """Record that a worker was forked for a slot."""
         self.table.add(pid, slot, generation, now, self.settings.boot_timeout)
+        self.workers[pid].count = self.scaling.target
 
     def fork_failed(self, slot: int, error: ReactorhostError, now: float) -> bool:
         """Record that the fork for a slot failed, like a boot that failed; returns whether that ended a reload."""
@@ -175,6 +180,7 @@ class Planner:
         if worker is None:
             return None
         self.recycling.worker_ended(pid)
+        self.leadership.worker_ended(pid)
         leaving = worker.state is WorkerState.READY and worker.deadline is not None
         if leaving or worker.state in (WorkerState.DRAINING, WorkerState.STOPPING):
             return Exit(worker, ExitKind.EXPECTED)
@@ -268,6 +274,8 @@ class Planner:
             *self._drain_surplus(now),
             *self.adoption.decide(now),
             *self.overload.decide(),
+            *self.leadership.decide(),
+            *self.scaling.announce(),
         ]
 
     def expire(self, now: float) -> list[Action]:

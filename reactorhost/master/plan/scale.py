@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, counted
-from reactorhost.master.plan.actions import Action, Close, Open, Steer
+from reactorhost.master.plan.actions import Action, Close, Count, Open, Steer
 from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.service_limits import ServiceLimits
 from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
@@ -66,6 +66,13 @@ class Scaling:
         after = self._table.leaving()
         if before != after:
             yield Steer(after)
+
+    def announce(self) -> Iterator[Count]:
+        """Report the number of wanted slots to the workers that know another one."""
+        for worker in self._table.workers.values():
+            if worker.count != self.target:
+                worker.count = self.target
+                yield Count(worker.pid, self.target)
 
     def report(self) -> None:
         """Report the workers that are ready if their number changed, and the end if the target is reached."""

@@ -46,6 +46,8 @@ class WorkerRecord:
         silent: its loop did not turn for a second: a hook that blocks, a stopped process, a processor without time.
         full: it cannot accept: it has `max_connections` connections, or no descriptors left.
         refuses: services whose clients it was ordered to refuse while it is full.
+        resigned: it reported that it does not lead because it leaves.
+        count: the number of wanted workers, as it knows it.
     """
 
     pid: int
@@ -61,6 +63,8 @@ class WorkerRecord:
     silent: bool = False
     full: bool = False
     refuses: frozenset[str] = frozenset()
+    resigned: bool = False
+    count: int = 0
 
     @property
     def accepts(self) -> bool:

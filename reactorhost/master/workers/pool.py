@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from reactorhost.bus.refs import ID_BYTES
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError, error_from_fields
 from reactorhost.ipc.jsonlines import JsonLine, Message
@@ -75,6 +76,7 @@ class WorkerPool:
     _report_handlers: dict[str, ReportHandler] = field(default_factory=dict)
     _reserve: DescriptorReserve = field(init=False)
     _oom_kills: int | None = field(default_factory=oom.kills)
+    _host_id: bytes = field(default_factory=partial(os.urandom, ID_BYTES))
 
     def __post_init__(self) -> None:
         self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
@@ -83,17 +85,17 @@ class WorkerPool:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
 
-    def fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
-        """Fork a worker that borrows `sockets`; returns its process id.
+    def fork(self, settings: Settings, slot: int, generation: int, count: int, sockets: Sequence[SlotSocket]) -> int:
+        """Fork one of `count` workers, which borrows `sockets`; returns its process id.
 
         Raises:
             OSError: the system has no room for it.
         """
         # A worker that crashed is replaced also if something else has taken its descriptors.
         with self._reserve.released():
-            return self._fork(settings, slot, generation, sockets)
+            return self._fork(settings, slot, generation, count, sockets)
 
-    def _fork(self, settings: Settings, slot: int, generation: int, sockets: Sequence[SlotSocket]) -> int:
+    def _fork(self, settings: Settings, slot: int, generation: int, count: int, sockets: Sequence[SlotSocket]) -> int:
         # A file in memory, not a pipe: it is read after the end of the worker, and a full pipe would block a crash.
         try:
             stack_descriptor = os.memfd_create(f"stack-{slot}")
@@ -111,7 +113,19 @@ class WorkerPool:
         )
         # A worker whose parent has another process id has lost its master.
         master = os.getpid()
-        spec = WorkerSpec(settings, slot, generation, master, theirs, borrowed, self.scoreboard, page, self.account)
+        spec = WorkerSpec(
+            settings,
+            slot,
+            generation,
+            count,
+            master,
+            theirs,
+            borrowed,
+            self.scoreboard,
+            page,
+            self.account,
+            self._host_id,
+        )
         # Before the fork, so that the worker closes its copy of this end with those of the other lines. A copy that
         # stayed open in any worker would hide the end of the master from this one.
         line = JsonLine(self.reactor, ours, self, self.registry)

@@ -10,10 +10,13 @@ What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from reactorhost.bus.replica import Replicated
+
+__all__ = ["THE_WORKER", "Inbound", "Origin", "Outbound", "Repeats", "Replicated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +27,8 @@ class Origin:
     worker: bytes
 
 
-class Replicated(enum.IntEnum):
-    """The tables that every worker has of its own and that are replicated to the others, as numbered changes.
-
-    A table maps texts to bytes. Its owner is its only writer (`bus.replica`).
-    """
-
-    INTEREST = 0
-    """The patterns of keys that a worker wants messages of; no values."""
-    PRESENCE = 1
-    """Members with an `info`: `GROUP\\0NUMBER`, where NUMBER is the connection's id, and the info."""
+THE_WORKER = 0
+"""The number under which workers send each other requests for their history (`history_transfer`)."""
 
 
 class Inbound(Protocol):
@@ -46,12 +41,15 @@ class Inbound(Protocol):
         """Handle that messages of these keys were dropped; of unknown keys with None, of all origins with None."""
 
     def to_connection(self, number: int, data: bytes | None) -> None:
-        """Send a message to a connection of this worker, or with None close it."""
+        """Send a message to a connection of this worker, or with None close it; `THE_WORKER` is the worker itself."""
 
     def replica_changed(
         self, origin: Origin, removed: Mapping[str, bytes], added: Mapping[str, bytes], *, first: bool
     ) -> None:
         """Handle a change of another worker's PRESENCE; `first`: it is the first that is known of this worker."""
+
+    def introduced(self) -> None:
+        """Handle that the first PRESENCE of every worker of this host that used the bus before this one is known."""
 
     def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
         """Handle that a worker has ended or is silent for too long; `members` was its PRESENCE."""
@@ -80,7 +78,10 @@ class Outbound(Protocol):
         """Change the own PRESENCE; None removes the member."""
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
-        """Send a message for one connection of a worker, or with None close it; False: the worker is gone."""
+        """Send a message for one connection of a worker, or with None close it; False: the worker is gone.
+
+        Connections are numbered from 1. What is sent to number 0, `THE_WORKER`, is for the worker itself.
+        """
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every other worker."""

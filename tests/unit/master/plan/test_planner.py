@@ -10,10 +10,10 @@ import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from fake_supervisor import FakeSupervisor
 from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.actions import (
-    Action,
     Adopt,
     Avoid,
     Close,
@@ -27,78 +27,9 @@ from reactorhost.master.plan.actions import (
     Steer,
 )
 from reactorhost.master.plan.operations import ReloadState
-from reactorhost.master.plan.planner import Exit, ExitKind, HostState, Planner
+from reactorhost.master.plan.planner import ExitKind, HostState, Planner
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.plan.worker_table import WorkerState
-
-
-class FakeSupervisor:
-    """Carries out the planner's actions without processes."""
-
-    def __init__(self, workers: int = 2) -> None:
-        self.now = 100.0
-        self.planner = Planner(host_settings(workers), random.Random(1))
-        self.pids = iter(range(1000, 100_000))
-        self.done: list[Action] = []
-
-    def settle(self) -> list[Action]:
-        """Act until the planner returns nothing; returns what was done."""
-        done: list[Action] = []
-        for _ in range(50):
-            wanted = self.planner.decide(self.now)
-            if not wanted:
-                self.done += done
-                return done
-            for action in wanted:
-                done.append(action)
-                if isinstance(action, Spawn):
-                    self.planner.forked(next(self.pids), action.slot, action.generation, self.now)
-        raise AssertionError(f"the planner never settles: {done[-5:]}")
-
-    def expire(self, seconds: float) -> list[Action]:
-        """Let time pass, and look at the deadlines."""
-        self.now += seconds
-        return self.planner.expire(self.now)
-
-    def starting(self, slot: int) -> int:
-        """Return the process that boots in a slot."""
-        return self.planner.table.in_slot(slot, WorkerState.STARTING)[-1].pid
-
-    def ready(self, slot: int) -> int:
-        """Let the process that boots in a slot become ready."""
-        pid = self.starting(slot)
-        self.planner.ready(pid, self.now)
-        self.settle()
-        return pid
-
-    def end(self, pid: int) -> Exit | None:
-        """Let a process end."""
-        return self.planner.exited(pid, "exit status 1", ReactorhostError("exit status 1"), self.now)
-
-    def exit(self, pid: int) -> ExitKind:
-        """Let a worker end."""
-        ended = self.end(pid)
-        assert ended is not None
-        return ended.kind
-
-    def silence(self, *pids: int) -> list[Action]:
-        """Let the loops of these workers stand still, and those of all others turn; returns what was done."""
-        heartbeats = {pid: self.now - 1.0 if pid in pids else self.now for pid in self.planner.workers}
-        self.planner.table.note_heartbeats(heartbeats, self.now)
-        return self.settle()
-
-    def start_reload(self) -> None:
-        """Start a reload."""
-        self.planner.reload.request()
-        assert self.planner.begin_reload()
-
-    def running(self) -> list[int]:
-        """Boot every slot; returns their processes."""
-        self.settle()
-        pids = [self.ready(0)]
-        pids += [self.ready(slot) for slot in range(1, self.planner.scaling.target)]
-        self.done.clear()
-        return pids
 
 
 def test_the_first_slot_boots_alone_until_it_is_ready() -> None:
