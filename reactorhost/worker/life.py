@@ -21,6 +21,7 @@ from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
@@ -64,6 +65,7 @@ class WorkerLife:
     """One worker process."""
 
     # Set by `_boot`, which needs the parts made before; no callback runs earlier (see above).
+    _most_workers: dict[str, WorkerLimit]
     _parts: WorkerParts
     _slot_sockets: SlotSockets
     _shutdown: Shutdown
@@ -74,6 +76,7 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._stack_descriptor = stack_descriptor
+        self._borrowed = list(spec.listeners)
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._process = WorkerProcess(self._reactor, log)
@@ -104,7 +107,7 @@ class WorkerLife:
 
     def run(self) -> int:
         """Boot, serve, drain, leave; returns the exit status."""
-        for each in self._spec.listeners:
+        for each in self._borrowed:
             self._fork_registry.add(each.socket, each.socket.close)
         self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
         self._fork_registry.add(self._stack_descriptor, partial(os.close, self._stack_descriptor))
@@ -141,6 +144,7 @@ class WorkerLife:
         loaded = loader.load()
         backend = loader.load_backend()
         self._process.end_if_forked()
+        self._most_workers = {each.name: each.most_workers for each in loaded if each.most_workers is not None}
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,
             hook_failed=self._error_reporter.hook_failed,
@@ -256,11 +260,11 @@ class WorkerLife:
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             plugins = [_described(plugin) for plugin in self._parts.plugins]
-            self._line.send({"report": Report.READY, "plugins": plugins})
+            self._line.send({"report": Report.READY, "plugins": plugins, "service_workers": self._most_workers})
 
     # Orders of the master.
 
-    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901  one arm for each order
+    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901, PLR0912  one arm for each order
         """Carry out an order."""
         match message["order"]:
             case Order.SERVE:
@@ -269,8 +273,10 @@ class WorkerLife:
                 self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
                 self._slot_sockets.release(message["slot"])
+            case Order.MOVE:
+                self._give_up(message["service"], message["slots"], message["to"])
             case Order.REFUSE:
-                self._acceptor.refuse(message["refuse"])
+                self._acceptor.refuse(message["services"])
             case Order.DRAIN:
                 self._shutdown.drain(message["seconds"], final=message["final"])
             case Order.LEAD:
@@ -296,8 +302,19 @@ class WorkerLife:
     def _accept_own_slot(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             self._lifecycle.enter(WorkerState.SERVING)
-            for each in self._spec.listeners:
+            for each in self._borrowed:
                 self._slot_sockets.add(each)
+
+    def _give_up(self, service: str, slots: list[int | None], to: int | None) -> None:
+        if self._spec.slot in slots:
+            # The clients of the shared socket are for other workers too then.
+            slots = [*slots, None]
+        if self._lifecycle.state is WorkerState.BOOTING:
+            for each in [each for each in self._borrowed if each.service == service and each.slot in slots]:
+                self._borrowed.remove(each)
+                self._fork_registry.discard(each.socket)
+                each.socket.close()
+        self._slot_sockets.give_up(service, slots, to)
 
     def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]
