@@ -43,6 +43,10 @@ class SharedCounter(Protocol):
     """A whole number that only grows, summed over all workers of the host, as `worker.shared_counter` returns it."""
 
     @property
+    def name(self) -> str:
+        """The name that `status` and `top` show."""
+
+    @property
     def value(self) -> int:
         """The sum over all workers, those that have ended included; it may lack what others have just added."""
 

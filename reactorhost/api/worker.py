@@ -66,7 +66,7 @@ class WorkerBus(Protocol):
     def close_ref(self, ref: str, /) -> bool: ...
     def presence(self, group: str, /) -> list[Member]: ...
     def keep_history(self, pattern: str, messages: int, seconds: float | None, /) -> None: ...
-    def history(self, group: str, most: int, on_result: OnResult[list[bytes]], /) -> HistoryRequest: ...
+    def history(self, plugin: str, group: str, most: int, on_result: OnResult[list[bytes]], /) -> HistoryRequest: ...
 
 
 class WorkerRole(Protocol):
@@ -325,7 +325,7 @@ class Worker:
             ValueError: the group is malformed, or no `keep_history` covers it.
         """
         self._check_thread("worker.history")
-        return self._bus.history(group, most, on_result)
+        return self._bus.history(self.plugin, group, most, on_result)
 
     def shared_counter(self, name: str) -> SharedCounter:
         """Return the host's counter of this name: a sum over all workers, which survives reloads and crashes.

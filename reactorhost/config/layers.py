@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, Layer, Origin, Setting
+from reactorhost.config.settings import BY_NAME, HOST_TABLES, Layer, Origin, Setting
 from reactorhost.config.toml_file import TomlFile
 from reactorhost.config.values import InvalidValueError, ValueKind
 
@@ -37,17 +37,18 @@ class Layers:
     problems: Problems
     file_values: dict[str, SettingValue] = field(default_factory=dict)
 
-    def add_file(self, file: TomlFile, names: Collection[str] = HOST_KEYS) -> None:
-        """Check the keys `names` of a file's `[host]` and use their values below those of flags and environment."""
-        host = file.data.get("host")
-        if not isinstance(host, dict):
-            return
-        for name in (name for name in host if name in names and name in HOST_KEYS):
-            origin = file.origin("host", name)
-            # Relative to the file: a path in it then means the same from every working directory.
-            found = read_value(name, BY_NAME[name].kind, host[name], origin, file.path.parent, self.problems)
-            if found is not None:
-                self.file_values[name] = found
+    def add_file(self, file: TomlFile, names: Collection[str] = BY_NAME.keys()) -> None:
+        """Check the settings `names` of a file's `[host]` and `[bus]`; flags and environment override their values."""
+        for table, settings in HOST_TABLES.items():
+            values = file.data.get(table)
+            if not isinstance(values, dict):
+                continue
+            for setting in (settings[key] for key in values if key in settings and settings[key].name in names):
+                key, origin = setting.key, file.origin(table, setting.key)
+                # Relative to the file: a path in it then means the same from every working directory.
+                found = read_value(key, setting.kind, values[key], origin, file.path.parent, self.problems)
+                if found is not None:
+                    self.file_values[setting.name] = found
 
     def value(self, setting: Setting) -> SettingValue:
         """Return the value of the strongest layer that has one."""

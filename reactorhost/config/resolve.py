@@ -17,7 +17,7 @@ from reactorhost.config.default_paths import LOCATION_VARIABLES, PID_FILE, defau
 from reactorhost.config.layers import Layers, SettingValue
 from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, MAX_WORKERS, Layer, Origin, Settings
+from reactorhost.config.settings import BY_NAME, HOST_TABLES, MAX_WORKERS, Layer, Origin, Settings
 from reactorhost.config.toml_file import TomlFile, read
 from reactorhost.errors import ConfigError, Problem, UsageError
 
@@ -96,7 +96,7 @@ def examine(
     _report_misspelled_variables(environ, layers.problems)
     config = layers.value(BY_NAME["config"])
     file = _read(config, layers)
-    host = {name: layers.value(setting) for name, setting in BY_NAME.items() if name in HOST_KEYS}
+    host = {name: layers.value(setting) for name, setting in BY_NAME.items() if setting.table in HOST_TABLES}
     host = _with_default_paths(host, environ, uid)
     workers = host["workers"]
     if workers.value == "auto":

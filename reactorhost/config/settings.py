@@ -1,7 +1,9 @@
 """Every setting of a host: its resolved type, and one table of the flags, variables and keys that set it.
 
 The options of the command line, the environment, the check of the TOML file and `config show` all use this table. A
-setting `stop_timeout` is `--stop-timeout`, `REACTORHOST_STOP_TIMEOUT` and `[host] stop_timeout`.
+setting `stop_timeout` is `--stop-timeout`, `REACTORHOST_STOP_TIMEOUT` and `[host] stop_timeout`. One of the bus has the
+prefix everywhere but in its table: `bus_url` is `--bus-url`, `REACTORHOST_BUS_URL` and `[bus] url`. So has the
+`workers` of a service.
 """
 
 from __future__ import annotations
@@ -84,6 +86,10 @@ class Settings:
     threads: int
     thread_queue: int
     slow_hook: float | None
+    bus_url: str | None
+    bus_max_message: int
+    bus_max_queue: int
+    bus_down_period: float
     config_file: Path | None
     origins: Mapping[str, Origin]
     """By name of a setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
@@ -121,13 +127,19 @@ class Setting:
     kind: ValueKind
     default: object
     table: str | None = "host"
-    """The TOML table whose key `name` sets it; None if a file cannot set it."""
+    """The TOML table whose `key` sets it; None if a file cannot set it."""
     many: bool = False
     shown: str = ""
     """The default as `--help` shows it, if that is not how the kind shows it."""
     spellings: tuple[str, ...] = ()
     """The flags, if they are others than `--NAME`."""
     off_flag: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Return its key in the TOML table."""
+        # `bus_url` in [bus], and `service_workers` in [service.NAME].
+        return self.name.removeprefix(f"{(self.table or '').partition('.')[0]}_")
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -179,6 +191,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
     Setting("unix_mode", values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
     Setting("unix_owner", values.OWNER, None, _SERVICE),
+    Setting("service_workers", values.COUNT, None, _SERVICE, shown="all"),
     Setting("config", values.PATH, None, None, shown="none"),
     Setting("set", values.OPTION_TEXT, (), None, many=True),
     Setting("workers", values.whole(1, MAX_WORKERS, "auto"), "auto"),
@@ -214,14 +227,24 @@ TABLE: tuple[Setting, ...] = (
     Setting("threads", values.whole(1, 1024), 4),
     Setting("thread_queue", values.whole(1, 10_000_000), 1000),
     Setting("slow_hook", values.duration(0, 3600, zero_is_none=True), 0.1),
+    Setting("bus_url", values.URL, None, "bus"),
+    # Below the longest frame that a worker reads (bus.frames).
+    Setting("bus_max_message", values.size(1, 64 << 20), 1 << 20, "bus"),
+    Setting("bus_max_queue", values.size(64 << 10, 1 << 36), 16 << 20, "bus"),
+    Setting("bus_down_period", values.duration(0.5, 3600), 30.0, "bus"),
 )
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
-HOST_KEYS: frozenset[str] = frozenset(setting.name for setting in TABLE if setting.table == "host")
+HOST_TABLES: Mapping[str, Mapping[str, Setting]] = {
+    name: {setting.key: setting for setting in TABLE if setting.table == name} for name in ("host", "bus")
+}
+"""The tables that are not of one service, and their settings by key."""
+HOST_KEYS: frozenset[str] = frozenset(HOST_TABLES["host"])
 SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == _SERVICE)
 OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"], BY_NAME["when_full"])
 """Settings of the host that a service can override."""
-SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_SETTINGS, *OVERRIDES))
+BY_SERVICE_KEY: Mapping[str, Setting] = {setting.key: setting for setting in (*SERVICE_SETTINGS, *OVERRIDES)}
+SERVICE_KEYS: frozenset[str] = frozenset(BY_SERVICE_KEY)
 
 _TIME = "seconds, or 500ms, 2m."
 _LONG_TIME = "seconds, or 500ms, 2m, 1h."
@@ -248,6 +271,7 @@ HELP: Mapping[str, str] = {
     "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
     "unix_mode": "Mode of unix socket files, octal.",
     "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
+    "service_workers": "Number of workers that accept the clients of the service; a plugin may require fewer.",
     "config": "TOML file with settings, services and plugin tables.",
     "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
     "workers": "Number of worker processes; auto: one for each usable CPU.",
@@ -279,5 +303,9 @@ HELP: Mapping[str, str] = {
     "threads": "Threads of each worker for blocking calls of plugins; started when needed.",
     "thread_queue": "Calls that may wait for a thread, for each worker; further calls are refused.",
     "slow_hook": f"Time for which a hook may block the event loop before it is logged: {_TIME_OR_NEVER}",
+    "bus_url": "URL of the server that connects the buses of several machines, such as redis://HOST:6379.",
+    "bus_max_message": "Size of the largest message on the bus; a larger one is refused: bytes, or 64KiB, 1MiB.",
+    "bus_max_queue": "Bytes that may wait for one other worker; further messages to it are dropped: bytes, or 16MiB.",
+    "bus_down_period": f"Time without a sign of life after which the members of a worker have left: {_TIME}",
 }
 """The help of each setting: one line with the unit and the meaning of special values, without the default."""

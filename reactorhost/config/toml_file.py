@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import HOST_KEYS, SERVICE_KEYS, Layer, Origin
+from reactorhost.config.settings import HOST_TABLES, SERVICE_KEYS, Layer, Origin
 from reactorhost.config.values import written
 from reactorhost.errors import ConfigError, Problem, did_you_mean
 
@@ -16,7 +16,7 @@ from reactorhost.errors import ConfigError, Problem, did_you_mean
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 _MAX_BYTES = 1 << 20
-_TABLES = ("host", "plugin", "service")
+_TABLES = (*HOST_TABLES, "plugin", "service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,15 @@ def _not_toml(path: Path, line: int | None, message: str) -> ConfigError:
 
 
 def check(file: TomlFile, problems: Problems) -> None:
-    """Report unknown tables, and unknown keys of `[host]`."""
+    """Report unknown tables, and unknown keys of `[host]` and `[bus]`."""
     report_unknown(file, (), file.data, _TABLES, problems)
-    host = file.data.get("host", {})
-    if isinstance(host, dict):
-        report_unknown(file, ("host",), host, HOST_KEYS, problems)
-    else:
-        problems.add(f"host must be a table, not {written(host)}", file.origin("host"), "write its keys under [host]")
+    for name, settings in HOST_TABLES.items():
+        table = file.data.get(name, {})
+        if isinstance(table, dict):
+            report_unknown(file, (name,), table, settings, problems)
+        else:
+            what = f"{name} must be a table, not {written(table)}"
+            problems.add(what, file.origin(name), f"write its keys under [{name}]")
 
 
 def named_tables(file: TomlFile, kind: str, problems: Problems) -> dict[str, Mapping[str, object]]:
@@ -130,8 +132,9 @@ def report_unknown(
 
 def _hint(path: tuple[str, ...], key: str, known: frozenset[str]) -> str | None:
     """Return the table that a misplaced key belongs in, else the most similar known key."""
-    if key in HOST_KEYS:
-        return f"move {key} to [host]"
+    for table, settings in HOST_TABLES.items():
+        if key in settings:
+            return f"move {key} to [{table}]"
     if key in SERVICE_KEYS:
         return f"move {key} to [service.NAME]"
     return did_you_mean(key, known) or f"use one of: {', '.join(sorted(known))}"

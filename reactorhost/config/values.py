@@ -25,6 +25,8 @@ _SIZE = re.compile(r"([0-9]{1,30}) ?(B|KiB|MiB|GiB)?")
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _MODE = re.compile(r"0?[0-7]{3}")
 _OWNER = re.compile(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
+_PASSWORD = re.compile(r"(://[^/?#]*?:)[^/?#]*@")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
@@ -286,6 +288,20 @@ def _read_protocol(value: object) -> object:
     raise InvalidValueError(f"must be a protocol's name, not {written(value)}", 'for example "h2" or "mqtt"')
 
 
+def _read_url(value: object) -> object:
+    if value == "-":
+        return None
+    text = plain_text(value, "a URL")
+    if not _URL.fullmatch(text):
+        # Without the text, which may contain a password.
+        raise InvalidValueError("must be a URL with a scheme and a host", 'for example "redis://127.0.0.1:6379"')
+    return text
+
+
+def _show_url(value: object) -> str:
+    return _or_dash(value and _PASSWORD.sub(r"\1***@", str(value)))
+
+
 def _show_mode(value: object) -> str:
     return f"{value:04o}" if isinstance(value, int) else "-"
 
@@ -307,3 +323,5 @@ NETWORK = ValueKind("NETWORK", _read_network)
 MODE = ValueKind("MODE", _read_mode, show=_show_mode)
 OWNER = ValueKind("USER:GROUP", _read_owner, show=_or_dash)
 PROTOCOL = ValueKind("NAME", _read_protocol)
+COUNT = replace(whole(1, 2**31 - 1), show=_or_dash)
+URL = ValueKind("URL", _read_url, show=_show_url)

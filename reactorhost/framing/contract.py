@@ -19,7 +19,7 @@ class FramingError(Exception):
 class Framing(Protocol):
     """Splits the received bytes of one connection into messages.
 
-    Only `feed` is required. The host uses three optional methods:
+    Only `feed` is required. The host uses three optional methods and an attribute:
 
     - `rest() -> bytes` takes out the bytes that were not returned as messages yet, also when the last iterator was not
       exhausted. Without it a connection cannot change from this framing to another one.
@@ -27,6 +27,8 @@ class Framing(Protocol):
       Without it `connection.send_message` cannot be used.
     - `fresh() -> Framing` returns a framing with the same parameters and no pending bytes. Without it the host makes a
       deep copy for each connection.
+    - `frame_key` is hashable: framings of equal keys encode a message in the same way, so what `worker.send_to` sends
+      to a group is encoded once for all of them. Without it, or with None, it is encoded for each connection.
     """
 
     def feed(self, data: bytes) -> Iterable[bytes]:

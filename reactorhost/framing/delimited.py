@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import repeat
 from typing import Self
 
@@ -40,6 +40,11 @@ class Delimited:
 
     def __repr__(self) -> str:
         return f"Delimited({self._delimiter!r}, max_size={self._max_size})"
+
+    @property
+    def frame_key(self) -> Hashable:
+        """What `frame` depends on; None for a subclass, which may have another `frame`."""
+        return (Delimited, self._delimiter, self._max_size) if type(self) is Delimited else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the messages that are complete now."""
@@ -98,6 +103,11 @@ class Lines:
 
     def __repr__(self) -> str:
         return f"Lines(max_size={self._max_size}, keep_ends={self._keep_ends}, end={self._end!r})"
+
+    @property
+    def frame_key(self) -> Hashable:
+        """What `frame` depends on; None for a subclass, which may have another `frame`."""
+        return (Lines, self._max_size, self._keep_ends, self._end) if type(self) is Lines else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the lines that are complete now."""

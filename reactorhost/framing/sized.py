@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Self
 
 from reactorhost.framing.contract import DEFAULT_MAX_SIZE, FramingError
@@ -28,6 +28,11 @@ class Fixed:
 
     def __repr__(self) -> str:
         return f"Fixed({self._size})"
+
+    @property
+    def frame_key(self) -> Hashable:
+        """What `frame` depends on; None for a subclass, which may have another `frame`."""
+        return (Fixed, self._size) if type(self) is Fixed else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the messages that are complete now."""
@@ -103,6 +108,13 @@ class LengthPrefixed:
             f"LengthPrefixed({self._prefix.format!r}, offset={self._offset}, inclusive={self._inclusive},"
             f" max_size={self._max_size})"
         )
+
+    @property
+    def frame_key(self) -> Hashable:
+        """What `frame` depends on; None for a subclass, which may have another `frame`."""
+        if type(self) is not LengthPrefixed:
+            return None
+        return LengthPrefixed, self._prefix.format, self._offset, self._inclusive, self._max_size
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the messages that are complete now."""

@@ -28,6 +28,7 @@ class WorkerSpec:
         count: the number of wanted workers.
         page: number of the worker's page of the scoreboard.
         account: the user and group to change to, or None.
+        host_id: the id of the host in references to connections (`bus.refs`).
     """
 
     settings: Settings
@@ -40,3 +41,4 @@ class WorkerSpec:
     scoreboard: Scoreboard
     page: int
     account: Account | None
+    host_id: bytes

@@ -46,6 +46,8 @@ class Lifecycle:
         pool.on(Report.FULL, self._full)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
+        pool.on(Report.BUS_BACKEND, self.context.bus.backend_changed)
+        pool.on(Report.SHARED_COUNTER, self.context.shared_counters.requested)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
         pool.on(Report.REOPENED, self.context.requests.answered)
         self.supervisor.after_settling += [self._report_start, self.write_workers]
@@ -85,10 +87,12 @@ class Lifecycle:
         worker = self.context.planner.ready(pid, time.monotonic())
         if worker is None:
             return
+        if worker.slot == 0:
+            self.supervisor.limit_services(message["service_workers"])
         # Listen before the order: what the worker registers must be a socket that listens, and a client that connects
         # now waits no longer than the order takes.
         try:
-            self.context.listeners.open(worker.slot)
+            self.context.listeners.open(self.context.pool.borrowed(pid))
         except ReactorhostError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
             log.error("slot_not_opened", slot=worker.slot, error=error.what)  # noqa: TRY400  no logger
@@ -138,6 +142,7 @@ class Lifecycle:
     def _exited(self, pid: int, report: ExitReport) -> None:
         log, planner = self.context.log, self.context.planner
         self.context.requests.worker_ended(pid)
+        self.context.introductions.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
         counters = report.last.counters
@@ -183,7 +188,7 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        slots = planner.slots.values()
+        slots = [slot for slot in planner.slots.values() if slot.wanted]
         if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in slots):
             return
         ready = planner.scaling.ready_slots()

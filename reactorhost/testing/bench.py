@@ -19,8 +19,9 @@ from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.plugins import framings, loading, options
+from reactorhost.plugins import framings, loading, options, worker_limit
 from reactorhost.testing import fakes
+from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
@@ -28,6 +29,7 @@ from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts
+from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.transport import StreamTransport
@@ -43,10 +45,12 @@ class PluginBench:
     module its own without `reactorhost_`.
 
     Attributes:
+        bus: another worker of the host, to be played by the test, after `start()`.
         outbound: the far ends of the connections that plugins made by `worker.connect`, in this order.
         worker: the `Worker` of the first plugin, after `start()`.
     """
 
+    bus: BenchBus
     worker: Worker
     _parts: WorkerParts
     _service: RunningService
@@ -140,6 +144,10 @@ class PluginBench:
         """Make every `worker.connect` to an address fail from now on; without this each succeeds."""
         self._refused[address] = reason
 
+    def accept(self, address: str) -> None:
+        """Make `worker.connect` to an address succeed again, after `refuse`."""
+        self._refused.pop(address, None)
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and call each timer at its time."""
         if seconds < 0:
@@ -157,7 +165,8 @@ class PluginBench:
         # Each call is as if a minute had passed: gauges are not reported more often.
         gauged = self._parts.metrics.gauged(next(self._minutes) * 60.0)
         self._raise_failures()
-        return {**gauged.get(name, {}), **self._parts.metrics.counted().get(name, {})}
+        metrics = self._parts.metrics
+        return {**gauged.get(name, {}), **metrics.counted().get(name, {}), **metrics.shared.values(name)}
 
     def drain(self) -> None:
         """Call the `drain` hook for every client, as a reload or a stop does."""
@@ -174,6 +183,7 @@ class PluginBench:
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
         self._parts.facades.cancel_timers()
+        self._parts.bus.end_subscriptions()
         self._parts.call(self._parts.hooks.worker_stop)
         self._time.end()
         self._raise_failures()
@@ -208,7 +218,10 @@ class PluginBench:
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
-        service = LoadedService("default", [*plugins, watcher], self._limits, framings.from_plugins("default", plugins))
+        new_framing = framings.from_plugins("default", plugins)
+        worker_limit.from_plugins("default", plugins)
+        service = LoadedService("default", [*plugins, watcher], self._limits, new_framing)
+        other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(
             reactor=self._time.reactor,
             hook_failed=self._hook_failed,
@@ -218,13 +231,20 @@ class PluginBench:
             threads=self._time.threads,
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
+            bus=BusSetup(new_outbound=other.connect),
             unix_clock=self._time.unix,
         ).build([service], self._limits)
+        other.bench = self._parts.bus
+        self.bus = BenchBus(other, self._within)
         self._service = self._parts.services["default"]
         # From the start: the bench does not notice threads that plugins start.
         self._parts.context.loop_thread.other_starts()
         self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
         self._parts.call(self._parts.hooks.worker_start)
+
+    def _within(self, call: Callable[[], object]) -> None:
+        self._time.within(call)
+        self.settle()
 
     def _answer(self) -> bool:
         """Let every client answer a close of the plugin; returns whether one did."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reactorhost.api.connection import Connection
+from reactorhost.api.worker import Worker
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Counters
@@ -22,6 +23,7 @@ from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
+from reactorhost.worker.bus.bus import Bus, BusSetup
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_errors import HookFailure
@@ -29,6 +31,7 @@ from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
+from reactorhost.worker.hooks.shared_counters import SharedCounters, counters_without_host
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.leadership import WorkerLeadership
@@ -53,6 +56,7 @@ class WorkerParts:
         services: by name.
         hooks: the worker's own hooks, `worker_start` and so on.
         calls: calls the worker's hooks while the loop runs.
+        bus: messages between workers.
         leadership: whether this worker leads, with the hooks and jobs of the leader.
         bridge: drives the reactor in a worker with async hooks; None in any other.
     """
@@ -66,6 +70,7 @@ class WorkerParts:
     metrics: Metrics
     metrics_report: MetricsReport
     calls: WorkerCalls
+    bus: Bus
     leadership: WorkerLeadership
     bridge: AsyncioBridge | None
 
@@ -100,6 +105,8 @@ class WorkerParts:
         """Deliver nothing more in a forked child; `on_return` ends it when it returns into the event loop."""
         for transport in (*self.transports(), *self.outbound.transports()):
             transport.held |= CLOSING
+        self.metrics.shared.abandon()
+        self.bus.abandon()
         if self.context.hook_queues is not None:
             self.context.hook_queues.end_child = on_return
         if self.bridge is not None:
@@ -127,6 +134,8 @@ class WorkerBuilder:
         send: sends a message to the master.
         on_ended: called after each connection or handshake that ended.
         role: the place of the worker in its host.
+        shared_counters: the counters that the worker shares with the others of its host.
+        bus: this worker and the others, for messages between them.
         jobs_started: called with each moment up to which jobs of the host are started.
         unix_clock: returns Unix time.
     """
@@ -147,6 +156,8 @@ class WorkerBuilder:
     slot: int = 0
     generation: int = 1
     role: Role = field(default_factory=Role)
+    shared_counters: SharedCounters = field(default_factory=counters_without_host)
+    bus: BusSetup = field(default_factory=BusSetup)
     jobs_started: Callable[[Moment], object] = _ignore
     unix_clock: Callable[[], float] = time.time
 
@@ -160,24 +171,33 @@ class WorkerBuilder:
         # A plugin that several services name is one object, and its worker hooks are called once.
         plugins = tuple({id(plugin): plugin for service in loaded for plugin in service.plugins}.values())
         bridge, hook_queues = self._bridge() if any(plugin.awaits for plugin in plugins) else (None, None)
+        hooks = chain.resolve_worker(plugins, self.hook_failed)
+        # With what plugins have set when they were imported.
+        variables = copy_context()
+
+        def worker_of(plugin: str) -> Worker:
+            # Made below: the facades need the bus, and the bus needs the calls.
+            return facades.of(plugin)
+
+        calls = WorkerCalls(self.reactor, hooks.in_loop, worker_of, variables)
+        bus = Bus(self.bus, self.reactor, self.counters, calls, self.hook_failed)
         context = WorkerContext(
             self.reactor,
             self.counters,
             Dispatcher(self.reactor, self.counters),
             itertools.count(1),
-            # With what plugins have set when they were imported.
-            copy_context(),
+            variables,
             self.loop_thread,
             self.hook_failed,
             self.timing or HookTiming(self.reactor, _ignore),
             self.log,
+            bus.groups,
             hook_queues,
         )
         services = {each.name: RunningService(each, context, self.on_ended) for each in loaded}
         dialer = self.dialer or SocketDialer(self.reactor, None, _ignore)
         outbound = OutboundConnections(context, outbound_limits, dialer)
-        hooks = chain.resolve_worker(plugins, self.hook_failed)
-        metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid)
+        metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid, self.shared_counters)
         threads = self.threads or ThreadPool(1, 1, self.hook_failed, _ignore)
         own_jobs = JobSchedule(self.reactor, self.unix_clock, _ignore)
         own_jobs.begin(own_jobs.now())
@@ -191,19 +211,18 @@ class WorkerBuilder:
             metrics,
             outbound,
             self.role,
-            None,
+            bus,
             own_jobs,
             host_jobs,
             self.hook_failed,
             context.loop_thread.check,
         )
         report = MetricsReport(self.reactor, metrics, self.send)
-        calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
         # Calls of its own: a leader must not have to wait for other hooks before it can step down.
         leader_calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
         leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send)
         parts = WorkerParts(
-            plugins, context, services, outbound, hooks, facades, metrics, report, calls, leadership, bridge
+            plugins, context, services, outbound, hooks, facades, metrics, report, calls, bus, leadership, bridge
         )
         self.loop_thread.on_others = parts.check_sends
         return parts

@@ -13,7 +13,7 @@ from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reactorhost.api.connection import CloseReason, Connection, transport_of
+from reactorhost.api.connection import CloseReason, Connection, Groups, transport_of
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -50,6 +50,13 @@ class Dispatcher(Protocol):
         """Dispatch pairs of a transport and what was read from it."""
 
 
+class Memberships(Groups, Protocol):
+    """The groups of the worker's connections."""
+
+    def ended(self, connection: Connection, /) -> None:
+        """Remove a connection that has ended from all its groups."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of a service's connections.
@@ -78,6 +85,7 @@ class WorkerContext:
         ids: the numbers of connections.
         variables: the context of `worker_start` and of the worker's other hooks; a new connection has a copy of it.
         hook_failed: called with every exception of a plugin's code.
+        groups: the groups that connections have joined.
         hook_queues: run the hooks of services with async hooks; None in a worker without any.
     """
 
@@ -90,6 +98,7 @@ class WorkerContext:
     hook_failed: HookFailure
     timing: HookTiming
     log: EventLog
+    groups: Memberships
     hook_queues: HookQueues | None = None
 
 
@@ -100,6 +109,7 @@ class ServiceContext:
         chain: the resolved hooks.
         receive: `chain.receive`; with one plugin it is the plugin's own function, except while calls are timed.
         counters: the worker's counters.
+        groups: the groups that connections of the worker have joined.
         hook_queues: the worker's, if a hook of this service is async; else None.
         variables: copied for each connection.
         draining: whether the worker is about to leave, and the `drain` hooks are or were called.
@@ -115,6 +125,7 @@ class ServiceContext:
         self.counters = worker.counters
         self.dispatcher = worker.dispatcher
         self.log = worker.log
+        self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
         self.on_closed: Callable[[Any], object] = _ignore
         self.variables = worker.variables

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.reactor import Reactor
+from reactorhost.worker.bus.bus import Bus
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.metrics import Metrics
@@ -38,7 +38,7 @@ class WorkerFacades:
     metrics: Metrics
     outbound: OutboundConnections
     role: Role
-    bus: Any
+    bus: Bus
     own_jobs: JobSchedule
     host_jobs: JobSchedule
     hook_failed: HookFailure

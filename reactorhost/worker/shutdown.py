@@ -215,6 +215,7 @@ class Shutdown:
         if done and self.lifecycle.state is WorkerState.DRAINING:
             self.lifecycle.enter(WorkerState.LEAVING)
             self.parts.facades.cancel_timers()
+            self.parts.bus.end_subscriptions()
             self.parts.outbound.leave(self._deadline.step_seconds)
             self.parts.outbound.when_left(partial(self._wait_for_threads, self.parts.context.reactor.now))
 
@@ -230,6 +231,8 @@ class Shutdown:
         """Run `worker_stop` and end what plugins left behind; the loop has stopped."""
         parts = self.parts
         parts.call(parts.hooks.worker_stop)
+        # After the last call of a plugin, which may publish something.
+        parts.bus.stop()
         self._log_abandoned_threads()
         # After `worker_stop`, which may count something.
         parts.metrics_report.send_last()

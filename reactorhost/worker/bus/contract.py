@@ -10,10 +10,14 @@ What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from reactorhost.bus.backend import Keep
+from reactorhost.bus.replica import Replicated
+
+__all__ = ["THE_WORKER", "Inbound", "KeptHistory", "Origin", "Outbound", "Repeats", "Replicated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +28,8 @@ class Origin:
     worker: bytes
 
 
-class Replicated(enum.IntEnum):
-    """The tables that every worker has of its own and that are replicated to the others, as numbered changes.
-
-    A table maps texts to bytes. Its owner is its only writer (`bus.replica`).
-    """
-
-    INTEREST = 0
-    """The patterns of keys that a worker wants messages of; no values."""
-    PRESENCE = 1
-    """Members with an `info`: `GROUP\\0NUMBER`, where NUMBER is the connection's id, and the info."""
+THE_WORKER = 0
+"""The number under which workers send each other requests for their history (`history_transfer`)."""
 
 
 class Inbound(Protocol):
@@ -46,12 +42,15 @@ class Inbound(Protocol):
         """Handle that messages of these keys were dropped; of unknown keys with None, of all origins with None."""
 
     def to_connection(self, number: int, data: bytes | None) -> None:
-        """Send a message to a connection of this worker, or with None close it."""
+        """Send a message to a connection of this worker, or with None close it; `THE_WORKER` is the worker itself."""
 
     def replica_changed(
         self, origin: Origin, removed: Mapping[str, bytes], added: Mapping[str, bytes], *, first: bool
     ) -> None:
         """Handle a change of another worker's PRESENCE; `first`: it is the first that is known of this worker."""
+
+    def introduced(self) -> None:
+        """Handle that the first PRESENCE of every worker of this host that used the bus before this one is known."""
 
     def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
         """Handle that a worker has ended or is silent for too long; `members` was its PRESENCE."""
@@ -62,6 +61,20 @@ class Repeats(Protocol):
 
     def since(self, key: str, number: int) -> Sequence[tuple[int, bytes]] | None:
         """Return this worker's own messages of a key from a number on, or None if some are not kept any more."""
+
+
+class KeptHistory(Repeats, Protocol):
+    """The history of this worker, as the way to other hosts uses it.
+
+    Attributes:
+        read_stored: called with a key, the number of messages, and a function to call with the newest stored ones, the
+            newest last, or with None; None without a backend.
+    """
+
+    read_stored: Callable[[str, int, Callable[[Sequence[bytes] | None], object]], object] | None
+
+    def keep_of(self, key: str) -> Keep | None:
+        """Return how much of a key is kept, None for nothing."""
 
 
 class Outbound(Protocol):
@@ -80,7 +93,10 @@ class Outbound(Protocol):
         """Change the own PRESENCE; None removes the member."""
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
-        """Send a message for one connection of a worker, or with None close it; False: the worker is gone."""
+        """Send a message for one connection of a worker, or with None close it; False: the worker is gone.
+
+        Connections are numbered from 1. What is sent to number 0, `THE_WORKER`, is for the worker itself.
+        """
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every other worker."""

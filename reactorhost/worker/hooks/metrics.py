@@ -1,6 +1,6 @@
 """Metrics of plugins: the counters that they add to, and the gauges that their `stats` hooks return.
 
-Those that have changed are reported to the master once a second.
+Those that have changed are reported to the master once a second. Shared counters are not: the master reads their cells.
 
 Everything from a plugin is checked before it leaves the worker: names of a fixed form, values that 64 bits hold.
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextvars import Context
 from typing import Any
 
-from reactorhost.api.counter import VALUE_LIMIT, Counter
+from reactorhost.api.counter import VALUE_LIMIT, Counter, SharedCounter
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import MAX_METRICS, Report, Values
 from reactorhost.plugins.guard import as_error
@@ -22,6 +22,7 @@ from reactorhost.reactor import Reactor
 from reactorhost.reactor.timers import next_second
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.hooks.hook_errors import HookFailure
+from reactorhost.worker.hooks.shared_counters import SharedCounters
 
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _SECONDS_BETWEEN_LINES = 60.0
@@ -32,6 +33,9 @@ class Metrics:
 
     `hook_failed` is called with what a `stats` hook raised, `invalid` with a plugin and the problem of its return
     value; both at most once a minute for each plugin, because `stats` is called every second.
+
+    Attributes:
+        shared: the shared counters.
     """
 
     def __init__(
@@ -40,7 +44,9 @@ class Metrics:
         variables: Context,
         hook_failed: HookFailure,
         invalid: Callable[[str, str], object],
+        shared: SharedCounters,
     ) -> None:
+        self.shared = shared
         self._stats = stats
         self._variables = variables
         self._hook_failed = hook_failed
@@ -62,10 +68,24 @@ class Metrics:
         if counter is None:
             if (problem := _name_problem(name)) is not None:
                 raise ValueError(problem)
+            if name in self.shared.names(plugin):
+                raise ValueError(f"{name!r} is already a shared counter")
             if len(counters) >= MAX_METRICS:
                 raise ValueError(f"a counter {name!r} would exceed the limit of {MAX_METRICS} metrics per plugin")
             counter = counters[name] = Counter(name)
         return counter
+
+    def shared_counter(self, plugin: str, name: str) -> SharedCounter:
+        """Return a plugin's shared counter of this name, the same object each time.
+
+        Raises:
+            ValueError: the name is malformed, or the host has too many shared counters.
+        """
+        if (problem := _name_problem(name)) is not None:
+            raise ValueError(problem)
+        if name in self._counters.get(plugin, ()):
+            raise ValueError(f"{name!r} is already a counter")
+        return self.shared.get(plugin, name)
 
     def counted(self) -> dict[str, Values]:
         """Return the values of all counters, by plugin."""
@@ -83,7 +103,8 @@ class Metrics:
             valid: Values = {}
             problem: str | None = None
             try:
-                valid, problem = _checked(self._variables.run(implementation.call), self._counters.get(plugin, {}))
+                returned = self._variables.run(implementation.call)
+                valid, problem = _checked(returned, self._counters.get(plugin, {}), self.shared.names(plugin))
             except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
                 if self._lines.admits(now, plugin):
                     self._hook_failed(plugin, "stats", None, as_error(raised))
@@ -128,7 +149,7 @@ class MetricsReport:
             self._send_report({"report": Report.STATS, **changed})
 
 
-def _checked(returned: Any, counters: Mapping[str, Counter]) -> tuple[Values, str | None]:
+def _checked(returned: Any, counters: Mapping[str, Counter], shared: Container[str]) -> tuple[Values, str | None]:
     """Return the valid items of a mapping, and the first problem of the others."""
     if not isinstance(returned, Mapping):
         return {}, f"it returned {_shown(returned)}, which is not a mapping of names to numbers"
@@ -138,6 +159,8 @@ def _checked(returned: Any, counters: Mapping[str, Counter]) -> tuple[Values, st
         problem = _name_problem(name)
         if problem is None and name in counters:
             problem = f"{name!r} is already a counter"
+        elif problem is None and name in shared:
+            problem = f"{name!r} is already a shared counter"
         elif problem is None and not _is_number(value):
             problem = f"{name!r} is {_shown(value)}, which is not a finite 64-bit number"
         elif problem is None and len(valid) + len(counters) >= MAX_METRICS:

@@ -94,10 +94,10 @@ class ThreadPool:
             ThreadQueueFullError: too many calls wait already.
             RuntimeError: the system cannot start another thread.
         """
-        _check_function("run_in_thread", function)
+        check_function("run_in_thread", function)
         for name, callback in (("on_result", on_result), ("on_error", on_error)):
             if callback is not None:
-                _check_function(name, callback)
+                check_function(name, callback)
         has_callbacks = on_result is not None or on_error is not None
         task: ThreadTask[T] = ThreadTask(self, plugin, name_of(function), has_callbacks=has_callbacks)
         call = _Call(task, function, args, on_result, on_error)
@@ -283,7 +283,12 @@ def name_of(function: Any) -> str:
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
-def _check_function(name: str, function: object) -> None:
+def check_function(name: str, function: object) -> None:
+    """Check a callback of a plugin, that the parameter `name` is for.
+
+    Raises:
+        TypeError: it is not callable, or is a coroutine function.
+    """
     if not callable(function):
         raise TypeError(f"{name} takes a function, not {function!r}")
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):

@@ -6,14 +6,13 @@ function runs as a task of asyncio, which belongs to the timers as well.
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor, TimerHandle
+from reactorhost.worker.hooks import plugin_calls
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -99,43 +98,15 @@ class PluginTimers:
     # The code object of this function marks timers on a stack: see `worker.life`.
     def call(self, function: Callable[..., object], args: tuple[Any, ...], variables: Context) -> HostTask | None:
         """Call a plugin's function in a context; returns the task of an async one."""
-        try:
-            returned = variables.run(function, *args)
-            return self._run(returned, variables) if inspect.iscoroutine(returned) else None
-        except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            self._on_error(as_error(raised))
-            return None
-
-    def _run(self, coroutine: Coroutine[Any, Any, object], variables: Context) -> HostTask:
-        import asyncio
-
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            # Without this, Python warns that it was never awaited.
-            coroutine.close()
-            raise TypeError("an async function requires a worker with async hooks") from None
-        from reactorhost.plugins.host_task import HostTask
-
-        task = HostTask(self._awaited(coroutine), loop=loop, context=variables)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task = plugin_calls.call(function, args, variables, self._on_error)
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: Task[Any]) -> None:
         self._tasks.discard(task)
         self._check_idle()
-
-    async def _awaited(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        try:
-            await coroutine
-        except BaseException as raised:
-            # Inside the task: asyncio re-raises a SystemExit of a task from `run_forever`.
-            from reactorhost.plugins.host_task import is_host_cancellation
-
-            if is_host_cancellation(raised):
-                raise
-            self._on_error(as_error(raised))
 
     def _check_idle(self) -> None:
         if self._on_idle is not None and not self.waiting:

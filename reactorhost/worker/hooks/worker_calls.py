@@ -7,7 +7,7 @@ the end of the turn. An async hook runs as a task, and the calls behind it wait 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from asyncio import Task
 
     from reactorhost.plugins.host_task import HostTask
+
+# Between two turns of the loop, so that many calls do not keep clients waiting.
+_CALLS_PER_TURN = 100
+
+Call = tuple[str, tuple[Any, ...]]
+"""The name of a hook, and its arguments without the worker."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +50,7 @@ class WorkerCalls:
         self._hooks = hooks
         self._worker_of = worker_of
         self._variables = variables
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting | Iterator[Call]] = deque()
         self._scheduled = False
         # asyncio holds only weak references to its tasks.
         self._task: HostTask | None = None
@@ -60,10 +66,19 @@ class WorkerCalls:
             self._waiting.append(_Waiting(found, args, then))
             self._schedule()
 
+    def call_each(self, calls: Iterator[Call]) -> None:
+        """Make the calls that an iterator returns, after the calls before it.
+
+        The next one is requested when it can be made, so an iterator over what has changed is not ahead of the hooks.
+        """
+        self._waiting.append(calls)
+        self._schedule()
+
     def hurry(self) -> None:
         """Cancel the async hook that runs, and those that wait as soon as they begin to await something."""
         for waiting in self._waiting:
-            waiting.hurried = True
+            if isinstance(waiting, _Waiting):
+                waiting.hurried = True
         if self._task is not None:
             self._task.cancel_by_host()
 
@@ -74,9 +89,10 @@ class WorkerCalls:
 
     def _run(self) -> None:
         self._scheduled = False
-        # Only what waits now: a hook that causes its own call again must not keep clients waiting.
-        for _ in range(len(self._waiting)):
-            waiting = self._waiting.popleft()
+        for _ in range(_CALLS_PER_TURN):
+            waiting = self._next()
+            if waiting is None:
+                return
             hook = waiting.hook
             if hook is not None and hook.awaits:
                 self._start(hook, waiting)
@@ -87,6 +103,18 @@ class WorkerCalls:
                 waiting.then()
         if self._waiting:
             self._schedule()
+
+    def _next(self) -> _Waiting | None:
+        while self._waiting:
+            first = self._waiting[0]
+            if isinstance(first, _Waiting):
+                self._waiting.popleft()
+                return first
+            for name, args in first:
+                if name in self._hooks:
+                    return _Waiting(self._hooks[name], args, None)
+            self._waiting.popleft()
+        return None
 
     def _start(self, hook: LoopHook, waiting: _Waiting) -> None:
         import asyncio

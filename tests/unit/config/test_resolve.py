@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import Location, locate, resolve
-from reactorhost.config.settings import HOST_KEYS, TABLE, Layer, Settings
+from reactorhost.config.settings import BY_NAME, HOST_KEYS, HOST_TABLES, TABLE, Layer, Settings
 from reactorhost.errors import ConfigError, Problem, UsageError
 
 CWD = Path("/home/op")
@@ -106,16 +106,18 @@ GOOD = {
     "retire_delay": "3", "idle_timeout": "4s", "stall_timeout": "6s", "close_timeout": "5s",
     "event_loop": "uvloop", "poller": "selectors", "peer_timeout": "7m",
     "threads": "2", "thread_queue": "9", "slow_hook": "50ms",
+    "bus_url": "redis://h:1", "bus_max_message": "2KiB", "bus_max_queue": "65KiB", "bus_down_period": "9s",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(HOST_KEYS))
+@pytest.mark.parametrize("name", sorted(setting.name for setting in TABLE if setting.table in HOST_TABLES))
 def test_every_setting_has_the_same_value_from_flag_environment_and_file(name: str, write: Write) -> None:
     text = GOOD[name]
+    table, key = BY_NAME[name].table, BY_NAME[name].key
     bare = "true" if name == "daemon" else text if text.isdecimal() else f"'{text}'"
     from_flag = getattr(settings({name: text}), name)
     from_environment = getattr(settings({}, {f"REACTORHOST_{name.upper()}": text}), name)
-    from_file = getattr(of_file(write(f"{SERVICE}[host]\n{name} = {bare}\n")), name)
+    from_file = getattr(of_file(write(f"{SERVICE}[{table}]\n{key} = {bare}\n")), name)
     assert from_flag == from_environment == from_file != getattr(settings({}), name)
 
 
@@ -286,12 +288,32 @@ def test_one_error_reports_all_problems_with_their_places(write: Write) -> None:
 
 def test_an_unknown_table_is_reported_with_the_known_ones(write: Write) -> None:
     error = error_of(write(SERVICE + "[xyz]\n"))
-    assert error.problems[0].hint == "use one of: host, plugin, service"
+    assert error.problems[0].hint == "use one of: bus, host, plugin, service"
 
 
-def test_a_host_that_is_not_a_table_is_reported(write: Write) -> None:
-    path = write("host = 3\n" + SERVICE)
-    assert reported(error_of(path), path) == [("host must be a table, not 3", "FILE:1")]
+@pytest.mark.parametrize("name", HOST_TABLES)
+def test_a_value_in_place_of_a_table_is_reported(name: str, write: Write) -> None:
+    path = write(f"{name} = 3\n" + SERVICE)
+    assert reported(error_of(path), path) == [(f"{name} must be a table, not 3", "FILE:1")]
+
+
+def test_a_key_in_the_wrong_table_is_reported_with_the_right_one(write: Write) -> None:
+    path = write(SERVICE + "[host]\nmax_queue = '1MiB'\n[bus]\nworkers = 2\nmax_queu = 3\n")
+    hints = {problem.what: problem.hint for problem in error_of(path).problems}
+    assert hints == {
+        "unknown key 'max_queue' in [host]": "move max_queue to [bus]",
+        "unknown key 'workers' in [bus]": "move workers to [host]",
+        "unknown key 'max_queu' in [bus]": "did you mean 'max_queue'?",
+    }
+
+
+@pytest.mark.parametrize("url", ["", "10.0.0.1", "redis://", "redis://:secret@h x", "//secret"])
+def test_an_invalid_url_of_the_bus_is_refused_without_its_text(url: str, write: Write) -> None:
+    path = write(SERVICE + f"[bus]\nurl = '{url}'\n")
+    ((what, where),) = reported(error_of(path), path)
+    assert where == "FILE:5"
+    assert what.startswith("url must be ")
+    assert "secret" not in what
 
 
 def test_an_invalid_value_in_the_file_is_reported_although_a_flag_overrides_it(write: Write) -> None:

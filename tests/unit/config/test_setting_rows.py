@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from reactorhost.config.resolve import resolve
 from reactorhost.config.setting_rows import rows
-from reactorhost.config.settings import HOST_KEYS
+from reactorhost.config.settings import BY_NAME, HOST_KEYS
 
 TOML = """\
 [host]
@@ -40,6 +42,23 @@ def test_values_are_shown_in_the_notation_of_the_file(tmp_path: Path) -> None:
 def test_every_setting_has_a_row(tmp_path: Path) -> None:
     found = shown(tmp_path)
     assert found.keys() >= HOST_KEYS
+
+
+def test_a_setting_of_the_bus_is_shown_as_it_is_written_in_a_file(tmp_path: Path) -> None:
+    assert shown(tmp_path)["bus.max_queue"] == ("16MiB", "default")
+
+
+@pytest.mark.parametrize(
+    ("url", "value"),
+    [
+        ("redis://10.0.0.1:6379/0", "redis://10.0.0.1:6379/0"),
+        ("redis://:geheim@10.0.0.1", "redis://:***@10.0.0.1"),
+        ("rediss://chat:ge:h@im@10.0.0.1/1", "rediss://chat:***@10.0.0.1/1"),
+        ("redis://10.0.0.1/?a:b@c", "redis://10.0.0.1/?a:b@c"),
+    ],
+)
+def test_a_password_in_the_url_of_the_bus_is_not_shown(url: str, value: str) -> None:
+    assert BY_NAME["bus_url"].kind.show(url) == value
 
 
 def test_services_are_shown(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 
 from reactorhost.config.service import Service, Tls
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, SERVICE_KEYS, TABLE, Layer, Origin, Setting, Settings
+from reactorhost.config.settings import BY_NAME, HOST_TABLES, SERVICE_KEYS, TABLE, Layer, Origin, Setting, Settings
 from reactorhost.config.values import InvalidValueError
 
 _FIELDS = {"certificate": "certificates", "key": "keys"}
-HOST = [setting for setting in TABLE if setting.table == "host"]
+HOST = [setting for setting in TABLE if setting.table in HOST_TABLES]
 
 
 def test_names_flags_and_variables_are_unique() -> None:
@@ -31,12 +31,13 @@ def test_a_host_setting_has_the_same_name_everywhere(setting: Setting) -> None:
 
 def test_the_table_contains_exactly_the_settings() -> None:
     fields = {each.name for each in dataclasses.fields(Settings)}
-    assert fields - {"services", "plugin_tables", "config_file", "origins"} == HOST_KEYS
+    assert fields - {"services", "plugin_tables", "config_file", "origins"} == {setting.name for setting in HOST}
     fields_of_services = {each.name for each in dataclasses.fields(Service)} | {
         each.name for each in dataclasses.fields(Tls)
     }
     assert {_FIELDS.get(name, name) for name in SERVICE_KEYS} == fields_of_services - {"name", "tls"}
-    assert set(BY_NAME) - HOST_KEYS - {"config", "set"} == SERVICE_KEYS - {"idle_timeout", "when_full"}
+    keys = {BY_NAME[name].key for name in BY_NAME.keys() - {setting.name for setting in HOST} - {"config", "set"}}
+    assert keys == SERVICE_KEYS - {"idle_timeout", "when_full"}
 
 
 @pytest.mark.parametrize("setting", HOST, ids=lambda setting: setting.name)
@@ -83,6 +84,9 @@ LIMITS = {
     "threads": (1, 1024, 0, 1025),
     "thread_queue": (1, 10_000_000, 0, 10_000_001),
     "slow_hook": (0, "1h", -0.1, 3600.1),
+    "bus_max_message": (1, "64MiB", 0, (64 << 20) + 1),
+    "bus_max_queue": ("64KiB", "64GiB", 65535, (64 << 30) + 1),
+    "bus_down_period": (0.5, "1h", 0.4, 3600.1),
 }
 
 

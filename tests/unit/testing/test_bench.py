@@ -438,6 +438,17 @@ def test_the_numbers_of_a_plugin_are_at_hand(plugin_bench: Start) -> None:
     assert bench.stats("other") == {}
 
 
+def test_a_shared_counter_counts_on_a_bench(plugin_bench: Start) -> None:
+    def count(connection: Connection) -> None:
+        visits = bench.worker.shared_counter("visits")
+        visits.add(3)
+        connection.send(b"%d" % visits.value)
+
+    bench = plugin_bench(of(connect=count))
+    assert [bench.connect().received for _ in range(2)] == [b"3", b"6"]
+    assert bench.stats() == {"visits": 6}
+
+
 # Datagrams.
 
 

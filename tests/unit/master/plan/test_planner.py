@@ -358,14 +358,14 @@ def test_a_full_worker_gets_no_clients_while_a_neighbour_has_room_and_refuses_if
     host.planner.full(first, full=True)
     assert host.settle() == [Adopt(0, second), Avoid((0,))]
     host.planner.full(second, full=True)
-    assert host.settle() == [Avoid(()), Refuse(first, True), Refuse(second, True)]
+    assert host.settle() == [Avoid(()), Refuse(first, ("default",)), Refuse(second, ("default",))]
     host.planner.full(first, full=False)
     assert host.settle() == [
         Release(0, second),
         Adopt(1, first),
         Avoid((1,)),
-        Refuse(first, False),
-        Refuse(second, False),
+        Refuse(first, ()),
+        Refuse(second, ()),
     ]
     host.planner.full(second, full=False)
     assert host.settle() == [Release(1, first), Avoid(())]

@@ -21,6 +21,7 @@ from reactorhost.plugins.chain import resolve_worker
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor.timers import Timers
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
+from reactorhost.worker.hooks.shared_counters import counters_without_host
 
 
 class Reported:
@@ -34,7 +35,7 @@ class Reported:
         if stats is not None:
             vars(plugin).update({"stats": hookimpl(stats)})
         hooks = resolve_worker([load_object(plugin, "made")], self.failed).stats
-        self.metrics = Metrics(hooks, copy_context(), self.failed, self.invalid)
+        self.metrics = Metrics(hooks, copy_context(), self.failed, self.invalid, counters_without_host())
 
     def failed(self, plugin: str, hook: str, connection: object, error: Exception) -> None:
         self.failures.append(f"{plugin} {hook}: {type(error).__name__}")
@@ -217,3 +218,30 @@ def test_a_counter_only_grows_and_stays_a_number(n: float) -> None:
     with pytest.raises(ValueError, match=r"counter 'hits' is at 2\.5, and cannot grow by"):
         counter.add(n)
     assert counter.value == 2.5
+
+
+def test_a_name_is_a_counter_or_a_shared_one() -> None:
+    reported = Reported(lambda: {"size": 1, "visits": 2})
+    metrics = reported.metrics
+    metrics.counter("made", "hits")
+    visits = metrics.shared_counter("made", "visits")
+    assert metrics.shared_counter("made", "visits") is visits
+    with pytest.raises(ValueError, match="'hits' is already a counter"):
+        metrics.shared_counter("made", "hits")
+    with pytest.raises(ValueError, match="'visits' is already a shared counter"):
+        metrics.counter("made", "visits")
+    metrics.counter("other", "visits")
+    with pytest.raises(ValueError, match="is not a valid metric name"):
+        metrics.shared_counter("made", "Visits")
+    assert metrics.gauged(0.0) == {"made": {"size": 1}}
+    assert reported.problems == ["made: 'visits' is already a shared counter"]
+
+
+def test_shared_counters_are_not_reported() -> None:
+    metrics = Reported().metrics
+    sent: list[Message] = []
+    clock: Any = Clock()
+    MetricsReport(clock, metrics, sent.append).start()
+    metrics.shared_counter("made", "visits").add()
+    clock.pass_second()
+    assert sent == []
