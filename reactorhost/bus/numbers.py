@@ -28,6 +28,10 @@ class Numbers:
             self._forgotten = max(self._forgotten, self._last.popitem(last=False)[1])
         return number
 
+    def last(self, key: str) -> int | None:
+        """Return the number of the last message of a key, or None if it is forgotten."""
+        return self._last.get(key)
+
 
 class ReceivedNumbers:
     """The highest number that was received of each origin and key; each origin's messages of a key are in order."""

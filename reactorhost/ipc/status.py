@@ -27,6 +27,12 @@ class ServiceStatus(TypedDict):
     plugins: list[PluginStatus]
     receives: bool | None
     """Whether a plugin of it has the hook `receive`; None before a worker has loaded them."""
+    workers: int
+    """How many of the wanted workers accept its clients."""
+    limited_by: str | None
+    """The plugin that allows fewer workers than the operator; None if none does."""
+    max_connections: int
+    """Open connections that these workers together may have."""
 
 
 class Totals(TypedDict):
@@ -75,6 +81,36 @@ class MasterStatus(TypedDict):
     descriptors: int | None
 
 
+class BackendStatus(TypedDict):
+    """The connection of the bus to other machines; of a host, that of the worker that fares worst."""
+
+    url: str
+    """The setting `bus_url`, without user, password and query."""
+    state: str
+    """connecting, up or down."""
+    reason: str | None
+
+
+class BusStatus(TypedDict):
+    """What workers exchange. A host's figures are sums over its workers, of totals with those that have ended."""
+
+    groups: int
+    """Groups that have members; of a host, one with members in two workers counts twice."""
+    members: int
+    """Memberships of connections in groups."""
+    messages_in: int
+    """Messages from other workers."""
+    messages_out: int
+    """Messages that plugins have sent to topics, groups and refs."""
+    dropped: int
+    """Messages that were lost on their way to or from other workers."""
+    in_per_second: float
+    out_per_second: float
+    dropped_per_second: float
+    backend: BackendStatus | None
+    """None without the setting `bus_url`, and before a worker has reported."""
+
+
 class WorkerStatus(Totals):
     """One worker process. Seconds are counted to the moment of the document."""
 
@@ -90,6 +126,8 @@ class WorkerStatus(Totals):
     """Time until the master ends this state."""
     tick_age_seconds: float | None
     """Age of the last write to the scoreboard."""
+    leader: bool
+    """Whether it leads; at most one worker does."""
     full: bool
     """Cannot accept: it has `max_connections` connections, or no descriptors left."""
     lag_max_seconds: float | None
@@ -107,6 +145,8 @@ class WorkerStatus(Totals):
     """Other slots whose listeners it serves."""
     rates: Rates
     latency: Latency
+    bus: BusStatus | None
+    """None if no worker of the host has used the bus."""
 
 
 class SlotStatus(TypedDict):
@@ -203,7 +243,7 @@ class StatusDocument(TypedDict):
     backlog: int
     """Connections that each listening socket queues at most, as the kernel limits it."""
     max_connections: int
-    """Open connections that all wanted workers together may have."""
+    """Open connections that all wanted workers that accept clients may have together."""
     workers_wanted: int
     workers_ready: int
     reloading: bool
@@ -213,6 +253,8 @@ class StatusDocument(TypedDict):
     totals: Totals
     rates: Rates
     latency: Latency
+    bus: BusStatus | None
+    """None if the bus was never used."""
     master: MasterStatus
     slots: list[SlotStatus]
     workers: list[WorkerStatus]

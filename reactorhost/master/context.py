@@ -7,9 +7,11 @@ from pathlib import Path
 
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
+from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
+from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor
@@ -29,5 +31,7 @@ class MasterContext:
     pool: WorkerPool
     monitor: Monitor
     requests: WorkerRequests
+    introductions: Introductions
     shared_counters: SharedCounterRows
+    bus: BusMonitor
     problems: dict[Path, str] = field(default_factory=dict)

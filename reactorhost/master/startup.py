@@ -18,6 +18,7 @@ from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
@@ -32,12 +33,14 @@ from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.rundir import RunDirectory
+from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
 from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.terminal_output import poll_ttou
+from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
 from reactorhost.reactor import Reactor, new_poller
@@ -88,14 +91,8 @@ def run_host(
             clean_up.callback(reactor.close)
             # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
             registry.add(reactor, reactor.close)
-            scoreboard = Scoreboard(_SCOREBOARD_PAGES)
-            pool = WorkerPool(reactor, registry, scoreboard, run_worker, account)
-            log = EventRing(logging.getLogger(HOST_LOGGER))
-            shared_counters = SharedCounterRows(pool, scoreboard.shared_cells, log)
-            requests = WorkerRequests(reactor, pool)
-            context = MasterContext(
-                reactor, log, listeners, Planner(settings), pool, Monitor(reactor, pool), requests, shared_counters
-            )
+            pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
+            context = _context(settings, listeners, pool)
             status = StatusBuilder(context, time.time(), time.monotonic())
 
             def started() -> None:
@@ -107,18 +104,36 @@ def run_host(
             supervisor = Supervisor(context)
             lifecycle = Lifecycle(context, supervisor, rundir, started)
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
-            control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), log)
+            control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
             clean_up.callback(control.close)
             _watch_signals(reactor, commands.signals())
             control.open()
             files = FileWatch(context, rundir, control, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
-            lifecycle.each_second += [files.check, control.disconnect_idle]
+            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
             gc.enable()
         lifecycle.run()
+
+
+def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> MasterContext:
+    reactor = pool.reactor
+    log = EventRing(logging.getLogger(HOST_LOGGER))
+    monitor = Monitor(reactor, pool)
+    return MasterContext(
+        reactor,
+        log,
+        listeners,
+        Planner(settings, started=Moment(time.monotonic(), time.time())),
+        pool,
+        monitor,
+        WorkerRequests(reactor, pool),
+        Introductions(reactor, pool, log),
+        SharedCounterRows(pool, log),
+        BusMonitor(pool, monitor.samples.past, log),
+    )
 
 
 def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.text.bus_words import backend
 from reactorhost.dashboard.text.line import Line, Piece, cut, line, spread, width_of
 from reactorhost.dashboard.text.quantities import amount, clock, number, rate, uptime
 from reactorhost.dashboard.text.sparkline import sparkline
@@ -50,6 +51,9 @@ def _title(document: StatusDocument, width: int) -> Line:
         (1, line((f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"))),
         (4, line(f"up {uptime(document['uptime_seconds'])}")),
     ]
+    bus = document.get("bus")
+    if bus and bus["backend"] and bus["backend"]["state"] != "up":
+        parts.append((2, line(backend(bus["backend"]))))
     if document["reloading"]:
         parts.append((2, line(("reloading", "cyan"))))
     if document["state"] != "running":
@@ -126,6 +130,11 @@ def _flows(document: StatusDocument) -> list[Line]:
     if any(drops):
         # Dropped by the kernel because an accept queue was full, since the start.
         values.append(_value("dropped", number(sum(drops)), 7, "yellow"))
+    bus = document.get("bus")
+    if bus and bus["dropped"]:
+        style = "bold red" if bus["dropped_per_second"] else "yellow"
+        # Behind the errors, so that a narrow screen shows it too.
+        values.insert(1, _value("bus lost", number(bus["dropped"]), 7, style))
     return values
 
 

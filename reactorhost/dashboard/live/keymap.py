@@ -17,7 +17,7 @@ from reactorhost.dashboard.model.view import (
     ViewAction,
 )
 from reactorhost.dashboard.tables.columns import BY_NAME, columns_named
-from reactorhost.dashboard.tables.rows import current, selectable
+from reactorhost.dashboard.tables.rows import current, selectable, uses_bus
 from reactorhost.dashboard.text.quantities import counted
 
 _FAST_SECONDS = 0.2
@@ -118,15 +118,6 @@ def _back(view: View) -> View:
     return replace(view, page=Page.WORKERS, scroll=0)
 
 
-def _sort_by(step: int) -> Callable[[View], View]:
-    def change(view: View) -> View:
-        names = [column.name for column in columns_named(view.columns)]
-        at = names.index(view.sort) if view.sort in names else 0
-        return _sorted(replace(view, sort=names[(at + step) % len(names)], inverted=False))
-
-    return change
-
-
 def _sorted(view: View) -> View:
     column = BY_NAME[view.sort]
     order = "largest" if column.largest_first is not view.inverted else "smallest"
@@ -153,8 +144,6 @@ _CHANGES: Mapping[str, Callable[[View], View]] = {
     "3": _show(Page.PLUGINS),
     "4": _show(Page.EVENTS),
     "esc": _back,
-    "<": _sort_by(-1),
-    ">": _sort_by(1),
     "I": lambda view: _sorted(replace(view, inverted=not view.inverted)),
     "t": lambda view: replace(view, tree=not view.tree),
     "space": lambda view: replace(view, paused=not view.paused),
@@ -162,7 +151,16 @@ _CHANGES: Mapping[str, Callable[[View], View]] = {
 }
 
 
-# Keys that move through the rows of a snapshot.
+# Keys that move through the rows and columns of a snapshot.
+
+
+def _sort_by(step: int) -> Callable[[View, Snapshot], View]:
+    def change(view: View, snapshot: Snapshot) -> View:
+        names = [column.name for column in columns_named(view.columns, bus=uses_bus(snapshot.body))]
+        at = names.index(view.sort) if view.sort in names else 0
+        return _sorted(replace(view, sort=names[(at + step) % len(names)], inverted=False))
+
+    return change
 
 
 def _move(steps: int) -> Callable[[View, Snapshot], View]:
@@ -229,6 +227,8 @@ def _connections_of(view: View, snapshot: Snapshot) -> View:
 
 _ALL_ROWS = 1_000_000
 _MOVES: Mapping[str, Callable[[View, Snapshot], View]] = {
+    "<": _sort_by(-1),
+    ">": _sort_by(1),
     "up": _move(-1),
     "k": _move(-1),
     "down": _move(1),

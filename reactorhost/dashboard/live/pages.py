@@ -10,6 +10,7 @@ from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, last_error, plugin_metrics
 from reactorhost.dashboard.tables.rows import current
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text.bus_words import bus_facts
 from reactorhost.dashboard.text.event_sentences import event_line, event_section, sentence
 from reactorhost.dashboard.text.grid import Cell, Field, grid
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
@@ -114,6 +115,7 @@ Facts = list[tuple[str, str]]
 
 def _master_facts(document: StatusDocument) -> Facts:
     master = document["master"]
+    bus = document.get("bus")
     return [
         ("master", f"pid {master['pid']}, {document['state']}, generation {document['generation']}"),
         ("name", document["name"]),
@@ -125,6 +127,7 @@ def _master_facts(document: StatusDocument) -> Facts:
         ("run directory", document["run_dir"]),
         ("log", document["log_file"] or "standard error"),
         ("configuration", document["config_file"] or "no file"),
+        *(bus_facts(bus) if bus else []),
     ]
 
 
@@ -155,6 +158,7 @@ def _worker_facts(snapshot: Snapshot, pid: int | None) -> Facts:
         ("memory", f"RSS {amount(worker['rss_bytes'])}, PSS {amount(worker['pss_bytes'])}"),
         ("restarts", f"{worker['restarts']} of this slot{last_exit}"),
     ]
+    facts += bus_facts(bus) if (bus := worker.get("bus")) else []
     if worker["adopted_slots"]:
         facts.append(("adopted", f"slot {', '.join(map(str, worker['adopted_slots']))}"))
     return facts

@@ -22,6 +22,7 @@ class Column:
         warn: the value from which on it is shown in yellow.
         alarm: the value from which on it is shown in red.
         left: whether it is aligned to the left.
+        bus: whether it is left out of the default columns while the bus is not used.
     """
 
     name: str
@@ -33,43 +34,49 @@ class Column:
     warn: float | None = None
     alarm: float | None = None
     left: bool = False
+    bus: bool = False
 
 
 ALL: tuple[Column, ...] = (
     Column("pid", "PID", 10, whole, 0, largest_first=False, left=True),
-    Column("slot", "SLOT", 4, whole, 12, largest_first=False),
-    Column("gen", "GEN", 3, whole, 13, largest_first=False),
+    Column("slot", "SLOT", 4, whole, 13, largest_first=False),
+    Column("gen", "GEN", 3, whole, 14, largest_first=False),
     Column("state", "STATE", 8, whole, 1, largest_first=False, left=True),
     Column("up", "UP", 6, uptime, 7, largest_first=False),
     Column("conns", "CONNS", 7, number, 2),
-    Column("acc", "ACC/s", 5, rate, 14),
+    Column("acc", "ACC/s", 5, rate, 15),
     Column("refused", "REF/s", 5, rate, None, warn=1),
-    Column("rx", "RX/s", 5, amount, 9),
-    Column("tx", "TX/s", 5, amount, 10),
+    Column("rx", "RX/s", 5, amount, 10),
+    Column("tx", "TX/s", 5, amount, 11),
     Column("msg", "MSG/s", 5, rate, 3),
+    Column("bus", "BUS/s", 5, rate, 8, bus=True),
+    Column("dropped", "DROP/s", 6, rate, None, warn=0.05),
     Column("errors", "ERR/s", 5, rate, None, warn=0.05, alarm=10),
-    Column("p50", "P50", 5, span, 15),
+    Column("p50", "P50", 5, span, 16),
     Column("p99", "P99", 5, span, 5),
     Column("p999", "P99.9", 5, span, None),
     Column("max", "MAX", 5, span, None),
-    Column("lag", "LAG", 5, span, 8, warn=0.1, alarm=1.0),
+    Column("lag", "LAG", 5, span, 9, warn=0.1, alarm=1.0),
     Column("cpu", "CPU%", 4, whole, 4, warn=90),
     Column("rss", "RSS", 5, amount, 6),
     Column("pss", "PSS", 5, amount, None),
-    Column("restarts", "RST", 3, whole, 11),
+    Column("restarts", "RST", 3, whole, 12),
 )
 
 BY_NAME: Mapping[str, Column] = {column.name: column for column in ALL}
-DEFAULT: tuple[Column, ...] = tuple(column for column in ALL if column.rank is not None)
 
 
-def columns_named(names: Sequence[str]) -> tuple[Column, ...]:
+def columns_named(names: Sequence[str], *, bus: bool = False) -> tuple[Column, ...]:
     """Return the columns of these names, the process id first; without names the default ones.
+
+    `bus` is whether the bus is used.
 
     Raises:
         UsageError: there is no such column.
     """
-    return tuple(column_named(name) for name in dict.fromkeys(("pid", *names))) if names else DEFAULT
+    if names:
+        return tuple(column_named(name) for name in dict.fromkeys(("pid", *names)))
+    return tuple(column for column in ALL if column.rank is not None and (bus or not column.bus))
 
 
 def column_named(name: str) -> Column:

@@ -103,6 +103,11 @@ def selectable(snapshot: Snapshot, view: View) -> Sequence[int]:
     return [snapshot.body["master"]["pid"], *(row.pid for row in rows if row.pid is not None)]
 
 
+def uses_bus(document: StatusDocument) -> bool:
+    """Return whether a plugin has used the bus; a host of an earlier version has none."""
+    return document.get("bus") is not None
+
+
 def _worker(worker: WorkerStatus) -> Row:
     values: dict[str, float | None] = {
         **_process(worker),
@@ -113,7 +118,10 @@ def _worker(worker: WorkerStatus) -> Row:
         **_traffic(worker),
         "restarts": worker["restarts"],
     }
-    state = "full" if worker["full"] and worker["state"] == "ready" else worker["state"]
+    state = worker["state"]
+    if state == "ready":
+        # A recording of an earlier version does not say which one leads.
+        state = "full" if worker["full"] else "leader" if worker.get("leader") else state
     return Row(RowKind.WORKER, worker["pid"], state, values)
 
 
@@ -140,8 +148,10 @@ def _process(process: MasterStatus | WorkerStatus) -> dict[str, float | None]:
 
 
 def _traffic(of: StatusDocument | WorkerStatus) -> dict[str, float | None]:
-    rates, latency = of["rates"], of["latency"]
+    rates, latency, bus = of["rates"], of["latency"], of.get("bus")
     return {
+        "bus": bus["in_per_second"] + bus["out_per_second"] if bus else None,
+        "dropped": bus["dropped_per_second"] if bus else None,
         "acc": rates["accepted"],
         "refused": rates["refused"],
         "rx": rates["bytes_in"],

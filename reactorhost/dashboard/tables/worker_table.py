@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.tables.columns import Column, columns_named, fitting
-from reactorhost.dashboard.tables.rows import Row, RowKind, current, master, total, worker_rows
+from reactorhost.dashboard.tables.rows import Row, RowKind, current, master, total, uses_bus, worker_rows
 from reactorhost.dashboard.text.line import Line, Piece, aligned, cut, line, padded, with_style
 from reactorhost.dashboard.text.quantities import UNKNOWN
 from reactorhost.printable import printable
@@ -35,7 +35,7 @@ class _Layout:
 
 def worker_table(snapshot: Snapshot, view: View, width: int, height: int) -> list[Line]:
     """Return at most `height` lines: headings, totals, the master, and as many workers as fit."""
-    layout = _Layout(*fitting(columns_named(view.columns), width), width)
+    layout = _Layout(*fitting(columns_named(view.columns, bus=uses_bus(snapshot.body)), width), width)
     rows = worker_rows(snapshot.body, view)
     selected = current(snapshot, view)
     guides = ("├─ ", "└─ ") if view.tree else ("", "")

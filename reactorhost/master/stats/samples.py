@@ -30,12 +30,16 @@ class Point:
 
 
 class Samples:
-    """The last samples of every worker and of the host."""
+    """The last samples of every worker and of the host.
+
+    Attributes:
+        past: the counters of workers that ended, added up.
+    """
 
     def __init__(self) -> None:
         self._workers: dict[int, deque[Sample]] = {}
         self._points: deque[Point] = deque(maxlen=_HISTORY + 1)
-        self._past = Counters()
+        self.past = Counters()
         self._past_errors: dict[str, int] = {}
         self._newest_wall = 0.0
         self.regular_since = 0.0
@@ -56,14 +60,14 @@ class Samples:
     def worker_ended(self, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""
         for name in TOTALS:
-            setattr(self._past, name, getattr(self._past, name) + getattr(last.counters, name))
+            setattr(self.past, name, getattr(self.past, name) + getattr(last.counters, name))
         # Not strict: only the first plugins of a worker have timings of their own (scoreboard.py).
         for name, timings in zip(last.plugins, last.timings[1:], strict=False):
             self._past_errors[name] = self._past_errors.get(name, 0) + timings.errors
 
     def totals(self, live: Sequence[Counters]) -> Totals:
         """Return the totals of the host, including those of workers that ended."""
-        return totals_of([self._past, *live])
+        return totals_of([self.past, *live])
 
     def rates(self) -> Rates:
         """Return the host's totals per second over the last interval."""
@@ -74,7 +78,7 @@ class Samples:
         before, after = _newest_two(self._points)
         opened = after.totals["accepted"] - before.totals["accepted"]
         closed = opened - (after.totals["connections"] - before.totals["connections"])
-        return _per_second(closed, after.at - before.at)
+        return per_second(closed, after.at - before.at)
 
     def worker_rates(self, pid: int) -> Rates:
         """Return a worker's counters per second over the last interval."""
@@ -184,14 +188,15 @@ def _newest_two(points: Sequence[Point]) -> tuple[Point, Point]:
 def _rates(before: Point, after: Point) -> Rates:
     earlier, later, seconds = before.totals, after.totals, after.at - before.at
     return {
-        "accepted": _per_second(later["accepted"] - earlier["accepted"], seconds),
-        "refused": _per_second(later["refused"] - earlier["refused"], seconds),
-        "messages": _per_second(later["messages"] - earlier["messages"], seconds),
-        "bytes_in": _per_second(later["bytes_in"] - earlier["bytes_in"], seconds),
-        "bytes_out": _per_second(later["bytes_out"] - earlier["bytes_out"], seconds),
-        "hook_errors": _per_second(later["hook_errors"] - earlier["hook_errors"], seconds),
+        "accepted": per_second(later["accepted"] - earlier["accepted"], seconds),
+        "refused": per_second(later["refused"] - earlier["refused"], seconds),
+        "messages": per_second(later["messages"] - earlier["messages"], seconds),
+        "bytes_in": per_second(later["bytes_in"] - earlier["bytes_in"], seconds),
+        "bytes_out": per_second(later["bytes_out"] - earlier["bytes_out"], seconds),
+        "hook_errors": per_second(later["hook_errors"] - earlier["hook_errors"], seconds),
     }
 
 
-def _per_second(count: int, seconds: float) -> float:
+def per_second(count: int, seconds: float) -> float:
+    """Return a rate; 0 if the count fell, or over no time."""
     return round(max(0, count) / seconds, 1) if seconds > 0 else 0.0

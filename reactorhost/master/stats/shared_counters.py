@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Values
-from reactorhost.ipc.shared_cells import MOST_SHARED_COUNTERS, SharedCells
+from reactorhost.ipc.shared_cells import MOST_SHARED_COUNTERS
 from reactorhost.logs import EventLog
 from reactorhost.master.workers.pool import WorkerPool
 from reactorhost.system.rate_limit import RateLimit
@@ -19,9 +19,9 @@ _SECONDS_BETWEEN_LINES = 60.0
 class SharedCounterRows:
     """Assigns rows to counters in the order of their requests."""
 
-    def __init__(self, pool: WorkerPool, cells: SharedCells, log: EventLog) -> None:
+    def __init__(self, pool: WorkerPool, log: EventLog) -> None:
         self._pool = pool
-        self._cells = cells
+        self._cells = pool.scoreboard.shared_cells
         self._log = log
         self._rows: dict[tuple[str, str], int] = {}
         self._lines = RateLimit(1, _SECONDS_BETWEEN_LINES)

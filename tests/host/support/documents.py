@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from reactorhost.ipc.status import (
+    BusStatus,
     EventStatus,
     History,
     Latency,
@@ -45,6 +46,7 @@ def worker(slot: int, pid: int, state: str = "ready", **fields: object) -> Worke
         "state_seconds": 269_999.0,
         "deadline_seconds": None,
         "tick_age_seconds": 0.1,
+        "leader": False,
         "full": False,
         "lag_max_seconds": 140e-6 + slot * 11e-6,
         "cpu_percent": 71.0 + slot % 7,
@@ -62,9 +64,32 @@ def worker(slot: int, pid: int, state: str = "ready", **fields: object) -> Worke
         "hook_errors": 0,
         "rates": rates(1 + slot / 100),
         "latency": LATENCY,
+        "bus": None,
     }
     made.update(fields)
     return made  # type: ignore[return-value]  # every field is there
+
+
+def bus(scale: int = 1, backend: str | None = None, reason: str | None = None) -> BusStatus:
+    return {
+        "groups": 31 * scale,
+        "members": 1_240 * scale,
+        "messages_in": 2_400_000 * scale,
+        "messages_out": 812_000 * scale,
+        "dropped": 0,
+        "in_per_second": 1_520.0 * scale,
+        "out_per_second": 507.0 * scale,
+        "dropped_per_second": 0.0,
+        "backend": None if backend is None else {"url": "redis://cache:6379", "state": backend, "reason": reason},
+    }
+
+
+def on_bus(made: StatusDocument, backend: str | None = None, reason: str | None = None) -> StatusDocument:
+    """Return the document with a bus that every worker uses."""
+    for each in made["workers"]:
+        each["bus"] = bus(1, backend, reason)
+    made["bus"] = bus(len(made["workers"]), backend, reason)
+    return made
 
 
 def slot(number: int, state: str = "ready", **fields: object) -> SlotStatus:
@@ -168,6 +193,9 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
                     {"name": "echo", "distribution": "reactorhost-echo", "version": "0.1.0"},
                 ],
                 "receives": True,
+                "workers": count,
+                "limited_by": None,
+                "max_connections": count * 10_000,
             }
         ],
         "totals": {
@@ -181,6 +209,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         },
         "rates": rates(6.27),
         "latency": LATENCY,
+        "bus": None,
         "master": {
             "pid": 4242,
             "cpu_percent": 1.6,

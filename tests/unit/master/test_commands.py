@@ -17,7 +17,7 @@ from reactorhost.master.plan.planner import Planner
 def test_the_file_of_the_workers_is_written_before_a_status_is_sent() -> None:
     planner = Planner(host_settings(1))
     context: Any = SimpleNamespace(
-        planner=planner, pool=Mock(), monitor=Mock(), requests=Mock(), shared_counters=Mock()
+        planner=planner, pool=Mock(), monitor=Mock(), requests=Mock(), shared_counters=Mock(), bus=Mock()
     )
     calls = Mock()
     lifecycle = Lifecycle(context, Mock(after_settling=[]), calls.rundir, Mock())

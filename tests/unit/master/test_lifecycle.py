@@ -30,7 +30,9 @@ class Host:
         pool.fork = Mock(side_effect=forks)
         listeners = Mock(effective_backlog=lambda: 1 << 30)
         monitor = Monitor(self.reactor, pool)
-        context = MasterContext(self.reactor, self.log, listeners, self.planner, pool, monitor, Mock(), Mock())
+        context = MasterContext(
+            self.reactor, self.log, listeners, self.planner, pool, monitor, Mock(), Mock(), Mock(), Mock()
+        )
         self.supervisor = Supervisor(context)
         self.lifecycle = Lifecycle(context, self.supervisor, Mock(), self.started)
 

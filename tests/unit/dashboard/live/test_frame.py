@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from documents import NOON, document, event, history, listener, plugin, troubled, worker
+from documents import NOON, document, event, history, listener, on_bus, plugin, troubled, worker
 from reactorhost.dashboard.live.frame import render, waiting
 from reactorhost.dashboard.model.snapshot import Connections, Link, Snapshot, following
 from reactorhost.dashboard.model.view import HostRequest, Overlay, Page, View
@@ -63,6 +63,20 @@ def with_metrics() -> Snapshot:
     return following(None, made)
 
 
+def on_bus_of_many() -> Snapshot:
+    return following(None, on_bus(document(8, history=history()), "up"))
+
+
+def on_broken_bus() -> Snapshot:
+    made = on_bus(troubled(history=history()), "down", "connection refused")
+    assert made["bus"] is not None
+    made["bus"].update({"dropped": 1204, "dropped_per_second": 3.0})
+    bus = made["workers"][5]["bus"]
+    assert bus is not None
+    bus.update({"dropped": 1204, "dropped_per_second": 3.0})
+    return following(None, made)
+
+
 def lost() -> Snapshot:
     return replace(calm(), link=Link(lost_seconds=3))
 
@@ -85,6 +99,12 @@ SCENES: dict[str, tuple[Snapshot, View, Size]] = {
     "events-80x12": (trouble(), View(page=Page.EVENTS), Size(80, 12)),
     "worker-80x24": (trouble(), View(page=Page.WORKER, selected=4248), Size(80, 24)),
     "master-80x24": (trouble(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
+    "bus-120x40": (on_bus_of_many(), View(), Size(120, 40)),
+    "bus-80x24": (on_broken_bus(), View(), Size(80, 24)),
+    "bus-40x10": (on_broken_bus(), View(), Size(40, 10)),
+    "bus-columns-100x16": (on_broken_bus(), View(columns=("bus", "dropped", "cpu"), sort="dropped"), Size(100, 16)),
+    "bus-worker-80x24": (on_broken_bus(), View(page=Page.WORKER, selected=4248), Size(80, 24)),
+    "bus-master-80x24": (on_broken_bus(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
     "help-80x24": (calm(), View(overlay=Overlay.HELP), Size(80, 24)),
     "lost-80x24": (lost(), View(), Size(80, 24)),
     "columns-80x12": (calm(), View(columns=("cpu", "p999", "max", "errors"), sort="cpu"), Size(80, 12)),
@@ -117,7 +137,7 @@ PIDS = st.integers(1, 4_194_304)
 @st.composite
 def documents(draw: st.DrawFn) -> StatusDocument:
     count = draw(st.integers(0, 12))
-    made = draw(st.sampled_from([document(count), troubled()]))
+    made = draw(st.sampled_from([document(count), troubled(), on_bus(troubled(), "down", "no route")]))
     made["name"] = draw(TEXTS)
     made["generation"] = draw(st.integers(0, 10**6))
     made["reloading"] = draw(st.booleans())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents import document, event, troubled
+from documents import document, event, on_bus, troubled
 from reactorhost.dashboard.live.keymap import press
 from reactorhost.dashboard.model.snapshot import Connections, Snapshot, following
 from reactorhost.dashboard.model.view import HostRequest, Overlay, Page, Request, View, ViewAction
@@ -87,6 +87,12 @@ def test_sorting_cycles_through_the_columns() -> None:
     assert (view.sort, view.notice) == ("conns", "sorted by CONNS, largest first")
     assert seen("I", view=view).notice == "sorted by CONNS, smallest first"
     assert seen(">", view=View(columns=("cpu", "rss"), sort="cpu")).sort == "rss"
+
+
+def test_sorting_by_the_bus_is_for_hosts_that_use_it() -> None:
+    by_messages = View(sort="msg")
+    assert press(by_messages, ">", SNAPSHOT)[0].sort == "p50"
+    assert press(by_messages, ">", following(None, on_bus(document(3))))[0].sort == "bus"
 
 
 def test_the_filter_works_while_it_is_typed_and_escape_ends_it() -> None:

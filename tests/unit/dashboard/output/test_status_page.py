@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from documents import document, event, troubled
+from documents import document, event, on_bus, troubled
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.status_page import brief, full
 from reactorhost.dashboard.text.line import Line
@@ -35,14 +35,30 @@ def test_status_ends_with_the_errors_of_the_last_hour() -> None:
 
 
 def test_every_service_has_a_line() -> None:
-    two = document(1)
-    two["services"].append(
-        {"name": "admin", "addresses": ["unix:///a", "tcp://[::1]:1"], "plugins": [], "receives": True}
-    )
+    two = document(2)
+    addresses = ["unix:///a", "tcp://[::1]:1"]
+    two["services"].append({**two["services"][0], "name": "admin", "addresses": addresses, "plugins": [], "workers": 1})
     assert plain(brief(two, View(), 120))[1:3] == [
         "default: tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0",
-        "admin: unix:///a, tcp://[::1]:1  ",
+        "admin: unix:///a, tcp://[::1]:1    1 of 2 workers",
     ]
+
+
+def test_the_bus_has_a_line_once_it_is_used() -> None:
+    assert not any(line.startswith("bus") for line in plain(full(document(2), View(), 120)))
+    shown = plain(brief(on_bus(document(2)), View(), 120))
+    assert shown[3] == "bus: 62 groups  2,480 members  in 3.0K/s  out 1.0K/s"
+    broken = on_bus(document(2), "down", "connection refused")
+    assert broken["bus"] is not None
+    broken["bus"]["dropped"] = 7
+    assert plain(full(broken, View(), 120))[3].endswith("out 1.0K/s  7 dropped  redis down: connection refused")
+
+
+def test_a_host_of_a_version_without_a_bus_is_shown() -> None:
+    old = document(2)
+    for each in (old, *old["workers"]):
+        each.pop("bus")  # type: ignore[misc]  # as an earlier version leaves it out
+    assert plain(full(old, View(), 120)) == plain(full(document(2), View(), 120))
 
 
 def test_the_full_page_shows_plugins_listeners_and_events() -> None:

@@ -22,6 +22,13 @@ def test_columns_fit_any_width(width: int) -> None:
     assert len(columns) == 1 or sum(column.width for column in columns) + gap * (len(columns) - 1) <= width
 
 
+def test_the_bus_has_a_column_only_while_it_is_used() -> None:
+    with_bus = [column.name for column in columns_named((), bus=True)]
+    assert "bus" in with_bus
+    assert [column.name for column in columns_named(())] == [name for name in with_bus if name != "bus"]
+    assert [column.name for column in columns_named(["bus", "dropped"])] == ["pid", "bus", "dropped"]
+
+
 def test_columns_are_selected_by_name() -> None:
     assert [column.name for column in columns_named(["cpu", "p999", "cpu"])] == ["pid", "cpu", "p999"]
     with pytest.raises(UsageError) as failure:

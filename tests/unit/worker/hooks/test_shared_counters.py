@@ -26,8 +26,8 @@ class Host:
         self.workers: dict[int, SharedCounters] = {}
         self.reports: list[tuple[int, Message]] = []
         self.log = Mock()
-        pool: Any = Mock(reactor=Mock(now=1000.0), order=self.order)
-        self.rows = SharedCounterRows(pool, self.board.shared_cells, self.log)
+        pool: Any = Mock(reactor=Mock(now=1000.0), scoreboard=self.board, order=self.order)
+        self.rows = SharedCounterRows(pool, self.log)
 
     def start(self) -> int:
         page = self.board.take_page()
