@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -36,6 +36,8 @@ class End:
         self.stopped = False
         self.mute = False
         self.sends = 0
+        self.timeouts: list[float] = []
+        self.while_waiting: Callable[[], object] = lambda: None
 
     def ready(self) -> int:
         if self.stopped:
@@ -48,6 +50,9 @@ class End:
     def setblocking(self, blocks: bool) -> None:
         assert not blocks
 
+    def settimeout(self, seconds: float) -> None:
+        self.timeouts.append(seconds)
+
     def fileno(self) -> int:
         return self.number
 
@@ -57,6 +62,8 @@ class End:
             return len(data)
         if self.other.closed:
             raise BrokenPipeError
+        if self.timeouts and len(self.other.arrived) >= self.room:
+            self.while_waiting()
         accepted = bytes(data[: self.room - len(self.other.arrived)])
         if not accepted:
             raise BlockingIOError
@@ -649,16 +656,50 @@ def test_stop_writes_what_the_kernel_accepts_and_closes(network: Network) -> Non
     network.settle()
 
 
-def test_stop_does_not_wait_for_a_stopped_worker(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_waits_for_a_worker_that_is_busy_for_a_moment(network: Network) -> None:
     a = network.join("a")
     b = network.join("b", room=5000)
     b.peers.want("t:x")
     network.settle()
+    read: list[bytes] = []
+
+    def read_some() -> None:
+        network.clock.now += 0.01
+        read.append(b.ends["a"].recv(3000))
+
+    a.ends["b"].while_waiting = read_some
+    sent = [frames.message("t:x", 0, bytes(each)) for each in range(500)]
+    for each in range(500):
+        a.peers.publish("t:x", 0, bytes(each))
+    a.peers.stop()
+    assert a.ends["b"].closed
+    assert b"".join(read) + b.ends["a"].arrived == b"".join(sent)
+    timeouts = a.ends["b"].timeouts
+    # They share one deadline.
+    assert timeouts == sorted(timeouts, reverse=True)
+    assert timeouts[0] == 1.0
+    assert timeouts[-1] == pytest.approx(1.0 - 0.01 * len(read))
+
+
+def test_stop_does_not_wait_for_ever_for_a_stopped_worker(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+    a = network.join("a")
+    b = network.join("b", room=5000)
+    c = network.join("c")
+    for each in (b, c):
+        each.peers.want("t:x")
+    network.settle()
     stop(b)
     for _ in range(100):
         a.peers.publish("t:x", 0, bytes(100))
+
+    def time_out() -> None:
+        network.clock.now += a.ends["b"].timeouts[-1]
+
+    a.ends["b"].while_waiting = time_out
     a.peers.stop()
     assert a.ends["b"].closed
+    assert a.ends["c"].timeouts == [0.0]
+    assert bytes(c.ends["a"].arrived) == frames.message("t:x", 0, bytes(100)) * 100
     (line,) = logged(caplog)
     left = line.pop("bytes")
     assert line == {"event": "bus_messages_dropped", "peer_slot": 1, "peer_pid": 101}
