@@ -22,7 +22,7 @@ from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system.account import Account
 from reactorhost.worker.builder import WorkerBuilder, asyncio_bridge
 from reactorhost.worker.context import Limits
-from reactorhost.worker.loader import WorkerLoader
+from reactorhost.worker.loader import LoadedBackend, WorkerLoader
 from reactorhost.worker.service import LoadedService
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ def _run(settings: Settings, account: Account | None, send: Send) -> None:
 
     try:
         # Slot 1 logs no warnings.
-        services = WorkerLoader(settings, account, 1, EventLog(logging.getLogger()), report_loaded).load()
-        _make_parts(settings, services)
+        loader = WorkerLoader(settings, account, 1, EventLog(logging.getLogger()), report_loaded)
+        services = loader.load()
+        _make_parts(settings, services, loader.load_backend())
     except ReactorhostError as error:
         send(error.as_fields())
     else:
@@ -85,12 +86,14 @@ def _run(settings: Settings, account: Account | None, send: Send) -> None:
         send({"without_receive": without_receive, "most_workers": most_workers})
 
 
-def _make_parts(settings: Settings, services: list[LoadedService]) -> None:
+def _make_parts(settings: Settings, services: list[LoadedService], backend: LoadedBackend | None) -> None:
     def new_bridge(reactor: Reactor) -> AsyncioBridge:
         return asyncio_bridge(reactor, settings.event_loop, on_signal_change=lambda: None)
 
     reactor = Reactor(new_poller(settings.poller))
-    WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=new_bridge).build(services, Limits())
+    parts = WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=new_bridge).build(services, Limits())
+    if backend is not None:
+        backend.make(parts.facades.of(backend.plugin))
 
 
 def _ignore(plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:

@@ -125,6 +125,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
     "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
     "hook_failed": _hook_failed,
+    "introductions_delayed": lambda f: f"the workers cannot be connected to each other yet: {f['reason']}",
     "bus_backend_down": lambda f: f"the bus has lost the other machines: {f['reason']}",
     "bus_backend_up": lambda f: "the bus reaches the other machines again",
     "bus_messages_dropped": lambda f: f"{counted(int(f['count']), 'message')} of the bus lost, see the log",
