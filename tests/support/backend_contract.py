@@ -135,6 +135,21 @@ class BackendContract:
         for key in {key for key, _ in sent}:
             assert [each for each in link.messages if each[0] == key] == [each for each in sent if each[0] == key]
 
+    @pytest.mark.parametrize("pattern", ["t:answer", "t:ans*"])
+    def test_a_subscription_is_in_effect_before_what_is_published_after_it(
+        self, pattern: str, network: Network
+    ) -> None:
+        (one, link), (other, of_other) = up(network), up(network)
+        other.subscribe("t:end")
+        self.subscribed(network, one, of_other)
+        of_other.on_received = lambda key, payload: other.publish("t:answer", payload, None)
+        for number in range(50):
+            payload = b"%d" % number
+            one.subscribe(pattern)
+            assert one.publish("t:end", payload, None)
+            network.until(lambda: ("t:answer", payload) in link.messages)  # noqa: B023  called in this pass
+            one.unsubscribe(pattern)
+
     @pytest.mark.parametrize("payload", [b"", bytes(range(256)), b"\r\n" * 3, bytes(1 << 20)], ids=len)
     def test_payloads_are_any_bytes(self, payload: bytes, network: Network) -> None:
         (one, link), (publisher, _) = up(network), up(network)

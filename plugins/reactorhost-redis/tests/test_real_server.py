@@ -1,0 +1,27 @@
+"""The Redis backend on a real server: the contract, and what a server can do to its clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from backend_contract import BackendContract
+from real_workers import RealNetwork
+from redis_server import RedisServer
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def network(server: RedisServer) -> Iterator[RealNetwork]:
+    with RealNetwork(server) as network:
+        yield network
+
+
+class TestRedis(BackendContract):
+    """The fixture `network` has the server."""
