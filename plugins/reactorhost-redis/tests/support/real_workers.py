@@ -8,6 +8,7 @@ from typing import Self
 
 import reactorhost_redis
 from backend_contract import Network
+from reactorhost import Worker
 from reactorhost.api.connection import Connection
 from reactorhost.bus import Backend
 from reactorhost.config.settings import POLLERS
@@ -28,8 +29,8 @@ class RealNetwork(Network):
     def __init__(self, server: RedisServer) -> None:
         self.server = server
         self.failures: list[Exception] = []
-        self._reactor = Reactor(new_poller(POLLERS[0]))
-        self._parts = WorkerBuilder(reactor=self._reactor, hook_failed=self._hook_failed).build([], Limits())
+        self.reactor = Reactor(new_poller(POLLERS[0]))
+        self._parts = WorkerBuilder(reactor=self.reactor, hook_failed=self._hook_failed).build([], Limits())
         self._backends: list[Backend] = []
 
     def __enter__(self) -> Self:
@@ -40,13 +41,12 @@ class RealNetwork(Network):
             backend.stop()
         self._parts.outbound.abort()
         self._parts.facades.cancel_timers()
-        self._reactor.turn(0)
-        self._reactor.close()
+        self.reactor.turn(0)
+        self.reactor.close()
         assert self.failures == []
 
     def join(self, url: str | None = None) -> tuple[Backend, RecordedLink]:
-        worker = self._parts.facades.of("reactorhost-redis")
-        backend, link = reactorhost_redis.backend(worker, url or f"{self.server.url}?{OPTIONS}"), RecordedLink()
+        backend, link = reactorhost_redis.backend(self.worker, url or f"{self.server.url}?{OPTIONS}"), RecordedLink()
         self._backends.append(backend)
         backend.start(link)
         return backend, link
@@ -55,7 +55,16 @@ class RealNetwork(Network):
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not holds():
             assert time.monotonic() < deadline, "it does not hold"
-            self._reactor.turn(min(TURN_SECONDS, self._reactor.wait_seconds(self._reactor.clock())))
+            self.turn()
+
+    def turn(self) -> None:
+        """Make one turn of the loop, which waits a little if there is nothing to do."""
+        self.reactor.turn(min(TURN_SECONDS, self.reactor.wait_seconds(self.reactor.clock())))
+
+    @property
+    def worker(self) -> Worker:
+        """The `Worker` of the backend."""
+        return self._parts.facades.of("reactorhost-redis")
 
     def cut(self) -> None:
         self.server.kill()
