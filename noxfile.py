@@ -23,7 +23,7 @@ nox.options.sessions = ["lint", "types", "wheels", "tests"]
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-PLUGINS = ("./plugins/reactorhost-accesslog", "./plugins/reactorhost-echo", "./plugins/reactorhost-redis")
+PLUGINS = tuple(f"./plugins/reactorhost-{name}" for name in ("accesslog", "chat", "echo", "redis"))
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 NEWER = ("3.14", "3.15")
@@ -155,7 +155,7 @@ def bench(session: nox.Session) -> None:
     # After Ctrl-C the suite needs time to end its servers.
     session.run("python", *suite, interrupt_timeout=30.0, terminate_timeout=30.0)
     if "--all" in session.posargs:
-        for name in ("turn_cost", "toolkit_cost", "tls_cost", "top_cost"):
+        for name in ("turn_cost", "toolkit_cost", "tls_cost", "bus_cost", "top_cost"):
             session.run("python", f"tests/benchmarks/{name}.py", "--json", str(results / f"{name}.json"))
 
 

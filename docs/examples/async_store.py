@@ -8,7 +8,7 @@ from reactorhost import Lines, Option, hookimpl
 class Store:
     @hookimpl
     def options(self):
-        return [Option("file", default=":memory:", help="database file")]
+        return [Option("file", default="words.db", help="database file, the same for all workers")]
 
     @hookimpl
     def configure(self, config):

@@ -19,7 +19,7 @@ def opened(config):
 
 @hookimpl
 def options():
-    return [Option("database", default=":memory:", help="SQLite file of the entries")]
+    return [Option("database", default="guestbook.db", help="SQLite file of the entries, the same for all workers")]
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
 from reactorhost.api.connection import Connection, Timer, as_bytes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Args = tuple[Any, ...]
+Once = Literal["worker", "host"]
 OnResult = Callable[[T], object] | None
 OnError = Callable[[Exception], object] | None
 
@@ -26,7 +27,10 @@ class WorkerTimers(Protocol):
     """What a worker needs to call functions later."""
 
     def call_later(self, seconds: float, function: Callable[..., object], args: Args, /) -> Timer: ...
-    def call_every(self, seconds: float, function: Callable[..., object], args: Args, /) -> Timer: ...
+    def call_every(self, seconds: float, function: Callable[..., object], args: Args, once: Once, /) -> Timer: ...
+    def call_cron(
+        self, expression: str, function: Callable[..., object], args: Args, once: Once, timezone: str | None, /
+    ) -> Timer: ...
 
 
 class WorkerThreads(Protocol):
@@ -152,17 +156,41 @@ class Worker:
         self._check_thread("worker.call_later")
         return self._timers.call_later(seconds, function, args)
 
-    def call_every(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer:
+    def call_every(self, seconds: float, function: Callable[..., object], *args: Any, once: Once = "worker") -> Timer:
         """Call `function(*args)` every `seconds` until it is cancelled; an exception is logged and does not stop it.
 
         The next interval begins when the function has returned, or an async one has ended.
 
+        With `once="host"` only the leader calls it, at the multiples of `seconds` on the monotonic clock. Another
+        leader continues with the next one; one that fell between two leaders is made up for, once.
+
         Raises:
             TypeError: `seconds` is not a number.
-            ValueError: `seconds` is not positive and finite.
+            ValueError: `seconds` is not positive and finite, or for the host less than a millisecond.
         """
         self._check_thread("worker.call_every")
-        return self._timers.call_every(seconds, function, args)
+        return self._timers.call_every(seconds, function, args, once)
+
+    def call_cron(
+        self,
+        expression: str,
+        function: Callable[..., object],
+        *args: Any,
+        once: Once = "worker",
+        timezone: str | None = None,
+    ) -> Timer:
+        """Call `function(*args)` at the times of a cron expression, such as `30 4 * * mon-fri`, until cancelled.
+
+        The five fields are minute, hour, day of the month, month and weekday, in the time zone of the system or of the
+        given name. A time that comes while the function runs is skipped. An exception is logged and does not stop it.
+        With `once="host"` only the leader calls it, and makes up once for times that fell between two leaders.
+
+        Raises:
+            TypeError: the expression or the time zone is not a text.
+            ValueError: the expression or the time zone is wrong.
+        """
+        self._check_thread("worker.call_cron")
+        return self._timers.call_cron(expression, function, args, once, timezone)
 
     def run_in_thread(
         self,

@@ -30,8 +30,15 @@ class Order(enum.StrEnum):
     DRAIN = "drain"
     """Accept nothing more and leave when the connections have ended, at most `seconds` from now. `final`: no other
     worker will accept, so accept first what is queued."""
+    MOVE = "move"
+    """The sockets of `service` in `slots` belong to the slot `to` now, null if they are gone; this worker closes its
+    copies. If its own slot is one of them, it closes the socket that all slots share too."""
     REFUSE = "refuse"
-    """`refuse`: whether clients are refused while this worker is full; no other worker has room either."""
+    """Refuse the clients of `services` while this worker is full; no other worker has room for them either."""
+    LEAD = "lead"
+    """Be the leader: `since` and `since_unix`, up to when earlier leaders have started the jobs of the host."""
+    COUNT = "count"
+    """`count`: the number of wanted workers."""
     CONNECTIONS = "connections"
     """List the connections under the number `request`."""
     REOPEN = "reopen"
@@ -48,7 +55,8 @@ class Report(enum.StrEnum):
     """From worker to master."""
 
     READY = "ready"
-    """Booted, and the event loop turns: `plugins`."""
+    """Booted, and the event loop turns: `plugins`, and `service_workers`: by service, the most workers that its plugins
+    allow and the plugin that allows no more."""
     FAILED = "failed"
     """Boot failed: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"
@@ -58,6 +66,9 @@ class Report(enum.StrEnum):
     RELEASED = "released"
     """Closed its copies of the sockets of `slot`, after an order or because it drains; `refused`: it had no free
     descriptors for them."""
+    STEPPED_DOWN = "stepped_down"
+    """Does not lead, or does not any more, because it leaves: `until` and `until_unix`, up to when it has started the
+    jobs of the host."""
     HOOK_FAILED = "hook_failed"
     """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
     STATS = "stats"

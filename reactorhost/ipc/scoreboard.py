@@ -50,6 +50,8 @@ class Counters:
         bus_in: messages of other workers that arrived and were wanted here.
         bus_out: messages that plugins of this worker published to topics, groups and refs.
         bus_dropped: messages lost on their way to or from other workers, as far as this worker knows.
+        jobs_until: monotonic seconds up to which this worker, as the leader, has started the jobs of the host.
+        jobs_until_unix: the same by the wall clock.
     """
 
     pid: int = 0
@@ -71,6 +73,8 @@ class Counters:
     bus_in: int = 0
     bus_out: int = 0
     bus_dropped: int = 0
+    jobs_until: float = 0.0
+    jobs_until_unix: float = 0.0
 
 
 @dataclass(slots=True)

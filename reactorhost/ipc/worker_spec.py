@@ -25,6 +25,7 @@ class WorkerSpec:
     """What one worker serves, and the resources for it.
 
     Attributes:
+        count: the number of wanted workers.
         page: number of the worker's page of the scoreboard.
         account: the user and group to change to, or None.
         host_id: the id of the host in references to connections (`bus.refs`).
@@ -33,6 +34,7 @@ class WorkerSpec:
     settings: Settings
     slot: int
     generation: int
+    count: int
     master_pid: int
     master_line: socket.socket
     listeners: tuple[BorrowedListener, ...]

@@ -11,6 +11,7 @@ from reactorhost import __version__
 from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, counted
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.moments import Moment
 from reactorhost.master.context import MasterContext
 from reactorhost.master.heartbeats import HeartbeatWatch
 from reactorhost.master.plan.operations import Watcher
@@ -86,10 +87,12 @@ class Lifecycle:
         worker = self.context.planner.ready(pid, time.monotonic())
         if worker is None:
             return
+        if worker.slot == 0:
+            self.supervisor.limit_services(message["service_workers"])
         # Listen before the order: what the worker registers must be a socket that listens, and a client that connects
         # now waits no longer than the order takes.
         try:
-            self.context.listeners.open(worker.slot)
+            self.context.listeners.open(self.context.pool.borrowed(pid))
         except ReactorhostError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
             log.error("slot_not_opened", slot=worker.slot, error=error.what)  # noqa: TRY400  no logger
@@ -142,6 +145,8 @@ class Lifecycle:
         self.context.introductions.worker_ended(pid)
         self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
+        counters = report.last.counters
+        planner.leadership.note_progress(pid, Moment(counters.jobs_until, counters.jobs_until_unix))
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
         ended = planner.exited(pid, report.how, boot_error, time.monotonic())
         if ended is None:
@@ -183,7 +188,7 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        slots = planner.slots.values()
+        slots = [slot for slot in planner.slots.values() if slot.wanted]
         if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in slots):
             return
         ready = planner.scaling.ready_slots()

@@ -18,6 +18,7 @@ from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Scoreboard
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
@@ -125,7 +126,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         reactor,
         log,
         listeners,
-        Planner(settings),
+        Planner(settings, started=Moment(time.monotonic(), time.time())),
         pool,
         monitor,
         WorkerRequests(reactor, pool),

@@ -23,10 +23,21 @@ from typing import Any
 import pytest
 
 from reactorhost.testing.bench import PluginBench
+from reactorhost.testing.bench_bus import BenchBus, BenchMember
 from reactorhost.testing.bench_client import BenchClient
 from reactorhost.testing.live import DEADLINE_SECONDS, HostFailedError, LiveHost
 
-__all__ = ["DEADLINE_SECONDS", "BenchClient", "HostFailedError", "LiveHost", "PluginBench", "live_host", "plugin_bench"]
+__all__ = [
+    "DEADLINE_SECONDS",
+    "BenchBus",
+    "BenchClient",
+    "BenchMember",
+    "HostFailedError",
+    "LiveHost",
+    "PluginBench",
+    "live_host",
+    "plugin_bench",
+]
 
 _HOSTS = pytest.StashKey[list[LiveHost]]()
 _MOST_LOG_CHARACTERS = 30_000

@@ -19,8 +19,9 @@ from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.plugins import framings, loading, options
+from reactorhost.plugins import framings, loading, options, worker_limit
 from reactorhost.testing import fakes
+from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
@@ -28,6 +29,7 @@ from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts
+from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.transport import StreamTransport
@@ -43,10 +45,12 @@ class PluginBench:
     module its own without `reactorhost_`.
 
     Attributes:
+        bus: another worker of the host, to be played by the test, after `start()`.
         outbound: the far ends of the connections that plugins made by `worker.connect`, in this order.
         worker: the `Worker` of the first plugin, after `start()`.
     """
 
+    bus: BenchBus
     worker: Worker
     _parts: WorkerParts
     _service: RunningService
@@ -92,6 +96,8 @@ class PluginBench:
                 raise error.__cause__ from None
             raise HostFailedError(error.exit_status, "\n".join(error.lines())) from None
         self._running = True
+        leadership = self._parts.leadership
+        self._time.within(lambda: leadership.lead(leadership.jobs.now()))
         self.settle()
 
     def connect(
@@ -172,6 +178,7 @@ class PluginBench:
         if not self._running:
             return
         self._running = False
+        self._time.within(self._parts.leadership.step_down)
         self._time.within(self._service.drain)
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
@@ -211,7 +218,10 @@ class PluginBench:
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
-        service = LoadedService("default", [*plugins, watcher], self._limits, framings.from_plugins("default", plugins))
+        new_framing = framings.from_plugins("default", plugins)
+        worker_limit.from_plugins("default", plugins)
+        service = LoadedService("default", [*plugins, watcher], self._limits, new_framing)
+        other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(
             reactor=self._time.reactor,
             hook_failed=self._hook_failed,
@@ -221,12 +231,20 @@ class PluginBench:
             threads=self._time.threads,
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
+            bus=BusSetup(new_outbound=other.connect),
+            unix_clock=self._time.unix,
         ).build([service], self._limits)
+        other.bench = self._parts.bus
+        self.bus = BenchBus(other, self._within)
         self._service = self._parts.services["default"]
         # From the start: the bench does not notice threads that plugins start.
         self._parts.context.loop_thread.other_starts()
         self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
         self._parts.call(self._parts.hooks.worker_start)
+
+    def _within(self, call: Callable[[], object]) -> None:
+        self._time.within(call)
+        self.settle()
 
     def _answer(self) -> bool:
         """Let every client answer a close of the plugin; returns whether one did."""

@@ -36,6 +36,8 @@ class BenchTime:
         self.clock = FakeClock(time.monotonic())
         self.poller = FakePoller(self.clock)
         self.reactor = Reactor(self.poller, self.clock)
+        # The wall clock is this much ahead; what a plugin reads by itself is not moved.
+        self._unix_offset = time.time() - self.clock.now
         self._thread_done = threading.Event()
         # One thread, so that functions run in the same order each time.
         self.threads = ThreadPool(1, _THREAD_QUEUE, hook_failed, self._thread_done.set)
@@ -51,6 +53,10 @@ class BenchTime:
 
         self._loop = FakeEventLoop(self._step, self.clock)
         return self._loop
+
+    def unix(self) -> float:
+        """Return Unix time, which moves as the fake clock does."""
+        return self.clock.now + self._unix_offset
 
     def within(self, call: Callable[[], Result]) -> Result:
         """Call a function from the reactor, as a worker does, and run until nothing is left to do now."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
@@ -26,11 +28,13 @@ from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
+from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.shared_counters import SharedCounters, counters_without_host
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
+from reactorhost.worker.leadership import WorkerLeadership
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
 from reactorhost.worker.role import Role
@@ -53,6 +57,7 @@ class WorkerParts:
         hooks: the worker's own hooks, `worker_start` and so on.
         calls: calls the worker's hooks while the loop runs.
         bus: messages between workers.
+        leadership: whether this worker leads, with the hooks and jobs of the leader.
         bridge: drives the reactor in a worker with async hooks; None in any other.
     """
 
@@ -66,6 +71,7 @@ class WorkerParts:
     metrics_report: MetricsReport
     calls: WorkerCalls
     bus: Bus
+    leadership: WorkerLeadership
     bridge: AsyncioBridge | None
 
     @property
@@ -130,6 +136,8 @@ class WorkerBuilder:
         role: the place of the worker in its host.
         shared_counters: the counters that the worker shares with the others of its host.
         bus: this worker and the others, for messages between them.
+        jobs_started: called with each moment up to which jobs of the host are started.
+        unix_clock: returns Unix time.
     """
 
     reactor: Reactor
@@ -150,6 +158,8 @@ class WorkerBuilder:
     role: Role = field(default_factory=Role)
     shared_counters: SharedCounters = field(default_factory=counters_without_host)
     bus: BusSetup = field(default_factory=BusSetup)
+    jobs_started: Callable[[Moment], object] = _ignore
+    unix_clock: Callable[[], float] = time.time
 
     def build(self, loaded: Sequence[LoadedService], outbound_limits: Limits) -> WorkerParts:
         """Return the parts of a worker that has these services.
@@ -189,6 +199,9 @@ class WorkerBuilder:
         outbound = OutboundConnections(context, outbound_limits, dialer)
         metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid, self.shared_counters)
         threads = self.threads or ThreadPool(1, 1, self.hook_failed, _ignore)
+        own_jobs = JobSchedule(self.reactor, self.unix_clock, _ignore)
+        own_jobs.begin(own_jobs.now())
+        host_jobs = JobSchedule(self.reactor, self.unix_clock, self.jobs_started)
         facades = WorkerFacades(
             self.slot,
             self.generation,
@@ -199,11 +212,18 @@ class WorkerBuilder:
             outbound,
             self.role,
             bus,
+            own_jobs,
+            host_jobs,
             self.hook_failed,
             context.loop_thread.check,
         )
         report = MetricsReport(self.reactor, metrics, self.send)
-        parts = WorkerParts(plugins, context, services, outbound, hooks, facades, metrics, report, calls, bus, bridge)
+        # Calls of its own: a leader must not have to wait for other hooks before it can step down.
+        leader_calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
+        leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send)
+        parts = WorkerParts(
+            plugins, context, services, outbound, hooks, facades, metrics, report, calls, bus, leadership, bridge
+        )
         self.loop_thread.on_others = parts.check_sends
         return parts
 

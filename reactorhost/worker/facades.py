@@ -12,9 +12,11 @@ from reactorhost.api.worker import Worker
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.bus import Bus
 from reactorhost.worker.hooks.hook_errors import HookFailure
+from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
+from reactorhost.worker.hooks.worker_timers import WorkerTimers
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.role import Role
 from reactorhost.worker.service import RunningService
@@ -37,16 +39,19 @@ class WorkerFacades:
     outbound: OutboundConnections
     role: Role
     bus: Bus
+    own_jobs: JobSchedule
+    host_jobs: JobSchedule
     hook_failed: HookFailure
     check_thread: Callable[[str], object]
     _workers: dict[str, Worker] = field(default_factory=dict)
-    _timers: dict[str, PluginTimers] = field(default_factory=dict)
+    _timers: dict[str, WorkerTimers] = field(default_factory=dict)
 
     def of(self, plugin: str) -> Worker:
         """Return the `Worker` of a plugin, the same object every time."""
         worker = self._workers.get(plugin)
         if worker is None:
-            timers = self._timers[plugin] = PluginTimers(self.reactor, partial(self.hook_failed, plugin, "timer", None))
+            own = PluginTimers(self.reactor, partial(self.hook_failed, plugin, "timer", None))
+            timers = self._timers[plugin] = WorkerTimers(own, self.own_jobs, self.host_jobs)
             worker = self._workers[plugin] = Worker(
                 plugin,
                 self.slot,
@@ -69,5 +74,7 @@ class WorkerFacades:
 
     def cancel_timers(self) -> None:
         """Cancel the timers of every plugin."""
-        for timers in self._timers.values():
-            timers.cancel_all()
+        for jobs in (self.own_jobs, self.host_jobs):
+            jobs.cancel_all()
+        for each in self._timers.values():
+            each.timers.cancel_all()

@@ -16,10 +16,12 @@ from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
@@ -42,6 +44,7 @@ from reactorhost.worker.monitor.stats_publisher import StatsPublisher
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.process.worker_process import WorkerProcess
+from reactorhost.worker.role import Role
 from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
@@ -62,6 +65,7 @@ class WorkerLife:
     """One worker process."""
 
     # Set by `_boot`, which needs the parts made before; no callback runs earlier (see above).
+    _most_workers: dict[str, WorkerLimit]
     _parts: WorkerParts
     _slot_sockets: SlotSockets
     _shutdown: Shutdown
@@ -72,6 +76,7 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._stack_descriptor = stack_descriptor
+        self._borrowed = list(spec.listeners)
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._process = WorkerProcess(self._reactor, log)
@@ -102,7 +107,7 @@ class WorkerLife:
 
     def run(self) -> int:
         """Boot, serve, drain, leave; returns the exit status."""
-        for each in self._spec.listeners:
+        for each in self._borrowed:
             self._fork_registry.add(each.socket, each.socket.close)
         self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
         self._fork_registry.add(self._stack_descriptor, partial(os.close, self._stack_descriptor))
@@ -139,6 +144,7 @@ class WorkerLife:
         loaded = loader.load()
         backend = loader.load_backend()
         self._process.end_if_forked()
+        self._most_workers = {each.name: each.most_workers for each in loaded if each.most_workers is not None}
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,
             hook_failed=self._error_reporter.hook_failed,
@@ -161,6 +167,8 @@ class WorkerLife:
             generation=spec.generation,
             bus=BusSetup(self._introductions.origin, settings.bus_max_message, self._new_outbound),
             shared_counters=self._shared_counters,
+            role=Role(spec.count),
+            jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         if backend is not None:
             self._backend = backend.make(parts.facades.of(backend.plugin))
@@ -252,11 +260,11 @@ class WorkerLife:
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             plugins = [_described(plugin) for plugin in self._parts.plugins]
-            self._line.send({"report": Report.READY, "plugins": plugins})
+            self._line.send({"report": Report.READY, "plugins": plugins, "service_workers": self._most_workers})
 
     # Orders of the master.
 
-    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901  one arm for each order
+    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901, PLR0912  one arm for each order
         """Carry out an order."""
         match message["order"]:
             case Order.SERVE:
@@ -265,10 +273,16 @@ class WorkerLife:
                 self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
                 self._slot_sockets.release(message["slot"])
+            case Order.MOVE:
+                self._give_up(message["service"], message["slots"], message["to"])
             case Order.REFUSE:
-                self._acceptor.refuse(message["refuse"])
+                self._acceptor.refuse(message["services"])
             case Order.DRAIN:
                 self._shutdown.drain(message["seconds"], final=message["final"])
+            case Order.LEAD:
+                self._parts.leadership.lead(Moment(message["since"], message["since_unix"]))
+            case Order.COUNT:
+                self._parts.facades.role.count = message["count"]
             case Order.CONNECTIONS:
                 transports = (*self._parts.transports(), *self._parts.outbound.transports())
                 send_connection_list(self._reactor, transports, message["request"], self._line.send)
@@ -288,8 +302,19 @@ class WorkerLife:
     def _accept_own_slot(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             self._lifecycle.enter(WorkerState.SERVING)
-            for each in self._spec.listeners:
+            for each in self._borrowed:
                 self._slot_sockets.add(each)
+
+    def _give_up(self, service: str, slots: list[int | None], to: int | None) -> None:
+        if self._spec.slot in slots:
+            # The clients of the shared socket are for other workers too then.
+            slots = [*slots, None]
+        if self._lifecycle.state is WorkerState.BOOTING:
+            for each in [each for each in self._borrowed if each.service == service and each.slot in slots]:
+                self._borrowed.remove(each)
+                self._fork_registry.discard(each.socket)
+                each.socket.close()
+        self._slot_sockets.give_up(service, slots, to)
 
     def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]

@@ -3,7 +3,7 @@
 The deadline is set by the first order to drain and only ever moves closer. What follows takes `closing_seconds` of the
 settings, the last part of `stop_timeout`. In shares of them:
 
-    ... 0      open connections may end by themselves
+    ... 0      open connections may end by themselves; a leader finishes its jobs and its `leader_stop`
     0 ... 1/3  the connections that are left flush their answers and are closed; hooks that still run are cancelled
     ... 0.6    functions in threads may finish; later they are left behind
     ... 0.8    asyncio tasks may handle their cancellation
@@ -115,6 +115,7 @@ class Shutdown:
 
     def __post_init__(self) -> None:
         self._deadline = Deadline(self.settings.closing_seconds)
+        self.parts.leadership.on_stepped_down = self.leave_if_done
 
     # Causes.
 
@@ -150,6 +151,7 @@ class Shutdown:
         self._abandon_datagrams_and_handshakes()
         self.parts.outbound.abort()
         self._cancel_hooks()
+        self.parts.leadership.hurry(_LEAST_SECONDS)
         self.leave_if_done()
 
     def master_gone(self) -> None:
@@ -185,6 +187,8 @@ class Shutdown:
         # A worker that never served leaves the queues of its slot to the next one.
         if self.lifecycle.accepting:
             self.lifecycle.enter(WorkerState.DRAINING)
+            # Beside the connections: another worker leads as soon as this one does not, however long they last.
+            self.parts.leadership.step_down()
 
     def _deadline_reached(self) -> None:
         if not self._deadline.passed(self.parts.context.reactor.now):
@@ -193,6 +197,7 @@ class Shutdown:
             transport.close_for(CloseReason.SHUTDOWN, self._deadline.step_seconds)
         self._abandon_datagrams_and_handshakes()
         self._cancel_hooks()
+        self.parts.leadership.hurry(self._deadline.step_seconds)
         self.parts.outbound.leave(self._deadline.step_seconds)
 
     def _abandon_datagrams_and_handshakes(self) -> None:
@@ -206,7 +211,7 @@ class Shutdown:
 
     def leave_if_done(self) -> None:
         """Leave if the worker drains and nothing is left to wait for."""
-        done = not (self.parts.occupied or self.slot_sockets.in_use)
+        done = not (self.parts.occupied or self.slot_sockets.in_use or self.parts.leadership.stepping_down)
         if done and self.lifecycle.state is WorkerState.DRAINING:
             self.lifecycle.enter(WorkerState.LEAVING)
             self.parts.facades.cancel_timers()

@@ -218,7 +218,11 @@ def test_every_test_on_the_bench_in_an_example_passes(example: Example, request:
 
 
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if "hookimpl" in each.code], ids=str)
-def test_every_plugin_in_an_example_serves_a_client(example: Example) -> None:
+def test_every_plugin_in_an_example_serves_a_client(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Some open a database in the working directory.
+    monkeypatch.chdir(tmp_path)
     for plugin in plugins_in(module_of(example)):
         with PluginBench(plugin) as bench:
             bench.connect().send(b"hello")

@@ -32,6 +32,8 @@ def main() -> None:
             talk(address)
         with started(run_dir, "--plugin", "accesslog", "--plugin", "echo") as address:
             talk(address)
+        with started(run_dir, "--plugin", "chat") as address:
+            greet(address)
         command(5, "status", "--run-dir", str(run_dir))
         uninstall("reactorhost-echo")
         start_without_plugin(run_dir)
@@ -44,7 +46,7 @@ def tell_versions() -> None:
 
     if not Path(reactorhost.__file__).is_relative_to(sys.prefix):
         raise SystemExit(f"reactorhost comes from {reactorhost.__file__}, not from {sys.prefix}")
-    names = ("reactorhost", "reactorhost-echo", "click", "packaging", "pluggy", "rich")
+    names = ("reactorhost", "reactorhost-chat", "reactorhost-echo", "click", "packaging", "pluggy", "rich")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     print(f"Python {sys.version.split()[0]}: {versions}")
     if reactorhost.__version__ not in command(0, "--version"):
@@ -80,6 +82,14 @@ def talk(address: tuple[str, int]) -> None:
         echoed = b"".join(iter(lambda: client.recv(65536), b""))
     if echoed != sent:
         raise SystemExit(f"sent {len(sent)} bytes, {len(echoed)} came back")
+
+
+def greet(address: tuple[str, int]) -> None:
+    """Expect the greeting of the chat."""
+    with socket.create_connection(address, timeout=SECONDS) as client:
+        greeting = client.makefile("rb").readline()
+    if not greeting.startswith(b"* Welcome!"):
+        raise SystemExit(f"the chat greets with {greeting!r}")
 
 
 def uninstall(distribution: str) -> None:

@@ -118,7 +118,10 @@ def _worker(worker: WorkerStatus) -> Row:
         **_traffic(worker),
         "restarts": worker["restarts"],
     }
-    state = "full" if worker["full"] and worker["state"] == "ready" else worker["state"]
+    state = worker["state"]
+    if state == "ready":
+        # A recording of an earlier version does not say which one leads.
+        state = "full" if worker["full"] else "leader" if worker.get("leader") else state
     return Row(RowKind.WORKER, worker["pid"], state, values)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from reactorhost.ipc.moments import Moment
+
 
 @dataclass(frozen=True, slots=True)
 class Open:
@@ -18,6 +20,26 @@ class Close:
     """Close the listeners of a slot that clients never reached."""
 
     slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Bind the listeners that a slot lacks, without listening yet, because it serves more services than before."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Move the listeners of a service from `slots` to the slot `to`, and let the workers `pids` close their copies.
+
+    Without `to`, clients never reached the listeners: close them.
+    """
+
+    service: str
+    slots: tuple[int, ...]
+    to: int | None
+    pids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +100,10 @@ class Avoid:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Let a worker refuse clients while it is full, or let them wait."""
+    """Let a worker refuse the clients of these services while it is full, and those of all others wait."""
 
     pid: int
-    refuse: bool
+    services: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +114,37 @@ class Retire:
     adopter: int | None
 
 
-Action = Open | Close | Spawn | Drain | Signal | Adopt | Release | Steer | Avoid | Refuse | Retire
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Appoint the leader; `since` is up to when earlier leaders have started the jobs of the host."""
+
+    pid: int
+    since: Moment
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Report the number of wanted workers to a worker."""
+
+    pid: int
+    count: int
+
+
+Action = (
+    Open
+    | Close
+    | Extend
+    | Move
+    | Spawn
+    | Drain
+    | Signal
+    | Adopt
+    | Release
+    | Steer
+    | Avoid
+    | Refuse
+    | Retire
+    | Lead
+    | Count
+)

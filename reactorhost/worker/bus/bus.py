@@ -76,7 +76,7 @@ class Bus:
         self._gaps = Gaps(calls, interest)
         self._history = History(setup.origin, reactor, interest, hook_failed)
         self._subscriptions = Subscriptions(setup.origin, reactor, interest, self._gaps, counters, hook_failed)
-        self.groups = Groups(setup.origin, interest, self._presence, counters, hook_failed, self._reach)
+        self.groups = Groups(setup.origin, reactor, interest, self._presence, counters, hook_failed, self._reach)
         if calls.has("joined") or calls.has("left"):
             # For members of other workers, also if nothing of this one ever joins a group.
             reactor.call_soon(self._reach)

@@ -16,7 +16,9 @@ from reactorhost.bus.names import GROUP, checked_name
 from reactorhost.bus.refs import Ref
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins.guard import as_error
+from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import Origin
+from reactorhost.worker.bus.corks import Corks
 from reactorhost.worker.bus.framed_once import FramedOnce
 from reactorhost.worker.bus.interest import Interest
 from reactorhost.worker.bus.presence import Presence
@@ -25,6 +27,14 @@ from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.transport import DatagramTransport
 
 MOST_INFO_BYTES = 1024
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """The members of a group in this worker, and the turn of the reactor in which they got the last message."""
+
+    members: dict[StreamTransport, None] = field(default_factory=dict)
+    turn: int = -1
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +52,7 @@ class Groups:
     def __init__(
         self,
         origin: Origin,
+        reactor: Reactor,
         interest: Interest,
         presence: Presence,
         counters: Counters,
@@ -54,7 +65,9 @@ class Groups:
         self._counters = counters
         self._hook_failed = hook_failed
         self._reach = reach
-        self._members: dict[str, dict[StreamTransport, None]] = {}
+        self._reactor = reactor
+        self._corks = Corks(reactor)
+        self._groups: dict[str, _Group] = {}
         self._known: dict[int, _Known] = {}
 
     # What a connection calls.
@@ -123,14 +136,21 @@ class Groups:
 
     def deliver(self, group: str, data: bytes, exclude: Connection | None = None) -> bool:
         """Send a message to the members in this worker; returns whether there are any."""
-        members = self._members.get(group)
-        if members is None:
+        found = self._groups.get(group)
+        if found is None:
             return False
+        turn = self._reactor.turns
+        corks = self._corks if found.turn == turn else None
+        found.turn = turn
+        if corks is not None:
+            corks.begin()
         excluded = None if exclude is None else transport_of(exclude)
         message = self.framed_once(data)
         # A copy: the code of a plugin's framing may let connections join and leave.
-        for transport in tuple(members):
+        for transport in tuple(found.members):
             if transport is not excluded:
+                if corks is not None:
+                    corks.add(transport)
                 message.send(transport)
         return True
 
@@ -150,21 +170,21 @@ class Groups:
         return known
 
     def _add(self, group: str, transport: StreamTransport) -> None:
-        members = self._members.get(group)
-        if members is None:
-            members = self._members[group] = {}
+        found = self._groups.get(group)
+        if found is None:
+            found = self._groups[group] = _Group()
             self._counters.bus_groups += 1
             self._interest.add(GROUP + group)
-        members[transport] = None
+        found.members[transport] = None
         self._counters.bus_members += 1
 
     def _remove(self, group: str, transport: StreamTransport) -> None:
-        members = self._members[group]
+        members = self._groups[group].members
         del members[transport]
         self._counters.bus_members -= 1
         self._presence.set_info(group, transport.connection.id, None)
         if not members:
-            del self._members[group]
+            del self._groups[group]
             self._counters.bus_groups -= 1
             self._interest.remove(GROUP + group)
 

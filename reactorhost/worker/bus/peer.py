@@ -56,7 +56,7 @@ class Peer:
     Attributes:
         pid: its process id.
         origin: its ids, None before its HELLO.
-        slot: the number of its slot, -1 before its HELLO.
+        slot: the number of its slot, None before its HELLO.
         silent: whether nothing has arrived from it for too long.
         outgoing: what waits for it; call `link.write_soon()` after an addition.
     """
@@ -73,7 +73,7 @@ class Peer:
     ) -> None:
         self.pid = pid
         self.origin: Origin | None = None
-        self.slot = -1
+        self.slot: int | None = None
         self.silent = False
         self.outgoing = outgoing
         self.link = PeerLink(reactor, registry, sock, outgoing, self)

@@ -96,7 +96,7 @@ class PluginTimers:
         self._check_idle()
 
     # The code object of this function marks timers on a stack: see `worker.life`.
-    def call(self, function: Callable[..., object], args: tuple[Any, ...], variables: Context) -> Task[Any] | None:
+    def call(self, function: Callable[..., object], args: tuple[Any, ...], variables: Context) -> HostTask | None:
         """Call a plugin's function in a context; returns the task of an async one."""
         task = plugin_calls.call(function, args, variables, self._on_error)
         if task is not None:

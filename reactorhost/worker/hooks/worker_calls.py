@@ -18,6 +18,7 @@ from reactorhost.reactor import Reactor
 if TYPE_CHECKING:
     from asyncio import Task
 
+    from reactorhost.plugins.host_task import HostTask
 
 # Between two turns of the loop, so that many calls do not keep clients waiting.
 _CALLS_PER_TURN = 100
@@ -26,13 +27,14 @@ Call = tuple[str, tuple[Any, ...]]
 """The name of a hook, and its arguments without the worker."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
-    """A call that waits, and what is called when it has ended."""
+    """A call that waits, and what is called when it has ended; `hurried`: an async hook is cancelled at once."""
 
     hook: LoopHook | None
     args: tuple[Any, ...]
     then: Callable[[], object] | None
+    hurried: bool = False
 
 
 class WorkerCalls:
@@ -51,7 +53,7 @@ class WorkerCalls:
         self._waiting: deque[_Waiting | Iterator[Call]] = deque()
         self._scheduled = False
         # asyncio holds only weak references to its tasks.
-        self._task: Task[Any] | None = None
+        self._task: HostTask | None = None
 
     def has(self, hook: str) -> bool:
         """Return whether a plugin has this hook."""
@@ -71,6 +73,14 @@ class WorkerCalls:
         """
         self._waiting.append(calls)
         self._schedule()
+
+    def hurry(self) -> None:
+        """Cancel the async hook that runs, and those that wait as soon as they begin to await something."""
+        for waiting in self._waiting:
+            if isinstance(waiting, _Waiting):
+                waiting.hurried = True
+        if self._task is not None:
+            self._task.cancel_by_host()
 
     def _schedule(self) -> None:
         if not self._scheduled and self._task is None:
@@ -121,3 +131,5 @@ class WorkerCalls:
         called = hook.call(self._worker_of, *waiting.args)
         self._task = HostTask(called, loop=asyncio.get_running_loop(), context=self._variables)
         self._task.add_done_callback(ended)
+        if waiting.hurried:
+            self._task.cancel_by_host()

@@ -11,6 +11,7 @@ import resource
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.reactor.timers import next_second
@@ -78,6 +79,11 @@ class StatsPublisher:
         if timings_key != self._stored_timings:
             self._stored_timings = timings_key
             self._scoreboard.write_timings(self._page, self.timing.timings())
+
+    def note_jobs(self, until: Moment) -> None:
+        """Write now up to when the jobs of the host are started: the master reads it if this process crashes."""
+        self.counters.jobs_until, self.counters.jobs_until_unix = until.monotonic, until.unix
+        self._scoreboard.write(self._page, self.counters)
 
     def _publish(self) -> None:
         now = self._reactor.clock()

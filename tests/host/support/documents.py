@@ -46,6 +46,7 @@ def worker(slot: int, pid: int, state: str = "ready", **fields: object) -> Worke
         "state_seconds": 269_999.0,
         "deadline_seconds": None,
         "tick_age_seconds": 0.1,
+        "leader": False,
         "full": False,
         "lag_max_seconds": 140e-6 + slot * 11e-6,
         "cpu_percent": 71.0 + slot % 7,
@@ -192,6 +193,9 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
                     {"name": "echo", "distribution": "reactorhost-echo", "version": "0.1.0"},
                 ],
                 "receives": True,
+                "workers": count,
+                "limited_by": None,
+                "max_connections": count * 10_000,
             }
         ],
         "totals": {

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from fake_supervisor import FakeSupervisor
 from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.plan.actions import (
-    Action,
     Adopt,
     Avoid,
     Close,
@@ -27,78 +27,9 @@ from reactorhost.master.plan.actions import (
     Steer,
 )
 from reactorhost.master.plan.operations import ReloadState
-from reactorhost.master.plan.planner import Exit, ExitKind, HostState, Planner
+from reactorhost.master.plan.planner import ExitKind, HostState, Planner
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.plan.worker_table import WorkerState
-
-
-class FakeSupervisor:
-    """Carries out the planner's actions without processes."""
-
-    def __init__(self, workers: int = 2) -> None:
-        self.now = 100.0
-        self.planner = Planner(host_settings(workers), random.Random(1))
-        self.pids = iter(range(1000, 100_000))
-        self.done: list[Action] = []
-
-    def settle(self) -> list[Action]:
-        """Act until the planner returns nothing; returns what was done."""
-        done: list[Action] = []
-        for _ in range(50):
-            wanted = self.planner.decide(self.now)
-            if not wanted:
-                self.done += done
-                return done
-            for action in wanted:
-                done.append(action)
-                if isinstance(action, Spawn):
-                    self.planner.forked(next(self.pids), action.slot, action.generation, self.now)
-        raise AssertionError(f"the planner never settles: {done[-5:]}")
-
-    def expire(self, seconds: float) -> list[Action]:
-        """Let time pass, and look at the deadlines."""
-        self.now += seconds
-        return self.planner.expire(self.now)
-
-    def starting(self, slot: int) -> int:
-        """Return the process that boots in a slot."""
-        return self.planner.table.in_slot(slot, WorkerState.STARTING)[-1].pid
-
-    def ready(self, slot: int) -> int:
-        """Let the process that boots in a slot become ready."""
-        pid = self.starting(slot)
-        self.planner.ready(pid, self.now)
-        self.settle()
-        return pid
-
-    def end(self, pid: int) -> Exit | None:
-        """Let a process end."""
-        return self.planner.exited(pid, "exit status 1", ReactorhostError("exit status 1"), self.now)
-
-    def exit(self, pid: int) -> ExitKind:
-        """Let a worker end."""
-        ended = self.end(pid)
-        assert ended is not None
-        return ended.kind
-
-    def silence(self, *pids: int) -> list[Action]:
-        """Let the loops of these workers stand still, and those of all others turn; returns what was done."""
-        heartbeats = {pid: self.now - 1.0 if pid in pids else self.now for pid in self.planner.workers}
-        self.planner.table.note_heartbeats(heartbeats, self.now)
-        return self.settle()
-
-    def start_reload(self) -> None:
-        """Start a reload."""
-        self.planner.reload.request()
-        assert self.planner.begin_reload()
-
-    def running(self) -> list[int]:
-        """Boot every slot; returns their processes."""
-        self.settle()
-        pids = [self.ready(0)]
-        pids += [self.ready(slot) for slot in range(1, self.planner.scaling.target)]
-        self.done.clear()
-        return pids
 
 
 def test_the_first_slot_boots_alone_until_it_is_ready() -> None:
@@ -427,14 +358,14 @@ def test_a_full_worker_gets_no_clients_while_a_neighbour_has_room_and_refuses_if
     host.planner.full(first, full=True)
     assert host.settle() == [Adopt(0, second), Avoid((0,))]
     host.planner.full(second, full=True)
-    assert host.settle() == [Avoid(()), Refuse(first, True), Refuse(second, True)]
+    assert host.settle() == [Avoid(()), Refuse(first, ("default",)), Refuse(second, ("default",))]
     host.planner.full(first, full=False)
     assert host.settle() == [
         Release(0, second),
         Adopt(1, first),
         Avoid((1,)),
-        Refuse(first, False),
-        Refuse(second, False),
+        Refuse(first, ()),
+        Refuse(second, ()),
     ]
     host.planner.full(second, full=False)
     assert host.settle() == [Release(1, first), Avoid(())]
@@ -707,6 +638,31 @@ class AnySequence(RuleBasedStateMachine):
         if pid is not None:
             self.host.planner.full(pid, full=full)
 
+    @rule(data=strategies.data())
+    def one_reads_an_order(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, *WorkerState)
+        if pid is not None:
+            self.host.leading.of[pid].reads_an_order()
+
+    @rule(data=strategies.data())
+    def a_hook_of_one_returns(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, *WorkerState)
+        if pid is not None:
+            self.host.leading.of[pid].a_hook_returns()
+
+    @rule(data=strategies.data())
+    def a_report_of_one_is_read(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, *WorkerState)
+        if pid is not None:
+            self.host.leading.read_report(pid)
+
+    @rule(data=strategies.data())
+    def one_leaves_without_an_order(self, data: strategies.DataObject) -> None:
+        # It was sent QUIT, or TERM while the master is stopped; its report of that is on its way.
+        pid = self._some(data, WorkerState.READY, WorkerState.DRAINING)
+        if pid is not None:
+            self.host.leading.of[pid].leadership.step_down()
+
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule()
     def a_reload_starts(self) -> None:
@@ -770,6 +726,10 @@ class AnySequence(RuleBasedStateMachine):
                 assert adopter in accepting or (adopter.state is WorkerState.READY and not accepting)
                 assert adopter.slot != number
                 assert adopter.pid in slot.holders
+        leading = self.host.leading.leading()
+        assert len(leading) <= 1
+        assert all(planner.leadership.leads(pid) for pid in leading)
+        assert sum(each.jobs.active for each in self.host.leading.of.values()) <= 1
         next_at = planner.next_at(now)
         if planner.state is HostState.RUNNING and not any(
             planner.table.in_slot(slot, *WorkerState) for slot in planner.slots
@@ -786,6 +746,18 @@ class AnySequence(RuleBasedStateMachine):
             assert next_at is not None
             assert next_at <= now + 0.1 or all(slot.backoff.boot_failures for slot in empty)
 
+    def _some_left(self) -> bool:
+        """Deliver all messages, and end the workers that leave by themselves; returns whether there were any."""
+        self.host.silence()
+        for pid in list(self.host.planner.workers):
+            self.host.leading.deliver_all(pid)
+        self.host.settle()
+        ready = [each for each in self.host.planner.workers.values() if each.state is WorkerState.READY]
+        left = [each.pid for each in ready if each.resigned]
+        for pid in left:
+            self.host.exit(pid)
+        return bool(left)
+
     def teardown(self) -> None:
         if not hasattr(self, "host"):
             return
@@ -798,11 +770,10 @@ class AnySequence(RuleBasedStateMachine):
                 elif worker.state is not WorkerState.READY:
                     self.host.exit(worker.pid)
             self.host.now += 40
-            self.host.settle()
-            if planner.scaling.reached():
+            if not self._some_left() and planner.scaling.reached() and len(self.host.leading.leading()) == 1:
                 break
         else:
-            raise AssertionError("the planner did not reach its target")
+            raise AssertionError("the planner did not reach its target, or has no leader")
         planner.stop(self.host.now, at_once=False)
         self.host.settle()
         for pid in list(planner.workers):

@@ -1,0 +1,147 @@
+"""The hooks of the chat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from reactorhost import Connection, Lines, Member, Option, Worker, hookimpl
+from reactorhost_chat.commands import Commands
+from reactorhost_chat.people import EVERYONE, ROOM, People, name_of, person_of, say
+from reactorhost_chat.text import NAME_RULE, cleaned, valid_name
+
+BURST = 10
+"""Lines that a client may send at once."""
+MOST_BYTES = 64 * 1024
+"""A longer line closes the connection; up to this size the answer is a sentence."""
+
+
+class Chat:
+    """The chat of one worker."""
+
+    worker: Worker
+
+    @hookimpl
+    def options(self) -> list[Option]:
+        """Declare the keys of `[plugin.chat]`."""
+        return [
+            Option("greeting", str, default="Welcome!", help="first words to every client"),
+            Option("room", str, default="lobby", help="room that every client joins first"),
+            Option("history", int, default=20, help="messages that are kept of each room, 0 to 1000"),
+            Option("max_length", int, default=500, help="characters of the longest message, 1 to 4000"),
+            Option("rate", float, default=5.0, help=f"lines per second that a client may send, after {BURST} at once"),
+        ]
+
+    @hookimpl
+    def configure(self, config: Mapping[str, object]) -> None:
+        """Set the options.
+
+        Raises:
+            ValueError: an option has an invalid value.
+        """
+        self.greeting = cleaned(str(config["greeting"]).encode())
+        self.room = str(config["room"]).lower()
+        self.history = _number(config, "history", 0, 1000)
+        self.max_length = _number(config, "max_length", 1, 4000)
+        self.rate = cast("float", config["rate"])
+        if valid_name(self.room) is None:
+            raise ValueError(f"room is {self.room!r}, and the name of a room {NAME_RULE}")
+        if self.rate <= 0:
+            raise ValueError(f"rate must be above 0, not {self.rate:g}")
+
+    @hookimpl
+    def framing(self) -> Lines:
+        """Receive lines, unless another plugin or the operator chooses something else."""
+        return Lines(max_size=MOST_BYTES)
+
+    @hookimpl
+    def worker_start(self, worker: Worker) -> None:
+        """Prepare what all clients of the worker need."""
+        self.worker = worker
+        self.people = People(worker)
+        self.former: dict[str, str] = {}
+        self.commands = Commands(worker, self.people, self.history)
+
+    @hookimpl
+    def connect(self, connection: Connection) -> None:
+        """Greet a client and let it join the first room."""
+        person = self.people.enter(connection)
+        say(connection, f"{self.greeting} You are {person.name}. Messages so far: {self.commands.messages.value:,}.")
+        say(connection, "Type a line to talk, /name NAME to change your name, /help for more.")
+        self.commands.join(connection, self.room)
+
+    @hookimpl
+    def receive(self, connection: Connection, data: bytes) -> None:
+        """Execute a command, or send the line to the room."""
+        self._limit_rate(connection)
+        line = cleaned(data)
+        if len(line) > self.max_length:
+            say(connection, f"Not sent: the line has {len(line):,} characters, more than {self.max_length:,}.")
+        else:
+            self.commands.run(connection, line)
+
+    @hookimpl
+    def drain(self, connection: Connection) -> None:
+        """Say goodbye, because the worker is about to exit."""
+        self.people.send_away(connection, "The server restarts. Please connect again.")
+
+    @hookimpl
+    def close(self, connection: Connection) -> None:
+        """Forget a client."""
+        self.people.forget(connection)
+
+    @hookimpl
+    def joined(self, group: str, member: Member) -> None:
+        """Notify the clients of this worker of a person that has joined their room, or has another name."""
+        if group == EVERYONE:
+            self.people.settle(member)
+        elif group.startswith(ROOM):
+            name, former = name_of(member), self.former.pop(member.ref, None)
+            text = f"{former} is now {name}." if former else f"{name} has joined."
+            self._notify(group, text, exclude=self.people.client(member))
+
+    @hookimpl
+    def left(self, group: str, member: Member) -> None:
+        """Notify the clients of this worker of a person that has left their room."""
+        if not group.startswith(ROOM):
+            return
+        if any(each.ref == member.ref for each in self.worker.presence(group)):
+            # A change of the name: the person is still in the room, and `joined` is called next.
+            self.former[member.ref] = name_of(member)
+        else:
+            self._notify(group, f"{name_of(member)} has left.")
+
+    @hookimpl
+    def gap(self, group: str, recovered: bool) -> None:
+        """Notify the clients of this worker that messages of their room are missing."""
+        if group.startswith(ROOM) and not recovered:
+            self._notify(group, "Some messages were lost.")
+
+    @hookimpl
+    def stats(self) -> dict[str, int]:
+        """Return numbers whose sum over all workers is that of the chat."""
+        people = self.people.here
+        refs = {person.ref for person in people}
+        # Several workers may have clients in a room. The one that serves the client with the smallest ref counts it.
+        rooms = [self.people.members(room) for room in {person.room for person in people if person.room}]
+        first = [min((each.ref for each in room), default=None) for room in rooms]
+        return {"users": len(people), "rooms": sum(ref in refs for ref in first)}
+
+    def _notify(self, group: str, text: str, exclude: Connection | None = None) -> None:
+        # Every worker calls the hook, so each notifies its own clients.
+        self.worker.send_to(group, f"* {text}".encode(), exclude=exclude, local=True)
+
+    def _limit_rate(self, connection: Connection) -> None:
+        """Stop reading a client until its token bucket has a token again; nothing of what it sends is lost."""
+        person, now = person_of(connection), self.worker.now()
+        person.next_at = max(person.next_at, now - (BURST - 1) / self.rate) + 1 / self.rate
+        if person.next_at > now:
+            connection.pause()
+            connection.call_later(person.next_at - now, connection.resume)
+
+
+def _number(config: Mapping[str, object], name: str, least: int, most: int) -> int:
+    number = cast("int", config[name])
+    if not least <= number <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, not {number}")
+    return number
