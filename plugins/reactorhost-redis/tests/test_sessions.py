@@ -32,6 +32,14 @@ def connected(network: FakeNetwork, url: str | None = None) -> tuple[Backend, Re
     return backend, link
 
 
+def is_up(link: RecordedLink) -> bool:
+    return link.state is BackendState.UP
+
+
+def is_down(link: RecordedLink) -> bool:
+    return link.state is BackendState.DOWN
+
+
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
@@ -51,7 +59,7 @@ def test_a_connection_logs_in_with_resp3_and_a_name(
     url: str, login: list[bytes], selects: bool, network: FakeNetwork
 ) -> None:
     _, link = connected(network, url)
-    assert link.state is BackendState.UP
+    assert is_up(link)
     hellos = network.server.verbs("HELLO")
     assert [words[:-1] for words in hellos] == [[b"HELLO", b"3", *login, b"SETNAME"]] * 2
     assert all(words[-1].startswith(b"reactorhost-0-") for words in hellos)
@@ -94,7 +102,7 @@ def test_a_refusal_is_one_sentence_in_log_and_state_without_the_password(
     backend, link = network.join("redis://u:pw@redis/1")
     backend.subscribe("t:a")
     network.server.settle()
-    assert link.state is BackendState.DOWN
+    assert is_down(link)
     assert re.search(sentence, link.reason)
     assert "pw" not in link.reason
     (line,) = lines(caplog)
@@ -105,7 +113,7 @@ def test_a_refusal_is_one_sentence_in_log_and_state_without_the_password(
     assert (len(network.server.verbs("HELLO")) > tries) == (not lasts)
     network.server.errors.clear()
     network.server.advance(12)
-    assert link.state is BackendState.UP
+    assert is_up(link)
     assert len(lines(caplog)) == 1
 
 
@@ -142,7 +150,7 @@ def test_another_kind_of_server_is_left_alone(reply: bytes, reason: str, network
     with suppress(ConnectionError):
         network.server.say(reply)
     network.server.settle()
-    assert link.state is BackendState.DOWN
+    assert is_down(link)
     assert re.search(reason, link.reason)
     network.server.commands.clear()
     network.server.advance(9)
@@ -156,12 +164,12 @@ def test_a_server_that_is_silent_is_noticed_and_left(network: FakeNetwork) -> No
     _, link = connected(network, "redis://redis?timeout=4")
     network.server.answers = False
     network.server.advance(3.9)
-    assert link.state is BackendState.UP
+    assert is_up(link)
     network.server.advance(2.3)
     assert link.states[-1] == (BackendState.DOWN, "the server does not answer within 4 s")
     network.server.answers = True
     network.server.advance(5)
-    assert link.state is BackendState.UP
+    assert is_up(link)
 
 
 def test_a_server_that_accepts_and_says_nothing_is_noticed(network: FakeNetwork) -> None:
@@ -175,7 +183,7 @@ def test_an_idle_connection_is_asked_now_and_then(network: FakeNetwork) -> None:
     _, link = connected(network, "redis://redis?timeout=4")
     network.server.commands.clear()
     network.server.advance(60)
-    assert link.state is BackendState.UP
+    assert is_up(link)
     assert network.server.commands == [[b"PING"]] * 60
 
 
@@ -207,15 +215,15 @@ def test_after_a_short_life_the_next_attempt_is_not_hurried(network: FakeNetwork
     for _ in range(6):
         network.server.cut()
         network.server.advance(4)
-        assert link.state is BackendState.UP
+        assert is_up(link)
     network.server.cut()
     network.server.advance(1)
     # 0.1 s doubled six times.
-    assert link.state is BackendState.DOWN
+    assert is_down(link)
     network.server.advance(14)
     network.server.cut()
     network.server.advance(0.3)
-    assert link.state is BackendState.UP
+    assert is_up(link)
 
 
 def test_only_the_connection_that_broke_is_made_again(network: FakeNetwork) -> None:
@@ -224,9 +232,9 @@ def test_only_the_connection_that_broke_is_made_again(network: FakeNetwork) -> N
     network.server.settle()
     network.bench.outbound[0].reset()
     network.server.settle()
-    assert link.state is BackendState.DOWN
+    assert is_down(link)
     network.server.advance(1)
-    assert link.state is BackendState.UP
+    assert is_up(link)
     assert len(network.bench.outbound) == 3
     assert len(network.server.verbs("SUBSCRIBE")) == 1
 
@@ -263,10 +271,10 @@ def test_subscriptions_are_sent_once_a_turn_in_chunks(network: FakeNetwork, monk
     network.server.held.add(b"SUBSCRIBE")
     network.server.cut()
     network.server.advance(0.3)
-    assert link.state is BackendState.DOWN
+    assert is_down(link)
     network.server.held.clear()
     network.server.settle()
-    assert link.state is BackendState.UP
+    assert is_up(link)
     assert sum(len(words) - 1 for words in network.server.verbs("SUBSCRIBE")) == 20
 
 
@@ -319,7 +327,7 @@ def test_a_channel_that_is_no_text_is_ignored(network: FakeNetwork) -> None:
     )
     network.server.settle()
     assert link.messages == []
-    assert link.state is BackendState.UP
+    assert is_up(link)
 
 
 # Publishing.
@@ -367,7 +375,7 @@ def test_what_the_server_refuses_is_counted_and_logged_once(
     network.server.settle()
     assert {keys for keys, _ in link.losses} == {("g:a",)}
     assert sum(count for _, count in link.losses) == 3
-    assert link.state is BackendState.UP
+    assert is_up(link)
     (line,) = lines(caplog)
     assert sentence in line
 
