@@ -11,7 +11,7 @@ from real_workers import RealNetwork
 from redis_server import RedisServer
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     with RedisServer() as server:
         yield server
@@ -19,6 +19,11 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def network(server: RedisServer) -> Iterator[RealNetwork]:
+    # A test may have left it killed.
+    if server.running:
+        server.command("FLUSHALL")
+    else:
+        server.start()
     with RealNetwork(server) as network:
         yield network
 

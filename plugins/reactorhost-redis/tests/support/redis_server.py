@@ -53,6 +53,11 @@ class RedisServer:
         self._folder.cleanup()
 
     @property
+    def running(self) -> bool:
+        """Whether it was started, and not killed since."""
+        return self._process is not None
+
+    @property
     def url(self) -> str:
         """The URL without a password."""
         return f"redis://127.0.0.1:{self.port}"
