@@ -111,20 +111,20 @@ class Histories:
         if entry.number > ring.newest.get(entry.origin, 0):
             ring.append(entry)
         else:
-            ring.replace(_merged([], [*ring.entries, entry]))
+            ring.replace(_in_order([*ring.entries, entry]))
         self._store(key, ring, keep, before)
         self._rings.move_to_end(key)
         self._make_room(now)
 
     def merge(self, part: Part, now: float) -> None:
-        """Add entries that another worker has kept, before those that have arrived here."""
+        """Add entries that another worker has kept, each where it is among those that are here too."""
         keep = self.keep_of(part.key)
         if keep is None or _is_expired(part, keep, now):
             return
         ring = self._of(part.key, keep, now) or _Ring(part.last_at)
         before = ring.size if part.key in self._rings else 0
         ring.last_at = min(max(ring.last_at, part.last_at), now)
-        ring.replace(_merged(part.entries, ring.entries))
+        ring.replace(_in_order(_spliced(part.entries, ring.entries)))
         self._store(part.key, ring, keep, before)
         self._make_room(now)
 
@@ -215,12 +215,37 @@ def _is_expired(ring: _Ring | Part, keep: Keep, now: float) -> bool:
     return keep.seconds is not None and now - ring.last_at > keep.seconds
 
 
-def _merged(first: Iterable[Entry], then: Iterable[Entry]) -> list[Entry]:
-    """Return the entries of both, each once, and those of each origin in the order of their numbers."""
-    entries = {(entry.origin, entry.number): entry for entry in (*first, *then)}
+def _spliced(others: Iterable[Entry], kept: Iterable[Entry]) -> list[Entry]:
+    """Return the entries that are kept in their order, and before each of them the others that precede it.
+
+    Others that precede none are behind the last one that is kept too. If none is, they are older and come first.
+    """
+    known = {(entry.origin, entry.number) for entry in kept}
+    preceding: dict[tuple[bytes, int], list[Entry]] = {}
+    run: list[Entry] = []
+    last = None
+    for entry in others:
+        if (entry.origin, entry.number) in known:
+            last = entry.origin, entry.number
+            preceding.setdefault(last, []).extend(run)
+            run = []
+        else:
+            run.append(entry)
+    spliced = run if last is None else []
+    for entry in kept:
+        key = entry.origin, entry.number
+        spliced += [*preceding.get(key, ()), entry]
+        if key == last:
+            spliced += run
+    return spliced
+
+
+def _in_order(found: Iterable[Entry]) -> list[Entry]:
+    """Return the entries, each once, and those of each origin in the order of their numbers."""
+    entries = {(entry.origin, entry.number): entry for entry in found}
     of_origin: dict[bytes, list[Entry]] = {}
     for entry in entries.values():
         of_origin.setdefault(entry.origin, []).append(entry)
     # The places of each origin stay, and its entries are sorted into them.
-    in_order = {origin: iter(sorted(found)) for origin, found in of_origin.items()}
+    in_order = {origin: iter(sorted(each)) for origin, each in of_origin.items()}
     return [next(in_order[origin]) for origin, _ in entries]

@@ -34,8 +34,13 @@ def people(host: LiveHost, stack: ExitStack) -> tuple[LineClient, LineClient]:
     first, second = on_each_worker(host, stack)
     ada, bob = named(first, "ada"), named(second, "bob")
     for client in (ada, bob):
-        until(lambda client=client: listed(client) == {"ada", "bob"}, "the list of ada and bob")
+        until_listed(client, {"ada", "bob"})
     return ada, bob
+
+
+def until_listed(client: LineClient, names: set[str]) -> None:
+    """Wait until a client is shown these people in its room, and no others."""
+    until(lambda: listed(client) == names, f"the list of {names}")
 
 
 def listed(client: LineClient) -> set[str]:
@@ -91,20 +96,22 @@ def test_control_characters_do_not_travel(host: LiveHost) -> None:
     with ExitStack() as stack:
         ada, bob = people(host, stack)
         ada.send(b"\x1b[2J\x07clear\r")
-        assert bob.until("clear")[-1] == "ada:  [2J clear"
+        assert bob.until("clear")[-1] == "ada: [2J clear"
 
 
 def test_a_reload_says_goodbye_and_keeps_the_history(host: LiveHost) -> None:
     with ExitStack() as stack:
         ada, bob = people(host, stack)
-        ada.send("before the reload")
-        bob.until("ada: before the reload")
+        ada.send("one")
+        bob.until("ada: one")
+        bob.send("two")
+        ada.until("bob: two")
         assert host.command("reload").returncode == 0
         for client in (ada, bob):
             goodbye(client)
         host.until(lambda status: len(status["workers"]) == 2, "the end of the old workers")
         for client in on_each_worker(host, stack):
-            assert client.until("| ")[-2:] == ["* The last messages in lobby:", "| ada: before the reload"]
+            assert client.until("| bob: two")[-3:] == ["* The last messages in lobby:", "| ada: one", "| bob: two"]
             client.send("/who")
             # The clients of the old workers are gone.
             assert "ada" not in client.until("* In lobby:")[-1]
@@ -116,10 +123,9 @@ def test_the_clients_of_a_killed_worker_have_left(host: LiveHost, expected_error
         ada, bob = people(host, stack)
         os.kill(pid_of(host, bob), signal.SIGKILL)
         ada.until("* bob has left.")
-        assert listed(ada) == {"ada"}
+        until_listed(ada, {"ada"})
         # The worker in its place has the name free, and the people of the other one.
         host.until(lambda status: all(each["state"] == "ready" for each in status["workers"]))
-        newcomers = on_each_worker(host, stack)
-        for number, client in enumerate(newcomers):
-            named(client, f"bob{number}")
-            until(lambda client=client: "ada" in listed(client), "ada in the list")
+        first, second = on_each_worker(host, stack)
+        for client in (named(first, "bob"), named(second, "cy")):
+            until_listed(client, {"ada", "bob", "cy"})

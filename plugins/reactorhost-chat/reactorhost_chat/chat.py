@@ -83,8 +83,7 @@ class Chat:
     @hookimpl
     def drain(self, connection: Connection) -> None:
         """Say goodbye, because the worker is about to exit."""
-        say(connection, "The server restarts. Please connect again.")
-        connection.close()
+        self.people.send_away(connection, "The server restarts. Please connect again.")
 
     @hookimpl
     def close(self, connection: Connection) -> None:

@@ -43,7 +43,7 @@ class Commands:
         if function is not None:
             function(connection, text.strip())
         elif command.startswith("/"):
-            say(connection, f"There is no command {command}; /help lists them. To send it as text, begin with a blank.")
+            say(connection, f"{command} is not a command. Try /help, or begin with a blank to send it as text.")
         elif line.strip():
             self.talk(connection, line.strip())
 
@@ -137,8 +137,7 @@ class Commands:
 
     def quit(self, connection: Connection, _: str) -> None:
         """Disconnect."""
-        say(connection, "Goodbye.")
-        connection.close()
+        self.people.send_away(connection, "Goodbye.")
 
 
 def _show_if_any(connection: Connection, room: str, messages: list[bytes]) -> None:

@@ -102,9 +102,20 @@ class People:
             self.rename(connection, self._guest_name())
             say(connection, f"Two people took the name {name} at once. You are {person_of(connection).name} now.")
 
+    def send_away(self, connection: Connection, words: str) -> None:
+        """Say goodbye to a client and disconnect it."""
+        say(connection, words)
+        # A client may take its time to close its side. Its name is free at once.
+        for group in connection.groups:
+            connection.leave(group)
+        self.forget(connection)
+        connection.close()
+
     def forget(self, connection: Connection) -> None:
-        """Remove a client; it leaves its groups by itself when it disconnects."""
-        self._clients.pop(person_of(connection).name.casefold(), None)
+        """Remove a client; it leaves its groups by itself when its connection has ended."""
+        name = person_of(connection).name.casefold()
+        if self._clients.get(name) is connection:
+            del self._clients[name]
 
     def _guest_name(self) -> str:
         name = f"guest{secrets.randbelow(10**6)}"

@@ -190,7 +190,7 @@ def test_without_history_none_is_kept(chat: Callable[..., PluginBench]) -> None:
 def test_help_and_unknown_commands(chat: Callable[..., PluginBench]) -> None:
     ada, bob = two(chat())
     assert ada.types("/help") == [f"* {line}" for line in HELP]
-    unknown = "* There is no command /etc/passwd; /help lists them. To send it as text, begin with a blank."
+    unknown = "* /etc/passwd is not a command. Try /help, or begin with a blank to send it as text."
     assert ada.types("/etc/passwd is a file") == [unknown]
     assert bob.shown == []
     assert ada.types(" /etc/passwd is a file") == []
@@ -200,7 +200,7 @@ def test_help_and_unknown_commands(chat: Callable[..., PluginBench]) -> None:
 def test_every_command_of_the_help_exists(chat: Callable[..., PluginBench]) -> None:
     ada = person(chat(rate=1000.0), "ada")
     for line in HELP[1:]:
-        assert "no command" not in "".join(ada.types(line.split()[0]))
+        assert "not a command" not in "".join(ada.types(line.split()[0]))
 
 
 def test_quit_says_goodbye_and_closes(chat: Callable[..., PluginBench]) -> None:
@@ -208,6 +208,21 @@ def test_quit_says_goodbye_and_closes(chat: Callable[..., PluginBench]) -> None:
     assert bob.types("/quit") == ["* Goodbye."]
     assert bob.client.closed is CloseReason.LOCAL
     assert ada.shown == ["* bob has left."]
+
+
+def test_the_name_of_a_client_that_quits_is_free_while_it_has_not_closed_its_side(
+    chat: Callable[..., PluginBench],
+) -> None:
+    bench = chat()
+    leaving, bob = Terminal(bench.connect(ends_too=False)), person(bench, "bob")
+    leaving.types("/name ada")
+    leaving.types("/quit")
+    assert bob.types("/name ada")[-1] == "* You are ada now."
+    assert bench.stats()["users"] == 1
+    leaving.client.reset()
+    assert leaving.client.closed is not None
+    assert bench.stats()["users"] == 1
+    assert bob.types("/msg ada me") == ["(private) ada: me", "(private) to ada: me"]
 
 
 def test_a_drain_says_goodbye_and_closes(chat: Callable[..., PluginBench]) -> None:
@@ -224,9 +239,7 @@ def test_control_characters_reach_no_terminal(chat: Callable[..., PluginBench]) 
     assert bob.shown == ["ada: ]0;owned   31m red"]
     assert ada.types(b"/msg bob \x1b[2Jx") == ["(private) to bob:  [2Jx"]
     assert bob.shown == ["(private) ada:  [2Jx"]
-    assert ada.types(b"/\x1b[2J") == [
-        "* There is no command /; /help lists them. To send it as text, begin with a blank."
-    ]
+    assert ada.types(b"/\x1b[2J") == ["* / is not a command. Try /help, or begin with a blank to send it as text."]
 
 
 def test_a_line_that_is_too_long_is_answered_and_a_huge_one_ends_the_connection(

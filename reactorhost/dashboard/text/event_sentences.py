@@ -103,6 +103,9 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "leader_changed": lambda f: f"{_worker(f)} leads: {f['reason']}",
     "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
+    "service_workers_limited": lambda f: (
+        f"service {f['service']} is served by at most {_workers(f)}: plugin {f['plugin']} allows no more"
+    ),
     "workers_missing": lambda f: f"only {f['ready']} of {f['wanted']} workers are ready",
     "worker_blocked": lambda f: f"{_worker(f)} has been blocked for {f['seconds']} s, others serve its new clients",
     "worker_unblocked": lambda f: f"{_worker(f)} is not blocked any more",

@@ -98,7 +98,25 @@ def test_the_rings_of_another_worker_are_put_before_what_has_arrived() -> None:
     assert newest(found) == [b"a1", b"b1", b"a3", b"a4"]
     # Those of its publisher, which has sent 2 before this worker was known to it.
     found.merge(Part("g:x", 4.0, [a(1), a(2), a(3), a(4)]), 6.0)
-    assert newest(found) == [b"a1", b"a2", b"a3", b"a4", b"b1"]
+    assert newest(found) == [b"a1", b"b1", b"a2", b"a3", b"a4"]
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([b(1), b(2)], [b"a1", b"b1", b"a2", b"b2"]),
+        ([b(2)], [b"a1", b"b1", b"a2", b"b2"]),
+        ([b(2), b(3)], [b"a1", b"b1", b"a2", b"b2", b"b3"]),
+        ([a(1), b(1), a(2), b(2)], [b"a1", b"b1", b"a2", b"b2"]),
+        ([Entry(b"C", 1, b"c1"), a(2), Entry(b"C", 2, b"c2")], [b"a1", b"b1", b"c1", b"a2", b"c2", b"b2"]),
+    ],
+)
+def test_what_is_kept_here_too_stays_in_its_order(others: list[Entry], expected: list[bytes]) -> None:
+    found = histories(Keep(10))
+    for entry in (a(1), b(1), a(2), b(2)):
+        found.add("g:x", entry, 0.0)
+    found.merge(Part("g:x", 0.0, others), 0.0)
+    assert newest(found) == expected
 
 
 @pytest.mark.parametrize(("last_at", "expired_at"), [(3.0, 13.1), (100.0, 17.1)])
