@@ -82,7 +82,7 @@ def test_members_of_all_workers_are_listed_and_announced(serving: Callable[[str]
         second.send("bob")
         assert first.line() == "+ bob"
         assert second.until("+ bob")[0] in ("here: bob", "here: ada, bob", "+ ada")
-        second.__exit__()
+        second.close()
         assert first.line() == "- bob"
         # Joining again with another name.
         assert first.request("eve") == "here: eve"
