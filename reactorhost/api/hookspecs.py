@@ -244,6 +244,23 @@ def framing(service: str) -> object:
 
 
 @hookspec
+def service_workers(service: str) -> int | None:
+    """Declare that at most so many workers may serve a service: 1 for a plugin with state in memory.
+
+    Called once for each service that has the plugin, when a worker boots, after `configure`. The clients of the
+    service are then accepted by the workers of the first slots only. The smallest number of all plugins of the service
+    and of the operator's `workers` applies. An exception fails the boot.
+
+    Args:
+        service: name of the service.
+
+    Returns:
+        A whole number from 1, or None for no limit.
+    """
+    return None
+
+
+@hookspec
 def options() -> Sequence[Option]:
     """Declare the keys of the plugin's `[plugin.NAME]` table.
 

@@ -45,7 +45,7 @@ def validate(settings: Settings, problems: Problems, *, starts: bool) -> list[st
 
 def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
     """Load what a worker would load; without what was checked and failed if `only_plugins`."""
-    from reactorhost.dashboard.output.banner import no_receive
+    from reactorhost.dashboard.output.banner import fewer_workers, no_receive
     from reactorhost.worker.dry_run import dry_run
 
     account = None
@@ -57,7 +57,14 @@ def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
             for service in settings.services
         )
         settings = replace(settings, services=tuple(services))
-    return [no_receive(service) for service in dry_run(settings, account)]
+    facts = dry_run(settings, account)
+    warnings = [no_receive(service) for service in facts.without_receive]
+    for service in settings.services:
+        allowed = min(service.workers or settings.workers, settings.workers)
+        limit = facts.most_workers.get(service.name)
+        if limit is not None and limit.workers < allowed:
+            warnings.append(fewer_workers(service.name, limit.workers, settings.workers, limit.plugin))
+    return warnings
 
 
 def _is_found(named: str) -> bool:

@@ -45,6 +45,8 @@ class Service:
     """None: as the umask sets it."""
     unix_owner: str | None = None
     """`USER`, `USER:GROUP` or `:GROUP`."""
+    workers: int | None = None
+    """How many workers may accept its clients; None for all of the host."""
 
     def speaks_tls(self, address: Address) -> bool:
         """Return whether clients of one of its addresses speak TLS."""

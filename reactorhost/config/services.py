@@ -14,6 +14,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service, Tls
 from reactorhost.config.settings import (
     BY_NAME,
+    BY_SERVICE_KEY,
     DEFAULT_ADDRESS,
     DEFAULT_SERVICE,
     OVERRIDES,
@@ -69,7 +70,8 @@ def from_file(file: TomlFile, problems: Problems) -> list[Draft]:
         settings = {}
         for key in (key for key in table if key in SERVICE_KEYS):
             place, called = file.origin("service", name, key), f"service {name!r}: {key}"
-            settings[key] = read_setting(BY_NAME[key], called, table[key], place, file.path.parent, problems)
+            setting = BY_SERVICE_KEY[key]
+            settings[setting.name] = read_setting(setting, called, table[key], place, file.path.parent, problems)
         # An invalid setting counts as not given, and the service stays: its other settings are checked too.
         drafts.append(Draft(name, origin, {key: given for key, given in settings.items() if given is not None}))
     return drafts
@@ -106,7 +108,7 @@ def _how_to_set(key: str) -> str:
     if key in {"plugins", "listen"}:
         other = BY_NAME["listen" if key == "plugins" else "plugins"].flag
         return f"add {other} to serve this instead of the services of the file"
-    return f"write {key} under [service.NAME] in the file"
+    return f"write {BY_NAME[key].key} under [service.NAME] in the file"
 
 
 def _default_draft(origin: Origin) -> Draft:
@@ -130,6 +132,7 @@ def complete(drafts: list[Draft], host: Mapping[str, SettingValue], problems: Pr
             draft.listen,
             draft.plugins,
             tls=_tls(draft),
+            workers=draft.value("service_workers"),
             **{each.name: draft.settings.get(each.name, host[each.name]).value for each in OVERRIDES},
             **{key: draft.value(key) for key in _AS_WRITTEN},
         )
@@ -140,7 +143,7 @@ def complete(drafts: list[Draft], host: Mapping[str, SettingValue], problems: Pr
 def origins(drafts: Iterable[Draft]) -> dict[str, Origin]:
     """Return the origin of each setting of each service."""
     return {
-        f"service.{draft.name}.{setting.name}": given.origin if given else _DEFAULT_ORIGIN
+        f"service.{draft.name}.{setting.key}": given.origin if given else _DEFAULT_ORIGIN
         for draft in drafts
         for setting in (*SERVICE_SETTINGS, *OVERRIDES)
         for given in (draft.settings.get(setting.name),)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from reactorhost.config.service import Service
-from reactorhost.config.settings import BY_NAME, HOST_KEYS, HOST_TABLES, TABLE, Settings
+from reactorhost.config.settings import BY_SERVICE_KEY, HOST_KEYS, HOST_TABLES, TABLE, Settings
 
 
 class SettingRow(NamedTuple):
@@ -40,9 +40,9 @@ def _shown(service: Service) -> dict[str, str]:
     if service.tls is not None:
         values |= {"certificate": service.tls.certificates, "key": service.tls.keys}
         values |= {key: getattr(service.tls, key) for key in ("client_ca", "client_certificates", "alpn")}
-    others = ("proxy_from", "framing", "handshake_timeout", "idle_timeout", "when_full", "unix_mode", "unix_owner")
-    values |= {key: getattr(service, key) for key in others}
+    others = ("workers", "proxy_from", "framing", "handshake_timeout", "idle_timeout", "when_full", "unix_mode")
+    values |= {key: getattr(service, key) for key in (*others, "unix_owner")}
     return {
-        key: ", ".join(map(str, value)) or "-" if BY_NAME[key].many else BY_NAME[key].kind.show(value)
+        key: ", ".join(map(str, value)) or "-" if BY_SERVICE_KEY[key].many else BY_SERVICE_KEY[key].kind.show(value)
         for key, value in values.items()
     }

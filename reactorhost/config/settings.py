@@ -2,7 +2,8 @@
 
 The options of the command line, the environment, the check of the TOML file and `config show` all use this table. A
 setting `stop_timeout` is `--stop-timeout`, `REACTORHOST_STOP_TIMEOUT` and `[host] stop_timeout`. One of the bus has the
-prefix everywhere but in its table: `bus_url` is `--bus-url`, `REACTORHOST_BUS_URL` and `[bus] url`.
+prefix everywhere but in its table: `bus_url` is `--bus-url`, `REACTORHOST_BUS_URL` and `[bus] url`. So has the
+`workers` of a service.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ class Setting:
     @property
     def key(self) -> str:
         """Return its key in the TOML table."""
-        return self.name.removeprefix(f"{self.table}_")
+        # `bus_url` in [bus], and `service_workers` in [service.NAME].
+        return self.name.removeprefix(f"{(self.table or '').partition('.')[0]}_")
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -189,6 +191,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
     Setting("unix_mode", values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
     Setting("unix_owner", values.OWNER, None, _SERVICE),
+    Setting("service_workers", values.COUNT, None, _SERVICE, shown="all"),
     Setting("config", values.PATH, None, None, shown="none"),
     Setting("set", values.OPTION_TEXT, (), None, many=True),
     Setting("workers", values.whole(1, MAX_WORKERS, "auto"), "auto"),
@@ -240,7 +243,8 @@ HOST_KEYS: frozenset[str] = frozenset(HOST_TABLES["host"])
 SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == _SERVICE)
 OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"], BY_NAME["when_full"])
 """Settings of the host that a service can override."""
-SERVICE_KEYS: frozenset[str] = frozenset(setting.name for setting in (*SERVICE_SETTINGS, *OVERRIDES))
+BY_SERVICE_KEY: Mapping[str, Setting] = {setting.key: setting for setting in (*SERVICE_SETTINGS, *OVERRIDES)}
+SERVICE_KEYS: frozenset[str] = frozenset(BY_SERVICE_KEY)
 
 _TIME = "seconds, or 500ms, 2m."
 _LONG_TIME = "seconds, or 500ms, 2m, 1h."
@@ -267,6 +271,7 @@ HELP: Mapping[str, str] = {
     "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
     "unix_mode": "Mode of unix socket files, octal.",
     "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
+    "service_workers": "Number of workers that accept the clients of the service; a plugin may require fewer.",
     "config": "TOML file with settings, services and plugin tables.",
     "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
     "workers": "Number of worker processes; auto: one for each usable CPU.",

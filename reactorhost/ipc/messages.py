@@ -30,8 +30,11 @@ class Order(enum.StrEnum):
     DRAIN = "drain"
     """Accept nothing more and leave when the connections have ended, at most `seconds` from now. `final`: no other
     worker will accept, so accept first what is queued."""
+    MOVE = "move"
+    """The sockets of `service` in `slots` belong to the slot `to` now, null if they are gone; this worker closes its
+    copies. If its own slot is one of them, it closes the socket that all slots share too."""
     REFUSE = "refuse"
-    """`refuse`: whether clients are refused while this worker is full; no other worker has room either."""
+    """Refuse the clients of `services` while this worker is full; no other worker has room for them either."""
     LEAD = "lead"
     """Be the leader: `since` and `since_unix`, up to when earlier leaders have started the jobs of the host."""
     COUNT = "count"
@@ -52,7 +55,8 @@ class Report(enum.StrEnum):
     """From worker to master."""
 
     READY = "ready"
-    """Booted, and the event loop turns: `plugins`."""
+    """Booted, and the event loop turns: `plugins`, and `service_workers`: by service, the most workers that its plugins
+    allow and the plugin that allows no more."""
     FAILED = "failed"
     """Boot failed: `status` (an exit status), `what`, `where`, `hint`, `details`."""
     LEAVING = "leaving"

@@ -27,6 +27,12 @@ class ServiceStatus(TypedDict):
     plugins: list[PluginStatus]
     receives: bool | None
     """Whether a plugin of it has the hook `receive`; None before a worker has loaded them."""
+    workers: int
+    """How many of the wanted workers accept its clients."""
+    limited_by: str | None
+    """The plugin that allows fewer workers than the operator; None if none does."""
+    max_connections: int
+    """Open connections that these workers together may have."""
 
 
 class Totals(TypedDict):
@@ -237,7 +243,7 @@ class StatusDocument(TypedDict):
     backlog: int
     """Connections that each listening socket queues at most, as the kernel limits it."""
     max_connections: int
-    """Open connections that all wanted workers together may have."""
+    """Open connections that all wanted workers that accept clients may have together."""
     workers_wanted: int
     workers_ready: int
     reloading: bool

@@ -52,7 +52,9 @@ class FileWatch:
         # Also to workers that were not ready when a socket was made, or could not be sent it for want of descriptors.
         for worker in self.context.planner.workers.values():
             if worker.state is WorkerState.READY:
-                self.context.pool.lend_shared(worker.pid, listeners.shared())
+                services = self.context.planner.limits.services_of(worker.slot)
+                shared = [each for each in listeners.shared() if each.group.service in services]
+                self.context.pool.lend_again(worker.pid, shared)
 
     def _ensure(self, path: Path, state: FileState, restore: Callable[[], object]) -> bool:
         """Make a file anew if it is not there; returns whether it is there now."""

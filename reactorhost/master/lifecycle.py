@@ -87,10 +87,12 @@ class Lifecycle:
         worker = self.context.planner.ready(pid, time.monotonic())
         if worker is None:
             return
+        if worker.slot == 0:
+            self.supervisor.limit_services(message["service_workers"])
         # Listen before the order: what the worker registers must be a socket that listens, and a client that connects
         # now waits no longer than the order takes.
         try:
-            self.context.listeners.open(worker.slot)
+            self.context.listeners.open(self.context.pool.borrowed(pid))
         except ReactorhostError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
             log.error("slot_not_opened", slot=worker.slot, error=error.what)  # noqa: TRY400  no logger
@@ -186,7 +188,7 @@ class Lifecycle:
         planner, settings = self.context.planner, self.context.planner.settings
         if self._started or planner.state is not HostState.RUNNING:
             return
-        slots = planner.slots.values()
+        slots = [slot for slot in planner.slots.values() if slot.wanted]
         if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in slots):
             return
         ready = planner.scaling.ready_slots()

@@ -48,7 +48,7 @@ class StatusBuilder:
             "log_file": None if settings.log_file is None else str(settings.log_file),
             "config_file": None if settings.config_file is None else str(settings.config_file),
             "backlog": self.context.listeners.effective_backlog(),
-            "max_connections": settings.max_connections * planner.scaling.target,
+            "max_connections": settings.max_connections * min(planner.scaling.target, planner.limits.most()),
             "workers_wanted": planner.scaling.target,
             "workers_ready": planner.scaling.ready_slots(),
             "reloading": planner.reload.running,
@@ -69,8 +69,10 @@ class StatusBuilder:
 
     def _services(self) -> list[status.ServiceStatus]:
         loaded = self.context.pool.plugins()
+        planner = self.context.planner
+        limited = planner.limits.limited()
         services: list[status.ServiceStatus] = []
-        for service in self.context.planner.settings.services:
+        for service in planner.settings.services:
             addresses = [str(group) for group in self.context.listeners.groups if group.service == service.name]
             plugins: list[status.PluginStatus] = []
             for name in map(discovery.name_of, service.plugins):
@@ -79,7 +81,18 @@ class StatusBuilder:
                 plugins.append({"name": name, "distribution": distribution, "version": version})
             hooks = {hook for each in plugins for hook in loaded.get(each["name"], {}).get("hooks", ())}
             receives = "receive" in hooks if loaded else None
-            services.append({"name": service.name, "addresses": addresses, "plugins": plugins, "receives": receives})
+            workers = min(planner.scaling.target, planner.limits.of(service.name))
+            services.append(
+                {
+                    "name": service.name,
+                    "addresses": addresses,
+                    "plugins": plugins,
+                    "receives": receives,
+                    "workers": workers,
+                    "limited_by": limited[service.name][1] if service.name in limited else None,
+                    "max_connections": planner.settings.max_connections * workers,
+                }
+            )
         return services
 
     def _master(self, now: float) -> status.MasterStatus:

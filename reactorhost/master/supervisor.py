@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from reactorhost.errors import BootError, ReactorhostError, limit_hint
 from reactorhost.ipc.jsonlines import Message
@@ -18,6 +18,7 @@ from reactorhost.master.context import MasterContext
 from reactorhost.master.plan import actions
 from reactorhost.master.plan.adoption import RETRY_SECONDS
 from reactorhost.master.plan.planner import HostState
+from reactorhost.master.plan.service_limits import Declared
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.workers.pool import DESCRIPTORS_OF_A_WORKER
 from reactorhost.reactor import TimerHandle
@@ -90,6 +91,10 @@ class Supervisor:
                 self._open(slot)
             case actions.Close(slot):
                 self._listeners.close_slot(slot)
+            case actions.Extend(slot):
+                self._listeners.open_slot(slot, self._planner.slots[slot].services)
+            case actions.Move(service, given_up, to, pids):
+                self._move(service, given_up, to, pids)
             case actions.Spawn(slot, generation):
                 self._spawn(slot, generation, now)
             case actions.Drain(pid, seconds, final):
@@ -111,8 +116,8 @@ class Supervisor:
                     self._log.info("steering_refused", slots=slots, hint="other workers keep accepting for them")
             case actions.Avoid(full):
                 self._listeners.avoid(full)
-            case actions.Refuse(pid, refuse):
-                self._pool.order(pid, {"order": Order.REFUSE, "refuse": refuse})
+            case actions.Refuse(pid, refused):
+                self._pool.order(pid, {"order": Order.REFUSE, "services": refused})
             case actions.Lead(pid, since, why):
                 self._appoint(pid, since, why)
             case actions.Count(pid, count):
@@ -125,7 +130,7 @@ class Supervisor:
             # A lower one could not be opened in this turn, for a reason that holds for this one too.
             return
         try:
-            self._listeners.open_slot(slot)
+            self._listeners.open_slot(slot, self._planner.slots[slot].services)
             # Of slot 0 the fork reports it, as the failure of the first worker.
             if slot:
                 process.require_free_descriptors(self._descriptors_to_keep(slot))
@@ -150,9 +155,9 @@ class Supervisor:
             # It could not be opened in this turn, and is removed in the next decision.
             return
         try:
-            pid = self._pool.fork(
-                self._planner.settings, slot, generation, self._planner.scaling.target, self._listeners.of_slot(slot)
-            )
+            target = self._planner.scaling.target
+            sockets = self._listeners.of_slot(slot, self._planner.slots[slot].services)
+            pid = self._pool.fork(self._planner.settings, slot, generation, target, sockets)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
             failure = BootError(f"cannot fork a worker: {error.strerror}", hint=limit_hint(error))
@@ -181,8 +186,28 @@ class Supervisor:
             seconds=round(seconds, 1),
         )
 
+    def limit_services(self, declared: Declared) -> None:
+        """Fit the sockets of all slots to what the plugins of slot 0 declare."""
+        before = self._planner.limits.limited()
+        now = time.monotonic()
+        for action in self._planner.limits_declared(declared, now):
+            self._try(action, now)
+        for service, (workers, plugin) in self._planner.limits.limited().items():
+            # A reload changes it rarely.
+            if before.get(service) != (workers, plugin):
+                self._log.info("service_workers_limited", service=service, workers=workers, plugin=plugin)
+
+    def _move(self, service: str, slots: Sequence[int], to: int | None, pids: Sequence[int]) -> None:
+        order = {"order": Order.MOVE, "service": service, "slots": slots, "to": to}
+        for pid in pids:
+            self._pool.order(pid, order)
+        if not self._listeners.move(service, slots, to) and to is not None:
+            # It has only unix addresses.
+            self._planner.adoption.retired(to)
+
     def _adopt(self, slot: int, pid: int) -> None:
-        sockets = self._listeners.owned_by(slot)
+        services = self._planner.limits.services_of(self._planner.workers[pid].slot)
+        sockets = [each for each in self._listeners.owned_by(slot) if each.group.service in services]
         # Without any, the host serves only unix sockets, which all slots share.
         if sockets and not self._pool.lend(pid, slot, sockets):
             # As when the worker has no descriptor left.

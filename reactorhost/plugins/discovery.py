@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reactorhost.api.hookspecs import PROJECT
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_host", "find", "installed", "name_of", "names_a_file", "split_target"]
 
+BUS_GROUP = f"{PROJECT}.bus"
+"""The group of entry points of the backends of the bus; their names are schemes of URLs."""
+
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _TARGET = re.compile(rf"\s*(?P<module>{_DOTTED})\s*(?::\s*(?P<object>{_DOTTED})\s*)?(?:\[.*\]\s*)?")
 
@@ -35,7 +38,21 @@ _METADATA_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, Im
 
 def installed() -> list[PluginIdentity]:
     """Return every installed plugin, sorted by name; two with the same name are both included."""
-    return sorted(_entry_points(), key=lambda identity: (identity.name, identity.distribution or ""))
+    return sorted(_entry_points(PROJECT), key=lambda identity: (identity.name, identity.distribution or ""))
+
+
+def find_backend(scheme: str) -> PluginIdentity:
+    """Return the backend of the bus for URLs of a scheme.
+
+    Raises:
+        PluginError: there is none, or several distributions have one.
+    """
+    known = list(_entry_points(BUS_GROUP))
+    claims = [identity for identity in known if identity.name == scheme]
+    if not claims:
+        what = f"no installed distribution provides a bus for {scheme}://"
+        raise PluginError(what, hint=name_hints.for_scheme(scheme, known))
+    return _only(claims, f"a bus for {scheme}://")
 
 
 def find(named: str) -> PluginIdentity:
@@ -54,9 +71,13 @@ def find(named: str) -> PluginIdentity:
     claims = [identity for identity in known if identity.name == named]
     if not claims:
         raise PluginError(f"no plugin named {named!r} is installed", hint=name_hints.for_name(named, known))
+    return _only(claims, f"a plugin named {named!r}")
+
+
+def _only(claims: Sequence[PluginIdentity], what: str) -> PluginIdentity:
     if len(claims) > 1:
         claimants = " and ".join(f"{claim.distribution} {claim.version}" for claim in claims)
-        raise PluginError(f"{claimants} both have a plugin named {named!r}", hint="uninstall one of them")
+        raise PluginError(f"{claimants} both have {what}", hint="uninstall one of them")
     return claims[0]
 
 
@@ -98,12 +119,12 @@ def _of_object(named: str) -> PluginIdentity:
     return PluginIdentity(named, None, None, named)
 
 
-def _entry_points() -> Iterator[PluginIdentity]:
+def _entry_points(group: str) -> Iterator[PluginIdentity]:
     from importlib import metadata  # takes 35 ms, which --help must not cost
 
     seen = set()
     for distribution in metadata.distributions():
-        claims = list(_entry_points_of(distribution))
+        claims = list(_entry_points_of(distribution, group))
         # As with imports, a distribution hides those of the same name in later entries of sys.path.
         name = re.sub(r"[-_.]+", "-", claims[0].distribution or "").lower() if claims else ""
         if name and name in seen:
@@ -112,12 +133,12 @@ def _entry_points() -> Iterator[PluginIdentity]:
         yield from claims
 
 
-def _entry_points_of(distribution: Distribution) -> Iterator[PluginIdentity]:
+def _entry_points_of(distribution: Distribution, group: str) -> Iterator[PluginIdentity]:
     try:
-        # Most distributions have no plugin; reading the file costs a third of parsing it.
-        if PROJECT not in (distribution.read_text("entry_points.txt") or ""):
+        # Most distributions have none; reading the file costs a third of parsing it.
+        if group not in (distribution.read_text("entry_points.txt") or ""):
             return
-        points = {(point.name, point.value) for point in distribution.entry_points if point.group == PROJECT}
+        points = {(point.name, point.value) for point in distribution.entry_points if point.group == group}
     except _METADATA_ERRORS:
         return
     if not points:

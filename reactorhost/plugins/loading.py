@@ -14,16 +14,22 @@ import os
 import sys
 import types
 import zlib
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from typing import Any
 
+from reactorhost.api.worker import Worker
+from reactorhost.bus.backend import Backend
 from reactorhost.errors import PluginError, did_you_mean
 from reactorhost.plugins import name_hints
 from reactorhost.plugins.contract import HOOKS, scan, source_of
-from reactorhost.plugins.discovery import check_host, find, installed, names_a_file, split_target
+from reactorhost.plugins.discovery import check_host, find, find_backend, installed, names_a_file, split_target
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.plugins.options import declared
+
+BackendFactory = Callable[[Worker, str], Backend]
+"""What an entry point of a bus names; called with a worker and the URL."""
 
 
 def load(named: str, host_version: str) -> LoadedPlugin:
@@ -66,7 +72,33 @@ def _make_importable(named: str) -> None:
         sys.path.append(folder)
 
 
+def load_backend(scheme: str, host_version: str) -> tuple[PluginIdentity, BackendFactory]:
+    """Import the backend of the bus for URLs of a scheme.
+
+    Raises:
+        PluginError: there is none, it cannot be imported, or requires another version of the host.
+    """
+    importlib.invalidate_caches()
+    identity = find_backend(scheme)
+    check_host(identity, host_version)
+    factory, _, home = _target(identity)
+    if not callable(factory):
+        what = f"plugin {identity}: {identity.target} is a bus, but cannot be called"
+        raise PluginError(what, where=home, hint="name a function (worker, url) in its entry point")
+    return identity, factory
+
+
 def _load_module(identity: PluginIdentity) -> LoadedPlugin:
+    plugin, module, home = _target(identity)
+    if isinstance(plugin, types.FunctionType | types.MethodType):
+        file = inspect.unwrap(plugin).__code__.co_filename
+        hint = name_hints.for_function(identity.target, file, installed())
+        raise PluginError(f"plugin {identity} is a function", where=source_of(plugin), hint=hint)
+    return _checked(identity, plugin, home=home, file=getattr(module, "__file__", None))
+
+
+def _target(identity: PluginIdentity) -> tuple[Any, types.ModuleType, str | None]:
+    """Return the object that an entry point names, its module, and the folder or file of all its code."""
     with loading(identity, "has an invalid entry point", None):
         module_name, attributes = split_target(identity.target)
     with loading(identity, "failed to import", None):
@@ -76,11 +108,7 @@ def _load_module(identity: PluginIdentity) -> LoadedPlugin:
     plugin: Any = module
     for attribute in attributes.split(".") if attributes else ():
         plugin = _attribute(identity, plugin, attribute, home)
-    if isinstance(plugin, types.FunctionType | types.MethodType):
-        file = inspect.unwrap(plugin).__code__.co_filename
-        hint = name_hints.for_function(identity.target, file, installed())
-        raise PluginError(f"plugin {identity} is a function", where=source_of(plugin), hint=hint)
-    return _checked(identity, plugin, home=home, file=getattr(module, "__file__", None))
+    return plugin, module, home
 
 
 def _checked(identity: PluginIdentity, plugin: object, *, home: str | None, file: str | None = None) -> LoadedPlugin:

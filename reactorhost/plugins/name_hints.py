@@ -19,6 +19,9 @@ _DOTTED = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*)\.(?P<object>[^\W\
 
 _NOT_IN_MODULE_NAMES = re.compile(r"\W|^(?=\d)")
 
+_REDIS_SCHEMES = ("redis", "rediss", "redis+unix")
+"""Those of reactorhost-redis."""
+
 
 def searches_cwd() -> bool:
     """Return whether the working directory is searched for the module of `module:object`."""
@@ -29,6 +32,17 @@ def searches_cwd() -> bool:
 def for_name(named: str, known: Sequence[PluginIdentity]) -> str:
     """Return hints for a word that is not the name of one of the `known` plugins."""
     return joined_hints(*_for_name(named, known))
+
+
+def for_scheme(scheme: str, known: Sequence[PluginIdentity]) -> str:
+    """Return hints for the scheme of a bus that is not one of the `known` ones."""
+    if scheme in _REDIS_SCHEMES:
+        # By its path: this project does not own the name on the package index.
+        return "in a clone of reactorhost: pip install ./plugins/reactorhost-redis"
+    names = sorted({identity.name for identity in known})
+    near = did_you_mean(scheme, [*names, *_REDIS_SCHEMES])
+    there = f"installed: {', '.join(f'{name}://' for name in names)}" if names else "no bus is installed"
+    return there if near is None else joined_hints(near, there)
 
 
 def for_path(named: str) -> str:

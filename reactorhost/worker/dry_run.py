@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reactorhost.api.connection import Connection
 from reactorhost.config.settings import Settings
@@ -17,19 +17,27 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins import child, discovery
 from reactorhost.plugins.child import Send
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system.account import Account
 from reactorhost.worker.builder import WorkerBuilder, asyncio_bridge
 from reactorhost.worker.context import Limits
-from reactorhost.worker.loader import WorkerLoader
+from reactorhost.worker.loader import LoadedBackend, WorkerLoader
 from reactorhost.worker.service import LoadedService
 
 if TYPE_CHECKING:
     from reactorhost.worker.aio.event_loop import AsyncioBridge
 
 
-def dry_run(settings: Settings, account: Account | None) -> list[str]:
-    """Return the names of the services that have no `receive`.
+class LoadedFacts(NamedTuple):
+    """What a worker would have loaded: the services without `receive`, and what plugins declare of their workers."""
+
+    without_receive: list[str]
+    most_workers: dict[str, WorkerLimit]
+
+
+def dry_run(settings: Settings, account: Account | None) -> LoadedFacts:
+    """Return what a worker would load.
 
     Raises:
         ReactorhostError: a worker could not boot.
@@ -46,8 +54,8 @@ def dry_run(settings: Settings, account: Account | None) -> list[str]:
         elif "what" in report:
             raise error_from_fields(report)
         else:
-            names: list[str] = report["without_receive"]
-            return names
+            most_workers = {name: WorkerLimit(*limit) for name, limit in report["most_workers"].items()}
+            return LoadedFacts(report["without_receive"], most_workers)
     what = f"{_being_loaded(settings, loaded)} {child.failure(status, settings.boot_timeout)}"
     raise PluginError(what)
 
@@ -67,20 +75,25 @@ def _run(settings: Settings, account: Account | None, send: Send) -> None:
 
     try:
         # Slot 1 logs no warnings.
-        services = WorkerLoader(settings, account, 1, EventLog(logging.getLogger()), report_loaded).load()
-        _make_parts(settings, services)
+        loader = WorkerLoader(settings, account, 1, EventLog(logging.getLogger()), report_loaded)
+        services = loader.load()
+        _make_parts(settings, services, loader.load_backend())
     except ReactorhostError as error:
         send(error.as_fields())
     else:
-        send({"without_receive": [service.name for service in services if not service.receives]})
+        without_receive = [service.name for service in services if not service.receives]
+        most_workers = {service.name: service.most_workers for service in services if service.most_workers}
+        send({"without_receive": without_receive, "most_workers": most_workers})
 
 
-def _make_parts(settings: Settings, services: list[LoadedService]) -> None:
+def _make_parts(settings: Settings, services: list[LoadedService], backend: LoadedBackend | None) -> None:
     def new_bridge(reactor: Reactor) -> AsyncioBridge:
         return asyncio_bridge(reactor, settings.event_loop, on_signal_change=lambda: None)
 
     reactor = Reactor(new_poller(settings.poller))
-    WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=new_bridge).build(services, Limits())
+    parts = WorkerBuilder(reactor=reactor, hook_failed=_ignore, new_bridge=new_bridge).build(services, Limits())
+    if backend is not None:
+        backend.make(parts.facades.of(backend.plugin))
 
 
 def _ignore(plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:

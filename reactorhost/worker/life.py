@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 
+from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
@@ -20,12 +21,14 @@ from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.bus.bus import BusSetup
+from reactorhost.worker.bus.contract import Inbound, KeptHistory, Outbound
 from reactorhost.worker.bus.history import History
 from reactorhost.worker.bus.introductions import Introductions
 from reactorhost.worker.bus.subscriptions import PluginSubscription
@@ -62,6 +65,7 @@ class WorkerLife:
     """One worker process."""
 
     # Set by `_boot`, which needs the parts made before; no callback runs earlier (see above).
+    _most_workers: dict[str, WorkerLimit]
     _parts: WorkerParts
     _slot_sockets: SlotSockets
     _shutdown: Shutdown
@@ -72,6 +76,7 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._stack_descriptor = stack_descriptor
+        self._borrowed = list(spec.listeners)
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._process = WorkerProcess(self._reactor, log)
@@ -83,6 +88,7 @@ class WorkerLife:
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._introductions = Introductions(spec, self._reactor, self._fork_registry, log, self._counters, self._line)
+        self._backend: Backend | None = None
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
         self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
@@ -101,7 +107,7 @@ class WorkerLife:
 
     def run(self) -> int:
         """Boot, serve, drain, leave; returns the exit status."""
-        for each in self._spec.listeners:
+        for each in self._borrowed:
             self._fork_registry.add(each.socket, each.socket.close)
         self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
         self._fork_registry.add(self._stack_descriptor, partial(os.close, self._stack_descriptor))
@@ -134,8 +140,11 @@ class WorkerLife:
         """
         spec = self._spec
         settings = spec.settings
-        loaded = WorkerLoader(settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin).load()
+        loader = WorkerLoader(settings, spec.account, spec.slot, self._log, self._error_reporter.add_plugin)
+        loaded = loader.load()
+        backend = loader.load_backend()
         self._process.end_if_forked()
+        self._most_workers = {each.name: each.most_workers for each in loaded if each.most_workers is not None}
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,
             hook_failed=self._error_reporter.hook_failed,
@@ -156,11 +165,13 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
-            bus=BusSetup(self._introductions.origin, settings.bus_max_message, self._introductions.new_outbound),
+            bus=BusSetup(self._introductions.origin, settings.bus_max_message, self._new_outbound),
             shared_counters=self._shared_counters,
             role=Role(spec.count),
             jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
+        if backend is not None:
+            self._backend = backend.make(parts.facades.of(backend.plugin))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
             self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released
@@ -179,6 +190,32 @@ class WorkerLife:
         parts.call(parts.hooks.worker_start)
         self._process.end_if_forked()
         self._process.keep_end_signals()
+
+    def _new_outbound(self, inbound: Inbound, history: KeptHistory) -> Outbound:
+        """Connect to the other workers of this host, and of others if the settings name a backend."""
+        peers = self._introductions.new_outbound(inbound, history)
+        if self._backend is None:
+            return peers
+        # Here and not above: most hosts have no backend.
+        from reactorhost.worker.bus.backend_bridge import BackendBridge
+        from reactorhost.worker.bus.both_ways import BothWays
+
+        bridge = BackendBridge(
+            self._introductions.origin,
+            self._backend,
+            self._reactor,
+            inbound,
+            history,
+            self._counters,
+            self._log,
+            down_period=self._spec.settings.bus_down_period,
+            on_state=self._backend_changed,
+        )
+        bridge.start()
+        return BothWays(self._introductions.origin.host, peers, bridge)
+
+    def _backend_changed(self, state: BackendState, reason: str) -> None:
+        self._line.send({"report": Report.BUS_BACKEND, "state": str(state), "reason": reason})
 
     def _serve(self) -> None:
         """Run the loop until the worker has left."""
@@ -223,11 +260,11 @@ class WorkerLife:
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             plugins = [_described(plugin) for plugin in self._parts.plugins]
-            self._line.send({"report": Report.READY, "plugins": plugins})
+            self._line.send({"report": Report.READY, "plugins": plugins, "service_workers": self._most_workers})
 
     # Orders of the master.
 
-    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901  one arm for each order
+    def message_received(self, line: JsonLine, message: Message) -> None:  # noqa: C901, PLR0912  one arm for each order
         """Carry out an order."""
         match message["order"]:
             case Order.SERVE:
@@ -236,8 +273,10 @@ class WorkerLife:
                 self._adopt(message["slot"], message["listeners"])
             case Order.RELEASE:
                 self._slot_sockets.release(message["slot"])
+            case Order.MOVE:
+                self._give_up(message["service"], message["slots"], message["to"])
             case Order.REFUSE:
-                self._acceptor.refuse(message["refuse"])
+                self._acceptor.refuse(message["services"])
             case Order.DRAIN:
                 self._shutdown.drain(message["seconds"], final=message["final"])
             case Order.LEAD:
@@ -263,8 +302,19 @@ class WorkerLife:
     def _accept_own_slot(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             self._lifecycle.enter(WorkerState.SERVING)
-            for each in self._spec.listeners:
+            for each in self._borrowed:
                 self._slot_sockets.add(each)
+
+    def _give_up(self, service: str, slots: list[int | None], to: int | None) -> None:
+        if self._spec.slot in slots:
+            # The clients of the shared socket are for other workers too then.
+            slots = [*slots, None]
+        if self._lifecycle.state is WorkerState.BOOTING:
+            for each in [each for each in self._borrowed if each.service == service and each.slot in slots]:
+                self._borrowed.remove(each)
+                self._fork_registry.discard(each.socket)
+                each.socket.close()
+        self._slot_sockets.give_up(service, slots, to)
 
     def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]

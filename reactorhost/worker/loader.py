@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from reactorhost import __version__
+from reactorhost.api.worker import Worker
+from reactorhost.bus.backend import Backend
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
-from reactorhost.config.settings import Settings
+from reactorhost.config.settings import Origin, Settings
 from reactorhost.errors import ConfigError
 from reactorhost.logs import EventLog
-from reactorhost.plugins import framings, loading, options
-from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins import framings, guard, loading, options, worker_limit
+from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.system import process
 from reactorhost.system.account import Account
 from reactorhost.worker.context import Limits
@@ -23,6 +25,37 @@ from reactorhost.worker.service import LoadedService
 
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBackend:
+    """What makes the backend of the bus; `url` was set at `origin`."""
+
+    identity: PluginIdentity
+    factory: loading.BackendFactory
+    url: str = field(repr=False)
+    origin: Origin
+
+    @property
+    def plugin(self) -> str:
+        """The name under which its connections, timers and log lines are known."""
+        return self.identity.distribution or self.identity.name
+
+    def make(self, worker: Worker) -> Backend:
+        """Return the backend of a worker; it connects when it is started.
+
+        Raises:
+            ConfigError: it refuses the URL.
+            PluginError: it raises anything but a ValueError.
+        """
+        with guard.loading(self.identity, "failed to make the bus", None):
+            try:
+                return self.factory(worker, self.url)
+            except ValueError as error:
+                problems = Problems()
+                problems.add(f"bus_url: {error}", self.origin)
+                refused = problems.error()
+        raise refused
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -67,6 +100,18 @@ class WorkerLoader:
                 self.log.warning("no_receive", service=service.name)
         return services
 
+    def load_backend(self) -> LoadedBackend | None:
+        """Load the backend of the bus that the settings name, if any; `load` was called before.
+
+        Raises:
+            PluginError: it is not installed, or cannot be loaded.
+        """
+        url = self.settings.bus_url
+        if url is None:
+            return None
+        identity, factory = loading.load_backend(url.partition("://")[0], __version__)
+        return LoadedBackend(identity, factory, url, self.settings.origins["bus_url"])
+
     def _certificates(self, service: Service) -> ServerTls | None:
         if service.tls is None:
             return None
@@ -106,4 +151,5 @@ class WorkerLoader:
         else:
             where = settings.where(f"service.{service.name}.framing")
             new_framing = framings.from_config(service.name, service.framing, where)
-        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from)
+        most_workers = worker_limit.from_plugins(service.name, plugins)
+        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from, most_workers)

@@ -13,6 +13,7 @@ from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
@@ -36,6 +37,7 @@ class LoadedService:
         new_framing: makes the framing of each connection; None for none.
         tls: its certificates; None for a service that has no TLS.
         proxy_from: networks of proxies that send a PROXY header.
+        most_workers: what its plugins declare with `service_workers`; None without a limit.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LoadedService:
     new_framing: Callable[[], Framing] | None = None
     tls: ServerTls | None = None
     proxy_from: Sequence[str] = ()
+    most_workers: WorkerLimit | None = None
 
     @property
     def receives(self) -> bool:

@@ -92,8 +92,14 @@ def loader(folder: Path, warm_up: float, seconds: float) -> Loader:
     return Loader(compiled(folder, "load", *sorted(_LOADS.glob("*.c"))), warm_up, seconds)
 
 
-def measured(command: Sequence[str | Path | float], server: Server) -> Work:
-    """Run a load against a server, and return its work.
+def bus_program(folder: Path) -> Path:
+    """Compile the load whose connections the caller makes."""
+    shared = (_LOADS / "wire.c", _LOADS / "histogram.c")
+    return compiled(folder, "bus_load", _LOADS / "bus" / "bus_load.c", *shared)
+
+
+def measured(command: Sequence[str | Path | float], server: Server, descriptors: Sequence[int] = ()) -> Work:
+    """Run a load against a server, and return its work; the load inherits the descriptors.
 
     A load prints `begin` and `end COUNT …` around the measured time, and then waits for a line each time.
 
@@ -101,7 +107,9 @@ def measured(command: Sequence[str | Path | float], server: Server) -> Work:
         ServerError: the server ended, or the load failed.
     """
     words = list(map(str, command))
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=descriptors
+    ) as load:
         patience = threading.Timer(_PATIENCE_SECONDS, load.kill)
         patience.start()
         try:

@@ -48,7 +48,7 @@ def peers(autoload: Path | None = None) -> Mapping[str, Peer]:
         "twisted": Peer(_program("twisted_echo.py"), _package("twisted")),
         "gevent": Peer(_program("gevent_echo.py"), _package("gevent")),
         "threads": Peer(_program("threads_echo.py")),
-        "workerman": Peer(partial(_workerman, autoload), _workerman_missing(autoload)),
+        "workerman": Peer(partial(_workerman, autoload), workerman_missing(autoload)),
         "reactorhost": Peer(installed_host),
         "reactorhost-accesslog": Peer(_accesslog),
         "reactorhost-framing": Peer(host("framed_echo.py")),
@@ -95,7 +95,8 @@ def _workerman(autoload: Path | None, folder: Path) -> contextlib.AbstractContex
     return given_port(["php", PEERS / "workerman_echo.php", "start"], port, environment)
 
 
-def _workerman_missing(autoload: Path | None) -> str | None:
+def workerman_missing(autoload: Path | None) -> str | None:
+    """Return why Workerman cannot run here, None when it can."""
     if not shutil.which("php"):
         return "PHP is not installed"
     if autoload is None:

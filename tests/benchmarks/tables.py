@@ -25,6 +25,13 @@ TITLES = {
     "reload": "reload",
     "help": "--help",
     "turn": "a turn's time per message",
+    "bus_deliveries": "bus: deliveries a second of messages to a group",
+    "bus_cpu_per_delivery": "bus: CPU of all processes per delivery",
+    "bus_local": "bus: server CPU per delivery to members of the same worker",
+    "bus_latency": "bus: latency from a client of one worker to a client of another",
+    "bus_messages": "bus: messages a second from one worker to another",
+    "bus_cpu_per_message": "bus: CPU of all processes per message from one worker to another",
+    "bus_unused": "bus: server CPU per 64-byte echo of clients that are in a group, or not",
     "tls_handshake": "TLS: server CPU per handshake",
     "tls_handshake_rate": "TLS: handshakes",
     "tls_echo": "TLS: server CPU per 64-byte echo",
@@ -53,8 +60,8 @@ def _case(case: Mapping[str, object]) -> Iterator[str]:
                 yield f"at {value:.0%} of the largest load"
             case "clients", int():
                 yield f"{value} answered in it"
-            case "idle", int():
-                yield f"{value:,} idle"
+            case "idle" | "members", int():
+                yield f"{value:,} {key}"
             case "workers", int():
                 yield f"{value} workers" if value > 1 else "1 worker"
             case "idle_timeout", bool():

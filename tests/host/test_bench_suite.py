@@ -61,6 +61,17 @@ def test_turns_are_measured_beside_a_bare_loop_and_one_in_c(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not compiler(), reason="the load is written in C")
+def test_the_bus_is_measured_over_several_workers(tmp_path: Path) -> None:
+    words = ["--figures", "deliveries,latency", "--peers", "reactorhost", "--members", "8", "--workers", "2"]
+    brief = ["--rounds", "1", "--seconds", "0.02", "--warm-up", "0.01"]
+    run_quietly(SUITE.with_name("bus_cost.py"), *words, *brief, "--json", str(tmp_path / "bus.json"))
+    figures = json.loads((tmp_path / "bus.json").read_text())["figures"]
+    names = [figure["name"] for figure in figures]
+    assert names == ["bus_deliveries", "bus_cpu_per_delivery", "bus_latency", "bus_latency", "load_lateness"]
+    assert all(value > 0 for figure in figures[:-1] for value in figure["rounds"]["reactorhost"])
+
+
+@pytest.mark.skipif(not compiler(), reason="the load is written in C")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_suite_that_is_interrupted_leaves_no_server_behind(number: signal.Signals) -> None:
     words = ["--figures", "messages", "--peers", "c,asyncio-protocol", "--sizes", "64", "--rounds", "1000"]

@@ -117,7 +117,7 @@ class Session:
         wire, self._wire = self._wire, None
         self.state = SessionState.STOPPED
         if wire is not None and wire.connection is not None:
-            self._flush(wire.connection)
+            self.flush(wire.connection)
             wire.connection.close()
         self._end_answers()
 
@@ -188,9 +188,10 @@ class Session:
 
     def _send_all(self) -> None:
         if self._wire is not None and self._wire.connection is not None:
-            self._flush(self._wire.connection)
+            self.flush(self._wire.connection)
 
-    def _flush(self, connection: Connection) -> None:
+    def flush(self, connection: Connection) -> None:
+        """Send what waits now."""
         if self._unsent:
             data = b"".join(self._unsent)
             self._unsent.clear()
@@ -285,6 +286,11 @@ class _Wire:
                 session.answered(reply)
         if reader.len() > MOST_ANSWER_BYTES:
             session.broken("an answer of the server is too long", lasts=True)
+
+    def drain(self, connection: Connection) -> None:
+        """Send what waits: the worker is about to leave, and its timers are cancelled."""
+        if self._session.is_current(self):
+            self._session.flush(connection)
 
     def close(self, reason: CloseReason) -> None:
         """Report that the connection broke."""

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from reactorhost.config.default_paths import selection
+from reactorhost.errors import counted
 from reactorhost.ipc.status import PluginStatus, ServiceStatus, StatusDocument
 
 
@@ -14,6 +15,12 @@ def banner(document: StatusDocument) -> str:
     rows = [("listening", _service(service, len(document["services"]))) for service in document["services"]]
     rows += [("warning", no_receive(each["name"])) for each in document["services"] if each["receives"] is False]
     rows.append(("workers", f"{document['workers_ready']} of {document['workers_wanted']} ready"))
+    total = document["workers_wanted"]
+    rows += [
+        ("limited", fewer_workers(each["name"], each["workers"], total, each["limited_by"]))
+        for each in document["services"]
+        if each["limited_by"] is not None and each["workers"] < total
+    ]
     if document["log_file"]:
         rows.append(("log", document["log_file"]))
     rows.append(("stop", stop_command(document)))
@@ -29,6 +36,11 @@ def chain(plugins: list[PluginStatus]) -> str:
 def no_receive(service: str) -> str:
     """Return the warning about a service whose plugins have no `receive`."""
     return f"no plugin of service {service!r} has the hook receive: the data of clients is discarded"
+
+
+def fewer_workers(service: str, workers: int, total: int, plugin: str) -> str:
+    """Return the sentence about a service that not every worker of the host serves, because of a plugin."""
+    return f"service {service!r} is served by {workers} of {counted(total, 'worker')}: plugin {plugin} allows no more"
 
 
 def stop_command(document: StatusDocument) -> str:

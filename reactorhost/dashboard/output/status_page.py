@@ -12,7 +12,7 @@ from reactorhost.dashboard.text.bus_words import bus_line
 from reactorhost.dashboard.text.event_sentences import event_line, event_section
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
 from reactorhost.dashboard.text.quantities import amount, duration, number, rate
-from reactorhost.ipc.status import StatusDocument
+from reactorhost.ipc.status import ServiceStatus, StatusDocument
 
 _EVENTS = 10
 _RECENT_EVENTS = 3
@@ -77,9 +77,14 @@ def _services(document: StatusDocument) -> list[Line]:
         line(
             (f"{service['name']}: " if len(document["services"]) > 1 else "", "dim"),
             f"{', '.join(service['addresses'])}  {chain(service['plugins'])}",
+            (_fewer_workers(service, document["workers_wanted"]), "dim"),
         )
         for service in document["services"]
     ]
+
+
+def _fewer_workers(service: ServiceStatus, wanted: int) -> str:
+    return f"  {service['workers']} of {wanted} workers" if service["workers"] < wanted else ""
 
 
 def _traffic(document: StatusDocument) -> Line:

@@ -103,6 +103,9 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "leader_changed": lambda f: f"{_worker(f)} leads: {f['reason']}",
     "worker_exited": lambda f: f"{_worker(f)} exited: {f['how']}",
     "worker_crashed": _crashed,
+    "service_workers_limited": lambda f: (
+        f"service {f['service']} is served by at most {_workers(f)}: plugin {f['plugin']} allows no more"
+    ),
     "workers_missing": lambda f: f"only {f['ready']} of {f['wanted']} workers are ready",
     "worker_blocked": lambda f: f"{_worker(f)} has been blocked for {f['seconds']} s, others serve its new clients",
     "worker_unblocked": lambda f: f"{_worker(f)} is not blocked any more",
@@ -122,6 +125,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "adoption_failed": lambda f: f"{_worker(f)} could not adopt slot {f['for_slot']}: {f['reason']}",
     "accepting_paused": lambda f: f"{_worker(f)} paused accepting: {f['reason']}, {_open(f)}",
     "hook_failed": _hook_failed,
+    "introductions_delayed": lambda f: f"the workers cannot be connected to each other yet: {f['reason']}",
     "bus_backend_down": lambda f: f"the bus has lost the other machines: {f['reason']}",
     "bus_backend_up": lambda f: "the bus reaches the other machines again",
     "bus_messages_dropped": lambda f: f"{counted(int(f['count']), 'message')} of the bus lost, see the log",

@@ -34,7 +34,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from reactorhost.address import Address
@@ -83,8 +83,8 @@ class Listeners:
                 else:
                     self._bind_internet(service, address)
 
-    def open_slot(self, slot: int) -> None:
-        """Make the sockets of a slot; no client reaches them yet.
+    def open_slot(self, slot: int, services: Collection[str]) -> None:
+        """Make the sockets of these services that a slot lacks; no client reaches them yet.
 
         Raises:
             OSError: the system has no room for them, or an address was removed from this machine.
@@ -93,11 +93,14 @@ class Listeners:
             # It has some already if it is slot 0, or wanted again before it was closed.
             if isinstance(group.sockaddr, str) or any(each.group is group for each in self.owned_by(slot)):
                 continue
+            if group.service not in services:
+                continue
             self._add(SlotSocket(slot, group, self._create(group, group.sockaddr)))
 
-    def of_slot(self, slot: int) -> list[SlotSocket]:
-        """Return the sockets that a worker of this slot accepts from, the shared ones included."""
-        return [each for each in self._sockets if each.slot in (slot, None)]
+    def of_slot(self, slot: int, services: Collection[str]) -> list[SlotSocket]:
+        """Return the sockets that a worker of this slot accepts from, those shared of `services` included."""
+        shared = [each for each in self.shared() if each.group.service in services]
+        return [*self.owned_by(slot), *shared]
 
     def shared(self) -> list[SlotSocket]:
         """Return the sockets that all slots share: those of unix addresses."""
@@ -128,15 +131,16 @@ class Listeners:
         """Return the sockets that only this slot has."""
         return [each for each in self._sockets if each.slot == slot]
 
-    def open(self, slot: int) -> None:
-        """Let clients reach a slot; called when a worker of it is ready.
+    def open(self, sockets: Sequence[SlotSocket]) -> None:
+        """Let clients reach these sockets; called when a worker that has copies of them is ready.
 
         Raises:
             ReactorhostError: an address was removed from this machine, or taken; the other sockets are open.
         """
         problem: ReactorhostError | None = None
-        for each in self.of_slot(slot):
-            if not each.is_open:
+        for each in sockets:
+            # The worker may have been forked before a socket was closed.
+            if not each.is_open and each in self._sockets:
                 try:
                     self._open(each)
                 except OSError as error:
@@ -163,6 +167,17 @@ class Listeners:
     def queued(self, slot: int) -> int:
         """Return how many clients wait in a slot's own queues."""
         return sum(each.queued() for each in self.owned_by(slot))
+
+    def move(self, service: str, slots: Collection[int], to: int | None) -> bool:
+        """Move a service's open sockets from these slots to another one, close others; returns whether one moved."""
+        given_up = [each for each in self._sockets if each.slot in slots and each.group.service == service]
+        for each in given_up:
+            if each.is_open and to is not None:
+                each.slot = to
+            else:
+                self._sockets.remove(each)
+                self._close(each)
+        return any(each.is_open for each in given_up)
 
     def close_slot(self, slot: int) -> None:
         """Close a slot's own sockets, and reset what is still queued there."""

@@ -23,6 +23,26 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Extend:
+    """Bind the listeners that a slot lacks, without listening yet, because it serves more services than before."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Move the listeners of a service from `slots` to the slot `to`, and let the workers `pids` close their copies.
+
+    Without `to`, clients never reached the listeners: close them.
+    """
+
+    service: str
+    slots: tuple[int, ...]
+    to: int | None
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Spawn:
     """Fork a worker for a slot."""
 
@@ -80,10 +100,10 @@ class Avoid:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Let a worker refuse clients while it is full, or let them wait."""
+    """Let a worker refuse the clients of these services while it is full, and those of all others wait."""
 
     pid: int
-    refuse: bool
+    services: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +131,20 @@ class Count:
     count: int
 
 
-Action = Open | Close | Spawn | Drain | Signal | Adopt | Release | Steer | Avoid | Refuse | Retire | Lead | Count
+Action = (
+    Open
+    | Close
+    | Extend
+    | Move
+    | Spawn
+    | Drain
+    | Signal
+    | Adopt
+    | Release
+    | Steer
+    | Avoid
+    | Refuse
+    | Retire
+    | Lead
+    | Count
+)

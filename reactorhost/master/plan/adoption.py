@@ -3,7 +3,9 @@
 A listener that no worker accepts on still gets its share of the clients, and they hang. So a slot without a worker that
 accepts is adopted at once by the worker of another slot. A silent worker keeps its own copies: while it is adopted, its
 process may continue at any moment, and then two workers accept, which loses no client. An adopter that becomes silent
-itself is replaced by another one; the order to close its copies waits for it.
+itself is replaced by another one; the order to close its copies waits for it. A service that only some slots may serve
+(service_limits.py) is adopted within these. The clients of one that a single slot may serve wait in its queues, which
+the master keeps, until the slot has a worker again.
 
 Closing a listener resets the connections in its queue. A slot that leaves is therefore closed in steps: new clients are
 steered away (by the master), a delay passes in which the queue drains, the adopter closes its copies and reports it,
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reactorhost.master.plan.actions import Adopt, Release, Retire
+from reactorhost.master.plan.service_limits import ServiceLimits
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState, WorkerTable
 
@@ -25,8 +28,9 @@ RETRY_SECONDS = 1.0
 class Adoption:
     """The holders of every slot's listeners."""
 
-    def __init__(self, table: WorkerTable) -> None:
+    def __init__(self, table: WorkerTable, limits: ServiceLimits) -> None:
         self._table = table
+        self._limits = limits
 
     def decide(self, now: float) -> Iterator[Adopt | Release]:
         """Assign an adopter to every slot that needs one, and release the slots that need none any more."""
@@ -44,8 +48,8 @@ class Adoption:
             served = any(worker.accepts for worker in self._table.in_slot(slot.number, WorkerState.READY))
             # Its own worker accepts already, so for a moment two do, which loses no client.
             waits = served or now < slot.adopt_at
-            other = None if waits else self._table.next_accepting(slot.number, slot.refused_by)
-            if adopter is not None and (served or (other is not None and not adopter.accepts)):
+            other = None if waits else self._candidate(slot)
+            if adopter is not None and (served or (other is not None and self._is_better(other, adopter, slot))):
                 yield Release(slot.number, adopter.pid)
                 adopter = None
             if adopter is None and other is not None:
@@ -107,6 +111,29 @@ class Adoption:
     def retired(self, number: int) -> None:
         """Remove a slot whose listeners are closed."""
         self._table.slots.pop(number, None)
+
+    def _candidate(self, slot: Slot) -> WorkerRecord | None:
+        """Return the accepting worker that may serve most of a slot's services, or None if none may serve any.
+
+        Among equals it is that of the nearest higher slot, wrapping around; the one that refused, if there is no other.
+        """
+        candidates = [each for each in self._table.workers.values() if each.accepts and self._served(slot, each)]
+        return min(
+            candidates,
+            key=lambda each: (
+                each.pid == slot.refused_by,
+                -self._served(slot, each),
+                each.slot <= slot.number,
+                each.slot,
+            ),
+            default=None,
+        )
+
+    def _is_better(self, other: WorkerRecord, adopter: WorkerRecord, slot: Slot) -> bool:
+        return not adopter.accepts or self._served(slot, other) > self._served(slot, adopter)
+
+    def _served(self, slot: Slot, worker: WorkerRecord) -> int:
+        return len(slot.services & self._limits.services_of(worker.slot))
 
     def _adopter(self, slot: Slot) -> WorkerRecord | None:
         worker = None if slot.adopter is None else self._table.workers.get(slot.adopter)

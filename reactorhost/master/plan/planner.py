@@ -53,6 +53,7 @@ from reactorhost.master.plan.leadership import Leadership
 from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.overload import Overload
 from reactorhost.master.plan.scale import Scaling
+from reactorhost.master.plan.service_limits import Declared, ServiceLimits
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import TERM_SECONDS, WorkerRecord, WorkerState, WorkerTable
 
@@ -101,9 +102,10 @@ class Planner:
         self.table = WorkerTable(self.workers, self.slots)
         self.reload = Reload()
         self.recycling = Recycling()
-        self.scaling = Scaling(self.table, settings.workers)
-        self.adoption = Adoption(self.table)
-        self.overload = Overload(self.table)
+        self.limits = ServiceLimits(self.table, settings.services)
+        self.scaling = Scaling(self.table, self.limits, settings.workers)
+        self.adoption = Adoption(self.table, self.limits)
+        self.overload = Overload(self.table, self.limits)
         self.leadership = Leadership(self.table, started)
         self._jitter = jitter or random.Random()  # noqa: S311  not for secrets
         self._stop_at = 0.0
@@ -140,6 +142,12 @@ class Planner:
         if self.reload.is_replacement(worker):
             self.reload.replacement_ready(pid, old_pids)
         return worker
+
+    def limits_declared(self, declared: Declared, now: float) -> list[Action]:
+        """Record what the plugins of slot 0 declare; returns what has to be done before a slot serves."""
+        if self.state is HostState.STOPPING:
+            return []
+        return self.limits.change(self.settings.services, declared, now + self.settings.retire_delay)
 
     def leaving(self, pid: int, seconds: float, now: float, *, waits: bool) -> None:
         """Record that a signal makes a worker leave; `waits`: it serves until it is ordered to drain."""
@@ -248,8 +256,8 @@ class Planner:
         times: list[float | None] = [worker.deadline for worker in self.workers.values()]
         if self.state is not HostState.STOPPING:
             times += [slot.retire_at for slot in self.slots.values()]
-            urgent = not self._serves_or_boots()
-            starts = (self._start_at(self.slots[number], urgent=urgent) for number in self.scaling.wanted())
+            lowest = self.table.lowest_live(self.scaling.target)
+            starts = (self._start_at(self.slots[number], lowest) for number in self.scaling.wanted())
             times += [start for start in starts if start > now]
         return min((time for time in times if time is not None), default=None)
 
@@ -289,8 +297,7 @@ class Planner:
 
     def _fill(self, now: float) -> Iterator[Action]:
         """Start a worker in every wanted slot that has none, unless it is in back-off."""
-        # Clients are served at any time if workers boot: the slots are never all in back-off.
-        urgent = not self._serves_or_boots()
+        lowest = self.table.lowest_live(self.scaling.target)
         for number in self.scaling.wanted():
             slot = self.slots[number]
             if self.state is HostState.STARTING and number != 0:
@@ -301,21 +308,17 @@ class Planner:
             # The replacement of a recycled worker starts beside it; READY stays the state of the slot.
             if slot.state is SlotState.READY and number not in self.recycling:
                 continue
-            if now < self._start_at(slot, urgent=urgent):
+            if now < self._start_at(slot, lowest):
                 slot.apply(SlotEvent.WAIT)
             else:
                 slot.apply(SlotEvent.SPAWN)
-                urgent = False
+                lowest = min(lowest, number)
                 yield Spawn(number, self.generation)
 
-    @staticmethod
-    def _start_at(slot: Slot, *, urgent: bool) -> float:
+    def _start_at(self, slot: Slot, lowest: int) -> float:
+        # Clients are served at any time if workers boot: the slots that may serve them are never all in back-off.
+        urgent = lowest >= self.limits.slots_beside(slot.number)
         return slot.backoff.urgent_at if urgent else slot.backoff.until
-
-    def _serves_or_boots(self) -> bool:
-        """Say whether any wanted slot has a worker that accepts, or boots."""
-        workers = (worker for worker in self.workers.values() if worker.slot < self.scaling.target)
-        return any(worker.accepts or worker.state is WorkerState.STARTING for worker in workers)
 
     def _drain_surplus(self, now: float) -> Iterator[Action]:
         """Drain all ready workers of a slot but the newest, and the oldest that drain for long sooner."""

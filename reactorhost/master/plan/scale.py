@@ -8,6 +8,7 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import BootError, ReactorhostError, counted
 from reactorhost.master.plan.actions import Action, Close, Count, Open, Steer
 from reactorhost.master.plan.operations import Watcher
+from reactorhost.master.plan.service_limits import ServiceLimits
 from reactorhost.master.plan.slot import Backoff, Slot, SlotEvent, SlotState
 from reactorhost.master.plan.worker_table import WorkerState, WorkerTable
 
@@ -15,9 +16,10 @@ from reactorhost.master.plan.worker_table import WorkerState, WorkerTable
 class Scaling:
     """`target` is the number of slots that are wanted; only the newest request for another one is reported to."""
 
-    def __init__(self, table: WorkerTable, target: int) -> None:
+    def __init__(self, table: WorkerTable, limits: ServiceLimits, target: int) -> None:
         self.target = target
         self._table = table
+        self._limits = limits
         self._watcher: Watcher | None = None
         self._reported = -1
 
@@ -47,11 +49,11 @@ class Scaling:
     def fit(self, now: float, settings: Settings) -> Iterator[Action]:
         """Open the slots that are missing, take back those that are wanted again, and send away the surplus."""
         slots = self._table.slots
-        before = self._leaving()
+        before = self._table.leaving()
         for number in range(self.target):
             slot = slots.get(number)
             if slot is None:
-                slots[number] = Slot(number)
+                slots[number] = Slot(number, services=self._limits.services_of(number))
                 yield Open(number)
             elif not slot.wanted:
                 if slot.state is SlotState.RETIRING:
@@ -61,7 +63,7 @@ class Scaling:
                 slot.backoff = Backoff()
         for slot in [slot for slot in slots.values() if slot.number >= self.target and slot.wanted]:
             yield from self._send_away(slot, now, settings)
-        after = self._leaving()
+        after = self._table.leaving()
         if before != after:
             yield Steer(after)
 
@@ -102,9 +104,6 @@ class Scaling:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.failed(error)
-
-    def _leaving(self) -> tuple[int, ...]:
-        return tuple(slot.number for slot in self._table.slots.values() if not slot.wanted)
 
     def _send_away(self, slot: Slot, now: float, settings: Settings) -> Iterator[Action]:
         # Read before the workers leave, which changes the state.

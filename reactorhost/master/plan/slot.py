@@ -151,7 +151,8 @@ class Slot:
     """One slot: its state, and what belongs to it.
 
     Attributes:
-        number: position of the slot, from 0.
+        number: position of the slot, from 0; that of a remnant (service_limits.py) is above those of all workers.
+        services: the services that it has listeners of. Those of unix addresses are shared, and no slot's own.
         backoff: how its workers failed in a row, and the delay that follows.
         adopter: process id of the other slot's worker that serves its listeners, while it has no ready worker.
         retire_at: when to try to close its listeners, in monotonic seconds; only of a slot that leaves.
@@ -164,6 +165,7 @@ class Slot:
 
     number: int
     state: SlotState = SlotState.OPENING
+    services: frozenset[str] = frozenset()
     backoff: Backoff = field(default_factory=Backoff)
     adopter: int | None = None
     retire_at: float | None = None

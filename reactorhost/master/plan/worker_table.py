@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reactorhost.config.settings import Settings
+from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.master.plan.actions import Drain, Signal
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
 
@@ -45,7 +45,7 @@ class WorkerRecord:
         reason: why it is ended, for the log.
         silent: its loop did not turn for a second: a hook that blocks, a stopped process, a processor without time.
         full: it cannot accept: it has `max_connections` connections, or no descriptors left.
-        refuses: it was ordered to refuse clients while it is full.
+        refuses: services whose clients it was ordered to refuse while it is full.
         resigned: it reported that it does not lead because it leaves.
         count: the number of wanted workers, as it knows it.
     """
@@ -62,7 +62,7 @@ class WorkerRecord:
     reason: str = ""
     silent: bool = False
     full: bool = False
-    refuses: bool = False
+    refuses: frozenset[str] = frozenset()
     resigned: bool = False
     count: int = 0
 
@@ -83,13 +83,15 @@ class WorkerTable:
         """Return the workers of a slot in one of these states, the oldest first."""
         return [worker for worker in self.workers.values() if worker.slot == slot and worker.state in states]
 
-    def next_accepting(self, slot: int, last: int | None = None) -> WorkerRecord | None:
-        """Return the accepting worker of the nearest higher slot that has one, wrapping around, or None.
+    def leaving(self) -> tuple[int, ...]:
+        """Return the numbers of the slots that are not wanted."""
+        return tuple(slot.number for slot in self.slots.values() if not slot.wanted)
 
-        The worker whose process id is `last` is returned if there is no other.
-        """
-        accepting = [worker for worker in self.workers.values() if worker.accepts]
-        return min(accepting, key=lambda worker: (worker.pid == last, worker.slot <= slot, worker.slot), default=None)
+    def lowest_live(self, target: int) -> int:
+        """Return the lowest slot below `target` with a worker that accepts, or boots; `MAX_WORKERS` without one."""
+        workers = (worker for worker in self.workers.values() if worker.slot < target)
+        live = (worker.slot for worker in workers if worker.accepts or worker.state is WorkerState.STARTING)
+        return min(live, default=MAX_WORKERS)
 
     def note_heartbeats(self, heartbeats: Mapping[int, float], now: float) -> list[WorkerRecord]:
         """Record when loops turned last, by process id; returns the workers that became silent or turn again."""

@@ -49,7 +49,7 @@ class WorkerHandle:
         stack_descriptor: file that its stack is in if it crashed.
         failure: why it could not boot, if it reported so.
         plugins: the plugins that it loaded, as it reported them.
-        shared: sockets that all slots share, as far as it has them.
+        sockets: those that it borrowed at the fork, and the new ones in place of shared ones.
         killed: whether the master has sent KILL.
     """
 
@@ -59,7 +59,7 @@ class WorkerHandle:
     stack_descriptor: int
     failure: ReactorhostError | None = None
     plugins: list[Message] = field(default_factory=list)
-    shared: list[SlotSocket] = field(default_factory=list)
+    sockets: list[SlotSocket] = field(default_factory=list)
     killed: bool = False
 
 
@@ -139,8 +139,7 @@ class WorkerPool:
         finally:
             # With a copy of it here the master would see no end of the line when the worker ends.
             theirs.close()
-        handle = WorkerHandle(pid, line, page, stack_descriptor)
-        handle.shared = [each for each in sockets if each.slot is None]
+        handle = WorkerHandle(pid, line, page, stack_descriptor, sockets=list(sockets))
         self.registry.add(handle, partial(os.close, stack_descriptor))
         self._handles[pid] = handle
         return pid
@@ -161,12 +160,18 @@ class WorkerPool:
             return False
         return True
 
-    def lend_shared(self, pid: int, sockets: Sequence[SlotSocket]) -> None:
-        """Lend a worker those of the sockets that all slots share that it does not have."""
-        shared = self._handles[pid].shared
-        fresh = [each for each in sockets if each not in shared]
+    def borrowed(self, pid: int) -> list[SlotSocket]:
+        """Return the sockets that a worker borrowed."""
+        return self._handles[pid].sockets
+
+    def lend_again(self, pid: int, shared: Sequence[SlotSocket]) -> None:
+        """Lend a worker those shared sockets that were made again, in place of ones that it has."""
+        sockets = self._handles[pid].sockets
+        groups = [each.group for each in sockets]
+        fresh = [each for each in shared if each not in sockets and each.group in groups]
         if fresh and self.lend(pid, None, fresh):
-            shared[:] = sockets
+            replaced = [each.group for each in fresh]
+            sockets[:] = [*(each for each in sockets if each.group not in replaced), *fresh]
 
     def signal(self, pid: int, number: signal.Signals) -> None:
         """Send a signal to a worker."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,10 +49,13 @@ class WatchedListener:
     for are refused.
     """
 
-    __slots__ = ("_kind", "accept", "on_accepted", "refuses", "slot", "socket", "watched")
+    __slots__ = ("_kind", "accept", "on_accepted", "refuses", "service", "slot", "socket", "watched")
 
-    def __init__(self, slot: int | None, sock: socket.socket, on_accepted: Accept, *, refuses: bool = False) -> None:
+    def __init__(
+        self, slot: int | None, service: str, sock: socket.socket, on_accepted: Accept, *, refuses: bool = False
+    ) -> None:
         self.slot = slot
+        self.service = service
         self.refuses = refuses
         self.watched = False
         self.socket = sock
@@ -92,7 +95,7 @@ class Acceptor:
     capacity: CapacityReport
     _listeners: list[WatchedListener] = field(default_factory=list, init=False)
     _accepting: bool = field(default=True, init=False)
-    _refusing: bool = field(default=False, init=False)
+    _refusing: Collection[str] = field(default=(), init=False)
     _will_rejoin: bool = field(default=False, init=False)
     # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
     _pause_lines: RateLimit = field(default_factory=lambda: RateLimit(1, math.inf), init=False)
@@ -114,10 +117,11 @@ class Acceptor:
                 self._empty(old)
         self.add([listener])
 
-    def release(self, slot: int) -> None:
-        """Close this worker's copies of a slot's listeners; their queues are left to another worker."""
+    def release(self, slot: int | None, service: str | None = None) -> None:
+        """Close this worker's copies of a slot's listeners, by default of all services; others serve their queues."""
         for listener in [listener for listener in self._listeners if listener.slot == slot]:
-            self._close(listener)
+            if service in (None, listener.service):
+                self._close(listener)
 
     def release_all(self) -> set[int]:
         """Close this worker's copies of all listeners; returns their slots."""
@@ -141,9 +145,9 @@ class Acceptor:
             self.capacity.resume()
             self._update_all()
 
-    def refuse(self, refusing: bool) -> None:
-        """Refuse clients while this worker is full, or let them wait again."""
-        self._refusing = refusing
+    def refuse(self, services: Collection[str]) -> None:
+        """Refuse the clients of these services while this worker is full, and let all others wait."""
+        self._refusing = services
         self._update_all()
 
     def _update_all(self) -> None:
@@ -153,7 +157,8 @@ class Acceptor:
     def _update(self, listener: WatchedListener) -> None:
         # Not while descriptors are what is missing: refusing needs one.
         full = self.counters.connections >= self.most_connections
-        self._watch(listener, self._accepting or (self._refusing and listener.refuses and full))
+        refuses = listener.refuses and listener.service in self._refusing
+        self._watch(listener, self._accepting or (refuses and full))
 
     def _watch(self, listener: WatchedListener, watched: bool) -> None:
         if watched is listener.watched:

@@ -13,6 +13,15 @@ from reactorhost.worker.service import RunningService
 from reactorhost.worker.udp.socket import UdpSocket
 
 
+@dataclass(slots=True, eq=False)
+class _BorrowedUdp:
+    """A UDP socket that the worker borrows from a slot; `socket` reads and answers its datagrams."""
+
+    slot: int
+    service: str
+    socket: UdpSocket
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class SlotSockets:
     """Every borrowed socket; `on_released` is called with a slot when all its sockets are closed in this worker.
@@ -25,7 +34,7 @@ class SlotSockets:
     refusing_services: Collection[str]
     fork_registry: ForkRegistry
     on_released: Callable[[int], object]
-    _udp_sockets: list[tuple[int, UdpSocket]] = field(default_factory=list, init=False)
+    _udp_sockets: list[_BorrowedUdp] = field(default_factory=list, init=False)
 
     @property
     def in_use(self) -> bool:
@@ -39,42 +48,55 @@ class SlotSockets:
         if borrowed.scheme != "udp":
             refuses = borrowed.service in self.refusing_services
             accept = service.acceptor(borrowed.scheme)
-            self.acceptor.replace_or_add(WatchedListener(slot, sock, accept, refuses=refuses))
+            self.acceptor.replace_or_add(WatchedListener(slot, borrowed.service, sock, accept, refuses=refuses))
             return
         assert slot is not None, "slots do not share UDP sockets"
         self.fork_registry.add(sock, sock.close)
-        udp_socket = service.udp_socket(sock, lambda: self._udp_socket_closed(slot, sock))
-        self._udp_sockets.append((slot, udp_socket))
-        udp_socket.open()
+        udp = _BorrowedUdp(slot, borrowed.service, service.udp_socket(sock, lambda: self._udp_socket_closed(udp, sock)))
+        self._udp_sockets.append(udp)
+        udp.socket.open()
 
     def release(self, slot: int) -> None:
         """Leave what is queued at a slot's sockets to another worker."""
         self.acceptor.release(slot)
         # Apart from the list of all, which changes in the loop: a socket that owes nothing is closed at once.
-        udp_sockets = [udp_socket for owner, udp_socket in self._udp_sockets if owner == slot]
+        udp_sockets = [each.socket for each in self._udp_sockets if each.slot == slot]
         for udp_socket in udp_sockets:
             udp_socket.release()
         if not udp_sockets:
             self.on_released(slot)
 
+    def give_up(self, service: str, slots: Collection[int | None], to: int | None) -> None:
+        """Leave what is queued at a service's sockets in these slots to the worker that adopts the slot `to`.
+
+        None among the slots is for the socket that all slots share.
+        """
+        for slot in slots:
+            self.acceptor.release(slot, service)
+        given_up = [each for each in self._udp_sockets if each.service == service and each.slot in slots]
+        if to is not None:
+            for each in given_up:
+                each.slot = to
+            self.release(to)
+
     def release_all(self) -> None:
         """Leave what is queued at all sockets to other workers."""
-        for slot in self.acceptor.release_all() | {slot for slot, _ in self._udp_sockets}:
+        for slot in self.acceptor.release_all() | {each.slot for each in self._udp_sockets}:
             self.release(slot)
 
     def empty_queues(self) -> None:
         """Accept and read everything that is queued, then close: no other worker will."""
         self.acceptor.empty_queues()
-        for _, udp_socket in tuple(self._udp_sockets):
-            udp_socket.empty_queue()
+        for each in tuple(self._udp_sockets):
+            each.socket.empty_queue()
 
     def abandon(self) -> None:
         """Stop reading datagrams, cancel their hooks and timers, and wait only for the end of cancelled hooks."""
-        for _, udp_socket in tuple(self._udp_sockets):
-            udp_socket.abandon()
+        for each in tuple(self._udp_sockets):
+            each.socket.abandon()
 
-    def _udp_socket_closed(self, slot: int, sock: socket.socket) -> None:
+    def _udp_socket_closed(self, udp: _BorrowedUdp, sock: socket.socket) -> None:
         self.fork_registry.discard(sock)
-        self._udp_sockets = [(owner, udp_socket) for owner, udp_socket in self._udp_sockets if not udp_socket.closed]
-        if all(owner != slot for owner, _ in self._udp_sockets):
-            self.on_released(slot)
+        self._udp_sockets.remove(udp)
+        if all(each.slot != udp.slot for each in self._udp_sockets):
+            self.on_released(udp.slot)

@@ -29,8 +29,8 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.bus.contract import Inbound, Origin
-from reactorhost.worker.bus.recovery import KeepOf, Recovery
+from reactorhost.worker.bus.contract import Inbound, KeptHistory, Origin
+from reactorhost.worker.bus.recovery import Recovery
 from reactorhost.worker.bus.remote_workers import RemoteWorkers
 from reactorhost.worker.bus.wanted_keys import WantedKeys
 
@@ -55,10 +55,10 @@ class BackendBridge:
         backend: Backend,
         reactor: Reactor,
         inbound: Inbound,
+        history: KeptHistory,
         counters: Counters,
         log: EventLog,
         *,
-        keep_of: KeepOf,
         down_period: float,
         on_state: Callable[[BackendState, str], object] = lambda state, reason: None,
     ) -> None:
@@ -71,7 +71,7 @@ class BackendBridge:
         self._inbound = inbound
         self._counters = counters
         self._log = log
-        self._keep_of = keep_of
+        self._keep_of = history.keep_of
         self._on_state = on_state
         self._lines = RateLimit(1, _LINE_SECONDS)
         self._sent = Numbers()
@@ -81,9 +81,10 @@ class BackendBridge:
         self._owed: dict[str, None] | None = {}
         self._was_down = False
         self._remote = RemoteWorkers(own, inbound, self._send_frames, lambda: reactor.now, down_period)
-        self._recovery = Recovery(own.host, self.stored, self._seen, inbound, keep_of)
+        self._recovery = Recovery(own.host, self.stored, self._seen, inbound, history.keep_of)
         self._beat_seconds = down_period / _HEARTBEATS_A_PERIOD
         self._timer: TimerHandle | None = None
+        history.read_stored = self._read_messages
 
     def start(self) -> None:
         """Connect."""
@@ -144,6 +145,12 @@ class BackendBridge:
             on_result(opened_ones)
 
         self._backend.stored(key, most, read)
+
+    def _read_messages(self, key: str, most: int, on_result: Callable[[Sequence[bytes] | None], object]) -> None:
+        def read(found: list[Envelope] | None) -> None:
+            on_result(None if found is None else [envelope.data for envelope in found])
+
+        self.stored(key, most, read)
 
     # `BackendLink`.
 

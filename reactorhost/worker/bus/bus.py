@@ -19,7 +19,7 @@ from reactorhost.bus.names import GROUP, TOPIC, checked_name, checked_pattern
 from reactorhost.bus.refs import ID_BYTES
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import THE_WORKER, Inbound, Origin, Outbound, Repeats
+from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Origin, Outbound, Repeats
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.groups import Groups
 from reactorhost.worker.bus.history import History
@@ -55,7 +55,7 @@ class BusSetup:
 
     origin: Origin = field(default_factory=_own_origin)
     max_message: int = 1 << 20
-    new_outbound: Callable[[Inbound, Repeats], Outbound] = _no_peers
+    new_outbound: Callable[[Inbound, KeptHistory], Outbound] = _no_peers
 
 
 class Bus:

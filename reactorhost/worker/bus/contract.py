@@ -10,13 +10,14 @@ What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from reactorhost.bus.backend import Keep
 from reactorhost.bus.replica import Replicated
 
-__all__ = ["THE_WORKER", "Inbound", "Origin", "Outbound", "Repeats", "Replicated"]
+__all__ = ["THE_WORKER", "Inbound", "KeptHistory", "Origin", "Outbound", "Repeats", "Replicated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,20 @@ class Repeats(Protocol):
 
     def since(self, key: str, number: int) -> Sequence[tuple[int, bytes]] | None:
         """Return this worker's own messages of a key from a number on, or None if some are not kept any more."""
+
+
+class KeptHistory(Repeats, Protocol):
+    """The history of this worker, as the way to other hosts uses it.
+
+    Attributes:
+        read_stored: called with a key, the number of messages, and a function to call with the newest stored ones, the
+            newest last, or with None; None without a backend.
+    """
+
+    read_stored: Callable[[str, int, Callable[[Sequence[bytes] | None], object]], object] | None
+
+    def keep_of(self, key: str) -> Keep | None:
+        """Return how much of a key is kept, None for nothing."""
 
 
 class Outbound(Protocol):

@@ -59,13 +59,14 @@ class JobSchedule:
 
     Attributes:
         until: up to this moment everything that was due was started.
+        active: whether jobs are started now.
     """
 
     reactor: Reactor
     unix_clock: Callable[[], float]
     on_progress: Callable[[Moment], object]
     until: Moment = BEGINNING
-    _active: bool = False
+    active: bool = False
     _jobs: dict[Job, None] = field(default_factory=dict)
     _running: set[Job] = field(default_factory=set)
     _timer: TimerHandle | None = None
@@ -90,7 +91,7 @@ class JobSchedule:
 
     def begin(self, since: Moment) -> None:
         """Start jobs from now on, and at once those that were due after `since`."""
-        self._active, self.until = True, since
+        self.active, self.until = True, since
         for job in self._jobs:
             job.times.begin(since)
         self._look()
@@ -99,9 +100,9 @@ class JobSchedule:
         """Start no more jobs; `when_idle` is called when no function runs any more."""
         now = self.now()
         # What is due already, but not started in this turn yet, is left to the next leader.
-        if self._active and all(job.times.seconds_left(now) > 0 for job in self._jobs):
+        if self.active and all(job.times.seconds_left(now) > 0 for job in self._jobs):
             self.until = self.until.moved_to(now)
-        self._active = False
+        self.active = False
         self._set_timer()
         self._when_idle = when_idle
         self._check_idle()
@@ -137,7 +138,7 @@ class JobSchedule:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._active and self._jobs:
+        if self.active and self._jobs:
             now = self.now()
             soonest = min(job.times.seconds_left(now) for job in self._jobs)
             self._timer = self.reactor.call_at(now.monotonic + soonest, self._look)

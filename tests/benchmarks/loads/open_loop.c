@@ -2,6 +2,7 @@
    scheduled time, not from the send: a message that is late because others were in the way counts as late, which a
    closed loop omits (coordinated omission). The clock is polled without sleeping. */
 #define _GNU_SOURCE
+#include "histogram.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -11,13 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-enum { EVENTS = 256, MOST_IN_FLIGHT = 4096, STEPS = 64, POWERS = 40 };
-
-/* Log-linear: each power of two of nanoseconds in so many steps, so a value is known to 3 %. */
-struct histogram {
-    unsigned long counts[POWERS * STEPS];
-    unsigned long total;
-};
+enum { EVENTS = 256, MOST_IN_FLIGHT = 4096 };
 
 struct client {
     int fd;
@@ -51,31 +46,15 @@ void open_loop_forget(void) {
     memset(&lateness, 0, sizeof lateness);
 }
 
-static void count(struct histogram *histogram, uint64_t value) {
-    unsigned power = value < STEPS ? 0 : 63 - (unsigned)__builtin_clzll(value) - 5;
-    size_t at = power * STEPS + (value >> power);
-    histogram->counts[at < POWERS * STEPS ? at : POWERS * STEPS - 1]++;
-    histogram->total++;
-}
-
-static double quantile(const struct histogram *histogram, double share) {
-    unsigned long before = 0, wanted = (unsigned long)(share * (double)histogram->total);
-    for (size_t at = 0; at < POWERS * STEPS; at++) {
-        before += histogram->counts[at];
-        if (before > wanted) return ldexp((double)(at % STEPS) + 0.5, (int)(at / STEPS)) / 1e3;
-    }
-    return 0;
-}
-
-double open_loop_quantile(double share) { return quantile(&latencies, share); }
-double open_loop_lateness(double share) { return quantile(&lateness, share); }
+double open_loop_quantile(double share) { return histogram_quantile(&latencies, share); }
+double open_loop_lateness(double share) { return histogram_quantile(&lateness, share); }
 
 static void put(struct client *client, uint64_t intended, uint64_t now) {
     if (client->sent - client->complete == MOST_IN_FLIGHT) fail("the server does not keep up with the rate");
     client->intended[client->sent++ % MOST_IN_FLIGHT] = intended;
     if (send(client->fd, stream.bytes, stream.message, MSG_NOSIGNAL) != (ssize_t)stream.message)
         fail("the server does not keep up with the rate");
-    count(&lateness, now - intended);
+    histogram_count(&lateness, now - intended);
 }
 
 static unsigned long take(struct client *client) {
@@ -92,7 +71,7 @@ static unsigned long take(struct client *client) {
         uint64_t now = nanoseconds();
         for (; (client->complete + 1) * stream.message <= client->got; complete++) {
             if (client->complete == client->sent) fail("the server sent more than it got");
-            count(&latencies, now - client->intended[client->complete++ % MOST_IN_FLIGHT]);
+            histogram_count(&latencies, now - client->intended[client->complete++ % MOST_IN_FLIGHT]);
         }
         if ((size_t)got < sizeof data) return complete;
     }

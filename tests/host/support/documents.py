@@ -193,6 +193,9 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
                     {"name": "echo", "distribution": "reactorhost-echo", "version": "0.1.0"},
                 ],
                 "receives": True,
+                "workers": count,
+                "limited_by": None,
+                "max_connections": count * 10_000,
             }
         ],
         "totals": {

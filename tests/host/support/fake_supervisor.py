@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 
+from leading_workers import LeadingWorkers
 from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
-from reactorhost.master.plan.actions import Action, Count, Lead, Spawn
+from reactorhost.master.plan.actions import Action, Count, Drain, Lead, Spawn
 from reactorhost.master.plan.planner import Exit, ExitKind, Planner
 from reactorhost.master.plan.worker_table import WorkerState
 
@@ -21,6 +22,7 @@ class FakeSupervisor:
         self.done: list[Action] = []
         self.led: list[Lead] = []
         self.counted: list[Count] = []
+        self.leading = LeadingWorkers(self.planner)
 
     def settle(self) -> list[Action]:
         """Act until the planner returns nothing; returns what was done, but for what `led` and `counted` collect."""
@@ -34,19 +36,26 @@ class FakeSupervisor:
                 match action:
                     case Lead():
                         self.led.append(action)
+                        self.leading.of[action.pid].orders.append(action)
                         continue
                     case Count():
                         self.counted.append(action)
                         continue
                     case Spawn():
                         self.planner.forked(next(self.pids), action.slot, action.generation, self.now)
+                    case Drain():
+                        self.leading.of[action.pid].orders.append(action)
                 done.append(action)
         raise AssertionError(f"the planner never settles: {done[-5:]}")
 
     def expire(self, seconds: float) -> list[Action]:
         """Let time pass, and look at the deadlines."""
         self.now += seconds
-        return self.planner.expire(self.now)
+        expired = self.planner.expire(self.now)
+        for action in expired:
+            if isinstance(action, Drain):
+                self.leading.of[action.pid].orders.append(action)
+        return expired
 
     def starting(self, slot: int) -> int:
         """Return the process that boots in a slot."""
@@ -61,6 +70,7 @@ class FakeSupervisor:
 
     def end(self, pid: int) -> Exit | None:
         """Let a process end."""
+        self.leading.end(pid)
         return self.planner.exited(pid, "exit status 1", ReactorhostError("exit status 1"), self.now)
 
     def exit(self, pid: int) -> ExitKind:

@@ -35,7 +35,8 @@ def leave_descriptors(pid: int, more: int) -> None:
     taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
     free = (number for number in count() if number not in taken)
     limit = next(islice(free, more, None))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def unacknowledged_bytes(sock: socket.socket) -> int:

@@ -78,11 +78,29 @@ def test_an_empty_list_is_reported_once(key: str) -> None:
 
 
 def test_an_unknown_key_of_a_service_is_reported() -> None:
-    _, problems = read("[service.a]\nlisten = 'tcp://*:1'\nplugin = 'x'\nworkers = 3\n")
+    _, problems = read("[service.a]\nlisten = 'tcp://*:1'\nplugin = 'x'\nbacklog = 3\n")
     assert [(problem.what, problem.where, problem.hint) for problem in problems] == [
         ("unknown key 'plugin' in [service.a]", "/etc/host.toml:3", "did you mean 'plugins'?"),
-        ("unknown key 'workers' in [service.a]", "/etc/host.toml:4", "move workers to [host]"),
+        ("unknown key 'backlog' in [service.a]", "/etc/host.toml:4", "move backlog to [host]"),
     ]
+
+
+def test_a_service_has_a_number_of_workers_of_its_own() -> None:
+    drafts, problems = read(
+        "[service.a]\nlisten = 'tcp://*:1'\nplugins = 'x'\nworkers = 3\n"
+        "[service.b]\nlisten = 'tcp://*:2'\nplugins = 'x'\n"
+        "[service.c]\nlisten = 'tcp://*:3'\nplugins = 'x'\nworkers = 0\n"
+    )
+    assert [each.workers for each in complete(drafts, HOST, Problems())] == [3, None, None]
+    assert [(problem.what, problem.where) for problem in problems] == [
+        ("service 'c': workers must be a whole number from 1 to 2147483647, not 0", "/etc/host.toml:11"),
+    ]
+    flag = SettingValue(2, Origin(Layer.FLAG, "--service-workers"))
+    merged = merge(drafts[:1], {"service_workers": flag}, Problems())
+    assert [each.workers for each in complete(merged, HOST, Problems())] == [2]
+    refused = Problems()
+    merge(drafts, {"service_workers": flag}, refused)
+    assert refused.found[0].hint == "write workers under [service.NAME] in the file"
 
 
 def test_a_service_with_an_invalid_name_is_reported() -> None:

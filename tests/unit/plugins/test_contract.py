@@ -46,6 +46,7 @@ def test_the_hooks_are_those_of_the_contract() -> None:
         "worker_start": ("worker",),
         "worker_stop": ("worker",),
         "framing": ("service",),
+        "service_workers": ("service",),
         "options": (),
         "configure": ("config",),
         "commands": ("cli",),

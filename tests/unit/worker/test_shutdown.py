@@ -1,10 +1,24 @@
-"""The deadline of a worker's shutdown."""
+"""The deadline of a worker's shutdown, and the order of its last steps."""
 
 from __future__ import annotations
 
+import types
+from typing import Any
+
 import pytest
 
-from reactorhost.worker.shutdown import Deadline
+from reactorhost import Worker, hookimpl
+from reactorhost.plugins.loading import load_object
+from reactorhost.reactor import Reactor
+from reactorhost.testing.fakes import FakeClock, FakePoller
+from reactorhost.worker.builder import WorkerBuilder
+from reactorhost.worker.bus.bus import BusSetup
+from reactorhost.worker.bus.no_peers import NoPeers
+from reactorhost.worker.context import Limits
+from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.service import LoadedService
+from reactorhost.worker.shutdown import Deadline, Shutdown
+from reactorhost.worker.state import Lifecycle
 
 
 def test_the_deadline_only_moves_closer() -> None:
@@ -47,3 +61,49 @@ def test_an_expired_deadline_leaves_threads_no_time() -> None:
     assert deadline.thread_seconds(101.0) == 0.0
     assert deadline.task_seconds(101.0) == 1.0
     assert not deadline.shorten(101.0, 30.0)
+
+
+class Recorder(NoPeers):
+    """Notes what goes to other workers."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def publish(self, key: str, number: int, data: bytes) -> None:
+        self.calls.append(f"publish {key}")
+
+    def drop(self, pattern: str) -> None:
+        self.calls.append(f"drop {pattern}")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+
+def test_the_bus_of_a_worker_stops_after_worker_stop_and_its_subscriptions_before() -> None:
+    class Plugin:
+        @hookimpl
+        def worker_start(self, worker: Worker) -> None:
+            worker.subscribe("news", lambda topic, data: pytest.fail("called"))
+
+        @hookimpl
+        def worker_stop(self, worker: Worker) -> None:
+            worker.publish("bye", b"")
+
+    outbound = Recorder()
+    reactor = Reactor(FakePoller(FakeClock()))
+    parts = WorkerBuilder(
+        reactor=reactor,
+        hook_failed=lambda *failure: pytest.fail(f"{failure}"),
+        bus=BusSetup(new_outbound=lambda inbound, repeats: outbound),
+    ).build([LoadedService("a", [load_object(Plugin(), "a")])], Limits())
+    parts.call(parts.hooks.worker_start)
+    sockets: Any = types.SimpleNamespace(in_use=False)
+    settings: Any = types.SimpleNamespace(closing_seconds=3.0)
+    alarm: Any = None
+    threads = ThreadPool(1, 1, lambda *failure: None, lambda: None)
+    shutdown = Shutdown(parts, sockets, threads, Lifecycle(), alarm, lambda report: None, settings, 1)
+    parts.bus.publish("news", b"")
+    shutdown.drain(1.0, final=False)
+    reactor.turn(0)
+    shutdown.finish()
+    assert outbound.calls == ["publish t:news", "drop t:news", "publish t:bye", "stop"]

@@ -34,6 +34,18 @@ def test_the_banner_warns_of_a_service_that_discards_what_clients_send() -> None
     assert "warning" not in banner(shown)
 
 
+def test_the_banner_names_a_service_that_a_plugin_limits_to_fewer_workers() -> None:
+    shown = document()
+    service, wanted = shown["services"][0], shown["workers_wanted"]
+    service["workers"] = 1
+    assert "limited" not in banner(shown), "the operator has limited it"
+    service["limited_by"] = "chat"
+    sentence = f"service 'default' is served by 1 of {wanted} workers: plugin chat allows no more"
+    assert f"\n  limited    {sentence}\n" in banner(shown)
+    service["workers"] = wanted
+    assert "limited" not in banner(shown)
+
+
 def test_the_stop_command_selects_the_instance() -> None:
     named = banner(document(name="chat", run_dir="/run/reactorhost/chat", daemon=True))
     assert named.endswith("  stop       reactorhost stop --name chat")

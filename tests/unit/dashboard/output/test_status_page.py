@@ -35,13 +35,12 @@ def test_status_ends_with_the_errors_of_the_last_hour() -> None:
 
 
 def test_every_service_has_a_line() -> None:
-    two = document(1)
-    two["services"].append(
-        {"name": "admin", "addresses": ["unix:///a", "tcp://[::1]:1"], "plugins": [], "receives": True}
-    )
+    two = document(2)
+    addresses = ["unix:///a", "tcp://[::1]:1"]
+    two["services"].append({**two["services"][0], "name": "admin", "addresses": addresses, "plugins": [], "workers": 1})
     assert plain(brief(two, View(), 120))[1:3] == [
         "default: tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0",
-        "admin: unix:///a, tcp://[::1]:1  ",
+        "admin: unix:///a, tcp://[::1]:1    1 of 2 workers",
     ]
 
 

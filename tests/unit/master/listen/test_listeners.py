@@ -32,21 +32,25 @@ def new_listeners() -> Iterator[NewListeners]:
         yield make
 
 
+def open_slot_0(listeners: Listeners) -> None:
+    listeners.open(listeners.of_slot(0, ["default"]))
+
+
 @pytest.mark.parametrize("booting", [True, False], ids=["before a worker is ready", "while it listens"])
 @pytest.mark.parametrize("scheme", ["tcp", "udp", "unix"])
 def test_an_address_has_one_host(new_listeners: NewListeners, tmp_path: Path, scheme: str, booting: bool) -> None:
     first = new_listeners(f"unix://{tmp_path}/a.sock" if scheme == "unix" else f"{scheme}://127.0.0.1:0")
     first.bind()
-    first.open_slot(1)
+    first.open_slot(1, ["default"])
     if not booting:
-        first.open(0)
+        open_slot_0(first)
     second = new_listeners(str(first.groups[0]))
     with pytest.raises(AddressInUseError):
         second.bind()
     second.close()
     first.close()
     second.bind()
-    second.open(0)
+    open_slot_0(second)
 
 
 def test_another_program_cannot_take_a_port_before_a_worker_is_ready(new_listeners: NewListeners) -> None:
@@ -62,9 +66,9 @@ def test_another_program_cannot_take_a_port_before_a_worker_is_ready(new_listene
 def test_a_port_is_free_while_connections_of_the_host_before_wait_in_the_kernel(new_listeners: NewListeners) -> None:
     first = new_listeners("tcp://127.0.0.1:0")
     first.bind()
-    first.open(0)
-    address = first.of_slot(0)[0].socket.getsockname()
-    listener = first.of_slot(0)[0].socket
+    open_slot_0(first)
+    address = first.owned_by(0)[0].socket.getsockname()
+    listener = first.owned_by(0)[0].socket
     listener.setblocking(True)
     with socket.create_connection(address) as client:
         accepted, _ = listener.accept()
@@ -74,7 +78,7 @@ def test_a_port_is_free_while_connections_of_the_host_before_wait_in_the_kernel(
     first.close()
     second = new_listeners(f"tcp://{address[0]}:{address[1]}")
     second.bind()
-    second.open(0)
+    open_slot_0(second)
 
 
 def test_a_unix_socket_does_not_open_on_the_file_of_another_process(
@@ -87,7 +91,7 @@ def test_a_unix_socket_does_not_open_on_the_file_of_another_process(
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         with pytest.raises(ReactorhostError, match="in use by another process"):
-            listeners.open(0)
+            open_slot_0(listeners)
         listeners.close()
         assert path.exists()
 

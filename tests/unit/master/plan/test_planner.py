@@ -358,14 +358,14 @@ def test_a_full_worker_gets_no_clients_while_a_neighbour_has_room_and_refuses_if
     host.planner.full(first, full=True)
     assert host.settle() == [Adopt(0, second), Avoid((0,))]
     host.planner.full(second, full=True)
-    assert host.settle() == [Avoid(()), Refuse(first, True), Refuse(second, True)]
+    assert host.settle() == [Avoid(()), Refuse(first, ("default",)), Refuse(second, ("default",))]
     host.planner.full(first, full=False)
     assert host.settle() == [
         Release(0, second),
         Adopt(1, first),
         Avoid((1,)),
-        Refuse(first, False),
-        Refuse(second, False),
+        Refuse(first, ()),
+        Refuse(second, ()),
     ]
     host.planner.full(second, full=False)
     assert host.settle() == [Release(1, first), Avoid(())]
@@ -638,6 +638,31 @@ class AnySequence(RuleBasedStateMachine):
         if pid is not None:
             self.host.planner.full(pid, full=full)
 
+    @rule(data=strategies.data())
+    def one_reads_an_order(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, *WorkerState)
+        if pid is not None:
+            self.host.leading.of[pid].reads_an_order()
+
+    @rule(data=strategies.data())
+    def a_hook_of_one_returns(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, *WorkerState)
+        if pid is not None:
+            self.host.leading.of[pid].a_hook_returns()
+
+    @rule(data=strategies.data())
+    def a_report_of_one_is_read(self, data: strategies.DataObject) -> None:
+        pid = self._some(data, *WorkerState)
+        if pid is not None:
+            self.host.leading.read_report(pid)
+
+    @rule(data=strategies.data())
+    def one_leaves_without_an_order(self, data: strategies.DataObject) -> None:
+        # It was sent QUIT, or TERM while the master is stopped; its report of that is on its way.
+        pid = self._some(data, WorkerState.READY, WorkerState.DRAINING)
+        if pid is not None:
+            self.host.leading.of[pid].leadership.step_down()
+
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule()
     def a_reload_starts(self) -> None:
@@ -701,6 +726,10 @@ class AnySequence(RuleBasedStateMachine):
                 assert adopter in accepting or (adopter.state is WorkerState.READY and not accepting)
                 assert adopter.slot != number
                 assert adopter.pid in slot.holders
+        leading = self.host.leading.leading()
+        assert len(leading) <= 1
+        assert all(planner.leadership.leads(pid) for pid in leading)
+        assert sum(each.jobs.active for each in self.host.leading.of.values()) <= 1
         next_at = planner.next_at(now)
         if planner.state is HostState.RUNNING and not any(
             planner.table.in_slot(slot, *WorkerState) for slot in planner.slots
@@ -717,6 +746,18 @@ class AnySequence(RuleBasedStateMachine):
             assert next_at is not None
             assert next_at <= now + 0.1 or all(slot.backoff.boot_failures for slot in empty)
 
+    def _some_left(self) -> bool:
+        """Deliver all messages, and end the workers that leave by themselves; returns whether there were any."""
+        self.host.silence()
+        for pid in list(self.host.planner.workers):
+            self.host.leading.deliver_all(pid)
+        self.host.settle()
+        ready = [each for each in self.host.planner.workers.values() if each.state is WorkerState.READY]
+        left = [each.pid for each in ready if each.resigned]
+        for pid in left:
+            self.host.exit(pid)
+        return bool(left)
+
     def teardown(self) -> None:
         if not hasattr(self, "host"):
             return
@@ -729,11 +770,10 @@ class AnySequence(RuleBasedStateMachine):
                 elif worker.state is not WorkerState.READY:
                     self.host.exit(worker.pid)
             self.host.now += 40
-            self.host.settle()
-            if planner.scaling.reached():
+            if not self._some_left() and planner.scaling.reached() and len(self.host.leading.leading()) == 1:
                 break
         else:
-            raise AssertionError("the planner did not reach its target")
+            raise AssertionError("the planner did not reach its target, or has no leader")
         planner.stop(self.host.now, at_once=False)
         self.host.settle()
         for pid in list(planner.workers):

@@ -81,7 +81,7 @@ class Host:
         capacity = CapacityReport(reactor, lambda report: self.reports.append(report["full"]))
         self.acceptor = Acceptor(reactor, self.counters, log, self.registry, most_connections, capacity)
         listener = cast("socket.socket", self.listener)
-        self.acceptor.add([WatchedListener(slot, listener, self.on_accepted, refuses=refuses)])
+        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses)])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -127,7 +127,7 @@ def test_the_private_method_of_cpython_is_used_where_there_is_one() -> None:
         def _accept(self) -> tuple[int, Any]:
             raise BlockingIOError
 
-    listener = WatchedListener(0, cast("socket.socket", FastListener("client")), lambda sock, peer: None)
+    listener = WatchedListener(0, "echo", cast("socket.socket", FastListener("client")), lambda sock, peer: None)
     with pytest.raises(BlockingIOError):
         listener.accept()
 
@@ -165,7 +165,7 @@ def test_a_full_worker_refuses_by_order_what_its_service_lets_it_refuse(refuses:
     host = Host("a", "b", "c", most_connections=1, refuses=refuses)
     host.turn()
     assert not host.watched
-    host.acceptor.refuse(True)
+    host.acceptor.refuse(["chat", "echo"])
     host.turn()
     assert [peer for _, peer in host.accepted] == ["a"]
     assert host.counters.refused == (2 if refuses else 0)
@@ -174,7 +174,7 @@ def test_a_full_worker_refuses_by_order_what_its_service_lets_it_refuse(refuses:
     host.listener.queue.append("d")
     host.turn()
     assert host.accepted[1][1] == ("d" if refuses else "b")
-    host.acceptor.refuse(False)
+    host.acceptor.refuse(["chat"])
     assert not host.watched
 
 
@@ -182,12 +182,12 @@ def test_a_full_worker_refuses_by_order_what_its_service_lets_it_refuse(refuses:
 def test_a_worker_without_descriptors_refuses_again_later_if_it_still_shall(ordered: bool) -> None:
     host = Host("a", OSError(errno.EMFILE, "too many"), "b", most_connections=1, refuses=True)
     host.turn()
-    host.acceptor.refuse(True)
+    host.acceptor.refuse(["chat", "echo"])
     host.turn()
     assert not host.watched
     assert host.counters.refused == 0
     if not ordered:
-        host.acceptor.refuse(False)
+        host.acceptor.refuse([])
     assert host.retry is not None
     host.retry()
     host.turn()
@@ -268,7 +268,7 @@ def test_a_new_unix_listener_takes_the_place_of_the_one_with_its_path(full: bool
     host.events = READ | EXCLUSIVE
     old, other, new = (UnixListener("/a", 8, "waits"), UnixListener("/b", 9), UnixListener("/a", 10))
     for each in (old, other, new):
-        host.acceptor.replace_or_add(WatchedListener(None, cast("socket.socket", each), host.on_accepted))
+        host.acceptor.replace_or_add(WatchedListener(None, "echo", cast("socket.socket", each), host.on_accepted))
     assert (old.closed, other.closed, new.closed) == (True, False, False)
     assert [peer for _, peer in host.accepted][-1] == "waits", "its file is gone, but not its queue"
     assert set(host.watched) == (set() if full else {7, 9, 10})

@@ -47,12 +47,26 @@ class LossyBackend(NatsBackend):
         super().stored(key, most, answer_later if self.slow_reads else on_result)
 
 
+class KeptGroups:
+    """A history of the groups whose names begin with `kept`."""
+
+    def __init__(self) -> None:
+        self.read_stored: Callable[[str, int, OnStored], object] | None = None
+
+    def keep_of(self, key: str) -> Keep | None:
+        return Keep(10) if key.startswith("g:kept") else None
+
+    def since(self, key: str, number: int) -> Sequence[tuple[int, bytes]] | None:
+        return None
+
+
 class Node:
     """A worker of a host."""
 
     def __init__(self, cluster: Cluster, origin: Origin) -> None:
         self.origin = origin
         self.inbound = RecordedInbound()
+        self.history = KeptGroups()
         self.counters = Counters()
         self.backend = LossyBackend(cluster.server)
         self.states: list[tuple[BackendState, str]] = []
@@ -61,9 +75,9 @@ class Node:
             self.backend,
             cluster.reactor,
             self.inbound,
+            self.history,
             self.counters,
             EventLog(logging.getLogger("test.bridge")),
-            keep_of=lambda key: Keep(10) if key.startswith("g:kept") else None,
             down_period=DOWN_PERIOD,
             on_state=lambda state, reason: self.states.append((state, reason)),
         )
@@ -454,7 +468,11 @@ class TestRecovery:
         cluster.settle()
         found: list[object] = []
         other.bridge.stored("g:kept", 5, lambda read: found.extend(read or ()))
+        messages: list[Sequence[bytes] | None] = []
+        assert other.history.read_stored is not None
+        other.history.read_stored("g:kept", 1, messages.append)
         cluster.settle()
+        assert messages == [[b"2"]]
         assert [(each.sender, each.number, each.data) for each in found] == [  # type: ignore[attr-defined]
             (one.origin.host + one.origin.worker, 7, b"1"),
             (other.origin.host + other.origin.worker, 8, b"2"),
