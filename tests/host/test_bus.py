@@ -137,7 +137,7 @@ def test_what_worker_stop_publishes_reaches_the_others(start: StartHost, kind: s
     with ExitStack() as stack:
         clients = on_each_worker(host, stack)
         meet(clients, "news")
-        clients[0].__exit__()
+        clients[0].close()
         os.kill(host.workers()[0]["pid"], signal.SIGTERM)
         assert clients[1].line() == "stopped"
 
