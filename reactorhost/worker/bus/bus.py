@@ -18,6 +18,7 @@ from reactorhost.bus.member import Member
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, checked_pattern
 from reactorhost.bus.refs import ID_BYTES
 from reactorhost.ipc.scoreboard import Counters
+from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Origin, Outbound, Repeats
 from reactorhost.worker.bus.gaps import Gaps
@@ -66,7 +67,13 @@ class Bus:
     """
 
     def __init__(
-        self, setup: BusSetup, reactor: Reactor, counters: Counters, calls: WorkerCalls, hook_failed: HookFailure
+        self,
+        setup: BusSetup,
+        reactor: Reactor,
+        counters: Counters,
+        calls: WorkerCalls,
+        hook_failed: HookFailure,
+        log: EventLog,
     ) -> None:
         self._setup = setup
         self._counters = counters
@@ -75,7 +82,7 @@ class Bus:
         self._presence = Presence(setup.origin, calls)
         self._gaps = Gaps(calls, interest)
         self._history = History(setup.origin, reactor, interest, hook_failed)
-        self._subscriptions = Subscriptions(setup.origin, reactor, interest, self._gaps, counters, hook_failed)
+        self._subscriptions = Subscriptions(setup.origin, reactor, interest, self._gaps, counters, hook_failed, log)
         self.groups = Groups(setup.origin, reactor, interest, self._presence, counters, hook_failed, self._reach)
         if calls.has("joined") or calls.has("left"):
             # For members of other workers, also if nothing of this one ever joins a group.

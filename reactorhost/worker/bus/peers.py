@@ -200,7 +200,6 @@ class Peers:
         del self._peers[peer]
         self._routes.remove_peer(peer)
         self._late.discard(peer)
-        self._dropped.pop(peer, None)
         if error is not None:
             self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
         if peer.origin is not None:

@@ -258,3 +258,12 @@ def test_a_forked_child_sends_nothing(used: bool) -> None:
     world.parts.abandon(lambda: pytest.fail("ends"))
     world.worker.publish("after", b"")
     assert [each.published for each in world.outbound] == [["t:before"]] * used
+
+
+def test_reading_a_reference_is_refused_in_another_thread(plugin_bench: StartBench) -> None:
+    bench = plugin_bench(Serving())
+    connection = bench.connect().connection
+    errors: list[Exception] = []
+    bench.worker.run_in_thread(lambda: connection.ref, on_error=errors.append)
+    bench.settle()
+    assert str(errors[0]).startswith("connection.ref was called in the thread")
