@@ -338,7 +338,7 @@ class Network:
             # Default arguments: each order has its own sockets.
             new.orders.append(lambda other=other, sock=mine: new.introduced_to(other, sock, before=True))  # type: ignore[misc]
             other.orders.append(lambda other=other, sock=theirs: other.introduced_to(new, sock, before=False))  # type: ignore[misc]
-        new.orders.append(lambda: new.peers.all_introduced())
+        new.orders.append(lambda: new.peers.all_introduced())  # noqa: PLW0108  `peers` is set when this returns
 
     def remove(self, worker: SimWorker) -> None:
         """Forget a worker that has ended."""
@@ -352,7 +352,8 @@ class Network:
     def run(self) -> None:
         """Let all workers make turns until there is nothing left to do."""
         for _ in range(MOST_TURNS):
-            if not any([worker.turn() for worker in self.workers]):
+            # A list, so that each makes a turn.
+            if not any([worker.turn() for worker in self.workers]):  # noqa: C419
                 return
         raise AssertionError(f"there is something to do after {MOST_TURNS} turns")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from bus_network import GROUPS, Network, SimWorker
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bus_network import GROUPS, Network, SimWorker
 from reactorhost import Connection
 
 MOST_WORKERS = 4
@@ -32,7 +32,8 @@ def check_messages(publisher: SimWorker, receiver: SimWorker) -> None:
 
 def check_order(publisher: SimWorker, receiver: SimWorker, group: str, first: int) -> dict[int, int]:
     """Check order and gaps; returns the numbers of messages that are missing, and after which event they were due."""
-    expected, missing, reported, since = first, {}, False, -1
+    missing: dict[int, int] = {}
+    expected, reported, since = first, False, -1
     for at, event in enumerate(receiver.events):
         if event == ("missed", publisher.origin, group, False):
             reported = True
