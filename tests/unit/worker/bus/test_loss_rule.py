@@ -44,7 +44,9 @@ def check_order(publisher: SimWorker, receiver: SimWorker, group: str, first: in
             assert isinstance(number, int)
             assert number >= expected, f"{receiver} got {number} of {publisher} twice, or too late"
             if number > expected:
-                assert reported, f"{receiver} was not notified before {number} that {expected} of {publisher} is missing"
+                assert reported, (
+                    f"{receiver} was not notified before {number} that {expected} of {publisher} is missing"
+                )
                 missing |= dict.fromkeys(range(expected, number), since)
             expected, reported, since = number + 1, False, at
     end = publisher.published[group] + 1
