@@ -33,6 +33,10 @@ ASYNC def worker_start(worker):
     this = worker
     worker.subscribe("news*", forward)
 
+@hookimpl
+ASYNC def worker_stop(worker):
+    worker.publish("news", b"stopped")
+
 ASYNC def forward(topic, data):
     if data == b"bad":
         raise ValueError("bad news")
@@ -127,6 +131,17 @@ def test_what_is_published_reaches_the_functions_of_every_worker_once(start: Sta
             assert client.request("count news.today") == "3"
 
 
+@pytest.mark.parametrize("kind", ["plain", "asyncio"])
+def test_what_worker_stop_publishes_reaches_the_others(start: StartHost, kind: str) -> None:
+    host = start(2, kind=kind)
+    with ExitStack() as stack:
+        clients = on_each_worker(host, stack)
+        meet(clients, "news")
+        clients[0].close()
+        os.kill(host.workers()[0]["pid"], signal.SIGTERM)
+        assert clients[1].line() == "stopped"
+
+
 def test_references_reach_connections_of_other_workers(start: StartHost) -> None:
     with ExitStack() as stack:
         one, two = on_each_worker(start(2), stack)
@@ -177,12 +192,12 @@ def test_members_of_a_worker_that_is_killed_are_gone_and_the_others_stay(
         meet(clients)
         clients[1].send("say room 0 5000")
         os.kill(host.workers()[1]["pid"], signal.SIGKILL)
-        for client in (clients[0], clients[2]):
+        others = clients[0], clients[2]
+        for client in others:
             until(lambda client=client: count_of_group(client) == 2, "a group of 2")  # type: ignore[misc]
-        # After both answers: the search for one drops the messages before it.
-        for client in (clients[0], clients[2]):
+        for client in others:
             client.send("say room 9000 9001")
-        for client in (clients[0], clients[2]):
+        for client in others:
             client.until(":9000")
             client.until(":9000")
 

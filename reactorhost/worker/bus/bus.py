@@ -233,14 +233,17 @@ class Bus:
 
     def abandon(self) -> None:
         """Send nothing to other workers any more, in a forked child."""
-        self._outbound = NoPeers()
+        self._send_by(NoPeers())
 
     def _reach(self) -> Outbound:
         """Return the way to the other workers; the first call makes it."""
         if self._outbound is None:
-            self._outbound = self._setup.new_outbound(self, self._history)
-            self._presence.outbound = self._history.transfer.outbound = self._outbound
+            self._send_by(self._setup.new_outbound(self, self._history))
+        assert self._outbound is not None
         return self._outbound
+
+    def _send_by(self, outbound: Outbound) -> None:
+        self._outbound = self._presence.outbound = self._history.transfer.outbound = outbound
 
     def _check_size(self, method: str, data: bytes) -> None:
         if len(data) > self._setup.max_message:

@@ -77,8 +77,9 @@ def on_each_worker(host: LiveHost, stack: ExitStack) -> list[LineClient]:
     found: dict[int, LineClient] = {}
     for _ in range(_MOST_ATTEMPTS):
         client = stack.enter_context(LineClient(host.connect()))
-        slot = slots[pid_of(host, client)]
-        if slot in found:
+        # None: a worker of before a reload may accept for a moment after the new ones are ready.
+        slot = slots.get(pid_of(host, client))
+        if slot is None or slot in found:
             client.close()
             continue
         found[slot] = client

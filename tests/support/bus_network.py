@@ -3,8 +3,8 @@
 What may happen to workers and links happens here on request: a worker that is stopped by a signal, is killed, leaves,
 or starts late; a socket whose buffer is full. Bytes of a link stay in order, as in a socket.
 
-Each worker has a client that is a member of every group. What this client receives, and what the worker notices of
-losses, is one sequence: `SimWorker.events`.
+Each worker has a client that is a member of every group. What is delivered to this client, and what the worker notices
+of losses, is one sequence: `SimWorker.events`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from reactorhost.worker.service import LoadedService
 DOWN_PERIOD = 30.0
 MAX_QUEUE = 2000
 SOCKET_BYTES = 1000
+MOST_TURNS = 3000
 GROUPS = ("kept", "plain")
 """Of the first one a history is kept."""
 
@@ -68,6 +69,9 @@ class PairedSocket:
 
     def setblocking(self, flag: bool) -> None:
         assert not flag
+
+    def settimeout(self, seconds: float) -> None:
+        """Ignore it: without room `send` raises at once."""
 
     def send(self, data: bytes | memoryview) -> int:
         if self.peer._closed:
@@ -151,27 +155,19 @@ class Recorder:
         self._inbound.replica_changed(origin, removed, added, first=first)
 
 
-class MemberSocket(FakeSocket):
-    """The socket of the client that is a member of every group; each send is a message."""
-
-    def __init__(self, events: list[Event]) -> None:
-        super().__init__()
-        self._events = events
-
-    def send(self, data: bytes | memoryview) -> int:
-        for line in bytes(data).splitlines():
-            publisher, group, number = line.split()[:3]
-            self._events.append(("message", publisher.decode(), group.decode(), int(number)))
-        return len(data)
+def parsed(message: bytes) -> Event:
+    """Return the event of a message."""
+    publisher, group, number = message.split()[:3]
+    return "message", publisher.decode(), group.decode(), int(number)
 
 
 class SimWorker:
     """One worker.
 
     Attributes:
-        events: in this order: `("message", publisher, group, number)` for each that the member of all groups has
-            received, `("missed", origin, group, recovered)` for each report of a loss, and `("gap", group, recovered)`
-            for each call of the hook.
+        events: in their order: `("message", publisher, group, number)` for each message that is delivered, `("missed",
+            origin, group, recovered)` for each report of a loss, and `("gap", group, recovered)` for each call of the
+            hook.
         known: the members, as far as the hooks have reported them.
         members: the `info` of its members, by group and connection.
         published: by group, how many messages it has published.
@@ -207,9 +203,13 @@ class SimWorker:
         ).build([self._loaded], Limits())
         self.worker = self.parts.facades.of("plugin")
         self.parts.call(self.parts.hooks.worker_start)
-        member = self.connect(MemberSocket(self.events))
+        self._member = FakeSocket()
+        member = self.connect(self._member)
         for group in GROUPS:
             member.join(group)
+        # Not at the client: what is sent to it waits for the end of the turn.
+        self._deliver = self.parts.bus.groups.deliver
+        self.parts.bus.groups.deliver = self._note_delivery  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return self.name
@@ -233,6 +233,15 @@ class SimWorker:
         )
         self._network.introduce(self)
         return self.peers
+
+    def _note_delivery(self, group: str, data: bytes, exclude: Connection | None = None) -> bool:
+        self.events.append(parsed(data))
+        return self._deliver(group, data, exclude)
+
+    @property
+    def received(self) -> list[Event]:
+        """What the member of all groups has received."""
+        return [parsed(line) for line in bytes(self._member.taken).splitlines()]
 
     def connect(self, sock: FakeSocket) -> Connection:
         """Return the connection of a new client."""
@@ -329,7 +338,7 @@ class Network:
             # Default arguments: each order has its own sockets.
             new.orders.append(lambda other=other, sock=mine: new.introduced_to(other, sock, before=True))  # type: ignore[misc]
             other.orders.append(lambda other=other, sock=theirs: other.introduced_to(new, sock, before=False))  # type: ignore[misc]
-        new.orders.append(lambda: new.peers.all_introduced())
+        new.orders.append(lambda: new.peers.all_introduced())  # noqa: PLW0108  `peers` is set when this returns
 
     def remove(self, worker: SimWorker) -> None:
         """Forget a worker that has ended."""
@@ -342,8 +351,11 @@ class Network:
 
     def run(self) -> None:
         """Let all workers make turns until there is nothing left to do."""
-        while any([worker.turn() for worker in self.workers]):
-            pass
+        for _ in range(MOST_TURNS):
+            # A list, so that each makes a turn.
+            if not any([worker.turn() for worker in self.workers]):  # noqa: C419
+                return
+        raise AssertionError(f"there is something to do after {MOST_TURNS} turns")
 
     def settle(self) -> None:
         """Continue stopped workers, and run long enough for every loss to be noticed and repaired."""
