@@ -261,7 +261,10 @@ class Worker:
         """Send a message to every connection that has joined the group, in all workers; never blocks.
 
         A connection with a framing gets it as by `send_message`, any other one as by `send`. With `local` only the
-        members in this worker get it.
+        members in this worker get it. A message that a member's framing cannot encode is logged, and not sent to it.
+
+        In this worker the first message of a turn of the event loop is sent at once. Those that follow it to the same
+        group are collected, and sent at the end of the turn, or with the next one after a millisecond.
 
         Raises:
             TypeError: the group is not a text, or `data` is not bytes-like.
@@ -331,10 +334,10 @@ class Worker:
         """Return the host's counter of this name: a sum over all workers, which survives reloads and crashes.
 
         A name has up to 64 characters of `a-z 0-9 _ .` and begins with a letter; each plugin has names of its own. A
-        host may have 128 of them.
+        host may have 128 of them; one beyond these is counted by each worker alone, and logged.
 
         Raises:
-            ValueError: the name is malformed, or the host has too many counters.
+            ValueError: the name is malformed or that of a counter, or this worker has 128 shared counters already.
         """
         self._check_thread("worker.shared_counter")
         return self._metrics.shared_counter(self.plugin, name)

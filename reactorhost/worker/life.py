@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 
-from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
@@ -28,10 +27,10 @@ from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.bus.bus import BusSetup
-from reactorhost.worker.bus.contract import Inbound, KeptHistory, Outbound
 from reactorhost.worker.bus.history import History
 from reactorhost.worker.bus.introductions import Introductions
 from reactorhost.worker.bus.subscriptions import PluginSubscription
+from reactorhost.worker.bus.ways import Ways
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
@@ -76,7 +75,6 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._stack_descriptor = stack_descriptor
-        self._borrowed = list(spec.listeners)
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._process = WorkerProcess(self._reactor, log)
@@ -88,7 +86,7 @@ class WorkerLife:
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._introductions = Introductions(spec, self._reactor, self._fork_registry, log, self._counters, self._line)
-        self._backend: Backend | None = None
+        self._ways = Ways(self._introductions, self._reactor, self._counters, log, self._line, settings.bus_down_period)
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
         self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
@@ -107,7 +105,7 @@ class WorkerLife:
 
     def run(self) -> int:
         """Boot, serve, drain, leave; returns the exit status."""
-        for each in self._borrowed:
+        for each in self._spec.listeners:
             self._fork_registry.add(each.socket, each.socket.close)
         self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
         self._fork_registry.add(self._stack_descriptor, partial(os.close, self._stack_descriptor))
@@ -165,16 +163,16 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
-            bus=BusSetup(self._introductions.origin, settings.bus_max_message, self._new_outbound),
+            bus=BusSetup(self._introductions.origin, settings.bus_max_message, self._ways.new_outbound),
             shared_counters=self._shared_counters,
             role=Role(spec.count),
             jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         if backend is not None:
-            self._backend = backend.make(parts.facades.of(backend.plugin))
+            self._ways.backend = backend.make(parts.facades.of(backend.plugin))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
-            self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released
+            self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released, [*spec.listeners]
         )
         self._shutdown = Shutdown(
             parts,
@@ -190,32 +188,6 @@ class WorkerLife:
         parts.call(parts.hooks.worker_start)
         self._process.end_if_forked()
         self._process.keep_end_signals()
-
-    def _new_outbound(self, inbound: Inbound, history: KeptHistory) -> Outbound:
-        """Connect to the other workers of this host, and of others if the settings name a backend."""
-        peers = self._introductions.new_outbound(inbound, history)
-        if self._backend is None:
-            return peers
-        # Here and not above: most hosts have no backend.
-        from reactorhost.worker.bus.backend_bridge import BackendBridge
-        from reactorhost.worker.bus.both_ways import BothWays
-
-        bridge = BackendBridge(
-            self._introductions.origin,
-            self._backend,
-            self._reactor,
-            inbound,
-            history,
-            self._counters,
-            self._log,
-            down_period=self._spec.settings.bus_down_period,
-            on_state=self._backend_changed,
-        )
-        bridge.start()
-        return BothWays(self._introductions.origin.host, peers, bridge)
-
-    def _backend_changed(self, state: BackendState, reason: str) -> None:
-        self._line.send({"report": Report.BUS_BACKEND, "state": str(state), "reason": reason})
 
     def _serve(self) -> None:
         """Run the loop until the worker has left."""
@@ -302,19 +274,12 @@ class WorkerLife:
     def _accept_own_slot(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             self._lifecycle.enter(WorkerState.SERVING)
-            for each in self._borrowed:
-                self._slot_sockets.add(each)
+            self._slot_sockets.begin()
 
     def _give_up(self, service: str, slots: list[int | None], to: int | None) -> None:
-        if self._spec.slot in slots:
-            # The clients of the shared socket are for other workers too then.
-            slots = [*slots, None]
-        if self._lifecycle.state is WorkerState.BOOTING:
-            for each in [each for each in self._borrowed if each.service == service and each.slot in slots]:
-                self._borrowed.remove(each)
-                self._fork_registry.discard(each.socket)
-                each.socket.close()
-        self._slot_sockets.give_up(service, slots, to)
+        # With its own slot, the clients of the socket that all slots share are for other workers too.
+        shared = [None] if self._spec.slot in slots else []
+        self._slot_sockets.give_up(service, [*slots, *shared], to)
 
     def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]

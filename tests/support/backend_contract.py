@@ -47,7 +47,7 @@ class BackendContract:
         publisher.subscribe("t:a")
         other.subscribe("t:end")
         one.subscribe("t:end")
-        self.subscribed(network, publisher, of_one, of_other)
+        self.subscribed(network, (one, of_one), (other, of_other))
         assert publisher.publish("t:a", b"1", None)
         assert publisher.publish("t:ab", b"2", None)
         assert publisher.publish("t:end", b"3", None)
@@ -56,13 +56,16 @@ class BackendContract:
         assert of_other.messages == [("t:end", b"3")]
         network.until(lambda: of_publisher.messages == [("t:a", b"1")])
 
-    def subscribed(self, network: Network, publisher: Backend, *links: RecordedLink) -> None:
-        """Wait until links that subscribe to `t:end` receive, and forget what they have received."""
-        network.until(lambda: publisher.publish("t:end", b"", None) and all(link.messages for link in links))
-        # What was published while waiting arrives before this.
-        publisher.publish("t:end", b"last", None)
-        network.until(lambda: all(("t:end", b"last") in link.messages for link in links))
-        for link in links:
+    def subscribed(self, network: Network, *workers: tuple[Backend, RecordedLink]) -> None:
+        """Wait until workers that subscribe to `t:end` receive, and forget what they have received."""
+        for number, (backend, link) in enumerate(workers):
+            own = ("t:end", b"%d" % number)
+            assert backend.publish(*own, None)
+            network.until(lambda: own in link.messages)  # noqa: B023  called in this pass
+        # What was published before arrives before this.
+        workers[0][0].publish("t:end", b"last", None)
+        network.until(lambda: all(("t:end", b"last") in link.messages for _, link in workers))
+        for _, link in workers:
             link.messages.clear()
 
     @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ class BackendContract:
         (one, link), (publisher, _) = up(network), up(network)
         one.subscribe(pattern)
         one.subscribe("t:end")
-        self.subscribed(network, publisher, link)
+        self.subscribed(network, (one, link))
         for key in (*others, *wanted):
             publisher.publish(key, key.encode(), None)
         publisher.publish("t:end", b"", None)
@@ -94,16 +97,14 @@ class BackendContract:
         patterns = ["t:ab", "t:*", "t:a*", "t:ab*", "t:abc*"]
         for pattern in (*patterns, "t:end"):
             one.subscribe(pattern)
-        self.subscribed(network, publisher, link)
+        self.subscribed(network, (one, link))
         # Each subscription that ends leaves another one that matches.
         for number, gone in enumerate(["t:*", "t:ab", "t:a*"]):
             publisher.publish("t:ab", b"%d" % number, None)
             network.until(lambda: len(link.messages) > number)  # noqa: B023  called in this pass
             one.unsubscribe(gone)
-            publisher_end = b"end%d" % number
-            network.until(
-                lambda: publisher.publish("t:end", publisher_end, None) and ("t:end", publisher_end) in link.messages  # noqa: B023
-            )
+            one.publish("t:end", b"%d" % number, None)
+            network.until(lambda: ("t:end", b"%d" % number) in link.messages)  # noqa: B023
             link.messages[:] = [each for each in link.messages if each[0] != "t:end"]
         publisher.publish("t:ab", b"last", None)
         network.until(lambda: ("t:ab", b"last") in link.messages)
@@ -116,7 +117,7 @@ class BackendContract:
         one.unsubscribe("t:on")
         one.unsubscribe("t:off")
         one.subscribe("t:on")
-        self.subscribed(network, publisher, link)
+        self.subscribed(network, (one, link))
         for key in ("t:off", "t:on", "t:end"):
             publisher.publish(key, b"", None)
         network.until(lambda: len(link.messages) == 2)
@@ -127,7 +128,7 @@ class BackendContract:
         one.subscribe("t:*")
         one.subscribe("t:3")
         one.subscribe("t:end")
-        self.subscribed(network, publisher, link)
+        self.subscribed(network, (one, link))
         sent = [(f"t:{number % 5}", b"%d" % number) for number in range(1000)]
         for key, payload in sent:
             assert publisher.publish(key, payload, None)
@@ -135,11 +136,26 @@ class BackendContract:
         for key in {key for key, _ in sent}:
             assert [each for each in link.messages if each[0] == key] == [each for each in sent if each[0] == key]
 
+    @pytest.mark.parametrize("pattern", ["t:answer", "t:ans*"])
+    def test_a_subscription_is_in_effect_before_what_is_published_after_it(
+        self, pattern: str, network: Network
+    ) -> None:
+        (one, link), (other, of_other) = up(network), up(network)
+        other.subscribe("t:end")
+        self.subscribed(network, (other, of_other))
+        of_other.on_received = lambda key, payload: other.publish("t:answer", payload, None)
+        for number in range(50):
+            payload = b"%d" % number
+            one.subscribe(pattern)
+            assert one.publish("t:end", payload, None)
+            network.until(lambda: ("t:answer", payload) in link.messages)  # noqa: B023  called in this pass
+            one.unsubscribe(pattern)
+
     @pytest.mark.parametrize("payload", [b"", bytes(range(256)), b"\r\n" * 3, bytes(1 << 20)], ids=len)
     def test_payloads_are_any_bytes(self, payload: bytes, network: Network) -> None:
         (one, link), (publisher, _) = up(network), up(network)
         one.subscribe("t:end")
-        self.subscribed(network, publisher, link)
+        self.subscribed(network, (one, link))
         assert publisher.publish("t:end", payload, None)
         network.until(lambda: link.messages)
         assert link.messages == [("t:end", payload)]
@@ -164,7 +180,7 @@ class BackendContract:
         (one, link), (publisher, of_publisher) = up(network), up(network)
         for key in ("t:before", "t:dropped", "t:end"):
             one.subscribe(key)
-        self.subscribed(network, publisher, link)
+        self.subscribed(network, (one, link))
         network.cut()
         network.until(lambda: link.state is of_publisher.state is BackendState.DOWN)
         assert link.reason
@@ -194,7 +210,7 @@ class BackendContract:
         (one, link), (other, of_other) = up(network), up(network)
         one.subscribe("t:end")
         other.subscribe("t:end")
-        self.subscribed(network, other, link, of_other)
+        self.subscribed(network, (one, link), (other, of_other))
         states = list(link.states)
         one.publish("t:end", b"last words", None)
         one.stop()
@@ -210,7 +226,7 @@ class BackendContract:
             one.subscribe(f"g:{number}")
             one.subscribe(f"t:{number}:*")
         one.subscribe("t:end")
-        self.subscribed(network, publisher, link)
+        self.subscribed(network, (one, link))
         network.cut()
         network.until(lambda: link.state is BackendState.DOWN)
         network.restore()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import hiredis
@@ -10,9 +10,10 @@ import hiredis
 from reactorhost import Worker
 from reactorhost.bus import Keep
 from reactorhost_redis.commands import packed
+from reactorhost_redis.fence import Fence
 from reactorhost_redis.redis_url import RedisUrl
 from reactorhost_redis.refusals import RefusalLog, refusal_of
-from reactorhost_redis.session import LOST, Session, SessionState
+from reactorhost_redis.session import LOST, OnAnswer, Session, SessionState
 
 _FIELD = b"d"
 
@@ -28,6 +29,7 @@ class Publisher:
         session: Session,
         url: RedisUrl,
         names: tuple[bytes, bytes],
+        fence: Fence,
         refusals: RefusalLog,
         lost: Callable[[str], object],
     ) -> None:
@@ -35,6 +37,8 @@ class Publisher:
         self._session = session
         self._url = url
         self._channel_prefix, self._stream_prefix = names
+        self._fence = fence
+        self._held_bytes = 0
         self._refusals = refusals
         self._lost = lost
 
@@ -44,32 +48,41 @@ class Publisher:
         if session.state is not SessionState.READY:
             return False
         name = key.encode()
-        command = packed(b"PUBLISH", self._channel_prefix + name, payload)
-        if keep is None:
-            if not session.fits(len(command)):
-                return False
-            session.send(command, self._answered, key)
-            return True
-        stream = self._stream_prefix + name
-        add = packed(b"XADD", stream, b"MAXLEN", b"~", keep.messages, b"*", _FIELD, payload)
-        if not session.fits(len(add) + len(command)):
+        commands: list[tuple[bytes, OnAnswer]] = [
+            (packed(b"PUBLISH", self._channel_prefix + name, payload), self._answered)
+        ]
+        if keep is not None:
+            # Stored first: a subscriber that finds a number missing then reads what is stored.
+            commands[:0] = self._storing(self._stream_prefix + name, payload, keep)
+        size = sum(len(command) for command, _ in commands)
+        if not session.fits(self._held_bytes + size):
             return False
-        # Stored first: a subscriber that finds a number missing then reads what is stored.
-        session.send(add, self._answered, key)
-        if keep.seconds is not None:
-            milliseconds = max(1, round(keep.seconds * 1000))
-            session.send(packed(b"PEXPIRE", stream, milliseconds), self._ignored)
-        session.send(command, self._answered, key)
+        self._held_bytes += size
+        self._fence.call(self._send, commands, size, key)
         return True
+
+    def _storing(self, stream: bytes, payload: bytes, keep: Keep) -> Iterator[tuple[bytes, OnAnswer]]:
+        yield packed(b"XADD", stream, b"MAXLEN", b"~", keep.messages, b"*", _FIELD, payload), self._answered
+        if keep.seconds is not None:
+            yield packed(b"PEXPIRE", stream, max(1, round(keep.seconds * 1000))), self._ignored
+
+    def _send(self, commands: Sequence[tuple[bytes, OnAnswer]], size: int, key: str) -> None:
+        self._held_bytes -= size
+        for command, on_answer in commands:
+            self._session.send(command, on_answer, key)
 
     def stored(self, key: str, most: int, on_result: OnStored) -> None:
         """See `Backend`; `on_result` is never called from within this call."""
         stream = self._stream_prefix + key.encode()
         command = packed(b"XREVRANGE", stream, b"+", b"-", b"COUNT", most)
         if self._session.state is SessionState.READY and self._session.fits(len(command)):
-            self._session.send(command, self._read, on_result)
+            # Behind what is held: a worker reads what it has published itself.
+            self._fence.call(self._session.send, command, self._read, on_result)
         else:
             self._worker.call_later(0, on_result, None)
+
+    def broke(self) -> None:
+        """Do nothing: what is not answered is reported by `LOST`."""
 
     def prepare(self) -> None:
         """Do nothing first."""

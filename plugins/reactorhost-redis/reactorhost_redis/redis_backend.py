@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from reactorhost import Worker
 from reactorhost.bus import BackendLink, BackendState, Keep
+from reactorhost_redis.fence import Fence
 from reactorhost_redis.publisher import Publisher
 from reactorhost_redis.redis_url import RedisUrl
 from reactorhost_redis.refusals import RefusalLog
@@ -45,8 +46,9 @@ class RedisBackend:
         streams = f"{url.prefix}:kept:".encode()
         self._publishing = Session(worker, url, tls, f"{name}-commands", refusals, self._session_changed)
         self._subscribing = Session(worker, url, tls, f"{name}-pubsub", refusals, self._session_changed)
-        self._publisher = Publisher(worker, self._publishing, url, (channels, streams), refusals, self._lost_one)
-        self._subscriber = Subscriber(worker, self._subscribing, channels, self._received)
+        fence = Fence()
+        self._publisher = Publisher(worker, self._publishing, url, (channels, streams), fence, refusals, self._lost_one)
+        self._subscriber = Subscriber(worker, self._subscribing, channels, fence, self._received)
         self._publishing.user = self._publisher
         self._subscribing.user = self._subscriber
         self._lost: dict[str, int] = {}

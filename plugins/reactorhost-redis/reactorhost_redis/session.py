@@ -65,6 +65,9 @@ class SessionUser(Protocol):
     def pushed(self, message: list[Any]) -> None:
         """Handle a push message."""
 
+    def broke(self) -> None:
+        """Handle that the connection broke: nothing more will arrive on it."""
+
 
 class Session:
     """One connection to Redis.
@@ -164,6 +167,7 @@ class Session:
         # Before the lost answers: what is sent because of them is lost too, and not sent by a connection that is gone.
         self.state = SessionState.WAITING
         self._end_answers()
+        self.user.broke()
         self._on_change(reason)
 
     def _start_again(self) -> None:

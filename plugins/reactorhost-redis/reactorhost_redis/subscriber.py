@@ -16,6 +16,7 @@ from typing import Any
 from reactorhost import Worker
 from reactorhost_redis.active import ActiveSubscriptions, glob_of
 from reactorhost_redis.commands import packed
+from reactorhost_redis.fence import Fence
 from reactorhost_redis.session import Session, SessionState
 
 CHUNK_NAMES = 1000
@@ -29,11 +30,17 @@ class Subscriber:
     """
 
     def __init__(
-        self, worker: Worker, session: Session, channel_prefix: bytes, received: Callable[[str, bytes], object]
+        self,
+        worker: Worker,
+        session: Session,
+        channel_prefix: bytes,
+        fence: Fence,
+        received: Callable[[str, bytes], object],
     ) -> None:
         self._worker = worker
         self._session = session
         self._prefix = channel_prefix
+        self._fence = fence
         self._received = received
         self._wanted: set[str] = set()
         self._requested: set[str] = set()
@@ -52,6 +59,10 @@ class Subscriber:
         """Revoke `subscribe`."""
         self._wanted.discard(pattern)
         self._change(pattern)
+
+    def broke(self) -> None:
+        """Wait for no confirmations."""
+        self._fence.open()
 
     def prepare(self) -> None:
         """Subscribe to everything on a new connection."""
@@ -86,6 +97,7 @@ class Subscriber:
 
     def _change(self, pattern: str) -> None:
         self._changed[pattern] = None
+        self._fence.change()
         if not self._scheduled:
             self._scheduled = True
             self._worker.call_later(0, self._end_of_turn)
@@ -95,6 +107,8 @@ class Subscriber:
         if self._session.state in (SessionState.PREPARING, SessionState.READY):
             self._send_changes()
             self._check_ready()
+        else:
+            self._fence.open()
 
     def _send_changes(self) -> None:
         while self._changed and self._unconfirmed < MOST_UNCONFIRMED:
@@ -106,6 +120,7 @@ class Subscriber:
             # Added first: a key that a new pattern covers and whose own subscription ends is never without one.
             self._request("SUBSCRIBE", "PSUBSCRIBE", added)
             self._request("UNSUBSCRIBE", "PUNSUBSCRIBE", removed)
+            self._fence.sent(len(added) + len(removed), all_changes=not self._changed)
 
     def _changed_first(self) -> str:
         pattern = next(iter(self._changed))
@@ -122,6 +137,7 @@ class Subscriber:
 
     def _confirmed(self) -> None:
         self._unconfirmed -= 1
+        self._fence.confirmed()
         if self._changed and self._unconfirmed < MOST_UNCONFIRMED - CHUNK_NAMES:
             self._send_changes()
         self._check_ready()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,5 +13,6 @@ from redis_networks import FakeNetwork, Plugin
 
 class TestRedis(BackendContract):
     @pytest.fixture
-    def network(self, plugin_bench: Callable[..., PluginBench]) -> FakeNetwork:
-        return FakeNetwork(plugin_bench(Plugin))
+    def network(self) -> Iterator[FakeNetwork]:
+        with PluginBench(Plugin) as bench:
+            yield FakeNetwork(bench)

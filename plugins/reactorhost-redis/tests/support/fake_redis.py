@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -21,6 +22,7 @@ class _Session:
     far_end: BenchClient
     reader: Any = field(default_factory=lambda: hiredis.Reader(notEnoughData=_INCOMPLETE))
     read: int = 0
+    waiting: deque[list[bytes]] = field(default_factory=deque)
     channels: dict[bytes, None] = field(default_factory=dict)
     globs: dict[bytes, None] = field(default_factory=dict)
     closed: bool = False
@@ -33,6 +35,7 @@ class FakeRedis:
         commands: every command that arrived, in order, as words.
         errors: by the name of a command, the text of the error that it is answered with.
         answers: whether it answers at all, and how; a server that is stopped does not.
+        held: names of commands that it does not handle yet, nor anything behind them on the connection.
         streams: the stored payloads by the name of the stream.
     """
 
@@ -41,6 +44,7 @@ class FakeRedis:
         self.commands: list[list[bytes]] = []
         self.errors: dict[str, str] = {}
         self.answers = True
+        self.held: set[bytes] = set()
         self.streams: dict[bytes, list[tuple[bytes, bytes]]] = {}
         self._sessions: list[_Session] = []
         self._ids = itertools.count(1)
@@ -84,7 +88,10 @@ class FakeRedis:
             data = session.far_end.received[session.read :]
             session.read += len(data)
             session.reader.feed(data)
-            while not session.closed and (words := session.reader.gets()) is not _INCOMPLETE:
+            while (words := session.reader.gets()) is not _INCOMPLETE:
+                session.waiting.append(words)
+            while session.waiting and session.waiting[0][0] not in self.held and not session.closed:
+                words = session.waiting.popleft()
                 self.commands.append(words)
                 moved = True
                 reply = b"".join(self._reply(session, words))

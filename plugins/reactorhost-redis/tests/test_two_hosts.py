@@ -1,0 +1,106 @@
+"""Two hosts on one Redis server: groups, topics, presence and single connections reach from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from reactorhost.testing import LiveHost
+from redis_server import RedisServer
+from talk_plugin import PLUGIN, Client
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+Start = Callable[..., LiveHost]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts a host with the plugin, on a server."""
+    plugin = tmp_path / "talk.py"
+    plugin.write_text(PLUGIN)
+    with ExitStack() as hosts:
+
+        def start(server: RedisServer, *arguments: str) -> LiveHost:
+            name = f"host{len(list(tmp_path.iterdir()))}"
+            url = f"{server.url}?timeout=1&retry=0.3"
+            host = LiveHost(
+                tmp_path / name, "--name", name, "--plugin", str(plugin), "--bus-url", url, "--workers", "1", *arguments
+            )
+            hosts.enter_context(host)
+            host.until(lambda status: (status["bus"] or {}).get("backend", {}).get("state") == "up", "a bus that is up")
+            return host
+
+        yield start
+
+
+@pytest.fixture
+def clients() -> Iterator[Callable[[LiveHost], Client]]:
+    opened: list[Client] = []
+
+    def connect(host: LiveHost) -> Client:
+        opened.append(Client(host))
+        return opened[-1]
+
+    yield connect
+    for client in opened:
+        client.close()
+
+
+def test_what_one_host_sends_the_other_receives(
+    server: RedisServer, start: Start, clients: Callable[[LiveHost], Client]
+) -> None:
+    one, other = start(server), start(server)
+    ann, bob = clients(one), clients(other)
+    assert ann.ask("join room Ann") == "ok"
+    assert ann.read() == "joined Ann"
+    assert bob.ask("join room Bob") == "ok"
+    assert ann.until("joined Bob") == []
+    bob.until("joined Bob")
+    ann.send("say room hello")
+    bob.until("hello")
+    assert ann.read() == "hello"
+    assert ann.ask("who room") == "who Ann,Bob"
+    ann.send("publish news.today rain")
+    bob.until("topic news.today rain")
+    assert ann.read() == "topic news.today rain"
+    assert bob.ask(f"to {ann.ask('ref')} psst") == "1"
+    assert ann.read() == "psst"
+    bob.close()
+    assert ann.read() == "left Bob"
+    ann.send("say kept.room 1")
+    ann.send("say kept.room 2")
+    carl = clients(other)
+    # In order with the topic, which is published after.
+    ann.send("publish news.end .")
+    carl.until("topic news.end .")
+    assert carl.ask("history kept.room") == "history 1,2"
+
+
+def test_an_outage_is_a_gap_on_both_hosts_and_shown(
+    server: RedisServer, start: Start, clients: Callable[[LiveHost], Client]
+) -> None:
+    one, other = start(server), start(server)
+    ann, bob = clients(one), clients(other)
+    for client in (ann, bob):
+        assert client.ask("join room") == "ok"
+    server.kill()
+    for host in (one, other):
+        down = host.until(lambda status: status["bus"]["backend"]["state"] == "down")
+        assert down["bus"]["backend"]["reason"]
+    ann.send("say room lost")
+    assert ann.read() == "lost"
+    server.start()
+    for client in (ann, bob):
+        client.until("gap room 0")
+    ann.send("say room back")
+    # Perhaps after a second gap: what was lost on its way to the server is notified too.
+    assert set(bob.until("back")) <= {"gap room 0"}

@@ -1,0 +1,54 @@
+"""Makes the way to the other workers when the bus is used first: to those of this host, and of others by a backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reactorhost.bus.backend import Backend, BackendState
+from reactorhost.ipc.jsonlines import JsonLine
+from reactorhost.ipc.messages import Report
+from reactorhost.ipc.scoreboard import Counters
+from reactorhost.logs import EventLog
+from reactorhost.reactor import Reactor
+from reactorhost.worker.bus.contract import Inbound, KeptHistory, Outbound
+from reactorhost.worker.bus.introductions import Introductions
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Ways:
+    """The ways of one worker; `backend` is None on a host that has none."""
+
+    introductions: Introductions
+    reactor: Reactor
+    counters: Counters
+    log: EventLog
+    line: JsonLine
+    down_period: float
+    backend: Backend | None = None
+
+    def new_outbound(self, inbound: Inbound, history: KeptHistory) -> Outbound:
+        """Connect to the other workers; called at most once."""
+        peers = self.introductions.new_outbound(inbound, history)
+        if self.backend is None:
+            return peers
+        # Here and not above: most hosts have no backend.
+        from reactorhost.worker.bus.backend_bridge import BackendBridge
+        from reactorhost.worker.bus.both_ways import BothWays
+
+        own = self.introductions.origin
+        bridge = BackendBridge(
+            own,
+            self.backend,
+            self.reactor,
+            inbound,
+            history,
+            self.counters,
+            self.log,
+            down_period=self.down_period,
+            on_state=self._report_state,
+        )
+        bridge.start()
+        return BothWays(own.host, peers, bridge)
+
+    def _report_state(self, state: BackendState, reason: str) -> None:
+        self.line.send({"report": Report.BUS_BACKEND, "state": str(state), "reason": reason})
