@@ -115,6 +115,7 @@ class Recovery:
 
     def _end(self, key: str, found: list[Envelope] | None) -> None:
         missing, complete = ([], False) if found is None else self._missing(key, found)
+        messages: list[Envelope] = []
         for envelope in (*missing, *self._release(key)):
             last = self._seen.last(key, envelope.sender)
             if last is not None and envelope.sequence <= last:
@@ -126,9 +127,14 @@ class Recovery:
                 # The message with this number was not received, or the notice would be an old one.
                 complete = False
             else:
-                origin = Origin(envelope.host, envelope.worker)
-                self._inbound.message(origin, key, envelope.number, envelope.data)
-        self._inbound.missed(None, (key,), complete)
+                messages.append(envelope)
+        # As without history: a gap is reported before the message that follows it, a recovery after what it delivers.
+        if not complete:
+            self._inbound.missed(None, (key,), False)
+        for envelope in messages:
+            self._inbound.message(Origin(envelope.host, envelope.worker), key, envelope.number, envelope.data)
+        if complete:
+            self._inbound.missed(None, (key,), True)
 
     def _release(self, key: str) -> list[Envelope]:
         held = self._held.pop(key)

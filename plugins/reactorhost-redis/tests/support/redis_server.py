@@ -30,15 +30,17 @@ def require_server() -> None:
 
 
 class RedisServer:
-    """One server; its arguments are those of the program.
+    """One server.
 
     Attributes:
+        arguments: those of the program, from the next start on.
         port: its port, the same after a restart.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, tls: bool = False) -> None:
         require_server()
-        self._arguments = arguments
+        self.arguments = arguments
+        self._tls = tls
         self._folder = tempfile.TemporaryDirectory(prefix="reactorhost-redis-")
         self._process: subprocess.Popen[bytes] | None = None
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -70,14 +72,16 @@ class RedisServer:
     def start(self) -> None:
         """Start it, and return when it answers."""
         assert PROGRAM is not None
-        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name)
-        command = [PROGRAM, *place, "--save", "", "--appendonly", "no", *self._arguments]
+        ports = ("--port", "0", "--tls-port", str(self.port)) if self._tls else ("--port", str(self.port))
+        place = (*ports, "--bind", "127.0.0.1", "--dir", self._folder.name)
+        command = [PROGRAM, *place, "--save", "", "--appendonly", "no", *self.arguments]
         log = self.folder / "log"
+        before = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         deadline = time.monotonic() + DEADLINE_SECONDS
         # The server reports its readiness in its log only, and a client sees it first.
-        while b"Ready to accept connections" not in log.read_bytes().rpartition(b"Redis is starting")[2]:
+        while b"Ready to accept connections" not in log.read_bytes()[before:]:
             assert self._process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             select.select((), (), (), 0.005)

@@ -1,0 +1,47 @@
+"""Two ways to other workers, used as one."""
+
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+import pytest
+
+from reactorhost.worker.bus.both_ways import BothWays
+from reactorhost.worker.bus.contract import Origin
+
+OWN, OTHER = Origin(b"own-host", b"worker-1"), Origin(b"other-ho", b"worker-2")
+
+
+@pytest.fixture
+def ways() -> BothWays:
+    return BothWays(OWN.host, Mock(), Mock())
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("want", ("t:a",)),
+        ("drop", ("t:a",)),
+        ("publish", ("t:a", 1, b"data")),
+        ("set_member", ("room\x001", b"info")),
+        ("stop", ()),
+    ],
+)
+def test_what_concerns_all_workers_goes_both_ways(method: str, arguments: tuple[object, ...], ways: BothWays) -> None:
+    getattr(ways, method)(*arguments)
+    for way in (ways.peers, ways.others):
+        getattr(way, method).assert_called_once_with(*arguments)
+
+
+@pytest.mark.parametrize("origin", [OWN, OTHER], ids=["own host", "other host"])
+def test_what_is_for_one_connection_goes_to_its_host_only(origin: Origin, ways: BothWays) -> None:
+    taken, other = (ways.peers, ways.others) if origin is OWN else (ways.others, ways.peers)
+    assert ways.to_connection(origin, 7, b"data") is taken.to_connection.return_value  # type: ignore[attr-defined]
+    taken.to_connection.assert_called_once_with(origin, 7, b"data")  # type: ignore[attr-defined]
+    other.to_connection.assert_not_called()  # type: ignore[attr-defined]
+
+
+def test_presence_is_that_of_both(ways: BothWays) -> None:
+    ways.peers.presence.return_value = [(OWN, {"a": b""})]  # type: ignore[attr-defined]
+    ways.others.presence.return_value = [(OTHER, {"b": b""})]  # type: ignore[attr-defined]
+    assert list(ways.presence()) == [(OWN, {"a": b""}), (OTHER, {"b": b""})]
