@@ -264,7 +264,7 @@ class Connection:
     @property
     def ref(self) -> str:
         """A text by which any worker, on any machine, can reach this connection: see `worker.send_to_ref`."""
-        return self._transport.context.groups.ref(self)
+        return self._in_loop("connection.ref").context.groups.ref(self)
 
     @property
     def framing(self) -> Framing | None:

@@ -331,10 +331,10 @@ class Worker:
         """Return the host's counter of this name: a sum over all workers, which survives reloads and crashes.
 
         A name has up to 64 characters of `a-z 0-9 _ .` and begins with a letter; each plugin has names of its own. A
-        host may have 128 of them.
+        host may have 128 of them; one beyond these is counted by each worker alone, and logged.
 
         Raises:
-            ValueError: the name is malformed, or the host has too many counters.
+            ValueError: the name is malformed or that of a counter, or this worker has 128 shared counters already.
         """
         self._check_thread("worker.shared_counter")
         return self._metrics.shared_counter(self.plugin, name)

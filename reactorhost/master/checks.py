@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from reactorhost import __version__
+from reactorhost.address import Address
 from reactorhost.config.problems import Problems
-from reactorhost.config.settings import Settings
+from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import BootError, ConfigError, PluginError, ReactorhostError, counted
 from reactorhost.master.listen import bind
 from reactorhost.master.listen.overlaps import check_overlaps
@@ -129,20 +130,27 @@ def _check_account(settings: Settings) -> None:
 def _check_descriptors(settings: Settings) -> None:
     # The master raises its limit to the hard one.
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    addresses = [address for service in settings.services for address in service.listen]
-    shared = sum(address.scheme == "unix" for address in addresses)
     # With an IPv6 socket for each name: names are resolved only if that could be too many.
-    of_slot = 2 * (len(addresses) - shared)
-    if limit != resource.RLIM_INFINITY and _needed(settings.workers, of_slot, shared) > limit:
-        of_slot = sum(len(list(bind.resolve(address))) for address in addresses if address.scheme != "unix")
-        needed = _needed(settings.workers, of_slot, shared)
+    sockets = _sockets(settings, lambda address: 2)
+    if limit != resource.RLIM_INFINITY and _needed(settings.workers, sockets) > limit:
+        sockets = _sockets(settings, lambda address: len(list(bind.resolve(address))))
+        needed = _needed(settings.workers, sockets)
         if needed > limit:
-            workers, listening = counted(settings.workers, "worker"), counted(of_slot + shared, "listening socket")
-            what = f"{workers} with {listening} each need {needed} open files, and the limit is {limit}"
+            workers, listening = counted(settings.workers, "worker"), counted(sockets, "listening socket")
+            what = f"{workers} and {listening} need {needed} open files, and the limit is {limit}"
             raise BootError(what, hint="raise it (ulimit -n, LimitNOFILE of systemd), or run fewer workers")
 
 
-def _needed(workers: int, of_slot: int, shared: int) -> int:
+def _sockets(settings: Settings, of_address: Callable[[Address], int]) -> int:
+    """Return the number of listening sockets of a host; `of_address` returns those of an address in one slot."""
+    return sum(
+        1 if address.scheme == "unix" else of_address(address) * min(settings.workers, service.workers or MAX_WORKERS)
+        for service in settings.services
+        for address in service.listen
+    )
+
+
+def _needed(workers: int, sockets: int) -> int:
     # Only slots above the first one must leave the spare ones.
     spare = SPARE_DESCRIPTORS if workers > 1 else DESCRIPTORS_OF_A_WORKER
-    return _DESCRIPTORS_OF_A_MASTER + shared + workers * (of_slot + DESCRIPTORS_OF_A_WORKER) + spare
+    return _DESCRIPTORS_OF_A_MASTER + sockets + workers * DESCRIPTORS_OF_A_WORKER + spare

@@ -207,7 +207,9 @@ class Supervisor:
 
     def _adopt(self, slot: int, pid: int) -> None:
         services = self._planner.limits.services_of(self._planner.workers[pid].slot)
-        sockets = [each for each in self._listeners.owned_by(slot) if each.group.service in services]
+        # One that does not listen yet would be reported without end by the adopter's poller.
+        owned = [each for each in self._listeners.owned_by(slot) if each.is_open]
+        sockets = [each for each in owned if each.group.service in services]
         # Without any, the host serves only unix sockets, which all slots share.
         if sockets and not self._pool.lend(pid, slot, sockets):
             # As when the worker has no descriptor left.

@@ -180,7 +180,7 @@ class WorkerBuilder:
             return facades.of(plugin)
 
         calls = WorkerCalls(self.reactor, hooks.in_loop, worker_of, variables)
-        bus = Bus(self.bus, self.reactor, self.counters, calls, self.hook_failed)
+        bus = Bus(self.bus, self.reactor, self.counters, calls, self.hook_failed, self.log)
         context = WorkerContext(
             self.reactor,
             self.counters,

@@ -75,7 +75,6 @@ class WorkerLife:
         self._log = log
         self._log_file = log_file
         self._stack_descriptor = stack_descriptor
-        self._borrowed = list(spec.listeners)
         self._lifecycle = Lifecycle()
         self._reactor = Reactor(new_poller(settings.poller))
         self._process = WorkerProcess(self._reactor, log)
@@ -106,7 +105,7 @@ class WorkerLife:
 
     def run(self) -> int:
         """Boot, serve, drain, leave; returns the exit status."""
-        for each in self._borrowed:
+        for each in self._spec.listeners:
             self._fork_registry.add(each.socket, each.socket.close)
         self._fork_registry.add(self._wake_up, self._wake_up.close_inherited)
         self._fork_registry.add(self._stack_descriptor, partial(os.close, self._stack_descriptor))
@@ -173,7 +172,7 @@ class WorkerLife:
             self._ways.backend = backend.make(parts.facades.of(backend.plugin))
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
-            self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released
+            self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released, [*spec.listeners]
         )
         self._shutdown = Shutdown(
             parts,
@@ -275,19 +274,12 @@ class WorkerLife:
     def _accept_own_slot(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             self._lifecycle.enter(WorkerState.SERVING)
-            for each in self._borrowed:
-                self._slot_sockets.add(each)
+            self._slot_sockets.begin()
 
     def _give_up(self, service: str, slots: list[int | None], to: int | None) -> None:
-        if self._spec.slot in slots:
-            # The clients of the shared socket are for other workers too then.
-            slots = [*slots, None]
-        if self._lifecycle.state is WorkerState.BOOTING:
-            for each in [each for each in self._borrowed if each.service == service and each.slot in slots]:
-                self._borrowed.remove(each)
-                self._fork_registry.discard(each.socket)
-                each.socket.close()
-        self._slot_sockets.give_up(service, slots, to)
+        # With its own slot, the clients of the socket that all slots share are for other workers too.
+        shared = [None] if self._spec.slot in slots else []
+        self._slot_sockets.give_up(service, [*slots, *shared], to)
 
     def _adopt(self, slot: int | None, listeners: Sequence[Message]) -> None:
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._line.take_descriptors(len(listeners))]

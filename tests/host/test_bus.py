@@ -33,6 +33,10 @@ ASYNC def worker_start(worker):
     this = worker
     worker.subscribe("news*", forward)
 
+@hookimpl
+ASYNC def worker_stop(worker):
+    worker.publish("news", b"stopped")
+
 ASYNC def forward(topic, data):
     if data == b"bad":
         raise ValueError("bad news")
@@ -40,11 +44,11 @@ ASYNC def forward(topic, data):
 
 @hookimpl
 ASYNC def receive(connection, data):
-    command, name, *rest = data.decode().split(" ")
+    command, name, *rest = data.decode("unicode_escape").split(" ")
     reply = None
     match command:
         case "join":
-            connection.join(name.encode().decode("unicode_escape"), b"member")
+            connection.join(name, b"member")
             reply = "joined"
         case "count":
             reply = len(this.presence(name))
@@ -127,6 +131,17 @@ def test_what_is_published_reaches_the_functions_of_every_worker_once(start: Sta
             assert client.request("count news.today") == "3"
 
 
+@pytest.mark.parametrize("kind", ["plain", "asyncio"])
+def test_what_worker_stop_publishes_reaches_the_others(start: StartHost, kind: str) -> None:
+    host = start(2, kind=kind)
+    with ExitStack() as stack:
+        clients = on_each_worker(host, stack)
+        meet(clients, "news")
+        clients[0].close()
+        os.kill(host.workers()[0]["pid"], signal.SIGTERM)
+        assert clients[1].line() == "stopped"
+
+
 def test_references_reach_connections_of_other_workers(start: StartHost) -> None:
     with ExitStack() as stack:
         one, two = on_each_worker(start(2), stack)
@@ -177,10 +192,12 @@ def test_members_of_a_worker_that_is_killed_are_gone_and_the_others_stay(
         meet(clients)
         clients[1].send("say room 0 5000")
         os.kill(host.workers()[1]["pid"], signal.SIGKILL)
-        for client in (clients[0], clients[2]):
+        others = clients[0], clients[2]
+        for client in others:
             until(lambda client=client: count_of_group(client) == 2, "a group of 2")  # type: ignore[misc]
+        for client in others:
             client.send("say room 9000 9001")
-        for client in (clients[0], clients[2]):
+        for client in others:
             client.until(":9000")
             client.until(":9000")
 
@@ -206,26 +223,29 @@ def test_a_function_that_raises_is_logged_and_called_again(start: StartHost, exp
     assert log.count('plugin=made hook=subscribe error="ValueError: bad news"') == 2
 
 
-@pytest.mark.parametrize(
-    ("command", "error"),
-    [
-        ("large room 1025", "worker.send_to got a message of 1025 bytes, more than the setting max_message of [bus]"),
-        (r"join a\0b", r"the name of a group has a character that cannot be printed: 'a\\x00b'"),
-        (r"join a\nb", r"the name of a group has a character that cannot be printed: 'a\\nb'"),
-        ("close 1-2-3", "not a reference to a connection: '1-2-3'"),
-    ],
-    ids=["too large", "a NUL", "a newline", "no reference"],
-)
 def test_what_cannot_be_sent_closes_the_connection_with_a_line_in_the_log(
-    start: StartHost, expected_errors: list[str], command: str, error: str
+    start: StartHost, expected_errors: list[str]
 ) -> None:
     expected_errors.append("hook_failed")
     host = start(1, "--bus-max-message", "1KiB")
-    with LineClient(host.connect()) as client:
-        client.send(command)
-        with pytest.raises(EOFError):
-            client.line()
-    assert f"ValueError: {error}" in host.wait_for_log("hook_failed")
+    malformed = "the name of a group has a character that cannot be printed:"
+    for number, (command, error) in enumerate(
+        [
+            (
+                "large room 1025",
+                "worker.send_to got a message of 1025 bytes, more than the setting max_message of [bus]",
+            ),
+            (r"join a\0b", rf"{malformed} 'a\\x00b'"),
+            (r"say a\nb 0 1", rf"{malformed} 'a\\nb'"),
+            ("close 1-2-3", "not a reference to a connection: '1-2-3'"),
+        ],
+        1,
+    ):
+        with LineClient(host.connect()) as client:
+            client.send(command)
+            with pytest.raises(EOFError):
+                client.line()
+        assert f"ValueError: {error}" in host.wait_for_log("error hook_failed", number)
 
 
 def test_members_of_every_kind_of_address_are_reached(start: StartHost, tmp_path: Path) -> None:

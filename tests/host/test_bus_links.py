@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
 import pytest
 
+from daemons import COMMAND
 from kernel import descriptors, is_stopped, leave_descriptors, resident_bytes
 from line_clients import LineClient, on_each_worker, pid_of
 from reactorhost.testing import LiveHost
@@ -157,7 +159,13 @@ def test_members_stay_connected_to_the_bus_during_reloads(rooms: Callable[..., L
         for client, name in zip(old, "ab", strict=True):
             joined(client, "x", name)
         all_know(old, "x", "a b")
-        host.command("reload")
+        with subprocess.Popen([*COMMAND, "reload", "--run-dir", str(host.run_dir)]) as reload:
+            count = 0
+            while reload.poll() is None:
+                old[0].send(f"say x {count}")
+                assert {old[0].line(), old[0].line()} == {"ok", str(count)}
+                count += 1
+        assert [old[1].line() for _ in range(count)] == [str(each) for each in range(count)]
         # The old workers drain, and are members as before.
         new = on_each_worker(host, stack)
         for client, name in zip(new, "cd", strict=True):

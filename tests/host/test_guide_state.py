@@ -141,7 +141,7 @@ def test_presence_lists_the_clients_of_all_workers(serving: Callable[..., LiveHo
         addresses = {client.address for client in clients}
         # A worker is notified of the clients of another one a moment later.
         until(lambda: _listed(clients[0]) == addresses, "the list of both clients")
-        clients[1].__exit__()
+        clients[1].close()
         until(lambda: _listed(clients[0]) == {clients[0].address}, "the list of one client")
 
 

@@ -128,10 +128,11 @@ def test_at_most_one_worker_leads_whatever_happens_to_the_leader(
     first = next_leader(host, notes, None)
     host.ask("reload")
     leader = next_leader(host, notes, first)
-    # By crashes and TERM in turn, until the leader is in a slot that leaves when the host is scaled down.
-    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+    # By a crash and signals in turn, until the leader is in a slot that leaves when the host is scaled down.
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGQUIT):
         host.until(lambda found: found["workers_ready"] == 3)
-        if number is signal.SIGKILL:
+        if number is not signal.SIGTERM:
+            # QUIT cancels an async `leader_stop`.
             killed[leader] = time.monotonic()
         os.kill(leader, number)
         leader = next_leader(host, notes, leader)
@@ -274,6 +275,21 @@ def test_a_leader_that_hangs_leads_on(live_host: Hosts, write_plugin: Write) -> 
     assert len(notes.all("begin")) == 1
     assert host.stop() == 0
     check_that_no_two_overlapped(notes, {})
+
+
+def test_the_leader_steps_down_when_the_master_is_killed(
+    live_host: Hosts, write_plugin: Write, killed_masters: list[LiveHost]
+) -> None:
+    plugin = write_plugin(NOTES + LEADS.format("", "pass"))
+    host = live_host("--plugin", plugin, "--workers", "2")
+    killed_masters.append(host)
+    notes = Notes(plugin)
+    leader = next_leader(host, notes, None)
+    with host.connect() as client:
+        assert answers(client)
+        host.signal(signal.SIGKILL)
+        until(lambda: notes.all("end"), "the end of the leadership")
+    assert [note["pid"] for note in notes.all("begin", "end")] == [leader, leader]
 
 
 def test_each_worker_knows_how_many_are_wanted(live_host: Hosts, write_plugin: Write) -> None:

@@ -104,7 +104,8 @@ def test_status_shows_a_tree_of_master_and_workers(live_host: Hosts) -> None:
     assert total.split()[0] == "total"
     assert master.split()[:4] == [str(host.pid), "-", "1", "master"]
     for line, worker in zip(workers, host.workers(), strict=True):
-        assert line.split()[1:5] == [str(worker["pid"]), str(worker["slot"]), "1", "ready"]
+        state = "leader" if worker["slot"] == 0 else "ready"
+        assert line.split()[1:5] == [str(worker["pid"]), str(worker["slot"]), "1", state]
 
 
 def test_status_shows_a_draining_worker(live_host: Hosts) -> None:

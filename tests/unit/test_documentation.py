@@ -31,7 +31,7 @@ from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.plugins.contract import HOOKS
 from reactorhost.plugins.loading import load_object
-from reactorhost.testing import BenchClient, LiveHost, PluginBench
+from reactorhost.testing import BenchBus, BenchClient, BenchMember, LiveHost, PluginBench
 from reactorhost.tls import errors as tls_errors
 from reactorhost.worker.stream.closing import CloseState
 
@@ -312,12 +312,12 @@ def written_arguments(function: types.FunctionType) -> str:
     return ", ".join("*args" if each.kind is each.VAR_POSITIONAL else each.name for each in parameters)
 
 
-@pytest.mark.parametrize("kind", [PluginBench, BenchClient, LiveHost])
+@pytest.mark.parametrize("kind", [PluginBench, BenchBus, BenchMember, BenchClient, LiveHost])
 def test_every_member_of_the_test_fixtures_is_described(kind: type) -> None:
     # The fixtures start and end them, so these methods are not documented.
     part = page("plugins.md").partition("\n## Testing\n")[2]
     for name in members(kind):
-        if name not in ("start", "end", "answer_close") or (kind is BenchClient and name == "end"):
+        if name not in ("start", "end", "answer_close") or (kind in (BenchBus, BenchClient) and name == "end"):
             assert re.search(rf"`{name}[(`]", part), name
 
 

@@ -46,7 +46,8 @@ def tell_versions() -> None:
 
     if not Path(reactorhost.__file__).is_relative_to(sys.prefix):
         raise SystemExit(f"reactorhost comes from {reactorhost.__file__}, not from {sys.prefix}")
-    names = ("reactorhost", "reactorhost-chat", "reactorhost-echo", "click", "packaging", "pluggy", "rich")
+    dependencies = ("click", "cronsim", "packaging", "pluggy", "rich")
+    names = ("reactorhost", "reactorhost-chat", "reactorhost-echo", *dependencies)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     print(f"Python {sys.version.split()[0]}: {versions}")
     if reactorhost.__version__ not in command(0, "--version"):

@@ -107,7 +107,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
         f"service {f['service']} is served by at most {_workers(f)}: plugin {f['plugin']} allows no more"
     ),
     "workers_missing": lambda f: f"only {f['ready']} of {f['wanted']} workers are ready",
-    "worker_blocked": lambda f: f"{_worker(f)} has been blocked for {f['seconds']} s, others serve its new clients",
+    "worker_blocked": lambda f: f"{_worker(f)} has been blocked for {f['seconds']} s",
     "worker_unblocked": lambda f: f"{_worker(f)} is not blocked any more",
     "worker_killed": lambda f: f"{f['signal']} sent to {_worker(f)}: {f['reason']}",
     "worker_not_booted": _not_booted,

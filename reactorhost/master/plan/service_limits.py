@@ -79,8 +79,9 @@ class ServiceLimits:
             if served - slot.services:
                 actions.append(Extend(slot.number))
             slot.services = served
-        actions += [self._give_up(service, slots, retire_at) for service, slots in given_up.items()]
-        if given_up:
+        moves = [self._give_up(service, slots, retire_at) for service, slots in given_up.items()]
+        actions += moves
+        if any(move.to is not None for move in moves):
             actions.append(Steer(self._table.leaving()))
         # Adopters were chosen, and got listeners, by the numbers of before.
         for slot in self._table.slots.values():

@@ -27,6 +27,9 @@ class SlotSockets:
     """Every borrowed socket; `on_released` is called with a slot when all its sockets are closed in this worker.
 
     A UDP socket that was released stays open, and in the list, until it owes no answer any more.
+
+    Attributes:
+        waiting: the sockets from the fork, which are served from `begin` on.
     """
 
     acceptor: Acceptor
@@ -34,12 +37,18 @@ class SlotSockets:
     refusing_services: Collection[str]
     fork_registry: ForkRegistry
     on_released: Callable[[int], object]
+    waiting: list[BorrowedListener]
     _udp_sockets: list[_BorrowedUdp] = field(default_factory=list, init=False)
 
     @property
     def in_use(self) -> bool:
         """Whether datagrams that were received may still be answered."""
         return bool(self._udp_sockets)
+
+    def begin(self) -> None:
+        """Serve the clients of the sockets that wait."""
+        while self.waiting:
+            self.add(self.waiting.pop(0))
 
     def add(self, borrowed: BorrowedListener) -> None:
         """Serve the clients of a socket."""
@@ -71,6 +80,10 @@ class SlotSockets:
 
         None among the slots is for the socket that all slots share.
         """
+        for borrowed in [each for each in self.waiting if each.service == service and each.slot in slots]:
+            self.waiting.remove(borrowed)
+            self.fork_registry.discard(borrowed.socket)
+            borrowed.socket.close()
         for slot in slots:
             self.acceptor.release(slot, service)
         given_up = [each for each in self._udp_sockets if each.service == service and each.slot in slots]

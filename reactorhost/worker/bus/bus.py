@@ -18,6 +18,7 @@ from reactorhost.bus.member import Member
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, checked_pattern
 from reactorhost.bus.refs import ID_BYTES
 from reactorhost.ipc.scoreboard import Counters
+from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Origin, Outbound, Repeats
 from reactorhost.worker.bus.gaps import Gaps
@@ -66,7 +67,13 @@ class Bus:
     """
 
     def __init__(
-        self, setup: BusSetup, reactor: Reactor, counters: Counters, calls: WorkerCalls, hook_failed: HookFailure
+        self,
+        setup: BusSetup,
+        reactor: Reactor,
+        counters: Counters,
+        calls: WorkerCalls,
+        hook_failed: HookFailure,
+        log: EventLog,
     ) -> None:
         self._setup = setup
         self._counters = counters
@@ -75,7 +82,7 @@ class Bus:
         self._presence = Presence(setup.origin, calls)
         self._gaps = Gaps(calls, interest)
         self._history = History(setup.origin, reactor, interest, hook_failed)
-        self._subscriptions = Subscriptions(setup.origin, reactor, interest, self._gaps, counters, hook_failed)
+        self._subscriptions = Subscriptions(setup.origin, reactor, interest, self._gaps, counters, hook_failed, log)
         self.groups = Groups(setup.origin, reactor, interest, self._presence, counters, hook_failed, self._reach)
         if calls.has("joined") or calls.has("left"):
             # For members of other workers, also if nothing of this one ever joins a group.
@@ -226,14 +233,17 @@ class Bus:
 
     def abandon(self) -> None:
         """Send nothing to other workers any more, in a forked child."""
-        self._outbound = NoPeers()
+        self._send_by(NoPeers())
 
     def _reach(self) -> Outbound:
         """Return the way to the other workers; the first call makes it."""
         if self._outbound is None:
-            self._outbound = self._setup.new_outbound(self, self._history)
-            self._presence.outbound = self._history.transfer.outbound = self._outbound
+            self._send_by(self._setup.new_outbound(self, self._history))
+        assert self._outbound is not None
         return self._outbound
+
+    def _send_by(self, outbound: Outbound) -> None:
+        self._outbound = self._presence.outbound = self._history.transfer.outbound = outbound
 
     def _check_size(self, method: str, data: bytes) -> None:
         if len(data) > self._setup.max_message:

@@ -102,4 +102,4 @@ class Outbound(Protocol):
         """Return the PRESENCE of every other worker."""
 
     def stop(self) -> None:
-        """Send what waits if that is possible at once, and disconnect."""
+        """Send what waits if that is possible within a second, and disconnect."""

@@ -78,7 +78,7 @@ class Outgoing:
 
     def to_connection(self, frame: bytes) -> bool:
         """Queue a message for one connection of the peer; returns False if it was dropped."""
-        if self._lost or not self._has_room(len(frame)):
+        if not self._has_room(len(frame)):
             return False
         self._append(frame)
         return True
@@ -94,7 +94,6 @@ class Outgoing:
 
     def owe_snapshot(self, table: Replicated) -> None:
         """Send a snapshot of a table when there is room; one whose chunks are being sent is not completed."""
-        self._chunks.pop(table, None)
         self._owed_snapshots[table] = None
 
     def want_snapshot(self, table: Replicated) -> None:

@@ -107,8 +107,6 @@ class Peer:
         try:
             for frame in self._decoder.feed(data):
                 self._handle(frame)
-                if self.link.closed:
-                    return
         except FrameError as error:
             self.link.close()
             self._owner.ended(self, str(error))

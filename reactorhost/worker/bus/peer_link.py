@@ -62,14 +62,21 @@ class PeerLink:
             self._scheduled = True
             self._reactor.call_soon(self._write_scheduled)
 
-    def finish(self) -> int:
-        """Write what the kernel accepts now, and close; returns how many bytes are left."""
-        if not self.closed:
-            self._blocked = False
-            while not self._blocked and self._outgoing.waiting:
-                self._write()
-            self.close()
-        return self._outgoing.size
+    def finish(self, deadline: float) -> int:
+        """Write what waits, at the latest at `deadline` of the reactor's clock, and close; returns the bytes left.
+
+        It blocks: the loop has stopped, so nothing would write what a peer that is busy for a moment reads later.
+        """
+        outgoing = self._outgoing
+        while outgoing.waiting and not self.closed:
+            self._socket.settimeout(max(0.0, deadline - self._reactor.clock()))
+            try:
+                outgoing.sent(self._socket.send(outgoing.gather()))
+            # A timeout, or the peer is gone.
+            except OSError:
+                break
+        self.close()
+        return outgoing.size
 
     def close(self) -> None:
         """Close without calling the receiver; closing again does nothing."""

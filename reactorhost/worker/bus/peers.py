@@ -28,6 +28,7 @@ from reactorhost.worker.bus.peer import QUIET_TICKS, Peer
 from reactorhost.worker.bus.routes import Routes
 
 _DROP_LINE_SECONDS = 10.0
+_STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Peers:
         return [(origin, peer.members) for origin, peer in self._by_origin.items() if not peer.silent]
 
     def stop(self) -> None:
-        """Write what the kernel accepts now, and close the links."""
+        """Write what waits, for a second at most, and close the links."""
         self._stopped = True
         self._introducing, self._early = False, None
         if self._timer is not None:
@@ -135,8 +136,9 @@ class Peers:
         peers, self._peers = self._peers, {}
         self._by_origin.clear()
         self._routes = Routes()
+        deadline = self._reactor.clock() + _STOP_SECONDS
         for peer in peers:
-            left = peer.link.finish()
+            left = peer.link.finish(deadline)
             if left:
                 self._log.warning("bus_messages_dropped", peer_slot=peer.slot, peer_pid=peer.pid, bytes=left)
 
@@ -198,7 +200,6 @@ class Peers:
         del self._peers[peer]
         self._routes.remove_peer(peer)
         self._late.discard(peer)
-        self._dropped.pop(peer, None)
         if error is not None:
             self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
         if peer.origin is not None:

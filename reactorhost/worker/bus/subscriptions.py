@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.bus.names import TOPIC, checked_pattern
 from reactorhost.ipc.scoreboard import Counters
+from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
+from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.interest import Interest
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_WAITING_MESSAGES = 1000
 MOST_WAITING_BYTES = 16 << 20
+_DROP_LINE_SECONDS = 10.0
 
 Function = Callable[[str, bytes], object]
 
@@ -47,6 +50,7 @@ class Subscriptions:
         gaps: Gaps,
         counters: Counters,
         hook_failed: HookFailure,
+        log: EventLog,
     ) -> None:
         self._origin = origin
         self._reactor = reactor
@@ -54,6 +58,8 @@ class Subscriptions:
         self._gaps = gaps
         self._counters = counters
         self._hook_failed = hook_failed
+        self._log = log
+        self._lines = RateLimit(1, _DROP_LINE_SECONDS)
         # By topic, and by the beginning of topics; the lengths of these, so that a message needs one look for each.
         self._exact: dict[str, list[PluginSubscription]] = {}
         self._prefixed: dict[str, list[PluginSubscription]] = {}
@@ -142,9 +148,13 @@ class Subscriptions:
         """Report an exception of a plugin's function."""
         self._hook_failed(plugin, "subscribe", None, error)
 
-    def dropped(self, topic: str) -> None:
+    def dropped(self, plugin: str, pattern: str, topic: str) -> None:
         """Report that a message was dropped, because its function is too slow."""
         self._counters.bus_dropped += 1
+        of = plugin, pattern
+        if self._lines.admits(self._reactor.now, of):
+            messages = 1 + self._lines.take_suppressed(of)
+            self._log.warning("bus_messages_dropped", plugin=plugin, pattern=pattern, messages=messages)
         self._gaps.missed(self._origin, [TOPIC + topic], recovered=False)
 
 
@@ -204,7 +214,7 @@ class PluginSubscription:
             self._waiting.append((topic, data))
             self._waiting_bytes += len(data)
         else:
-            self._owner.dropped(topic)
+            self._owner.dropped(self._plugin, self.pattern, topic)
 
     # The code object of this function marks subscriptions on a stack: see `worker.life`.
     def call(self, topic: str, data: bytes) -> None:

@@ -15,9 +15,9 @@ from reactorhost.master.plan.worker_table import WorkerState
 class FakeSupervisor:
     """Carries out the planner's actions without processes."""
 
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, workers: int = 2, **services: int | None) -> None:
         self.now = 100.0
-        self.planner = Planner(host_settings(workers), random.Random(1))
+        self.planner = Planner(host_settings(workers, **services), random.Random(1))
         self.pids = iter(range(1000, 100_000))
         self.done: list[Action] = []
         self.led: list[Lead] = []
@@ -47,6 +47,13 @@ class FakeSupervisor:
                         self.leading.of[action.pid].orders.append(action)
                 done.append(action)
         raise AssertionError(f"the planner never settles: {done[-5:]}")
+
+    def declare(self, **services: int | None) -> list[Action]:
+        """Let the worker of slot 0 report what its plugins allow; returns what was done."""
+        declared = {name: (workers, "chat") for name, workers in services.items() if workers is not None}
+        done = self.planner.limits_declared(declared, self.now)
+        self.done += done
+        return [*done, *self.settle()]
 
     def expire(self, seconds: float) -> list[Action]:
         """Let time pass, and look at the deadlines."""

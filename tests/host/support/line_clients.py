@@ -23,8 +23,7 @@ class LineClient:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._file.close()
-        self._socket.close()
+        self.close()
 
     @property
     def address(self) -> str:
@@ -34,6 +33,11 @@ class LineClient:
     def send(self, line: str | bytes) -> None:
         """Send a line."""
         self._socket.sendall((line.encode() if isinstance(line, str) else line) + b"\n")
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._file.close()
+        self._socket.close()
 
     def end(self) -> None:
         """Send the end of the stream."""
@@ -72,12 +76,13 @@ def on_each_worker(host: LiveHost, stack: ExitStack) -> list[LineClient]:
     slots = {worker["pid"]: worker["slot"] for worker in host.workers()}
     found: dict[int, LineClient] = {}
     for _ in range(_MOST_ATTEMPTS):
-        client = LineClient(host.connect())
-        slot = slots[pid_of(host, client)]
-        if slot in found:
-            client.__exit__()
+        client = stack.enter_context(LineClient(host.connect()))
+        # None: a worker of before a reload may accept for a moment after the new ones are ready.
+        slot = slots.get(pid_of(host, client))
+        if slot is None or slot in found:
+            client.close()
             continue
-        found[slot] = stack.enter_context(client)
+        found[slot] = client
         if len(found) == len(slots):
             return [found[slot] for slot in sorted(found)]
     raise TimeoutError(f"{_MOST_ATTEMPTS} clients were not connected to {len(slots)} workers, but to {len(found)}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reactorhost.config.resolve import resolve
 from reactorhost.config.settings import Settings
 
 
-def host_settings(workers: int) -> Settings:
-    """Return settings whose timeouts the tests rely on."""
+def host_settings(workers: int, **services: int | None) -> Settings:
+    """Return settings whose timeouts the tests rely on; `services`, if any are given, have these numbers of workers."""
     flags = {
         "plugins": ("echo",),
         "workers": str(workers),
@@ -18,4 +19,7 @@ def host_settings(workers: int) -> Settings:
         "drain_timeout": "60",
         "retire_delay": "65",
     }
-    return resolve(flags, {}, Path("/"), uid=1000)
+    settings = resolve(flags, {}, Path("/"), uid=1000)
+    (default,) = settings.services
+    limited = tuple(replace(default, name=name, workers=limit) for name, limit in services.items())
+    return replace(settings, services=limited or (default,))

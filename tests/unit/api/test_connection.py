@@ -97,6 +97,7 @@ def test_a_connection_refuses_another_thread(plugin_bench: Bench, method: str) -
     [
         ("worker.call_later", lambda worker: worker.call_later(1, print)),
         ("worker.call_every", lambda worker: worker.call_every(1, print)),
+        ("worker.call_cron", lambda worker: worker.call_cron("* * * * *", print)),
         ("worker.connect", lambda worker: worker.connect("tcp://192.0.2.1:9", object())),
     ],
 )

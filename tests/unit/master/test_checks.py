@@ -13,16 +13,19 @@ from reactorhost.master.checks import check_settings
 
 
 @pytest.mark.parametrize(
-    ("workers", "needed"), [("1", 12 + 3 + 4 + 2), ("256", 12 + 3 + 256 * 4 + 8)], ids=["one", "many"]
+    ("workers", "of_service", "needed"),
+    [("1", None, 12 + 3 + 4 + 2), ("256", None, 12 + 3 + 256 * 4 + 8), ("256", "3", 12 + 3 + 3 * 2 + 256 * 2 + 8)],
+    ids=["one", "many", "many with a service of fewer"],
 )
 def test_the_limit_of_open_files_must_be_enough(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: str, needed: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: str, of_service: str | None, needed: int
 ) -> None:
     limit = needed
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
     unix = tuple(f"unix://{tmp_path}/{name}" for name in "abc")
     listen = ("tcp://127.0.0.1:0", "udp://127.0.0.1:0", *unix)
-    settings = resolve({"plugins": ("echo",), "workers": workers, "listen": listen}, {}, tmp_path)
+    flags = {"plugins": ("echo",), "workers": workers, "listen": listen, "service_workers": of_service}
+    settings = resolve(flags, {}, tmp_path)
     check_settings(settings)
     limit = needed - 1
     with pytest.raises(BootError, match=f"need {needed} open files, and the limit is {limit}") as refused:

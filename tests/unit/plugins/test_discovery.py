@@ -59,7 +59,7 @@ def _hint(named: str) -> str | None:
 
 
 def test_an_unknown_name_without_a_similar_one_suggests_no_distribution_of_others() -> None:
-    assert _hint("chat") == "no plugin is installed"
+    assert _hint("forum") == "no plugin is installed"
 
 
 @pytest.mark.parametrize("named", ["reactorhost-chat", "Reactorhost_Chat", "made_chatter", "chat"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from documents import document, slot, troubled, worker
@@ -53,6 +55,14 @@ def test_states_are_sorted_by_name() -> None:
 def test_a_ready_worker_that_cannot_accept_is_full() -> None:
     workers = [worker(0, 1, full=True), worker(1, 2, "draining", full=True)]
     assert [row.state for row in worker_rows(document(2, workers=workers), View())] == ["full", "draining"]
+
+
+def test_the_leader_is_marked_while_it_is_ready() -> None:
+    workers = [worker(0, 1, leader=True), worker(1, 2, leader=True, full=True), worker(2, 3, "draining", leader=True)]
+    assert [row.state for row in worker_rows(document(3, workers=workers), View())] == ["leader", "full", "draining"]
+    # A recording of an earlier version.
+    del cast("Any", workers[0])["leader"]
+    assert worker_rows(document(3, workers=workers), View())[0].state == "ready"
 
 
 def test_a_slot_without_a_worker_has_a_note() -> None:

@@ -109,3 +109,36 @@ def test_an_address_of_a_family_that_the_kernel_refuses_is_an_error_with_a_hint(
     with pytest.raises(ReactorhostError, match="this system has no IPv6") as refused:
         new_listeners(f"{scheme}://[::1]:{port}").bind()
     assert refused.value.hint == "listen on an IPv4 address, for example 0.0.0.0"
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_a_service_gives_up_the_sockets_of_slots(new_listeners: NewListeners, scheme: str) -> None:
+    listeners = new_listeners(f"{scheme}://127.0.0.1:0")
+    listeners.bind()
+    for slot in (1, 2):
+        listeners.open_slot(slot, ["other"])
+        assert listeners.owned_by(slot) == []
+        listeners.open_slot(slot, ["default"])
+    given_up, unopened = *listeners.owned_by(1), *listeners.owned_by(2)
+    listeners.open([*listeners.owned_by(0), given_up])
+    assert not listeners.move("other", [1, 2], 256)
+    assert listeners.move("default", [1, 2], 256)
+    assert listeners.owned_by(256) == [given_up]
+    assert listeners.owned_by(1) == listeners.owned_by(2) == []
+    assert [each["slot"] for each in listeners.status()] == [0, 256]
+    # A worker that was forked before has a copy of it.
+    listeners.open([unopened])
+    assert not unopened.is_open
+    listeners.open_slot(1, ["default"])
+    listeners.open(listeners.owned_by(1))
+    listeners.close_slot(256)
+    assert [each["slot"] for each in listeners.status()] == [0, 1]
+
+
+def test_the_shared_sockets_of_a_slot_are_those_of_its_services(new_listeners: NewListeners, tmp_path: Path) -> None:
+    listeners = new_listeners(f"unix://{tmp_path}/a.sock")
+    listeners.bind()
+    assert listeners.of_slot(1, ["default"]) == listeners.shared()
+    assert listeners.of_slot(1, ["other"]) == []
+    assert not listeners.move("default", [1], 256)
+    assert listeners.shared()

@@ -664,6 +664,11 @@ class AnySequence(RuleBasedStateMachine):
             self.host.leading.of[pid].leadership.step_down()
 
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
+    @rule(workers=strategies.sampled_from([None, 1, 2, 3]))
+    def plugins_allow_another_number_of_workers(self, workers: int | None) -> None:
+        self.host.declare(default=workers)
+
+    @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule()
     def a_reload_starts(self) -> None:
         if not self.host.planner.reload.running:
@@ -716,10 +721,17 @@ class AnySequence(RuleBasedStateMachine):
             assert len(planner.table.in_slot(number, WorkerState.READY)) <= 1
             assert len(planner.table.in_slot(number, WorkerState.STARTING)) <= 1
             assert (slot.state is SlotState.READY) == bool(planner.table.in_slot(number, WorkerState.READY))
-            accepting = [each for each in planner.workers.values() if each.accepts]
+            limit = planner.limits.of("default")
+            assert slot.services == ({"default"} if number < limit or number >= 256 else set())
+            # Of the workers that may serve what the slot has.
+            accepting = [
+                each for each in planner.workers.values() if each.accepts and slot.services and each.slot < limit
+            ]
             if slot.reachable and not any(each.slot == number for each in accepting):
                 assert slot.adopter is not None or not accepting
-            if any(each.refuses for each in planner.workers.values() if each.state is WorkerState.READY):
+            if slot.services and any(
+                each.refuses for each in planner.workers.values() if each.state is WorkerState.READY
+            ):
                 assert not accepting
             if slot.adopter is not None:
                 adopter = planner.workers[slot.adopter]

@@ -7,11 +7,13 @@ import os
 import signal
 import socket
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
 from reactorhost.ipc.scoreboard import Scoreboard
-from reactorhost.master.workers.pool import WorkerPool
+from reactorhost.master.listen.slot_socket import Group, SlotSocket
+from reactorhost.master.workers.pool import WorkerHandle, WorkerPool
 from reactorhost.reactor import Reactor
 from reactorhost.system import oom
 from reactorhost.system.fork import ForkRegistry
@@ -57,3 +59,19 @@ def test_a_kill_is_the_kernels_if_its_count_grew(
     pool._oom_kills = 3
     monkeypatch.setattr(oom, "kills", lambda: kills)
     assert pool._describe(signal.SIGKILL, killed=killed) == words
+
+
+def test_a_worker_gets_a_shared_socket_that_was_made_again_only_in_place_of_one_that_it_has() -> None:
+    pool = new_pool()
+    one, other = (Group(name, "unix", socket.AF_UNIX, f"/{name}") for name in ("one", "other"))
+    old, new, foreign = (SlotSocket(None, group, cast("Any", Mock())) for group in (one, one, other))
+    own = SlotSocket(0, Group("one", "tcp", socket.AF_INET, ("127.0.0.1", 9000)), cast("Any", Mock()))
+    line = Mock()
+    pool._handles[7] = WorkerHandle(7, line, 0, -1, sockets=[own, old])
+    pool.lend_again(7, [old, foreign])
+    assert not line.send.called
+    pool.lend_again(7, [new, foreign])
+    assert line.send.call_args.args[0]["slot"] is None
+    assert pool.borrowed(7) == [own, new]
+    pool.lend_again(7, [new, foreign])
+    assert line.send.call_count == 1

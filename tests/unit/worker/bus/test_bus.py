@@ -166,13 +166,16 @@ def test_only_a_connection_can_be_excluded(plugin_bench: StartBench) -> None:
 
 
 class Recorder(NoPeers):
-    """Notes what is published to other workers."""
+    """Notes what goes to other workers."""
 
     def __init__(self) -> None:
-        self.published: list[str] = []
+        self.sent: list[str] = []
 
     def publish(self, key: str, number: int, data: bytes) -> None:
-        self.published.append(key)
+        self.sent.append(key)
+
+    def set_member(self, member: str, info: bytes | None) -> None:
+        self.sent.append(member)
 
 
 class World:
@@ -253,8 +256,20 @@ def test_a_hook_for_members_elsewhere_connects_to_other_workers(hook: str) -> No
 @pytest.mark.parametrize("used", [False, True])
 def test_a_forked_child_sends_nothing(used: bool) -> None:
     world = World()
+    client = world.client()
     if used:
         world.worker.publish("before", b"")
+        client.join("group", b"info")
     world.parts.abandon(lambda: pytest.fail("ends"))
     world.worker.publish("after", b"")
-    assert [each.published for each in world.outbound] == [["t:before"]] * used
+    client.join("group", b"another info")
+    assert [each.sent for each in world.outbound] == [["t:before", "group\0001"]] * used
+
+
+def test_reading_a_reference_is_refused_in_another_thread(plugin_bench: StartBench) -> None:
+    bench = plugin_bench(Serving())
+    connection = bench.connect().connection
+    errors: list[Exception] = []
+    bench.worker.run_in_thread(lambda: connection.ref, on_error=errors.append)
+    bench.settle()
+    assert str(errors[0]).startswith("connection.ref was called in the thread")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -36,6 +36,8 @@ class End:
         self.stopped = False
         self.mute = False
         self.sends = 0
+        self.timeouts: list[float] = []
+        self.while_waiting: Callable[[], object] = lambda: None
 
     def ready(self) -> int:
         if self.stopped:
@@ -48,6 +50,9 @@ class End:
     def setblocking(self, blocks: bool) -> None:
         assert not blocks
 
+    def settimeout(self, seconds: float) -> None:
+        self.timeouts.append(seconds)
+
     def fileno(self) -> int:
         return self.number
 
@@ -57,6 +62,8 @@ class End:
             return len(data)
         if self.other.closed:
             raise BrokenPipeError
+        if self.timeouts and len(self.other.arrived) >= self.room:
+            self.while_waiting()
         accepted = bytes(data[: self.room - len(self.other.arrived)])
         if not accepted:
             raise BlockingIOError
@@ -309,8 +316,10 @@ def test_what_is_published_before_the_introductions_waits_for_them(network: Netw
 def test_what_waits_for_the_introductions_is_bounded(network: Network) -> None:
     a = network.join("a")
     b = network.add("b", max_queue=1000)
-    for each in range(5):
+    for each in range(4):
         b.peers.publish(f"t:{each}", 0, bytes(400))
+    # There is room for it, but it must not overtake the report of the gap.
+    b.peers.publish("t:4", 0, b"")
     assert b.counters.bus_dropped == 3
     network.introduce(b, a)
     b.peers.all_introduced()
@@ -357,6 +366,23 @@ def test_introduced_is_reported_once_all_members_of_the_others_are_known(network
     network.introduce(c, network.add("d"))
     network.settle()
     assert c.inbound.take() == [("changed", "d", {}, {}, True)]
+
+
+def test_a_worker_that_joins_later_gets_nothing_from_before(network: Network) -> None:
+    a = network.join("a")
+    b = network.add("b", max_queue=1000)
+    b.peers.publish("t:x", 0, b"1")
+    network.introduce(b, a)
+    a.ends["b"].stopped = b.ends["a"].stopped = True
+    b.peers.all_introduced()
+    for _ in range(100):
+        b.peers.publish("t:x", 0, bytes(10))
+        network.settle()
+    assert b.counters.bus_dropped == 0
+    c = network.add("c")
+    network.introduce(c, b)
+    network.settle()
+    assert c.inbound.messages() == []
 
 
 def test_a_worker_without_others_is_introduced_at_once(network: Network) -> None:
@@ -487,10 +513,21 @@ def test_a_silent_workers_members_leave_and_return_with_it(network: Network) -> 
     assert a.inbound.take() == [("gone", "b", {"room\x001": b"Bob"})]
     assert list(a.peers.presence()) == []
     network.advance(3 * DOWN_PERIOD)
+    assert a.inbound.take() == []
     stop(b, stopped=False)
     network.advance(DOWN_PERIOD / 3)
     assert a.inbound.take() == [("changed", "b", {}, {"room\x001": b"Bob"}, False)]
     assert list(a.peers.presence()) == [(b.origin, {"room\x001": b"Bob"})]
+
+
+def test_a_silent_worker_that_ends_is_not_gone_twice(network: Network) -> None:
+    a, b = network.join("a"), network.join("b")
+    stop(b)
+    network.advance(2 * DOWN_PERIOD)
+    assert a.inbound.take() == [("gone", "b", {})]
+    b.ends["a"].closed = True
+    network.settle()
+    assert a.inbound.take() == []
 
 
 def test_a_worker_that_was_stopped_itself_finds_no_peer_silent(network: Network) -> None:
@@ -556,19 +593,31 @@ def test_dropped_messages_that_are_kept_are_repeated(network: Network) -> None:
 
 
 def test_a_peer_that_does_not_read_costs_no_write_for_each_message(network: Network) -> None:
-    a = network.join("a", max_queue=20_000)
+    a = network.join("a")
     b = network.join("b", room=5000)
     b.peers.want("g:room")
     network.settle()
     stop(b)
-    for _ in range(100):
-        a.peers.publish("g:room", 0, bytes(100))
+    for _ in range(200):
+        a.peers.publish("g:room", 0, bytes(1000))
         network.settle()
+    assert a.counters.bus_dropped == 0
+    assert a.ends["b"].sends < 10
+
+
+def test_nothing_more_is_written_to_a_peer_that_is_gone(network: Network) -> None:
+    a, b = network.join("a"), network.join("b")
+    b.peers.want("g:room")
+    network.settle()
+    # It has closed its end, which is not read yet.
+    b.ends["a"].closed = True
     sends = a.ends["b"].sends
     for _ in range(100):
-        a.peers.publish("g:room", 0, bytes(100))
-        network.settle()
-    assert a.ends["b"].sends == sends
+        a.peers.publish("g:room", 0, bytes(1000))
+    assert a.ends["b"].sends == sends + 1
+    network.settle()
+    assert a.inbound.take() == [("gone", "b", {})]
+    assert not a.peers._routes.targets("g:room")
 
 
 def test_a_lone_worker_has_no_timer(network: Network) -> None:
@@ -649,16 +698,50 @@ def test_stop_writes_what_the_kernel_accepts_and_closes(network: Network) -> Non
     network.settle()
 
 
-def test_stop_does_not_wait_for_a_stopped_worker(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_waits_for_a_worker_that_is_busy_for_a_moment(network: Network) -> None:
     a = network.join("a")
     b = network.join("b", room=5000)
     b.peers.want("t:x")
     network.settle()
+    read: list[bytes] = []
+
+    def read_some() -> None:
+        network.clock.now += 0.01
+        read.append(b.ends["a"].recv(3000))
+
+    a.ends["b"].while_waiting = read_some
+    sent = [frames.message("t:x", 0, bytes(each)) for each in range(500)]
+    for each in range(500):
+        a.peers.publish("t:x", 0, bytes(each))
+    a.peers.stop()
+    assert a.ends["b"].closed
+    assert b"".join(read) + b.ends["a"].arrived == b"".join(sent)
+    timeouts = a.ends["b"].timeouts
+    # They share one deadline.
+    assert timeouts == sorted(timeouts, reverse=True)
+    assert timeouts[0] == 1.0
+    assert timeouts[-1] == pytest.approx(1.0 - 0.01 * len(read))
+
+
+def test_stop_does_not_wait_for_ever_for_a_stopped_worker(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+    a = network.join("a")
+    b = network.join("b", room=5000)
+    c = network.join("c")
+    for each in (b, c):
+        each.peers.want("t:x")
+    network.settle()
     stop(b)
     for _ in range(100):
         a.peers.publish("t:x", 0, bytes(100))
+
+    def time_out() -> None:
+        network.clock.now += a.ends["b"].timeouts[-1]
+
+    a.ends["b"].while_waiting = time_out
     a.peers.stop()
     assert a.ends["b"].closed
+    assert a.ends["c"].timeouts == [0.0]
+    assert bytes(c.ends["a"].arrived) == frames.message("t:x", 0, bytes(100)) * 100
     (line,) = logged(caplog)
     left = line.pop("bytes")
     assert line == {"event": "bus_messages_dropped", "peer_slot": 1, "peer_pid": 101}

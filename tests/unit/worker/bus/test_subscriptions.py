@@ -251,7 +251,7 @@ def test_an_async_function_handles_one_message_at_a_time(plugin_bench: StartBenc
 
 @pytest.mark.parametrize("limit", ["MOST_WAITING_MESSAGES", "MOST_WAITING_BYTES"])
 def test_what_waits_for_an_async_function_is_bounded(
-    plugin_bench: StartBench, monkeypatch: pytest.MonkeyPatch, limit: str
+    plugin_bench: StartBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, limit: str
 ) -> None:
     monkeypatch.setattr(subscriptions, limit, 2)
     bench, steps = plugin_bench(plugin := Async()), Steps()
@@ -259,6 +259,13 @@ def test_what_waits_for_an_async_function_is_bounded(
     publish(bench, b"1", b"2", b"3", b"4", b"5")
     assert plugin.gaps == ["a"]
     assert bench._parts.context.counters.bus_dropped == 2
+    # The others are counted in the next line, after ten seconds.
+    assert [vars(record)["reactorhost_fields"]["messages"] for record in caplog.records] == [1]
+    bench.advance(10.0)
+    publish(bench, b"dropped")
+    assert [vars(record)["reactorhost_fields"] for record in caplog.records[1:]] == [
+        {"plugin": "Async", "pattern": "a", "messages": 2}
+    ]
     for _ in range(3):
         steps.step(bench)
     assert steps.ended == [b"1", b"2", b"3"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, strategies
 from reactorhost.ipc.moments import Moment
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.hooks.job_times import Ticks
+from reactorhost.worker.hooks.job_times import CronTimes, Ticks
 from reactorhost.worker.hooks.jobs import Job, JobSchedule
 
 
@@ -22,14 +23,17 @@ class World:
         self.clock = FakeClock(now)
         self.reactor = Reactor(FakePoller(self.clock), self.clock)
         self.progress: list[float] = []
+        self.ahead = 1e9
         self.started: list[str] = []
         self.schedule, self.successor = (
-            JobSchedule(self.reactor, lambda: self.clock.now + 1e9, lambda until: self.progress.append(until.monotonic))
+            JobSchedule(
+                self.reactor, lambda: self.clock.now + self.ahead, lambda until: self.progress.append(until.monotonic)
+            )
             for _ in range(2)
         )
 
     def moment(self, now: float) -> Moment:
-        return Moment(now, now + 1e9)
+        return Moment(now, now + self.ahead)
 
     def note(self, name: str) -> None:
         self.started.append(f"{name} {self.clock.now:g}")
@@ -176,6 +180,40 @@ def test_a_job_that_is_added_late_does_not_make_up_for_ticks_before() -> None:
     world.successor.begin(world.schedule.until)
     world.advance(3.6)
     assert world.started == ["job 110"]
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("set_after", "change", "started"),
+    [
+        (100.0, 0.0, [800]),
+        (100.0, 0.2 * HOUR, [100]),
+        (100.0, 2.5 * HOUR, [100]),
+        (900.0, -0.5 * HOUR, [800, 800 + 1.5 * HOUR]),
+        (900.0, -4.1 * HOUR, [800, 1160, 1160 + HOUR]),
+    ],
+    ids=["unchanged", "forward", "forward by hours", "back", "corrected"],
+)
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_a_wall_clock_that_is_set_loses_no_time_and_repeats_none(
+    set_after: float, change: float, started: list[float], handed_over: bool
+) -> None:
+    # 1e9 is 800 seconds before a full hour.
+    world, times = World(0.0), []
+    for each in (world.schedule, world.successor):
+        each.add(CronTimes("0 * * * *", UTC), lambda: times.append(world.clock.now))
+    world.schedule.begin(world.moment(0.0))
+    world.advance(set_after)
+    world.ahead += change
+    if handed_over:
+        world.schedule.end(lambda: None)
+        world.successor.begin(world.schedule.until)
+    world.advance(0.5 * HOUR if change >= 0 else 1.9 * HOUR - 900.0)
+    # A leader looks at once, and then each minute.
+    assert len(times) == len(started)
+    assert all(0 <= time - expected < (1 if handed_over else 61) for time, expected in zip(times, started, strict=True))
 
 
 def test_all_jobs_are_removed_at_the_end() -> None:

@@ -93,7 +93,30 @@ def test_a_hook_that_causes_its_own_call_lets_the_loop_turn_between(world: Start
     it: World = world(joined=joined)
     it.calls.call("joined")
     it.turn(3)
-    assert it.seen == [1, 2, 3]
+    # A limited number in each, so that clients are served between.
+    assert it.seen == [1] * 100 + [2] * 100 + [3] * 100
+
+
+def test_the_calls_of_an_iterator_are_requested_when_they_can_be_made(world: Start) -> None:
+    async def joined(workers: object, group: str) -> None:
+        it.seen.append(f"{group} begins")
+        await asyncio.sleep(0)
+        it.seen.append(f"{group} ends")
+
+    def changes() -> Iterator[tuple[str, tuple[str, ...]]]:
+        for name in ("joined", "unknown", "left", "joined"):
+            it.seen.append(f"{name} is requested")
+            yield name, ("x",)
+
+    it: World = world(joined=joined, left=lambda workers, group: it.seen.append("left"))
+    it.calls.call_each(changes())
+    it.calls.call("left", "x", then=lambda: it.seen.append("then"))
+    assert it.seen == []
+    it.turn(4)
+    assert it.seen == [
+        *("joined is requested", "x begins", "x ends", "unknown is requested", "left is requested", "left"),
+        *("joined is requested", "x begins", "x ends", "left", "then"),
+    ]
 
 
 def test_an_async_hook_ends_before_the_next_call(world: Start) -> None:
