@@ -329,6 +329,17 @@ def test_a_client_of_another_worker_is_like_one_of_this(chat: Callable[..., Plug
     assert ada.types("/who") == ["* zoe has left.", "* In lobby: ada."]
 
 
+def test_a_person_that_leaves_and_is_back_at_once_is_not_announced(plugin_bench: Callable[..., PluginBench]) -> None:
+    plugin = Chat()
+    bench = plugin_bench(plugin)
+    ada = person(bench, "ada")
+    member = Member(LAST_REF, b"zoe")
+    plugin.left("chat:lobby", member)
+    plugin.joined("chat:lobby", member)
+    bench.settle()
+    assert ada.shown == []
+
+
 def test_groups_of_other_plugins_are_ignored(chat: Callable[..., PluginBench]) -> None:
     bench = chat()
     ada = person(bench, "ada")
