@@ -45,22 +45,12 @@ def test_the_hooks_are_those_of_the_contract() -> None:
         "drain": ("connection",),
         "worker_start": ("worker",),
         "worker_stop": ("worker",),
-        "leader_start": ("worker",),
-        "leader_stop": ("worker",),
-        "joined": ("worker", "group", "member"),
-        "left": ("worker", "group", "member"),
-        "gap": ("worker", "group", "recovered"),
         "framing": ("service",),
         "service_workers": ("service",),
         "options": (),
         "configure": ("config",),
         "commands": ("cli",),
         "stats": (),
-        "leader_start": ("worker",),
-        "leader_stop": ("worker",),
-        "joined": ("worker", "group", "member"),
-        "left": ("worker", "group", "member"),
-        "gap": ("worker", "group", "recovered"),
     }
 
 
