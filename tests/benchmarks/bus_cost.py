@@ -4,10 +4,12 @@ All servers run at once on one processor, with Redis where they need it, and the
 between them. Processor time is that of all processes of a server, that of its Redis included.
 
     deliveries   messages to the 1,000 members of a group, on four workers
-    local        the same on one worker, beside a loop that calls `send_message` for each member
+    local        the same on one worker, beside a loop that calls `send` for each member
     messages     bursts of messages from one worker to another
     latency      from a client of one worker to a client of another, at half of the largest rate of such a pair
     unused       a plain echo, of clients that are in a group or not; with `--before` also of another installation
+
+`two-hosts-redis` has half of its workers in each of two hosts, which are joined by Redis as on two machines.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class Kind:
     speech: Speech
     missing: str | None = None
     bursts: bool = True
+    hosts: Sequence[str] = ("127.0.0.1",)
 
 
 def main() -> None:
@@ -117,6 +120,7 @@ def kinds(autoload: Path | None = None) -> dict[str, Kind]:
     """Return the servers that have a bus; `autoload` is Workerman's autoload.php, which also loads Channel."""
     return {
         "reactorhost": Kind(room_host, LINES),
+        "two-hosts-redis": Kind(two_hosts, LINES, missing("reactorhost_redis"), hosts=("127.0.0.1", "127.0.0.2")),
         "asyncio-redis": Kind(partial(room_program, "asyncio_redis_room.py"), LINES, missing("redis", "hiredis")),
         "socketio-redis": Kind(
             partial(room_program, "socketio_room.py"), SOCKETIO, missing("socketio", "aiohttp", "redis"), bursts=False
@@ -136,6 +140,11 @@ def missing(*packages: str) -> str | None:
 def room_host(workers: int, folder: Path) -> contextlib.AbstractContextManager[Server]:
     """Run a host with the room."""
     return installed_host(folder, [PLUGINS / "room.py"], ["--workers", str(workers)])
+
+
+def two_hosts(workers: int, folder: Path) -> contextlib.AbstractContextManager[Server]:
+    """Run two hosts with half of the workers each, joined by Redis."""
+    return program("redis_hosts.py", str(workers), str(folder), PLUGINS / "room.py")
 
 
 def room_program(name: str, workers: int, folder: Path) -> contextlib.AbstractContextManager[Server]:
@@ -258,7 +267,7 @@ class Measurement:
         peers = {name: Peer(partial(kind.start, workers), kind.missing) for name, kind in found.items()}
         fleet = Fleet(peers, places(), self.folder, visited=False)
         bench = Bench(Settings(rounds=self.options.rounds), fleet.places, fleet, [], self.folder, print)
-        rooms = {name: Rooms(kind.speech) for name, kind in found.items()}
+        rooms = {name: Rooms(kind.speech, kind.hosts) for name, kind in found.items()}
         bench.names = list(self.startable(bench))
 
         def once(name: str) -> Work:

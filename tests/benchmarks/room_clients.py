@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import select
 import socket
@@ -20,10 +19,11 @@ _MOST_CONNECTS = 200
 
 @dataclass(slots=True)
 class Client:
-    """A connected client; `worker` is the number of its worker."""
+    """A connected client; `worker` is the number of its worker, `host` the address of its host."""
 
     sock: socket.socket
     worker: int
+    host: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,12 @@ class Room:
 
 @dataclass(slots=True)
 class Rooms:
-    """Makes the rooms of a server, once each."""
+    """Makes the rooms of a server, once each; its clients connect to the addresses `hosts` in turn."""
 
     speech: Speech
+    hosts: Sequence[str] = ("127.0.0.1",)
     _rooms: dict[str, Room] = field(default_factory=dict)
+    _connected: int = 0
 
     def crowd(self, server: Server, letter: str, publishers: int, members: int, size: int) -> Room:
         """Return a room whose members are spread over the workers as the kernel does it."""
@@ -88,7 +90,7 @@ class Rooms:
             first = self._connect(server)
             for _ in range(_MOST_CONNECTS):
                 other = self._connect(server)
-                if other.worker != first.worker:
+                if other.host != first.host or (len(self.hosts) == 1 and other.worker != first.worker):
                     return [first], [other]
                 other.sock.close()
             raise ServerError("all clients get the same worker")
@@ -120,9 +122,11 @@ class Rooms:
         return self._rooms[name]
 
     def _connect(self, server: Server) -> Client:
-        sock = socket.create_connection(("127.0.0.1", server.port), timeout=_PATIENCE_SECONDS)
+        host = self.hosts[self._connected % len(self.hosts)]
+        self._connected += 1
+        sock = socket.create_connection((host, server.port), timeout=_PATIENCE_SECONDS)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Client(sock, self.speech.greet(sock))
+        return Client(sock, self.speech.greet(sock), host)
 
     def _tried(self, room: Room) -> int:
         """Publish until every member gets a message, and return its size: a bus needs a moment to know who wants it."""
@@ -139,18 +143,21 @@ def _sizes(socks: Sequence[socket.socket], read: Callable[[socket.socket], bytes
     until = time.monotonic() + _TRIAL_SECONDS
     sizes = set()
     for sock in socks:
-        # Not `select`, which is limited to the first 1,024 descriptors.
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        ready = poll.poll(1000 * max(0.0, until - time.monotonic()))
-        sizes.add(len(read(sock)) if ready else 0)
+        sizes.add(len(read(sock)) if _is_readable(sock, max(0.0, until - time.monotonic())) else 0)
     if 0 in sizes:
         # What is late must not be taken for the next one.
         time.sleep(_TRIAL_SECONDS)
         for sock in socks:
-            with contextlib.suppress(BlockingIOError):
-                sock.recv(1 << 20, socket.MSG_DONTWAIT)
+            if _is_readable(sock, 0.0):
+                sock.recv(1 << 20)
     return sizes
+
+
+def _is_readable(sock: socket.socket, seconds: float) -> bool:
+    # Not `select`, which is limited to the first 1,024 descriptors.
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
 
 
 def allow_many_files() -> None:

@@ -390,8 +390,7 @@ def test_what_is_not_answered_when_the_connection_breaks_is_lost(network: FakeNe
     network.server.settle()
     network.server.cut()
     network.server.settle()
-    # What is both stored and published counts twice: neither is known to have arrived.
-    assert link.losses == [(("t:a", "t:b"), 3)]
+    assert link.losses == [(("t:a", "t:b"), 2)]
     assert found == [None]
 
 

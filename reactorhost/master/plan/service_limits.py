@@ -5,8 +5,9 @@ clients: a plugin with state in memory depends on that. Which worker may adopt t
 by service. One adopter for each slot is still enough. A worker may serve every service that a worker of a higher slot
 may serve, so one of the candidates can get every listener that any of them could get.
 
-The numbers of plugins are known when a worker has loaded them. The worker of slot 0 reports them when it is ready: it
-boots alone at a start, and is the first that a reload replaces, so no other slot serves with numbers of other code.
+The numbers of plugins are known when a worker has loaded them. Those of slot 0 apply, from the moment when its worker
+is ready: it boots alone at a start, and is the first that a reload replaces. Workers of other slots may have other code
+for a while, during a reload or after a crash.
 
 A larger number adds sockets to slots. The next worker of the slot borrows them, and they open when it is ready.
 

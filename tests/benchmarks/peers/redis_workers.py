@@ -26,22 +26,14 @@ _START_SECONDS = 20.0
 def run(workers: int, place: str, serve: Serve) -> None:
     """Start Redis and the workers, print the port, and wait until killed; children end with this process."""
     allow_many_clients()
-    folder = tempfile.mkdtemp(prefix="redis-", dir=place)
-    path = Path(folder) / "redis.sock"
-    command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"]
-    subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL, preexec_fn=_end_with_parent)  # noqa: PLW1509  no thread runs
-    until = time.monotonic() + _START_SECONDS
-    while not path.exists():
-        if time.monotonic() > until:
-            sys.exit("redis-server does not start")
-        time.sleep(0.01)
+    path = start_redis(place)
     first = _listener(0)
     port = first.getsockname()[1]
     listeners = [first, *(_listener(port) for _ in range(workers - 1))]
     readable, writable = os.pipe()
     for number, listener in enumerate(listeners):
         if os.fork() == 0:
-            _end_with_parent()
+            end_with_parent()
             for other in listeners:
                 if other is not listener:
                     other.close()
@@ -54,6 +46,20 @@ def run(workers: int, place: str, serve: Serve) -> None:
     print_port(port)
     while True:
         signal.pause()
+
+
+def start_redis(place: str) -> Path:
+    """Start a Redis server that ends with this process, and return the path of its socket."""
+    folder = tempfile.mkdtemp(prefix="redis-", dir=place)
+    path = Path(folder) / "redis.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"]
+    subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL, preexec_fn=end_with_parent)  # noqa: PLW1509  no thread runs
+    until = time.monotonic() + _START_SECONDS
+    while not path.exists():
+        if time.monotonic() > until:
+            sys.exit("redis-server does not start")
+        time.sleep(0.01)
+    return path
 
 
 async def _served(serve: Serve, number: int, listener: socket.socket, url: str, ready: int) -> None:
@@ -71,5 +77,6 @@ def _listener(port: int) -> socket.socket:
     return listener
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let the kernel end this process when its parent ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
