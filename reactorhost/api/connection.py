@@ -241,9 +241,11 @@ class Connection:
         With an `info` the connection is listed by `worker.presence(group)`, and the hooks `joined` and `left` are
         called for it. Joining again replaces the `info`, and calls `left` and `joined` if it differs.
 
+        The `close` hook still sees the groups. A closing connection cannot join: this does nothing.
+
         Raises:
             TypeError: the group is not a text, or `info` is not bytes.
-            ValueError: the group is malformed, `info` is longer than 1 KiB, or the connection is not of a service.
+            ValueError: the group is malformed, `info` is longer than 1 KiB, or the connection is that of a datagram.
         """
         self._in_loop("connection.join").context.groups.join(self, group, info)
 
@@ -263,7 +265,10 @@ class Connection:
 
     @property
     def ref(self) -> str:
-        """A text by which any worker, on any machine, can reach this connection: see `worker.send_to_ref`."""
+        """A text by which any worker, on any machine, can reach this connection: see `worker.send_to_ref`.
+
+        The connection of a datagram has none: reading it raises a ValueError.
+        """
         return self._in_loop("connection.ref").context.groups.ref(self)
 
     @property

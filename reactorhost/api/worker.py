@@ -261,7 +261,10 @@ class Worker:
         """Send a message to every connection that has joined the group, in all workers; never blocks.
 
         A connection with a framing gets it as by `send_message`, any other one as by `send`. With `local` only the
-        members in this worker get it.
+        members in this worker get it. A message that a member's framing cannot encode is logged, and not sent to it.
+
+        In this worker the first message of a turn of the event loop is sent at once. Those that follow it to the same
+        group are collected, and sent at the end of the turn, or with the next one after a millisecond.
 
         Raises:
             TypeError: the group is not a text, or `data` is not bytes-like.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
-import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from line_clients import LineClient, on_each_worker
-from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from reactorhost.testing import LiveHost
+from redis_server import RedisServer
 from waiting import until
 
 Hosts = Callable[..., LiveHost]
@@ -32,29 +30,6 @@ def serving(live_host: Hosts) -> Callable[..., LiveHost]:
         return live_host(*arguments, environment={"PYTHONPATH": str(EXAMPLES)})
 
     return serve
-
-
-@pytest.fixture
-def redis_port(tmp_path: Path) -> Iterator[int]:
-    """Start a Redis server; return its port."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            until(lambda: _is_open(port), "the Redis server")
-            yield port
-        finally:
-            server.terminate()
-            server.wait(DEADLINE_SECONDS)
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_every_example_file_is_in_the_page_and_no_other() -> None:
@@ -100,23 +75,20 @@ def test_sqlite_counts_for_all_workers_and_over_a_stop(serving: Callable[..., Li
         assert client.request("INCR other") == "1"
 
 
-def test_redis_counts_for_all_workers(serving: Callable[..., LiveHost], redis_port: int) -> None:
-    host = serving("state_redis:Numbers", "--set", f"state_redis:Numbers.url=redis://127.0.0.1:{redis_port}")
+def test_redis_counts_for_all_workers_and_without_it_clients_get_an_answer(serving: Callable[..., LiveHost]) -> None:
     with ExitStack() as stack:
+        server = stack.enter_context(RedisServer())
+        host = serving("state_redis:Numbers", "--set", f"state_redis:Numbers.url={server.url}")
         clients = on_each_worker(host, stack)
         assert incremented(clients) == [1, 2, 3, 4, 5, 6, 7, 8]
         for client in clients:
             client.send("\n".join(["INCR n"] * 50))
         assert sorted(int(client.line()) for client in clients for _ in range(50)) == list(range(9, 109))
-
-
-def test_without_redis_clients_get_an_answer(serving: Callable[..., LiveHost]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port = sock.getsockname()[1]
-    host = serving("state_redis:Numbers", "--set", f"state_redis:Numbers.url=redis://127.0.0.1:{port}")
-    with LineClient(host.connect()) as client:
-        assert client.request("INCR n") == "error: try again later"
-    assert "redis: " in host.log()
+        server.kill()
+        assert clients[0].request("INCR n") == "error: try again later"
+        assert "redis: " in host.log()
+        server.start()
+        assert clients[0].request("INCR n") == "1"
 
 
 def test_the_last_message_of_a_group_is_known_to_workers_that_start_later(serving: Callable[..., LiveHost]) -> None:

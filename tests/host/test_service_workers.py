@@ -211,6 +211,11 @@ def test_each_service_of_a_host_has_its_number(
         assert pid not in {every.ask(host)[1] for _ in range(30)}
         os.kill(pid, signal.SIGKILL)
         assert answers() == ([1, 2, 3], {pid_of_slot_0(host)})
+    config.write_text(config.read_text().replace("workers = 1", "workers = 2"))
+    host.signal(signal.SIGHUP)
+    host.until(lambda status: status["generation"] == 2 and not status["reloading"])
+    pids = {worker["pid"] for worker in host.workers()[:2]}
+    host.until(lambda _: {one.ask(host)[1] for _ in range(20)} == pids, "answers of two workers")
 
 
 def test_a_reload_with_another_number_loses_no_connection(

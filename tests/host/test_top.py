@@ -59,7 +59,7 @@ def test_a_host_under_load_is_shown_with_its_history(live_host: Hosts) -> None:
             assert row_of(lines, "total")
             assert re.match(rf"{host.pid} .* master ", row_of(lines, "master"))
             for worker in host.workers():
-                assert re.search(rf"[├└]─ {worker['pid']} .* ready ", row_of(lines, f" {worker['pid']} "))
+                assert re.search(rf"[├└]─ {worker['pid']} .* (ready|leader) ", row_of(lines, f" {worker['pid']} "))
             screen.until(lambda seen: re.search(r"rx/s +[1-9]", seen[2]), "a rate")
             screen.type("q")
             assert screen.wait() == 0

@@ -239,6 +239,11 @@ class SimWorker:
         return self._deliver(group, data, exclude)
 
     @property
+    def dropped(self) -> int:
+        """How many messages it has dropped."""
+        return self._counters.bus_dropped
+
+    @property
     def received(self) -> list[Event]:
         """What the member of all groups has received."""
         return [parsed(line) for line in bytes(self._member.taken).splitlines()]

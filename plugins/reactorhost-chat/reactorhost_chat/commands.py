@@ -9,6 +9,8 @@ from reactorhost import Connection, Worker
 from reactorhost_chat.people import ROOM, People, name_of, person_of, say
 from reactorhost_chat.text import HELP, NAME_RULE, listed, valid_name
 
+HISTORY_SECONDS = 7 * 24 * 3600.0
+"""How long the messages of a room are kept after the last one: any client can make rooms."""
 _NO_ROOM = "You are in no room. To go to one: /join ROOM"
 
 
@@ -34,7 +36,7 @@ class Commands:
             "/who": self.list_people,
         }
         if history:
-            worker.keep_history(f"{ROOM}*", messages=history)
+            worker.keep_history(f"{ROOM}*", messages=history, seconds=HISTORY_SECONDS)
 
     def run(self, connection: Connection, line: str) -> None:
         """Execute the command that a line begins with, or send the line to the room."""

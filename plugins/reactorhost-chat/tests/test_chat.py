@@ -13,6 +13,7 @@ import pytest
 from reactorhost import CloseReason, Connection, LengthPrefixed, Member, hookimpl
 from reactorhost_chat import Chat
 from reactorhost_chat.chat import BURST, MOST_BYTES
+from reactorhost_chat.commands import HISTORY_SECONDS
 from reactorhost_chat.text import HELP
 
 if TYPE_CHECKING:
@@ -177,6 +178,16 @@ def test_the_last_messages_are_shown_to_a_client_that_joins(chat: Callable[..., 
     bob = Terminal(bench.connect())
     assert bob.shown[2:] == ["* You are in lobby with ada.", *shown]
     assert bob.types("/join garden") == ["* You are alone in garden so far."]
+
+
+def test_the_messages_of_a_silent_room_are_kept_for_a_week(chat: Callable[..., PluginBench]) -> None:
+    bench = chat()
+    ada = person(bench, "ada")
+    ada.types("one")
+    bench.advance(HISTORY_SECONDS - 1)
+    assert ada.types("/history")[-1] == "| ada: one"
+    bench.advance(2)
+    assert ada.types("/history") == ["* No messages in lobby so far."]
 
 
 def test_without_history_none_is_kept(chat: Callable[..., PluginBench]) -> None:

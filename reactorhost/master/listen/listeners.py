@@ -132,15 +132,15 @@ class Listeners:
         return [each for each in self._sockets if each.slot == slot]
 
     def open(self, sockets: Sequence[SlotSocket]) -> None:
-        """Let clients reach these sockets; called when a worker that has copies of them is ready.
+        """Let clients reach these sockets and the shared ones; called when a worker that borrowed them is ready.
 
         Raises:
             ReactorhostError: an address was removed from this machine, or taken; the other sockets are open.
         """
         problem: ReactorhostError | None = None
-        for each in sockets:
-            # The worker may have been forked before a socket was closed.
-            if not each.is_open and each in self._sockets:
+        # Since the fork of the worker, one of its own may have been closed, and a shared one made again.
+        for each in [*(each for each in sockets if each in self._sockets), *self.shared()]:
+            if not each.is_open:
                 try:
                     self._open(each)
                 except OSError as error:

@@ -56,7 +56,7 @@ class Leadership:
         self.since = since
         self._table = table
         self._pid = 0
-        self._why = "the host started"
+        self._why = "it is the first"
 
     def leads(self, pid: int) -> bool:
         """Say whether this worker is the leader."""

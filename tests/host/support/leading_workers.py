@@ -21,12 +21,14 @@ class HeldCalls:
 
     def __init__(self) -> None:
         self.waiting: deque[Callable[[], object]] = deque()
+        self.hurried = 0
 
     def call(self, hook: str, *, then: Callable[[], object]) -> None:
         self.waiting.append(then)
 
     def hurry(self) -> None:
-        """Cancel nothing."""
+        """Count, and cancel nothing."""
+        self.hurried += 1
 
 
 class LeadingWorker:

@@ -65,3 +65,4 @@ def test_services_are_shown(tmp_path: Path) -> None:
     found = shown(tmp_path)
     assert found["service.web.listen"] == ("tcp://*:9000, unix:///run/web.sock", "FILE:4")
     assert found["service.web.plugins"] == ("accesslog, echo", "FILE:5")
+    assert found["service.web.workers"] == ("-", "default")

@@ -156,6 +156,8 @@ def test_a_plugin_that_breaks_the_contract_is_refused_with_its_exit_status() -> 
     with pytest.raises(HostFailedError, match="unknown hook 'recieve'") as refused:
         PluginBench(of(recieve=refuse)).start()
     assert refused.value.status == 4
+    with pytest.raises(HostFailedError, match="service_workers returned 0"):
+        PluginBench(of(service_workers=lambda: 0)).start()
 
 
 def test_what_configure_and_worker_start_raise_comes_out_as_it_is() -> None:

@@ -70,6 +70,7 @@ def test_a_worker_that_steps_down_before_leader_start_has_returned_leaves_its_jo
     world = World()
     world.leadership.lead(Moment(98.5, 7.0))
     world.leadership.step_down()
+    assert world.worker.calls.hurried == 1, "it need not finish"
     for _ in range(2):
         world.worker.a_hook_returns()
     assert world.ticks == []
@@ -98,6 +99,26 @@ def test_a_leader_stop_that_never_returns_ends_with_the_process() -> None:
     assert world.left == [True], "the worker may leave, and leads until it has ended"
     world.worker.a_hook_returns()
     assert list(world.worker.reports) == []
+
+
+def test_hurry_cancels_an_async_job_before_leader_stop() -> None:
+    async def run() -> None:
+        from reactorhost.plugins.host_task import HostTask
+
+        loop, world = asyncio.get_running_loop(), World()
+        world.worker.jobs.add(Ticks(1.0), lambda: HostTask(asyncio.Event().wait(), loop=loop))
+        world.leadership.lead(Moment(99.5, 0.0))
+        world.worker.a_hook_returns()
+        await asyncio.sleep(0)
+        world.leadership.step_down()
+        assert not world.worker.calls.waiting, "leader_stop waits for the job"
+        world.leadership.hurry(1.0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        world.worker.a_hook_returns()
+        assert world.left == [False]
+
+    asyncio.run(run())
 
 
 def test_hurry_is_nothing_to_a_worker_that_does_not_step_down() -> None:

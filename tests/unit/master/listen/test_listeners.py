@@ -142,3 +142,17 @@ def test_the_shared_sockets_of_a_slot_are_those_of_its_services(new_listeners: N
     assert listeners.of_slot(1, ["other"]) == []
     assert not listeners.move("default", [1], 256)
     assert listeners.shared()
+
+
+def test_a_unix_socket_that_was_made_again_while_the_first_worker_booted_listens(
+    new_listeners: NewListeners, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.sock"
+    listeners = new_listeners(f"unix://{path}")
+    listeners.bind()
+    (borrowed,) = listeners.of_slot(0, ["default"])
+    path.unlink()
+    listeners.bind_again(borrowed)
+    listeners.open([borrowed])
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))

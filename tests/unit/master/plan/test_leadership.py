@@ -28,7 +28,7 @@ def test_the_first_ready_worker_leads_from_the_start_of_the_host_on() -> None:
     assert leader(host) is None
     first = host.ready(0)
     host.ready(1)
-    assert host.led == [Lead(first, Moment(0.0, 0.0), "the host started")]
+    assert host.led == [Lead(first, Moment(0.0, 0.0), "it is the first")]
 
 
 def test_a_leader_that_drains_leads_until_it_has_stepped_down() -> None:

@@ -765,7 +765,8 @@ class AnySequence(RuleBasedStateMachine):
             self.host.leading.deliver_all(pid)
         self.host.settle()
         ready = [each for each in self.host.planner.workers.values() if each.state is WorkerState.READY]
-        left = [each.pid for each in ready if each.resigned]
+        # With a deadline it was sent TERM.
+        left = [each.pid for each in ready if each.resigned or each.deadline is not None]
         for pid in left:
             self.host.exit(pid)
         return bool(left)

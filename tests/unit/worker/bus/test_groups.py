@@ -460,8 +460,22 @@ class Talking:
             self.between()
 
 
-def test_messages_of_one_turn_reach_a_member_by_two_system_calls(plugin_bench: StartBench) -> None:
-    bench = plugin_bench(Talking())
+class AsyncTalking(Talking):
+    """The same with an async hook, which runs between two turns."""
+
+    @hookimpl
+    async def receive(  # type: ignore[override]  # an async hook
+        self, connection: Connection, data: bytes
+    ) -> None:
+        for number in range(int(data)):
+            self.worker.send_to("room", b"%d " % number)
+
+
+@pytest.mark.parametrize("plugin", [Talking, AsyncTalking])
+def test_messages_of_one_turn_reach_a_member_by_two_system_calls(
+    plugin_bench: StartBench, plugin: type[Talking]
+) -> None:
+    bench = plugin_bench(plugin())
     one, two = bench.connect(), bench.connect()
     sends = count_sends(two)
     one.send(b"5")

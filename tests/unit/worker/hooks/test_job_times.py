@@ -58,6 +58,16 @@ def test_a_tick_is_due_when_the_time_that_is_left_is_over_and_not_before(interva
     assert ticks.passed(at(later)) or ticks.seconds_left(at(later)) <= 1e-6
 
 
+def test_a_tick_whose_multiple_is_rounded_down_is_due_with_the_next_number() -> None:
+    due = 2001 * 0.001
+    assert tick_of(due, 0.001) == 2000
+    ticks = Ticks(0.001)
+    ticks.begin(at(2.0005))
+    left = ticks.seconds_left(at(2.0005))
+    assert tick_of(2.0005 + left, 0.001) == 2001
+    assert left < 0.00051
+
+
 def test_processes_count_the_same_ticks_whenever_they_began() -> None:
     first, second = Ticks(10.0), Ticks(10.0)
     first.begin(at(3.0))
