@@ -528,6 +528,21 @@ def test_members_are_known_on_other_hosts_and_leave_with_their_worker(cluster: C
     assert not other.bridge.to_connection(one.origin, 1, b"")
 
 
+def test_all_members_leave_at_once_when_their_worker_says_so(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    one.bridge.set_member("room\x001", b"Ann")
+    one.bridge.set_member("room\x002", b"Bob")
+    cluster.settle()
+    one.bridge.leave()
+    cluster.settle()
+    assert other.inbound.members[one.origin] == {}
+    # Their connections end later, when nothing is sent any more.
+    one.backend.refuses = True
+    one.bridge.set_member("room\x001", None)
+    cluster.advance(1)
+    assert other.inbound.members[one.origin] == {}
+
+
 def test_a_worker_that_starts_learns_the_members_at_once(cluster: Cluster) -> None:
     one = cluster.node()
     one.bridge.set_member("room\x001", b"Ann")
