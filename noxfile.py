@@ -132,11 +132,11 @@ def use_wheels(session: nox.Session, venv: Path, dist: Path, constraints: list[s
 
 
 def oldest_dependencies() -> list[str]:
-    """Return each dependency pinned to the lowest version that the project allows."""
-    lowest = re.compile(r"([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)")
-    return [
-        "{}=={}".format(*found.groups()) for line in PROJECT["project"]["dependencies"] if (found := lowest.match(line))
-    ]
+    """Return each dependency pinned to the lowest version that the project and its plugins allow."""
+    lowest = re.compile(r"(?!reactorhost)([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)")
+    projects = [PROJECT, *(nox.project.load_toml(ROOT / plugin / "pyproject.toml") for plugin in PLUGINS)]
+    lines = [line for project in projects for line in project["project"].get("dependencies", ())]
+    return ["{}=={}".format(*found.groups()) for line in lines if (found := lowest.match(line))]
 
 
 @nox.session

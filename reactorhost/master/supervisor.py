@@ -15,6 +15,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.moments import Moment
 from reactorhost.master.context import MasterContext
+from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.plan import actions
 from reactorhost.master.plan.adoption import RETRY_SECONDS
 from reactorhost.master.plan.planner import HostState
@@ -91,8 +92,6 @@ class Supervisor:
                 self._open(slot)
             case actions.Close(slot):
                 self._listeners.close_slot(slot)
-            case actions.Extend(slot):
-                self._listeners.open_slot(slot, self._planner.slots[slot].services)
             case actions.Move(service, given_up, to, pids):
                 self._move(service, given_up, to, pids)
             case actions.Spawn(slot, generation):
@@ -156,7 +155,7 @@ class Supervisor:
             return
         try:
             target = self._planner.scaling.target
-            sockets = self._listeners.of_slot(slot, self._planner.slots[slot].services)
+            sockets = self._sockets_of(slot)
             pid = self._pool.fork(self._planner.settings, slot, generation, target, sockets)
         except OSError as error:
             self._log.error("worker_not_forked", slot=slot, error=error.strerror)
@@ -171,6 +170,16 @@ class Supervisor:
         # One line for each try: the next one is that it is ready, or why it is not.
         if not self._planner.slots[slot].backoff.boot_failures:
             self._log.info("worker_starting", slot=slot, pid=pid, generation=generation)
+
+    def _sockets_of(self, slot: int) -> list[SlotSocket]:
+        """Return what a worker of a slot borrows; make the sockets that the slot lacks because it serves more now."""
+        services = self._planner.slots[slot].services
+        try:
+            self._listeners.open_slot(slot, services)
+        except OSError as error:
+            # The worker serves the other sockets, and for the next one it is tried again.
+            self._log.error("slot_not_opened", slot=slot, error=error.strerror)
+        return self._listeners.of_slot(slot, services)
 
     def remember_draining(self, pid: int, seconds: float) -> None:
         """Add the start of a drain to the events of the status document."""

@@ -220,7 +220,7 @@ class WorkerBuilder:
         report = MetricsReport(self.reactor, metrics, self.send)
         # Calls of its own: a leader must not have to wait for other hooks before it can step down.
         leader_calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
-        leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send)
+        leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send, self.log)
         parts = WorkerParts(
             plugins, context, services, outbound, hooks, facades, metrics, report, calls, bus, leadership, bridge
         )

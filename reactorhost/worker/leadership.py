@@ -20,10 +20,13 @@ from functools import partial
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
 from reactorhost.ipc.moments import Moment
+from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.role import Role
+
+_SLOW_SECONDS = 5.0
 
 
 class LeadershipState(enum.Enum):
@@ -63,6 +66,7 @@ class WorkerLeadership:
     jobs: JobSchedule
     calls: WorkerCalls
     send: Callable[[Message], object]
+    log: EventLog
     on_stepped_down: Callable[[], object] = _ignore
     state: LeadershipState = field(default=LeadershipState.FOLLOWING, init=False)
 
@@ -92,8 +96,15 @@ class WorkerLeadership:
             self._enter(LeadershipState.RETIRED)
         elif self.state is LeadershipState.LEADING:
             self._enter(LeadershipState.STEPPING_DOWN)
+            self.reactor.call_later(_SLOW_SECONDS, self._log_slow)
             self.calls.hurry()
             self.jobs.end(self._call_leader_stop)
+
+    def _log_slow(self) -> None:
+        # The host has no leader meanwhile, and a drain can last for an hour.
+        if self.stepping_down:
+            waits_for = "a job" if self.jobs.busy else "a hook"
+            self.log.warning("step_down_slow", seconds=_SLOW_SECONDS, waits_for=waits_for)
 
     def _call_leader_stop(self) -> None:
         if self.stepping_down:

@@ -163,7 +163,9 @@ class WorkerLife:
             on_ended=self._connection_ended,
             slot=spec.slot,
             generation=spec.generation,
-            bus=BusSetup(self._introductions.origin, settings.bus_max_message, self._ways.new_outbound),
+            bus=BusSetup(
+                self._introductions.origin, settings.bus_max_message, self._ways.new_outbound, self._ways.leave
+            ),
             shared_counters=self._shared_counters,
             role=Role(spec.count),
             jobs_started=self._stats.note_jobs,

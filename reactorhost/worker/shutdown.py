@@ -198,6 +198,7 @@ class Shutdown:
         self._abandon_datagrams_and_handshakes()
         self._cancel_hooks()
         self.parts.leadership.hurry(self._deadline.step_seconds)
+        self.parts.bus.leave()
         self.parts.outbound.leave(self._deadline.step_seconds)
 
     def _abandon_datagrams_and_handshakes(self) -> None:

@@ -111,6 +111,10 @@ def test_a_message_for_one_connection_reaches_it_in_another_worker(rooms: Callab
         ref = second.request("ref")
         assert first.request(f"to {ref} psst") == "True"
         assert second.line() == "psst"
+        # One host, two workers.
+        own = first.request("ref").split("-")
+        assert own[0] == ref.split("-")[0]
+        assert own[1] != ref.split("-")[1]
 
 
 def test_a_worker_that_does_not_use_the_bus_has_no_links(rooms: Callable[..., LiveHost]) -> None:

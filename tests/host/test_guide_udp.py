@@ -16,7 +16,11 @@ from reactorhost import CloseReason
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost, PluginBench
 
 DOCS = Path(__file__).parents[2] / "docs"
-EXAMPLES = {"udp.md": ("udp_upper.py", "udp_later.py"), "time.md": ("time_patience.py",), "unix-sockets.md": ()}
+EXAMPLES = {
+    "udp.md": ("udp_upper.py", "udp_later.py"),
+    "time.md": ("time_patience.py", "time_keeper.py"),
+    "unix-sockets.md": (),
+}
 
 Hosts = Callable[..., LiveHost]
 
@@ -70,6 +74,12 @@ def test_a_unix_socket_answers_common_programs(live_host: Hosts, tmp_path: Path,
     host = live_host("--plugin", "echo", "--listen", f"unix://{path}", "--unix-mode", "0600", "--workers", "1")
     assert client_program(*(word.format(path=path) for word in command), data=b"hello") == b"hello"
     assert host.stop() == 0
+
+
+def test_a_day_has_24_hours_and_one_night(plugin_bench: Callable[..., PluginBench]) -> None:
+    bench = plugin_bench(example("time_keeper.py"))
+    bench.advance(24 * 3600)
+    assert bench.stats() == {"hours": 24, "nights": 1}
 
 
 def test_clients_that_send_no_first_line_or_no_later_line_are_disconnected(

@@ -146,17 +146,17 @@ def test_clients_wait_for_the_next_worker_of_their_slot_and_no_other_one_serves_
 
 
 def test_reloads_of_a_service_with_one_worker_lose_no_connection(
-    live_host: Hosts, write_plugin: Plugins, tmp_path: Path, measurement: Callable[[str], None]
+    live_host: Hosts, write_plugin: Plugins, tmp_path: Path, soak: bool, measurement: Callable[[str], None]
 ) -> None:
     path = f"{tmp_path}/s.sock"
     listen = ("--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{path}")
     host = live_host("--plugin", write_plugin(ECHO + most(1)), "--workers", "3", *listen)
     with Load(host.address(), path) as load:
-        for _ in range(4):
+        for _ in range(50 if soak else 4):
             load.more(100)
             reload(host)
         count = load.stop()
-    measurement(f"{count.answered} connections over 4 reloads, failures {count.failures}")
+    measurement(f"{count.answered} connections answered in {count.seconds:.1f} s, failures {count.failures}")
     assert count.failures == {}, count
     assert [worker["accepted"] for worker in host.workers()][1:] == [0, 0]
 

@@ -34,7 +34,9 @@ from reactorhost.worker.service import LoadedService
 
 DOWN_PERIOD = 30.0
 MAX_QUEUE = 2000
+"""Bytes that may wait for a peer, unless a network has another bound."""
 SOCKET_BYTES = 1000
+"""Bytes in the buffer of a socket."""
 MOST_TURNS = 3000
 GROUPS = ("kept", "plain")
 """Of the first one a history is kept."""
@@ -49,8 +51,9 @@ class PairedSocket:
 
     number = -1
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         self.peer: PairedSocket
+        self._size = size
         self._incoming = bytearray()
         self._closed = False
 
@@ -62,7 +65,7 @@ class PairedSocket:
 
     @property
     def _room(self) -> int:
-        return SOCKET_BYTES - len(self._incoming)
+        return self._size - len(self._incoming)
 
     def fileno(self) -> int:
         return self.number
@@ -93,9 +96,9 @@ class PairedSocket:
         self._closed = True
 
 
-def socket_pair() -> tuple[PairedSocket, PairedSocket]:
-    """Return two connected sockets."""
-    one, other = PairedSocket(), PairedSocket()
+def socket_pair(size: int) -> tuple[PairedSocket, PairedSocket]:
+    """Return two connected sockets with buffers of this size."""
+    one, other = PairedSocket(size), PairedSocket(size)
     one.peer, other.peer = other, one
     return one, other
 
@@ -223,7 +226,7 @@ class SimWorker:
         log.setLevel(logging.CRITICAL)
         self.peers = Peers(
             Hello(self.origin.host, self.origin.worker, self._number, self._number),
-            PeerLimits(MAX_QUEUE, DOWN_PERIOD),
+            PeerLimits(self._network.max_queue, DOWN_PERIOD),
             cast("Inbound", Recorder(self, inbound)),
             repeats,
             reactor=self.reactor,
@@ -300,11 +303,11 @@ class SimWorker:
             self.orders.popleft()()
         return turn(self.reactor, self.poller) or had_orders
 
-    def introduced_to(self, other: SimWorker, sock: PairedSocket, *, before: bool) -> None:
+    def introduced_to(self, other: SimWorker, sock: PairedSocket, *, before: bool, late: bool) -> None:
         """Handle the order of the master; `before`: the other one has used the bus before this one."""
-        self.first_for[other] = dict.fromkeys(GROUPS, 0) if before else dict(self.published)
+        self.first_for[other] = dict.fromkeys(GROUPS, 0) if before and not late else dict(self.published)
         self.poller.open(sock)
-        self.peers.introduce(cast("Any", sock), other._number, late=False)
+        self.peers.introduce(cast("Any", sock), other._number, late=late)
 
     def leave_host(self) -> None:
         """End in an orderly way."""
@@ -321,11 +324,19 @@ class SimWorker:
 
 
 class Network:
-    """The workers of a host, and its master, which introduces them to each other."""
+    """The workers of a host, and its master, which introduces them to each other.
 
-    def __init__(self) -> None:
+    Attributes:
+        lacks_descriptors: whether no worker can be introduced now.
+    """
+
+    def __init__(self, socket_bytes: int = SOCKET_BYTES, max_queue: int = MAX_QUEUE) -> None:
         self.clock = FakeClock(1000.0)
         self.workers: list[SimWorker] = []
+        self.max_queue = max_queue
+        self.lacks_descriptors = False
+        self._socket_bytes = socket_bytes
+        self._missing: list[tuple[SimWorker, SimWorker]] = []
         self._numbers = itertools.count(1)
 
     def start(self) -> SimWorker:
@@ -337,13 +348,26 @@ class Network:
     def introduce(self, new: SimWorker) -> None:
         """Introduce a worker that begins to use the bus."""
         for other in self.workers:
-            mine, theirs = socket_pair()
-            new.sockets.append(mine)
-            other.sockets.append(theirs)
-            # Default arguments: each order has its own sockets.
-            new.orders.append(lambda other=other, sock=mine: new.introduced_to(other, sock, before=True))  # type: ignore[misc]
-            other.orders.append(lambda other=other, sock=theirs: other.introduced_to(new, sock, before=False))  # type: ignore[misc]
+            if self.lacks_descriptors:
+                self._missing.append((new, other))
+            else:
+                self._order(new, other, late=False)
         new.orders.append(lambda: new.peers.all_introduced())  # noqa: PLW0108  `peers` is set when this returns
+
+    def introduce_missing(self) -> None:
+        """Introduce those for which descriptors were lacking."""
+        self.lacks_descriptors = False
+        missing, self._missing = self._missing, []
+        for new, other in missing:
+            if new in self.workers and other in self.workers:
+                self._order(new, other, late=True)
+
+    def _order(self, new: SimWorker, other: SimWorker, *, late: bool) -> None:
+        mine, theirs = socket_pair(self._socket_bytes)
+        new.sockets.append(mine)
+        other.sockets.append(theirs)
+        new.orders.append(lambda: new.introduced_to(other, mine, before=True, late=late))
+        other.orders.append(lambda: other.introduced_to(new, theirs, before=False, late=late))
 
     def remove(self, worker: SimWorker) -> None:
         """Forget a worker that has ended."""
@@ -364,6 +388,7 @@ class Network:
 
     def settle(self) -> None:
         """Continue stopped workers, and run long enough for every loss to be noticed and repaired."""
+        self.introduce_missing()
         for worker in self.workers:
             worker.stopped = False
         self.run()

@@ -35,6 +35,9 @@ def main() -> None:
         with started(run_dir, "--plugin", "chat") as address:
             greet(address)
         command(5, "status", "--run-dir", str(run_dir))
+        # Loads the bus and its parser, and connects nothing.
+        bus = ("--bus-url", "redis://127.0.0.1", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir))
+        command(0, "check", "--plugin", "echo", *bus)
         uninstall("reactorhost-echo")
         start_without_plugin(run_dir)
     print("wheels: installed, started, talked to, stopped, uninstalled")

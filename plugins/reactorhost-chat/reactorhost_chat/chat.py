@@ -17,7 +17,7 @@ MOST_BYTES = 64 * 1024
 
 
 class Chat:
-    """The chat of one worker."""
+    """A chat with names, rooms and history, over all workers and machines."""
 
     worker: Worker
 
@@ -59,7 +59,7 @@ class Chat:
         """Prepare what all clients of the worker need."""
         self.worker = worker
         self.people = People(worker)
-        self.former: dict[str, str] = {}
+        self.departed: dict[tuple[str, str], str] = {}
         self.commands = Commands(worker, self.people, self.history)
 
     @hookimpl
@@ -96,20 +96,18 @@ class Chat:
         if group == EVERYONE:
             self.people.settle(member)
         elif group.startswith(ROOM):
-            name, former = name_of(member), self.former.pop(member.ref, None)
-            text = f"{former} is now {name}." if former else f"{name} has joined."
-            self._notify(group, text, exclude=self.people.client(member))
+            name, former = name_of(member), self.departed.pop((group, member.ref), None)
+            text = f"{name} has joined." if former is None else f"{former} is now {name}."
+            if former != name:
+                self._notify(group, text, exclude=self.people.client(member))
 
     @hookimpl
     def left(self, group: str, member: Member) -> None:
         """Notify the clients of this worker of a person that has left their room."""
-        if not group.startswith(ROOM):
-            return
-        if any(each.ref == member.ref for each in self.worker.presence(group)):
-            # A change of the name: the person is still in the room, and `joined` is called next.
-            self.former[member.ref] = name_of(member)
-        else:
-            self._notify(group, f"{name_of(member)} has left.")
+        if group.startswith(ROOM):
+            # Later: if the person has changed the name, `joined` is called next, for the same ref.
+            self.departed[group, member.ref] = name_of(member)
+            self.worker.call_later(0.0, self._notify_departed, group, member.ref)
 
     @hookimpl
     def gap(self, group: str, recovered: bool) -> None:
@@ -126,6 +124,11 @@ class Chat:
         rooms = [self.people.members(room) for room in {person.room for person in people if person.room}]
         first = [min((each.ref for each in room), default=None) for room in rooms]
         return {"users": len(people), "rooms": sum(ref in refs for ref in first)}
+
+    def _notify_departed(self, group: str, ref: str) -> None:
+        name = self.departed.pop((group, ref), None)
+        if name is not None:
+            self._notify(group, f"{name} has left.")
 
     def _notify(self, group: str, text: str, exclude: Connection | None = None) -> None:
         # Every worker calls the hook, so each notifies its own clients.

@@ -298,48 +298,61 @@ def test_messages_of_another_framing_may_have_line_ends(chat: Callable[..., Plug
     assert ada.client.received.endswith(b"\0\x07bob: hi")
 
 
-# What the host calls for clients of other workers.
+# Clients of other workers.
 
 
-@pytest.fixture
-def plugin() -> Chat:
-    return Chat()
-
-
-def test_a_gap_is_shown_to_the_room_unless_nothing_is_missing(
-    plugin_bench: Callable[..., PluginBench], plugin: Chat
-) -> None:
-    bench = plugin_bench(plugin)
+def test_lost_messages_are_shown_to_the_room_unless_nothing_is_missing(chat: Callable[..., PluginBench]) -> None:
+    bench = chat()
     ada = person(bench, "ada")
-    for group, recovered in (("chat:lobby", True), ("chat:garden", False), ("other", False), ("chat", False)):
-        plugin.gap(group, recovered)
-    bench.settle()
+    bench.bus.gap("chat:lobby", recovered=True)
+    bench.bus.gap("chat")
     assert ada.shown == []
-    plugin.gap("chat:lobby", False)
-    bench.settle()
+    bench.bus.gap("chat:lobby")
     assert ada.shown == ["* Some messages were lost."]
 
 
-def test_clients_of_other_workers_are_announced_and_groups_of_other_plugins_are_not(
-    plugin_bench: Callable[..., PluginBench], plugin: Chat
-) -> None:
+def test_a_client_of_another_worker_is_like_one_of_this(chat: Callable[..., PluginBench]) -> None:
+    bench = chat()
+    ada = person(bench, "ada")
+    zoe = bench.bus.join("chat", b"zoe")
+    assert ada.types("/who") == ["* In lobby: ada.", "* Elsewhere: zoe."]
+    bench.bus.join("chat:lobby", b"zoe")
+    assert ada.shown == ["* zoe has joined."]
+    bench.bus.send_to("chat:lobby", b"zoe: hello")
+    assert ada.shown == ["zoe: hello"]
+    assert ada.types("/name Zoe") == ["* The name Zoe is taken. Please choose another one."]
+    ada.types("hi")
+    assert bench.bus.sent == [("chat:lobby", b"ada: hi")]
+    assert ada.types("/msg zoe psst") == ["(private) to zoe: psst"]
+    assert zoe.received == [b"(private) ada: psst"]
+    bench.bus.end()
+    assert ada.types("/who") == ["* zoe has left.", "* In lobby: ada."]
+
+
+def test_a_person_that_leaves_and_is_back_at_once_is_not_announced(plugin_bench: Callable[..., PluginBench]) -> None:
+    plugin = Chat()
     bench = plugin_bench(plugin)
     ada = person(bench, "ada")
     member = Member(LAST_REF, b"zoe")
-    for group in ("other", "chat", "chat:garden"):
-        plugin.joined(group, member)
-        plugin.left(group, member)
+    plugin.left("chat:lobby", member)
+    plugin.joined("chat:lobby", member)
     bench.settle()
     assert ada.shown == []
-    plugin.joined("chat:lobby", member)
-    plugin.left("chat:lobby", member)
-    bench.settle()
-    assert ada.shown == ["* zoe has joined.", "* zoe has left."]
+
+
+def test_groups_of_other_plugins_are_ignored(chat: Callable[..., PluginBench]) -> None:
+    bench = chat()
+    ada = person(bench, "ada")
+    ada.client.connection.join("other")
+    bench.bus.join("other", b"zoe").leave()
+    bench.bus.gap("other")
+    assert ada.shown == []
 
 
 def test_of_two_clients_with_one_name_the_one_with_the_larger_ref_is_renamed(
-    plugin_bench: Callable[..., PluginBench], plugin: Chat
+    plugin_bench: Callable[..., PluginBench],
 ) -> None:
+    plugin = Chat()
     bench = plugin_bench(plugin)
     ada, bob = two(bench)
     plugin.joined("chat", Member(LAST_REF, b"Ada"))

@@ -62,7 +62,7 @@ class Publisher:
         return True
 
     def _storing(self, stream: bytes, payload: bytes, keep: Keep) -> Iterator[tuple[bytes, OnAnswer]]:
-        yield packed(b"XADD", stream, b"MAXLEN", b"~", keep.messages, b"*", _FIELD, payload), self._answered
+        yield packed(b"XADD", stream, b"MAXLEN", b"~", keep.messages, b"*", _FIELD, payload), self._stored
         if keep.seconds is not None:
             yield packed(b"PEXPIRE", stream, max(1, round(keep.seconds * 1000))), self._ignored
 
@@ -94,7 +94,12 @@ class Publisher:
     def _answered(self, answer: object, key: str) -> None:
         if answer is LOST:
             self._lost(key)
-        elif isinstance(answer, hiredis.ReplyError):
+        else:
+            self._stored(answer, key)
+
+    def _stored(self, answer: object, key: str) -> None:
+        # One whose answer is lost is not counted: the PUBLISH behind it is.
+        if isinstance(answer, hiredis.ReplyError):
             self._report(answer)
             self._lost(key)
 

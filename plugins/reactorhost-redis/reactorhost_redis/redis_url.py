@@ -17,6 +17,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _PORT = 6379
 _MOST_PREFIX = 100
+# sun_path of struct sockaddr_un has 108 bytes, the last one for a NUL (unix(7)).
+_MOST_PATH_BYTES = 107
 _SPECIAL = "write a /, ?, #, @ or : of a password as %2F, %3F, %23, %40, %3A"
 
 
@@ -67,6 +69,8 @@ def parse(url: str) -> RedisUrl:
     try:
         parts = urlsplit(url)
         port = parts.port
+        if port == 0:
+            raise ValueError
     except ValueError:
         # Its text may contain the beginning of a password with a slash.
         raise ValueError(f"the port is not a number from 1 to 65535; {_SPECIAL}") from None
@@ -106,7 +110,10 @@ def _internet_address(parts: SplitResult, port: int | None, options: dict[str, A
 def _unix_address(parts: SplitResult) -> str:
     if parts.hostname or len(parts.path) < 2:
         raise ValueError("the path of the socket is not absolute; write redis+unix:///PATH")
-    return f"unix://{unquote(parts.path)}"
+    path = unquote(parts.path)
+    if path.endswith("/") or len(path.encode()) > _MOST_PATH_BYTES:
+        raise ValueError(f"the path of the socket names a directory, or has more than {_MOST_PATH_BYTES} bytes")
+    return f"unix://{path}"
 
 
 def _options(parts: SplitResult) -> dict[str, Any]:

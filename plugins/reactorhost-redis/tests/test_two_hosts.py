@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -104,3 +105,18 @@ def test_an_outage_is_a_gap_on_both_hosts_and_shown(
     ann.send("say room back")
     # Perhaps after a second gap: what was lost on its way to the server is notified too.
     assert set(bob.until("back")) <= {"gap room 0"}
+
+
+def test_members_leave_with_a_host_that_stops(
+    server: RedisServer, start: Start, clients: Callable[[LiveHost], Client]
+) -> None:
+    one, other = start(server), start(server, "--stop-timeout", "1.5")
+    ann, bob = clients(one), clients(other)
+    assert ann.ask("join room") == "ok"
+    assert bob.ask("join room Bob") == "ok"
+    ann.until("joined Bob")
+    began = time.monotonic()
+    other.stop()
+    ann.until("left Bob")
+    # At once, and not because the workers of the other host are silent for `down_period`.
+    assert time.monotonic() - began < 15

@@ -23,13 +23,6 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
-class Extend:
-    """Bind the listeners that a slot lacks, without listening yet, because it serves more services than before."""
-
-    slot: int
-
-
-@dataclass(frozen=True, slots=True)
 class Move:
     """Move the listeners of a service from `slots` to the slot `to`, and let the workers `pids` close their copies.
 
@@ -131,20 +124,4 @@ class Count:
     count: int
 
 
-Action = (
-    Open
-    | Close
-    | Extend
-    | Move
-    | Spawn
-    | Drain
-    | Signal
-    | Adopt
-    | Release
-    | Steer
-    | Avoid
-    | Refuse
-    | Retire
-    | Lead
-    | Count
-)
+Action = Open | Close | Move | Spawn | Drain | Signal | Adopt | Release | Steer | Avoid | Refuse | Retire | Lead | Count

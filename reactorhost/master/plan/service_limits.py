@@ -5,10 +5,12 @@ clients: a plugin with state in memory depends on that. Which worker may adopt t
 by service. One adopter for each slot is still enough. A worker may serve every service that a worker of a higher slot
 may serve, so one of the candidates can get every listener that any of them could get.
 
-The numbers of plugins are known when a worker has loaded them. The worker of slot 0 reports them when it is ready: it
-boots alone at a start, and is the first that a reload replaces, so no other slot serves with numbers of other code.
+The numbers of plugins are known when a worker has loaded them. Those of slot 0 apply, from the moment when its worker
+is ready: it boots alone at a start, and is the first that a reload replaces. Workers of other slots may have other code
+for a while, during a reload or after a crash.
 
-A larger number adds sockets to slots. The next worker of the slot borrows them, and they open when it is ready.
+A larger number adds services to slots. The sockets are made before the slot's next worker is forked, and open when it
+is ready.
 
 A smaller number leaves open sockets in slots that may not serve the service any more. They move to a slot of their own,
 a remnant, whose number is above those of all workers. It leaves as a slot does when the host is scaled down: a worker
@@ -22,7 +24,7 @@ from collections.abc import Mapping, Sequence
 
 from reactorhost.config.service import Service
 from reactorhost.config.settings import MAX_WORKERS
-from reactorhost.master.plan.actions import Action, Extend, Move, Release, Steer
+from reactorhost.master.plan.actions import Action, Move, Release, Steer
 from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerTable
 
@@ -68,7 +70,6 @@ class ServiceLimits:
         self._set(services, declared)
         if self._limits == before:
             return []
-        actions: list[Action] = []
         given_up: dict[str, list[Slot]] = {}
         for slot in self._table.slots.values():
             if slot.number >= MAX_WORKERS:
@@ -76,11 +77,9 @@ class ServiceLimits:
             served = self.services_of(slot.number)
             for service in sorted(slot.services - served):
                 given_up.setdefault(service, []).append(slot)
-            if served - slot.services:
-                actions.append(Extend(slot.number))
             slot.services = served
         moves = [self._give_up(service, slots, retire_at) for service, slots in given_up.items()]
-        actions += moves
+        actions: list[Action] = [*moves]
         if any(move.to is not None for move in moves):
             actions.append(Steer(self._table.leaving()))
         # Adopters were chosen, and got listeners, by the numbers of before.

@@ -131,6 +131,10 @@ class BackendBridge:
         """Return the PRESENCE of every worker of another host."""
         return self._remote.presence()
 
+    def leave(self) -> None:
+        """Notify the other hosts that the members of this worker leave, before the backend's connections are closed."""
+        self._remote.leave()
+
     def stop(self) -> None:
         """Send what waits if that is possible at once, and disconnect."""
         if self._timer is not None:

@@ -44,6 +44,10 @@ def _no_peers(inbound: Inbound, repeats: Repeats) -> Outbound:
     return NoPeers()
 
 
+def _stay() -> None:
+    """Do nothing: there are no connections to other hosts."""
+
+
 @dataclass(frozen=True, slots=True)
 class BusSetup:
     """What a worker's bus needs of its host.
@@ -52,11 +56,13 @@ class BusSetup:
         origin: this worker.
         max_message: bytes of the longest message.
         new_outbound: connects to the other workers; called at most once.
+        leave: called before the worker closes its connections to other hosts, though its clients are still connected.
     """
 
     origin: Origin = field(default_factory=_own_origin)
     max_message: int = 1 << 20
     new_outbound: Callable[[Inbound, KeptHistory], Outbound] = _no_peers
+    leave: Callable[[], object] = _stay
 
 
 class Bus:
@@ -225,6 +231,10 @@ class Bus:
     def end_subscriptions(self) -> None:
         """Cancel what plugins have subscribed; they may go on to publish."""
         self._subscriptions.stop()
+
+    def leave(self) -> None:
+        """Notify other hosts that the members of this worker leave, because its connections to them will be closed."""
+        self._setup.leave()
 
     def stop(self) -> None:
         """Disconnect from the other workers, after the last call of a plugin."""

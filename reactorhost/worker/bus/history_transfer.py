@@ -6,7 +6,8 @@ would have. So each of the others is asked for what it has published itself. It 
 later messages follow, and nothing is missing between the two.
 
 A worker that has just started itself has nothing of those before it. It says so, and another one is asked for
-everything. One that does not answer in time, or ends, is skipped.
+everything. One that ends is skipped. One that does not answer in time is asked once more after all others; requests of
+plugins do not wait for that.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ class HistoryTransfer:
         self._introduced = False
         self._known: set[Origin] = set()
         self._unread: deque[Origin] = deque()
+        # Those that have not answered: to be asked again, and asked again already.
+        self._late: deque[Origin] = deque()
+        self._skipped: set[Origin] = set()
         self._reading: _Reading | None = None
         self._has_all = False
         self._transfers = 0
@@ -90,8 +94,10 @@ class HistoryTransfer:
         """Forget a worker that has ended or is silent."""
         self._known.discard(origin)
         self._read_by.pop(origin, None)
-        if origin in self._unread:
-            self._unread.remove(origin)
+        self._skipped.discard(origin)
+        for waiting in (self._unread, self._late):
+            if origin in waiting:
+                waiting.remove(origin)
         if self._reading is not None and self._reading.origin == origin:
             self._end_reading()
             self._continue()
@@ -102,8 +108,12 @@ class HistoryTransfer:
         while self._unread:
             if self._start(self._unread.popleft()):
                 return
-        if self._introduced:
-            self._become_ready()
+        if not self._introduced:
+            return
+        self._become_ready()
+        while self._late:
+            if self._start(self._late.popleft()):
+                return
 
     def _start(self, origin: Origin) -> bool:
         assert self.outbound is not None
@@ -121,6 +131,11 @@ class HistoryTransfer:
         return self.outbound.to_connection(reading.origin, THE_WORKER, encoded_request(request))
 
     def _missed_page(self) -> None:
+        assert self._reading is not None
+        origin = self._reading.origin
+        if origin not in self._skipped:
+            self._skipped.add(origin)
+            self._late.append(origin)
         self._end_reading()
         self._continue()
 

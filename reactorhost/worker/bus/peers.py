@@ -137,7 +137,8 @@ class Peers:
         self._by_origin.clear()
         self._routes = Routes()
         deadline = self._reactor.clock() + _STOP_SECONDS
-        for peer in peers:
+        # First those that read: one that stands still would use up the time of all.
+        for peer in sorted(peers, key=lambda peer: peer.outgoing.size):
             left = peer.link.finish(deadline)
             if left:
                 self._log.warning("bus_messages_dropped", peer_slot=peer.slot, peer_pid=peer.pid, bytes=left)

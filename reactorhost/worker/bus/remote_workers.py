@@ -60,6 +60,14 @@ class RemoteWorkers:
             # If it is dropped, the version in the next heartbeat shows it.
             self._send(None, frames.table_change(Replicated.PRESENCE, change))
 
+    def leave(self) -> None:
+        """Remove the own PRESENCE from all others at once, because the connections to them are about to close."""
+        for member in tuple(self._journal.table):
+            self._journal.set(member, None)
+        # One frame, however many members there were: a snapshot of what is left.
+        for chunk in self._journal.snapshot():
+            self._send(None, frames.table_chunk(Replicated.PRESENCE, chunk))
+
     def introduce(self) -> None:
         """Ask every worker for its presence, and say which version the own one has."""
         self._send(None, frames.resync(Replicated.PRESENCE))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.ipc.jsonlines import JsonLine
@@ -12,6 +13,9 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import Inbound, KeptHistory, Outbound
 from reactorhost.worker.bus.introductions import Introductions
+
+if TYPE_CHECKING:
+    from reactorhost.worker.bus.backend_bridge import BackendBridge
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -25,6 +29,7 @@ class Ways:
     line: JsonLine
     down_period: float
     backend: Backend | None = None
+    _bridge: BackendBridge | None = field(default=None, init=False)
 
     def new_outbound(self, inbound: Inbound, history: KeptHistory) -> Outbound:
         """Connect to the other workers; called at most once."""
@@ -36,7 +41,7 @@ class Ways:
         from reactorhost.worker.bus.both_ways import BothWays
 
         own = self.introductions.origin
-        bridge = BackendBridge(
+        self._bridge = bridge = BackendBridge(
             own,
             self.backend,
             self.reactor,
@@ -49,6 +54,11 @@ class Ways:
         )
         bridge.start()
         return BothWays(own.host, peers, bridge)
+
+    def leave(self) -> None:
+        """Notify other hosts that the worker is about to close its connections."""
+        if self._bridge is not None:
+            self._bridge.leave()
 
     def _report_state(self, state: BackendState, reason: str) -> None:
         self.line.send({"report": Report.BUS_BACKEND, "state": str(state), "reason": reason})

@@ -72,6 +72,11 @@ class JobSchedule:
     _timer: TimerHandle | None = None
     _when_idle: Callable[[], object] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a function runs."""
+        return bool(self._running)
+
     def now(self) -> Moment:
         """Return the moment of this turn of the loop."""
         return Moment(self.reactor.now, self.unix_clock())
@@ -145,6 +150,6 @@ class JobSchedule:
 
     def _check_idle(self) -> None:
         self._running = {job for job in self._running if job.task is not None}
-        if self._when_idle is not None and not self._running:
+        if self._when_idle is not None and not self.busy:
             when_idle, self._when_idle = self._when_idle, None
             when_idle()

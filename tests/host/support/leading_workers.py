@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any, cast
+from unittest.mock import Mock
 
 from reactorhost.ipc.moments import Moment
 from reactorhost.master.plan.actions import Drain, Lead
@@ -39,7 +40,10 @@ class LeadingWorker:
         self.reports: deque[dict[str, Any]] = deque()
         self.calls = HeldCalls()
         self.jobs = JobSchedule(reactor, lambda: 0.0, lambda until: None)
-        self.leadership = WorkerLeadership(reactor, Role(), self.jobs, cast("Any", self.calls), self.reports.append)
+        self.log = Mock()
+        self.leadership = WorkerLeadership(
+            reactor, Role(), self.jobs, cast("Any", self.calls), self.reports.append, self.log
+        )
 
     def reads_an_order(self) -> None:
         if self.orders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from unittest.mock import Mock
 
@@ -26,11 +27,11 @@ class Host:
         self.log = Mock()
         self.reactor = Reactor(FakePoller(FakeClock()))
         self.planner = Planner(host_settings(workers))
-        pool = Mock(pids=list, samples=lambda now: {}, connections=lambda: 0)
+        self.pool = pool = Mock(pids=list, samples=lambda now: {}, connections=lambda: 0)
         pool.fork = Mock(side_effect=forks)
         listeners = Mock(effective_backlog=lambda: 1 << 30)
         monitor = Monitor(self.reactor, pool)
-        context = MasterContext(
+        self.context = context = MasterContext(
             self.reactor, self.log, listeners, self.planner, pool, monitor, Mock(), Mock(), Mock(), Mock()
         )
         self.supervisor = Supervisor(context)
@@ -44,6 +45,19 @@ class Host:
     def events(self, level: str) -> dict[str, dict[str, object]]:
         """Return the fields of the newest event of each name that was logged at a level."""
         return {call.args[0]: call.kwargs for call in getattr(self.log, level).call_args_list}
+
+
+def test_what_has_to_do_with_a_worker_is_notified_of_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(1, [100, 101])
+    host.settle()
+    report = Mock(how="exit status 3", boot_error=lambda *of: BootError("ended"))
+    host.pool.reap = Mock(return_value=report)
+    monkeypatch.setattr(Monitor, "worker_ended", ended := Mock())
+    monkeypatch.setattr(os, "wait4", Mock(side_effect=[(100, 0, None), ChildProcessError]))
+    host.lifecycle.reap()
+    ended.assert_called_once_with(100, report.last)
+    for each in (host.context.requests, host.context.introductions):
+        each.worker_ended.assert_called_once_with(100)  # type: ignore[attr-defined]
 
 
 def test_a_start_fails_if_no_worker_is_left_when_each_slot_has_had_its_try() -> None:

@@ -74,3 +74,18 @@ def test_a_slot_for_sockets_that_were_given_up_ends_at_once_if_there_are_none() 
     assert sorted(host.planner.slots) == [0, 1]
     order = {"order": "move", "service": "default", "slots": (1,), "to": 256}
     assert order in [call.args[1] for call in pool.order.call_args_list]
+
+
+def test_a_worker_is_forked_with_the_sockets_that_its_slot_has_if_others_cannot_be_made() -> None:
+    host = FakeSupervisor(1)
+    host.running()
+    no_room = OSError(errno.EMFILE, "Too many open files")
+    listeners = Mock(open_slot=Mock(side_effect=[no_room, None]), of_slot=Mock(return_value=["socket"]))
+    log, reactor, pool = Mock(), Reactor(FakePoller(FakeClock())), Mock(fork=Mock(side_effect=[2000, 2001]))
+    context = SimpleNamespace(reactor=reactor, log=log, listeners=listeners, planner=host.planner, pool=pool)
+    supervisor = Supervisor(context)  # type: ignore[arg-type]
+    for _ in range(2):
+        supervisor._try(actions.Spawn(0, 1), host.now)
+    log.error.assert_called_once_with("slot_not_opened", slot=0, error="Too many open files")
+    assert [call.args[-1] for call in pool.fork.call_args_list] == [["socket"], ["socket"]]
+    assert {2000, 2001} <= host.planner.workers.keys()

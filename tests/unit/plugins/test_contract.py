@@ -51,11 +51,6 @@ def test_the_hooks_are_those_of_the_contract() -> None:
         "configure": ("config",),
         "commands": ("cli",),
         "stats": (),
-        "leader_start": ("worker",),
-        "leader_stop": ("worker",),
-        "joined": ("worker", "group", "member"),
-        "left": ("worker", "group", "member"),
-        "gap": ("worker", "group", "recovered"),
     }
 
 

@@ -101,6 +101,19 @@ def test_a_leader_stop_that_never_returns_ends_with_the_process() -> None:
     assert list(world.worker.reports) == []
 
 
+@pytest.mark.parametrize("in_time", [False, True])
+def test_a_leader_that_steps_down_slowly_is_logged(in_time: bool) -> None:
+    world = World()
+    world.leadership.lead(Moment(100.0, 0.0))
+    world.worker.a_hook_returns()
+    world.leadership.step_down()
+    if in_time:
+        world.worker.a_hook_returns()
+    world.advance(5.0)
+    logged = [call.kwargs for call in world.worker.log.warning.call_args_list]
+    assert logged == ([] if in_time else [{"seconds": 5.0, "waits_for": "a hook"}])
+
+
 def test_hurry_cancels_an_async_job_before_leader_stop() -> None:
     async def run() -> None:
         from reactorhost.plugins.host_task import HostTask
@@ -112,6 +125,8 @@ def test_hurry_cancels_an_async_job_before_leader_stop() -> None:
         await asyncio.sleep(0)
         world.leadership.step_down()
         assert not world.worker.calls.waiting, "leader_stop waits for the job"
+        world.advance(5.0)
+        world.worker.log.warning.assert_called_once_with("step_down_slow", seconds=5.0, waits_for="a job")
         world.leadership.hurry(1.0)
         for _ in range(3):
             await asyncio.sleep(0)

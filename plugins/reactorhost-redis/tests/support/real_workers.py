@@ -29,7 +29,8 @@ class RealNetwork(Network):
     def __init__(self, server: RedisServer) -> None:
         self.server = server
         self.failures: list[Exception] = []
-        self.reactor = Reactor(new_poller(POLLERS[0]))
+        self._skipped_seconds = 0.0
+        self.reactor = Reactor(new_poller(POLLERS[0]), self._clock)
         self._parts = WorkerBuilder(reactor=self.reactor, hook_failed=self._hook_failed).build([], Limits())
         self._backends: list[Backend] = []
 
@@ -41,9 +42,15 @@ class RealNetwork(Network):
             backend.stop()
         self._parts.outbound.abort()
         self._parts.facades.cancel_timers()
+        # A socket whose TLS handshake failed is closed some seconds later.
+        self._skipped_seconds = 60.0
+        self.reactor.turn(0)
         self.reactor.turn(0)
         self.reactor.close()
         assert self.failures == []
+
+    def _clock(self) -> float:
+        return time.monotonic() + self._skipped_seconds
 
     def join(self, url: str | None = None) -> tuple[Backend, RecordedLink]:
         backend, link = reactorhost_redis.backend(self.worker, url or f"{self.server.url}?{OPTIONS}"), RecordedLink()

@@ -9,7 +9,6 @@ from reactorhost.master.plan.actions import (
     Adopt,
     Avoid,
     Drain,
-    Extend,
     Move,
     Open,
     Refuse,
@@ -134,16 +133,14 @@ def test_clients_are_refused_while_every_worker_that_may_serve_them_is_full() ->
     ]
 
 
-def test_a_larger_number_adds_sockets_for_the_next_workers_of_slots() -> None:
+def test_a_larger_number_is_for_the_next_workers_of_slots() -> None:
     host = FakeSupervisor(3, a=None, b=None)
     host.running()
     host.declare(a=1)
     host.start_reload()
     host.settle()
     host.planner.ready(host.starting(0), host.now)
-    done = host.declare(a=2)
-    assert done[0] == Extend(1)
-    assert not [action for action in done if isinstance(action, Move)]
+    assert not [action for action in host.declare(a=2) if isinstance(action, Move)]
     assert served(host) == ["a b", "a b", "b", "a"]
 
 
@@ -173,15 +170,16 @@ def test_sockets_that_were_given_up_wait_for_a_worker_that_may_serve_them() -> N
     assert host.done[-1] == Adopt(256, next_pid)
 
 
-def test_adopters_are_chosen_anew_when_the_number_changes() -> None:
-    host = FakeSupervisor(4, a=None, b=None)
-    _, second, _, fourth = host.running()
+def test_an_adopter_gets_the_listeners_that_it_may_serve_with_a_larger_number() -> None:
+    host = FakeSupervisor(3, a=None, b=None)
+    first, second, third = host.running()
+    host.declare(a=2)
+    host.exit(first)
     host.exit(second)
-    assert host.silence(host.planner.table.in_slot(2, WorkerState.READY)[0].pid)
-    assert host.planner.slots[1].adopter == fourth
-    done = host.declare(a=2)
-    assert Release(1, fourth) in done
-    assert done.index(Release(1, fourth)) < done.index(Adopt(1, 1000)), "the worker of slot 0 may serve both"
+    assert Adopt(1, third) in host.settle(), "without the listeners of the limited service"
+    host.planner.ready(host.starting(0), host.now)
+    done = host.declare(a=3)
+    assert done.index(Release(1, third)) < done.index(Adopt(1, third))
 
 
 def test_a_second_change_gives_up_in_a_slot_of_its_own() -> None:

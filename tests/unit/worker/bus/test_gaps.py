@@ -93,6 +93,14 @@ def test_a_burst_is_recovered_if_all_of_it_is(recovered: list[bool], called: boo
     assert bench.run() == [("room", called)]
 
 
+@pytest.mark.parametrize(("first", "then"), [(True, True), (True, False), (False, True), (False, False)])
+def test_a_gap_of_everything_is_recovered_if_all_of_it_is(first: bool, then: bool) -> None:
+    bench = Bench("g:room", "t:log")
+    bench.missed(["g:room"], recovered=first)
+    bench.missed(None, recovered=then)
+    assert bench.run() == [("room", first and then), ("log", then)]
+
+
 def test_a_key_that_is_not_wanted_any_more_has_no_gap() -> None:
     bench = Bench(*DELIVERED)
     bench.interest.remove("t:news.*")

@@ -91,8 +91,13 @@ class LossRule(RuleBasedStateMachine):
     def chosen(self, number: int) -> SimWorker:
         return self.network.workers[number % len(self.network.workers)]
 
-    @initialize(count=st.integers(1, 3))
-    def start(self, count: int) -> None:
+    @initialize(
+        count=st.integers(1, 3),
+        socket_bytes=st.sampled_from([100, 1000, 20_000]),
+        max_queue=st.sampled_from([500, 2000, 20_000]),
+    )
+    def start(self, count: int, socket_bytes: int, max_queue: int) -> None:
+        self.network = Network(socket_bytes, max_queue)
         for _ in range(count):
             self.network.start()
 
@@ -164,6 +169,12 @@ class LossRule(RuleBasedStateMachine):
                 for group in GROUPS:
                     numbers = [event[3] for event in worker.events if event[:3] == ("message", publisher, group)]
                     assert numbers == sorted(set(numbers))  # type: ignore[type-var]
+
+    @rule(lacks=st.booleans())
+    def lack_descriptors(self, lacks: bool) -> None:
+        self.network.lacks_descriptors = True
+        if not lacks:
+            self.network.introduce_missing()
 
     @rule()
     def check(self) -> None:

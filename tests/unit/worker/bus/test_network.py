@@ -99,13 +99,14 @@ def test_the_history_is_read_from_another_worker_when_one_ends(killed: int) -> N
         worker.publish("kept")
     network.run()
     new = network.start()
-    # Introduced, but not read yet.
-    for _ in range(3):
+    # One after the other is read, in these turns.
+    for _ in range(killed + 1):
         for worker in (*old, new):
             worker.turn()
     old[killed].stopped = True
     network.run()
     old[killed].kill()
+    network.run()
     # Its end is noticed: no time is needed.
     assert sorted(new.history()) == published(*old)
 
@@ -117,8 +118,8 @@ def test_the_history_is_read_from_another_worker_when_one_is_stopped(stopped: in
         worker.publish("kept")
     network.run()
     new = network.start()
-    # Introduced, but not read yet.
-    for _ in range(3):
+    # One after the other is read, in these turns.
+    for _ in range(stopped + 1):
         for worker in (*old, new):
             worker.turn()
     old[stopped].stopped = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reactorhost import Member, Worker, hookimpl
 from reactorhost.bus.refs import Ref
 from reactorhost.plugins.chain import LoopHook
 from reactorhost.reactor import Reactor
-from reactorhost.testing import fakes
+from reactorhost.testing import PluginBench, fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
 from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.presence import Presence
@@ -213,6 +215,48 @@ def test_a_hook_that_changes_members_does_not_keep_others_waiting() -> None:
     bench.presence.set_info("room", 1, b"first")
     fakes.turn(bench.reactor, bench.poller)
     assert len(bench.called) <= 100
+
+
+class SlowRoom:
+    """Its hook for new members waits until it is released."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    @hookimpl
+    async def worker_start(self, worker: Worker) -> None:
+        self.released = asyncio.Event()
+
+    @hookimpl
+    async def joined(self, worker: Worker, group: str, member: Member) -> None:
+        self.called.append(f"+{member.info.decode()}")
+        await self.released.wait()
+
+    @hookimpl
+    async def left(self, worker: Worker, group: str, member: Member) -> None:
+        self.called.append(f"-{member.info.decode()}")
+
+
+def test_what_changes_behind_a_slow_async_hook_is_reported_as_one_difference(
+    plugin_bench: Callable[..., PluginBench],
+) -> None:
+    bench = plugin_bench(room := SlowRoom())
+    first, second = bench.connect(), bench.connect()
+    first.connection.join("room", b"first")
+    bench.settle()
+    assert room.called == ["+first"]
+    for number in range(1000):
+        second.connection.join("room", b"%d" % number)
+        bench.settle()
+        if number % 2:
+            second.connection.leave("room")
+    second.connection.join("room", b"second")
+    first.connection.leave("room")
+    bench.settle()
+    assert room.called == ["+first"]
+    room.released.set()
+    bench.settle()
+    assert sorted(room.called) == ["+first", "+second", "-first"]
 
 
 CHANGES = st.lists(
