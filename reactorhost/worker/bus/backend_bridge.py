@@ -23,8 +23,8 @@ from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.bus.envelope import Envelope, EnvelopeError, EnvelopeFlags, is_from, opened, sealed
 from reactorhost.bus.frames import FrameDecoder, FrameError
 from reactorhost.bus.names import GROUP, TOPIC
-from reactorhost.bus.numbers import Numbers
-from reactorhost.bus.sequences import Arrival, ReceivedSequences
+from reactorhost.bus.numbers import Arrival, Numbers, ReceivedNumbers
+from reactorhost.bus.patterns import PatternMap
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
@@ -32,7 +32,6 @@ from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.bus.contract import Inbound, KeptHistory, Origin
 from reactorhost.worker.bus.recovery import Recovery
 from reactorhost.worker.bus.remote_workers import RemoteWorkers
-from reactorhost.worker.bus.wanted_keys import WantedKeys
 
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
@@ -75,8 +74,8 @@ class BackendBridge:
         self._on_state = on_state
         self._lines = RateLimit(1, _LINE_SECONDS)
         self._sent = Numbers()
-        self._seen = ReceivedSequences()
-        self._wanted = WantedKeys()
+        self._seen = ReceivedNumbers()
+        self._wanted: PatternMap[None] = PatternMap()
         # Keys whose last message was dropped; None for so many that they are not remembered.
         self._owed: dict[str, None] | None = {}
         self._was_down = False
@@ -97,12 +96,13 @@ class BackendBridge:
 
     def want(self, pattern: str) -> None:
         """Receive the messages of a key or of a pattern of keys."""
-        self._wanted.add(pattern)
+        self._wanted[pattern] = None
         self._backend.subscribe(pattern)
 
     def drop(self, pattern: str) -> None:
         """Revoke `want`."""
-        self._wanted.remove(pattern)
+        if pattern in self._wanted:
+            del self._wanted[pattern]
         self._backend.unsubscribe(pattern)
         # A number that is missed from now on is not missing.
         if not pattern.endswith("*"):
@@ -168,7 +168,7 @@ class BackendBridge:
         kind = key[:2]
         if kind in (TOPIC, GROUP):
             # It may come after `drop`.
-            if key in self._wanted:
+            if self._wanted.matching(key):
                 self._message(key, envelope)
         elif key == ALL_WORKERS or key == _only(self._own):
             self._frames(envelope)
@@ -186,7 +186,7 @@ class BackendBridge:
             if self._was_down:
                 self._was_down = False
                 self._seen.interrupt()
-                self._recovery.begin(self._wanted.patterns)
+                self._recovery.begin(list(self._wanted))
         self._on_state(state, reason)
 
     def lost(self, keys: Sequence[str] | None, count: int) -> None:
@@ -248,7 +248,7 @@ class BackendBridge:
             self._log.warning("bus_payload_unreadable", reason=reason)
 
     def _forget(self, key: str) -> None:
-        if key not in self._wanted:
+        if not self._wanted.matching(key):
             self._seen.forget(key)
             self._recovery.forget(key)
 

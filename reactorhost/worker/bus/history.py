@@ -123,7 +123,7 @@ class History:
 
     def received(self, origin: Origin, key: str, number: int, data: bytes) -> bool:
         """Keep a numbered message of another worker; returns False if it was received before."""
-        if not self._received.admits(origin, key, number):
+        if not self._received.admits(key, origin, number):
             return False
         # Without a number: its publisher does not keep this key, as after a reload of a changed plugin.
         if number:

@@ -19,7 +19,7 @@ from typing import Protocol
 from reactorhost.bus.backend import Keep
 from reactorhost.bus.envelope import Envelope
 from reactorhost.bus.names import GROUP
-from reactorhost.bus.sequences import ReceivedSequences
+from reactorhost.bus.numbers import ReceivedNumbers
 from reactorhost.worker.bus.contract import Inbound, Origin
 
 MOST_READS = 100
@@ -42,9 +42,7 @@ class Recovery:
     `host` is the worker's own: its messages are received on another way.
     """
 
-    def __init__(
-        self, host: bytes, read: ReadStored, seen: ReceivedSequences, inbound: Inbound, keep_of: KeepOf
-    ) -> None:
+    def __init__(self, host: bytes, read: ReadStored, seen: ReceivedNumbers, inbound: Inbound, keep_of: KeepOf) -> None:
         self._host = host
         self._read = read
         self._seen = seen

@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.bus.names import TOPIC, checked_pattern
+from reactorhost.bus.patterns import PatternMap
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
@@ -60,10 +61,7 @@ class Subscriptions:
         self._hook_failed = hook_failed
         self._log = log
         self._lines = RateLimit(1, _DROP_LINE_SECONDS)
-        # By topic, and by the beginning of topics; the lengths of these, so that a message needs one look for each.
-        self._exact: dict[str, list[PluginSubscription]] = {}
-        self._prefixed: dict[str, list[PluginSubscription]] = {}
-        self._lengths: dict[int, int] = {}
+        self._by_pattern: PatternMap[list[PluginSubscription]] = PatternMap()
         self._made = 0
         self._waiting: deque[tuple[list[PluginSubscription], str, bytes]] = deque()
         self._scheduled = False
@@ -80,27 +78,18 @@ class Subscriptions:
             raise TypeError(f"subscribe needs a function to call, not {function!r}")
         self._made += 1
         subscription = PluginSubscription(self, plugin, pattern, function, self._made)
-        by_name, name = self._place(pattern)
-        found = by_name.get(name)
-        if found is None:
-            by_name[name] = [subscription]
-            if by_name is self._prefixed:
-                self._lengths[len(name)] = self._lengths.get(len(name), 0) + 1
-        else:
-            found.append(subscription)
+        if pattern not in self._by_pattern:
+            self._by_pattern[pattern] = []
+        self._by_pattern[pattern].append(subscription)
         self._interest.add(TOPIC + pattern)
         return subscription
 
     def remove(self, subscription: PluginSubscription) -> None:
         """Forget a subscription that is cancelled."""
-        by_name, name = self._place(subscription.pattern)
-        by_name[name].remove(subscription)
-        if not by_name[name]:
-            del by_name[name]
-            if by_name is self._prefixed:
-                self._lengths[len(name)] -= 1
-                if not self._lengths[len(name)]:
-                    del self._lengths[len(name)]
+        found = self._by_pattern[subscription.pattern]
+        found.remove(subscription)
+        if not found:
+            del self._by_pattern[subscription.pattern]
         self._interest.remove(TOPIC + subscription.pattern)
 
     def deliver(self, topic: str, data: bytes) -> bool:
@@ -113,19 +102,12 @@ class Subscriptions:
 
     def stop(self) -> None:
         """Cancel every subscription, and the async functions that run."""
-        for by_name in (self._exact, self._prefixed):
-            for subscription in [each for found in by_name.values() for each in found]:
-                subscription.stop()
-
-    def _place(self, pattern: str) -> tuple[dict[str, list[PluginSubscription]], str]:
-        return (self._prefixed, pattern[:-1]) if pattern.endswith("*") else (self._exact, pattern)
+        for subscription in [each for found in self._by_pattern.values() for each in found]:
+            subscription.stop()
 
     def _matching(self, topic: str) -> list[PluginSubscription]:
-        found = [*self._exact.get(topic, ())]
-        for length in self._lengths:
-            found += self._prefixed.get(topic[:length], ()) if length <= len(topic) else ()
-        if self._lengths:
-            found.sort(key=attrgetter("number"))
+        found = [each for subscriptions in self._by_pattern.matching(topic) for each in subscriptions]
+        found.sort(key=attrgetter("number"))
         return found
 
     def _schedule(self) -> None:
