@@ -30,6 +30,7 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.bus.contract import Inbound, KeptHistory, Origin
+from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.recovery import Recovery
 from reactorhost.worker.bus.remote_workers import RemoteWorkers
 
@@ -37,6 +38,7 @@ ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
 _HEARTBEATS_A_PERIOD = 3
+_FULL = "too much waits for the server"
 
 _NO_FLAGS = EnvelopeFlags(0)
 
@@ -72,7 +74,8 @@ class BackendBridge:
         self._log = log
         self._keep_of = history.keep_of
         self._on_state = on_state
-        self._lines = RateLimit(1, _LINE_SECONDS)
+        self._drops = Drops(reactor, counters, log)
+        self._unreadable_lines = RateLimit(1, _LINE_SECONDS)
         self._sent = Numbers()
         self._seen = ReceivedNumbers()
         self._wanted: PatternMap[None] = PatternMap()
@@ -191,10 +194,8 @@ class BackendBridge:
 
     def lost(self, keys: Sequence[str] | None, count: int) -> None:
         """Count messages that were dropped, and owe their receivers a notice."""
-        self._counters.bus_dropped += count
-        if self._admits("dropped"):
-            reason = self.reason or "too much waits for the server"
-            self._log.warning("bus_messages_dropped", to="other hosts", key=(keys or ("?",))[0], reason=reason)
+        key = keys[0] if keys else "?"
+        self._drops.add(None, {"to": "other hosts", "key": key, "reason": self.reason or _FULL}, count)
         if keys is None:
             self._owed = None
         elif self._owed is not None:
@@ -244,16 +245,13 @@ class BackendBridge:
 
     def _refuse(self, reason: str) -> None:
         self._counters.bus_dropped += 1
-        if self._admits("unreadable"):
+        if self._unreadable_lines.admits(self._reactor.now):
             self._log.warning("bus_payload_unreadable", reason=reason)
 
     def _forget(self, key: str) -> None:
         if not self._wanted.matching(key):
             self._seen.forget(key)
             self._recovery.forget(key)
-
-    def _admits(self, kind: str) -> bool:
-        return self._lines.admits(self._reactor.now, kind)
 
     # What is sent.
 

@@ -21,8 +21,8 @@ from reactorhost.bus.patterns import PatternMap
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
-from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.bus.contract import Origin
+from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.interest import Interest
 from reactorhost.worker.hooks import plugin_calls
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 MOST_WAITING_MESSAGES = 1000
 MOST_WAITING_BYTES = 16 << 20
-_DROP_LINE_SECONDS = 10.0
 
 Function = Callable[[str, bytes], object]
 
@@ -57,10 +56,8 @@ class Subscriptions:
         self._reactor = reactor
         self._interest = interest
         self._gaps = gaps
-        self._counters = counters
         self._hook_failed = hook_failed
-        self._log = log
-        self._lines = RateLimit(1, _DROP_LINE_SECONDS)
+        self._drops = Drops(reactor, counters, log)
         self._by_pattern: PatternMap[list[PluginSubscription]] = PatternMap()
         self._made = 0
         self._waiting: deque[tuple[list[PluginSubscription], str, bytes]] = deque()
@@ -132,11 +129,7 @@ class Subscriptions:
 
     def dropped(self, plugin: str, pattern: str, topic: str) -> None:
         """Report that a message was dropped, because its function is too slow."""
-        self._counters.bus_dropped += 1
-        of = plugin, pattern
-        if self._lines.admits(self._reactor.now, of):
-            messages = 1 + self._lines.take_suppressed(of)
-            self._log.warning("bus_messages_dropped", plugin=plugin, pattern=pattern, messages=messages)
+        self._drops.add((plugin, pattern), {"plugin": plugin, "pattern": pattern})
         self._gaps.missed(self._origin, [TOPIC + topic], recovered=False)
 
 

@@ -259,11 +259,7 @@ def test_what_waits_for_an_async_function_is_bounded(
     publish(bench, b"1", b"2", b"3", b"4", b"5")
     assert plugin.gaps == ["a"]
     assert bench._parts.context.counters.bus_dropped == 2
-    # The others are counted in the next line, after ten seconds.
-    assert [vars(record)["reactorhost_fields"]["messages"] for record in caplog.records] == [1]
-    bench.advance(10.0)
-    publish(bench, b"dropped")
-    assert [vars(record)["reactorhost_fields"] for record in caplog.records[1:]] == [
+    assert [vars(record)["reactorhost_fields"] for record in caplog.records] == [
         {"plugin": "Async", "pattern": "a", "messages": 2}
     ]
     for _ in range(3):
