@@ -16,7 +16,7 @@ from reactorhost.plugins.attribution import attribution_of
 from reactorhost.plugins.loading import load_object
 from reactorhost.plugins.registry import Registry
 from reactorhost.testing import PluginBench
-from reactorhost.worker import life
+from reactorhost.worker import hook_watchdog
 from reactorhost.worker.bus import subscriptions
 
 StartBench = Callable[..., PluginBench]
@@ -332,7 +332,7 @@ def test_the_log_of_a_slow_function_names_the_subscription(plugin_bench: StartBe
     loaded = load_object(Plain(), "plain")
 
     def slow(topic: str, data: bytes) -> None:
-        found.append(attribution_of(Registry([loaded])).locate(sys._getframe(), life._CALLERS))
+        found.append(attribution_of(Registry([loaded])).locate(sys._getframe(), hook_watchdog.CALLERS))
 
     bench.worker.subscribe("a", slow)
     bench.worker.publish("a", b"1")
