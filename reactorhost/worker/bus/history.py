@@ -175,7 +175,7 @@ class History:
         if read.on_result is not None:
             read.variables.run(self.call_on_result, read.plugin, read.on_result, messages)
 
-    # The code object of this function marks callbacks on a stack: see `worker.life`.
+    # The code object of this function marks callbacks on a stack: see `worker.hook_watchdog`.
     def call_on_result(self, plugin: str, function: Callable[[list[bytes]], object], messages: list[bytes]) -> None:
         """Call a plugin's `on_result`."""
         try:

@@ -191,7 +191,7 @@ class PluginSubscription:
         else:
             self._owner.dropped(self._plugin, self.pattern, topic)
 
-    # The code object of this function marks subscriptions on a stack: see `worker.life`.
+    # The code object of this function marks subscriptions on a stack: see `worker.hook_watchdog`.
     def call(self, topic: str, data: bytes) -> None:
         """Call the function."""
         self._task = plugin_calls.call(self._function, (topic, data), self._variables, self._failed)
