@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reactorhost.bus.backend import Keep
-from reactorhost.bus.replica import Replicated
-
-__all__ = ["THE_WORKER", "Inbound", "KeptHistory", "Origin", "Outbound", "Repeats", "Replicated"]
 
 
 @dataclass(frozen=True, slots=True)

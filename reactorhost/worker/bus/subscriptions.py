@@ -21,7 +21,6 @@ from reactorhost.bus.patterns import PatternMap
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.interest import Interest
@@ -44,7 +43,6 @@ class Subscriptions:
 
     def __init__(
         self,
-        origin: Origin,
         reactor: Reactor,
         interest: Interest,
         gaps: Gaps,
@@ -52,7 +50,6 @@ class Subscriptions:
         hook_failed: HookFailure,
         log: EventLog,
     ) -> None:
-        self._origin = origin
         self._reactor = reactor
         self._interest = interest
         self._gaps = gaps
@@ -130,7 +127,7 @@ class Subscriptions:
     def dropped(self, plugin: str, pattern: str, topic: str) -> None:
         """Report that a message was dropped, because its function is too slow."""
         self._drops.add((plugin, pattern), {"plugin": plugin, "pattern": pattern})
-        self._gaps.missed(self._origin, [TOPIC + topic], recovered=False)
+        self._gaps.missed([TOPIC + topic], recovered=False)
 
 
 class PluginSubscription:
