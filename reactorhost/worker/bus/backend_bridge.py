@@ -25,11 +25,12 @@ from reactorhost.bus.frames import FrameDecoder, FrameError
 from reactorhost.bus.names import GROUP, TOPIC
 from reactorhost.bus.numbers import Arrival, Numbers, ReceivedNumbers
 from reactorhost.bus.patterns import PatternMap
+from reactorhost.bus.refs import Origin
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.bus.contract import Inbound, KeptHistory, Origin
+from reactorhost.worker.bus.contract import Inbound, KeptHistory
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.recovery import Recovery
 from reactorhost.worker.bus.remote_workers import RemoteWorkers
@@ -208,23 +209,24 @@ class BackendBridge:
     def _message(self, key: str, envelope: Envelope) -> None:
         if self._recovery.holds(key, envelope):
             return
-        arrival = self._seen.arrival(key, envelope.sender, envelope.sequence, begins=envelope.begins)
+        origin = envelope.origin
+        arrival = self._seen.arrival(key, origin, envelope.sequence, begins=envelope.begins)
         if arrival is Arrival.REPEATED:
             return
-        last = self._seen.last(key, envelope.sender)
+        last = self._seen.last(key, origin)
         # A notice of an unknown sender: what it is about may have been the first message here.
         if arrival is Arrival.AFTER_GAP or (envelope.is_notice and last is None):
             if last is not None and self._keep_of(key) is not None:
                 self._recovery.begin_with(key, envelope)
                 return
             self._counters.bus_dropped += 1 if last is None else envelope.sequence - last - (not envelope.is_notice)
-            self._inbound.missed(_origin(envelope), (key,), False)
-        self._seen.note(key, envelope.sender, envelope.sequence)
+            self._inbound.missed(origin, (key,), False)
+        self._seen.note(key, origin, envelope.sequence)
         if not envelope.is_notice:
-            self._inbound.message(_origin(envelope), key, envelope.number, envelope.data)
+            self._inbound.message(origin, key, envelope.number, envelope.data)
 
     def _frames(self, envelope: Envelope) -> None:
-        origin = _origin(envelope)
+        origin = envelope.origin
         try:
             for frame in FrameDecoder().feed(envelope.data):
                 if isinstance(frame, frames.ToConnection):
@@ -281,10 +283,6 @@ class BackendBridge:
                 if not self._backend.publish(key, sealed(notice), None):
                     return
             del self._owed[key]
-
-
-def _origin(envelope: Envelope) -> Origin:
-    return Origin(envelope.host, envelope.worker)
 
 
 def _only(origin: Origin) -> str:

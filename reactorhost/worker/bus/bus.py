@@ -16,11 +16,11 @@ from reactorhost.api.history_request import HistoryRequest
 from reactorhost.bus import refs
 from reactorhost.bus.member import Member
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, checked_pattern
-from reactorhost.bus.refs import ID_BYTES
+from reactorhost.bus.refs import ID_BYTES, Origin
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Origin, Outbound, Repeats
+from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Outbound, Repeats
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.groups import Groups
 from reactorhost.worker.bus.history import History

@@ -17,9 +17,9 @@ from reactorhost.api.history_request import HistoryRequest
 from reactorhost.bus.backend import Keep
 from reactorhost.bus.history import Entry, Histories
 from reactorhost.bus.numbers import Numbers, ReceivedNumbers
+from reactorhost.bus.refs import Origin
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.history_transfer import HistoryTransfer
 from reactorhost.worker.bus.interest import Interest
 from reactorhost.worker.hooks.hook_errors import HookFailure
@@ -57,7 +57,7 @@ class History:
 
     def __init__(self, origin: Origin, reactor: Reactor, interest: Interest, hook_failed: HookFailure) -> None:
         self.read_stored: ReadStored | None = None
-        self._origin = origin.host + origin.worker
+        self._origin = origin.id
         self._reactor = reactor
         self._interest = interest
         self._hook_failed = hook_failed
@@ -127,7 +127,7 @@ class History:
             return False
         # Without a number: its publisher does not keep this key, as after a reload of a changed plugin.
         if number:
-            self._histories.add(key, Entry(origin.host + origin.worker, number, data), self._reactor.clock())
+            self._histories.add(key, Entry(origin.id, number, data), self._reactor.clock())
         return True
 
     def since(self, key: str, number: int) -> Sequence[tuple[int, bytes]] | None:

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 from reactorhost.bus import frames
 from reactorhost.bus.frames import Hello
+from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replicated
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.contract import Inbound, Origin, Repeats
+from reactorhost.worker.bus.contract import Inbound, Repeats
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.early import EarlyMessages
 from reactorhost.worker.bus.outgoing import Outgoing
