@@ -17,6 +17,12 @@ from reactorhost.bus.replica import Difference, Journal, Replica, Replicated
 from reactorhost.worker.bus.contract import Inbound
 
 MOST_WORKERS = 10_000
+QUIET_TICKS = 3
+"""A worker is silent when nothing has arrived from it for more ticks; a `down_period` has as many.
+
+Ticks are counted, as between workers of one host: a worker that was stopped itself makes one when it continues, before
+it reads what has arrived meanwhile.
+"""
 
 SendFrames = Callable[[Origin | None, bytes], bool]
 """Sends frames to one worker, or with None to those of all other hosts; returns False if they are dropped."""
@@ -24,25 +30,23 @@ SendFrames = Callable[[Origin | None, bytes], bool]
 
 @dataclass(slots=True)
 class _RemoteWorker:
-    """A worker of another host, and when it was last heard of."""
+    """A worker of another host, and the ticks since something has arrived from it."""
 
-    heard_at: float
+    quiet_ticks: int = 0
     replica: Replica = field(default_factory=Replica)
 
 
 class RemoteWorkers:
     """The workers of other hosts that one worker knows."""
 
-    def __init__(
-        self, own: Origin, inbound: Inbound, send: SendFrames, now: Callable[[], float], down_period: float
-    ) -> None:
+    def __init__(self, own: Origin, inbound: Inbound, send: SendFrames) -> None:
         self._own = own
         self._inbound = inbound
         self._send = send
-        self._now = now
-        self._down_period = down_period
         self._journal = Journal()
         self._workers: dict[Origin, _RemoteWorker] = {}
+        # Those that were removed. Their members have left here, so they join when the worker comes back.
+        self._silent: dict[Origin, None] = {}
 
     def knows(self, origin: Origin) -> bool:
         """Return whether a worker was heard of, and not too long ago."""
@@ -80,12 +84,16 @@ class RemoteWorkers:
         versions[Replicated.PRESENCE] = self._journal.version
         self._send(None, frames.heartbeat(versions))
 
-    def remove_silent(self) -> None:
-        """Remove the workers that were silent for too long."""
-        oldest = self._now() - self._down_period
-        for origin in [origin for origin, worker in self._workers.items() if worker.heard_at < oldest]:
-            worker = self._workers.pop(origin)
-            self._inbound.gone(origin, worker.replica.table)
+    def tick(self) -> None:
+        """Remove the workers that were silent for too long; a `down_period` has `QUIET_TICKS`."""
+        for origin, worker in tuple(self._workers.items()):
+            worker.quiet_ticks += 1
+            if worker.quiet_ticks > QUIET_TICKS:
+                del self._workers[origin]
+                self._silent[origin] = None
+                if len(self._silent) > MOST_WORKERS:
+                    del self._silent[next(iter(self._silent))]
+                self._inbound.gone(origin, worker.replica.table)
 
     # What arrives.
 
@@ -95,8 +103,8 @@ class RemoteWorkers:
         if worker is None:
             if len(self._workers) >= MOST_WORKERS:
                 return
-            worker = self._workers[origin] = _RemoteWorker(self._now())
-        worker.heard_at = self._now()
+            worker = self._workers[origin] = _RemoteWorker()
+        worker.quiet_ticks = 0
         difference: Difference | None = None
         match frame:
             case frames.TableChange(Replicated.PRESENCE, change):
@@ -112,4 +120,6 @@ class RemoteWorkers:
             worker.replica.wanted = False
             self._send(origin, frames.resync(Replicated.PRESENCE))
         if difference is not None:
-            self._inbound.replica_changed(origin, difference.removed, difference.added, first=difference.first)
+            first = difference.first and origin not in self._silent
+            self._inbound.replica_changed(origin, difference.removed, difference.added, first=first)
+            self._silent.pop(origin, None)
