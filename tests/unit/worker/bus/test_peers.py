@@ -782,6 +782,17 @@ def test_stop_does_not_wait_for_long_for_a_stopped_worker(network: Network, capl
     assert 5000 < left <= 100 * 120 - 5000
 
 
+def test_what_waits_for_a_worker_that_has_ended_is_not_lost(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+    a, b = network.join("a"), network.join("b")
+    b.peers.want("t:x")
+    network.settle()
+    a.peers.publish("t:x", 0, b"last")
+    b.peers.stop()
+    a.peers.stop()
+    assert a.ends["b"].closed
+    assert logged(caplog) == []
+
+
 def test_a_forked_child_closes_its_copies_and_leaves_the_registrations(network: Network) -> None:
     a, b = network.join("a"), network.join("b")
     watched = dict(network.poller.watched)
