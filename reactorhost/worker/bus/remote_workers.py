@@ -80,12 +80,13 @@ class RemoteWorkers:
         versions[Replicated.PRESENCE] = self._journal.version
         self._send(None, frames.heartbeat(versions))
 
-    def remove_silent(self) -> None:
-        """Remove the workers that were silent for too long."""
+    def remove_silent(self) -> list[Origin]:
+        """Remove the workers that were silent for too long, and return them."""
         oldest = self._now() - self._down_period
-        for origin in [origin for origin, worker in self._workers.items() if worker.heard_at < oldest]:
-            worker = self._workers.pop(origin)
-            self._inbound.gone(origin, worker.replica.table)
+        silent = [origin for origin, worker in self._workers.items() if worker.heard_at < oldest]
+        for origin in silent:
+            self._inbound.gone(origin, self._workers.pop(origin).replica.table)
+        return silent
 
     # What arrives.
 

@@ -1,8 +1,9 @@
-"""Workers of this host that this one is not linked with: which have ended, and what waits for those that may come.
+"""Workers that this one is not linked with: which have ended, and what waits for those that may come.
 
-A worker is introduced to the others a moment after it has first used the bus. Until then the `ref` of one of its
-connections may have come here by another way: through a third worker, a client or a database. So what is for a worker
-that is not known waits, until it is introduced or a `down_period` has passed.
+A worker is introduced to the others a moment after it has first used the bus, and those of other hosts are known a
+moment after the backend has connected. Until then the `ref` of one of their connections may have come here by another
+way: through a third worker, a client or a database. So what is for a worker that is not known waits, until it is known
+or a `down_period` has passed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class UnlinkedWorkers:
         self._ended: dict[Origin, None] = {}
 
     def may_come(self, origin: Origin) -> bool:
-        """Return whether an unknown worker may still be introduced."""
+        """Return whether an unknown worker may still become known."""
         return origin not in self._ended and (origin in self._waiting or len(self._waiting) < MOST_UNKNOWN)
 
     def keep(self, origin: Origin, frame: bytes) -> bool:
