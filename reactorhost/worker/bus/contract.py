@@ -19,6 +19,13 @@ from reactorhost.bus.refs import Origin
 THE_WORKER = 0
 """The number under which workers send each other requests for their history (`history_transfer`)."""
 
+HEARTBEATS_A_PERIOD = 3
+"""A worker sends as many heartbeats in a `down_period`, and is silent when nothing has arrived from it for as long.
+
+The heartbeats that the reader sends itself are counted, and no time is measured. So a worker that was stopped itself
+counts one when it continues, and finds no other one silent that it could not have received.
+"""
+
 
 class Inbound(Protocol):
     """Handles what arrives from other workers, of this host or of others."""

@@ -30,7 +30,7 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.bus.contract import Inbound, KeptHistory
+from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, KeptHistory
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.remote.recovery import Recovery
 from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
@@ -38,7 +38,6 @@ from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
-_HEARTBEATS_A_PERIOD = 3
 _FULL = "too much waits for the server"
 
 _NO_FLAGS = EnvelopeFlags(0)
@@ -83,9 +82,9 @@ class BackendBridge:
         # Keys whose last message was dropped; None for so many that they are not remembered.
         self._owed: dict[str, None] | None = {}
         self._was_down = False
-        self._remote = RemoteWorkers(own, inbound, self._send_frames, lambda: reactor.now, down_period)
+        self._remote = RemoteWorkers(inbound, self._send_frames)
         self._recovery = Recovery(own.host, self.stored, self._seen, inbound, history.keep_of)
-        self._beat_seconds = down_period / _HEARTBEATS_A_PERIOD
+        self._beat_seconds = down_period / HEARTBEATS_A_PERIOD
         self._timer: TimerHandle | None = None
         history.read_stored = self._read_messages
 
