@@ -1,11 +1,16 @@
 """What the parts of the bus expect of each other.
 
-    plugin -> WorkerBus -> groups, subscriptions                  messages for this worker
-                        -> history                                numbered and kept, where a plugin wants that
-                        -> Peers -> one PeerLink for each worker  messages for other workers of this host
-                        -> BackendBridge -> Backend               messages for other hosts
+    plugin -> Bus -> local.groups, local.subscriptions        messages for this worker
+                  -> local.history                            numbered and kept, where a plugin wants that
+                  -> Outbound, made by `connector` at the first use:
+                     peers.Peers -> a Peer for each worker    messages for other workers of this host
+                     remote.BackendBridge -> Backend          messages for other hosts
 
-What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `Inbound`.
+What arrives goes the other way: a `Peer` and the `BackendBridge` call the `Inbound`, which is the `Bus`.
+
+Words: a message has a *key*, the name of a topic or group behind a prefix. A worker *wants* patterns of keys, which is
+its interest. A *peer* is another worker of this host, and a *remote worker* one of another host. The *number* of a
+message counts those of its publisher and key; 0 is none.
 """
 
 from __future__ import annotations

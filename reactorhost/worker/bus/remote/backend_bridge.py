@@ -7,7 +7,7 @@
 Keys of its own carry frames: `p:` what every worker of the other hosts reads, its presence above all, and `w:` and the
 worker what only this one reads.
 
-A message that is not sent is never lost in silence. Its number is used up, so that the next message with its key
+A message that is not sent is not lost without notice. Its number is used up, so that the next message with its key
 shows the gap. As long as there is none, a notice with the last number is owed, and sent with the next heartbeat that
 the backend accepts. Keys beyond a thousand are summed up in one notice for all.
 
@@ -185,7 +185,7 @@ class BackendBridge:
             self._was_down = True
         elif state is BackendState.UP:
             self._remote.introduce()
-            self._pay()
+            self._send_notices()
             if self._was_down:
                 self._was_down = False
                 self._seen.interrupt()
@@ -265,10 +265,10 @@ class BackendBridge:
         self._timer = self._reactor.call_later(self._beat_seconds, self._beat)
         if self.state is BackendState.UP:
             self._remote.beat()
-            self._pay()
+            self._send_notices()
         self._remote.remove_silent()
 
-    def _pay(self) -> None:
+    def _send_notices(self) -> None:
         """Send the notices that are owed."""
         if self._owed is None:
             if self._send_frames(None, frames.gap(None, recovered=False)):

@@ -426,8 +426,9 @@ class TestRecovery:
         cluster.settle()
         assert other.inbound.events == [("g:kept", b"1")]
 
+    @pytest.mark.parametrize("data", [b"3" * 20, b""])
     def test_what_is_held_is_bounded(
-        self, cluster: Cluster, one: Node, other: Node, monkeypatch: pytest.MonkeyPatch
+        self, cluster: Cluster, one: Node, other: Node, monkeypatch: pytest.MonkeyPatch, data: bytes
     ) -> None:
         monkeypatch.setattr("reactorhost.worker.bus.remote.recovery.MOST_HELD_BYTES", 10)
         send(one, "g:kept", b"1")
@@ -437,9 +438,9 @@ class TestRecovery:
         waiting: list[Callable[[], object]] = []
         monkeypatch.setattr(other.backend, "stored", lambda *args: waiting.append(lambda: args[2]([])))
         self.back(cluster, other)
-        send(one, "g:kept", b"3" * 20)
+        send(one, "g:kept", data)
         cluster.settle()
-        assert other.inbound.events == [("g:kept", b"1"), ("g:kept", False), ("g:kept", b"3" * 20)]
+        assert other.inbound.events == [("g:kept", b"1"), ("g:kept", False), ("g:kept", data)]
         # The answer comes too late.
         waiting[0]()
         assert len(other.inbound.events) == 3
