@@ -110,7 +110,7 @@ class Worker:
 
         Raises:
             TypeError: `seconds` is not a number.
-            ValueError: `seconds` is not positive and finite or, for the host, below a millisecond; or `once` is unknown.
+            ValueError: `seconds` is not positive and finite, below 0.001 for the host, or `once` is unknown.
         """
         self._check_thread("worker.call_every")
         return self._timers.call_every(seconds, function, args, once)
