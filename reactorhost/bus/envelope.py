@@ -14,7 +14,7 @@ import enum
 import struct
 from typing import NamedTuple
 
-from reactorhost.bus.refs import ID_BYTES
+from reactorhost.bus.refs import ID_BYTES, Origin
 
 VERSION = 1
 """The version of the envelope, and of the frames in it."""
@@ -47,9 +47,9 @@ class Envelope(NamedTuple):
     data: bytes
 
     @property
-    def sender(self) -> bytes:
-        """The ids of host and worker, one after the other."""
-        return self.host + self.worker
+    def origin(self) -> Origin:
+        """The worker that has sent it."""
+        return Origin(self.host, self.worker)
 
     @property
     def begins(self) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from reactorhost.bus.backend import Keep
+from reactorhost.bus.patterns import PatternMap
 
 MOST_BYTES = 64 * 1024 * 1024
 """What the rings of one worker may occupy."""
@@ -76,28 +77,20 @@ class Histories:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._exact: dict[str, Keep] = {}
-        self._prefixes: dict[str, Keep] = {}
+        self._keeps: PatternMap[Keep] = PatternMap()
         # Ordered by the last message.
         self._rings: OrderedDict[str, _Ring] = OrderedDict()
         self._size = 0
 
-    @property
-    def patterns(self) -> list[str]:
-        """The patterns of keys that are kept."""
-        return [*self._exact, *(f"{prefix}*" for prefix in self._prefixes)]
-
     def keep(self, pattern: str, keep: Keep) -> None:
         """Keep the messages of a key or of a pattern of keys; of several that fit a key, the largest values count."""
-        keeps, pattern = (self._prefixes, pattern[:-1]) if pattern.endswith("*") else (self._exact, pattern)
-        keeps[pattern] = _larger(keeps.get(pattern), keep)
+        self._keeps[pattern] = _larger(self._keeps.get(pattern), keep)
 
     def keep_of(self, key: str) -> Keep | None:
         """Return how much of a key is kept, None for nothing."""
-        found = self._exact.get(key)
-        for prefix, keep in self._prefixes.items():
-            if key.startswith(prefix):
-                found = _larger(found, keep)
+        found = None
+        for keep in self._keeps.matching(key):
+            found = _larger(found, keep)
         return found
 
     def add(self, key: str, entry: Entry, now: float) -> None:

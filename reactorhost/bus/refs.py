@@ -1,8 +1,8 @@
-"""References to connections that are valid in every worker and on every machine.
+"""References to workers and connections that are valid in every worker and on every machine.
 
-As text: `HOST-WORKER-NUMBER`. HOST is the id that a master chooses at random when it starts, WORKER the one that a
-worker process chooses at random, both as 16 hexadecimal digits; NUMBER is the connection's `id`. Process ids and
-numbers of slots would be reused, these ids are not.
+A connection as text: `HOST-WORKER-NUMBER`. HOST is the id that a master chooses at random when it starts, WORKER the
+one that a worker process chooses at random, both as 16 hexadecimal digits; NUMBER is the connection's `id`. Process ids
+and numbers of slots would be reused, these ids are not.
 """
 
 from __future__ import annotations
@@ -14,6 +14,24 @@ ID_BYTES = 8
 """Size of the id of a host and of a worker."""
 
 _TEXT = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})-([1-9][0-9]{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The worker that has published a message: ids of host and worker, 8 bytes each."""
+
+    host: bytes
+    worker: bytes
+
+    @classmethod
+    def of(cls, id: bytes) -> Origin:
+        """Return the origin with this `id`."""
+        return cls(id[:ID_BYTES], id[ID_BYTES:])
+
+    @property
+    def id(self) -> bytes:
+        """Both ids, one after the other."""
+        return self.host + self.worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,7 +263,7 @@ class Lifecycle:
 
     def _report_stop_progress(self) -> None:
         left, workers = self.context.pool.connections(), len(self.context.planner.workers)
-        seconds = self.context.planner.seconds_to_stop(time.monotonic())
+        seconds = self.context.planner.stopping.seconds_left(time.monotonic())
         for watcher in self._stop_watchers:
             text = f"{counted(left, 'connection')} open on {counted(workers, 'worker')}, at most {seconds:.0f} s left"
             watcher.progress(text, connections=left, workers=workers, seconds=round(seconds, 1))

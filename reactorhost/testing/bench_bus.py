@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, matches
-from reactorhost.bus.refs import ID_BYTES, Ref
+from reactorhost.bus.refs import ID_BYTES, Origin, Ref
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import Inbound, Origin, Repeats
+from reactorhost.worker.bus.contract import Inbound, Repeats
 
 
 class BenchMember:

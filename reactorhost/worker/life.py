@@ -10,7 +10,6 @@ import os
 import socket
 from collections.abc import Sequence
 from functools import partial
-from types import FrameType
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.jsonlines import JsonLine, Message
@@ -18,7 +17,6 @@ from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
 from reactorhost.logs import AppendHandler, EventLog
-from reactorhost.plugins.attribution import StackPosition
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.reactor import Reactor, WakeUp, new_poller
@@ -27,37 +25,24 @@ from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.bus.bus import BusSetup
-from reactorhost.worker.bus.history import History
 from reactorhost.worker.bus.introductions import Introductions
-from reactorhost.worker.bus.subscriptions import PluginSubscription
 from reactorhost.worker.bus.ways import Ways
 from reactorhost.worker.context import Limits
+from reactorhost.worker.hook_watchdog import new_watchdog
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
 from reactorhost.worker.hooks.shared_counters import SharedCounters
 from reactorhost.worker.hooks.thread_pool import ThreadPool
-from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.connection_list import send_connection_list
 from reactorhost.worker.monitor.stats_publisher import StatsPublisher
-from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.outbound.dialer import SocketDialer
 from reactorhost.worker.process.worker_process import WorkerProcess
 from reactorhost.worker.role import Role
 from reactorhost.worker.shutdown import Shutdown
 from reactorhost.worker.state import Lifecycle, WorkerState
 
-_QUIET_BRIDGE_SECONDS = 1.0
 _FAILED_EXIT_SECONDS = 1.0
-
-_CALLERS = {
-    PluginTimers.call.__code__: "timer",
-    ThreadPool.call_on_result.__code__: "on_result",
-    ThreadPool.call_on_error.__code__: "on_error",
-    PluginSubscription.call.__code__: "subscribe",
-    History.call_on_result.__code__: "on_result",
-}
-"""The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
 
 
 class WorkerLife:
@@ -198,7 +183,8 @@ class WorkerLife:
         parts.metrics_report.start()
         # From inside the loop: READY says that it turns.
         self._reactor.call_soon(self._report_ready)
-        watchdog = self._new_watchdog()
+        slow_hook = self._spec.settings.slow_hook
+        watchdog = None if slow_hook is None else new_watchdog(parts, self._process.alarm, slow_hook)
         if watchdog is not None:
             # A forked child has no timer, but it has the handler of its signal.
             self._fork_registry.add(watchdog, watchdog.stop)
@@ -210,26 +196,6 @@ class WorkerLife:
             parts.bridge.run()
         if watchdog is not None:
             watchdog.stop()
-
-    def _new_watchdog(self) -> Watchdog | None:
-        limit_seconds = self._spec.settings.slow_hook
-        if limit_seconds is None:
-            return None
-        parts, reactor, counters = self._parts, self._reactor, self._counters
-        dispatchers = (parts.context.dispatcher, parts.outbound.context.dispatcher)
-
-        def progress() -> int:
-            # Also within a turn: a turn that serves many clients takes long without any slow hook.
-            messages = sum(each.handed_over for each in dispatchers)
-            loops = 0 if parts.bridge is None else parts.bridge.progress()
-            # An accepted connection adds 1 to the sum, and so does one that ends: it never returns to an earlier value.
-            return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
-
-        def locate(frame: FrameType) -> StackPosition | None:
-            return parts.hooks.attribution.locate(frame, _CALLERS)
-
-        quiet_seconds = 0.0 if parts.bridge is None else _QUIET_BRIDGE_SECONDS
-        return Watchdog(reactor, self._process.alarm, limit_seconds, progress, locate, self._log, quiet_seconds)
 
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:

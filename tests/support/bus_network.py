@@ -18,6 +18,7 @@ from typing import Any, cast
 from reactorhost import Connection, Member, Worker, hookimpl
 from reactorhost.api.connection import CloseReason
 from reactorhost.bus.frames import Hello
+from reactorhost.bus.refs import Origin
 from reactorhost.framing import Lines
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -27,7 +28,7 @@ from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing.fakes import FakeClock, FakePoller, FakeSocket, turn
 from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.bus.bus import BusSetup
-from reactorhost.worker.bus.contract import Inbound, Origin, Outbound, Repeats
+from reactorhost.worker.bus.contract import Inbound, Outbound, Repeats
 from reactorhost.worker.bus.peers import PeerLimits, Peers
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService

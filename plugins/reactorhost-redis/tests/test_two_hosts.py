@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -120,3 +121,27 @@ def test_members_leave_with_a_host_that_stops(
     ann.until("left Bob")
     # At once, and not because the workers of the other host are silent for `down_period`.
     assert time.monotonic() - began < 15
+
+
+def test_a_reload_of_one_host_loses_nothing_for_members_that_stay(
+    server: RedisServer, start: Start, clients: Callable[[LiveHost], Client]
+) -> None:
+    one, other = start(server), start(server)
+    ann, bob = clients(one), clients(other)
+    assert ann.ask("join room") == "ok"
+    assert bob.ask("join room") == "ok"
+    before = other.workers()[0]["pid"]
+    # Both directions, while the worker of one host is replaced and after.
+    other.signal(signal.SIGUSR1)
+    sent = 0
+    while other.workers()[:1] == [] or other.workers()[0]["pid"] == before:
+        ann.send(f"say room {sent}")
+        bob.send(f"say room b{sent}")
+        sent += 1
+    assert sent, "nothing was sent during the reload: this test shows nothing"
+    ann.send("say room end")
+    bob.send("say room bend")
+    for client in (ann, bob):
+        found = [client.read() for _ in range(2 * sent + 2)]
+        assert [each for each in found if not each.startswith("b")] == [*map(str, range(sent)), "end"]
+        assert [each for each in found if each.startswith("b")] == [*(f"b{n}" for n in range(sent)), "bend"]

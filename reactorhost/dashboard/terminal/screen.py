@@ -12,11 +12,16 @@ from rich.console import COLOR_SYSTEMS, Console, RenderableType
 from reactorhost.dashboard.text.line import Line, as_text
 
 _PIPE_COLUMNS = 240
+_WIDEST = 100_000
 
 
 def print_renderable(renderable: RenderableType) -> None:
-    """Print a renderable of rich to standard output."""
-    _console("auto").print(renderable)
+    """Print a renderable of rich to standard output, in a file or pipe as wide as it is."""
+    console = _console("auto")
+    if not _is_terminal():
+        console.width = _WIDEST
+        console.width = max(_PIPE_COLUMNS, console.measure(renderable).maximum)
+    console.print(renderable)
 
 
 def print_lines(make: Callable[[int], Sequence[Line]], color: str = "auto") -> None:
@@ -35,8 +40,7 @@ def color_system(color: str) -> ColorSystem | None:
 
 
 def _console(color: str) -> Console:
-    # Rich does not decide this: with FORCE_COLOR it treats a pipe as a terminal, of 80 columns.
-    terminal = os.isatty(sys.stdout.fileno())
+    terminal = _is_terminal()
     return Console(
         highlight=False,
         soft_wrap=False,
@@ -45,3 +49,8 @@ def _console(color: str) -> Console:
         no_color={"auto": None, "always": False, "never": True}[color],
         color_system="standard" if color == "always" else "auto",
     )
+
+
+def _is_terminal() -> bool:
+    # Rich does not decide this: with FORCE_COLOR it treats a pipe as a terminal, of 80 columns.
+    return os.isatty(sys.stdout.fileno())

@@ -55,6 +55,7 @@ from reactorhost.master.plan.overload import Overload
 from reactorhost.master.plan.scale import Scaling
 from reactorhost.master.plan.service_limits import Declared, ServiceLimits
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
+from reactorhost.master.plan.stopping import Stopping
 from reactorhost.master.plan.worker_table import TERM_SECONDS, WorkerRecord, WorkerState, WorkerTable
 
 _MOST_DRAINING_IN_A_SLOT = 4
@@ -107,9 +108,8 @@ class Planner:
         self.adoption = Adoption(self.table, self.limits)
         self.overload = Overload(self.table, self.limits)
         self.leadership = Leadership(self.table, started)
+        self.stopping = Stopping(self.table)
         self._jitter = jitter or random.Random()  # noqa: S311  not for secrets
-        self._stop_at = 0.0
-        self._at_once = False
 
     # Events.
 
@@ -237,19 +237,15 @@ class Planner:
         """Want no worker any more."""
         if self.state is not HostState.STOPPING:
             self.state = HostState.STOPPING
-            self._stop_at = now + self.settings.stop_seconds
+            self.stopping.begin(now + self.settings.stop_seconds)
             stopping = ReactorhostError("the host is being stopped")
             for operation in (self.reload, self.recycling):
                 operation.abandon(stopping)
             self.scaling.fail(stopping)
-        # A second request without `at_once` does not slow down a stop that is under way.
-        self._at_once = self._at_once or at_once
+        if at_once:
+            self.stopping.hurry()
 
     # State.
-
-    def seconds_to_stop(self, now: float) -> float:
-        """Return how long a stop still takes at most."""
-        return 0.0 if self._at_once else max(0.0, self._stop_at - now)
 
     def next_at(self, now: float) -> float | None:
         """Return when the next deadline is due, or None without one."""
@@ -266,7 +262,7 @@ class Planner:
     def decide(self, now: float) -> list[Action]:
         """Return what has to be done now, apart from deadlines (`expire`)."""
         if self.state is HostState.STOPPING:
-            return list(self._stop_all(now))
+            return list(self.stopping.decide(now, self.settings))
         return [
             *self.scaling.fit(now, self.settings),
             *self._replace(now),
@@ -329,15 +325,3 @@ class Planner:
             for worker in self.table.in_slot(number, WorkerState.DRAINING)[:-_MOST_DRAINING_IN_A_SLOT]:
                 if worker.deadline is None or worker.deadline > now + self.settings.stop_seconds:
                     yield self.table.drain(worker, self.settings.stop_drain_seconds, now, self.settings)
-
-    def _stop_all(self, now: float) -> Iterator[Action]:
-        seconds = max(0.0, self.seconds_to_stop(now) - self.settings.closing_seconds)
-        for worker in self.workers.values():
-            # One that is stuck reads no order; it is being ended, with its stack.
-            if worker.state is WorkerState.STUCK:
-                continue
-            # One that still boots has no connections, and would not read an order before it is ready.
-            if (self._at_once and not worker.hurried) or worker.state is WorkerState.STARTING:
-                yield self.table.leave_now(worker, now)
-            elif worker.state is not WorkerState.STOPPING:
-                yield self.table.drain(worker, seconds, now, self.settings, final=True)

@@ -23,21 +23,23 @@ from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.bus.envelope import Envelope, EnvelopeError, EnvelopeFlags, is_from, opened, sealed
 from reactorhost.bus.frames import FrameDecoder, FrameError
 from reactorhost.bus.names import GROUP, TOPIC
-from reactorhost.bus.numbers import Numbers
-from reactorhost.bus.sequences import Arrival, ReceivedSequences
+from reactorhost.bus.numbers import Arrival, Numbers, ReceivedNumbers
+from reactorhost.bus.patterns import PatternMap
+from reactorhost.bus.refs import Origin
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.bus.contract import Inbound, KeptHistory, Origin
+from reactorhost.worker.bus.contract import Inbound, KeptHistory
+from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.recovery import Recovery
 from reactorhost.worker.bus.remote_workers import RemoteWorkers
-from reactorhost.worker.bus.wanted_keys import WantedKeys
 
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
 _HEARTBEATS_A_PERIOD = 3
+_FULL = "too much waits for the server"
 
 _NO_FLAGS = EnvelopeFlags(0)
 
@@ -73,10 +75,11 @@ class BackendBridge:
         self._log = log
         self._keep_of = history.keep_of
         self._on_state = on_state
-        self._lines = RateLimit(1, _LINE_SECONDS)
+        self._drops = Drops(reactor, counters, log)
+        self._unreadable_lines = RateLimit(1, _LINE_SECONDS)
         self._sent = Numbers()
-        self._seen = ReceivedSequences()
-        self._wanted = WantedKeys()
+        self._seen = ReceivedNumbers()
+        self._wanted: PatternMap[None] = PatternMap()
         # Keys whose last message was dropped; None for so many that they are not remembered.
         self._owed: dict[str, None] | None = {}
         self._was_down = False
@@ -97,12 +100,13 @@ class BackendBridge:
 
     def want(self, pattern: str) -> None:
         """Receive the messages of a key or of a pattern of keys."""
-        self._wanted.add(pattern)
+        self._wanted[pattern] = None
         self._backend.subscribe(pattern)
 
     def drop(self, pattern: str) -> None:
         """Revoke `want`."""
-        self._wanted.remove(pattern)
+        if pattern in self._wanted:
+            del self._wanted[pattern]
         self._backend.unsubscribe(pattern)
         # A number that is missed from now on is not missing.
         if not pattern.endswith("*"):
@@ -168,7 +172,7 @@ class BackendBridge:
         kind = key[:2]
         if kind in (TOPIC, GROUP):
             # It may come after `drop`.
-            if key in self._wanted:
+            if self._wanted.matching(key):
                 self._message(key, envelope)
         elif key == ALL_WORKERS or key == _only(self._own):
             self._frames(envelope)
@@ -186,15 +190,13 @@ class BackendBridge:
             if self._was_down:
                 self._was_down = False
                 self._seen.interrupt()
-                self._recovery.begin(self._wanted.patterns)
+                self._recovery.begin(list(self._wanted))
         self._on_state(state, reason)
 
     def lost(self, keys: Sequence[str] | None, count: int) -> None:
         """Count messages that were dropped, and owe their receivers a notice."""
-        self._counters.bus_dropped += count
-        if self._admits("dropped"):
-            reason = self.reason or "too much waits for the server"
-            self._log.warning("bus_messages_dropped", to="other hosts", key=(keys or ("?",))[0], reason=reason)
+        key = keys[0] if keys else "?"
+        self._drops.add(None, {"to": "other hosts", "key": key, "reason": self.reason or _FULL}, count)
         if keys is None:
             self._owed = None
         elif self._owed is not None:
@@ -207,23 +209,24 @@ class BackendBridge:
     def _message(self, key: str, envelope: Envelope) -> None:
         if self._recovery.holds(key, envelope):
             return
-        arrival = self._seen.arrival(key, envelope.sender, envelope.sequence, begins=envelope.begins)
+        origin = envelope.origin
+        arrival = self._seen.arrival(key, origin, envelope.sequence, begins=envelope.begins)
         if arrival is Arrival.REPEATED:
             return
-        last = self._seen.last(key, envelope.sender)
+        last = self._seen.last(key, origin)
         # A notice of an unknown sender: what it is about may have been the first message here.
         if arrival is Arrival.AFTER_GAP or (envelope.is_notice and last is None):
             if last is not None and self._keep_of(key) is not None:
                 self._recovery.begin_with(key, envelope)
                 return
             self._counters.bus_dropped += 1 if last is None else envelope.sequence - last - (not envelope.is_notice)
-            self._inbound.missed(_origin(envelope), (key,), False)
-        self._seen.note(key, envelope.sender, envelope.sequence)
+            self._inbound.missed(origin, (key,), False)
+        self._seen.note(key, origin, envelope.sequence)
         if not envelope.is_notice:
-            self._inbound.message(_origin(envelope), key, envelope.number, envelope.data)
+            self._inbound.message(origin, key, envelope.number, envelope.data)
 
     def _frames(self, envelope: Envelope) -> None:
-        origin = _origin(envelope)
+        origin = envelope.origin
         try:
             for frame in FrameDecoder().feed(envelope.data):
                 if isinstance(frame, frames.ToConnection):
@@ -244,16 +247,13 @@ class BackendBridge:
 
     def _refuse(self, reason: str) -> None:
         self._counters.bus_dropped += 1
-        if self._admits("unreadable"):
+        if self._unreadable_lines.admits(self._reactor.now):
             self._log.warning("bus_payload_unreadable", reason=reason)
 
     def _forget(self, key: str) -> None:
-        if key not in self._wanted:
+        if not self._wanted.matching(key):
             self._seen.forget(key)
             self._recovery.forget(key)
-
-    def _admits(self, kind: str) -> bool:
-        return self._lines.admits(self._reactor.now, kind)
 
     # What is sent.
 
@@ -283,10 +283,6 @@ class BackendBridge:
                 if not self._backend.publish(key, sealed(notice), None):
                     return
             del self._owed[key]
-
-
-def _origin(envelope: Envelope) -> Origin:
-    return Origin(envelope.host, envelope.worker)
 
 
 def _only(origin: Origin) -> str:

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reactorhost.worker.bus.contract import Origin, Outbound
+from reactorhost.bus.refs import Origin
+from reactorhost.worker.bus.contract import Outbound
 
 
 @dataclass(frozen=True, slots=True)

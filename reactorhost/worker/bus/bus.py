@@ -16,11 +16,11 @@ from reactorhost.api.history_request import HistoryRequest
 from reactorhost.bus import refs
 from reactorhost.bus.member import Member
 from reactorhost.bus.names import GROUP, TOPIC, checked_name, checked_pattern
-from reactorhost.bus.refs import ID_BYTES
+from reactorhost.bus.refs import ID_BYTES, Origin
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Origin, Outbound, Repeats
+from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Outbound, Repeats
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.groups import Groups
 from reactorhost.worker.bus.history import History
@@ -88,7 +88,7 @@ class Bus:
         self._presence = Presence(setup.origin, calls)
         self._gaps = Gaps(calls, interest)
         self._history = History(setup.origin, reactor, interest, hook_failed)
-        self._subscriptions = Subscriptions(setup.origin, reactor, interest, self._gaps, counters, hook_failed, log)
+        self._subscriptions = Subscriptions(reactor, interest, self._gaps, counters, hook_failed, log)
         self.groups = Groups(setup.origin, reactor, interest, self._presence, counters, hook_failed, self._reach)
         if calls.has("joined") or calls.has("left"):
             # For members of other workers, also if nothing of this one ever joins a group.
@@ -196,7 +196,7 @@ class Bus:
 
     def missed(self, origin: Origin | None, keys: Sequence[str] | None, recovered: bool) -> None:
         """Call the hook `gap` for those of the keys that are wanted here."""
-        self._gaps.missed(origin, keys, recovered)
+        self._gaps.missed(keys, recovered=recovered)
 
     def to_connection(self, number: int, data: bytes | None) -> None:
         """Send a message to a connection of this worker, or close it."""

@@ -11,22 +11,10 @@ What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from reactorhost.bus.backend import Keep
-from reactorhost.bus.replica import Replicated
-
-__all__ = ["THE_WORKER", "Inbound", "KeptHistory", "Origin", "Outbound", "Repeats", "Replicated"]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The worker that has published a message: ids of host and worker, 8 bytes each (`bus.refs`)."""
-
-    host: bytes
-    worker: bytes
-
+from reactorhost.bus.refs import Origin
 
 THE_WORKER = 0
 """The number under which workers send each other requests for their history (`history_transfer`)."""

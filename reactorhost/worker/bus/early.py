@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reactorhost.bus.frames import MOST_GAP_KEYS
-from reactorhost.worker.bus.contract import Origin
+from reactorhost.bus.refs import Origin
 from reactorhost.worker.bus.outgoing import Outgoing
 
 

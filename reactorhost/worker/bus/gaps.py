@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 from reactorhost.bus.names import TOPIC, matches
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.interest import Interest
 from reactorhost.worker.hooks.worker_calls import Call, WorkerCalls
 
@@ -29,7 +28,7 @@ class Gaps:
         self._waiting: OrderedDict[str, bool] = OrderedDict()
         self._scheduled = False
 
-    def missed(self, origin: Origin | None, keys: Sequence[str] | None, recovered: bool) -> None:
+    def missed(self, keys: Sequence[str] | None, *, recovered: bool) -> None:
         """Call the hook for those of the keys that are delivered here, or with None for all that are."""
         if not self._wanted:
             return

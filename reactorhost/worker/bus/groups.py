@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.bus.names import GROUP, checked_name
-from reactorhost.bus.refs import Ref
+from reactorhost.bus.refs import Origin, Ref
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.corks import Corks
 from reactorhost.worker.bus.framed_once import FramedOnce
 from reactorhost.worker.bus.interest import Interest

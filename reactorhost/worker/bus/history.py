@@ -17,9 +17,9 @@ from reactorhost.api.history_request import HistoryRequest
 from reactorhost.bus.backend import Keep
 from reactorhost.bus.history import Entry, Histories
 from reactorhost.bus.numbers import Numbers, ReceivedNumbers
+from reactorhost.bus.refs import Origin
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.history_transfer import HistoryTransfer
 from reactorhost.worker.bus.interest import Interest
 from reactorhost.worker.hooks.hook_errors import HookFailure
@@ -57,7 +57,7 @@ class History:
 
     def __init__(self, origin: Origin, reactor: Reactor, interest: Interest, hook_failed: HookFailure) -> None:
         self.read_stored: ReadStored | None = None
-        self._origin = origin.host + origin.worker
+        self._origin = origin.id
         self._reactor = reactor
         self._interest = interest
         self._hook_failed = hook_failed
@@ -123,11 +123,11 @@ class History:
 
     def received(self, origin: Origin, key: str, number: int, data: bytes) -> bool:
         """Keep a numbered message of another worker; returns False if it was received before."""
-        if not self._received.admits(origin, key, number):
+        if not self._received.admits(key, origin, number):
             return False
         # Without a number: its publisher does not keep this key, as after a reload of a changed plugin.
         if number:
-            self._histories.add(key, Entry(origin.host + origin.worker, number, data), self._reactor.clock())
+            self._histories.add(key, Entry(origin.id, number, data), self._reactor.clock())
         return True
 
     def since(self, key: str, number: int) -> Sequence[tuple[int, bytes]] | None:
@@ -175,7 +175,7 @@ class History:
         if read.on_result is not None:
             read.variables.run(self.call_on_result, read.plugin, read.on_result, messages)
 
-    # The code object of this function marks callbacks on a stack: see `worker.life`.
+    # The code object of this function marks callbacks on a stack: see `worker.hook_watchdog`.
     def call_on_result(self, plugin: str, function: Callable[[list[bytes]], object], messages: list[bytes]) -> None:
         """Call a plugin's `on_result`."""
         try:

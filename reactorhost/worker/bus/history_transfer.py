@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from reactorhost.bus.history import Histories, Part
 from reactorhost.bus.history_pages import Page, PageRequest, decoded, encoded_page, encoded_request
-from reactorhost.bus.refs import ID_BYTES
+from reactorhost.bus.refs import ID_BYTES, Origin
 from reactorhost.reactor import Reactor, TimerHandle
-from reactorhost.worker.bus.contract import THE_WORKER, Origin, Outbound
+from reactorhost.worker.bus.contract import THE_WORKER, Outbound
 
 PAGE_BYTES = 256 * 1024
 PAGE_SECONDS = 1.0
@@ -127,7 +127,7 @@ class HistoryTransfer:
 
     def _request(self, reading: _Reading, *, begins: bool) -> bool:
         assert self.outbound is not None
-        request = PageRequest(_id(self._origin), reading.number, begins, reading.own)
+        request = PageRequest(self._origin.id, reading.number, begins, reading.own)
         return self.outbound.to_connection(reading.origin, THE_WORKER, encoded_request(request))
 
     def _missed_page(self) -> None:
@@ -159,7 +159,7 @@ class HistoryTransfer:
             message = decoded(data)
         except ValueError:
             return
-        sender = Origin(message.sender[:ID_BYTES], message.sender[ID_BYTES:])
+        sender = Origin.of(message.sender)
         if isinstance(message, PageRequest):
             self._answer(sender, message)
         elif self._reading is not None and (sender, message.transfer) == (self._reading.origin, self._reading.number):
@@ -192,7 +192,7 @@ class HistoryTransfer:
 
     def _answer(self, reader: Origin, request: PageRequest) -> None:
         if request.begins:
-            origin = _id(self._origin) if request.own else None
+            origin = self._origin.id if request.own else None
             self._read_by[reader] = request.transfer, self._histories.parts(origin, PAGE_BYTES)
         number, parts = self._read_by.get(reader, (0, iter(())))
         if number != request.transfer or self.outbound is None:
@@ -200,7 +200,7 @@ class HistoryTransfer:
         found, last = self._next_parts(parts)
         if last:
             del self._read_by[reader]
-        page = Page(_id(self._origin), request.transfer, last, self.ready, found)
+        page = Page(self._origin.id, request.transfer, last, self.ready, found)
         self.outbound.to_connection(reader, THE_WORKER, encoded_page(page))
 
     def _next_parts(self, parts: Iterator[Part]) -> tuple[list[Part], bool]:
@@ -213,7 +213,3 @@ class HistoryTransfer:
             if size >= PAGE_BYTES:
                 return found, False
         return found, True
-
-
-def _id(origin: Origin) -> bytes:
-    return origin.host + origin.worker

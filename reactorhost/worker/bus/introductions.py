@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from reactorhost.bus.refs import ID_BYTES
+from reactorhost.bus.refs import ID_BYTES, Origin
 from reactorhost.ipc.jsonlines import JsonLine
 from reactorhost.ipc.messages import Report
 from reactorhost.ipc.scoreboard import Counters
@@ -14,7 +14,7 @@ from reactorhost.ipc.worker_spec import WorkerSpec
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.contract import Inbound, Origin, Outbound, Repeats
+from reactorhost.worker.bus.contract import Inbound, Outbound, Repeats
 
 if TYPE_CHECKING:
     from reactorhost.worker.bus.peers import Peers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reactorhost.worker.bus.contract import Origin
+from reactorhost.bus.refs import Origin
 
 
 class NoPeers:

@@ -19,10 +19,11 @@ from reactorhost.bus.frames import (
     TableChunk,
     ToConnection,
 )
+from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Replica, Replicated
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.contract import Inbound, Origin
+from reactorhost.worker.bus.contract import Inbound
 from reactorhost.worker.bus.outgoing import Outgoing
 from reactorhost.worker.bus.peer_link import PeerLink
 

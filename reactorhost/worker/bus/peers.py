@@ -16,18 +16,19 @@ from dataclasses import dataclass
 
 from reactorhost.bus import frames
 from reactorhost.bus.frames import Hello
+from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replicated
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.contract import Inbound, Origin, Repeats
+from reactorhost.worker.bus.contract import Inbound, Repeats
+from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.early import EarlyMessages
 from reactorhost.worker.bus.outgoing import Outgoing
 from reactorhost.worker.bus.peer import QUIET_TICKS, Peer
 from reactorhost.worker.bus.routes import Routes
 
-_DROP_LINE_SECONDS = 10.0
 _STOP_SECONDS = 1.0
 
 
@@ -61,7 +62,7 @@ class Peers:
         self._reactor = reactor
         self._registry = registry
         self._log = log
-        self._counters = counters
+        self._drops = Drops(reactor, counters, log)
         self._journals = {table: Journal() for table in Replicated}
         self._peers: dict[Peer, None] = {}
         self._by_origin: dict[Origin, Peer] = {}
@@ -74,8 +75,6 @@ class Peers:
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
         self._late: set[Peer] = set()
-        # Messages that were dropped since the last line about it.
-        self._dropped: dict[Peer, int] = {}
         self._stopped = False
 
     # Outbound.
@@ -103,9 +102,9 @@ class Peers:
             if peer.outgoing.message(key, number, frame):
                 peer.link.write_soon()
             else:
-                self._count_drop(peer)
+                self._dropped(peer)
         if self._introducing and self._early is not None and not self._early.message(key, number, frame):
-            self._counters.bus_dropped += 1
+            self._dropped_early()
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
         """Send a message for one connection of a worker, or with None close it; False: the worker is gone."""
@@ -116,11 +115,11 @@ class Peers:
             if self._early is None:
                 return False
             if not self._early.to_connection(origin, frame):
-                self._counters.bus_dropped += 1
+                self._dropped_early()
         elif peer.outgoing.to_connection(frame):
             peer.link.write_soon()
         else:
-            self._count_drop(peer)
+            self._dropped(peer)
         return True
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
@@ -236,17 +235,8 @@ class Peers:
         if self._peers:
             self._set_timer()
 
-    def _count_drop(self, peer: Peer) -> None:
-        self._counters.bus_dropped += 1
-        if peer not in self._dropped:
-            self._dropped[peer] = 0
-            self._reactor.call_soon(self._log_drops, peer)
-        self._dropped[peer] += 1
+    def _dropped(self, peer: Peer) -> None:
+        self._drops.add(peer, {"peer_slot": peer.slot, "peer_pid": peer.pid})
 
-    def _log_drops(self, peer: Peer) -> None:
-        messages = self._dropped.pop(peer, 0)
-        if messages:
-            self._log.warning("bus_messages_dropped", peer_slot=peer.slot, peer_pid=peer.pid, messages=messages)
-            # Those of the next seconds are one line.
-            self._dropped[peer] = 0
-            self._reactor.call_later(_DROP_LINE_SECONDS, self._log_drops, peer)
+    def _dropped_early(self) -> None:
+        self._drops.add(None, {"to": "workers that are not introduced yet"})

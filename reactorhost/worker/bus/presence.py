@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 
 from reactorhost.bus.member import Member
-from reactorhost.bus.refs import Ref
-from reactorhost.worker.bus.contract import Origin, Outbound
+from reactorhost.bus.refs import Origin, Ref
+from reactorhost.worker.bus.contract import Outbound
 from reactorhost.worker.hooks.worker_calls import Call, WorkerCalls
 
 # `GROUP\0NUMBER`: no name of a group contains a NUL.

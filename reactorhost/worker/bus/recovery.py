@@ -19,8 +19,8 @@ from typing import Protocol
 from reactorhost.bus.backend import Keep
 from reactorhost.bus.envelope import Envelope
 from reactorhost.bus.names import GROUP
-from reactorhost.bus.sequences import ReceivedSequences
-from reactorhost.worker.bus.contract import Inbound, Origin
+from reactorhost.bus.numbers import ReceivedNumbers
+from reactorhost.worker.bus.contract import Inbound
 
 MOST_READS = 100
 MOST_HELD_BYTES = 16 << 20
@@ -42,9 +42,7 @@ class Recovery:
     `host` is the worker's own: its messages are received on another way.
     """
 
-    def __init__(
-        self, host: bytes, read: ReadStored, seen: ReceivedSequences, inbound: Inbound, keep_of: KeepOf
-    ) -> None:
+    def __init__(self, host: bytes, read: ReadStored, seen: ReceivedNumbers, inbound: Inbound, keep_of: KeepOf) -> None:
         self._host = host
         self._read = read
         self._seen = seen
@@ -117,12 +115,12 @@ class Recovery:
         missing, complete = ([], False) if found is None else self._missing(key, found)
         messages: list[Envelope] = []
         for envelope in (*missing, *self._release(key)):
-            last = self._seen.last(key, envelope.sender)
+            last = self._seen.last(key, envelope.origin)
             if last is not None and envelope.sequence <= last:
                 continue
             if last is not None and envelope.sequence != last + 1 and not envelope.begins:
                 complete = False
-            self._seen.note(key, envelope.sender, envelope.sequence)
+            self._seen.note(key, envelope.origin, envelope.sequence)
             if envelope.is_notice:
                 # The message with this number was not received, or the notice would be an old one.
                 complete = False
@@ -132,7 +130,7 @@ class Recovery:
         if not complete:
             self._inbound.missed(None, (key,), False)
         for envelope in messages:
-            self._inbound.message(Origin(envelope.host, envelope.worker), key, envelope.number, envelope.data)
+            self._inbound.message(envelope.origin, key, envelope.number, envelope.data)
         if complete:
             self._inbound.missed(None, (key,), True)
 
@@ -146,9 +144,9 @@ class Recovery:
         received = [at for at, envelope in enumerate(found) if self._was_received(key, envelope)]
         if received:
             return [envelope for envelope in found[received[-1] + 1 :] if envelope.host != self._host], True
-        known = [envelope for envelope in found if self._seen.last(key, envelope.sender) is not None]
+        known = [envelope for envelope in found if self._seen.last(key, envelope.origin) is not None]
         return known, False
 
     def _was_received(self, key: str, envelope: Envelope) -> bool:
-        last = self._seen.last(key, envelope.sender)
+        last = self._seen.last(key, envelope.origin)
         return last is not None and envelope.sequence <= last

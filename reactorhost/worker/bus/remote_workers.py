@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from reactorhost.bus import frames
 from reactorhost.bus.frames import Frame
+from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replica, Replicated
-from reactorhost.worker.bus.contract import Inbound, Origin
+from reactorhost.worker.bus.contract import Inbound
 
 MOST_WORKERS = 10_000
 

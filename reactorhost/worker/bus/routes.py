@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Generic, TypeVar
 
+from reactorhost.bus.patterns import PatternMap
+
 P = TypeVar("P")
 
 
@@ -14,8 +16,7 @@ class Routes(Generic[P]):
     def __init__(self) -> None:
         # Dictionaries without values: sets that keep the order.
         self._unknown: dict[P, None] = {}
-        self._exact: dict[str, dict[P, None]] = {}
-        self._prefixes: dict[str, dict[P, None]] = {}
+        self._wanted: PatternMap[dict[P, None]] = PatternMap()
 
     def add_peer(self, peer: P) -> None:
         """Add a peer of which no pattern is known."""
@@ -27,36 +28,31 @@ class Routes(Generic[P]):
 
     def add(self, pattern: str, peer: P) -> None:
         """Send the messages of a pattern to a peer."""
-        table, name = self._place(pattern)
-        table.setdefault(name, {})[peer] = None
+        if pattern not in self._wanted:
+            self._wanted[pattern] = {}
+        self._wanted[pattern][peer] = None
 
     def remove(self, pattern: str, peer: P) -> None:
-        """Revoke `add`."""
-        table, name = self._place(pattern)
-        peers = table.get(name, {})
-        peers.pop(peer, None)
-        if not peers:
-            table.pop(name, None)
+        """Revoke `add`; does nothing if the peer does not want the pattern."""
+        peers = self._wanted.get(pattern)
+        if peers is not None:
+            peers.pop(peer, None)
+            if not peers:
+                del self._wanted[pattern]
 
     def remove_peer(self, peer: P) -> None:
         """Send nothing to a peer any more."""
         self._unknown.pop(peer, None)
-        for table in (self._exact, self._prefixes):
-            for name in [name for name, peers in table.items() if peer in peers]:
-                del table[name][peer]
-                if not table[name]:
-                    del table[name]
+        for pattern in list(self._wanted):
+            self.remove(pattern, peer)
 
     def targets(self, key: str) -> Collection[P]:
         """Return the peers that a message of this key goes to, each once."""
-        exact = self._exact.get(key, {})
-        if not self._prefixes and not self._unknown:
-            return exact
-        targets = {**exact, **self._unknown}
-        for prefix, peers in self._prefixes.items():
-            if key.startswith(prefix):
-                targets.update(peers)
+        wanting = self._wanted.matching(key)
+        if len(wanting) == 1 and not self._unknown:
+            return wanting[0]
+        targets: dict[P, None] = {}
+        for peers in wanting:
+            targets.update(peers)
+        targets.update(self._unknown)
         return targets
-
-    def _place(self, pattern: str) -> tuple[dict[str, dict[P, None]], str]:
-        return (self._prefixes, pattern[:-1]) if pattern.endswith("*") else (self._exact, pattern)

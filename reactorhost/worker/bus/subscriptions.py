@@ -17,11 +17,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.bus.names import TOPIC, checked_pattern
+from reactorhost.bus.patterns import PatternMap
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
-from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.bus.contract import Origin
+from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.gaps import Gaps
 from reactorhost.worker.bus.interest import Interest
 from reactorhost.worker.hooks import plugin_calls
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 MOST_WAITING_MESSAGES = 1000
 MOST_WAITING_BYTES = 16 << 20
-_DROP_LINE_SECONDS = 10.0
 
 Function = Callable[[str, bytes], object]
 
@@ -44,7 +43,6 @@ class Subscriptions:
 
     def __init__(
         self,
-        origin: Origin,
         reactor: Reactor,
         interest: Interest,
         gaps: Gaps,
@@ -52,18 +50,12 @@ class Subscriptions:
         hook_failed: HookFailure,
         log: EventLog,
     ) -> None:
-        self._origin = origin
         self._reactor = reactor
         self._interest = interest
         self._gaps = gaps
-        self._counters = counters
         self._hook_failed = hook_failed
-        self._log = log
-        self._lines = RateLimit(1, _DROP_LINE_SECONDS)
-        # By topic, and by the beginning of topics; the lengths of these, so that a message needs one look for each.
-        self._exact: dict[str, list[PluginSubscription]] = {}
-        self._prefixed: dict[str, list[PluginSubscription]] = {}
-        self._lengths: dict[int, int] = {}
+        self._drops = Drops(reactor, counters, log)
+        self._by_pattern: PatternMap[list[PluginSubscription]] = PatternMap()
         self._made = 0
         self._waiting: deque[tuple[list[PluginSubscription], str, bytes]] = deque()
         self._scheduled = False
@@ -80,27 +72,18 @@ class Subscriptions:
             raise TypeError(f"subscribe needs a function to call, not {function!r}")
         self._made += 1
         subscription = PluginSubscription(self, plugin, pattern, function, self._made)
-        by_name, name = self._place(pattern)
-        found = by_name.get(name)
-        if found is None:
-            by_name[name] = [subscription]
-            if by_name is self._prefixed:
-                self._lengths[len(name)] = self._lengths.get(len(name), 0) + 1
-        else:
-            found.append(subscription)
+        if pattern not in self._by_pattern:
+            self._by_pattern[pattern] = []
+        self._by_pattern[pattern].append(subscription)
         self._interest.add(TOPIC + pattern)
         return subscription
 
     def remove(self, subscription: PluginSubscription) -> None:
         """Forget a subscription that is cancelled."""
-        by_name, name = self._place(subscription.pattern)
-        by_name[name].remove(subscription)
-        if not by_name[name]:
-            del by_name[name]
-            if by_name is self._prefixed:
-                self._lengths[len(name)] -= 1
-                if not self._lengths[len(name)]:
-                    del self._lengths[len(name)]
+        found = self._by_pattern[subscription.pattern]
+        found.remove(subscription)
+        if not found:
+            del self._by_pattern[subscription.pattern]
         self._interest.remove(TOPIC + subscription.pattern)
 
     def deliver(self, topic: str, data: bytes) -> bool:
@@ -113,19 +96,12 @@ class Subscriptions:
 
     def stop(self) -> None:
         """Cancel every subscription, and the async functions that run."""
-        for by_name in (self._exact, self._prefixed):
-            for subscription in [each for found in by_name.values() for each in found]:
-                subscription.stop()
-
-    def _place(self, pattern: str) -> tuple[dict[str, list[PluginSubscription]], str]:
-        return (self._prefixed, pattern[:-1]) if pattern.endswith("*") else (self._exact, pattern)
+        for subscription in [each for found in self._by_pattern.values() for each in found]:
+            subscription.stop()
 
     def _matching(self, topic: str) -> list[PluginSubscription]:
-        found = [*self._exact.get(topic, ())]
-        for length in self._lengths:
-            found += self._prefixed.get(topic[:length], ()) if length <= len(topic) else ()
-        if self._lengths:
-            found.sort(key=attrgetter("number"))
+        found = [each for subscriptions in self._by_pattern.matching(topic) for each in subscriptions]
+        found.sort(key=attrgetter("number"))
         return found
 
     def _schedule(self) -> None:
@@ -150,12 +126,8 @@ class Subscriptions:
 
     def dropped(self, plugin: str, pattern: str, topic: str) -> None:
         """Report that a message was dropped, because its function is too slow."""
-        self._counters.bus_dropped += 1
-        of = plugin, pattern
-        if self._lines.admits(self._reactor.now, of):
-            messages = 1 + self._lines.take_suppressed(of)
-            self._log.warning("bus_messages_dropped", plugin=plugin, pattern=pattern, messages=messages)
-        self._gaps.missed(self._origin, [TOPIC + topic], recovered=False)
+        self._drops.add((plugin, pattern), {"plugin": plugin, "pattern": pattern})
+        self._gaps.missed([TOPIC + topic], recovered=False)
 
 
 class PluginSubscription:
@@ -216,7 +188,7 @@ class PluginSubscription:
         else:
             self._owner.dropped(self._plugin, self.pattern, topic)
 
-    # The code object of this function marks subscriptions on a stack: see `worker.life`.
+    # The code object of this function marks subscriptions on a stack: see `worker.hook_watchdog`.
     def call(self, topic: str, data: bytes) -> None:
         """Call the function."""
         self._task = plugin_calls.call(self._function, (topic, data), self._variables, self._failed)

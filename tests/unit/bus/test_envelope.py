@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reactorhost.bus.envelope import Envelope, EnvelopeError, EnvelopeFlags, is_from, opened, sealed
+from reactorhost.bus.refs import Origin
 
 HOST, WORKER = b"h" * 8, b"w" * 8
 
@@ -19,7 +20,7 @@ def test_what_is_sealed_is_opened(flags: int, data: bytes) -> None:
     sent = envelope(EnvelopeFlags(flags), data)
     found = opened(sealed(sent))
     assert found == sent
-    assert (found.sender, found.begins, found.is_notice) == (HOST + WORKER, flags in (1, 3), flags in (2, 3))
+    assert (found.origin, found.begins, found.is_notice) == (Origin(HOST, WORKER), flags in (1, 3), flags in (2, 3))
 
 
 def test_the_host_is_read_without_opening() -> None:

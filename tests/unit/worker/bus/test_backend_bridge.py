@@ -13,6 +13,7 @@ from fake_nats import FakeNats, NatsBackend
 from reactorhost.bus import frames
 from reactorhost.bus.backend import BackendState, Keep
 from reactorhost.bus.envelope import opened, sealed
+from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Change, Replicated
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -20,7 +21,6 @@ from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
 from reactorhost.worker.bus import backend_bridge
 from reactorhost.worker.bus.backend_bridge import BackendBridge
-from reactorhost.worker.bus.contract import Origin
 from recorded_inbound import RecordedInbound
 
 DOWN_PERIOD = 30.0
@@ -472,9 +472,9 @@ class TestRecovery:
         other.history.read_stored("g:kept", 1, messages.append)
         cluster.settle()
         assert messages == [[b"2"]]
-        assert [(each.sender, each.number, each.data) for each in found] == [  # type: ignore[attr-defined]
-            (one.origin.host + one.origin.worker, 7, b"1"),
-            (other.origin.host + other.origin.worker, 8, b"2"),
+        assert [(each.origin, each.number, each.data) for each in found] == [  # type: ignore[attr-defined]
+            (one.origin, 7, b"1"),
+            (other.origin, 8, b"2"),
         ]
 
 

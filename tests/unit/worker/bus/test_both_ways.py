@@ -6,8 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from reactorhost.bus.refs import Origin
 from reactorhost.worker.bus.both_ways import BothWays
-from reactorhost.worker.bus.contract import Origin
 
 OWN, OTHER = Origin(b"own-host", b"worker-1"), Origin(b"other-ho", b"worker-2")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reactorhost.bus import frames
 from reactorhost.bus.frames import MOST_GAP_KEYS, FrameDecoder, Gap, Hello
+from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Journal, Replicated
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.early import EarlyMessages
 from reactorhost.worker.bus.outgoing import Outgoing
 

@@ -39,7 +39,7 @@ class Bench:
         self.gaps = Gaps(calls, self.interest)
 
     def missed(self, keys: Sequence[str] | None, *, recovered: bool = False) -> None:
-        self.gaps.missed(None, keys, recovered)
+        self.gaps.missed(keys, recovered=recovered)
 
     def run(self) -> list[tuple[str, bool]]:
         while fakes.turn(self.reactor, self.poller):

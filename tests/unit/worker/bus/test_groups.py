@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from reactorhost import CloseReason, Connection, Worker, hookimpl
+from reactorhost.bus.refs import Origin
 from reactorhost.framing import Delimited, Fixed, LengthPrefixed, Lines
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import Reactor
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.groups import MOST_INFO_BYTES, Groups
 from reactorhost.worker.bus.interest import Interest
 from reactorhost.worker.bus.no_peers import NoPeers

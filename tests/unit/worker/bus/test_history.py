@@ -10,10 +10,10 @@ import pytest
 
 from reactorhost import Connection, Worker, hookimpl
 from reactorhost.bus.backend import Keep
+from reactorhost.bus.refs import Origin
 from reactorhost.reactor import Reactor
 from reactorhost.testing import PluginBench, fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.history import MOST_KEPT_MESSAGES, STORED_SECONDS, History
 from reactorhost.worker.bus.history_transfer import START_SECONDS
 from reactorhost.worker.bus.interest import Interest

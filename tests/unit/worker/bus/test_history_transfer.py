@@ -10,10 +10,11 @@ import pytest
 from reactorhost.bus.backend import Keep
 from reactorhost.bus.history import Entry, Histories
 from reactorhost.bus.history_pages import Page, PageRequest, decoded, encoded_page
+from reactorhost.bus.refs import Origin
 from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.contract import THE_WORKER, Origin
+from reactorhost.worker.bus.contract import THE_WORKER
 from reactorhost.worker.bus.history_transfer import PAGE_BYTES, PAGE_SECONDS, START_SECONDS, HistoryTransfer
 
 HOST = b"host----"

@@ -12,12 +12,12 @@ import pytest
 
 from reactorhost.bus import frames
 from reactorhost.bus.frames import Hello
+from reactorhost.bus.refs import Origin
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import HANG_UP, READ, WRITE, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.peers import PeerLimits, Peers
 
 HOST = b"hhhhhhhh"

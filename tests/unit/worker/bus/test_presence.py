@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost import Member, Worker, hookimpl
-from reactorhost.bus.refs import Ref
+from reactorhost.bus.refs import Origin, Ref
 from reactorhost.plugins.chain import LoopHook
 from reactorhost.reactor import Reactor
 from reactorhost.testing import PluginBench, fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.contract import Origin
 from reactorhost.worker.bus.presence import Presence
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 

@@ -16,7 +16,7 @@ from reactorhost.plugins.attribution import attribution_of
 from reactorhost.plugins.loading import load_object
 from reactorhost.plugins.registry import Registry
 from reactorhost.testing import PluginBench
-from reactorhost.worker import life
+from reactorhost.worker import hook_watchdog
 from reactorhost.worker.bus import subscriptions
 
 StartBench = Callable[..., PluginBench]
@@ -259,11 +259,7 @@ def test_what_waits_for_an_async_function_is_bounded(
     publish(bench, b"1", b"2", b"3", b"4", b"5")
     assert plugin.gaps == ["a"]
     assert bench._parts.context.counters.bus_dropped == 2
-    # The others are counted in the next line, after ten seconds.
-    assert [vars(record)["reactorhost_fields"]["messages"] for record in caplog.records] == [1]
-    bench.advance(10.0)
-    publish(bench, b"dropped")
-    assert [vars(record)["reactorhost_fields"] for record in caplog.records[1:]] == [
+    assert [vars(record)["reactorhost_fields"] for record in caplog.records] == [
         {"plugin": "Async", "pattern": "a", "messages": 2}
     ]
     for _ in range(3):
@@ -336,7 +332,7 @@ def test_the_log_of_a_slow_function_names_the_subscription(plugin_bench: StartBe
     loaded = load_object(Plain(), "plain")
 
     def slow(topic: str, data: bytes) -> None:
-        found.append(attribution_of(Registry([loaded])).locate(sys._getframe(), life._CALLERS))
+        found.append(attribution_of(Registry([loaded])).locate(sys._getframe(), hook_watchdog.CALLERS))
 
     bench.worker.subscribe("a", slow)
     bench.worker.publish("a", b"1")

@@ -1,0 +1,45 @@
+"""The watchdog of a worker: what counts as progress of its loop, and how the log names what plugins are called with."""
+
+from __future__ import annotations
+
+from types import FrameType
+
+from reactorhost.plugins.attribution import StackPosition
+from reactorhost.worker.builder import WorkerParts
+from reactorhost.worker.bus.history import History
+from reactorhost.worker.bus.subscriptions import PluginSubscription
+from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.hooks.timers import PluginTimers
+from reactorhost.worker.monitor.watchdog import Watchdog
+from reactorhost.worker.process.alarm import Alarm
+
+_QUIET_BRIDGE_SECONDS = 1.0
+
+CALLERS = {
+    PluginTimers.call.__code__: "timer",
+    ThreadPool.call_on_result.__code__: "on_result",
+    ThreadPool.call_on_error.__code__: "on_error",
+    PluginSubscription.call.__code__: "subscribe",
+    History.call_on_result.__code__: "on_result",
+}
+"""The functions of the host that call plugins back, and what the log of a slow one names as the hook."""
+
+
+def new_watchdog(parts: WorkerParts, alarm: Alarm, limit_seconds: float) -> Watchdog:
+    """Return a watchdog of the worker's loop, which reports plugin code that holds it for longer than the limit."""
+    context, bridge = parts.context, parts.bridge
+    reactor, counters = context.reactor, context.counters
+    dispatchers = (context.dispatcher, parts.outbound.context.dispatcher)
+
+    def progress() -> int:
+        # Also within a turn: a turn that serves many clients takes long without any slow hook.
+        messages = sum(each.handed_over for each in dispatchers)
+        loops = 0 if bridge is None else bridge.progress()
+        # An accepted connection adds 1 to the sum, and so does one that ends: it never returns to an earlier value.
+        return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
+
+    def locate(frame: FrameType) -> StackPosition | None:
+        return parts.hooks.attribution.locate(frame, CALLERS)
+
+    quiet_seconds = 0.0 if bridge is None else _QUIET_BRIDGE_SECONDS
+    return Watchdog(reactor, alarm, limit_seconds, progress, locate, context.log, quiet_seconds)
