@@ -38,6 +38,7 @@ from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
+_NOT_CONNECTED = "the server is not connected yet"
 _FULL = "too much waits for the server"
 
 _NO_FLAGS = EnvelopeFlags(0)
@@ -195,7 +196,8 @@ class BackendBridge:
     def lost(self, keys: Sequence[str] | None, count: int) -> None:
         """Count messages that were dropped, and owe their receivers a notice."""
         key = keys[0] if keys else "?"
-        self._drops.add(None, {"to": "other hosts", "key": key, "reason": self.reason or _FULL}, count)
+        reason = self.reason or (_NOT_CONNECTED if self.state is BackendState.CONNECTING else _FULL)
+        self._drops.add(None, {"to": "other hosts", "key": key, "reason": reason}, count)
         if keys is None:
             self._owed = None
         elif self._owed is not None:
