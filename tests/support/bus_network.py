@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from reactorhost import Connection, Member, Worker, hookimpl
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.bus.frames import Hello
 from reactorhost.bus.refs import Origin
 from reactorhost.framing import Lines
@@ -29,7 +29,7 @@ from reactorhost.testing.fakes import FakeClock, FakePoller, FakeSocket, turn
 from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.bus.contract import Inbound, Outbound, Repeats
-from reactorhost.worker.bus.peers import PeerLimits, Peers
+from reactorhost.worker.bus.peers.peers import PeerLimits, Peers
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService
 
