@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from reactorhost.bus.frames import MOST_GAP_KEYS
-from reactorhost.bus.refs import Origin
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 
 
 class EarlyMessages:
-    """Messages for all workers that the master introduces until it has introduced all, and for connections of theirs.
+    """Messages for all workers that the master introduces until it has introduced all.
 
     They are bounded as what waits for one peer is. What is dropped is reported to each peer as a gap.
     """
@@ -19,7 +18,6 @@ class EarlyMessages:
         self._messages: list[tuple[str, int, bytes]] = []
         # By key, the number of the first message that was dropped.
         self._lost: dict[str, int] = {}
-        self._to_connections: dict[Origin, list[bytes]] = {}
 
     def message(self, key: str, number: int, frame: bytes) -> bool:
         """Keep a message; returns False if it was dropped."""
@@ -32,24 +30,12 @@ class EarlyMessages:
         self._messages.append((key, number, frame))
         return True
 
-    def to_connection(self, origin: Origin, frame: bytes) -> bool:
-        """Keep a message for a connection of a worker that is not known yet; returns False if it was dropped."""
-        if not self._fits(frame):
-            return False
-        self._to_connections.setdefault(origin, []).append(frame)
-        return True
-
     def queue_messages(self, outgoing: Outgoing) -> None:
         """Queue for a peer what was published before it was introduced."""
         for message in self._messages:
             outgoing.message(*message)
         for key, number in self._lost.items():
             outgoing.lose(key, number)
-
-    def queue_to_connections(self, origin: Origin, outgoing: Outgoing) -> None:
-        """Queue for a peer what is for its connections."""
-        for frame in self._to_connections.pop(origin, ()):
-            outgoing.to_connection(frame)
 
     def _fits(self, frame: bytes) -> bool:
         fits = self._size + len(frame) <= self._max_queue or not self._size

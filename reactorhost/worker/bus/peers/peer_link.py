@@ -63,7 +63,7 @@ class PeerLink:
             self._reactor.call_soon(self._write_scheduled)
 
     def finish(self, deadline: float) -> int:
-        """Write what waits, at the latest at `deadline` of the reactor's clock, and close; returns the bytes left.
+        """Write what waits, at the latest at `deadline` of the reactor's clock, and close; returns the bytes lost.
 
         It blocks: the loop has stopped, so nothing would write what a peer that is busy for a moment reads later.
         """
@@ -72,9 +72,12 @@ class PeerLink:
             self._socket.settimeout(max(0.0, deadline - self._reactor.clock()))
             try:
                 outgoing.sent(self._socket.send(outgoing.gather()))
-            # A timeout, or the peer is gone.
-            except OSError:
+            except (TimeoutError, BlockingIOError):
                 break
+            except OSError:
+                # The peer has ended, as all do when the host stops: what it would have received is not lost.
+                self.close()
+                return 0
         self.close()
         return outgoing.size
 

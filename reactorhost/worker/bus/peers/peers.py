@@ -28,6 +28,7 @@ from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer import Peer
 from reactorhost.worker.bus.peers.routes import Routes
+from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 _STOP_SECONDS = 1.0
 
@@ -56,6 +57,7 @@ class Peers:
         counters: Counters,
     ) -> None:
         self._hello = frames.hello(hello)
+        self._host = hello.host
         self._limits = limits
         self._inbound = inbound
         self._repeats = repeats
@@ -71,6 +73,7 @@ class Peers:
         # None once every worker that used the bus before is introduced.
         self._early: EarlyMessages | None = EarlyMessages(limits.max_queue)
         self._introducing = True
+        self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period)
         # Those of which PRESENCE is not known yet, as long as that is waited for.
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
@@ -111,10 +114,9 @@ class Peers:
         peer = self._by_origin.get(origin)
         frame = frames.to_connection(number, data)
         if peer is None:
-            # It may be one that is not introduced yet.
-            if self._early is None:
+            if self._stopped or origin.host != self._host or not self._unlinked.may_come(origin):
                 return False
-            if not self._early.to_connection(origin, frame):
+            if not self._unlinked.keep(origin, frame):
                 self._dropped_early()
         elif peer.outgoing.to_connection(frame):
             peer.link.write_soon()
@@ -130,6 +132,7 @@ class Peers:
         """Write what waits, for a second at most, and close the links."""
         self._stopped = True
         self._introducing, self._early = False, None
+        self._unlinked.stop()
         if self._timer is not None:
             self._timer.cancel()
         peers, self._peers = self._peers, {}
@@ -174,9 +177,10 @@ class Peers:
         """Send what is for the connections of this worker."""
         assert peer.origin is not None
         self._by_origin[peer.origin] = peer
-        if self._early is not None:
-            self._early.queue_to_connections(peer.origin, peer.outgoing)
-            peer.link.write_soon()
+        for frame in self._unlinked.take(peer.origin):
+            if not peer.outgoing.to_connection(frame):
+                self._dropped(peer)
+        peer.link.write_soon()
         if peer in self._late:
             self._late.discard(peer)
             self._inbound.missed(peer.origin, None, recovered=False)
@@ -204,6 +208,7 @@ class Peers:
             self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
         if peer.origin is not None:
             del self._by_origin[peer.origin]
+            self._unlinked.ended(peer.origin)
             if not peer.silent:
                 self._inbound.gone(peer.origin, peer.members)
             if error is not None:
@@ -212,7 +217,6 @@ class Peers:
 
     def _report_introduced(self) -> None:
         if self._early is not None and not self._introducing and not self._unknown:
-            # What is left in it is for connections of workers that do not exist.
             self._early = None
             self._inbound.introduced()
 

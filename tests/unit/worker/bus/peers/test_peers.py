@@ -283,7 +283,7 @@ def test_a_message_for_a_connection_reaches_its_worker(network: Network) -> None
     a, b, c = network.join("a"), network.join("b"), network.join("c")
     assert a.peers.to_connection(b.origin, 17, b"hello")
     assert a.peers.to_connection(b.origin, 18, None)
-    assert not a.peers.to_connection(Origin(HOST, b"unknown!"), 17, b"hello")
+    assert not a.peers.to_connection(Origin(b"another!", b.origin.worker), 17, b"hello")
     network.settle()
     assert b.inbound.take() == [("to_connection", 17, b"hello"), ("to_connection", 18, None)]
     assert c.inbound.take() == []
@@ -346,7 +346,37 @@ def test_a_message_for_a_connection_of_a_worker_not_introduced_yet_waits(network
     calls = [call for call in b.inbound.take() if call[0] == "to_connection"]
     assert calls == [("to_connection", 7, b"early"), ("to_connection", 7, None)]
     assert not any(call[0] == "to_connection" for call in a.inbound.take())
-    assert not c.peers.to_connection(Origin(HOST, b"unknown!"), 7, b"x")
+
+
+def test_a_message_for_a_connection_of_a_worker_that_uses_the_bus_later_waits(network: Network) -> None:
+    a, b = network.join("a"), network.join("b")
+    c = network.add("c")
+    assert a.peers.to_connection(c.origin, 7, b"before")
+    network.introduce(c, a)
+    assert a.peers.to_connection(c.origin, 7, b"between")
+    network.introduce(c, b)
+    c.peers.all_introduced()
+    network.settle()
+    assert a.peers.to_connection(c.origin, 7, b"behind")
+    network.settle()
+    calls = [call[2] for call in c.inbound.take() if call[0] == "to_connection"]
+    assert calls == [b"before", b"between", b"behind"]
+
+
+def test_a_message_for_a_connection_of_a_worker_that_never_comes_is_forgotten(network: Network) -> None:
+    a = network.join("a", max_queue=100)
+    c = network.add("c")
+    assert a.peers.to_connection(c.origin, 7, bytes(60))
+    network.advance(DOWN_PERIOD)
+    assert a.peers.to_connection(c.origin, 8, bytes(60))
+    # It is not counted: a worker that never used the bus while this one did has no connections with a ref.
+    assert a.counters.bus_dropped == 0
+    assert a.peers.to_connection(c.origin, 9, bytes(60))
+    assert a.counters.bus_dropped == 1
+    network.introduce(c, a)
+    c.peers.all_introduced()
+    network.settle()
+    assert [call[1] for call in c.inbound.take() if call[0] == "to_connection"] == [8]
 
 
 def test_introduced_is_reported_once_all_members_of_the_others_are_known(network: Network) -> None:
@@ -750,6 +780,17 @@ def test_stop_does_not_wait_for_long_for_a_stopped_worker(network: Network, capl
     assert line == {"event": "bus_messages_dropped", "peer_slot": 1, "peer_pid": 101}
     # All but what the kernel has accepted.
     assert 5000 < left <= 100 * 120 - 5000
+
+
+def test_what_waits_for_a_worker_that_has_ended_is_not_lost(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+    a, b = network.join("a"), network.join("b")
+    b.peers.want("t:x")
+    network.settle()
+    a.peers.publish("t:x", 0, b"last")
+    b.peers.stop()
+    a.peers.stop()
+    assert a.ends["b"].closed
+    assert logged(caplog) == []
 
 
 def test_a_forked_child_closes_its_copies_and_leaves_the_registrations(network: Network) -> None:
