@@ -75,7 +75,7 @@ class PeerLink:
             except (TimeoutError, BlockingIOError):
                 break
             except OSError:
-                # The peer has ended, as all do when the host stops: what it would have received is not lost.
+                # The peer is gone, so it misses nothing.
                 self.close()
                 return 0
         self.close()

@@ -40,6 +40,7 @@ ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
 _MOST_WAITING_BYTES = 1 << 20
+_NOT_CONNECTED = "the server is not connected yet"
 _FULL = "too much waits for the server"
 
 _NO_FLAGS = EnvelopeFlags(0)
@@ -202,7 +203,8 @@ class BackendBridge:
     def lost(self, keys: Sequence[str] | None, count: int) -> None:
         """Count messages that were dropped, and owe their receivers a notice."""
         key = keys[0] if keys else "?"
-        self._drops.add(None, {"to": "other hosts", "key": key, "reason": self.reason or _FULL}, count)
+        reason = self.reason or (_NOT_CONNECTED if self.state is BackendState.CONNECTING else _FULL)
+        self._drops.add(None, {"to": "other hosts", "key": key, "reason": reason}, count)
         if keys is None:
             self._owed = None
         elif self._owed is not None:

@@ -242,6 +242,37 @@ def test_a_dropped_message_without_a_next_one_is_noticed_by_a_heartbeat(
     assert other.inbound.events[2:] == [("t:a", b"4")]
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "logged"),
+    [
+        (BackendState.CONNECTING, "", "the server is not connected yet"),
+        (BackendState.UP, "", "too much waits for the server"),
+        (BackendState.DOWN, "connection refused", "connection refused"),
+    ],
+)
+def test_a_drop_is_logged_with_its_reason(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture, state: BackendState, reason: str, logged: str
+) -> None:
+    one = cluster.node()
+    one.bridge.state_changed(state, reason)
+    one.backend.refuses = True
+    send(one, "t:a", b"1")
+    cluster.settle()
+    assert [vars(record)["reactorhost_fields"]["reason"] for record in caplog.records] == [logged]
+
+
+def test_what_was_dropped_before_the_first_connection_is_a_gap_elsewhere(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    other.bridge.want("t:a")
+    one.bridge.state_changed(BackendState.CONNECTING)
+    one.backend.refuses = True
+    send(one, "t:a", b"1")
+    one.backend.refuses = False
+    one.bridge.state_changed(BackendState.UP)
+    cluster.settle()
+    assert other.inbound.events == [("t:a", False)]
+
+
 def test_drops_of_very_many_keys_are_noticed_as_one_of_unknown_keys(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
