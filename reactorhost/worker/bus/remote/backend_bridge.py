@@ -34,10 +34,12 @@ from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, KeptHi
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.remote.recovery import Recovery
 from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
+from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
+_MOST_WAITING_BYTES = 1 << 20
 _NOT_CONNECTED = "the server is not connected yet"
 _FULL = "too much waits for the server"
 
@@ -84,6 +86,7 @@ class BackendBridge:
         self._owed: dict[str, None] | None = {}
         self._was_down = False
         self._remote = RemoteWorkers(inbound, self._send_frames)
+        self._unlinked = UnlinkedWorkers(reactor, _MOST_WAITING_BYTES, down_period)
         self._recovery = Recovery(own.host, self.stored, self._seen, inbound, history.keep_of)
         self._beat_seconds = down_period / HEARTBEATS_A_PERIOD
         self._timer: TimerHandle | None = None
@@ -263,12 +266,19 @@ class BackendBridge:
         payload = sealed(Envelope(self._own.host, self._own.worker, _NO_FLAGS, 0, 0, data))
         return self._backend.publish(ALL_WORKERS if to is None else _only(to), payload, None)
 
+    def _send_waiting(self, origin: Origin) -> None:
+        """Send what waits for a worker that is known now."""
+        for frame in self._unlinked.take(origin):
+            if not self._send_frames(origin, frame):
+                self._drops.add(None, {"to": "other hosts", "reason": self.reason or _FULL})
+
     def _beat(self) -> None:
         self._timer = self._reactor.call_later(self._beat_seconds, self._beat)
         if self.state is BackendState.UP:
             self._remote.beat()
             self._send_notices()
-        self._remote.remove_silent()
+        for origin in self._remote.remove_silent():
+            self._unlinked.ended(origin)
 
     def _send_notices(self) -> None:
         """Send the notices that are owed."""
