@@ -29,7 +29,7 @@ from reactorhost.testing.fakes import FakeClock, FakePoller, FakeSocket, turn
 from reactorhost.worker.builder import WorkerBuilder
 from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.bus.contract import Inbound, Outbound, Repeats
-from reactorhost.worker.bus.peers import PeerLimits, Peers
+from reactorhost.worker.bus.peers.peers import PeerLimits, Peers
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService
 

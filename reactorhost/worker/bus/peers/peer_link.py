@@ -7,7 +7,7 @@ from typing import Protocol
 
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Reactor
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.outgoing import WRITE_BYTES, Outgoing
+from reactorhost.worker.bus.peers.outgoing import WRITE_BYTES, Outgoing
 
 # The other links have their turn too: the peer may read as fast as this worker writes.
 _MOST_WRITES = 4

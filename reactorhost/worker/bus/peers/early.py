@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reactorhost.bus.frames import MOST_GAP_KEYS
 from reactorhost.bus.refs import Origin
-from reactorhost.worker.bus.outgoing import Outgoing
+from reactorhost.worker.bus.peers.outgoing import Outgoing
 
 
 class EarlyMessages:

@@ -20,8 +20,8 @@ from reactorhost.bus.numbers import Numbers, ReceivedNumbers
 from reactorhost.bus.refs import Origin
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.history_transfer import HistoryTransfer
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.history_transfer import HistoryTransfer
+from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.thread_pool import check_function
 

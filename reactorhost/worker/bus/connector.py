@@ -1,4 +1,4 @@
-"""Makes the way to the other workers when the bus is used first: to those of this host, and of others by a backend."""
+"""Connects a worker to the others when the bus is used first: to those of its host, and by a backend to the rest."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import Inbound, KeptHistory, Outbound
-from reactorhost.worker.bus.introductions import Introductions
+from reactorhost.worker.bus.peers.introductions import Introductions
 
 if TYPE_CHECKING:
-    from reactorhost.worker.bus.backend_bridge import BackendBridge
+    from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Ways:
-    """The ways of one worker; `backend` is None on a host that has none."""
+class BusConnector:
+    """The connector of one worker; `backend` is None on a host that has none."""
 
     introductions: Introductions
     reactor: Reactor
@@ -37,8 +37,8 @@ class Ways:
         if self.backend is None:
             return peers
         # Here and not above: most hosts have no backend.
-        from reactorhost.worker.bus.backend_bridge import BackendBridge
-        from reactorhost.worker.bus.both_ways import BothWays
+        from reactorhost.worker.bus.peers_and_bridge import PeersAndBridge
+        from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
 
         own = self.introductions.origin
         self._bridge = bridge = BackendBridge(
@@ -53,7 +53,7 @@ class Ways:
             on_state=self._report_state,
         )
         bridge.start()
-        return BothWays(own.host, peers, bridge)
+        return PeersAndBridge(own.host, peers, bridge)
 
     def leave(self) -> None:
         """Notify other hosts that the worker is about to close its connections."""

@@ -11,8 +11,8 @@ from reactorhost.plugins.chain import LoopHook
 from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.gaps import MOST_TOPICS, Gaps
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.gaps import MOST_TOPICS, Gaps
+from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.bus.no_peers import NoPeers
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 

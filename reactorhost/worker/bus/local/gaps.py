@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 
 from reactorhost.bus.names import TOPIC, matches
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.hooks.worker_calls import Call, WorkerCalls
 
 MOST_TOPICS = 1000

@@ -14,9 +14,9 @@ from reactorhost.bus.refs import Origin
 from reactorhost.reactor import Reactor
 from reactorhost.testing import PluginBench, fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.history import MOST_KEPT_MESSAGES, STORED_SECONDS, History
-from reactorhost.worker.bus.history_transfer import START_SECONDS
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.history import MOST_KEPT_MESSAGES, STORED_SECONDS, History
+from reactorhost.worker.bus.local.history_transfer import START_SECONDS
+from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.bus.no_peers import NoPeers
 
 OWN = Origin(b"host----", b"worker-1")

@@ -15,7 +15,7 @@ from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
 from reactorhost.worker.bus.contract import THE_WORKER
-from reactorhost.worker.bus.history_transfer import PAGE_BYTES, PAGE_SECONDS, START_SECONDS, HistoryTransfer
+from reactorhost.worker.bus.local.history_transfer import PAGE_BYTES, PAGE_SECONDS, START_SECONDS, HistoryTransfer
 
 HOST = b"host----"
 

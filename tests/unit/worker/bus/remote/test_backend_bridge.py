@@ -19,8 +19,8 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
-from reactorhost.worker.bus import backend_bridge
-from reactorhost.worker.bus.backend_bridge import BackendBridge
+from reactorhost.worker.bus.remote import backend_bridge
+from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
 from recorded_inbound import RecordedInbound
 
 DOWN_PERIOD = 30.0
@@ -429,7 +429,7 @@ class TestRecovery:
     def test_what_is_held_is_bounded(
         self, cluster: Cluster, one: Node, other: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("reactorhost.worker.bus.recovery.MOST_HELD_BYTES", 10)
+        monkeypatch.setattr("reactorhost.worker.bus.remote.recovery.MOST_HELD_BYTES", 10)
         send(one, "g:kept", b"1")
         self.away(cluster, other)
         send(one, "g:kept", b"2")
@@ -447,7 +447,7 @@ class TestRecovery:
     def test_many_keys_are_read_some_at_a_time(
         self, cluster: Cluster, one: Node, other: Node, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("reactorhost.worker.bus.recovery.MOST_READS", 2)
+        monkeypatch.setattr("reactorhost.worker.bus.remote.recovery.MOST_READS", 2)
         keys = [f"g:kept{number}" for number in range(7)]
         for key in keys:
             other.bridge.want(key)

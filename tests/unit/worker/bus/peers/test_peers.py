@@ -18,7 +18,7 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import HANG_UP, READ, WRITE, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
-from reactorhost.worker.bus.peers import PeerLimits, Peers
+from reactorhost.worker.bus.peers.peers import PeerLimits, Peers
 
 HOST = b"hhhhhhhh"
 DOWN_PERIOD = 30.0

@@ -21,8 +21,8 @@ from reactorhost.bus.frames import (
     ToConnection,
 )
 from reactorhost.bus.replica import Change, Journal, Replica, Replicated
-from reactorhost.worker.bus import outgoing as module
-from reactorhost.worker.bus.outgoing import WRITE_BYTES, Outgoing
+from reactorhost.worker.bus.peers import outgoing as module
+from reactorhost.worker.bus.peers.outgoing import WRITE_BYTES, Outgoing
 
 HELLO = Hello(b"h" * 8, b"w" * 8, 0, 1)
 INTEREST, PRESENCE = Replicated.INTEREST, Replicated.PRESENCE

@@ -17,7 +17,7 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.introductions import Introductions
+from reactorhost.worker.bus.peers.introductions import Introductions
 
 
 class Line:

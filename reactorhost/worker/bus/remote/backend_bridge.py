@@ -32,8 +32,8 @@ from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.bus.contract import Inbound, KeptHistory
 from reactorhost.worker.bus.drops import Drops
-from reactorhost.worker.bus.recovery import Recovery
-from reactorhost.worker.bus.remote_workers import RemoteWorkers
+from reactorhost.worker.bus.remote.recovery import Recovery
+from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
 
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.bus.no_peers import NoPeers
 
 

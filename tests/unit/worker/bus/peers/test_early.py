@@ -6,8 +6,8 @@ from reactorhost.bus import frames
 from reactorhost.bus.frames import MOST_GAP_KEYS, FrameDecoder, Gap, Hello
 from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Journal, Replicated
-from reactorhost.worker.bus.early import EarlyMessages
-from reactorhost.worker.bus.outgoing import Outgoing
+from reactorhost.worker.bus.peers.early import EarlyMessages
+from reactorhost.worker.bus.peers.outgoing import Outgoing
 
 
 class NoHistory:

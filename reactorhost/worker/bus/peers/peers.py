@@ -24,10 +24,10 @@ from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.bus.contract import Inbound, Repeats
 from reactorhost.worker.bus.drops import Drops
-from reactorhost.worker.bus.early import EarlyMessages
-from reactorhost.worker.bus.outgoing import Outgoing
-from reactorhost.worker.bus.peer import QUIET_TICKS, Peer
-from reactorhost.worker.bus.routes import Routes
+from reactorhost.worker.bus.peers.early import EarlyMessages
+from reactorhost.worker.bus.peers.outgoing import Outgoing
+from reactorhost.worker.bus.peers.peer import QUIET_TICKS, Peer
+from reactorhost.worker.bus.peers.routes import Routes
 
 _STOP_SECONDS = 1.0
 

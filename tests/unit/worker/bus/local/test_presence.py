@@ -17,7 +17,7 @@ from reactorhost.plugins.chain import LoopHook
 from reactorhost.reactor import Reactor
 from reactorhost.testing import PluginBench, fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.presence import Presence
+from reactorhost.worker.bus.local.presence import Presence
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 
 OWN = Origin(b"host----", b"worker-1")

@@ -17,7 +17,7 @@ from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.bus.contract import Inbound, Outbound, Repeats
 
 if TYPE_CHECKING:
-    from reactorhost.worker.bus.peers import Peers
+    from reactorhost.worker.bus.peers.peers import Peers
 
 
 class Introductions:
@@ -49,7 +49,7 @@ class Introductions:
         """Connect to the other workers; called at most once."""
         # Here and not above: most workers do not use the bus.
         from reactorhost.bus.frames import Hello
-        from reactorhost.worker.bus.peers import PeerLimits, Peers
+        from reactorhost.worker.bus.peers.peers import PeerLimits, Peers
 
         settings = self._spec.settings
         peers = Peers(

@@ -17,10 +17,10 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import Reactor
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.testing.fakes import FakeClock, FakePoller
-from reactorhost.worker.bus.groups import MOST_INFO_BYTES, Groups
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.groups import MOST_INFO_BYTES, Groups
+from reactorhost.worker.bus.local.interest import Interest
+from reactorhost.worker.bus.local.presence import Presence
 from reactorhost.worker.bus.no_peers import NoPeers
-from reactorhost.worker.bus.presence import Presence
 
 StartBench = Callable[..., PluginBench]
 

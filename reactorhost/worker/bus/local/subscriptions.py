@@ -22,8 +22,8 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.drops import Drops
-from reactorhost.worker.bus.gaps import Gaps
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.gaps import Gaps
+from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.hooks import plugin_calls
 from reactorhost.worker.hooks.hook_errors import HookFailure
 

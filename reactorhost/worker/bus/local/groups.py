@@ -17,10 +17,10 @@ from reactorhost.bus.refs import Origin, Ref
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.corks import Corks
-from reactorhost.worker.bus.framed_once import FramedOnce
-from reactorhost.worker.bus.interest import Interest
-from reactorhost.worker.bus.presence import Presence
+from reactorhost.worker.bus.local.corks import Corks
+from reactorhost.worker.bus.local.framed_once import FramedOnce
+from reactorhost.worker.bus.local.interest import Interest
+from reactorhost.worker.bus.local.presence import Presence
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.transport import DatagramTransport

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.bus.names import matches
-from reactorhost.worker.bus.routes import Routes
+from reactorhost.worker.bus.peers.routes import Routes
 
 
 def routes(**patterns: list[str]) -> Routes[str]:

@@ -24,8 +24,8 @@ from reactorhost.bus.replica import Difference, Replica, Replicated
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.bus.contract import Inbound
-from reactorhost.worker.bus.outgoing import Outgoing
-from reactorhost.worker.bus.peer_link import PeerLink
+from reactorhost.worker.bus.peers.outgoing import Outgoing
+from reactorhost.worker.bus.peers.peer_link import PeerLink
 
 QUIET_TICKS = 3
 """A peer is silent when nothing has arrived from it for so many ticks; a `down_period` has as many.

@@ -17,7 +17,7 @@ from reactorhost.plugins.loading import load_object
 from reactorhost.plugins.registry import Registry
 from reactorhost.testing import PluginBench
 from reactorhost.worker import hook_watchdog
-from reactorhost.worker.bus import subscriptions
+from reactorhost.worker.bus.local import subscriptions
 
 StartBench = Callable[..., PluginBench]
 Messages = list[tuple[str, bytes]]
