@@ -161,7 +161,8 @@ class WorkerLife:
             jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         if backend is not None:
-            self._connector.backend = backend.make(parts.facades.of(backend.plugin))
+            made = backend.make(parts.facades.of(backend.plugin))
+            self._connector.use(made, backend.plugin, self._error_reporter.hook_failed)
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
             self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released, [*spec.listeners]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from reactorhost import Connection, Member, Worker, hookimpl
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.bus.frames import Hello
 from reactorhost.bus.refs import Origin
 from reactorhost.framing import Lines

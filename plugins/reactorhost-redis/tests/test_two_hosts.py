@@ -38,7 +38,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 tmp_path / name, "--name", name, "--plugin", str(plugin), "--bus-url", url, "--workers", "1", *arguments
             )
             hosts.enter_context(host)
-            host.until(lambda status: (status["bus"] or {}).get("backend", {}).get("state") == "up", "a bus that is up")
+            # None at first, as the bus itself is.
+            host.until(lambda status: ((status["bus"] or {}).get("backend") or {}).get("state") == "up", "a bus")
             return host
 
         yield start
@@ -81,6 +82,8 @@ def test_what_one_host_sends_the_other_receives(
     ann.send("say kept.room 1")
     ann.send("say kept.room 2")
     carl = clients(other)
+    # The topic reaches the connections that are accepted.
+    assert carl.ask("who room") == "who Ann"
     # In order with the topic, which is published after.
     ann.send("publish news.end .")
     carl.until("topic news.end .")

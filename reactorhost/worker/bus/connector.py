@@ -13,6 +13,7 @@ from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import Inbound, KeptHistory, Outbound
 from reactorhost.worker.bus.peers.introductions import Introductions
+from reactorhost.worker.hooks.hook_errors import HookFailure
 
 if TYPE_CHECKING:
     from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False, repr=False)
 class BusConnector:
-    """The connector of one worker; `backend` is None on a host that has none."""
+    """The connector of one worker."""
 
     introductions: Introductions
     reactor: Reactor
@@ -28,22 +29,28 @@ class BusConnector:
     log: EventLog
     line: JsonLine
     down_period: float
-    backend: Backend | None = None
+    _backend: Backend | None = field(default=None, init=False)
     _bridge: BackendBridge | None = field(default=None, init=False)
+
+    def use(self, backend: Backend, plugin: str, hook_failed: HookFailure) -> None:
+        """Connect to workers of other hosts by this backend, which a plugin has brought."""
+        # Here and not above: most hosts have no backend.
+        from reactorhost.worker.bus.remote.guarded_backend import GuardedBackend
+
+        self._backend = GuardedBackend(backend, plugin, hook_failed)
 
     def new_outbound(self, inbound: Inbound, history: KeptHistory) -> Outbound:
         """Connect to the other workers; called at most once."""
         peers = self.introductions.new_outbound(inbound, history)
-        if self.backend is None:
+        if self._backend is None:
             return peers
-        # Here and not above: most hosts have no backend.
         from reactorhost.worker.bus.peers_and_bridge import PeersAndBridge
         from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
 
         own = self.introductions.origin
         self._bridge = bridge = BackendBridge(
             own,
-            self.backend,
+            self._backend,
             self.reactor,
             inbound,
             history,

@@ -1,13 +1,18 @@
 """Reads the histories of the other workers of the host when this one starts, and lets others read its own.
 
-One worker is asked for everything that it keeps. It has received the messages of all publishers, also of those that
-have ended; but what is on its way to it, from a publisher that did not know the new worker yet, neither of the two
-would have. So each of the others is asked for what it has published itself. It sends this on the stream on which its
-later messages follow, and nothing is missing between the two.
+Everything that one worker keeps is read. It has received the messages of all publishers, also of those that have ended.
+But what is on its way to it, from a publisher that did not know the new worker yet, neither of the two would have. So
+of each of the others the messages are read that it has published itself. It sends them on the stream on which its later
+messages follow, and nothing is missing between the two.
 
-A worker that has just started itself has nothing of those before it. It says so, and another one is asked for
-everything. One that ends is skipped. One that does not answer in time is asked once more after all others; requests of
+A worker that has just started itself has nothing of those before it. Its pages say so, and everything is read of the
+next one. One that ends is skipped. One that does not answer in time is read once more after all others; requests of
 plugins do not wait for that.
+
+    not begun -> reading each known worker, one at a time -> ready -> reading again those that were late
+    Ready: all that were known were read and the introductions are complete, or START_SECONDS have passed.
+
+Requests and pages are messages for the connection `THE_WORKER`, so they keep the order of the stream.
 """
 
 from __future__ import annotations
@@ -59,9 +64,9 @@ class HistoryTransfer:
         self._introduced = False
         self._known: set[Origin] = set()
         self._unread: deque[Origin] = deque()
-        # Those that have not answered: to be asked again, and asked again already.
+        # Those that have not answered in time: to be read again, and all of them.
         self._late: deque[Origin] = deque()
-        self._skipped: set[Origin] = set()
+        self._were_late: set[Origin] = set()
         self._reading: _Reading | None = None
         self._has_all = False
         self._transfers = 0
@@ -94,7 +99,7 @@ class HistoryTransfer:
         """Forget a worker that has ended or is silent."""
         self._known.discard(origin)
         self._read_by.pop(origin, None)
-        self._skipped.discard(origin)
+        self._were_late.discard(origin)
         for waiting in (self._unread, self._late):
             if origin in waiting:
                 waiting.remove(origin)
@@ -133,8 +138,8 @@ class HistoryTransfer:
     def _missed_page(self) -> None:
         assert self._reading is not None
         origin = self._reading.origin
-        if origin not in self._skipped:
-            self._skipped.add(origin)
+        if origin not in self._were_late:
+            self._were_late.add(origin)
             self._late.append(origin)
         self._end_reading()
         self._continue()
@@ -160,6 +165,9 @@ class HistoryTransfer:
         except ValueError:
             return
         sender = Origin.of(message.sender)
+        if sender.host != self._origin.host:
+            # A backend carries messages for connections too, but every host has its own history.
+            return
         if isinstance(message, PageRequest):
             self._answer(sender, message)
         elif self._reading is not None and (sender, message.transfer) == (self._reading.origin, self._reading.number):

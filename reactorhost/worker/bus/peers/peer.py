@@ -24,16 +24,9 @@ from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Replica, Replicated
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.contract import Inbound
+from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer_link import PeerLink
-
-QUIET_TICKS = 3
-"""A peer is silent when nothing has arrived from it for so many ticks; a `down_period` has as many.
-
-Ticks are counted, and no time is measured: a worker that was stopped itself makes one tick when it continues, and finds
-no peer silent that it could not have heard.
-"""
 
 
 class PeerOwner(Protocol):
@@ -86,17 +79,17 @@ class Peer:
         self._inbound = inbound
         self._decoder = FrameDecoder()
         self._replicas = {table: Replica() for table in Replicated}
-        self._quiet_ticks = 0
+        self._quiet_heartbeats = 0
 
     @property
     def members(self) -> Mapping[str, bytes]:
         """Its PRESENCE."""
         return self._replicas[Replicated.PRESENCE].table
 
-    def tick(self) -> None:
-        """Send a sign of life, and look whether there was one."""
-        self._quiet_ticks += 1
-        if self._quiet_ticks == QUIET_TICKS and self.origin is not None:
+    def beat(self) -> None:
+        """Send a heartbeat, and count those since something has arrived."""
+        self._quiet_heartbeats += 1
+        if self._quiet_heartbeats == HEARTBEATS_A_PERIOD and self.origin is not None:
             self.silent = True
             self._inbound.gone(self.origin, self.members)
         self.outgoing.heartbeat()
@@ -106,7 +99,7 @@ class Peer:
 
     def received(self, data: bytes) -> None:
         """Handle bytes of the worker."""
-        self._quiet_ticks = 0
+        self._quiet_heartbeats = 0
         if self.silent:
             self._return()
         try:

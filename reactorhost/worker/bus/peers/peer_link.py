@@ -72,9 +72,12 @@ class PeerLink:
             self._socket.settimeout(max(0.0, deadline - self._reactor.clock()))
             try:
                 outgoing.sent(self._socket.send(outgoing.gather()))
-            # A timeout, or the peer is gone.
-            except OSError:
+            except (TimeoutError, BlockingIOError):
                 break
+            except OSError:
+                # The peer is gone, so it misses nothing.
+                self.close()
+                return 0
         self.close()
         return outgoing.size
 

@@ -25,11 +25,11 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
-from reactorhost.worker.bus.contract import Inbound, Repeats
+from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, Repeats
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
-from reactorhost.worker.bus.peers.peer import QUIET_TICKS, Peer
+from reactorhost.worker.bus.peers.peer import Peer
 from reactorhost.worker.bus.peers.routes import Routes
 
 _STOP_SECONDS = 1.0
@@ -235,12 +235,12 @@ class Peers:
             peer.link.write_soon()
 
     def _set_timer(self) -> None:
-        self._timer = self._reactor.call_later(self._limits.down_period / QUIET_TICKS, self._tick)
+        self._timer = self._reactor.call_later(self._limits.down_period / HEARTBEATS_A_PERIOD, self._beat)
 
-    def _tick(self) -> None:
+    def _beat(self) -> None:
         self._timer = None
         for peer in list(self._peers):
-            peer.tick()
+            peer.beat()
         if self._peers:
             self._set_timer()
 

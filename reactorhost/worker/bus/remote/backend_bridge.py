@@ -7,7 +7,7 @@
 Keys of its own carry frames: `p:` what every worker of the other hosts reads, its presence above all, and `w:` and the
 worker what only this one reads.
 
-A message that is not sent is never lost in silence. Its number is used up, so that the next message with its key
+A message that is not sent is not lost without notice. Its number is used up, so that the next message with its key
 shows the gap. As long as there is none, a notice with the last number is owed, and sent with the next heartbeat that
 the backend accepts. Keys beyond a thousand are summed up in one notice for all.
 
@@ -30,7 +30,7 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
-from reactorhost.worker.bus.contract import Inbound, KeptHistory
+from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, KeptHistory
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.remote.recovery import Recovery
 from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
@@ -38,7 +38,7 @@ from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
-_HEARTBEATS_A_PERIOD = 3
+_NOT_CONNECTED = "the server is not connected yet"
 _FULL = "too much waits for the server"
 
 _NO_FLAGS = EnvelopeFlags(0)
@@ -83,9 +83,9 @@ class BackendBridge:
         # Keys whose last message was dropped; None for so many that they are not remembered.
         self._owed: dict[str, None] | None = {}
         self._was_down = False
-        self._remote = RemoteWorkers(own, inbound, self._send_frames, lambda: reactor.now, down_period)
+        self._remote = RemoteWorkers(inbound, self._send_frames)
         self._recovery = Recovery(own.host, self.stored, self._seen, inbound, history.keep_of)
-        self._beat_seconds = down_period / _HEARTBEATS_A_PERIOD
+        self._beat_seconds = down_period / HEARTBEATS_A_PERIOD
         self._timer: TimerHandle | None = None
         history.read_stored = self._read_messages
 
@@ -186,7 +186,7 @@ class BackendBridge:
             self._was_down = True
         elif state is BackendState.UP:
             self._remote.introduce()
-            self._pay()
+            self._send_notices()
             if self._was_down:
                 self._was_down = False
                 self._seen.interrupt()
@@ -196,7 +196,8 @@ class BackendBridge:
     def lost(self, keys: Sequence[str] | None, count: int) -> None:
         """Count messages that were dropped, and owe their receivers a notice."""
         key = keys[0] if keys else "?"
-        self._drops.add(None, {"to": "other hosts", "key": key, "reason": self.reason or _FULL}, count)
+        reason = self.reason or (_NOT_CONNECTED if self.state is BackendState.CONNECTING else _FULL)
+        self._drops.add(None, {"to": "other hosts", "key": key, "reason": reason}, count)
         if keys is None:
             self._owed = None
         elif self._owed is not None:
@@ -266,10 +267,10 @@ class BackendBridge:
         self._timer = self._reactor.call_later(self._beat_seconds, self._beat)
         if self.state is BackendState.UP:
             self._remote.beat()
-            self._pay()
+            self._send_notices()
         self._remote.remove_silent()
 
-    def _pay(self) -> None:
+    def _send_notices(self) -> None:
         """Send the notices that are owed."""
         if self._owed is None:
             if self._send_frames(None, frames.gap(None, recovered=False)):

@@ -25,6 +25,9 @@ from reactorhost.worker.bus.contract import Inbound
 MOST_READS = 100
 MOST_HELD_BYTES = 16 << 20
 
+# An estimate of what a message that is held occupies besides its data.
+_ENVELOPE_BYTES = 200
+
 KeepOf = Callable[[str], Keep | None]
 """Returns how much of a key is kept, None for nothing."""
 
@@ -80,7 +83,7 @@ class Recovery:
         if held is None:
             return False
         held.append(envelope)
-        self._held_bytes += len(envelope.data)
+        self._held_bytes += _size(envelope)
         if self._held_bytes > MOST_HELD_BYTES:
             self._end(key, None)
         return True
@@ -136,7 +139,7 @@ class Recovery:
 
     def _release(self, key: str) -> list[Envelope]:
         held = self._held.pop(key)
-        self._held_bytes -= sum(len(envelope.data) for envelope in held)
+        self._held_bytes -= sum(map(_size, held))
         return held
 
     def _missing(self, key: str, found: list[Envelope]) -> tuple[list[Envelope], bool]:
@@ -150,3 +153,7 @@ class Recovery:
     def _was_received(self, key: str, envelope: Envelope) -> bool:
         last = self._seen.last(key, envelope.origin)
         return last is not None and envelope.sequence <= last
+
+
+def _size(envelope: Envelope) -> int:
+    return _ENVELOPE_BYTES + len(envelope.data)

@@ -1,8 +1,8 @@
 """The workers of other hosts, as far as a backend carries their frames: presence, heartbeats and requests.
 
-There is no stream whose end says that a worker has ended. It has ended when it was silent for `down_period`; members
-that leave before are removed at once. A worker of which nothing is known is learned by its heartbeat, and a worker that
-connects asks all others for their presence.
+There is no stream whose end says that a worker has ended. It counts as ended when it was silent for a `down_period`;
+members that leave before are removed at once. A worker becomes known by its first frame, a heartbeat for example. One
+that connects requests the presence of all others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reactorhost.bus import frames
 from reactorhost.bus.frames import Frame
 from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replica, Replicated
-from reactorhost.worker.bus.contract import Inbound
+from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound
 
 MOST_WORKERS = 10_000
 
@@ -24,28 +24,23 @@ SendFrames = Callable[[Origin | None, bytes], bool]
 
 @dataclass(slots=True)
 class _RemoteWorker:
-    """A worker of another host, and when it was last heard of."""
+    """A worker of another host; `quiet_heartbeats` were sent here since something has arrived from it."""
 
-    heard_at: float
+    quiet_heartbeats: int = 0
     replica: Replica = field(default_factory=Replica)
 
 
 class RemoteWorkers:
     """The workers of other hosts that one worker knows."""
 
-    def __init__(
-        self, own: Origin, inbound: Inbound, send: SendFrames, now: Callable[[], float], down_period: float
-    ) -> None:
-        self._own = own
+    def __init__(self, inbound: Inbound, send: SendFrames) -> None:
         self._inbound = inbound
         self._send = send
-        self._now = now
-        self._down_period = down_period
         self._journal = Journal()
         self._workers: dict[Origin, _RemoteWorker] = {}
 
     def knows(self, origin: Origin) -> bool:
-        """Return whether a worker was heard of, and not too long ago."""
+        """Return whether something has arrived from a worker, and it is not silent."""
         return origin in self._workers
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
@@ -70,22 +65,23 @@ class RemoteWorkers:
             self._send(None, frames.table_chunk(Replicated.PRESENCE, chunk))
 
     def introduce(self) -> None:
-        """Ask every worker for its presence, and say which version the own one has."""
+        """Request the presence of every worker, and send the version of the own one."""
         self._send(None, frames.resync(Replicated.PRESENCE))
         self.beat()
 
     def beat(self) -> None:
-        """Say that this worker runs."""
+        """Send a heartbeat."""
         versions = [0] * len(Replicated)
         versions[Replicated.PRESENCE] = self._journal.version
         self._send(None, frames.heartbeat(versions))
 
     def remove_silent(self) -> None:
-        """Remove the workers that were silent for too long."""
-        oldest = self._now() - self._down_period
-        for origin in [origin for origin, worker in self._workers.items() if worker.heard_at < oldest]:
-            worker = self._workers.pop(origin)
-            self._inbound.gone(origin, worker.replica.table)
+        """Remove the workers that were silent for too long; called after each heartbeat is due."""
+        for origin, worker in list(self._workers.items()):
+            worker.quiet_heartbeats += 1
+            if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
+                del self._workers[origin]
+                self._inbound.gone(origin, worker.replica.table)
 
     # What arrives.
 
@@ -95,8 +91,8 @@ class RemoteWorkers:
         if worker is None:
             if len(self._workers) >= MOST_WORKERS:
                 return
-            worker = self._workers[origin] = _RemoteWorker(self._now())
-        worker.heard_at = self._now()
+            worker = self._workers[origin] = _RemoteWorker()
+        worker.quiet_heartbeats = 0
         difference: Difference | None = None
         match frame:
             case frames.TableChange(Replicated.PRESENCE, change):

@@ -9,7 +9,7 @@ import pytest
 
 from reactorhost.bus.backend import Keep
 from reactorhost.bus.history import Entry, Histories
-from reactorhost.bus.history_pages import Page, PageRequest, decoded, encoded_page
+from reactorhost.bus.history_pages import Page, PageRequest, decoded, encoded_page, encoded_request
 from reactorhost.bus.refs import Origin
 from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
@@ -288,6 +288,16 @@ def test_workers_of_other_hosts_are_not_read() -> None:
     new = started(network, other)
     assert network.requests == []
     assert new.times_ready == 1
+
+
+def test_a_worker_of_another_host_is_not_answered() -> None:
+    network = Network()
+    second = finished(network.worker(2, [1]))
+    foreign = Origin(b"another-", b"worker-7")
+    second.transfer.received(encoded_request(PageRequest(foreign.id, 1, begins=True, own=False)))
+    assert not network.sent
+    second.transfer.received(encoded_request(PageRequest(Origin(HOST, b"worker-7").id, 1, begins=True, own=False)))
+    assert len(network.sent) == 1
 
 
 def test_it_is_ready_after_some_time_and_goes_on_reading() -> None:

@@ -242,6 +242,37 @@ def test_a_dropped_message_without_a_next_one_is_noticed_by_a_heartbeat(
     assert other.inbound.events[2:] == [("t:a", b"4")]
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "logged"),
+    [
+        (BackendState.CONNECTING, "", "the server is not connected yet"),
+        (BackendState.UP, "", "too much waits for the server"),
+        (BackendState.DOWN, "connection refused", "connection refused"),
+    ],
+)
+def test_a_drop_is_logged_with_its_reason(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture, state: BackendState, reason: str, logged: str
+) -> None:
+    one = cluster.node()
+    one.bridge.state_changed(state, reason)
+    one.backend.refuses = True
+    send(one, "t:a", b"1")
+    cluster.settle()
+    assert [vars(record)["reactorhost_fields"]["reason"] for record in caplog.records] == [logged]
+
+
+def test_what_was_dropped_before_the_first_connection_is_a_gap_elsewhere(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    other.bridge.want("t:a")
+    one.bridge.state_changed(BackendState.CONNECTING)
+    one.backend.refuses = True
+    send(one, "t:a", b"1")
+    one.backend.refuses = False
+    one.bridge.state_changed(BackendState.UP)
+    cluster.settle()
+    assert other.inbound.events == [("t:a", False)]
+
+
 def test_drops_of_very_many_keys_are_noticed_as_one_of_unknown_keys(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,8 +457,9 @@ class TestRecovery:
         cluster.settle()
         assert other.inbound.events == [("g:kept", b"1")]
 
+    @pytest.mark.parametrize("data", [b"3" * 20, b""])
     def test_what_is_held_is_bounded(
-        self, cluster: Cluster, one: Node, other: Node, monkeypatch: pytest.MonkeyPatch
+        self, cluster: Cluster, one: Node, other: Node, monkeypatch: pytest.MonkeyPatch, data: bytes
     ) -> None:
         monkeypatch.setattr("reactorhost.worker.bus.remote.recovery.MOST_HELD_BYTES", 10)
         send(one, "g:kept", b"1")
@@ -437,9 +469,9 @@ class TestRecovery:
         waiting: list[Callable[[], object]] = []
         monkeypatch.setattr(other.backend, "stored", lambda *args: waiting.append(lambda: args[2]([])))
         self.back(cluster, other)
-        send(one, "g:kept", b"3" * 20)
+        send(one, "g:kept", data)
         cluster.settle()
-        assert other.inbound.events == [("g:kept", b"1"), ("g:kept", False), ("g:kept", b"3" * 20)]
+        assert other.inbound.events == [("g:kept", b"1"), ("g:kept", False), ("g:kept", data)]
         # The answer comes too late.
         waiting[0]()
         assert len(other.inbound.events) == 3
@@ -526,6 +558,17 @@ def test_members_are_known_on_other_hosts_and_leave_with_their_worker(cluster: C
     cluster.advance(15)
     assert one.origin not in other.inbound.members
     assert not other.bridge.to_connection(one.origin, 1, b"")
+
+
+def test_a_worker_that_was_stopped_itself_finds_no_other_one_silent(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    one.bridge.set_member("room\x001", b"Ann")
+    cluster.settle()
+    cluster.clock.now += 10 * DOWN_PERIOD
+    turn(cluster.reactor, cluster.poller)
+    assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
+    cluster.advance(2 * DOWN_PERIOD)
+    assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
 
 
 def test_all_members_leave_at_once_when_their_worker_says_so(cluster: Cluster) -> None:
