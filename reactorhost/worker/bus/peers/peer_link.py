@@ -63,7 +63,7 @@ class PeerLink:
             self._reactor.call_soon(self._write_scheduled)
 
     def finish(self, deadline: float) -> int:
-        """Write what waits, at the latest at `deadline` of the reactor's clock, and close; returns the bytes lost.
+        """Write what waits, at the latest at `deadline` of the reactor's clock, and close; returns the bytes left.
 
         It blocks: the loop has stopped, so nothing would write what a peer that is busy for a moment reads later.
         """

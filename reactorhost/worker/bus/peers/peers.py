@@ -9,8 +9,11 @@ before are introduced, messages are kept for those that are missing.
 A worker that the master introduces after that has begun to use the bus later; it keeps what it publishes itself. Its
 peers are complete when the first PRESENCE of each is known: `Inbound.introduced` says so, once.
 
-A peer whose link ends is gone at once. One that sends nothing for a `down_period`, not even heartbeats, is silent: its
-members leave, and what it is sent waits in its bounded queue. They are back when something arrives from it.
+A peer whose link ends is gone at once. Without a GOODBYE it was killed or has crashed, or did not send everything: then
+messages of unknown keys may be missing.
+
+One that sends nothing for a `down_period`, not even heartbeats, is silent: its members leave, and what it is sent waits
+in its bounded queue. They are back when something arrives from it.
 """
 
 from __future__ import annotations
@@ -157,6 +160,7 @@ class Peers:
         deadline = self._reactor.clock() + _STOP_SECONDS
         # First those that read: one that stands still would use up the time of all.
         for peer in sorted(peers, key=lambda peer: peer.outgoing.size):
+            peer.outgoing.end()
             left = peer.link.finish(deadline)
             if left:
                 self._log.warning("bus_messages_dropped", peer_slot=peer.slot, peer_pid=peer.pid, bytes=left)
@@ -217,21 +221,26 @@ class Peers:
         self._unknown.discard(peer)
         self._complete_if_known()
 
-    def ended(self, peer: Peer, error: str | None) -> None:
+    def left(self, peer: Peer) -> None:
         """Forget a peer."""
         del self._peers[peer]
         self._routes.remove_peer(peer)
         self._late.discard(peer)
-        if error is not None:
-            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
         if peer.origin is not None:
             del self._by_origin[peer.origin]
             self._unlinked.ended(peer.origin)
             if not peer.silent:
                 self._inbound.gone(peer.origin, peer.members)
-            if error is not None:
-                self._inbound.missed(peer.origin, None, recovered=False)
         self.presence_known(peer)
+
+    def ended(self, peer: Peer, error: str | None) -> None:
+        """Forget a peer whose last messages may be missing."""
+        if error is not None:
+            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
+        self.left(peer)
+        # Also if nothing has arrived from it: its first messages may be what is missing.
+        if peer.origin is not None:
+            self._inbound.missed(peer.origin, None, recovered=False)
 
     def _complete_if_known(self) -> None:
         if self._state is PeersState.INTRODUCED and not self._unknown:
