@@ -11,7 +11,7 @@ members leave, and what it is sent waits in its bounded queue. They are back whe
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from reactorhost.bus import frames
@@ -28,7 +28,7 @@ from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer import Peer
 from reactorhost.worker.bus.peers.routes import Routes
-from reactorhost.worker.bus.unlinked import UnlinkedWorkers
+from reactorhost.worker.bus.unlinked import RecentlyEnded, UnlinkedWorkers
 
 _STOP_SECONDS = 1.0
 
@@ -42,7 +42,10 @@ class PeerLimits:
 
 
 class Peers:
-    """The `Outbound` to the workers of this host; `hello` describes this one."""
+    """The `Outbound` to the workers of this host.
+
+    `hello` describes this one; `exists` returns whether a worker of the host uses the bus under an id.
+    """
 
     def __init__(
         self,
@@ -55,9 +58,11 @@ class Peers:
         registry: ForkRegistry,
         log: EventLog,
         counters: Counters,
+        exists: Callable[[bytes], bool],
     ) -> None:
         self._hello = frames.hello(hello)
         self._host = hello.host
+        self._exists = exists
         self._limits = limits
         self._inbound = inbound
         self._repeats = repeats
@@ -73,7 +78,8 @@ class Peers:
         # None once every worker that used the bus before is introduced.
         self._early: EarlyMessages | None = EarlyMessages(limits.max_queue)
         self._introducing = True
-        self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period)
+        self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period, self._expired)
+        self._ended = RecentlyEnded()
         # Those of which PRESENCE is not known yet, as long as that is waited for.
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
@@ -114,7 +120,7 @@ class Peers:
         peer = self._by_origin.get(origin)
         frame = frames.to_connection(number, data)
         if peer is None:
-            if self._stopped or origin.host != self._host or not self._unlinked.may_come(origin):
+            if self._stopped or not self._will_be_known(origin):
                 return False
             if not self._unlinked.keep(origin, frame):
                 self._dropped_early()
@@ -208,7 +214,7 @@ class Peers:
             self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
         if peer.origin is not None:
             del self._by_origin[peer.origin]
-            self._unlinked.ended(peer.origin)
+            self._ended.add(peer.origin)
             if not peer.silent:
                 self._inbound.gone(peer.origin, peer.members)
             if error is not None:
@@ -238,6 +244,15 @@ class Peers:
             peer.beat()
         if self._peers:
             self._set_timer()
+
+    def _will_be_known(self, origin: Origin) -> bool:
+        return origin.host == self._host and origin not in self._ended and self._exists(origin.worker)
+
+    def _expired(self, origin: Origin, messages: int) -> None:
+        # What is for a worker that has ended is not lost.
+        if self._will_be_known(origin):
+            for _ in range(messages):
+                self._dropped_early()
 
     def _dropped(self, peer: Peer) -> None:
         self._drops.add(peer, {"peer_slot": peer.slot, "peer_pid": peer.pid})
