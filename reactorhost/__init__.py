@@ -13,14 +13,16 @@ import importlib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from reactorhost.address import Endpoint
+    from reactorhost.api.close_reason import CloseReason
     from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
-    from reactorhost.api.connection import CloseReason, Connection, Timer
+    from reactorhost.api.connection import Connection, Timer
     from reactorhost.api.counter import Counter, SharedCounter
     from reactorhost.api.history_request import HistoryRequest
     from reactorhost.api.hookspecs import hookimpl
     from reactorhost.api.option import Option
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
-    from reactorhost.api.worker import Subscription, Worker
+    from reactorhost.api.worker import Worker
+    from reactorhost.api.worker_protocols import Subscription
     from reactorhost.bus.member import Member
     from reactorhost.framing import DEFAULT_MAX_SIZE, Delimited, Fixed, Framing, FramingError, LengthPrefixed, Lines
     from reactorhost.tls.facts import TlsFacts
@@ -59,12 +61,14 @@ __all__ = [
 _NAMES = {
     "address": ("Endpoint",),
     "api.connect_attempt": ("ConnectAttempt", "ConnectFailedError"),
-    "api.connection": ("CloseReason", "Connection", "Timer"),
+    "api.close_reason": ("CloseReason",),
+    "api.connection": ("Connection", "Timer"),
     "api.counter": ("Counter", "SharedCounter"),
     "api.hookspecs": ("hookimpl",),
     "api.option": ("Option",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
-    "api.worker": ("Subscription", "Worker"),
+    "api.worker": ("Worker",),
+    "api.worker_protocols": ("Subscription",),
     "api.history_request": ("HistoryRequest",),
     "bus.member": ("Member",),
     "framing": ("DEFAULT_MAX_SIZE", "Delimited", "Fixed", "Framing", "FramingError", "LengthPrefixed", "Lines"),

@@ -5,39 +5,15 @@ Nothing here makes a system call: every request is passed to the transport, whic
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from contextvars import Context
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.framing import Framing
 from reactorhost.tls.facts import TlsFacts
-
-
-class CloseReason(enum.Enum):
-    """Why a connection ended; the second argument of the `close` hook."""
-
-    PEER = "peer"
-    """The client closed its side, or disconnected."""
-    LOCAL = "local"
-    """A plugin called `close()` or `abort()`."""
-    ERROR = "error"
-    """A hook raised an exception."""
-    IDLE = "idle"
-    """Nothing was received or sent for `idle_timeout` seconds."""
-    OVERFLOW = "overflow"
-    """More than `max_send_buffer` bytes waited for a client that does not read."""
-    FRAMING = "framing"
-    """The client broke the framing, or sent a message past its maximum size."""
-    TIMEOUT = "timeout"
-    """A plugin called `close()`, and the client accepted none of the remaining bytes for `close_timeout` seconds."""
-    SHUTDOWN = "shutdown"
-    """The worker exits, and its deadline passed."""
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Timer(Protocol):

@@ -19,7 +19,8 @@ from reactorhost.api.option import Option
 if TYPE_CHECKING:
     import click
 
-    from reactorhost.api.connection import CloseReason, Connection
+    from reactorhost.api.close_reason import CloseReason
+    from reactorhost.api.connection import Connection
     from reactorhost.api.worker import Worker
     from reactorhost.bus.member import Member
 

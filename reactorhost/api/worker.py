@@ -4,85 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
 from reactorhost.api.connection import Connection, Timer, as_bytes
 from reactorhost.api.counter import Counter, SharedCounter
 from reactorhost.api.history_request import HistoryRequest
 from reactorhost.api.thread_task import ThreadTask
+from reactorhost.api.worker_protocols import (
+    Once,
+    Subscription,
+    WorkerBus,
+    WorkerMetrics,
+    WorkerOutbound,
+    WorkerRole,
+    WorkerThreads,
+    WorkerTimers,
+)
 from reactorhost.bus.member import Member
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
 T = TypeVar("T")
-Args = tuple[Any, ...]
-Once = Literal["worker", "host"]
-OnResult = Callable[[T], object] | None
-OnError = Callable[[Exception], object] | None
-
-
-class WorkerTimers(Protocol):
-    """What a worker needs to call functions later."""
-
-    def call_later(self, seconds: float, function: Callable[..., object], args: Args, /) -> Timer: ...
-    def call_every(self, seconds: float, function: Callable[..., object], args: Args, once: Once, /) -> Timer: ...
-    def call_cron(
-        self, expression: str, function: Callable[..., object], args: Args, once: Once, timezone: str | None, /
-    ) -> Timer: ...
-
-
-class WorkerThreads(Protocol):
-    """What a worker needs to call functions in threads."""
-
-    def run(
-        self, plugin: str, function: Callable[..., T], args: Args, on_result: OnResult[T], on_error: OnError, /
-    ) -> ThreadTask[T]: ...
-
-
-class WorkerMetrics(Protocol):
-    """What a worker needs to count."""
-
-    def counter(self, plugin: str, name: str, /) -> Counter: ...
-    def shared_counter(self, plugin: str, name: str, /) -> SharedCounter: ...
-
-
-class WorkerOutbound(Protocol):
-    """What a worker needs to connect to other hosts."""
-
-    def connect(
-        self, plugin: str, address: str, handler: object, timeout: float, tls: SSLContext | None, name: str | None, /
-    ) -> ConnectAttempt: ...
-
-
-class WorkerBus(Protocol):
-    """What a worker needs to exchange messages with other workers."""
-
-    def publish(self, topic: str, data: bytes, /) -> None: ...
-    def subscribe(self, plugin: str, pattern: str, function: Callable[[str, bytes], object], /) -> Subscription: ...
-    def send_to(self, group: str, data: bytes, exclude: Connection | None, local: bool, /) -> None: ...
-    def send_to_ref(self, ref: str, data: bytes, /) -> bool: ...
-    def close_ref(self, ref: str, /) -> bool: ...
-    def presence(self, group: str, /) -> list[Member]: ...
-    def keep_history(self, pattern: str, messages: int, seconds: float | None, /) -> None: ...
-    def history(self, plugin: str, group: str, most: int, on_result: OnResult[list[bytes]], /) -> HistoryRequest: ...
-
-
-class WorkerRole(Protocol):
-    """What a worker knows of its place in the host."""
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def is_leader(self) -> bool: ...
-
-
-class Subscription(Protocol):
-    """A function that is called with the messages of topics, as `worker.subscribe` returns it."""
-
-    def cancel(self) -> None:
-        """Call the function no more, also not with messages that have arrived already."""
 
 
 class Worker:
@@ -166,7 +110,7 @@ class Worker:
 
         Raises:
             TypeError: `seconds` is not a number.
-            ValueError: `seconds` is not positive and finite, or for the host less than a millisecond.
+            ValueError: `seconds` is not positive and finite, below 0.001 for the host, or `once` is unknown.
         """
         self._check_thread("worker.call_every")
         return self._timers.call_every(seconds, function, args, once)
@@ -187,7 +131,7 @@ class Worker:
 
         Raises:
             TypeError: the expression or the time zone is not a text.
-            ValueError: the expression or the time zone is wrong.
+            ValueError: the expression or the time zone is wrong, or `once` is unknown.
         """
         self._check_thread("worker.call_cron")
         return self._timers.call_cron(expression, function, args, once, timezone)
@@ -298,6 +242,8 @@ class Worker:
     def presence(self, group: str) -> list[Member]:
         """Return the connections that have joined a group with an `info`, in all workers, as far as is known here.
 
+        Those of this worker come first, in the order in which they have joined.
+
         Raises:
             TypeError: the group is not a text.
             ValueError: the group is malformed.
@@ -309,11 +255,12 @@ class Worker:
         """Keep the newest `messages` messages of each matching group, for `seconds` after the last one.
 
         Call it in `worker_start`. Every worker then receives and keeps the messages of these groups, also without
-        members. `history` returns them, and messages that were dropped on the way to a worker are repeated.
+        members. `history` returns them, and messages that were dropped on the way to a worker are repeated. Of several
+        calls that match a group, the largest numbers count.
 
         Raises:
-            TypeError: the pattern is not a text.
-            ValueError: the pattern is malformed, or a number is out of range.
+            TypeError: the pattern is not a text, or a number is of another type.
+            ValueError: the pattern is malformed, `messages` is not from 1 to 100,000, or `seconds` is not positive.
         """
         self._check_thread("worker.keep_history")
         self._bus.keep_history(pattern, messages, seconds)
@@ -323,9 +270,12 @@ class Worker:
     ) -> HistoryRequest:
         """Read the newest messages of a group, the newest last; an async hook may await them, others use `on_result`.
 
+        It is called at the end of the turn of the event loop at the earliest. Soon after the start of the worker, or
+        with a bus between machines, that can take some seconds; what is known here is then returned.
+
         Raises:
-            TypeError: the group is not a text.
-            ValueError: the group is malformed, or no `keep_history` covers it.
+            TypeError: the group is not a text, `most` is not a whole number, or `on_result` is not a plain function.
+            ValueError: the group is malformed, no `keep_history` covers it, or `most` is not from 1 to 100,000.
         """
         self._check_thread("worker.history")
         return self._bus.history(self.plugin, group, most, on_result)

@@ -306,6 +306,6 @@ HELP: Mapping[str, str] = {
     "bus_url": "URL of the server that connects the buses of several machines, such as redis://HOST:6379.",
     "bus_max_message": "Size of the largest message on the bus; a larger one is refused: bytes, or 64KiB, 1MiB.",
     "bus_max_queue": "Bytes that may wait for one other worker; further messages to it are dropped: bytes, or 16MiB.",
-    "bus_down_period": f"Time without a sign of life after which the members of a worker have left: {_TIME}",
+    "bus_down_period": f"Silence after which the members of a worker count as gone: {_TIME}",
 }
 """The help of each setting: one line with the unit and the meaning of special values, without the default."""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection
 from reactorhost.errors import BootError
 from reactorhost.plugins import calls, tracebacks
 from reactorhost.plugins.attribution import Attribution, attribution_of

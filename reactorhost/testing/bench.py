@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 from reactorhost import __version__
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values

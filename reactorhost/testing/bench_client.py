@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.testing.fakes import FakeSocket
 from reactorhost.worker.stream.closing import CloseState

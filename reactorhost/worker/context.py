@@ -13,7 +13,8 @@ from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reactorhost.api.connection import CloseReason, Connection, Groups, transport_of
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection, Groups, transport_of
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog

@@ -6,8 +6,8 @@ from types import FrameType
 
 from reactorhost.plugins.attribution import StackPosition
 from reactorhost.worker.builder import WorkerParts
-from reactorhost.worker.bus.history import History
-from reactorhost.worker.bus.subscriptions import PluginSubscription
+from reactorhost.worker.bus.local.history import History
+from reactorhost.worker.bus.local.subscriptions import PluginSubscription
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.monitor.watchdog import Watchdog

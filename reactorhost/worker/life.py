@@ -25,8 +25,8 @@ from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.bus.bus import BusSetup
-from reactorhost.worker.bus.introductions import Introductions
-from reactorhost.worker.bus.ways import Ways
+from reactorhost.worker.bus.connector import BusConnector
+from reactorhost.worker.bus.peers.introductions import Introductions
 from reactorhost.worker.context import Limits
 from reactorhost.worker.hook_watchdog import new_watchdog
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
@@ -71,7 +71,9 @@ class WorkerLife:
         self._counters = self._stats.counters
         self._line = JsonLine(self._reactor, spec.master_line, self, self._fork_registry)
         self._introductions = Introductions(spec, self._reactor, self._fork_registry, log, self._counters, self._line)
-        self._ways = Ways(self._introductions, self._reactor, self._counters, log, self._line, settings.bus_down_period)
+        self._connector = BusConnector(
+            self._introductions, self._reactor, self._counters, log, self._line, settings.bus_down_period
+        )
         self._error_reporter = ErrorReporter(self._reactor, self._counters, self._stats.timing, log, self._line.send)
         self._shared_counters = SharedCounters(spec.scoreboard.shared_cells, spec.page, self._line.send)
         capacity = CapacityReport(self._reactor, self._line.send)
@@ -149,14 +151,18 @@ class WorkerLife:
             slot=spec.slot,
             generation=spec.generation,
             bus=BusSetup(
-                self._introductions.origin, settings.bus_max_message, self._ways.new_outbound, self._ways.leave
+                self._introductions.origin,
+                settings.bus_max_message,
+                self._connector.new_outbound,
+                self._connector.leave,
             ),
             shared_counters=self._shared_counters,
             role=Role(spec.count),
             jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         if backend is not None:
-            self._ways.backend = backend.make(parts.facades.of(backend.plugin))
+            made = backend.make(parts.facades.of(backend.plugin))
+            self._connector.use(made, backend.plugin, self._error_reporter.hook_failed)
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
             self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released, [*spec.listeners]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Role:
-    """What the master has told this worker last.
+    """What the last orders of the master have set.
 
     Attributes:
         count: how many workers the host is to have.

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.config.settings import Settings
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report

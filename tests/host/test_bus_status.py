@@ -11,6 +11,7 @@ from socket import socket
 
 from clients import read_exactly
 from reactorhost.testing import LiveHost
+from waiting import until
 
 Hosts = Callable[..., LiveHost]
 Write = Callable[..., str]
@@ -23,11 +24,14 @@ def worker_start(worker):
 
 @hookimpl
 def connect(connection):
-    connection.join("room")
+    connection.join("room", b"member")
     connection.send(b"%07d\\n" % own.pid)
 
 @hookimpl
 def receive(connection, data):
+    if data == b"?":
+        connection.send(b"%07d\\n" % len(own.presence("room")))
+        return
     for letter in data:
         own.send_to("room", b"%c" % letter)
 """
@@ -40,6 +44,12 @@ def members(host: LiveHost, stack: ExitStack, wanted: int) -> dict[int, list[soc
         client = stack.enter_context(host.connect())
         found.setdefault(int(read_exactly(client, 8)), []).append(client)
     return found
+
+
+def counted(client: socket) -> int:
+    """Return how many members the worker of a client knows."""
+    client.sendall(b"?")
+    return int(read_exactly(client, 8))
 
 
 def test_a_host_whose_plugins_do_not_use_the_bus_has_none(live_host: Hosts) -> None:
@@ -57,6 +67,9 @@ def test_messages_and_members_are_counted_by_worker_and_kept_when_one_ends(
     with ExitStack() as stack:
         first, second = members(host, stack, 2).items()
         everyone = [*first[1], *second[1]]
+        # A worker of which the other one does not know yet would miss what that one sends.
+        for client in everyone:
+            until(lambda client=client: counted(client) == len(everyone), "all members")  # type: ignore[misc]
         for count, (_, (client, *_)) in zip((30, 12), (first, second), strict=True):
             client.sendall(b"x" * count)
         for client in everyone:

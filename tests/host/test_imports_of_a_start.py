@@ -54,7 +54,8 @@ def imported(host: LiveHost) -> Counter[str]:
 def test_a_plain_worker_has_no_module_that_only_others_need(live_host: Hosts, write_plugin: Callable[..., str]) -> None:
     modules = set(answer(live_host("--plugin", write_plugin(TELLS_ITS_MODULES))).strip('[]"').split('", "'))
     assert "reactorhost.worker.stream.transport" in modules
-    assert not modules & {"reactorhost.worker.bus.peers", "reactorhost.bus.frames"}
+    assert not modules & {"reactorhost.worker.bus.peers.peers", "reactorhost.bus.frames", "reactorhost.bus.replica"}
+    assert "reactorhost.worker.bus.remote" not in modules
     assert not modules & {"rich", "asyncio", "ssl", "uvloop", "concurrent", "multiprocessing", "subprocess", "tomllib"}
 
 

@@ -18,7 +18,7 @@ from reactorhost.bus import Backend, BackendState, Keep
 from reactorhost.bus.refs import Origin
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
-from reactorhost.worker.bus.backend_bridge import BackendBridge
+from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
 from real_workers import OPTIONS, RealNetwork
 from recorded_inbound import RecordedInbound
 from redis_server import RedisServer

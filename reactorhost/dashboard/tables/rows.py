@@ -66,7 +66,7 @@ def master(document: StatusDocument) -> Row:
 def worker_rows(document: StatusDocument, view: View) -> list[Row]:
     """Return the rows of the workers and of slots without a worker, filtered and sorted by the view."""
     rows = [_worker(worker) for worker in document["workers"]]
-    rows += [_slot(slot) for slot in document["slots"] if slot["state"] in ("backoff", "leaving")]
+    rows += [_slot(slot, document) for slot in document["slots"] if slot["state"] in ("backoff", "leaving")]
     if view.filter:
         wanted = view.filter.casefold()
         rows = [row for row in rows if wanted in _searched(row)]
@@ -125,16 +125,27 @@ def _worker(worker: WorkerStatus) -> Row:
     return Row(RowKind.WORKER, worker["pid"], state, values)
 
 
-def _slot(slot: SlotStatus) -> Row:
+def _slot(slot: SlotStatus, document: StatusDocument) -> Row:
     notes = []
     if slot["retry_seconds"] is not None:
         notes.append(f"retry in {duration(slot['retry_seconds'])}")
     if slot["adopted_by"] is not None:
         notes.append(f"served by {slot['adopted_by']}")
+        if waiting := _not_adopted(slot, document):
+            notes.append(f"clients of {' and '.join(waiting)} wait")
     if slot["last_exit"] and slot["state"] == "backoff":
         notes.append(f"last: {slot['last_exit']}")
     values = {"slot": slot["slot"], "restarts": slot["restarts"]}
     return Row(RowKind.SLOT, None, slot["state"], values, ", ".join(notes))
+
+
+def _not_adopted(slot: SlotStatus, document: StatusDocument) -> list[str]:
+    """Return the services of a slot that the worker that has adopted it may not serve."""
+    adopters = (worker["slot"] for worker in document["workers"] if worker["pid"] == slot["adopted_by"])
+    adopter = next(adopters, slot["slot"])
+    # A recording of an earlier version has no numbers: every worker served all services.
+    numbers = [(service["name"], service.get("workers", adopter + 1)) for service in document["services"]]
+    return [name for name, workers in numbers if slot["slot"] < workers <= adopter]
 
 
 def _process(process: MasterStatus | WorkerStatus) -> dict[str, float | None]:

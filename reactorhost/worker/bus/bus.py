@@ -21,13 +21,13 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.contract import THE_WORKER, Inbound, KeptHistory, Outbound, Repeats
-from reactorhost.worker.bus.gaps import Gaps
-from reactorhost.worker.bus.groups import Groups
-from reactorhost.worker.bus.history import History
-from reactorhost.worker.bus.interest import Interest
+from reactorhost.worker.bus.local.gaps import Gaps
+from reactorhost.worker.bus.local.groups import Groups
+from reactorhost.worker.bus.local.history import History
+from reactorhost.worker.bus.local.interest import Interest
+from reactorhost.worker.bus.local.presence import Presence
+from reactorhost.worker.bus.local.subscriptions import PluginSubscription, Subscriptions
 from reactorhost.worker.bus.no_peers import NoPeers
-from reactorhost.worker.bus.presence import Presence
-from reactorhost.worker.bus.subscriptions import PluginSubscription, Subscriptions
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 

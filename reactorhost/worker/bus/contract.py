@@ -1,11 +1,16 @@
 """What the parts of the bus expect of each other.
 
-    plugin -> WorkerBus -> groups, subscriptions                  messages for this worker
-                        -> history                                numbered and kept, where a plugin wants that
-                        -> Peers -> one PeerLink for each worker  messages for other workers of this host
-                        -> BackendBridge -> Backend               messages for other hosts
+    plugin -> Bus -> local.groups, local.subscriptions        messages for this worker
+                  -> local.history                            numbered and kept, where a plugin wants that
+                  -> Outbound, made by `connector` at the first use:
+                     peers.Peers -> a Peer for each worker    messages for other workers of this host
+                     remote.BackendBridge -> Backend          messages for other hosts
 
-What arrives goes the other way: a `PeerLink` and the `BackendBridge` call the `Inbound`.
+What arrives goes the other way: a `Peer` and the `BackendBridge` call the `Inbound`, which is the `Bus`.
+
+Words: a message has a *key*, the name of a topic or group behind a prefix. A worker *wants* patterns of keys, which is
+its interest. A *peer* is another worker of this host, and a *remote worker* one of another host. The *number* of a
+message counts those of its publisher and key; 0 is none.
 """
 
 from __future__ import annotations
@@ -18,6 +23,13 @@ from reactorhost.bus.refs import Origin
 
 THE_WORKER = 0
 """The number under which workers send each other requests for their history (`history_transfer`)."""
+
+HEARTBEATS_A_PERIOD = 3
+"""A worker sends as many heartbeats in a `down_period`, and is silent when nothing has arrived from it for as long.
+
+The heartbeats that the reader sends itself are counted, and no time is measured. So a worker that was stopped itself
+counts one when it continues, and finds no other one silent that it could not have received.
+"""
 
 
 class Inbound(Protocol):

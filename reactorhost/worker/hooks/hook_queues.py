@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from reactorhost.api.connection import CloseReason, Connection, transport_of
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection, transport_of
 from reactorhost.plugins.chain import Chain
 from reactorhost.worker.hooks.hook_queue import Failed, Hook, HookQueue
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import parse
 from reactorhost.api.awaitable import TaskState
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
-from reactorhost.api.connection import CloseReason
 from reactorhost.errors import UsageError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.plugins import handlers

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.framing import Framing
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import checked_seconds

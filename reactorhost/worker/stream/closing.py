@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 
 _CHECKS_PER_TIMEOUT = 4
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import READ_BYTES
 from reactorhost.worker.stream import sending
 from reactorhost.worker.stream.closing import CLOSED, OPEN, TRANSITIONS, CloseAction, CloseEvent, CloseProgress

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.variables import HookRunner

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from reactorhost.api.connection import CloseReason, as_bytes
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import as_bytes
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch

@@ -39,7 +39,8 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import CloseReason, Connection, replace_transport
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection, replace_transport
 from reactorhost.framing import Framing
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint
-from reactorhost.api.connection import CloseReason, Connection, as_bytes
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection, as_bytes
 from reactorhost.framing import Framing
 from reactorhost.system.scope import host_of
 from reactorhost.worker.context import ServiceContext

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.errors import BootError, PluginError
 from reactorhost.plugins.chain import resolve, resolve_worker

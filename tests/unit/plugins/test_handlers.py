@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reactorhost.api.connection import CloseReason
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.framing import Lines
 from reactorhost.plugins.handlers import METHODS, Handler, check
 

@@ -43,8 +43,12 @@ class RedisServer:
         self._tls = tls
         self._folder = tempfile.TemporaryDirectory(prefix="reactorhost-redis-")
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        # Bound and not listening: the server can bind it too, since both set SO_REUSEADDR (socket(7)), and between two
+        # starts the kernel gives the port to no other process, neither for listening nor for an outgoing connection.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port = self._reserved.getsockname()[1]
 
     def __enter__(self) -> Self:
         self.start()
@@ -52,6 +56,7 @@ class RedisServer:
 
     def __exit__(self, *raised: object) -> None:
         self.kill()
+        self._reserved.close()
         self._folder.cleanup()
 
     @property

@@ -74,6 +74,29 @@ def test_a_slot_without_a_worker_has_a_note() -> None:
 
 
 @pytest.mark.parametrize(
+    ("slot_number", "numbers", "note"),
+    [
+        (0, {"one": 1, "two": 2, "all": 3}, "served by 12, clients of one and two wait"),
+        (1, {"one": 1, "two": 2, "all": 3}, "served by 12, clients of two wait"),
+        (0, {"all": 3}, "served by 12"),
+        # Sockets that a service gave up when its number became smaller.
+        (256, {"one": 1}, "served by 12"),
+    ],
+)
+def test_a_slot_without_a_worker_names_the_services_that_its_adopter_may_not_serve(
+    slot_number: int, numbers: dict[str, int], note: str
+) -> None:
+    made = document(1, workers=[worker(2, 12)], slots=[slot(slot_number, "backoff", adopted_by=12)])
+    (service,) = made["services"]
+    made["services"] = [cast("Any", {**service, "name": name, "workers": number}) for name, number in numbers.items()]
+    assert [row.note for row in worker_rows(made, View()) if row.kind is RowKind.SLOT] == [note]
+    # A recording of an earlier version.
+    for each in made["services"]:
+        del cast("Any", each)["workers"]
+    assert [row.note for row in worker_rows(made, View()) if row.kind is RowKind.SLOT] == ["served by 12"]
+
+
+@pytest.mark.parametrize(
     ("text", "count"),
     [("drain", 1), ("STUCK", 1), ("slot 5", 2), ("gen 6", 1), ("SIGSEGV", 1), ("424", 7), ("none", 0)],
 )

@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, strategies
 
-from reactorhost.api.connection import CloseReason, Connection
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.framing import Fixed
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity

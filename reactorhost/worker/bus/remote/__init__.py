@@ -1,0 +1,1 @@
+"""The workers of other hosts, by way of a backend."""
