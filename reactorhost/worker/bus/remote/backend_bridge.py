@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from reactorhost.bus import frames
 from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.bus.envelope import Envelope, EnvelopeError, EnvelopeFlags, is_from, opened, sealed
-from reactorhost.bus.frames import FrameDecoder, FrameError
+from reactorhost.bus.frame_decoder import FrameDecoder, FrameError
 from reactorhost.bus.names import GROUP, TOPIC
 from reactorhost.bus.numbers import Arrival, Numbers, ReceivedNumbers
 from reactorhost.bus.patterns import PatternMap
