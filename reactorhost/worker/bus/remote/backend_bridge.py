@@ -131,8 +131,11 @@ class BackendBridge:
         self._remote.set_member(member, info)
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
-        """Send a message for one connection of a worker; False: nothing is known of the worker, or it is dropped."""
-        return self._remote.knows(origin) and self._send_frames(origin, frames.to_connection(number, data))
+        """Send a message for one connection of a worker; False: the worker is gone, or the message is dropped."""
+        frame = frames.to_connection(number, data)
+        if self._remote.knows(origin):
+            return self._send_frames(origin, frame)
+        return self._unlinked.may_come(origin) and self._unlinked.keep(origin, frame)
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker of another host."""
@@ -146,6 +149,7 @@ class BackendBridge:
         """Send what waits if that is possible at once, and disconnect."""
         if self._timer is not None:
             self._timer.cancel()
+        self._unlinked.stop()
         self._backend.stop()
 
     def stored(self, key: str, most: int, on_result: Callable[[list[Envelope] | None], object]) -> None:
@@ -239,6 +243,7 @@ class BackendBridge:
                     self._inbound.missed(origin, frame.keys, frame.recovered)
                 else:
                     self._remote.received(origin, frame)
+                    self._send_waiting(origin)
         except FrameError as error:
             self._refuse(str(error))
 
