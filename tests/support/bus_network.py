@@ -240,6 +240,7 @@ class SimWorker:
             registry=ForkRegistry(),
             log=EventLog(log),
             counters=self._counters,
+            exists=lambda worker: False,
         )
         self._network.introduce(self)
         return self.peers

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import enum
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from reactorhost.bus import frames
@@ -37,7 +37,7 @@ from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer import Peer
 from reactorhost.worker.bus.peers.routes import Routes
-from reactorhost.worker.bus.unlinked import UnlinkedWorkers
+from reactorhost.worker.bus.unlinked import RecentlyEnded, UnlinkedWorkers
 
 _STOP_SECONDS = 1.0
 
@@ -62,7 +62,10 @@ class PeersState(enum.Enum):
 
 
 class Peers:
-    """The `Outbound` to the workers of this host; `hello` describes this one."""
+    """The `Outbound` to the workers of this host.
+
+    `hello` describes this one; `exists` returns whether a worker of the host uses the bus under an id.
+    """
 
     def __init__(
         self,
@@ -75,9 +78,11 @@ class Peers:
         registry: ForkRegistry,
         log: EventLog,
         counters: Counters,
+        exists: Callable[[bytes], bool],
     ) -> None:
         self._hello = frames.hello(hello)
         self._host = hello.host
+        self._exists = exists
         self._limits = limits
         self._inbound = inbound
         self._repeats = repeats
@@ -92,7 +97,8 @@ class Peers:
         self._timer: TimerHandle | None = None
         self._state = PeersState.INTRODUCING
         self._early = EarlyMessages(limits.max_queue)
-        self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period)
+        self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period, self._expired)
+        self._ended = RecentlyEnded()
         # Those of which PRESENCE is not known yet, before COMPLETE.
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
@@ -133,7 +139,7 @@ class Peers:
         peer = self._by_origin.get(origin)
         frame = frames.to_connection(number, data)
         if peer is None:
-            if self._state is PeersState.STOPPED or origin.host != self._host or not self._unlinked.may_come(origin):
+            if self._state is PeersState.STOPPED or not self._will_be_known(origin):
                 return False
             if not self._unlinked.keep(origin, frame):
                 self._dropped_early()
@@ -228,7 +234,7 @@ class Peers:
         self._late.discard(peer)
         if peer.origin is not None:
             del self._by_origin[peer.origin]
-            self._unlinked.ended(peer.origin)
+            self._ended.add(peer.origin)
             if not peer.silent:
                 self._inbound.gone(peer.origin, peer.members)
         self.presence_known(peer)
@@ -265,6 +271,15 @@ class Peers:
             peer.beat()
         if self._peers:
             self._set_timer()
+
+    def _will_be_known(self, origin: Origin) -> bool:
+        return origin.host == self._host and origin not in self._ended and self._exists(origin.worker)
+
+    def _expired(self, origin: Origin, messages: int) -> None:
+        # What is for a worker that has ended is not lost.
+        if self._will_be_known(origin):
+            for _ in range(messages):
+                self._dropped_early()
 
     def _dropped(self, peer: Peer) -> None:
         self._drops.add(peer, {"peer_slot": peer.slot, "peer_pid": peer.pid})

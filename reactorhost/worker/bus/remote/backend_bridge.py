@@ -86,7 +86,9 @@ class BackendBridge:
         self._owed: dict[str, None] | None = {}
         self._was_down = False
         self._remote = RemoteWorkers(inbound, self._send_frames)
-        self._unlinked = UnlinkedWorkers(reactor, _MOST_WAITING_BYTES, down_period)
+        self._unlinked = UnlinkedWorkers(reactor, _MOST_WAITING_BYTES, down_period, _not_there)
+        # Until the workers of other hosts have had time to answer; then one that is not known has ended.
+        self._learning = True
         self._recovery = Recovery(own.host, self.stored, self._seen, inbound, history.keep_of)
         self._beat_seconds = down_period / HEARTBEATS_A_PERIOD
         self._timer: TimerHandle | None = None
@@ -135,7 +137,7 @@ class BackendBridge:
         frame = frames.to_connection(number, data)
         if self._remote.knows(origin):
             return self._send_frames(origin, frame)
-        return self._unlinked.may_come(origin) and self._unlinked.keep(origin, frame)
+        return self._learning and self._unlinked.keep(origin, frame)
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker of another host."""
@@ -280,10 +282,11 @@ class BackendBridge:
     def _beat(self) -> None:
         self._timer = self._reactor.call_later(self._beat_seconds, self._beat)
         if self.state is BackendState.UP:
+            if self._reactor.now - self.since >= self._beat_seconds:
+                self._learning = False
             self._remote.beat()
             self._send_notices()
-        for origin in self._remote.remove_silent():
-            self._unlinked.ended(origin)
+        self._remote.remove_silent()
 
     def _send_notices(self) -> None:
         """Send the notices that are owed."""
@@ -299,6 +302,10 @@ class BackendBridge:
                 if not self._backend.publish(key, sealed(notice), None):
                     return
             del self._owed[key]
+
+
+def _not_there(origin: Origin, messages: int) -> None:
+    """Do nothing: the workers that there are have answered."""
 
 
 def _only(origin: Origin) -> str:

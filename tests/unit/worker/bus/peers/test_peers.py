@@ -146,6 +146,8 @@ class Network:
         self.poller = FakePoller(self.clock)
         self.reactor = Reactor(self.poller, self.clock)
         self.workers: dict[str, Worker] = {}
+        # Of the workers that use the bus.
+        self.ids: set[bytes] = set()
 
     def add(self, name: str, *, max_queue: int = 1 << 20) -> Worker:
         """Add a worker that is not introduced yet."""
@@ -159,7 +161,9 @@ class Network:
             registry=registry,
             log=EventLog(logging.getLogger("reactorhost")),
             counters=counters,
+            exists=self.ids.__contains__,
         )
+        self.ids.add(name.encode() * 8)
         worker = self.workers[name] = Worker(name, peers, inbound, counters, registry)
         return worker
 
@@ -283,6 +287,7 @@ def test_a_message_for_a_connection_reaches_its_worker(network: Network) -> None
     a, b, c = network.join("a"), network.join("b"), network.join("c")
     assert a.peers.to_connection(b.origin, 17, b"hello")
     assert a.peers.to_connection(b.origin, 18, None)
+    assert not a.peers.to_connection(Origin(HOST, b"unknown!"), 17, b"hello")
     assert not a.peers.to_connection(Origin(b"another!", b.origin.worker), 17, b"hello")
     network.settle()
     assert b.inbound.take() == [("to_connection", 17, b"hello"), ("to_connection", 18, None)]
@@ -336,6 +341,7 @@ def test_what_waits_for_the_introductions_is_bounded(network: Network) -> None:
 def test_a_message_for_a_connection_of_a_worker_not_introduced_yet_waits(network: Network) -> None:
     a, b = network.join("a"), network.join("b")
     c = network.add("c")
+    network.ids.add(b"unknown!")
     assert c.peers.to_connection(b.origin, 7, b"early")
     assert c.peers.to_connection(Origin(HOST, b"unknown!"), 7, b"x")
     network.introduce(c, a)
@@ -346,6 +352,8 @@ def test_a_message_for_a_connection_of_a_worker_not_introduced_yet_waits(network
     calls = [call for call in b.inbound.take() if call[0] == "to_connection"]
     assert calls == [("to_connection", 7, b"early"), ("to_connection", 7, None)]
     assert not any(call[0] == "to_connection" for call in a.inbound.take())
+    network.ids.remove(b"unknown!")
+    assert not c.peers.to_connection(Origin(HOST, b"unknown!"), 7, b"x")
 
 
 def test_a_message_for_a_connection_of_a_worker_that_uses_the_bus_later_waits(network: Network) -> None:
@@ -363,16 +371,23 @@ def test_a_message_for_a_connection_of_a_worker_that_uses_the_bus_later_waits(ne
     assert calls == [b"before", b"between", b"behind"]
 
 
-def test_a_message_for_a_connection_of_a_worker_that_never_comes_is_forgotten(network: Network) -> None:
+@pytest.mark.parametrize(("ends", "dropped"), [(False, 1), (True, 0)])
+def test_what_waits_for_a_worker_that_is_never_introduced_is_dropped(
+    ends: bool, dropped: int, network: Network
+) -> None:
     a = network.join("a", max_queue=100)
     c = network.add("c")
     assert a.peers.to_connection(c.origin, 7, bytes(60))
+    if ends:
+        network.ids.remove(c.origin.worker)
     network.advance(DOWN_PERIOD)
+    assert a.counters.bus_dropped == dropped
+    network.ids.add(c.origin.worker)
+    # There is room again.
     assert a.peers.to_connection(c.origin, 8, bytes(60))
-    # It is not counted: a worker that never used the bus while this one did has no connections with a ref.
-    assert a.counters.bus_dropped == 0
+    assert a.counters.bus_dropped == dropped
     assert a.peers.to_connection(c.origin, 9, bytes(60))
-    assert a.counters.bus_dropped == 1
+    assert a.counters.bus_dropped == dropped + 1
     network.introduce(c, a)
     c.peers.all_introduced()
     network.settle()

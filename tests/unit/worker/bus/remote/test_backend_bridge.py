@@ -639,6 +639,10 @@ def test_one_connection_of_another_host_is_reached(data: bytes | None, cluster: 
     cluster.settle()
     assert other.inbound.connections == [(17, data)]
     assert third.inbound.connections == []
+    # They have had time to answer.
+    cluster.advance(DOWN_PERIOD)
+    unknown = replace(other.origin, worker=b"unknown!")
+    assert not one.bridge.to_connection(unknown, 17, data)
 
 
 def test_what_is_for_a_connection_of_an_unknown_worker_waits_until_it_is_known(cluster: Cluster) -> None:
@@ -657,6 +661,7 @@ def test_what_is_for_a_connection_of_an_unknown_worker_waits_until_it_is_known(c
 
 
 def test_what_waits_for_an_unknown_worker_is_bounded(cluster: Cluster) -> None:
+    cluster.server.cut()
     one = cluster.node()
     cluster.settle()
     unknown = replace(one.origin, host=b"the 2nd!", worker=b"unknown!")
