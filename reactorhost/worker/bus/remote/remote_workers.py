@@ -38,6 +38,8 @@ class RemoteWorkers:
         self._send = send
         self._journal = Journal()
         self._workers: dict[Origin, _RemoteWorker] = {}
+        # Those that were removed. Their members have left here, so they join when the worker comes back.
+        self._silent: dict[Origin, None] = {}
 
     def knows(self, origin: Origin) -> bool:
         """Return whether something has arrived from a worker, and it is not silent."""
@@ -75,16 +77,16 @@ class RemoteWorkers:
         versions[Replicated.PRESENCE] = self._journal.version
         self._send(None, frames.heartbeat(versions))
 
-    def remove_silent(self) -> list[Origin]:
-        """Remove the workers that were silent for too long, and return them; called after each heartbeat is due."""
-        silent = []
-        for origin, worker in self._workers.items():
+    def remove_silent(self) -> None:
+        """Remove the workers that were silent for too long; called after each heartbeat is due."""
+        for origin, worker in tuple(self._workers.items()):
             worker.quiet_heartbeats += 1
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
-                silent.append(origin)
-        for origin in silent:
-            self._inbound.gone(origin, self._workers.pop(origin).replica.table)
-        return silent
+                del self._workers[origin]
+                self._silent[origin] = None
+                if len(self._silent) > MOST_WORKERS:
+                    del self._silent[next(iter(self._silent))]
+                self._inbound.gone(origin, worker.replica.table)
 
     # What arrives.
 
@@ -111,4 +113,6 @@ class RemoteWorkers:
             worker.replica.wanted = False
             self._send(origin, frames.resync(Replicated.PRESENCE))
         if difference is not None:
-            self._inbound.replica_changed(origin, difference.removed, difference.added, first=difference.first)
+            first = difference.first and origin not in self._silent
+            self._inbound.replica_changed(origin, difference.removed, difference.added, first=first)
+            self._silent.pop(origin, None)
