@@ -36,8 +36,9 @@ from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer import Peer
+from reactorhost.worker.bus.peers.recently_ended import RecentlyEnded
 from reactorhost.worker.bus.peers.routes import Routes
-from reactorhost.worker.bus.unlinked import RecentlyEnded, UnlinkedWorkers
+from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 _STOP_SECONDS = 1.0
 
@@ -278,11 +279,10 @@ class Peers:
     def _expired(self, origin: Origin, messages: int) -> None:
         # What is for a worker that has ended is not lost.
         if self._will_be_known(origin):
-            for _ in range(messages):
-                self._dropped_early()
+            self._dropped_early(messages)
 
     def _dropped(self, peer: Peer) -> None:
         self._drops.add(peer, {"peer_slot": peer.slot, "peer_pid": peer.pid})
 
-    def _dropped_early(self) -> None:
-        self._drops.add(None, {"to": "workers that are not introduced yet"})
+    def _dropped_early(self, messages: int = 1) -> None:
+        self._drops.add(None, {"to": "workers that are not introduced yet"}, messages)

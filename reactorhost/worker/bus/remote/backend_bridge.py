@@ -7,7 +7,7 @@
 Keys of its own carry frames: `p:` what every worker of the other hosts reads, its presence above all, and `w:` and the
 worker what only this one reads.
 
-A message that is not sent is never lost in silence. Its number is used up, so that the next message with its key
+A message that is not sent is not lost without notice. Its number is used up, so that the next message with its key
 shows the gap. A receiver whose connection was lost in between would not see it, therefore a notice is owed too: see
 `Notices`.
 
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from reactorhost.bus import frames
 from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.bus.envelope import Envelope, EnvelopeError, EnvelopeFlags, is_from, opened, sealed
-from reactorhost.bus.frames import FrameDecoder, FrameError
+from reactorhost.bus.frame_decoder import FrameDecoder, FrameError
 from reactorhost.bus.names import GROUP, TOPIC
 from reactorhost.bus.numbers import Arrival, Numbers, ReceivedNumbers
 from reactorhost.bus.patterns import PatternMap
@@ -125,7 +125,7 @@ class BackendBridge:
     def publish(self, key: str, number: int, data: bytes) -> None:
         """Send a message to the workers of other hosts that want its key."""
         flags = EnvelopeFlags.BEGINS if self._sent.last(key) is None else _NO_FLAGS
-        noticed = not self._notices or self._notices.pay_before(key)
+        noticed = not self._notices or self._notices.send_before(key)
         sequence = self._sent.next(key)
         payload = sealed(Envelope(self._own.host, self._own.worker, flags, sequence, number, data))
         if not (noticed and self._backend.publish(key, payload, self._keep_of(key))):
@@ -201,7 +201,7 @@ class BackendBridge:
             self._was_down = True
         elif state is BackendState.UP:
             self._remote.introduce()
-            self._notices.pay()
+            self._notices.send()
             if self._was_down:
                 self._was_down = False
                 self._reported_at = self._reactor.now
@@ -300,7 +300,7 @@ class BackendBridge:
             if self._reactor.now - self.since >= self._beat_seconds:
                 self._learning = False
             self._remote.beat()
-            self._notices.pay()
+            self._notices.send()
         self._remote.remove_silent()
 
     def _send_notice(self, key: str | None, seconds: float) -> bool:

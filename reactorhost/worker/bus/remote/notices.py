@@ -20,7 +20,7 @@ class Notices:
 
     def __init__(self, now: Callable[[], float], send: SendNotice) -> None:
         self._now = now
-        self._send = send
+        self._send_notice = send
         self._dropped_at: dict[str | None, float] = {}
 
     def __bool__(self) -> bool:
@@ -34,20 +34,20 @@ class Notices:
                 return
         self._dropped_at = {None: self._now()}
 
-    def pay(self) -> None:
+    def send(self) -> None:
         """Send what is owed, as far as it is accepted."""
-        while self._dropped_at and self._pay(next(iter(self._dropped_at))):
+        while self._dropped_at and self._send_for(next(iter(self._dropped_at))):
             pass
 
-    def pay_before(self, key: str) -> bool:
+    def send_before(self, key: str) -> bool:
         """Send what is owed for a key; returns False if it is not accepted, and the next message has to wait for it."""
-        return self._pay(None) and self._pay(key)
+        return self._send_for(None) and self._send_for(key)
 
-    def _pay(self, key: str | None) -> bool:
+    def _send_for(self, key: str | None) -> bool:
         dropped_at = self._dropped_at.get(key)
         if dropped_at is None:
             return True
-        if not self._send(key, self._now() - dropped_at):
+        if not self._send_notice(key, self._now() - dropped_at):
             return False
         del self._dropped_at[key]
         return True

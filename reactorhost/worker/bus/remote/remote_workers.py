@@ -77,19 +77,16 @@ class RemoteWorkers:
         versions[Replicated.PRESENCE] = self._journal.version
         self._send(None, frames.heartbeat(versions))
 
-    def remove_silent(self) -> list[Origin]:
-        """Remove the workers that were silent for too long, and return them; called after each heartbeat is due."""
-        silent = []
-        for origin, worker in self._workers.items():
+    def remove_silent(self) -> None:
+        """Remove the workers that were silent for too long; called after each heartbeat is due."""
+        for origin, worker in tuple(self._workers.items()):
             worker.quiet_heartbeats += 1
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
-                silent.append(origin)
-        for origin in silent:
-            self._silent[origin] = None
-            if len(self._silent) > MOST_WORKERS:
-                del self._silent[next(iter(self._silent))]
-            self._inbound.gone(origin, self._workers.pop(origin).replica.table)
-        return silent
+                del self._workers[origin]
+                self._silent[origin] = None
+                if len(self._silent) > MOST_WORKERS:
+                    del self._silent[next(iter(self._silent))]
+                self._inbound.gone(origin, worker.replica.table)
 
     # What arrives.
 

@@ -700,17 +700,6 @@ def test_members_are_known_on_other_hosts_and_leave_with_their_worker(cluster: C
     assert not other.bridge.to_connection(one.origin, 1, b"")
 
 
-def test_a_worker_that_was_stopped_itself_finds_no_other_one_silent(cluster: Cluster) -> None:
-    one, other = cluster.node(), cluster.node()
-    one.bridge.set_member("room\x001", b"Ann")
-    cluster.settle()
-    cluster.clock.now += 10 * DOWN_PERIOD
-    turn(cluster.reactor, cluster.poller)
-    assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
-    cluster.advance(2 * DOWN_PERIOD)
-    assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
-
-
 def test_all_members_leave_at_once_when_their_worker_says_so(cluster: Cluster) -> None:
     one, other = cluster.node(), cluster.node()
     one.bridge.set_member("room\x001", b"Ann")
