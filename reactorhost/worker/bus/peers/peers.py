@@ -251,11 +251,10 @@ class Peers:
     def _expired(self, origin: Origin, messages: int) -> None:
         # What is for a worker that has ended is not lost.
         if self._will_be_known(origin):
-            for _ in range(messages):
-                self._dropped_early()
+            self._dropped_early(messages)
 
     def _dropped(self, peer: Peer) -> None:
         self._drops.add(peer, {"peer_slot": peer.slot, "peer_pid": peer.pid})
 
-    def _dropped_early(self) -> None:
-        self._drops.add(None, {"to": "workers that are not introduced yet"})
+    def _dropped_early(self, messages: int = 1) -> None:
+        self._drops.add(None, {"to": "workers that are not introduced yet"}, messages)
