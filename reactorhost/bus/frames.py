@@ -86,7 +86,11 @@ class Gap(NamedTuple):
     recovered: bool
 
 
-Frame = Hello | TableChange | TableChunk | Resync | Heartbeat | Message | ToConnection | Gap
+class Goodbye(NamedTuple):
+    """The last frame: the sender leaves, and nothing that it has sent before is missing."""
+
+
+Frame = Hello | TableChange | TableChunk | Resync | Heartbeat | Message | ToConnection | Gap | Goodbye
 
 
 class _Kind(enum.IntEnum):
@@ -98,6 +102,7 @@ class _Kind(enum.IntEnum):
     MESSAGE = 6
     TO_CONNECTION = 7
     GAP = 8
+    GOODBYE = 9
 
 
 # Length and kind, then the fields of fixed size.
@@ -166,6 +171,11 @@ def gap(keys: Sequence[str] | None, *, recovered: bool) -> bytes:
         key = each.encode()
         parts += (_KEY.pack(len(key)), key)
     return _framed(_Kind.GAP, *parts)
+
+
+def goodbye() -> bytes:
+    """Encode GOODBYE."""
+    return _framed(_Kind.GOODBYE)
 
 
 def _framed(kind: _Kind, *parts: bytes) -> bytes:
@@ -316,6 +326,11 @@ def _decode_gap(data: bytes, at: int, end: int) -> Gap:
     return Gap(None if unknown else keys, recovered)
 
 
+def _decode_goodbye(data: bytes, at: int, end: int) -> Goodbye:
+    _nothing_left(at, end)
+    return Goodbye()
+
+
 _DECODERS: Mapping[int, Callable[[bytes, int, int], Frame]] = {
     _Kind.HELLO: _decode_hello,
     _Kind.CHANGE: _decode_change,
@@ -325,4 +340,5 @@ _DECODERS: Mapping[int, Callable[[bytes, int, int], Frame]] = {
     _Kind.MESSAGE: _decode_message,
     _Kind.TO_CONNECTION: _decode_to_connection,
     _Kind.GAP: _decode_gap,
+    _Kind.GOODBYE: _decode_goodbye,
 }

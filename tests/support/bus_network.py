@@ -148,6 +148,10 @@ class Recorder:
         self._sim.events += [("missed", origin, group, recovered) for group in groups]
         self._inbound.missed(origin, keys, recovered)
 
+    def gone(self, origin: Origin, members: Mapping[str, bytes]) -> None:
+        self._sim.has_known.add(origin)
+        self._inbound.gone(origin, members)
+
     def replica_changed(
         self, origin: Origin, removed: Mapping[str, bytes], added: Mapping[str, bytes], *, first: bool
     ) -> None:
@@ -172,6 +176,7 @@ class SimWorker:
         events: in their order: `("message", publisher, group, number)` for each message that is delivered, `("missed",
             origin, group, recovered)` for each report of a loss, and `("gap", group, recovered)` for each call of the
             hook.
+        has_known: the workers that have ended, or were silent, after they were introduced to it.
         known: the members, as far as the hooks have reported them.
         members: the `info` of its members, by group and connection.
         published: by group, how many messages it has published.
@@ -183,6 +188,7 @@ class SimWorker:
         self.name = f"worker{number}"
         self.origin = Origin(HOST, b"%8d" % number)
         self.events: list[Event] = []
+        self.has_known: set[Origin] = set()
         self.known: dict[tuple[str, str], bytes] = {}
         self.members: dict[tuple[str, str], bytes] = {}
         self.published = dict.fromkeys(GROUPS, 0)
@@ -329,12 +335,15 @@ class Network:
     """The workers of a host, and its master, which introduces them to each other.
 
     Attributes:
+        workers: those that run.
+        ended: those that have ended.
         lacks_descriptors: whether no worker can be introduced now.
     """
 
     def __init__(self, socket_bytes: int = SOCKET_BYTES, max_queue: int = MAX_QUEUE) -> None:
         self.clock = FakeClock(1000.0)
         self.workers: list[SimWorker] = []
+        self.ended: list[SimWorker] = []
         self.max_queue = max_queue
         self.lacks_descriptors = False
         self._socket_bytes = socket_bytes
@@ -372,8 +381,9 @@ class Network:
         other.orders.append(lambda: other.introduced_to(new, theirs, before=False, late=late))
 
     def remove(self, worker: SimWorker) -> None:
-        """Forget a worker that has ended."""
+        """Make no more turns of a worker that has ended."""
         self.workers.remove(worker)
+        self.ended.append(worker)
 
     def tick(self) -> None:
         """Let a third of the time pass after which a silent worker counts as gone."""

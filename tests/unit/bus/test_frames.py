@@ -17,6 +17,7 @@ from reactorhost.bus.frames import (
     FrameDecoder,
     FrameError,
     Gap,
+    Goodbye,
     Heartbeat,
     Hello,
     Message,
@@ -43,6 +44,7 @@ FRAMES = st.one_of(
     st.builds(Message, KEYS, NUMBERS, DATA),
     st.builds(ToConnection, NUMBERS, st.none() | DATA),
     st.builds(Gap, st.none() | st.lists(KEYS, max_size=5), st.booleans()),
+    st.builds(Goodbye),
 )
 
 
@@ -55,6 +57,7 @@ ENCODERS: dict[type, Callable[..., bytes]] = {
     Message: frames.message,
     ToConnection: frames.to_connection,
     Gap: lambda keys, recovered: frames.gap(keys, recovered=recovered),
+    Goodbye: frames.goodbye,
 }
 
 
@@ -125,6 +128,7 @@ HELLO = encoded(Hello(b"h" * 8, b"w" * 8, 3, 77))
         (whole(6, struct.pack("!QH", 1, 1) + b"\xff"), "kind MESSAGE is malformed"),
         (whole(7, bytes(8)), "too short"),
         (whole(7, struct.pack("!Q?", 1, True) + b"x"), "too long"),
+        (whole(9, b"x"), "too long"),
         (whole(8, b"\1\0" + struct.pack("!H", 1) + b"a"), "too many keys"),
         (whole(8, b"\0\0" + (struct.pack("!H", 1) + b"a") * (MOST_GAP_KEYS + 1)), "too many keys"),
     ],

@@ -21,13 +21,15 @@ class EarlyMessages:
 
     def message(self, key: str, number: int, frame: bytes) -> bool:
         """Keep a message; returns False if it was dropped."""
+        size = self._size + len(frame)
         # After the first one all are dropped, as in `Outgoing`: none may overtake the report of the gap.
-        if self._lost or not self._fits(frame):
+        if self._lost or (size > self._max_queue and self._size):
             # With one key more than a gap may name the gap is of unknown keys.
             if len(self._lost) <= MOST_GAP_KEYS:
                 self._lost.setdefault(key, number)
             return False
         self._messages.append((key, number, frame))
+        self._size = size
         return True
 
     def queue_messages(self, outgoing: Outgoing) -> None:
@@ -37,8 +39,7 @@ class EarlyMessages:
         for key, number in self._lost.items():
             outgoing.lose(key, number)
 
-    def _fits(self, frame: bytes) -> bool:
-        fits = self._size + len(frame) <= self._max_queue or not self._size
-        if fits:
-            self._size += len(frame)
-        return fits
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        self._messages.clear()
+        self._lost.clear()

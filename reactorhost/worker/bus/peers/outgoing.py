@@ -33,8 +33,8 @@ class Outgoing:
         size: bytes that wait.
     """
 
-    __slots__ = ("_chunks", "_frames", "_gap_of_all", "_journals", "_lost", "_max_queue", "_offset", "_owed_snapshots",
-                 "_repeats", "_wanted_snapshots", "size")  # fmt: skip
+    __slots__ = ("_chunks", "_ending", "_frames", "_gap_of_all", "_journals", "_lost", "_max_queue", "_offset",
+                 "_owed_snapshots", "_repeats", "_wanted_snapshots", "size")  # fmt: skip
 
     def __init__(self, hello: bytes, max_queue: int, journals: Mapping[Replicated, Journal], repeats: Repeats) -> None:
         self.size = len(hello)
@@ -50,11 +50,17 @@ class Outgoing:
         self._owed_snapshots = dict.fromkeys(journals)
         self._chunks: dict[Replicated, Iterator[Chunk]] = {}
         self._wanted_snapshots: dict[Replicated, None] = {}
+        self._ending = False
 
     @property
     def waiting(self) -> bool:
         """Whether there is anything to send."""
-        return bool(self.size or self._lost or self._owed_snapshots or self._chunks or self._wanted_snapshots)
+        owed = self._lost or self._owed_snapshots or self._chunks or self._wanted_snapshots or self._ending
+        return bool(self.size or owed)
+
+    def end(self) -> None:
+        """Queue GOODBYE behind everything that waits or is owed; nothing may be added any more."""
+        self._ending = True
 
     def message(self, key: str, number: int, frame: bytes) -> bool:
         """Queue a message; returns False if it was dropped."""
@@ -161,6 +167,9 @@ class Outgoing:
             self._append(frames.table_chunk(table, chunk))
             if chunk.last:
                 del self._chunks[table]
+        if self._ending and not self._chunks:
+            self._ending = False
+            self._append(frames.goodbye())
 
     def _repair(self) -> None:
         """Queue what can be repeated, and the gaps."""

@@ -11,6 +11,7 @@ from reactorhost.bus.frames import (
     FrameDecoder,
     FrameError,
     Gap,
+    Goodbye,
     Heartbeat,
     Hello,
     Message,
@@ -40,8 +41,11 @@ class PeerOwner(Protocol):
     def presence_known(self, peer: Peer) -> None:
         """Handle that its first PRESENCE is known, and was passed on."""
 
+    def left(self, peer: Peer) -> None:
+        """Handle that it has sent everything and leaves; its link is closed."""
+
     def ended(self, peer: Peer, error: str | None) -> None:
-        """Handle that its link is closed; `error` is what it did wrong, None if it closed the link itself."""
+        """Handle that its link is closed before that; `error` is what it did wrong, None if it closed the link."""
 
 
 class Peer:
@@ -144,6 +148,9 @@ class Peer:
                 for table, version in zip(Replicated, versions, strict=True):
                     self._replicas[table].check(version)
                     self._update(origin, table, None)
+            case Goodbye():
+                self.link.close()
+                self._owner.left(self)
             case _:
                 raise FrameError("it sent a second HELLO")
 

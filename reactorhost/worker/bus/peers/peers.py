@@ -4,12 +4,21 @@ The master introduces this worker to every worker that uses the bus, by one end 
 when this worker reports that it uses the bus, and goes on with each worker that does so later. Until all that used it
 before are introduced, messages are kept for those that are missing.
 
-A peer whose link ends is gone at once. One that sends nothing for a `down_period`, not even heartbeats, is silent: its
-members leave, and what it is sent waits in its bounded queue. They are back when something arrives from it.
+    INTRODUCING -> INTRODUCED -> COMPLETE        each -> STOPPED
+
+A worker that the master introduces after that has begun to use the bus later; it keeps what it publishes itself. Its
+peers are complete when the first PRESENCE of each is known: `Inbound.introduced` says so, once.
+
+A peer whose link ends is gone at once. Without a GOODBYE it was killed or has crashed, or did not send everything: then
+messages of unknown keys may be missing.
+
+One that sends nothing for a `down_period`, not even heartbeats, is silent: its members leave, and what it is sent waits
+in its bounded queue. They are back when something arrives from it.
 """
 
 from __future__ import annotations
 
+import enum
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -39,6 +48,17 @@ class PeerLimits:
 
     max_queue: int
     down_period: float
+
+
+class PeersState(enum.Enum):
+    """How far the introductions are."""
+
+    INTRODUCING = "introducing"
+    """What is published is also kept for the workers that the master will introduce next."""
+    INTRODUCED = "introduced"
+    """All that used the bus before are linked; of some, PRESENCE is not known yet."""
+    COMPLETE = "complete"
+    STOPPED = "stopped"
 
 
 class Peers:
@@ -75,16 +95,14 @@ class Peers:
         self._by_origin: dict[Origin, Peer] = {}
         self._routes: Routes[Peer] = Routes()
         self._timer: TimerHandle | None = None
-        # None once every worker that used the bus before is introduced.
-        self._early: EarlyMessages | None = EarlyMessages(limits.max_queue)
-        self._introducing = True
+        self._state = PeersState.INTRODUCING
+        self._early = EarlyMessages(limits.max_queue)
         self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period, self._expired)
         self._ended = RecentlyEnded()
-        # Those of which PRESENCE is not known yet, as long as that is waited for.
+        # Those of which PRESENCE is not known yet, before COMPLETE.
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
         self._late: set[Peer] = set()
-        self._stopped = False
 
     # Outbound.
 
@@ -103,7 +121,8 @@ class Peers:
     def publish(self, key: str, number: int, data: bytes) -> None:
         """Send a message to the peers that want its key."""
         targets = self._routes.targets(key)
-        if not targets and not self._introducing:
+        introducing = self._state is PeersState.INTRODUCING
+        if not targets and not introducing:
             return
         # Encoded once for all.
         frame = frames.message(key, number, data)
@@ -112,7 +131,7 @@ class Peers:
                 peer.link.write_soon()
             else:
                 self._dropped(peer)
-        if self._introducing and self._early is not None and not self._early.message(key, number, frame):
+        if introducing and not self._early.message(key, number, frame):
             self._dropped_early()
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
@@ -120,7 +139,7 @@ class Peers:
         peer = self._by_origin.get(origin)
         frame = frames.to_connection(number, data)
         if peer is None:
-            if self._stopped or not self._will_be_known(origin):
+            if self._state is PeersState.STOPPED or not self._will_be_known(origin):
                 return False
             if not self._unlinked.keep(origin, frame):
                 self._dropped_early()
@@ -136,8 +155,8 @@ class Peers:
 
     def stop(self) -> None:
         """Write what waits, for a second at most, and close the links."""
-        self._stopped = True
-        self._introducing, self._early = False, None
+        self._state = PeersState.STOPPED
+        self._early.clear()
         self._unlinked.stop()
         if self._timer is not None:
             self._timer.cancel()
@@ -147,6 +166,7 @@ class Peers:
         deadline = self._reactor.clock() + _STOP_SECONDS
         # First those that read: one that stands still would use up the time of all.
         for peer in sorted(peers, key=lambda peer: peer.outgoing.size):
+            peer.outgoing.end()
             left = peer.link.finish(deadline)
             if left:
                 self._log.warning("bus_messages_dropped", peer_slot=peer.slot, peer_pid=peer.pid, bytes=left)
@@ -155,7 +175,7 @@ class Peers:
 
     def introduce(self, sock: socket.socket, pid: int, *, late: bool) -> None:
         """Link this worker with another one; `late`: messages between the two were lost before."""
-        if self._stopped:
+        if self._state is PeersState.STOPPED:
             sock.close()
             return
         outgoing = Outgoing(self._hello, self._limits.max_queue, self._journals, self._repeats)
@@ -164,18 +184,20 @@ class Peers:
         self._routes.add_peer(peer)
         if late:
             self._late.add(peer)
-        if self._early is not None:
+        if self._state is not PeersState.COMPLETE:
             self._unknown.add(peer)
-            if self._introducing:
-                self._early.queue_messages(outgoing)
+        if self._state is PeersState.INTRODUCING:
+            self._early.queue_messages(outgoing)
         peer.link.write_soon()
         if self._timer is None:
             self._set_timer()
 
     def all_introduced(self) -> None:
         """Note that every worker that used the bus before this one is introduced."""
-        self._introducing = False
-        self._report_introduced()
+        if self._state is PeersState.INTRODUCING:
+            self._state = PeersState.INTRODUCED
+            self._early.clear()
+            self._complete_if_known()
 
     # What peers report.
 
@@ -203,27 +225,32 @@ class Peers:
     def presence_known(self, peer: Peer) -> None:
         """Note that the peer is known."""
         self._unknown.discard(peer)
-        self._report_introduced()
+        self._complete_if_known()
 
-    def ended(self, peer: Peer, error: str | None) -> None:
+    def left(self, peer: Peer) -> None:
         """Forget a peer."""
         del self._peers[peer]
         self._routes.remove_peer(peer)
         self._late.discard(peer)
-        if error is not None:
-            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
         if peer.origin is not None:
             del self._by_origin[peer.origin]
             self._ended.add(peer.origin)
             if not peer.silent:
                 self._inbound.gone(peer.origin, peer.members)
-            if error is not None:
-                self._inbound.missed(peer.origin, None, recovered=False)
         self.presence_known(peer)
 
-    def _report_introduced(self) -> None:
-        if self._early is not None and not self._introducing and not self._unknown:
-            self._early = None
+    def ended(self, peer: Peer, error: str | None) -> None:
+        """Forget a peer whose last messages may be missing."""
+        if error is not None:
+            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
+        self.left(peer)
+        # Also if nothing has arrived from it: its first messages may be what is missing.
+        if peer.origin is not None:
+            self._inbound.missed(peer.origin, None, recovered=False)
+
+    def _complete_if_known(self) -> None:
+        if self._state is PeersState.INTRODUCED and not self._unknown:
+            self._state = PeersState.COMPLETE
             self._inbound.introduced()
 
     def _change(self, table: Replicated, key: str, value: bytes | None) -> None:

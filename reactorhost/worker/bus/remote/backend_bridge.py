@@ -277,7 +277,7 @@ class BackendBridge:
         """Send what waits for a worker that is known now."""
         for frame in self._unlinked.take(origin):
             if not self._send_frames(origin, frame):
-                self._counters.bus_dropped += 1
+                self._drops.add(None, {"to": "other hosts", "reason": self.reason or _FULL})
 
     def _beat(self) -> None:
         self._timer = self._reactor.call_later(self._beat_seconds, self._beat)

@@ -1,7 +1,8 @@
 """What is lost between workers, what is not, and that no loss is silent: by any sequence of events.
 
 The loss rule: within a worker messages always arrive, in order; in others at most once, in order per publisher and
-group. A loss is followed by `gap`, before any later message of the same publisher and group.
+group. A loss is followed by `gap`, before any later message of the same publisher and group. That holds too for a
+publisher that has ended, in whatever way.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ def check_all(network: Network) -> None:
         assert worker.received == [event for event in worker.events if event[0] == "message"]
         for other in network.workers:
             check_messages(other, worker)
+        for ended in network.ended:
+            # What was published before the two were introduced is lost with a worker that is killed then.
+            if ended.origin in worker.has_known:
+                check_messages(ended, worker)
         check_history(worker)
 
 
@@ -107,10 +112,12 @@ class LossRule(RuleBasedStateMachine):
         self.network.start()
 
     @precondition(lambda self: len(self.network.workers) > 1)
-    @rule(number=st.integers(0, 3), is_killed=st.booleans())
-    def end_worker(self, number: int, is_killed: bool) -> None:
+    @rule(number=st.integers(0, 3), is_killed=st.booleans(), messages=st.sampled_from([0, 1, 20]))
+    def end_worker(self, number: int, is_killed: bool, messages: int) -> None:
         worker = self.chosen(number)
         self.connections = [each for each in self.connections if each[0] is not worker]
+        for _ in range(0 if worker.stopped else messages):
+            worker.publish("plain", 100)
         if is_killed or worker.stopped:
             worker.kill()
         else:

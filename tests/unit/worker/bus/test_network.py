@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bus_network import MAX_QUEUE, Network, SimWorker
@@ -109,6 +111,28 @@ def test_the_history_is_read_from_another_worker_when_one_ends(killed: int) -> N
     network.run()
     # Its end is noticed: no time is needed.
     assert sorted(new.history()) == published(*old)
+
+
+@pytest.mark.parametrize("messages", [1, 50])
+@pytest.mark.parametrize("ends", [SimWorker.kill, SimWorker.leave_host])
+def test_what_a_worker_had_not_sent_at_its_end_is_a_gap(ends: Callable[[SimWorker], object], messages: int) -> None:
+    network, (one, two, three) = running(3)
+    # The third one reads, but nothing is written before the end of the turn.
+    two.stopped = True
+    for _ in range(messages):
+        one.publish("kept", 100)
+    ends(one)
+    two.stopped = False
+    network.run()
+    got_everything = ends is SimWorker.leave_host and messages == 1
+    for worker in (two, three):
+        delivered = [event for event in worker.events if event[0] == "message"]
+        if got_everything:
+            assert delivered == [("message", "worker1", "kept", 1)]
+            assert gaps(worker) == []
+        else:
+            assert len(delivered) < messages
+            assert sorted(gaps(worker)) == [("gap", "kept", False), ("gap", "plain", False)]
 
 
 @pytest.mark.parametrize("stopped", [0, 1])

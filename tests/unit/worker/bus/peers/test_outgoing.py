@@ -13,11 +13,13 @@ from reactorhost.bus.frames import (
     Frame,
     FrameDecoder,
     Gap,
+    Goodbye,
     Heartbeat,
     Hello,
     Message,
     Resync,
     TableChange,
+    TableChunk,
     ToConnection,
 )
 from reactorhost.bus.replica import Change, Journal, Replica, Replicated
@@ -97,7 +99,7 @@ def test_a_queue_begins_with_hello_and_both_tables() -> None:
     hello, message, *tables = queue.read()
     assert hello == HELLO
     assert message == Message("t:a", 0, b"x")
-    assert [(type(each).__name__, each[0]) for each in tables] == [("TableChunk", INTEREST), ("TableChunk", PRESENCE)]
+    assert [(type(each).__name__, *each[:1]) for each in tables] == [("TableChunk", INTEREST), ("TableChunk", PRESENCE)]
 
 
 @pytest.mark.parametrize("most", [1, 7, 1000])
@@ -296,6 +298,31 @@ def test_a_heartbeat_has_the_versions_and_is_left_out_while_other_bytes_wait() -
     queue.outgoing.heartbeat()
     queue.outgoing.heartbeat()
     assert queue.read() == [Heartbeat((0, 1))]
+
+
+def test_goodbye_is_behind_everything_that_waits_or_is_owed() -> None:
+    queue = Queue().opened()
+    queue.fill("g:a")
+    queue.outgoing.owe_snapshot(INTEREST)
+    queue.outgoing.want_snapshot(PRESENCE)
+    queue.outgoing.end()
+    *before, last = queue.read(100)
+    assert last == Goodbye()
+    assert Goodbye() not in before
+    assert Resync(PRESENCE) in before
+    assert Gap(["g:a"], False) in before
+    assert isinstance(before[-1], TableChunk)
+    assert not queue.outgoing.waiting
+
+
+def test_goodbye_waits_for_the_last_part_of_a_snapshot() -> None:
+    queue = Queue(1 << 20)
+    for each in range(5000):
+        queue.journals[PRESENCE].set(f"a\0{each}", bytes(100))
+    queue.outgoing.end()
+    *before, last = queue.read()
+    assert last == Goodbye()
+    assert replicas(before)[PRESENCE].table == queue.journals[PRESENCE].table
 
 
 STEPS = st.lists(

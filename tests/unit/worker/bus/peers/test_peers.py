@@ -494,7 +494,8 @@ def test_the_members_of_a_worker_whose_link_ends_are_gone(network: Network) -> N
     b.inbound.take()
     b.ends["a"].other.close()
     network.settle()
-    assert b.inbound.take() == [("gone", "a", {"room\x001": b"Ann"})]
+    # It had sent no message, but may have published one.
+    assert b.inbound.take() == [("gone", "a", {"room\x001": b"Ann"}), ("missed", "a", None, False)]
     assert list(b.peers.presence()) == []
     assert not b.peers.to_connection(a.origin, 1, b"x")
     b.peers.publish("g:room", 0, b"x")
@@ -506,7 +507,11 @@ def test_half_a_message_of_a_worker_that_ended_is_not_delivered(network: Network
     b.ends["a"].arrived += frames.message("g:room", 0, b"whole") + frames.message("g:room", 0, b"half")[:-1]
     b.ends["a"].other.close()
     network.settle()
-    assert b.inbound.take() == [("message", "g:room", 0, b"whole"), ("gone", "a", {})]
+    assert b.inbound.take() == [
+        ("message", "g:room", 0, b"whole"),
+        ("gone", "a", {}),
+        ("missed", "a", None, False),
+    ]
     assert a.peers is not b.peers
 
 
@@ -572,7 +577,7 @@ def test_a_silent_worker_that_ends_is_not_gone_twice(network: Network) -> None:
     assert a.inbound.take() == [("gone", "b", {})]
     b.ends["a"].closed = True
     network.settle()
-    assert a.inbound.take() == []
+    assert a.inbound.take() == [("missed", "b", None, False)]
 
 
 def test_a_worker_that_was_stopped_itself_finds_no_peer_silent(network: Network) -> None:
@@ -661,7 +666,7 @@ def test_nothing_more_is_written_to_a_peer_that_is_gone(network: Network) -> Non
         a.peers.publish("g:room", 0, bytes(1000))
     assert a.ends["b"].sends == sends + 1
     network.settle()
-    assert a.inbound.take() == [("gone", "b", {})]
+    assert a.inbound.take() == [("gone", "b", {}), ("missed", "b", None, False)]
     assert not a.peers._routes.targets("g:room")
 
 
@@ -719,7 +724,8 @@ def test_a_peer_that_breaks_the_protocol_is_gone_and_messages_are_missed(
         ("missed", "b", None, False),
     ]
     assert [each["reason"] for each in logged(caplog)] == ["it sent a second HELLO"]
-    assert b.inbound.take() == [("gone", "a", {})]
+    # What `a` had not sent yet is missing as well.
+    assert b.inbound.take() == [("gone", "a", {}), ("missed", "a", None, False)]
 
 
 # The end
@@ -767,7 +773,7 @@ def test_stop_waits_for_a_worker_that_is_busy_for_a_moment(network: Network) -> 
         read.append(b.ends["a"].recv(3000))
 
     a.ends["b"].while_waiting = read_some
-    sent = [frames.message("t:x", 0, bytes(each)) for each in range(500)]
+    sent = [*(frames.message("t:x", 0, bytes(each)) for each in range(500)), frames.goodbye()]
     for each in range(500):
         a.peers.publish("t:x", 0, bytes(each))
     a.peers.stop()
@@ -801,12 +807,24 @@ def test_stop_does_not_wait_for_long_for_a_stopped_worker(network: Network, capl
     assert a.ends["b"].closed
     # The one that reads did not wait for the other.
     assert a.ends["c"].timeouts == [1.0]
-    assert bytes(c.ends["a"].arrived) == frames.message("t:x", 0, b"last")
+    assert bytes(c.ends["a"].arrived) == frames.message("t:x", 0, b"last") + frames.goodbye()
     (line,) = logged(caplog)
     left = line.pop("bytes")
     assert line == {"event": "bus_messages_dropped", "peer_slot": 1, "peer_pid": 101}
     # All but what the kernel has accepted.
     assert 5000 < left <= 100 * 120 - 5000
+    b.ends["a"].stopped = False
+    network.settle()
+    assert b.inbound.take()[-2:] == [("gone", "a", {}), ("missed", "a", None, False)]
+
+
+def test_a_worker_that_leaves_is_gone_at_its_last_frame(network: Network) -> None:
+    a, b = network.join("a"), network.join("b")
+    # A child of `a` that has inherited the socket would keep the link open.
+    b.ends["a"].send(frames.goodbye())
+    network.settle()
+    assert a.inbound.take() == [("gone", "b", {})]
+    assert a.ends["b"].closed
 
 
 def test_what_waits_for_a_worker_that_has_ended_is_not_lost(network: Network, caplog: pytest.LogCaptureFixture) -> None:
