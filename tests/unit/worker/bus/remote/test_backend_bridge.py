@@ -29,7 +29,7 @@ OnStored = Callable[[Sequence[bytes] | None], object]
 
 
 class LossyBackend(NatsBackend):
-    """Drops what it is told to, as a server that refuses a command."""
+    """Loses or refuses the messages that a test chooses."""
 
     drops: Callable[[str, bytes], bool] = staticmethod(lambda key, payload: False)
     refuses = False
