@@ -38,6 +38,8 @@ class RemoteWorkers:
         self._send = send
         self._journal = Journal()
         self._workers: dict[Origin, _RemoteWorker] = {}
+        # Those that were removed. Their members have left here, so they join when the worker comes back.
+        self._silent: dict[Origin, None] = {}
 
     def knows(self, origin: Origin) -> bool:
         """Return whether something has arrived from a worker, and it is not silent."""
@@ -83,6 +85,9 @@ class RemoteWorkers:
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
                 silent.append(origin)
         for origin in silent:
+            self._silent[origin] = None
+            if len(self._silent) > MOST_WORKERS:
+                del self._silent[next(iter(self._silent))]
             self._inbound.gone(origin, self._workers.pop(origin).replica.table)
         return silent
 
@@ -111,4 +116,6 @@ class RemoteWorkers:
             worker.replica.wanted = False
             self._send(origin, frames.resync(Replicated.PRESENCE))
         if difference is not None:
-            self._inbound.replica_changed(origin, difference.removed, difference.added, first=difference.first)
+            first = difference.first and origin not in self._silent
+            self._inbound.replica_changed(origin, difference.removed, difference.added, first=first)
+            self._silent.pop(origin, None)
