@@ -26,19 +26,18 @@ from typing import Any, Protocol
 
 import hiredis
 
-from reactorhost import CloseReason, ConnectFailedError, Connection, Worker
+from reactorhost import ConnectFailedError, Connection, Worker
 from reactorhost_redis.backoff import Backoff
 from reactorhost_redis.commands import packed
 from reactorhost_redis.redis_url import RedisUrl
 from reactorhost_redis.refusals import RefusalLog, refusal_of
+from reactorhost_redis.wire import Wire
 
 # An answer that is not complete after so many bytes is none of the bus: a hundred messages of 1 MiB fit.
 MOST_ANSWER_BYTES = 256 << 20
 # Those of the login are short. It is not known yet whether this is Redis at all.
 MOST_LOGIN_BYTES = 1 << 20
 
-_INCOMPLETE = object()
-_CHECKS_UNTIL_BROKEN = 2
 
 OnAnswer = Callable[[object, Any], object]
 """Called with an answer, an error of Redis (`hiredis.ReplyError`) or `LOST`, and with what was passed to `send`."""
@@ -106,7 +105,7 @@ class Session:
         self._on_change = on_change
         self._may_connect = may_connect
         self._backoff = Backoff(url.retry)
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._waiting_answers: deque[tuple[int, OnAnswer, Any]] = deque()
         self._unanswered_bytes = 0
         self._unsent: list[bytes] = []
@@ -116,7 +115,7 @@ class Session:
         """Connect, and connect again whenever the connection breaks, until `stop`."""
         self.state = SessionState.CONNECTING
         url = self._url
-        wire = self._wire = _Wire(self, url.timeout / _CHECKS_UNTIL_BROKEN)
+        wire = self._wire = Wire(self, url.timeout)
         try:
             self._worker.connect(url.address, wire, timeout=url.timeout, tls=self._tls, server_name=url.server_name)
         except ConnectFailedError:
@@ -238,9 +237,23 @@ class Session:
         self._unanswered_bytes -= size
         on_answer(answer, context)
 
-    def is_current(self, wire: _Wire) -> bool:
+    def pushed(self, message: list[Any]) -> None:
+        """Pass on a push message."""
+        self.user.pushed(message)
+
+    def leaving(self, connection: Connection) -> None:
+        """Send what waits: the worker is about to leave, and its timers are cancelled."""
+        self.user.leave()
+        self.flush(connection)
+
+    def is_current(self, wire: Wire) -> bool:
         """Return whether this connection is in use."""
         return self._wire is wire
+
+    @property
+    def most_answer_bytes(self) -> int:
+        """How long an answer may be that is not complete yet."""
+        return MOST_LOGIN_BYTES if self.state is SessionState.GREETING else MOST_ANSWER_BYTES
 
     def _greeted(self, answer: object, _context: object) -> None:
         if isinstance(answer, hiredis.ReplyError):
@@ -252,86 +265,3 @@ class Session:
         elif answer is not LOST:
             self._enter(SessionState.PREPARING)
             self.user.prepare()
-
-
-class _Wire:
-    """The handler of one connection of a session; what it reports is ignored once the session has another one."""
-
-    def __init__(self, session: Session, check_seconds: float) -> None:
-        self.connection: Connection | None = None
-        self._session = session
-        self._check_seconds = check_seconds
-        self._silent_checks = 0
-        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
-
-    def connect(self, connection: Connection) -> None:
-        """See the hook."""
-        if not self._session.is_current(self):
-            connection.abort()
-            return
-        self.connection = connection
-        connection.call_later(self._check_seconds, self._check)
-        self._session.connected()
-
-    def failed(self, error: ConnectFailedError) -> None:
-        """Report that there is no connection."""
-        if self._session.is_current(self):
-            self._session.broken(error.reason)
-
-    def receive(self, data: bytes) -> None:
-        """Pass on what is complete."""
-        self._silent_checks = 0
-        session, reader = self._session, self._reader
-        reader.feed(data)
-        while session.is_current(self):
-            try:
-                reply = reader.gets()
-            except hiredis.ProtocolError:
-                # Without its text, which has bytes of the answer.
-                session.broken("the server does not speak the protocol of Redis", lasts=True)
-                return
-            if reply is _INCOMPLETE:
-                break
-            if isinstance(reply, hiredis.PushNotification):
-                session.user.pushed(reply)
-            else:
-                session.answered(reply)
-        most = MOST_LOGIN_BYTES if session.state is SessionState.GREETING else MOST_ANSWER_BYTES
-        if session.is_current(self) and reader.len() > most:
-            session.broken("an answer of the server is too long", lasts=True)
-
-    def drain(self, connection: Connection) -> None:
-        """Send what waits: the worker is about to leave, and its timers are cancelled."""
-        if self._session.is_current(self):
-            self._session.user.leave()
-            self._session.flush(connection)
-
-    def close(self, reason: CloseReason) -> None:
-        """Report that the connection broke."""
-        if not self._session.is_current(self):
-            return
-        if reason is CloseReason.SHUTDOWN:
-            # The worker is about to exit.
-            self._session.stop()
-        else:
-            self._session.broken(_CLOSED.get(reason, f"the connection was closed: {reason}"))
-
-    def _check(self) -> None:
-        # By the number of checks and not by a clock: after a hook that has blocked the worker there is one check, and
-        # what has arrived meanwhile is read before the next one.
-        if not self._session.is_current(self) or self.connection is None:
-            return
-        if self._silent_checks >= _CHECKS_UNTIL_BROKEN:
-            self._session.broken(f"the server does not answer within {_CHECKS_UNTIL_BROKEN * self._check_seconds:g} s")
-            return
-        if not self._silent_checks:
-            self._session.ping()
-        self._silent_checks += 1
-        self.connection.call_later(self._check_seconds, self._check)
-
-
-_CLOSED = {
-    CloseReason.PEER: "the server has closed the connection",
-    CloseReason.OVERFLOW: "more than max_send_buffer bytes waited for the server",
-    CloseReason.ERROR: "an error in reactorhost-redis, see hook_failed in the log",
-}
