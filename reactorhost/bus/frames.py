@@ -90,7 +90,14 @@ class Goodbye(NamedTuple):
     """The last frame: the sender leaves, and nothing that it has sent before is missing."""
 
 
-Frame = Hello | TableChange | TableChunk | Resync | Heartbeat | Message | ToConnection | Gap | Goodbye
+class Ended(NamedTuple):
+    """Another worker of the sender's host has ended; not `in_order`: its last messages may be missing."""
+
+    worker: bytes
+    in_order: bool
+
+
+Frame = Hello | TableChange | TableChunk | Resync | Heartbeat | Message | ToConnection | Gap | Goodbye | Ended
 
 
 class _Kind(enum.IntEnum):
@@ -103,6 +110,7 @@ class _Kind(enum.IntEnum):
     TO_CONNECTION = 7
     GAP = 8
     GOODBYE = 9
+    ENDED = 10
 
 
 # Length and kind, then the fields of fixed size.
@@ -117,6 +125,7 @@ _MESSAGE = struct.Struct("!QH")
 _TO_CONNECTION = struct.Struct("!Q?")
 _GAP = struct.Struct("!??")
 _KEY = struct.Struct("!H")
+_ENDED = struct.Struct(f"!{ID_BYTES}s?")
 _WHOLE_MESSAGE = struct.Struct("!IBQH")
 _MESSAGE_BYTES = 1 + _MESSAGE.size
 
@@ -176,6 +185,11 @@ def gap(keys: Sequence[str] | None, *, recovered: bool) -> bytes:
 def goodbye() -> bytes:
     """Encode GOODBYE."""
     return _framed(_Kind.GOODBYE)
+
+
+def ended(worker: bytes, *, in_order: bool) -> bytes:
+    """Encode that another worker has ended."""
+    return _framed(_Kind.ENDED, _ENDED.pack(worker, in_order))
 
 
 def _framed(kind: _Kind, *parts: bytes) -> bytes:
@@ -331,6 +345,12 @@ def _decode_goodbye(data: bytes, at: int, end: int) -> Goodbye:
     return Goodbye()
 
 
+def _decode_ended(data: bytes, at: int, end: int) -> Ended:
+    at, fields = _fields(_ENDED, data, at, end)
+    _nothing_left(at, end)
+    return Ended(*fields)
+
+
 _DECODERS: Mapping[int, Callable[[bytes, int, int], Frame]] = {
     _Kind.HELLO: _decode_hello,
     _Kind.CHANGE: _decode_change,
@@ -341,4 +361,5 @@ _DECODERS: Mapping[int, Callable[[bytes, int, int], Frame]] = {
     _Kind.TO_CONNECTION: _decode_to_connection,
     _Kind.GAP: _decode_gap,
     _Kind.GOODBYE: _decode_goodbye,
+    _Kind.ENDED: _decode_ended,
 }

@@ -240,6 +240,8 @@ class SimWorker:
             registry=ForkRegistry(),
             log=EventLog(log),
             counters=self._counters,
+            receive_orders=lambda seconds: False,
+            on_ended=lambda worker, in_order: None,
         )
         self._network.introduce(self)
         return self.peers

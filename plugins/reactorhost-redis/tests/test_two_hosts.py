@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -123,6 +124,23 @@ def test_members_leave_with_a_host_that_stops(
     other.stop()
     ann.until("left Bob")
     # At once, and not because the workers of the other host are silent for `down_period`.
+    assert time.monotonic() - began < 15
+
+
+def test_members_leave_with_a_worker_that_is_killed(
+    server: RedisServer, start: Start, clients: Callable[[LiveHost], Client]
+) -> None:
+    one, other = start(server), start(server, "--workers", "3")
+    ann, bob = clients(one), clients(other)
+    assert ann.ask("join room") == "ok"
+    assert bob.ask("join room Bob") == "ok"
+    ann.until("joined Bob")
+    status = other.until(lambda status: [each["connections"] for each in status["workers"]].count(1) == 1, "Bob")
+    began = time.monotonic()
+    os.kill(next(each["pid"] for each in status["workers"] if each["connections"]), signal.SIGKILL)
+    # By the other workers of the host. What the worker had not sent is missing.
+    assert ann.until("left Bob") == []
+    assert ann.read() == "gap room 0"
     assert time.monotonic() - began < 15
 
 

@@ -21,6 +21,11 @@ class EarlyMessages:
         self._lost: dict[str, int] = {}
         self._to_connections: dict[Origin, list[bytes]] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many messages it has."""
+        return len(self._messages) + sum(map(len, self._to_connections.values()))
+
     def message(self, key: str, number: int, frame: bytes) -> bool:
         """Keep a message; returns False if it was dropped."""
         # After the first one all are dropped, as in `Outgoing`: none may overtake the report of the gap.

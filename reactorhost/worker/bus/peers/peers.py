@@ -14,7 +14,7 @@ in its bounded queue. They are back when something arrives from it.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from reactorhost.bus import frames
@@ -33,6 +33,7 @@ from reactorhost.worker.bus.peers.peer import Peer
 from reactorhost.worker.bus.peers.routes import Routes
 
 _STOP_SECONDS = 1.0
+_NOT_INTRODUCED = {"to": "workers that are not introduced yet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,11 @@ class PeerLimits:
 
 
 class Peers:
-    """The `Outbound` to the workers of this host; `hello` describes this one."""
+    """The `Outbound` to the workers of this host.
+
+    `hello` describes this one. `receive_orders` handles orders of the master that come within so many seconds; it
+    returns False if none comes. `on_ended` is called with a worker that has ended, and whether it did so in order.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,8 @@ class Peers:
         registry: ForkRegistry,
         log: EventLog,
         counters: Counters,
+        receive_orders: Callable[[float], bool],
+        on_ended: Callable[[Origin, bool], object],
     ) -> None:
         self._hello = frames.hello(hello)
         self._limits = limits
@@ -66,6 +73,8 @@ class Peers:
         self._registry = registry
         self._log = log
         self._drops = Drops(reactor, counters, log)
+        self._receive_orders = receive_orders
+        self._on_ended = on_ended
         self._journals = {table: Journal() for table in Replicated}
         self._peers: dict[Peer, None] = {}
         self._by_origin: dict[Origin, Peer] = {}
@@ -131,6 +140,8 @@ class Peers:
 
     def stop(self) -> None:
         """Write what waits, for a second at most, and close the links."""
+        deadline = self._reactor.clock() + _STOP_SECONDS
+        self._await_introductions(deadline)
         self._stopped = True
         self._introducing, self._early = False, None
         if self._timer is not None:
@@ -138,13 +149,13 @@ class Peers:
         peers, self._peers = self._peers, {}
         self._by_origin.clear()
         self._routes = Routes()
-        deadline = self._reactor.clock() + _STOP_SECONDS
         # First those that read: one that stands still would use up the time of all.
         for peer in sorted(peers, key=lambda peer: peer.outgoing.size):
             peer.outgoing.end()
             left = peer.link.finish(deadline)
             if left:
                 self._log.warning("bus_messages_dropped", peer_slot=peer.slot, peer_pid=peer.pid, bytes=left)
+        self._drops.finish()
 
     # Orders of the master.
 
@@ -200,7 +211,23 @@ class Peers:
         self._report_introduced()
 
     def left(self, peer: Peer) -> None:
-        """Forget a peer."""
+        """Forget a peer, of which nothing is missing."""
+        self._forget(peer)
+        if peer.origin is not None:
+            self._on_ended(peer.origin, True)
+
+    def ended(self, peer: Peer, error: str | None) -> None:
+        """Forget a peer whose last messages may be missing."""
+        if error is not None:
+            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
+        self._forget(peer)
+        # Also if nothing has arrived from it: its first messages may be what is missing.
+        if peer.origin is not None:
+            self._inbound.missed(peer.origin, None, recovered=False)
+            if error is None:
+                self._on_ended(peer.origin, False)
+
+    def _forget(self, peer: Peer) -> None:
         del self._peers[peer]
         self._routes.remove_peer(peer)
         self._late.discard(peer)
@@ -210,20 +237,19 @@ class Peers:
                 self._inbound.gone(peer.origin, peer.members)
         self.presence_known(peer)
 
-    def ended(self, peer: Peer, error: str | None) -> None:
-        """Forget a peer whose last messages may be missing."""
-        if error is not None:
-            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
-        self.left(peer)
-        # Also if nothing has arrived from it: its first messages may be what is missing.
-        if peer.origin is not None:
-            self._inbound.missed(peer.origin, None, recovered=False)
-
     def _report_introduced(self) -> None:
         if self._early is not None and not self._introducing and not self._unknown:
             # What is left in it is for connections of workers that do not exist.
             self._early = None
             self._inbound.introduced()
+
+    def _await_introductions(self, deadline: float) -> None:
+        """Let the master introduce a worker that has used the bus just now, `worker_stop` for example."""
+        early = self._early
+        while early is not None and early.waiting and self._introducing:
+            if not self._receive_orders(deadline - self._reactor.clock()):
+                self._drops.add(None, _NOT_INTRODUCED, early.waiting)
+                return
 
     def _change(self, table: Replicated, key: str, value: bytes | None) -> None:
         change = self._journals[table].set(key, value)
@@ -248,4 +274,4 @@ class Peers:
         self._drops.add(peer, {"peer_slot": peer.slot, "peer_pid": peer.pid})
 
     def _dropped_early(self) -> None:
-        self._drops.add(None, {"to": "workers that are not introduced yet"})
+        self._drops.add(None, _NOT_INTRODUCED)

@@ -135,6 +135,10 @@ class BackendBridge:
         """Return the PRESENCE of every worker of another host."""
         return self._remote.presence()
 
+    def report_ended(self, worker: Origin, in_order: bool) -> None:
+        """Notify the other hosts that another worker of this one has ended."""
+        self._send_frames(None, frames.ended(worker.worker, in_order=in_order))
+
     def leave(self) -> None:
         """Notify the other hosts that the members of this worker leave, before the backend's connections are closed."""
         self._remote.leave()
@@ -144,6 +148,7 @@ class BackendBridge:
         if self._timer is not None:
             self._timer.cancel()
         self._backend.stop()
+        self._drops.finish()
 
     def stored(self, key: str, most: int, on_result: Callable[[list[Envelope] | None], object]) -> None:
         """Read the newest messages of a key that the backend has stored, those of this host too."""
@@ -234,6 +239,10 @@ class BackendBridge:
                     self._inbound.to_connection(frame.connection, frame.data)
                 elif isinstance(frame, frames.Gap):
                     self._inbound.missed(origin, frame.keys, frame.recovered)
+                elif isinstance(frame, frames.Ended):
+                    worker = Origin(origin.host, frame.worker)
+                    if self._remote.end(worker) and not frame.in_order:
+                        self._inbound.missed(worker, None, False)
                 else:
                     self._remote.received(origin, frame)
         except FrameError as error:

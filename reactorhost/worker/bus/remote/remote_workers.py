@@ -1,8 +1,8 @@
 """The workers of other hosts, as far as a backend carries their frames: presence, heartbeats and requests.
 
-There is no stream whose end says that a worker has ended. It counts as ended when it was silent for a `down_period`;
-members that leave before are removed at once. A worker becomes known by its first frame, a heartbeat for example. One
-that connects requests the presence of all others.
+There is no stream whose end says that a worker has ended. Another worker of its host reports that (`ended_peers`). If
+none does, it counts as ended when it was silent for a `down_period`; members that leave before are removed at once. A
+worker becomes known by its first frame, a heartbeat for example. One that connects requests the presence of all others.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ SendFrames = Callable[[Origin | None, bytes], bool]
 
 @dataclass(slots=True)
 class _RemoteWorker:
-    """A worker of another host; `quiet_heartbeats` were sent here since something has arrived from it."""
+    """A worker of another host; `quiet_heartbeats` were sent here since something has arrived from it.
+
+    One that has `ended` is remembered for a `down_period`: what it had sent may arrive later than the report of that.
+    """
 
     quiet_heartbeats: int = 0
+    ended: bool = False
     replica: Replica = field(default_factory=Replica)
 
 
@@ -40,12 +44,12 @@ class RemoteWorkers:
         self._workers: dict[Origin, _RemoteWorker] = {}
 
     def knows(self, origin: Origin) -> bool:
-        """Return whether something has arrived from a worker, and it is not silent."""
-        return origin in self._workers
+        """Return whether something has arrived from a worker, and it has not ended and is not silent."""
+        return origin in self._workers and not self._workers[origin].ended
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker."""
-        return [(origin, worker.replica.table) for origin, worker in self._workers.items()]
+        return [(origin, worker.replica.table) for origin, worker in self._workers.items() if not worker.ended]
 
     # What is sent.
 
@@ -81,17 +85,27 @@ class RemoteWorkers:
             worker.quiet_heartbeats += 1
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
                 del self._workers[origin]
-                self._inbound.gone(origin, worker.replica.table)
+                if not worker.ended:
+                    self._inbound.gone(origin, worker.replica.table)
+
+    def end(self, origin: Origin) -> bool:
+        """Remove a worker that has ended; returns False if it was not known."""
+        if not self.knows(origin):
+            return False
+        worker = self._workers[origin]
+        self._workers[origin] = _RemoteWorker(ended=True)
+        self._inbound.gone(origin, worker.replica.table)
+        return True
 
     # What arrives.
 
     def received(self, origin: Origin, frame: Frame) -> None:
         """Handle a frame of a worker of another host."""
         worker = self._workers.get(origin)
-        if worker is None:
-            if len(self._workers) >= MOST_WORKERS:
-                return
+        if worker is None and len(self._workers) < MOST_WORKERS:
             worker = self._workers[origin] = _RemoteWorker()
+        if worker is None or worker.ended:
+            return
         worker.quiet_heartbeats = 0
         difference: Difference | None = None
         match frame:
