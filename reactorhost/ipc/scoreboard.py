@@ -114,7 +114,11 @@ _TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
-assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= PAGE_BYTES
+# The last field of a page: zeros until the worker uses the bus.
+_BUS_ID_BYTES = 8
+_BUS_ID_AT = PAGE_BYTES - _BUS_ID_BYTES
+
+assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= _BUS_ID_AT
 
 
 class Scoreboard:
@@ -145,6 +149,7 @@ class Scoreboard:
 
     def give_back(self, page: int) -> None:
         """Mark the page of a worker that has ended as unused."""
+        self.write_bus_id(page, bytes(_BUS_ID_BYTES))
         self._free.append(page)
 
     def write(self, page: int, counters: Counters) -> None:
@@ -169,6 +174,15 @@ class Scoreboard:
             calls, nanoseconds, errors, *receive = _TIMINGS.unpack_from(self._memory, at)
             found.append(Timings(calls, nanoseconds, errors, receive))
         return found
+
+    def write_bus_id(self, page: int, bus_id: bytes) -> None:
+        """Store the id by which the worker is known on the bus."""
+        self._store(page * PAGE_BYTES + _BUS_ID_AT, bus_id)
+
+    def has_bus_id(self, bus_id: bytes) -> bool:
+        """Return whether a worker that has not ended has this id; any worker may read it."""
+        ends = (page * PAGE_BYTES for page in range(1, 1 + self.shared_cells.pages_used))
+        return any(bus_id) and any(self._memory[end - _BUS_ID_BYTES : end] == bus_id for end in ends)
 
     def _store(self, at: int, packed: bytes) -> None:
         self._memory[at : at + len(packed)] = packed

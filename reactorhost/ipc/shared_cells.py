@@ -33,11 +33,16 @@ class SharedCells:
         """Count the cells of a page in sums from now on; only in the master."""
         self.cells[0] = max(self.cells[0], page + 1)
 
+    @property
+    def pages_used(self) -> int:
+        """The number of pages that were ever used."""
+        return self.cells[0]
+
     def position(self, page: int, row: int) -> int:
         """Return the index of a counter's cell on a page."""
         return (1 + page) * MOST_SHARED_COUNTERS + row
 
     def sum(self, row: int) -> int:
         """Return the sum of a counter over all pages."""
-        end = self.position(self.cells[0], 0)
+        end = self.position(self.pages_used, 0)
         return sum(self.cells[self.position(0, row) : end : MOST_SHARED_COUNTERS])

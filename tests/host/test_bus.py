@@ -13,7 +13,7 @@ import pytest
 
 from line_clients import LineClient, on_each_worker
 from pki import Pki
-from reactorhost.testing import LiveHost
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from waiting import until
 
 Hosts = Callable[..., LiveHost]
@@ -258,9 +258,12 @@ def test_members_of_every_kind_of_address_are_reached(start: StartHost, tmp_path
     host = start(2, *listen, *pki.arguments("server"))
     ports = [int(each.rpartition(":")[2]) for each in host.status()["services"][0]["addresses"][:2]]
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 30)) for port in ports]
+        sockets = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS)) for port in ports
+        ]
         sockets[1] = stack.enter_context(pki.wrap(sockets[1]))
         sockets.append(stack.enter_context(socket.socket(socket.AF_UNIX)))
+        sockets[2].settimeout(DEADLINE_SECONDS)
         sockets[2].connect(str(path))
         clients = [stack.enter_context(LineClient(sock)) for sock in sockets]
         meet(clients)

@@ -240,6 +240,7 @@ class SimWorker:
             registry=ForkRegistry(),
             log=EventLog(log),
             counters=self._counters,
+            exists=lambda worker: False,
             receive_orders=lambda seconds: False,
             on_ended=lambda worker, in_order: None,
         )

@@ -68,3 +68,20 @@ def test_a_page_beyond_the_capacity_raises_index_error() -> None:
 
 def test_totals_are_counters() -> None:
     assert all(hasattr(Counters(), name) for name in TOTALS)
+
+
+def test_the_bus_id_of_a_worker_is_known_until_it_has_ended() -> None:
+    board = Scoreboard(3)
+    first, second = board.take_page(), board.take_page()
+    # The id of no worker, though it is what an unused page has.
+    assert not board.has_bus_id(bytes(8))
+    board.write_bus_id(first, b"worker 1")
+    board.write_bus_id(second, b"worker 2")
+    board.write(second, Counters(pid=2))
+    board.write_timings(second, [Timings()] * (1 + MOST_PLUGINS))
+    assert board.has_bus_id(b"worker 1")
+    assert board.has_bus_id(b"worker 2")
+    assert not board.has_bus_id(b"worker 3")
+    board.give_back(first)
+    assert not board.has_bus_id(b"worker 1")
+    assert board.has_bus_id(b"worker 2")

@@ -20,7 +20,7 @@ from reactorhost.bus.numbers import Numbers, ReceivedNumbers
 from reactorhost.bus.refs import Origin
 from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
-from reactorhost.worker.bus.local.history_transfer import HistoryTransfer
+from reactorhost.worker.bus.local.history_transfer import HistoryTransfer, TransferState
 from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.thread_pool import check_function
@@ -137,7 +137,7 @@ class History:
     # Answers.
 
     def _read_rings(self, read: _Read) -> None:
-        if self.transfer.ready:
+        if self.transfer.state is TransferState.READY:
             self._reactor.call_soon(self._answer, read, None)
         else:
             self._waiting.append(read)

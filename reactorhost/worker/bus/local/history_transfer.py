@@ -9,14 +9,15 @@ A worker that has just started itself has nothing of those before it. Its pages 
 next one. One that ends is skipped. One that does not answer in time is read once more after all others; requests of
 plugins do not wait for that.
 
-    not begun -> reading each known worker, one at a time -> ready -> reading again those that were late
-    Ready: all that were known were read and the introductions are complete, or START_SECONDS have passed.
+    IDLE -> READING each known worker, one at a time -> READY, and reading again those that were late
+    READY: all that were known were read and the introductions are complete, or START_SECONDS have passed.
 
 Requests and pages are messages for the connection `THE_WORKER`, so they keep the order of the stream.
 """
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,16 @@ PAGE_SECONDS = 1.0
 """How long a page is waited for."""
 START_SECONDS = 3.0
 """How long the whole may take before requests of plugins are answered with what is there."""
+
+
+class TransferState(enum.Enum):
+    """How far the transfers are."""
+
+    IDLE = "idle"
+    """Nothing is kept here."""
+    READING = "reading"
+    READY = "ready"
+    """The histories of the others were read, or cannot be."""
 
 
 @dataclass(slots=True)
@@ -50,12 +61,12 @@ class HistoryTransfer:
 
     Attributes:
         outbound: the way to the other workers; None before it is needed.
-        ready: whether the histories of the others were read, or cannot be.
+        state: how far they are.
     """
 
     def __init__(self, own: Origin, reactor: Reactor, histories: Histories, on_ready: Callable[[], object]) -> None:
         self.outbound: Outbound | None = None
-        self.ready = False
+        self.state = TransferState.IDLE
         self._origin = own
         self._reactor = reactor
         self._histories = histories
@@ -77,7 +88,8 @@ class HistoryTransfer:
 
     def begin(self) -> None:
         """Begin to read, because something is kept now; does nothing if it has begun."""
-        if self._deadline is None:
+        if self.state is TransferState.IDLE:
+            self.state = TransferState.READING
             self._deadline = self._reactor.call_later(START_SECONDS, self._become_ready)
             self._unread.extend(sorted(self._known, key=lambda origin: origin.worker))
             self._continue()
@@ -91,7 +103,7 @@ class HistoryTransfer:
         """Note a worker that can be read now."""
         if origin.host == self._origin.host and origin not in self._known:
             self._known.add(origin)
-            if self._deadline is not None:
+            if self.state is not TransferState.IDLE:
                 self._unread.append(origin)
                 self._continue()
 
@@ -108,7 +120,7 @@ class HistoryTransfer:
             self._continue()
 
     def _continue(self) -> None:
-        if self._deadline is None or self._reading is not None:
+        if self.state is TransferState.IDLE or self._reading is not None:
             return
         while self._unread:
             if self._start(self._unread.popleft()):
@@ -150,10 +162,10 @@ class HistoryTransfer:
         self._reading = None
 
     def _become_ready(self) -> None:
-        assert self._deadline is not None
-        self._deadline.cancel()
-        if not self.ready:
-            self.ready = True
+        if self.state is TransferState.READING:
+            self.state = TransferState.READY
+            assert self._deadline is not None
+            self._deadline.cancel()
             self._on_ready()
 
     # What arrives.
@@ -208,7 +220,7 @@ class HistoryTransfer:
         found, last = self._next_parts(parts)
         if last:
             del self._read_by[reader]
-        page = Page(self._origin.id, request.transfer, last, self.ready, found)
+        page = Page(self._origin.id, request.transfer, last, self.state is TransferState.READY, found)
         self.outbound.to_connection(reader, THE_WORKER, encoded_page(page))
 
     def _next_parts(self, parts: Iterator[Part]) -> tuple[list[Part], bool]:

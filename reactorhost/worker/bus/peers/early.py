@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from reactorhost.bus.frames import MOST_GAP_KEYS
-from reactorhost.bus.refs import Origin
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 
 
 class EarlyMessages:
-    """Messages for all workers that the master introduces until it has introduced all, and for connections of theirs.
+    """Messages for all workers that the master introduces until it has introduced all.
 
     They are bounded as what waits for one peer is. What is dropped is reported to each peer as a gap.
     """
@@ -19,29 +18,23 @@ class EarlyMessages:
         self._messages: list[tuple[str, int, bytes]] = []
         # By key, the number of the first message that was dropped.
         self._lost: dict[str, int] = {}
-        self._to_connections: dict[Origin, list[bytes]] = {}
 
     @property
     def waiting(self) -> int:
         """How many messages it has."""
-        return len(self._messages) + sum(map(len, self._to_connections.values()))
+        return len(self._messages)
 
     def message(self, key: str, number: int, frame: bytes) -> bool:
         """Keep a message; returns False if it was dropped."""
+        size = self._size + len(frame)
         # After the first one all are dropped, as in `Outgoing`: none may overtake the report of the gap.
-        if self._lost or not self._fits(frame):
+        if self._lost or (size > self._max_queue and self._size):
             # With one key more than a gap may name the gap is of unknown keys.
             if len(self._lost) <= MOST_GAP_KEYS:
                 self._lost.setdefault(key, number)
             return False
         self._messages.append((key, number, frame))
-        return True
-
-    def to_connection(self, origin: Origin, frame: bytes) -> bool:
-        """Keep a message for a connection of a worker that is not known yet; returns False if it was dropped."""
-        if not self._fits(frame):
-            return False
-        self._to_connections.setdefault(origin, []).append(frame)
+        self._size = size
         return True
 
     def queue_messages(self, outgoing: Outgoing) -> None:
@@ -51,13 +44,7 @@ class EarlyMessages:
         for key, number in self._lost.items():
             outgoing.lose(key, number)
 
-    def queue_to_connections(self, origin: Origin, outgoing: Outgoing) -> None:
-        """Queue for a peer what is for its connections."""
-        for frame in self._to_connections.pop(origin, ()):
-            outgoing.to_connection(frame)
-
-    def _fits(self, frame: bytes) -> bool:
-        fits = self._size + len(frame) <= self._max_queue or not self._size
-        if fits:
-            self._size += len(frame)
-        return fits
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        self._messages.clear()
+        self._lost.clear()

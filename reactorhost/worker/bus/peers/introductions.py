@@ -64,10 +64,13 @@ class Introductions:
             registry=self._registry,
             log=self._log,
             counters=self._counters,
+            exists=self._spec.scoreboard.has_bus_id,
             receive_orders=self._line.receive_within,
             on_ended=on_ended,
         )
         self._peers = peers
+        # Before a ref of its connections is known anywhere.
+        self._spec.scoreboard.write_bus_id(self._spec.page, self.origin.worker)
         self._line.send({"report": Report.USES_BUS})
         return peers
 

@@ -4,6 +4,11 @@ The master introduces this worker to every worker that uses the bus, by one end 
 when this worker reports that it uses the bus, and goes on with each worker that does so later. Until all that used it
 before are introduced, messages are kept for those that are missing.
 
+    INTRODUCING -> INTRODUCED -> COMPLETE        each -> STOPPED
+
+A worker that the master introduces after that has begun to use the bus later; it keeps what it publishes itself. Its
+peers are complete when the first PRESENCE of each is known: `Inbound.introduced` says so, once.
+
 A peer whose link ends is gone at once. Without a GOODBYE it was killed or has crashed, or did not send everything: then
 messages of unknown keys may be missing.
 
@@ -13,6 +18,7 @@ in its bounded queue. They are back when something arrives from it.
 
 from __future__ import annotations
 
+import enum
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -31,9 +37,9 @@ from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer import Peer
 from reactorhost.worker.bus.peers.routes import Routes
+from reactorhost.worker.bus.unlinked import RecentlyEnded, UnlinkedWorkers
 
 _STOP_SECONDS = 1.0
-_NOT_INTRODUCED = {"to": "workers that are not introduced yet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,23 @@ class PeerLimits:
     down_period: float
 
 
+class PeersState(enum.Enum):
+    """How far the introductions are."""
+
+    INTRODUCING = "introducing"
+    """What is published is also kept for the workers that the master will introduce next."""
+    INTRODUCED = "introduced"
+    """All that used the bus before are linked; of some, PRESENCE is not known yet."""
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+
+
 class Peers:
     """The `Outbound` to the workers of this host.
 
-    `hello` describes this one. `receive_orders` handles orders of the master that come within so many seconds; it
-    returns False if none comes. `on_ended` is called with a worker that has ended, and whether it did so in order.
+    `hello` describes this one; `exists` returns whether a worker of the host uses the bus under an id. `receive_orders`
+    handles orders of the master that come within so many seconds; it returns False if none comes. `on_ended` is called
+    with a worker that has ended, and whether it did so in order.
     """
 
     def __init__(
@@ -62,10 +80,15 @@ class Peers:
         registry: ForkRegistry,
         log: EventLog,
         counters: Counters,
+        exists: Callable[[bytes], bool],
         receive_orders: Callable[[float], bool],
         on_ended: Callable[[Origin, bool], object],
     ) -> None:
         self._hello = frames.hello(hello)
+        self._host = hello.host
+        self._exists = exists
+        self._receive_orders = receive_orders
+        self._on_ended = on_ended
         self._limits = limits
         self._inbound = inbound
         self._repeats = repeats
@@ -73,21 +96,19 @@ class Peers:
         self._registry = registry
         self._log = log
         self._drops = Drops(reactor, counters, log)
-        self._receive_orders = receive_orders
-        self._on_ended = on_ended
         self._journals = {table: Journal() for table in Replicated}
         self._peers: dict[Peer, None] = {}
         self._by_origin: dict[Origin, Peer] = {}
         self._routes: Routes[Peer] = Routes()
         self._timer: TimerHandle | None = None
-        # None once every worker that used the bus before is introduced.
-        self._early: EarlyMessages | None = EarlyMessages(limits.max_queue)
-        self._introducing = True
-        # Those of which PRESENCE is not known yet, as long as that is waited for.
+        self._state = PeersState.INTRODUCING
+        self._early = EarlyMessages(limits.max_queue)
+        self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period, self._expired)
+        self._ended = RecentlyEnded()
+        # Those of which PRESENCE is not known yet, before COMPLETE.
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.
         self._late: set[Peer] = set()
-        self._stopped = False
 
     # Outbound.
 
@@ -106,7 +127,8 @@ class Peers:
     def publish(self, key: str, number: int, data: bytes) -> None:
         """Send a message to the peers that want its key."""
         targets = self._routes.targets(key)
-        if not targets and not self._introducing:
+        introducing = self._state is PeersState.INTRODUCING
+        if not targets and not introducing:
             return
         # Encoded once for all.
         frame = frames.message(key, number, data)
@@ -115,7 +137,7 @@ class Peers:
                 peer.link.write_soon()
             else:
                 self._dropped(peer)
-        if self._introducing and self._early is not None and not self._early.message(key, number, frame):
+        if introducing and not self._early.message(key, number, frame):
             self._dropped_early()
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
@@ -123,10 +145,9 @@ class Peers:
         peer = self._by_origin.get(origin)
         frame = frames.to_connection(number, data)
         if peer is None:
-            # It may be one that is not introduced yet.
-            if self._early is None:
+            if self._state is PeersState.STOPPED or not self._will_be_known(origin):
                 return False
-            if not self._early.to_connection(origin, frame):
+            if not self._unlinked.keep(origin, frame):
                 self._dropped_early()
         elif peer.outgoing.to_connection(frame):
             peer.link.write_soon()
@@ -142,8 +163,9 @@ class Peers:
         """Write what waits, for a second at most, and close the links."""
         deadline = self._reactor.clock() + _STOP_SECONDS
         self._await_introductions(deadline)
-        self._stopped = True
-        self._introducing, self._early = False, None
+        self._state = PeersState.STOPPED
+        self._early.clear()
+        self._unlinked.stop()
         if self._timer is not None:
             self._timer.cancel()
         peers, self._peers = self._peers, {}
@@ -161,7 +183,7 @@ class Peers:
 
     def introduce(self, sock: socket.socket, pid: int, *, late: bool) -> None:
         """Link this worker with another one; `late`: messages between the two were lost before."""
-        if self._stopped:
+        if self._state is PeersState.STOPPED:
             sock.close()
             return
         outgoing = Outgoing(self._hello, self._limits.max_queue, self._journals, self._repeats)
@@ -170,18 +192,20 @@ class Peers:
         self._routes.add_peer(peer)
         if late:
             self._late.add(peer)
-        if self._early is not None:
+        if self._state is not PeersState.COMPLETE:
             self._unknown.add(peer)
-            if self._introducing:
-                self._early.queue_messages(outgoing)
+        if self._state is PeersState.INTRODUCING:
+            self._early.queue_messages(outgoing)
         peer.link.write_soon()
         if self._timer is None:
             self._set_timer()
 
     def all_introduced(self) -> None:
         """Note that every worker that used the bus before this one is introduced."""
-        self._introducing = False
-        self._report_introduced()
+        if self._state is PeersState.INTRODUCING:
+            self._state = PeersState.INTRODUCED
+            self._early.clear()
+            self._complete_if_known()
 
     # What peers report.
 
@@ -189,9 +213,10 @@ class Peers:
         """Send what is for the connections of this worker."""
         assert peer.origin is not None
         self._by_origin[peer.origin] = peer
-        if self._early is not None:
-            self._early.queue_to_connections(peer.origin, peer.outgoing)
-            peer.link.write_soon()
+        for frame in self._unlinked.take(peer.origin):
+            if not peer.outgoing.to_connection(frame):
+                self._dropped(peer)
+        peer.link.write_soon()
         if peer in self._late:
             self._late.discard(peer)
             self._inbound.missed(peer.origin, None, recovered=False)
@@ -208,7 +233,7 @@ class Peers:
     def presence_known(self, peer: Peer) -> None:
         """Note that the peer is known."""
         self._unknown.discard(peer)
-        self._report_introduced()
+        self._complete_if_known()
 
     def left(self, peer: Peer) -> None:
         """Forget a peer, of which nothing is missing."""
@@ -233,22 +258,21 @@ class Peers:
         self._late.discard(peer)
         if peer.origin is not None:
             del self._by_origin[peer.origin]
+            self._ended.add(peer.origin)
             if not peer.silent:
                 self._inbound.gone(peer.origin, peer.members)
         self.presence_known(peer)
 
-    def _report_introduced(self) -> None:
-        if self._early is not None and not self._introducing and not self._unknown:
-            # What is left in it is for connections of workers that do not exist.
-            self._early = None
+    def _complete_if_known(self) -> None:
+        if self._state is PeersState.INTRODUCED and not self._unknown:
+            self._state = PeersState.COMPLETE
             self._inbound.introduced()
 
     def _await_introductions(self, deadline: float) -> None:
-        """Let the master introduce a worker that has used the bus just now, `worker_stop` for example."""
-        early = self._early
-        while early is not None and early.waiting and self._introducing:
+        """Let the master introduce a worker that has used the bus just now, in `worker_stop` for example."""
+        while self._state is PeersState.INTRODUCING and self._early.waiting:
             if not self._receive_orders(deadline - self._reactor.clock()):
-                self._drops.add(None, _NOT_INTRODUCED, early.waiting)
+                self._dropped_early(self._early.waiting)
                 return
 
     def _change(self, table: Replicated, key: str, value: bytes | None) -> None:
@@ -270,8 +294,16 @@ class Peers:
         if self._peers:
             self._set_timer()
 
+    def _will_be_known(self, origin: Origin) -> bool:
+        return origin.host == self._host and origin not in self._ended and self._exists(origin.worker)
+
+    def _expired(self, origin: Origin, messages: int) -> None:
+        # What is for a worker that has ended is not lost.
+        if self._will_be_known(origin):
+            self._dropped_early(messages)
+
     def _dropped(self, peer: Peer) -> None:
         self._drops.add(peer, {"peer_slot": peer.slot, "peer_pid": peer.pid})
 
-    def _dropped_early(self) -> None:
-        self._drops.add(None, _NOT_INTRODUCED)
+    def _dropped_early(self, messages: int = 1) -> None:
+        self._drops.add(None, {"to": "workers that are not introduced yet"}, messages)

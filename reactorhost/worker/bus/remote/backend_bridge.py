@@ -34,10 +34,12 @@ from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, KeptHi
 from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.remote.recovery import Recovery
 from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
+from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 ALL_WORKERS = "p:"
 MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
+_MOST_WAITING_BYTES = 1 << 20
 _NOT_CONNECTED = "the server is not connected yet"
 _FULL = "too much waits for the server"
 
@@ -84,6 +86,9 @@ class BackendBridge:
         self._owed: dict[str, None] | None = {}
         self._was_down = False
         self._remote = RemoteWorkers(inbound, self._send_frames)
+        self._unlinked = UnlinkedWorkers(reactor, _MOST_WAITING_BYTES, down_period, _not_there)
+        # Until the workers of other hosts have had time to answer; then one that is not known has ended.
+        self._learning = True
         self._recovery = Recovery(own.host, self.stored, self._seen, inbound, history.keep_of)
         self._beat_seconds = down_period / HEARTBEATS_A_PERIOD
         self._timer: TimerHandle | None = None
@@ -128,8 +133,11 @@ class BackendBridge:
         self._remote.set_member(member, info)
 
     def to_connection(self, origin: Origin, number: int, data: bytes | None) -> bool:
-        """Send a message for one connection of a worker; False: nothing is known of the worker, or it is dropped."""
-        return self._remote.knows(origin) and self._send_frames(origin, frames.to_connection(number, data))
+        """Send a message for one connection of a worker; False: the worker is gone, or the message is dropped."""
+        frame = frames.to_connection(number, data)
+        if self._remote.knows(origin):
+            return self._send_frames(origin, frame)
+        return self._learning and not self._remote.has_ended(origin) and self._unlinked.keep(origin, frame)
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker of another host."""
@@ -147,6 +155,7 @@ class BackendBridge:
         """Send what waits if that is possible at once, and disconnect."""
         if self._timer is not None:
             self._timer.cancel()
+        self._unlinked.stop()
         self._backend.stop()
         self._drops.finish()
 
@@ -245,6 +254,7 @@ class BackendBridge:
                         self._inbound.missed(worker, None, False)
                 else:
                     self._remote.received(origin, frame)
+                    self._send_waiting(origin)
         except FrameError as error:
             self._refuse(str(error))
 
@@ -272,9 +282,17 @@ class BackendBridge:
         payload = sealed(Envelope(self._own.host, self._own.worker, _NO_FLAGS, 0, 0, data))
         return self._backend.publish(ALL_WORKERS if to is None else _only(to), payload, None)
 
+    def _send_waiting(self, origin: Origin) -> None:
+        """Send what waits for a worker that is known now."""
+        for frame in self._unlinked.take(origin):
+            if not self._send_frames(origin, frame):
+                self._drops.add(None, {"to": "other hosts", "reason": self.reason or _FULL})
+
     def _beat(self) -> None:
         self._timer = self._reactor.call_later(self._beat_seconds, self._beat)
         if self.state is BackendState.UP:
+            if self._reactor.now - self.since >= self._beat_seconds:
+                self._learning = False
             self._remote.beat()
             self._send_notices()
         self._remote.remove_silent()
@@ -293,6 +311,10 @@ class BackendBridge:
                 if not self._backend.publish(key, sealed(notice), None):
                     return
             del self._owed[key]
+
+
+def _not_there(origin: Origin, messages: int) -> None:
+    """Do nothing: the workers that there are have answered."""
 
 
 def _only(origin: Origin) -> str:

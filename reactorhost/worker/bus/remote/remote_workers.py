@@ -15,6 +15,7 @@ from reactorhost.bus.frames import Frame
 from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replica, Replicated
 from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound
+from reactorhost.worker.bus.unlinked import RecentlyEnded
 
 MOST_WORKERS = 10_000
 
@@ -24,13 +25,9 @@ SendFrames = Callable[[Origin | None, bytes], bool]
 
 @dataclass(slots=True)
 class _RemoteWorker:
-    """A worker of another host; `quiet_heartbeats` were sent here since something has arrived from it.
-
-    One that has `ended` is remembered for a `down_period`: what it had sent may arrive later than the report of that.
-    """
+    """A worker of another host; `quiet_heartbeats` were sent here since something has arrived from it."""
 
     quiet_heartbeats: int = 0
-    ended: bool = False
     replica: Replica = field(default_factory=Replica)
 
 
@@ -42,14 +39,20 @@ class RemoteWorkers:
         self._send = send
         self._journal = Journal()
         self._workers: dict[Origin, _RemoteWorker] = {}
+        # What they had sent may arrive later than the report of their end.
+        self._ended = RecentlyEnded()
 
     def knows(self, origin: Origin) -> bool:
-        """Return whether something has arrived from a worker, and it has not ended and is not silent."""
-        return origin in self._workers and not self._workers[origin].ended
+        """Return whether something has arrived from a worker, and it is not silent."""
+        return origin in self._workers
+
+    def has_ended(self, origin: Origin) -> bool:
+        """Return whether the end of a worker was reported, and not too many others have ended since."""
+        return origin in self._ended
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker."""
-        return [(origin, worker.replica.table) for origin, worker in self._workers.items() if not worker.ended]
+        return [(origin, worker.replica.table) for origin, worker in self._workers.items()]
 
     # What is sent.
 
@@ -79,21 +82,23 @@ class RemoteWorkers:
         versions[Replicated.PRESENCE] = self._journal.version
         self._send(None, frames.heartbeat(versions))
 
-    def remove_silent(self) -> None:
-        """Remove the workers that were silent for too long; called after each heartbeat is due."""
-        for origin, worker in list(self._workers.items()):
+    def remove_silent(self) -> list[Origin]:
+        """Remove the workers that were silent for too long, and return them; called after each heartbeat is due."""
+        silent = []
+        for origin, worker in self._workers.items():
             worker.quiet_heartbeats += 1
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
-                del self._workers[origin]
-                if not worker.ended:
-                    self._inbound.gone(origin, worker.replica.table)
+                silent.append(origin)
+        for origin in silent:
+            self._inbound.gone(origin, self._workers.pop(origin).replica.table)
+        return silent
 
     def end(self, origin: Origin) -> bool:
         """Remove a worker that has ended; returns False if it was not known."""
-        if not self.knows(origin):
+        worker = self._workers.pop(origin, None)
+        if worker is None:
             return False
-        worker = self._workers[origin]
-        self._workers[origin] = _RemoteWorker(ended=True)
+        self._ended.add(origin)
         self._inbound.gone(origin, worker.replica.table)
         return True
 
@@ -102,10 +107,10 @@ class RemoteWorkers:
     def received(self, origin: Origin, frame: Frame) -> None:
         """Handle a frame of a worker of another host."""
         worker = self._workers.get(origin)
-        if worker is None and len(self._workers) < MOST_WORKERS:
+        if worker is None:
+            if len(self._workers) >= MOST_WORKERS or origin in self._ended:
+                return
             worker = self._workers[origin] = _RemoteWorker()
-        if worker is None or worker.ended:
-            return
         worker.quiet_heartbeats = 0
         difference: Difference | None = None
         match frame:

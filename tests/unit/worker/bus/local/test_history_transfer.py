@@ -15,7 +15,13 @@ from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
 from reactorhost.worker.bus.contract import THE_WORKER
-from reactorhost.worker.bus.local.history_transfer import PAGE_BYTES, PAGE_SECONDS, START_SECONDS, HistoryTransfer
+from reactorhost.worker.bus.local.history_transfer import (
+    PAGE_BYTES,
+    PAGE_SECONDS,
+    START_SECONDS,
+    HistoryTransfer,
+    TransferState,
+)
 
 HOST = b"host----"
 
@@ -119,7 +125,7 @@ def test_a_worker_without_others_is_ready_at_once() -> None:
     new.transfer.introduced()
     assert new.times_ready == 0
     new.transfer.begin()
-    assert new.transfer.ready
+    assert new.transfer.state is TransferState.READY
     new.transfer.begin()
     assert new.times_ready == 1
 

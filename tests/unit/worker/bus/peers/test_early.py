@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from reactorhost.bus import frames
 from reactorhost.bus.frames import MOST_GAP_KEYS, FrameDecoder, Gap, Hello
-from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Journal, Replicated
 from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
@@ -24,11 +23,3 @@ def test_the_keys_of_what_is_dropped_are_bounded() -> None:
     outgoing = Outgoing(frames.hello(Hello(bytes(8), bytes(8), 0, 1)), 1000, journals, NoHistory())
     early.queue_messages(outgoing)
     assert Gap(None, recovered=False) in list(FrameDecoder().feed(bytes(outgoing.gather())))
-
-
-def test_messages_for_connections_are_bounded() -> None:
-    early = EarlyMessages(100)
-    origin = Origin(bytes(8), bytes(8))
-    assert early.to_connection(origin, bytes(60))
-    assert not early.to_connection(origin, bytes(60))
-    assert early.to_connection(origin, bytes(40))

@@ -12,7 +12,7 @@ import pytest
 
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
-from reactorhost.ipc.scoreboard import Counters
+from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.system.fork import ForkRegistry
@@ -41,9 +41,14 @@ class Started:
     def __init__(self) -> None:
         clock = FakeClock()
         self.line = Line()
+        self.scoreboard = Scoreboard(1)
         self.inbound = Mock()
         spec = SimpleNamespace(
-            settings=SimpleNamespace(bus_max_queue=1 << 20, bus_down_period=30.0), host_id=b"hhhhhhhh", slot=3
+            settings=SimpleNamespace(bus_max_queue=1 << 20, bus_down_period=30.0),
+            host_id=b"hhhhhhhh",
+            slot=3,
+            scoreboard=self.scoreboard,
+            page=self.scoreboard.take_page(),
         )
         self.introductions = Introductions(
             cast("Any", spec),
@@ -62,8 +67,10 @@ def started() -> Started:
 
 def test_the_first_use_is_reported(started: Started) -> None:
     assert started.line.sent == []
+    assert not started.scoreboard.has_bus_id(started.introductions.origin.worker)
     started.introductions.new_outbound(started.inbound, started.inbound)
     assert started.line.sent == [{"report": Report.USES_BUS}]
+    assert started.scoreboard.has_bus_id(started.introductions.origin.worker)
     started.introductions.all_introduced()
     started.inbound.introduced.assert_called_once_with()
 

@@ -148,6 +148,8 @@ class Network:
         self.poller = FakePoller(self.clock)
         self.reactor = Reactor(self.poller, self.clock)
         self.workers: dict[str, Worker] = {}
+        # Of the workers that use the bus.
+        self.ids: set[bytes] = set()
 
     def add(self, name: str, *, max_queue: int = 1 << 20) -> Worker:
         """Add a worker that is not introduced yet."""
@@ -163,7 +165,9 @@ class Network:
             counters=counters,
             receive_orders=lambda seconds: worker.receive_orders(seconds),  # noqa: PLW0108  it is set later
             on_ended=lambda *ended: worker.ended.append(ended),
+            exists=self.ids.__contains__,
         )
+        self.ids.add(name.encode() * 8)
         worker = self.workers[name] = Worker(name, peers, inbound, counters, registry)
         return worker
 
@@ -288,6 +292,7 @@ def test_a_message_for_a_connection_reaches_its_worker(network: Network) -> None
     assert a.peers.to_connection(b.origin, 17, b"hello")
     assert a.peers.to_connection(b.origin, 18, None)
     assert not a.peers.to_connection(Origin(HOST, b"unknown!"), 17, b"hello")
+    assert not a.peers.to_connection(Origin(b"another!", b.origin.worker), 17, b"hello")
     network.settle()
     assert b.inbound.take() == [("to_connection", 17, b"hello"), ("to_connection", 18, None)]
     assert c.inbound.take() == []
@@ -340,6 +345,7 @@ def test_what_waits_for_the_introductions_is_bounded(network: Network) -> None:
 def test_a_message_for_a_connection_of_a_worker_not_introduced_yet_waits(network: Network) -> None:
     a, b = network.join("a"), network.join("b")
     c = network.add("c")
+    network.ids.add(b"unknown!")
     assert c.peers.to_connection(b.origin, 7, b"early")
     assert c.peers.to_connection(Origin(HOST, b"unknown!"), 7, b"x")
     network.introduce(c, a)
@@ -350,7 +356,46 @@ def test_a_message_for_a_connection_of_a_worker_not_introduced_yet_waits(network
     calls = [call for call in b.inbound.take() if call[0] == "to_connection"]
     assert calls == [("to_connection", 7, b"early"), ("to_connection", 7, None)]
     assert not any(call[0] == "to_connection" for call in a.inbound.take())
+    network.ids.remove(b"unknown!")
     assert not c.peers.to_connection(Origin(HOST, b"unknown!"), 7, b"x")
+
+
+def test_a_message_for_a_connection_of_a_worker_that_uses_the_bus_later_waits(network: Network) -> None:
+    a, b = network.join("a"), network.join("b")
+    c = network.add("c")
+    assert a.peers.to_connection(c.origin, 7, b"before")
+    network.introduce(c, a)
+    assert a.peers.to_connection(c.origin, 7, b"between")
+    network.introduce(c, b)
+    c.peers.all_introduced()
+    network.settle()
+    assert a.peers.to_connection(c.origin, 7, b"behind")
+    network.settle()
+    calls = [call[2] for call in c.inbound.take() if call[0] == "to_connection"]
+    assert calls == [b"before", b"between", b"behind"]
+
+
+@pytest.mark.parametrize(("ends", "dropped"), [(False, 1), (True, 0)])
+def test_what_waits_for_a_worker_that_is_never_introduced_is_dropped(
+    ends: bool, dropped: int, network: Network
+) -> None:
+    a = network.join("a", max_queue=100)
+    c = network.add("c")
+    assert a.peers.to_connection(c.origin, 7, bytes(60))
+    if ends:
+        network.ids.remove(c.origin.worker)
+    network.advance(DOWN_PERIOD)
+    assert a.counters.bus_dropped == dropped
+    network.ids.add(c.origin.worker)
+    # There is room again.
+    assert a.peers.to_connection(c.origin, 8, bytes(60))
+    assert a.counters.bus_dropped == dropped
+    assert a.peers.to_connection(c.origin, 9, bytes(60))
+    assert a.counters.bus_dropped == dropped + 1
+    network.introduce(c, a)
+    c.peers.all_introduced()
+    network.settle()
+    assert [call[1] for call in c.inbound.take() if call[0] == "to_connection"] == [8]
 
 
 def test_introduced_is_reported_once_all_members_of_the_others_are_known(network: Network) -> None:
@@ -819,11 +864,10 @@ def test_what_a_worker_sends_that_is_not_introduced_before_it_stops_is_logged(
     a = network.add("a")
     a.peers.publish("t:x", 0, b"1")
     a.peers.publish("t:x", 0, b"2")
-    a.peers.to_connection(Origin(HOST, b"b" * 8), 1, b"3")
     a.peers.stop()
-    fields = {"to": "workers that are not introduced yet", "messages": 3}
+    fields = {"to": "workers that are not introduced yet", "messages": 2}
     assert logged(caplog) == [{"event": "bus_messages_dropped", **fields}]
-    assert a.counters.bus_dropped == 3
+    assert a.counters.bus_dropped == 2
 
 
 def test_a_worker_that_has_sent_nothing_does_not_wait_for_its_introduction(network: Network) -> None:
@@ -840,6 +884,17 @@ def test_a_worker_that_leaves_is_gone_at_its_last_frame(network: Network) -> Non
     network.settle()
     assert a.inbound.take() == [("gone", "b", {})]
     assert a.ends["b"].closed
+
+
+def test_what_waits_for_a_worker_that_has_ended_is_not_lost(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+    a, b = network.join("a"), network.join("b")
+    b.peers.want("t:x")
+    network.settle()
+    a.peers.publish("t:x", 0, b"last")
+    b.peers.stop()
+    a.peers.stop()
+    assert a.ends["b"].closed
+    assert logged(caplog) == []
 
 
 def test_a_forked_child_closes_its_copies_and_leaves_the_registrations(network: Network) -> None:

@@ -669,8 +669,36 @@ def test_one_connection_of_another_host_is_reached(data: bytes | None, cluster: 
     cluster.settle()
     assert other.inbound.connections == [(17, data)]
     assert third.inbound.connections == []
+    # They have had time to answer.
+    cluster.advance(DOWN_PERIOD)
     unknown = replace(other.origin, worker=b"unknown!")
     assert not one.bridge.to_connection(unknown, 17, data)
+
+
+def test_what_is_for_a_connection_of_an_unknown_worker_waits_until_it_is_known(cluster: Cluster) -> None:
+    other = cluster.node()
+    cluster.server.cut()
+    cluster.settle()
+    # It has just started: its backend is not connected yet.
+    one = cluster.node()
+    assert one.bridge.to_connection(other.origin, 17, b"1")
+    assert one.bridge.to_connection(other.origin, 18, None)
+    cluster.server.restore()
+    cluster.settle()
+    assert one.bridge.to_connection(other.origin, 17, b"2")
+    cluster.settle()
+    assert other.inbound.connections == [(17, b"1"), (18, None), (17, b"2")]
+
+
+def test_what_waits_for_an_unknown_worker_is_bounded(cluster: Cluster) -> None:
+    cluster.server.cut()
+    one = cluster.node()
+    cluster.settle()
+    unknown = replace(one.origin, host=b"the 2nd!", worker=b"unknown!")
+    assert one.bridge.to_connection(unknown, 17, bytes(600_000))
+    assert not one.bridge.to_connection(unknown, 17, bytes(600_000))
+    cluster.advance(DOWN_PERIOD + 1)
+    assert one.bridge.to_connection(unknown, 17, bytes(600_000))
 
 
 def test_changes_of_other_tables_are_ignored(cluster: Cluster) -> None:
