@@ -212,7 +212,14 @@ class WorkerLife:
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             plugins = [_described(plugin) for plugin in self._parts.plugins]
-            self._line.send({"report": Report.READY, "plugins": plugins, "service_workers": self._most_workers})
+            self._line.send(
+                {
+                    "report": Report.READY,
+                    "plugins": plugins,
+                    "service_workers": self._most_workers,
+                    "uses_leader": self._parts.leadership.used,
+                }
+            )
 
     # Orders of the master.
 

@@ -307,3 +307,10 @@ def test_each_worker_knows_how_many_are_wanted(live_host: Hosts, write_plugin: W
         until(lambda: counts(b"2"), "the count after TTIN")
         host.ask("scale", workers=3)
         until(lambda: counts(b"3"), "the count after scale")
+
+
+def test_a_leader_that_has_nothing_to_do_is_logged_at_debug(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--log-level", "debug")
+    host.wait_for_log("leader_changed")
+    (line,) = [line for line in host.log().splitlines() if "leader_changed" in line]
+    assert "debug" in line.lower()
