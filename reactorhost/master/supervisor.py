@@ -261,8 +261,8 @@ class Supervisor:
         self._pool.order(pid, {"order": Order.LEAD, "since": since.monotonic, "since_unix": since.unix})
         worker = self._planner.workers[pid]
         # Most hosts have nothing that the leader does.
-        log = self._log.info if worker.uses_leader else self._log.debug
-        log("leader_changed", slot=worker.slot, pid=pid, reason=why)
+        if worker.uses_leader:
+            self._log.info("leader_changed", slot=worker.slot, pid=pid, reason=why)
 
     def _stepped_down(self, pid: int, message: Message) -> None:
         self._planner.leadership.stepped_down(pid, Moment(message["until"], message["until_unix"]))
