@@ -43,7 +43,8 @@ class BackendLink(Protocol):
     def state_changed(self, state: BackendState, reason: str = "") -> None:
         """Report the state. After DOWN and the next UP the host notifies every subscriber of a gap.
 
-        UP means that every pattern that was subscribed before is subscribed again.
+        UP means that every pattern that was subscribed before is subscribed again. A payload that arrives when
+        something before it may be missing is delivered after UP was reported: the gap is reported once, and before it.
         """
 
     def lost(self, keys: Sequence[str] | None, count: int) -> None:

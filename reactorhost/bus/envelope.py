@@ -33,7 +33,8 @@ class EnvelopeFlags(enum.IntFlag):
     BEGINS = 1
     """The sender does not remember an earlier message with this key: nothing is known to be missing before it."""
     NOTICE = 2
-    """There is no message: the sequence is that of the last one, which may have been dropped."""
+    """There is no message. The sequence is that of the last one, which may have been dropped, and the number says how
+    many milliseconds ago one was dropped."""
 
 
 class Envelope(NamedTuple):
@@ -45,6 +46,16 @@ class Envelope(NamedTuple):
     sequence: int
     number: int
     data: bytes
+
+    @classmethod
+    def notice(cls, origin: Origin, sequence: int, seconds: float) -> Envelope:
+        """Return a notice of messages up to `sequence`, the last of which was dropped so many seconds ago."""
+        return cls(origin.host, origin.worker, EnvelopeFlags.NOTICE, sequence, int(seconds * 1000), b"")
+
+    @property
+    def dropped_seconds(self) -> float:
+        """How many seconds ago the last message of a notice was dropped, at least."""
+        return self.number / 1000
 
     @property
     def origin(self) -> Origin:

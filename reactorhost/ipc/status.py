@@ -82,7 +82,7 @@ class MasterStatus(TypedDict):
 
 
 class BackendStatus(TypedDict):
-    """The connection of the bus to other machines; of a host, that of the worker that fares worst."""
+    """The connection of the bus to other machines; of a host, the worst one of its workers."""
 
     url: str
     """The setting `bus_url`, without user, password and query."""

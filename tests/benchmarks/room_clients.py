@@ -129,7 +129,7 @@ class Rooms:
         return Client(sock, self.speech.greet(sock), host)
 
     def _tried(self, room: Room) -> int:
-        """Publish until every member gets a message, and return its size: a bus needs a moment to know who wants it."""
+        """Publish until every member gets a message, and return its size: a bus does not know its members at once."""
         for _ in range(_TRIALS):
             room.publishers[0].sock.sendall(room.publication)
             sizes = _sizes([each.sock for each in room.members], self.speech.read)

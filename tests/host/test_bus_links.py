@@ -295,6 +295,6 @@ def test_workers_without_free_descriptors_are_introduced_later(rooms: Callable[.
         host.wait_for_log("introductions_delayed")
         assert first.request("who x") == "a"
         leave_descriptors(pid, 50)
-        # What was sent to it before is missing, and it is told so.
+        # The report of the gap replaces what was sent to it before.
         until(lambda: first.request("who x") in {"a b", "gap x False"}, "the introduction")
         all_know([second], "x", "a b")

@@ -23,6 +23,7 @@ class Fence:
         # Names that have to be confirmed, and the changes that are confirmed then.
         self._marks: deque[tuple[int, int]] = deque()
         self._held: deque[tuple[int, Callable[..., object], tuple[Any, ...]]] = deque()
+        self._removed = False
 
     def change(self) -> None:
         """Note a change, which is sent later."""
@@ -47,9 +48,14 @@ class Fence:
         self._marks.append((self._names_sent, self._changes))
         self._release()
 
+    def remove(self) -> None:
+        """Hold nothing from now on: the worker is about to exit, and what is held would be lost."""
+        self._removed = True
+        self.open()
+
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function, now or after what is held."""
-        if self._confirmed_changes == self._changes:
+        if self._removed or self._confirmed_changes == self._changes:
             function(*args)
         else:
             self._held.append((self._changes, function, args))

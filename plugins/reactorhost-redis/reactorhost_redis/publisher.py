@@ -84,6 +84,10 @@ class Publisher:
     def broke(self) -> None:
         """Do nothing: what is not answered is reported by `LOST`."""
 
+    def leave(self) -> None:
+        """Send what waits for subscriptions; the notice that the own members leave is behind it."""
+        self._fence.remove()
+
     def prepare(self) -> None:
         """Do nothing first."""
         self._session.ready()

@@ -45,20 +45,26 @@ class RedisBackend:
         channels = f"{url.prefix}{database}:".encode()
         streams = f"{url.prefix}:kept:".encode()
         self._publishing = Session(worker, url, tls, f"{name}-commands", refusals, self._session_changed)
-        self._subscribing = Session(worker, url, tls, f"{name}-pubsub", refusals, self._session_changed)
+        self._subscribing = Session(
+            worker, url, tls, f"{name}-pubsub", refusals, self._session_changed, self._may_subscribe
+        )
         fence = Fence()
         self._publisher = Publisher(worker, self._publishing, url, (channels, streams), fence, refusals, self._lost_one)
         self._subscriber = Subscriber(worker, self._subscribing, channels, fence, self._received)
         self._publishing.user = self._publisher
         self._subscribing.user = self._subscriber
         self._lost: dict[str, int] = {}
+        # Whether something may have been missed since the link was last notified of UP, and what has arrived meanwhile.
+        self._interrupted = False
+        self._held: list[tuple[str, bytes]] = []
+        self._most_held_bytes = url.max_queue
+        self._held_bytes = 0
 
     def start(self, link: BackendLink) -> None:
         """See `Backend`."""
         self._link = link
         link.state_changed(BackendState.CONNECTING)
         self._publishing.start()
-        self._subscribing.start()
 
     def publish(self, key: str, payload: bytes, keep: Keep | None) -> bool:
         """See `Backend`."""
@@ -82,7 +88,12 @@ class RedisBackend:
         self._subscribing.stop()
 
     def _received(self, key: str, payload: bytes) -> None:
-        self._link.received(key, payload)
+        if not self._interrupted:
+            self._link.received(key, payload)
+        # What does not fit is missing behind the rest, and noticed by its number.
+        elif self._held_bytes + len(payload) <= self._most_held_bytes:
+            self._held.append((key, payload))
+            self._held_bytes += len(payload)
 
     def _lost_one(self, key: str) -> None:
         # Reported together: a connection that breaks loses all that is not answered.
@@ -94,11 +105,28 @@ class RedisBackend:
         lost, self._lost = self._lost, {}
         self._link.lost(tuple(lost), sum(lost.values()))
 
+    def _may_subscribe(self) -> bool:
+        return self._publishing.state is SessionState.READY
+
     def _session_changed(self, reason: str) -> None:
-        if self._publishing.state is self._subscribing.state is SessionState.READY:
+        publishing, subscribing = self._publishing.state, self._subscribing.state
+        if publishing is subscribing is SessionState.READY:
             self._change(BackendState.UP, "")
+            self._deliver_held()
+        elif publishing is SessionState.READY and subscribing is SessionState.WAITING and not reason:
+            # Second, so that the link is notified of UP as soon as messages arrive, and can read what is stored.
+            self._subscribing.start()
         elif reason:
+            self._interrupted = self._interrupted or subscribing is not SessionState.READY
             self._change(BackendState.DOWN, reason)
+
+    def _deliver_held(self) -> None:
+        # After UP: the link then notifies of what is missing, once and before these.
+        held, self._held = self._held, []
+        self._held_bytes = 0
+        self._interrupted = False
+        for key, payload in held:
+            self._link.received(key, payload)
 
     def _change(self, state: BackendState, reason: str) -> None:
         if (state, reason) != (self._state, self._reason):

@@ -34,6 +34,8 @@ from reactorhost_redis.refusals import RefusalLog, refusal_of
 
 # An answer that is not complete after so many bytes is none of the bus: a hundred messages of 1 MiB fit.
 MOST_ANSWER_BYTES = 256 << 20
+# Those of the login are short. It is not known yet whether this is Redis at all.
+MOST_LOGIN_BYTES = 1 << 20
 
 _INCOMPLETE = object()
 _CHECKS_UNTIL_BROKEN = 2
@@ -68,11 +70,15 @@ class SessionUser(Protocol):
     def broke(self) -> None:
         """Handle that the connection broke: nothing more will arrive on it."""
 
+    def leave(self) -> None:
+        """Send what waits for something: the worker is about to exit."""
+
 
 class Session:
     """One connection to Redis.
 
-    `on_change` is called after each change of the state, with the reason if the connection broke or was refused.
+    `on_change` is called after each change of the state, with the reason if the connection broke or was refused. While
+    `may_connect` returns False it waits for `start`, however long it has waited already.
 
     Attributes:
         state: how far it has got.
@@ -89,6 +95,7 @@ class Session:
         name: str,
         refusals: RefusalLog,
         on_change: Callable[[str], object],
+        may_connect: Callable[[], bool] = lambda: True,
     ) -> None:
         self.state = SessionState.WAITING
         self._worker = worker
@@ -97,6 +104,7 @@ class Session:
         self._name = name
         self._refusals = refusals
         self._on_change = on_change
+        self._may_connect = may_connect
         self._backoff = Backoff(url.retry)
         self._wire: _Wire | None = None
         self._waiting_answers: deque[tuple[int, OnAnswer, Any]] = deque()
@@ -171,7 +179,7 @@ class Session:
         self._on_change(reason)
 
     def _start_again(self) -> None:
-        if self.state is SessionState.WAITING:
+        if self.state is SessionState.WAITING and self._may_connect():
             self.start()
 
     def _end_answers(self) -> None:
@@ -288,12 +296,14 @@ class _Wire:
                 session.user.pushed(reply)
             else:
                 session.answered(reply)
-        if reader.len() > MOST_ANSWER_BYTES:
+        most = MOST_LOGIN_BYTES if session.state is SessionState.GREETING else MOST_ANSWER_BYTES
+        if session.is_current(self) and reader.len() > most:
             session.broken("an answer of the server is too long", lasts=True)
 
     def drain(self, connection: Connection) -> None:
         """Send what waits: the worker is about to leave, and its timers are cancelled."""
         if self._session.is_current(self):
+            self._session.user.leave()
             self._session.flush(connection)
 
     def close(self, reason: CloseReason) -> None:

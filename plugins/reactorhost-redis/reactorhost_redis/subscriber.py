@@ -64,6 +64,9 @@ class Subscriber:
         """Wait for no confirmations."""
         self._fence.open()
 
+    def leave(self) -> None:
+        """Do nothing: the changes that wait are of no use any more."""
+
     def prepare(self) -> None:
         """Subscribe to everything on a new connection."""
         self._requested.clear()

@@ -1,4 +1,4 @@
-"""Workers that this one is not linked with: what waits for those that will be known, and which have ended.
+"""What waits for workers that this one is not linked with yet.
 
 A worker is introduced to the others a moment after it has first used the bus, and those of other hosts are known a
 moment after the backend has connected. Until then the `ref` of one of their connections may have come here by another
@@ -15,8 +15,6 @@ from reactorhost.reactor import Reactor, TimerHandle
 
 MOST_WAITING = 1000
 """For so many workers messages wait at most: a client may make up the refs of other hosts."""
-
-_MOST_ENDED = 1000
 
 
 @dataclass(slots=True)
@@ -71,19 +69,3 @@ class UnlinkedWorkers:
 
     def _expired(self, origin: Origin) -> None:
         self._on_expired(origin, len(self.take(origin)))
-
-
-class RecentlyEnded:
-    """The last workers that have ended: a link may end before the host has noted the end of its worker."""
-
-    def __init__(self) -> None:
-        self._origins: dict[Origin, None] = {}
-
-    def add(self, origin: Origin) -> None:
-        """Note that a worker has ended."""
-        self._origins[origin] = None
-        if len(self._origins) > _MOST_ENDED:
-            del self._origins[next(iter(self._origins))]
-
-    def __contains__(self, origin: Origin) -> bool:
-        return origin in self._origins

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.bus import frames
+from reactorhost.bus.frame_decoder import FrameDecoder, FrameError
 from reactorhost.bus.frames import (
     MOST_FRAME_BYTES,
     MOST_GAP_KEYS,
     WIRE_VERSION,
     Ended,
     Frame,
-    FrameDecoder,
-    FrameError,
     Gap,
     Goodbye,
     Heartbeat,

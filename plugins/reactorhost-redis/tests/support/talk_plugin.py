@@ -17,9 +17,9 @@ def worker_start(worker):
     global the_worker
     the_worker = worker
     worker.keep_history("kept*", messages=50)
-    worker.subscribe("news*", told)
+    worker.subscribe("news*", forward)
 
-def told(topic, data):
+def forward(topic, data):
     for connection in the_worker.connections:
         connection.send_message(b"topic %s %s" % (topic.encode(), data))
 

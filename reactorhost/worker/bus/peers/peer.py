@@ -6,10 +6,9 @@ import socket
 from collections.abc import Mapping
 from typing import Protocol
 
+from reactorhost.bus.frame_decoder import FrameDecoder, FrameError
 from reactorhost.bus.frames import (
     Frame,
-    FrameDecoder,
-    FrameError,
     Gap,
     Goodbye,
     Heartbeat,

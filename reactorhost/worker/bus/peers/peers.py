@@ -36,8 +36,9 @@ from reactorhost.worker.bus.drops import Drops
 from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer import Peer
+from reactorhost.worker.bus.peers.recently_ended import RecentlyEnded
 from reactorhost.worker.bus.peers.routes import Routes
-from reactorhost.worker.bus.unlinked import RecentlyEnded, UnlinkedWorkers
+from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 _STOP_SECONDS = 1.0
 

@@ -8,8 +8,8 @@ Keys of its own carry frames: `p:` what every worker of the other hosts reads, i
 worker what only this one reads.
 
 A message that is not sent is not lost without notice. Its number is used up, so that the next message with its key
-shows the gap. As long as there is none, a notice with the last number is owed, and sent with the next heartbeat that
-the backend accepts. Keys beyond a thousand are summed up in one notice for all.
+shows the gap. A receiver whose connection was lost in between would not see it, therefore a notice is owed too: see
+`Notices`.
 
 After a connection that was lost, everything may be missing: see `Recovery`.
 """
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from reactorhost.bus import frames
 from reactorhost.bus.backend import Backend, BackendState
 from reactorhost.bus.envelope import Envelope, EnvelopeError, EnvelopeFlags, is_from, opened, sealed
-from reactorhost.bus.frames import FrameDecoder, FrameError
+from reactorhost.bus.frame_decoder import FrameDecoder, FrameError
 from reactorhost.bus.names import GROUP, TOPIC
 from reactorhost.bus.numbers import Arrival, Numbers, ReceivedNumbers
 from reactorhost.bus.patterns import PatternMap
@@ -32,16 +32,17 @@ from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, KeptHistory
 from reactorhost.worker.bus.drops import Drops
+from reactorhost.worker.bus.remote.notices import Notices
 from reactorhost.worker.bus.remote.recovery import Recovery
 from reactorhost.worker.bus.remote.remote_workers import RemoteWorkers
 from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 ALL_WORKERS = "p:"
-MOST_OWED_KEYS = 1000
 _LINE_SECONDS = 60.0
 _MOST_WAITING_BYTES = 1 << 20
 _NOT_CONNECTED = "the server is not connected yet"
 _FULL = "too much waits for the server"
+_REFUSED = "the server has refused to pass them on or to store them"
 
 _NO_FLAGS = EnvelopeFlags(0)
 
@@ -82,9 +83,10 @@ class BackendBridge:
         self._sent = Numbers()
         self._seen = ReceivedNumbers()
         self._wanted: PatternMap[None] = PatternMap()
-        # Keys whose last message was dropped; None for so many that they are not remembered.
-        self._owed: dict[str, None] | None = {}
+        self._notices = Notices(lambda: reactor.now, self._send_notice)
         self._was_down = False
+        # What was dropped before is of no concern here, or was reported.
+        self._reported_at = reactor.now
         self._remote = RemoteWorkers(inbound, self._send_frames)
         self._unlinked = UnlinkedWorkers(reactor, _MOST_WAITING_BYTES, down_period, _not_there)
         # Until the workers of other hosts have had time to answer; then one that is not known has ended.
@@ -123,10 +125,12 @@ class BackendBridge:
     def publish(self, key: str, number: int, data: bytes) -> None:
         """Send a message to the workers of other hosts that want its key."""
         flags = EnvelopeFlags.BEGINS if self._sent.last(key) is None else _NO_FLAGS
+        noticed = not self._notices or self._notices.send_before(key)
         sequence = self._sent.next(key)
         payload = sealed(Envelope(self._own.host, self._own.worker, flags, sequence, number, data))
-        if not self._backend.publish(key, payload, self._keep_of(key)):
-            self.lost((key,), 1)
+        if not (noticed and self._backend.publish(key, payload, self._keep_of(key))):
+            reason = self.reason or (_NOT_CONNECTED if self.state is BackendState.CONNECTING else _FULL)
+            self._dropped((key,), 1, reason)
 
     def set_member(self, member: str, info: bytes | None) -> None:
         """Change the own PRESENCE."""
@@ -188,6 +192,8 @@ class BackendBridge:
             # It may come after `drop`.
             if self._wanted.matching(key):
                 self._message(key, envelope)
+        elif envelope.is_notice:
+            self._notice_for_all(envelope)
         elif key == ALL_WORKERS or key == _only(self._own):
             self._frames(envelope)
 
@@ -200,24 +206,21 @@ class BackendBridge:
             self._was_down = True
         elif state is BackendState.UP:
             self._remote.introduce()
-            self._send_notices()
+            self._notices.send()
             if self._was_down:
                 self._was_down = False
+                self._reported_at = self._reactor.now
                 self._seen.interrupt()
                 self._recovery.begin(list(self._wanted))
         self._on_state(state, reason)
 
     def lost(self, keys: Sequence[str] | None, count: int) -> None:
         """Count messages that were dropped, and owe their receivers a notice."""
-        key = keys[0] if keys else "?"
-        reason = self.reason or (_NOT_CONNECTED if self.state is BackendState.CONNECTING else _FULL)
-        self._drops.add(None, {"to": "other hosts", "key": key, "reason": reason}, count)
-        if keys is None:
-            self._owed = None
-        elif self._owed is not None:
-            self._owed.update(dict.fromkeys(key for key in keys if key.startswith((TOPIC, GROUP))))
-            if len(self._owed) > MOST_OWED_KEYS:
-                self._owed = None
+        self._dropped(keys, count, self.reason or _REFUSED)
+
+    def _dropped(self, keys: Sequence[str] | None, count: int, reason: str) -> None:
+        self._drops.add(None, {"to": "other hosts", "key": keys[0] if keys else "?", "reason": reason}, count)
+        self._notices.owe(None if keys is None else (key for key in keys if key.startswith((TOPIC, GROUP))))
 
     # What arrives.
 
@@ -229,9 +232,11 @@ class BackendBridge:
         if arrival is Arrival.REPEATED:
             return
         last = self._seen.last(key, origin)
-        # A notice of an unknown sender: what it is about may have been the first message here.
-        if arrival is Arrival.AFTER_GAP or (envelope.is_notice and last is None):
-            if last is not None and self._keep_of(key) is not None:
+        kept = self._keep_of(key) is not None
+        # A key with history was reported as recovered before it was known what its publisher has dropped.
+        missing = (kept or not self._is_reported(envelope)) if envelope.is_notice else arrival is Arrival.AFTER_GAP
+        if missing:
+            if kept and last is not None:
                 self._recovery.begin_with(key, envelope)
                 return
             self._counters.bus_dropped += 1 if last is None else envelope.sequence - last - (not envelope.is_notice)
@@ -240,14 +245,24 @@ class BackendBridge:
         if not envelope.is_notice:
             self._inbound.message(origin, key, envelope.number, envelope.data)
 
+    def _notice_for_all(self, envelope: Envelope) -> None:
+        if not self._is_reported(envelope):
+            self._inbound.missed(envelope.origin, None, False)
+            return
+        kept = [key for key in self._seen.known_keys() if self._keep_of(key) is not None]
+        if kept:
+            self._inbound.missed(envelope.origin, kept, False)
+
+    def _is_reported(self, notice: Envelope) -> bool:
+        """Return whether the outage in which the messages of a notice were dropped is reported here, or will be."""
+        return self._was_down or notice.dropped_seconds > self._reactor.now - self._reported_at
+
     def _frames(self, envelope: Envelope) -> None:
         origin = envelope.origin
         try:
             for frame in FrameDecoder().feed(envelope.data):
                 if isinstance(frame, frames.ToConnection):
                     self._inbound.to_connection(frame.connection, frame.data)
-                elif isinstance(frame, frames.Gap):
-                    self._inbound.missed(origin, frame.keys, frame.recovered)
                 elif isinstance(frame, frames.Ended):
                     worker = Origin(origin.host, frame.worker)
                     if self._remote.end(worker) and not frame.in_order:
@@ -294,23 +309,15 @@ class BackendBridge:
             if self._reactor.now - self.since >= self._beat_seconds:
                 self._learning = False
             self._remote.beat()
-            self._send_notices()
+            self._notices.send()
         self._remote.remove_silent()
 
-    def _send_notices(self) -> None:
-        """Send the notices that are owed."""
-        if self._owed is None:
-            if self._send_frames(None, frames.gap(None, recovered=False)):
-                self._owed = {}
-            return
-        while self._owed:
-            key = next(iter(self._owed))
-            last = self._sent.last(key)
-            if last is not None:
-                notice = Envelope(self._own.host, self._own.worker, EnvelopeFlags.NOTICE, last, 0, b"")
-                if not self._backend.publish(key, sealed(notice), None):
-                    return
-            del self._owed[key]
+    def _send_notice(self, key: str | None, seconds: float) -> bool:
+        last = None if key is None else self._sent.last(key)
+        # The number of a key may be forgotten.
+        where = ALL_WORKERS if key is None or last is None else key
+        notice = Envelope.notice(self._own, last or 0, seconds)
+        return self._backend.publish(where, sealed(notice), None)
 
 
 def _not_there(origin: Origin, messages: int) -> None:

@@ -15,7 +15,6 @@ from reactorhost.bus.frames import Frame
 from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replica, Replicated
 from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound
-from reactorhost.worker.bus.unlinked import RecentlyEnded
 
 MOST_WORKERS = 10_000
 
@@ -39,8 +38,10 @@ class RemoteWorkers:
         self._send = send
         self._journal = Journal()
         self._workers: dict[Origin, _RemoteWorker] = {}
+        # Those that were removed. Their members have left here, so they join when the worker comes back.
+        self._silent: dict[Origin, None] = {}
         # What they had sent may arrive later than the report of their end.
-        self._ended = RecentlyEnded()
+        self._ended: dict[Origin, None] = {}
 
     def knows(self, origin: Origin) -> bool:
         """Return whether something has arrived from a worker, and it is not silent."""
@@ -82,23 +83,21 @@ class RemoteWorkers:
         versions[Replicated.PRESENCE] = self._journal.version
         self._send(None, frames.heartbeat(versions))
 
-    def remove_silent(self) -> list[Origin]:
-        """Remove the workers that were silent for too long, and return them; called after each heartbeat is due."""
-        silent = []
-        for origin, worker in self._workers.items():
+    def remove_silent(self) -> None:
+        """Remove the workers that were silent for too long; called after each heartbeat is due."""
+        for origin, worker in tuple(self._workers.items()):
             worker.quiet_heartbeats += 1
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
-                silent.append(origin)
-        for origin in silent:
-            self._inbound.gone(origin, self._workers.pop(origin).replica.table)
-        return silent
+                del self._workers[origin]
+                _add(self._silent, origin)
+                self._inbound.gone(origin, worker.replica.table)
 
     def end(self, origin: Origin) -> bool:
         """Remove a worker that has ended; returns False if it was not known."""
         worker = self._workers.pop(origin, None)
         if worker is None:
             return False
-        self._ended.add(origin)
+        _add(self._ended, origin)
         self._inbound.gone(origin, worker.replica.table)
         return True
 
@@ -127,4 +126,12 @@ class RemoteWorkers:
             worker.replica.wanted = False
             self._send(origin, frames.resync(Replicated.PRESENCE))
         if difference is not None:
-            self._inbound.replica_changed(origin, difference.removed, difference.added, first=difference.first)
+            first = difference.first and origin not in self._silent
+            self._inbound.replica_changed(origin, difference.removed, difference.added, first=first)
+            self._silent.pop(origin, None)
+
+
+def _add(origins: dict[Origin, None], origin: Origin) -> None:
+    origins[origin] = None
+    if len(origins) > MOST_WORKERS:
+        del origins[next(iter(origins))]

@@ -8,7 +8,7 @@ from reactorhost.bus.refs import Origin
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
 from reactorhost.worker.bus import unlinked
-from reactorhost.worker.bus.unlinked import RecentlyEnded, UnlinkedWorkers
+from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 
 def origin(number: int) -> Origin:
@@ -68,13 +68,3 @@ def test_refs_that_are_made_up_do_not_fill_the_memory(started: Started) -> None:
     assert started.workers.keep(origin(0), b"")
     started.workers.take(origin(1))
     assert started.workers.keep(origin(unlinked.MOST_WAITING), b"")
-
-
-def test_the_last_workers_that_have_ended_are_remembered() -> None:
-    ended = RecentlyEnded()
-    for each in range(5000):
-        ended.add(origin(each))
-    assert origin(4999) in ended
-    assert origin(4500) in ended
-    assert origin(5000) not in ended
-    assert len(ended._origins) < 2000

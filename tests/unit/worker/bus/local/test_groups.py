@@ -1,4 +1,4 @@
-"""Groups of connections: who is in one, what a message to it costs, and how members end."""
+"""Groups of connections: their members, what a message to it costs, and how memberships end."""
 
 from __future__ import annotations
 

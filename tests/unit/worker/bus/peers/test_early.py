@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reactorhost.bus import frames
-from reactorhost.bus.frames import MOST_GAP_KEYS, FrameDecoder, Gap, Hello
+from reactorhost.bus.frame_decoder import FrameDecoder
+from reactorhost.bus.frames import MOST_GAP_KEYS, Gap, Hello
 from reactorhost.bus.replica import Journal, Replicated
 from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost.bus import frames
+from reactorhost.bus.frame_decoder import FrameDecoder
 from reactorhost.bus.frames import (
     Frame,
-    FrameDecoder,
     Gap,
     Goodbye,
     Heartbeat,

@@ -19,7 +19,7 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
 from reactorhost.testing.fakes import FakeClock, FakePoller, turn
-from reactorhost.worker.bus.remote import backend_bridge
+from reactorhost.worker.bus.remote import backend_bridge, notices
 from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
 from recorded_inbound import RecordedInbound
 
@@ -29,7 +29,7 @@ OnStored = Callable[[Sequence[bytes] | None], object]
 
 
 class LossyBackend(NatsBackend):
-    """Drops what it is told to, as a server that refuses a command."""
+    """Loses or refuses the messages that a test chooses."""
 
     drops: Callable[[str, bytes], bool] = staticmethod(lambda key, payload: False)
     refuses = False
@@ -276,7 +276,7 @@ def test_what_was_dropped_before_the_first_connection_is_a_gap_elsewhere(cluster
 def test_drops_of_very_many_keys_are_noticed_as_one_of_unknown_keys(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_bridge, "MOST_OWED_KEYS", 3)
+    monkeypatch.setattr(notices, "MOST_KEYS", 3)
     one, other = cluster.node(), cluster.node()
     one.backend.refuses = True
     for number in range(4):
@@ -297,6 +297,21 @@ def test_a_loss_that_the_backend_reports_counts_too(cluster: Cluster) -> None:
     cluster.advance(DOWN_PERIOD / 3 + 1)
     assert other.inbound.gaps == [("t:a", False), (None, False)]
     assert one.counters.bus_dropped == 6
+
+
+@pytest.mark.parametrize(("refuses", "reason"), [(True, "too much waits"), (False, "refused to pass them on")])
+def test_the_log_says_why_a_message_is_dropped(
+    refuses: bool, reason: str, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = cluster.node()
+    node.backend.refuses = refuses
+    send(node, "t:a", b"1")
+    if not refuses:
+        # As a server that is full: it stores nothing, and the connection stays.
+        node.bridge.lost(("t:a",), 1)
+    cluster.settle()
+    (line,) = caplog.records
+    assert reason in str(line.__dict__)
 
 
 # A connection that was lost.
@@ -340,6 +355,131 @@ def test_after_an_outage_a_jump_of_numbers_is_not_a_second_gap(cluster: Cluster)
     cluster.settle()
     # The second one is for a message that was lost since.
     assert other.inbound.events == [("t:a", b"1"), ("t:a", False), ("t:a", b"4"), ("t:a", False), ("t:a", b"6")]
+
+
+class TestNotices:
+    """What a publisher has dropped because its connection was lost, for receivers that have lost theirs too."""
+
+    @pytest.fixture
+    def one(self, cluster: Cluster) -> Node:
+        return cluster.node()
+
+    @pytest.fixture
+    def other(self, cluster: Cluster) -> Node:
+        node = cluster.node()
+        for key in ("t:a", "g:kept"):
+            node.bridge.want(key)
+        return node
+
+    @staticmethod
+    def outage(cluster: Cluster, one: Node, other: Node, *keys: str, dropped_after: bool) -> None:
+        """Lose both connections; `one` drops messages before or after `other` is connected again, then it is too."""
+        cluster.settle()
+        for node in (one, other):
+            node.backend.disconnected()
+        if not dropped_after:
+            for key in keys:
+                send(one, key, b"dropped")
+        cluster.advance(1)
+        other.backend.connected()
+        cluster.advance(1)
+        if dropped_after:
+            for key in keys:
+                send(one, key, b"dropped")
+        one.backend.connected()
+        cluster.settle()
+
+    @pytest.mark.parametrize("known", [True, False])
+    @pytest.mark.parametrize(("dropped_after", "gaps"), [(False, 1), (True, 2)])
+    def test_an_outage_is_a_second_gap_only_if_something_was_dropped_after_the_first(
+        self, known: bool, dropped_after: bool, gaps: int, cluster: Cluster, one: Node, other: Node
+    ) -> None:
+        if known:
+            send(one, "t:a", b"before")
+        self.outage(cluster, one, other, "t:a", dropped_after=dropped_after)
+        assert [key for key, _ in other.inbound.gaps].count("t:a") == gaps
+        send(one, "t:a", b"after")
+        cluster.advance(DOWN_PERIOD)
+        assert other.inbound.events[-1] == ("t:a", b"after")
+        assert [key for key, _ in other.inbound.gaps].count("t:a") == gaps
+
+    @pytest.mark.parametrize(("dropped_after", "gaps"), [(False, [("g:kept", False)]), (True, [(None, False)])])
+    def test_a_notice_for_all_keys_too(
+        self,
+        dropped_after: bool,
+        gaps: list[tuple[str | None, bool]],
+        cluster: Cluster,
+        one: Node,
+        other: Node,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(notices, "MOST_KEYS", 2)
+        send(one, "g:kept", b"1")
+        self.outage(cluster, one, other, "t:a", "t:b", "g:kept", dropped_after=dropped_after)
+        # The history could not show that one was dropped before it was stored.
+        assert other.inbound.gaps == [("t:a", False), ("g:kept", True), *gaps]
+
+    def test_what_was_not_stored_is_not_recovered_after_all(self, cluster: Cluster, one: Node, other: Node) -> None:
+        send(one, "g:kept", b"1")
+        self.outage(cluster, one, other, "g:kept", dropped_after=False)
+        assert other.inbound.gaps == [("t:a", False), ("g:kept", True), ("g:kept", False)]
+
+    def test_a_first_connection_reports_nothing_so_a_notice_is_a_gap(self, cluster: Cluster) -> None:
+        cluster.server.running = False
+        one, other = cluster.node(), cluster.node()
+        other.bridge.state = BackendState.CONNECTING
+        other.bridge._was_down = False
+        other.bridge.want("t:a")
+        cluster.advance(1)
+        send(one, "t:a", b"dropped")
+        cluster.advance(1)
+        other.backend.connected()
+        cluster.advance(1)
+        one.backend.connected()
+        cluster.settle()
+        assert other.inbound.gaps == [("t:a", False)]
+
+    def test_a_notice_goes_before_the_next_message(self, cluster: Cluster, one: Node, other: Node) -> None:
+        send(one, "t:a", b"1")
+        cluster.settle()
+        other.backend.disconnected()
+        other.backend.connected()
+        cluster.advance(1)
+        one.backend.refuses = True
+        send(one, "t:a", b"2")
+        one.backend.refuses = False
+        # The first one after the reconnect: its number alone does not show when the one before was dropped.
+        send(one, "t:a", b"3")
+        cluster.settle()
+        assert other.inbound.events == [
+            ("t:a", b"1"),
+            ("t:a", False),
+            ("g:kept", False),
+            ("t:a", False),
+            ("t:a", b"3"),
+        ]
+
+    def test_a_message_whose_notice_is_not_accepted_waits_for_none(
+        self, cluster: Cluster, one: Node, other: Node
+    ) -> None:
+        one.backend.refuses = True
+        send(one, "t:a", b"1")
+        one.backend.refuses = False
+        one.backend.drops = lambda key, payload: False
+        refused: list[bytes] = []
+
+        def refuse_notices(key: str, payload: bytes, keep: Keep | None) -> bool:
+            if opened(payload).is_notice:
+                refused.append(payload)
+                return False
+            return LossyBackend.publish(one.backend, key, payload, keep)
+
+        one.backend.publish = refuse_notices  # type: ignore[method-assign]
+        send(one, "t:a", b"2")
+        cluster.settle()
+        assert refused
+        assert other.inbound.events == []
+        assert one.counters.bus_dropped == 2
 
 
 class TestRecovery:
@@ -590,17 +730,6 @@ def sealed_chunk(origin: Origin) -> bytes:
     return sealed(Envelope(origin.host, origin.worker, EnvelopeFlags(0), 0, 0, chunk))
 
 
-def test_a_worker_that_was_stopped_itself_finds_no_other_one_silent(cluster: Cluster) -> None:
-    one, other = cluster.node(), cluster.node()
-    one.bridge.set_member("room\x001", b"Ann")
-    cluster.settle()
-    cluster.clock.now += 10 * DOWN_PERIOD
-    turn(cluster.reactor, cluster.poller)
-    assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
-    cluster.advance(2 * DOWN_PERIOD)
-    assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
-
-
 def test_all_members_leave_at_once_when_their_worker_says_so(cluster: Cluster) -> None:
     one, other = cluster.node(), cluster.node()
     one.bridge.set_member("room\x001", b"Ann")
@@ -660,6 +789,20 @@ def test_members_come_back_after_a_long_outage(cluster: Cluster) -> None:
     cluster.server.restore()
     cluster.settle()
     assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
+
+
+def test_members_that_come_back_are_not_those_of_a_first_contact(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    one.bridge.set_member("room\x001", b"Ann")
+    cluster.settle()
+    firsts = list(other.inbound.firsts)
+    for _ in range(2):
+        cluster.server.cut()
+        cluster.advance(DOWN_PERIOD + 15)
+        cluster.server.restore()
+        cluster.settle()
+        assert other.inbound.members[one.origin] == {"room\x001": b"Ann"}
+    assert other.inbound.firsts == firsts == [one.origin]
 
 
 @pytest.mark.parametrize("data", [b"hello", None])
