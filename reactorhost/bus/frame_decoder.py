@@ -13,6 +13,7 @@ from typing import Any
 from reactorhost.bus.frame_layout import (
     CHANGE,
     CHUNK,
+    ENDED,
     ENTRY,
     GAP,
     HEAD,
@@ -28,6 +29,7 @@ from reactorhost.bus.frames import (
     MOST_FRAME_BYTES,
     MOST_GAP_KEYS,
     WIRE_VERSION,
+    Ended,
     Frame,
     Gap,
     Goodbye,
@@ -195,6 +197,12 @@ def _decode_goodbye(data: bytes, at: int, end: int) -> Goodbye:
     return Goodbye()
 
 
+def _decode_ended(data: bytes, at: int, end: int) -> Ended:
+    at, fields = _fields(ENDED, data, at, end)
+    _nothing_left(at, end)
+    return Ended(*fields)
+
+
 _DECODERS: Mapping[int, Callable[[bytes, int, int], Frame]] = {
     Kind.HELLO: _decode_hello,
     Kind.CHANGE: _decode_change,
@@ -205,4 +213,5 @@ _DECODERS: Mapping[int, Callable[[bytes, int, int], Frame]] = {
     Kind.TO_CONNECTION: _decode_to_connection,
     Kind.GAP: _decode_gap,
     Kind.GOODBYE: _decode_goodbye,
+    Kind.ENDED: _decode_ended,
 }

@@ -24,6 +24,7 @@ class Kind(enum.IntEnum):
     TO_CONNECTION = 7
     GAP = 8
     GOODBYE = 9
+    ENDED = 10
 
 
 HEAD = struct.Struct("!IB")
@@ -37,6 +38,7 @@ MESSAGE = struct.Struct("!QH")
 TO_CONNECTION = struct.Struct("!Q?")
 GAP = struct.Struct("!??")
 KEY = struct.Struct("!H")
+ENDED = struct.Struct(f"!{ID_BYTES}s?")
 # HEAD and MESSAGE at once: messages are what there is most of.
 WHOLE_MESSAGE = struct.Struct("!IBQH")
 MESSAGE_BYTES = 1 + MESSAGE.size

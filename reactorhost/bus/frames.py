@@ -15,6 +15,7 @@ from typing import NamedTuple
 from reactorhost.bus.frame_layout import (
     CHANGE,
     CHUNK,
+    ENDED,
     ENTRY,
     GAP,
     HEAD,
@@ -98,7 +99,14 @@ class Goodbye(NamedTuple):
     """The last frame: the sender leaves, and nothing that it has sent before is missing."""
 
 
-Frame = Hello | TableChange | TableChunk | Resync | Heartbeat | Message | ToConnection | Gap | Goodbye
+class Ended(NamedTuple):
+    """Another worker of the sender's host has ended; not `in_order`: its last messages may be missing."""
+
+    worker: bytes
+    in_order: bool
+
+
+Frame = Hello | TableChange | TableChunk | Resync | Heartbeat | Message | ToConnection | Gap | Goodbye | Ended
 
 
 def hello(frame: Hello) -> bytes:
@@ -162,6 +170,11 @@ def gap(keys: Sequence[str] | None, *, recovered: bool) -> bytes:
 def goodbye() -> bytes:
     """Encode GOODBYE."""
     return _framed(Kind.GOODBYE)
+
+
+def ended(worker: bytes, *, in_order: bool) -> bytes:
+    """Encode that another worker has ended."""
+    return _framed(Kind.ENDED, ENDED.pack(worker, in_order))
 
 
 def _framed(kind: Kind, *parts: bytes) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import json
+import select
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -135,6 +136,14 @@ class JsonLine:
         """Receive everything that is in the kernel's buffer, for example what a peer sent before it exited."""
         while not self.closed and self._receive():
             pass
+
+    def receive_within(self, seconds: float) -> bool:
+        """Wait for something and deliver it, without the loop; returns False if nothing comes or the line has ended."""
+        if self.closed:
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(max(0.0, seconds) * 1000)) and self._receive()
 
     def _close_descriptors(self) -> None:
         self._socket.close()

@@ -87,6 +87,7 @@ class Lifecycle:
         worker = self.context.planner.ready(pid, time.monotonic())
         if worker is None:
             return
+        worker.uses_leader = message["uses_leader"]
         if worker.slot == 0:
             self.supervisor.limit_services(message["service_workers"])
         # Listen before the order: what the worker registers must be a socket that listens, and a client that connects

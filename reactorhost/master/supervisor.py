@@ -259,7 +259,10 @@ class Supervisor:
 
     def _appoint(self, pid: int, since: Moment, why: str) -> None:
         self._pool.order(pid, {"order": Order.LEAD, "since": since.monotonic, "since_unix": since.unix})
-        self._log.info("leader_changed", slot=self._planner.workers[pid].slot, pid=pid, reason=why)
+        worker = self._planner.workers[pid]
+        # Most hosts have nothing that the leader does.
+        if worker.uses_leader:
+            self._log.info("leader_changed", slot=worker.slot, pid=pid, reason=why)
 
     def _stepped_down(self, pid: int, message: Message) -> None:
         self._planner.leadership.stepped_down(pid, Moment(message["until"], message["until_unix"]))

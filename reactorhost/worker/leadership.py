@@ -71,6 +71,11 @@ class WorkerLeadership:
     state: LeadershipState = field(default=LeadershipState.FOLLOWING, init=False)
 
     @property
+    def used(self) -> bool:
+        """Whether a plugin does something when the worker leads: by a hook, or in a job of the host."""
+        return self.calls.has("leader_start") or self.calls.has("leader_stop") or self.jobs.has_jobs
+
+    @property
     def stepping_down(self) -> bool:
         """Whether the worker has to wait for the end of its leadership."""
         return self.state is LeadershipState.STEPPING_DOWN

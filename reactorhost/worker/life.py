@@ -178,7 +178,13 @@ class WorkerLife:
             spec.master_pid,
         )
         self._process.call_in_children(parts.abandon)
-        parts.call(parts.hooks.worker_start)
+        try:
+            parts.call(parts.hooks.worker_start)
+        except ReactorhostError:
+            self._process.end_if_forked()
+            # It may have sent something. Without this, its end would be a crash for other workers.
+            parts.bus.stop()
+            raise
         self._process.end_if_forked()
         self._process.keep_end_signals()
 
@@ -206,7 +212,14 @@ class WorkerLife:
     def _report_ready(self) -> None:
         if self._lifecycle.state is WorkerState.BOOTING:
             plugins = [_described(plugin) for plugin in self._parts.plugins]
-            self._line.send({"report": Report.READY, "plugins": plugins, "service_workers": self._most_workers})
+            self._line.send(
+                {
+                    "report": Report.READY,
+                    "plugins": plugins,
+                    "service_workers": self._most_workers,
+                    "uses_leader": self._parts.leadership.used,
+                }
+            )
 
     # Orders of the master.
 

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -134,6 +135,38 @@ def test_a_worker_that_does_not_use_the_bus_has_no_links(rooms: Callable[..., Li
         joined(third, "x", "c")
         all_know([first, second, third], "x", "a b c")
         until(lambda: [descriptors(pid) for pid in pids] == [count + 2 for count in before], "a link between each two")
+
+
+def test_a_worker_that_first_uses_the_bus_in_worker_stop_is_introduced(live_host: Hosts, write_plugin: Write) -> None:
+    stop = '@hookimpl\ndef worker_stop(worker):\n    worker.send_to("x", b"bye")\n'
+    host = live_host("--plugin", write_plugin(ROOMS + stop), "--workers", "2")
+    with ExitStack() as stack:
+        first, second = on_each_worker(host, stack)
+        joined(second, "x", "b")
+        pid = pid_of(host, first)
+        first.close()
+        os.kill(pid, signal.SIGTERM)
+        assert second.line() == "bye"
+
+
+def test_what_a_worker_sends_whose_start_fails_arrives(
+    live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str]
+) -> None:
+    flag = tmp_path / "fail"
+    start = f"""if os.path.exists({str(flag)!r}):
+        worker.send_to("x", b"starting")
+        raise ValueError("on purpose")"""
+    rooms = ROOMS.replace("workers.append(worker)", f"workers.append(worker)\n    {start}")
+    host = live_host("--plugin", write_plugin(rooms), "--workers", "1")
+    expected_errors += ["worker_not_booted", "reload_failed"]
+    with ExitStack() as stack:
+        (client,) = on_each_worker(host, stack)
+        joined(client, "x", "a")
+        flag.touch()
+        host.signal(signal.SIGHUP)
+        assert client.line() == "starting"
+        # The next line is no gap.
+        assert client.request("who x") in {"a", "starting"}
 
 
 def test_a_killed_worker_leaves_a_gap_its_members_leave_and_its_successor_is_introduced(

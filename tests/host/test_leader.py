@@ -307,3 +307,10 @@ def test_each_worker_knows_how_many_are_wanted(live_host: Hosts, write_plugin: W
         until(lambda: counts(b"2"), "the count after TTIN")
         host.ask("scale", workers=3)
         until(lambda: counts(b"3"), "the count after scale")
+
+
+def test_a_leader_that_has_nothing_to_do_is_not_logged(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo")
+    host.until(lambda status: any(worker["leader"] for worker in status["workers"]), "a leader")
+    assert host.stop() == 0
+    assert "leader_changed" not in host.log()

@@ -241,6 +241,8 @@ class SimWorker:
             log=EventLog(log),
             counters=self._counters,
             exists=lambda worker: False,
+            receive_orders=lambda seconds: False,
+            on_ended=lambda worker, in_order: None,
         )
         self._network.introduce(self)
         return self.peers

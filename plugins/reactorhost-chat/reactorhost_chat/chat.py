@@ -12,6 +12,8 @@ from reactorhost_chat.text import NAME_RULE, cleaned, valid_name
 
 BURST = 10
 """Lines that a client may send at once."""
+SETTLE_SECONDS = 5.0
+"""How often a worker looks for two people of one name."""
 MOST_BYTES = 64 * 1024
 """A longer line closes the connection; up to this size the answer is a sentence."""
 
@@ -61,6 +63,7 @@ class Chat:
         self.people = People(worker)
         self.departed: dict[tuple[str, str], str] = {}
         self.commands = Commands(worker, self.people, self.history)
+        worker.call_every(SETTLE_SECONDS, self.people.settle_all)
 
     @hookimpl
     def connect(self, connection: Connection) -> None:

@@ -90,8 +90,18 @@ class People:
         if person.room is not None:
             connection.join(ROOM + person.room, name.encode())
 
+    def settle_all(self) -> None:
+        """Rename the clients of this worker that have the name of a member.
+
+        `joined` is not called for the members that a worker finds when it starts. Until it knows them, a moment after
+        its start, a client may take the name of one.
+        """
+        if self._clients:
+            for member in self.members(None):
+                self.settle(member)
+
     def settle(self, member: Member) -> None:
-        """Rename the client of this worker that has the name of a new member.
+        """Rename the client of this worker that has the name of another member, if that one has the smaller ref.
 
         Two workers may let clients have one name before they know of each other. Every worker compares the references,
         so exactly one of the two clients is renamed.

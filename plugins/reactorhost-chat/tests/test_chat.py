@@ -12,7 +12,7 @@ import pytest
 
 from reactorhost import CloseReason, Connection, LengthPrefixed, Member, hookimpl
 from reactorhost_chat import Chat
-from reactorhost_chat.chat import BURST, MOST_BYTES
+from reactorhost_chat.chat import BURST, MOST_BYTES, SETTLE_SECONDS
 from reactorhost_chat.commands import HISTORY_SECONDS
 from reactorhost_chat.text import HELP
 
@@ -364,6 +364,25 @@ def test_of_two_clients_with_one_name_the_one_with_the_larger_ref_is_renamed(
     found = re.fullmatch(r"\* Two people took the name Ada at once\. You are (guest\d+) now\.", line)
     assert found is not None
     assert bob.types("/who") == [f"* ada is now {found[1]}.", f"* In lobby: bob and {found[1]}."]
+
+
+def test_a_name_that_was_taken_before_a_worker_knew_the_others_is_settled(
+    plugin_bench: Callable[..., PluginBench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = Chat()
+    bench = plugin_bench(plugin)
+    ada, bob = two(bench)
+    own = plugin.people.members
+    # Members of a worker that was there before: `joined` is not called for them.
+    found = [Member(FIRST_REF, b"Ada"), Member(LAST_REF, b"bob")]
+    monkeypatch.setattr(plugin.people, "members", lambda room: own(room) + (found if room is None else []))
+    bench.advance(SETTLE_SECONDS)
+    (line,) = ada.shown
+    renamed = re.fullmatch(r"\* Two people took the name Ada at once\. You are (guest\d+) now\.", line)
+    assert renamed is not None
+    assert bob.shown == [f"* ada is now {renamed[1]}."]
+    bench.advance(2 * SETTLE_SECONDS)
+    assert ada.shown == bob.shown == []
 
 
 # Options and metrics.

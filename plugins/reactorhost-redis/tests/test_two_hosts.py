@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -122,6 +123,23 @@ def test_members_leave_with_a_host_that_stops(
     ann.until("joined Bob")
     other.stop()
     ann.until("left Bob")
+
+
+def test_members_leave_with_a_worker_that_is_killed(
+    server: RedisServer, start: Start, clients: Callable[[LiveHost], Client]
+) -> None:
+    # As above.
+    period = ("--bus-down-period", "1h")
+    one, other = start(server, *period), start(server, *period, "--workers", "3")
+    ann, bob = clients(one), clients(other)
+    assert ann.ask("join room") == "ok"
+    assert bob.ask("join room Bob") == "ok"
+    ann.until("joined Bob")
+    status = other.until(lambda status: [each["connections"] for each in status["workers"]].count(1) == 1, "Bob")
+    os.kill(next(each["pid"] for each in status["workers"] if each["connections"]), signal.SIGKILL)
+    # By the other workers of the host. What the worker had not sent is missing.
+    assert ann.until("left Bob") == []
+    assert ann.read() == "gap room 0"
 
 
 def test_a_reload_of_one_host_loses_nothing_for_members_that_stay(

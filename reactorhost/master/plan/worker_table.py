@@ -48,6 +48,7 @@ class WorkerRecord:
         refuses: services whose clients it was ordered to refuse while it is full.
         resigned: it reported that it does not lead because it leaves.
         count: the number of wanted workers, as it knows it.
+        uses_leader: its plugins do something as the leader of the host.
     """
 
     pid: int
@@ -65,6 +66,7 @@ class WorkerRecord:
     refuses: frozenset[str] = frozenset()
     resigned: bool = False
     count: int = 0
+    uses_leader: bool = False
 
     @property
     def accepts(self) -> bool:

@@ -41,11 +41,11 @@ class BusConnector:
 
     def new_outbound(self, inbound: Inbound, history: KeptHistory) -> Outbound:
         """Connect to the other workers; called at most once."""
-        peers = self.introductions.new_outbound(inbound, history)
         if self._backend is None:
-            return peers
+            return self.introductions.new_outbound(inbound, history)
         from reactorhost.worker.bus.peers_and_bridge import PeersAndBridge
         from reactorhost.worker.bus.remote.backend_bridge import BackendBridge
+        from reactorhost.worker.bus.remote.ended_peers import EndedPeers
 
         own = self.introductions.origin
         self._bridge = bridge = BackendBridge(
@@ -59,6 +59,10 @@ class BusConnector:
             down_period=self.down_period,
             on_state=self._report_state,
         )
+        ended_peers = EndedPeers(
+            own, self.reactor, lambda: (worker for worker, _ in peers.presence()), bridge.report_ended
+        )
+        peers = self.introductions.new_outbound(inbound, history, ended_peers.add)
         bridge.start()
         return PeersAndBridge(own.host, peers, bridge)
 

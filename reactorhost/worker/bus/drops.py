@@ -39,11 +39,20 @@ class Drops:
         line.fields = fields
         line.messages += messages
 
+    def finish(self) -> None:
+        """Log what is not logged yet; the loop has stopped."""
+        for line in self._lines.values():
+            self._log_line(line)
+
     def _write(self, receiver: Hashable) -> None:
-        line = self._lines[receiver]
-        if line.messages:
-            self._log.warning("bus_messages_dropped", **line.fields, messages=line.messages)
-            line.messages = 0
+        if self._log_line(self._lines[receiver]):
             self._reactor.call_later(_LINE_SECONDS, self._write, receiver)
         else:
             del self._lines[receiver]
+
+    def _log_line(self, line: _Line) -> bool:
+        if not line.messages:
+            return False
+        self._log.warning("bus_messages_dropped", **line.fields, messages=line.messages)
+        line.messages = 0
+        return True

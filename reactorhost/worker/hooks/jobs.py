@@ -77,6 +77,11 @@ class JobSchedule:
         """Whether a function runs."""
         return bool(self._running)
 
+    @property
+    def has_jobs(self) -> bool:
+        """Whether a function is called at some time."""
+        return bool(self._jobs)
+
     def now(self) -> Moment:
         """Return the moment of this turn of the loop."""
         return Moment(self.reactor.now, self.unix_clock())

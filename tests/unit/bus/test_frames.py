@@ -14,6 +14,7 @@ from reactorhost.bus.frames import (
     MOST_FRAME_BYTES,
     MOST_GAP_KEYS,
     WIRE_VERSION,
+    Ended,
     Frame,
     Gap,
     Goodbye,
@@ -44,6 +45,7 @@ FRAMES = st.one_of(
     st.builds(ToConnection, NUMBERS, st.none() | DATA),
     st.builds(Gap, st.none() | st.lists(KEYS, max_size=5), st.booleans()),
     st.builds(Goodbye),
+    st.builds(Ended, st.binary(min_size=8, max_size=8), st.booleans()),
 )
 
 
@@ -57,6 +59,7 @@ ENCODERS: dict[type, Callable[..., bytes]] = {
     ToConnection: frames.to_connection,
     Gap: lambda keys, recovered: frames.gap(keys, recovered=recovered),
     Goodbye: frames.goodbye,
+    Ended: lambda worker, in_order: frames.ended(worker, in_order=in_order),
 }
 
 
@@ -128,6 +131,8 @@ HELLO = encoded(Hello(b"h" * 8, b"w" * 8, 3, 77))
         (whole(7, bytes(8)), "too short"),
         (whole(7, struct.pack("!Q?", 1, True) + b"x"), "too long"),
         (whole(9, b"x"), "too long"),
+        (whole(10, bytes(8)), "too short"),
+        (whole(10, bytes(10)), "too long"),
         (whole(8, b"\1\0" + struct.pack("!H", 1) + b"a"), "too many keys"),
         (whole(8, b"\0\0" + (struct.pack("!H", 1) + b"a") * (MOST_GAP_KEYS + 1)), "too many keys"),
     ],

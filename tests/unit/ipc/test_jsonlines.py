@@ -152,6 +152,19 @@ def test_the_end_of_the_peer_is_handled_once_after_all_its_messages(
     assert receiver.ends == 1
 
 
+def test_a_line_is_received_without_the_loop(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
+    receiver = FakeReceiver()
+    line = JsonLine(reactor, ends[0], receiver, ForkRegistry())
+    assert not line.receive_within(0.0)
+    ends[1].send(b'{"order": 1}\n')
+    assert line.receive_within(60.0)
+    assert receiver.messages == [{"order": 1}]
+    ends[1].close()
+    assert not line.receive_within(60.0)
+    assert line.closed
+    assert not line.receive_within(60.0)
+
+
 def test_a_peer_that_does_not_read_is_disconnected(reactor: Reactor, ends: tuple[socket.socket, socket.socket]) -> None:
     receiver = FakeReceiver()
     line = JsonLine(reactor, ends[0], receiver, ForkRegistry(), most_queued=100_000)

@@ -245,3 +245,34 @@ def test_what_a_hook_of_the_leader_raises_is_the_tests(plugin_bench: Bench, hook
     with pytest.raises(ValueError, match="no") as raised, PluginBench(plugin):
         pass
     assert raised.value.__notes__ == [f"raised in {hook} of plugin Failing"]
+
+
+class Hooks:
+    """Plugins that use the leadership, and one that does not."""
+
+    class Neither:
+        @hookimpl
+        def worker_start(self, worker: Worker) -> None:
+            worker.call_every(1.0, print)
+
+    class Start:
+        @hookimpl
+        def leader_start(self) -> None:
+            pass
+
+    class Stop:
+        @hookimpl
+        def leader_stop(self) -> None:
+            pass
+
+    class Job:
+        @hookimpl
+        def worker_start(self, worker: Worker) -> None:
+            worker.call_every(1.0, print, once="host")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "used"), [(Hooks.Neither, False), (Hooks.Start, True), (Hooks.Stop, True), (Hooks.Job, True)]
+)
+def test_it_is_known_whether_a_plugin_uses_the_leadership(plugin_bench: Bench, plugin: type, used: bool) -> None:
+    assert plugin_bench(plugin())._parts.leadership.used is used

@@ -19,6 +19,11 @@ class EarlyMessages:
         # By key, the number of the first message that was dropped.
         self._lost: dict[str, int] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many messages it has."""
+        return len(self._messages)
+
     def message(self, key: str, number: int, frame: bytes) -> bool:
         """Keep a message; returns False if it was dropped."""
         size = self._size + len(frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reactorhost.bus.refs import ID_BYTES, Origin
@@ -45,8 +46,10 @@ class Introductions:
         self._line = line
         self._peers: Peers | None = None
 
-    def new_outbound(self, inbound: Inbound, repeats: Repeats) -> Outbound:
-        """Connect to the other workers; called at most once."""
+    def new_outbound(
+        self, inbound: Inbound, repeats: Repeats, on_ended: Callable[[Origin, bool], object] = lambda worker, _: None
+    ) -> Outbound:
+        """Connect to the other workers, see `Peers`; called at most once."""
         # Here and not above: most workers do not use the bus.
         from reactorhost.bus.frames import Hello
         from reactorhost.worker.bus.peers.peers import PeerLimits, Peers
@@ -62,6 +65,8 @@ class Introductions:
             log=self._log,
             counters=self._counters,
             exists=self._spec.scoreboard.has_bus_id,
+            receive_orders=self._line.receive_within,
+            on_ended=on_ended,
         )
         self._peers = peers
         # Before a ref of its connections is known anywhere.

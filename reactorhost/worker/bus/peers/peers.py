@@ -65,7 +65,9 @@ class PeersState(enum.Enum):
 class Peers:
     """The `Outbound` to the workers of this host.
 
-    `hello` describes this one; `exists` returns whether a worker of the host uses the bus under an id.
+    `hello` describes this one; `exists` returns whether a worker of the host uses the bus under an id. `receive_orders`
+    handles orders of the master that come within so many seconds; it returns False if none comes. `on_ended` is called
+    with a worker that has ended, and whether it did so in order.
     """
 
     def __init__(
@@ -80,10 +82,14 @@ class Peers:
         log: EventLog,
         counters: Counters,
         exists: Callable[[bytes], bool],
+        receive_orders: Callable[[float], bool],
+        on_ended: Callable[[Origin, bool], object],
     ) -> None:
         self._hello = frames.hello(hello)
         self._host = hello.host
         self._exists = exists
+        self._receive_orders = receive_orders
+        self._on_ended = on_ended
         self._limits = limits
         self._inbound = inbound
         self._repeats = repeats
@@ -156,6 +162,8 @@ class Peers:
 
     def stop(self) -> None:
         """Write what waits, for a second at most, and close the links."""
+        deadline = self._reactor.clock() + _STOP_SECONDS
+        self._await_introductions(deadline)
         self._state = PeersState.STOPPED
         self._early.clear()
         self._unlinked.stop()
@@ -164,13 +172,13 @@ class Peers:
         peers, self._peers = self._peers, {}
         self._by_origin.clear()
         self._routes = Routes()
-        deadline = self._reactor.clock() + _STOP_SECONDS
         # First those that read: one that stands still would use up the time of all.
         for peer in sorted(peers, key=lambda peer: peer.outgoing.size):
             peer.outgoing.end()
             left = peer.link.finish(deadline)
             if left:
                 self._log.warning("bus_messages_dropped", peer_slot=peer.slot, peer_pid=peer.pid, bytes=left)
+        self._drops.finish()
 
     # Orders of the master.
 
@@ -229,7 +237,23 @@ class Peers:
         self._complete_if_known()
 
     def left(self, peer: Peer) -> None:
-        """Forget a peer."""
+        """Forget a peer, of which nothing is missing."""
+        self._forget(peer)
+        if peer.origin is not None:
+            self._on_ended(peer.origin, True)
+
+    def ended(self, peer: Peer, error: str | None) -> None:
+        """Forget a peer whose last messages may be missing."""
+        if error is not None:
+            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
+        self._forget(peer)
+        # Also if nothing has arrived from it: its first messages may be what is missing.
+        if peer.origin is not None:
+            self._inbound.missed(peer.origin, None, recovered=False)
+            if error is None:
+                self._on_ended(peer.origin, False)
+
+    def _forget(self, peer: Peer) -> None:
         del self._peers[peer]
         self._routes.remove_peer(peer)
         self._late.discard(peer)
@@ -240,19 +264,17 @@ class Peers:
                 self._inbound.gone(peer.origin, peer.members)
         self.presence_known(peer)
 
-    def ended(self, peer: Peer, error: str | None) -> None:
-        """Forget a peer whose last messages may be missing."""
-        if error is not None:
-            self._log.error("bus_peer_refused", peer_slot=peer.slot, peer_pid=peer.pid, reason=error)
-        self.left(peer)
-        # Also if nothing has arrived from it: its first messages may be what is missing.
-        if peer.origin is not None:
-            self._inbound.missed(peer.origin, None, recovered=False)
-
     def _complete_if_known(self) -> None:
         if self._state is PeersState.INTRODUCED and not self._unknown:
             self._state = PeersState.COMPLETE
             self._inbound.introduced()
+
+    def _await_introductions(self, deadline: float) -> None:
+        """Let the master introduce a worker that has used the bus just now, in `worker_stop` for example."""
+        while self._state is PeersState.INTRODUCING and self._early.waiting:
+            if not self._receive_orders(deadline - self._reactor.clock()):
+                self._dropped_early(self._early.waiting)
+                return
 
     def _change(self, table: Replicated, key: str, value: bytes | None) -> None:
         change = self._journals[table].set(key, value)

@@ -141,11 +141,15 @@ class BackendBridge:
         frame = frames.to_connection(number, data)
         if self._remote.knows(origin):
             return self._send_frames(origin, frame)
-        return self._learning and self._unlinked.keep(origin, frame)
+        return self._learning and not self._remote.has_ended(origin) and self._unlinked.keep(origin, frame)
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker of another host."""
         return self._remote.presence()
+
+    def report_ended(self, worker: Origin, in_order: bool) -> None:
+        """Notify the other hosts that another worker of this one has ended."""
+        self._send_frames(None, frames.ended(worker.worker, in_order=in_order))
 
     def leave(self) -> None:
         """Notify the other hosts that the members of this worker leave, before the backend's connections are closed."""
@@ -157,6 +161,7 @@ class BackendBridge:
             self._timer.cancel()
         self._unlinked.stop()
         self._backend.stop()
+        self._drops.finish()
 
     def stored(self, key: str, most: int, on_result: Callable[[list[Envelope] | None], object]) -> None:
         """Read the newest messages of a key that the backend has stored, those of this host too."""
@@ -258,6 +263,10 @@ class BackendBridge:
             for frame in FrameDecoder().feed(envelope.data):
                 if isinstance(frame, frames.ToConnection):
                     self._inbound.to_connection(frame.connection, frame.data)
+                elif isinstance(frame, frames.Ended):
+                    worker = Origin(origin.host, frame.worker)
+                    if self._remote.end(worker) and not frame.in_order:
+                        self._inbound.missed(worker, None, False)
                 else:
                     self._remote.received(origin, frame)
                     self._send_waiting(origin)

@@ -1,8 +1,8 @@
 """The workers of other hosts, as far as a backend carries their frames: presence, heartbeats and requests.
 
-There is no stream whose end says that a worker has ended. It counts as ended when it was silent for a `down_period`;
-members that leave before are removed at once. A worker becomes known by its first frame, a heartbeat for example. One
-that connects requests the presence of all others.
+There is no stream whose end says that a worker has ended. Another worker of its host reports that (`ended_peers`). If
+none does, it counts as ended when it was silent for a `down_period`; members that leave before are removed at once. A
+worker becomes known by its first frame, a heartbeat for example. One that connects requests the presence of all others.
 """
 
 from __future__ import annotations
@@ -40,10 +40,16 @@ class RemoteWorkers:
         self._workers: dict[Origin, _RemoteWorker] = {}
         # Those that were removed. Their members have left here, so they join when the worker comes back.
         self._silent: dict[Origin, None] = {}
+        # What they had sent may arrive later than the report of their end.
+        self._ended: dict[Origin, None] = {}
 
     def knows(self, origin: Origin) -> bool:
         """Return whether something has arrived from a worker, and it is not silent."""
         return origin in self._workers
+
+    def has_ended(self, origin: Origin) -> bool:
+        """Return whether the end of a worker was reported, and not too many others have ended since."""
+        return origin in self._ended
 
     def presence(self) -> Iterable[tuple[Origin, Mapping[str, bytes]]]:
         """Return the PRESENCE of every worker."""
@@ -83,10 +89,17 @@ class RemoteWorkers:
             worker.quiet_heartbeats += 1
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
                 del self._workers[origin]
-                self._silent[origin] = None
-                if len(self._silent) > MOST_WORKERS:
-                    del self._silent[next(iter(self._silent))]
+                _add(self._silent, origin)
                 self._inbound.gone(origin, worker.replica.table)
+
+    def end(self, origin: Origin) -> bool:
+        """Remove a worker that has ended; returns False if it was not known."""
+        worker = self._workers.pop(origin, None)
+        if worker is None:
+            return False
+        _add(self._ended, origin)
+        self._inbound.gone(origin, worker.replica.table)
+        return True
 
     # What arrives.
 
@@ -94,7 +107,7 @@ class RemoteWorkers:
         """Handle a frame of a worker of another host."""
         worker = self._workers.get(origin)
         if worker is None:
-            if len(self._workers) >= MOST_WORKERS:
+            if len(self._workers) >= MOST_WORKERS or origin in self._ended:
                 return
             worker = self._workers[origin] = _RemoteWorker()
         worker.quiet_heartbeats = 0
@@ -116,3 +129,9 @@ class RemoteWorkers:
             first = difference.first and origin not in self._silent
             self._inbound.replica_changed(origin, difference.removed, difference.added, first=first)
             self._silent.pop(origin, None)
+
+
+def _add(origins: dict[Origin, None], origin: Origin) -> None:
+    origins[origin] = None
+    if len(origins) > MOST_WORKERS:
+        del origins[next(iter(origins))]

@@ -50,3 +50,8 @@ def test_drops_are_logged_at_the_end_of_the_turn_and_then_every_ten_seconds(capl
     reactor.turn(0.0)
     assert not drops._lines
     assert counters.bus_dropped == 10
+    drop("c")
+    drops.finish()
+    drops.finish()
+    # The loop has stopped, so nothing else would log it.
+    assert logged(caplog)[4:] == [{"to": "c", "messages": 1}]

@@ -30,6 +30,9 @@ class Line:
     def send(self, message: Message) -> None:
         self.sent.append(message)
 
+    def receive_within(self, seconds: float) -> bool:
+        raise AssertionError("the worker does not stop")
+
     def take_descriptors(self, count: int) -> list[int]:
         return [self.descriptors.pop() for _ in range(min(count, len(self.descriptors)))]
 

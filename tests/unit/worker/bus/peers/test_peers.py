@@ -132,6 +132,8 @@ class Worker:
     counters: Counters
     registry: ForkRegistry
     ends: dict[str, End] = field(default_factory=dict)
+    ended: list[tuple[Origin, bool]] = field(default_factory=list)
+    receive_orders: Callable[[float], bool] = lambda seconds: False
 
     @property
     def origin(self) -> Origin:
@@ -161,6 +163,8 @@ class Network:
             registry=registry,
             log=EventLog(logging.getLogger("reactorhost")),
             counters=counters,
+            receive_orders=lambda seconds: worker.receive_orders(seconds),  # noqa: PLW0108  it is set later
+            on_ended=lambda *ended: worker.ended.append(ended),
             exists=self.ids.__contains__,
         )
         self.ids.add(name.encode() * 8)
@@ -816,6 +820,61 @@ def test_stop_does_not_wait_for_long_for_a_stopped_worker(network: Network, capl
     b.ends["a"].stopped = False
     network.settle()
     assert b.inbound.take()[-2:] == [("gone", "a", {}), ("missed", "a", None, False)]
+
+
+def test_it_is_reported_that_a_worker_has_ended_and_how(network: Network) -> None:
+    a, b, c, d = (network.join(name) for name in "abcd")
+    b.ends["a"].close()
+    c.peers.stop()
+    stop(d)
+    network.advance(2 * DOWN_PERIOD)
+    # Not `d`, which is silent, and may go on.
+    assert sorted(a.ended, key=str) == sorted([(b.origin, False), (c.origin, True)], key=str)
+    # A peer that this one has refused goes on too.
+    a.ends["d"].arrived += b"GET / HTTP/1.0"
+    a.ends["d"].stopped = False
+    network.settle()
+    assert len(a.ended) == 2
+
+
+def test_a_worker_that_stops_is_introduced_before_if_it_has_just_used_the_bus(network: Network) -> None:
+    a, b = network.join("a"), network.add("b")
+    a.peers.want("t:x")
+    network.settle()
+    b.peers.publish("t:x", 0, b"last")
+    orders = [lambda: network.introduce(b, a), b.peers.all_introduced]
+    waits: list[float] = []
+
+    def receive(seconds: float) -> bool:
+        waits.append(seconds)
+        network.clock.now += 0.25
+        orders.pop(0)()
+        return True
+
+    b.receive_orders = receive
+    b.peers.stop()
+    network.settle()
+    assert ("message", "t:x", 0, b"last") in a.inbound.take()
+    assert waits == [1.0, 0.75]
+
+
+def test_what_a_worker_sends_that_is_not_introduced_before_it_stops_is_logged(
+    network: Network, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = network.add("a")
+    a.peers.publish("t:x", 0, b"1")
+    a.peers.publish("t:x", 0, b"2")
+    a.peers.stop()
+    fields = {"to": "workers that are not introduced yet", "messages": 2}
+    assert logged(caplog) == [{"event": "bus_messages_dropped", **fields}]
+    assert a.counters.bus_dropped == 2
+
+
+def test_a_worker_that_has_sent_nothing_does_not_wait_for_its_introduction(network: Network) -> None:
+    a = network.add("a")
+    a.peers.want("t:x")
+    a.receive_orders = lambda seconds: pytest.fail("it waits")
+    a.peers.stop()
 
 
 def test_a_worker_that_leaves_is_gone_at_its_last_frame(network: Network) -> None:

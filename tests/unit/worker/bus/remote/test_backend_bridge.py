@@ -12,9 +12,9 @@ import pytest
 from fake_nats import FakeNats, NatsBackend
 from reactorhost.bus import frames
 from reactorhost.bus.backend import BackendState, Keep
-from reactorhost.bus.envelope import opened, sealed
+from reactorhost.bus.envelope import Envelope, EnvelopeFlags, opened, sealed
 from reactorhost.bus.refs import Origin
-from reactorhost.bus.replica import Change, Replicated
+from reactorhost.bus.replica import Change, Chunk, Replicated
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
 from reactorhost.reactor import Reactor
@@ -698,6 +698,36 @@ def test_members_are_known_on_other_hosts_and_leave_with_their_worker(cluster: C
     cluster.advance(15)
     assert one.origin not in other.inbound.members
     assert not other.bridge.to_connection(one.origin, 1, b"")
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_the_members_of_a_worker_whose_end_is_reported_leave_at_once(cluster: Cluster, in_order: bool) -> None:
+    killed, reporter, other = cluster.node(b"one host"), cluster.node(b"one host"), cluster.node()
+    for node in (killed, reporter):
+        node.bridge.set_member("room\x001", b"Ann")
+    cluster.settle()
+    members = {origin: dict(table) for origin, table in other.bridge.presence()}
+    assert set(members) == {killed.origin, reporter.origin}
+    reporter.bridge.report_ended(killed.origin, in_order)
+    reporter.bridge.report_ended(killed.origin, in_order)
+    # What it had sent itself may arrive later.
+    killed.bridge.set_member("room\x002", b"Bob")
+    killed.backend.publish("p:", sealed_chunk(killed.origin), None)
+    cluster.settle()
+    assert other.inbound.events == ([] if in_order else [(None, False)])
+    del members[killed.origin]
+    assert other.inbound.members == dict(other.bridge.presence()) == members
+    assert not other.bridge.to_connection(killed.origin, 1, b"")
+    killed.bridge.stop()
+    cluster.advance(2 * DOWN_PERIOD)
+    assert other.inbound.members == members
+    assert killed.origin not in other.bridge._remote._workers
+
+
+def sealed_chunk(origin: Origin) -> bytes:
+    """Return what a worker sends of its members when another one starts."""
+    chunk = frames.table_chunk(Replicated.PRESENCE, Chunk(1, 0, True, [("room\x003", b"Cleo")]))
+    return sealed(Envelope(origin.host, origin.worker, EnvelopeFlags(0), 0, 0, chunk))
 
 
 def test_all_members_leave_at_once_when_their_worker_says_so(cluster: Cluster) -> None:
