@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import started
 from clients import answers, ended
 from daemons import Daemon
-from kernel import is_stopped
+from kernel import free_port, is_stopped
 from reactorhost.config.resolve import resolve
 from reactorhost.logs import EventLog
 from reactorhost.master.leftovers import Leftovers
@@ -133,8 +132,7 @@ def test_a_worker_that_boots_leaves(
 
 
 def test_the_next_start_binds_the_same_port_at_once(live_host: Hosts) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     host = live_host("--plugin", "echo", "--workers", "4", "--listen", f"tcp://127.0.0.1:{port}")
     workers = kill(host)
     host.start()
@@ -144,8 +142,7 @@ def test_the_next_start_binds_the_same_port_at_once(live_host: Hosts) -> None:
 
 
 def test_the_next_start_succeeds_while_old_workers_serve_their_connections(live_host: Hosts) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     host = live_host(
         "--plugin", "echo", "--workers", "2", "--listen", f"tcp://127.0.0.1:{port}", "--stop-timeout", "600"
     )
@@ -190,8 +187,7 @@ def test_the_next_start_ends_a_worker_that_cannot_leave(
         "@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n"
         f"    if data == b'stuck':\n        {UNREACHABLE[where]}\n"
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     listen = ("--listen", f"tcp://127.0.0.1:{port}")
     host = live_host("--plugin", write_plugin(stuck), "--workers", "1", *listen, "--stop-timeout", "600")
     with host.connect() as client:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from kernel import free_port
 from reactorhost.testing import HostFailedError, LiveHost
 
 PLUGIN = """
@@ -37,8 +37,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_server_that_is_away_does_not_hinder_the_start_and_is_reported(plugin: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"redis://:hunter2@127.0.0.1:{port}?retry=0.3"
     with LiveHost(tmp_path / "host", "--plugin", plugin, "--bus-url", url, "--workers", "2") as host:
         with host.connect() as client:

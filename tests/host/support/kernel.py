@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import resource
 import socket
 import struct
 import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 
@@ -18,6 +20,15 @@ _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("IHHII")
+
+
+def free_port() -> int:
+    """Return a free TCP port that the kernel does not assign to a socket without one, to those of other tests."""
+    first_assigned = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(first_assigned // 2, first_assigned), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError(f"no free port below {first_assigned}")
 
 
 def resident_bytes(pid: int) -> int:
