@@ -147,9 +147,9 @@ class BackendBridge:
         """Return the PRESENCE of every worker of another host."""
         return self._remote.presence()
 
-    def report_ended(self, worker: Origin, in_order: bool) -> None:
-        """Notify the other hosts that another worker of this one has ended."""
-        self._send_frames(None, frames.ended(worker.worker, in_order=in_order))
+    def report_ended(self, worker: Origin, in_order: bool) -> bool:
+        """Notify the other hosts that another worker of this one has ended; returns False if that was not sent."""
+        return self.state is BackendState.UP and self._send_frames(None, frames.ended(worker.worker, in_order=in_order))
 
     def leave(self) -> None:
         """Notify the other hosts that the members of this worker leave, before the backend's connections are closed."""
