@@ -33,14 +33,15 @@ from reactorhost.reactor import Reactor, TimerHandle
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound, Repeats
 from reactorhost.worker.bus.drops import Drops
+from reactorhost.worker.bus.latest_origins import LatestOrigins
 from reactorhost.worker.bus.peers.early import EarlyMessages
 from reactorhost.worker.bus.peers.outgoing import Outgoing
 from reactorhost.worker.bus.peers.peer import Peer
-from reactorhost.worker.bus.peers.recently_ended import RecentlyEnded
 from reactorhost.worker.bus.peers.routes import Routes
 from reactorhost.worker.bus.unlinked import UnlinkedWorkers
 
 _STOP_SECONDS = 1.0
+_MOST_ENDED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class Peers:
         self._state = PeersState.INTRODUCING
         self._early = EarlyMessages(limits.max_queue)
         self._unlinked = UnlinkedWorkers(reactor, limits.max_queue, limits.down_period, self._expired)
-        self._ended = RecentlyEnded()
+        # A link may end before the host has noted the end of its worker.
+        self._ended = LatestOrigins(_MOST_ENDED)
         # Those of which PRESENCE is not known yet, before COMPLETE.
         self._unknown: set[Peer] = set()
         # Introduced after messages for them were lost.

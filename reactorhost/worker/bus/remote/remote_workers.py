@@ -15,6 +15,7 @@ from reactorhost.bus.frames import Frame
 from reactorhost.bus.refs import Origin
 from reactorhost.bus.replica import Difference, Journal, Replica, Replicated
 from reactorhost.worker.bus.contract import HEARTBEATS_A_PERIOD, Inbound
+from reactorhost.worker.bus.latest_origins import LatestOrigins
 
 MOST_WORKERS = 10_000
 
@@ -39,9 +40,9 @@ class RemoteWorkers:
         self._journal = Journal()
         self._workers: dict[Origin, _RemoteWorker] = {}
         # Those that were removed. Their members have left here, so they join when the worker comes back.
-        self._silent: dict[Origin, None] = {}
+        self._silent = LatestOrigins(MOST_WORKERS)
         # What they had sent may arrive later than the report of their end.
-        self._ended: dict[Origin, None] = {}
+        self._ended = LatestOrigins(MOST_WORKERS)
 
     def knows(self, origin: Origin) -> bool:
         """Return whether something has arrived from a worker, and it is not silent."""
@@ -89,7 +90,7 @@ class RemoteWorkers:
             worker.quiet_heartbeats += 1
             if worker.quiet_heartbeats == HEARTBEATS_A_PERIOD:
                 del self._workers[origin]
-                _add(self._silent, origin)
+                self._silent.add(origin)
                 self._inbound.gone(origin, worker.replica.table)
 
     def end(self, origin: Origin) -> bool:
@@ -97,7 +98,7 @@ class RemoteWorkers:
         worker = self._workers.pop(origin, None)
         if worker is None:
             return False
-        _add(self._ended, origin)
+        self._ended.add(origin)
         self._inbound.gone(origin, worker.replica.table)
         return True
 
@@ -128,10 +129,4 @@ class RemoteWorkers:
         if difference is not None:
             first = difference.first and origin not in self._silent
             self._inbound.replica_changed(origin, difference.removed, difference.added, first=first)
-            self._silent.pop(origin, None)
-
-
-def _add(origins: dict[Origin, None], origin: Origin) -> None:
-    origins[origin] = None
-    if len(origins) > MOST_WORKERS:
-        del origins[next(iter(origins))]
+            self._silent.discard(origin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reactorhost.bus.refs import Origin
-from reactorhost.worker.bus.peers.recently_ended import RecentlyEnded
+from reactorhost.worker.bus.latest_origins import LatestOrigins
 
 
 def origin(number: int) -> Origin:
@@ -11,7 +11,7 @@ def origin(number: int) -> Origin:
 
 
 def test_the_last_workers_that_have_ended_are_remembered() -> None:
-    ended = RecentlyEnded()
+    ended = LatestOrigins(1000)
     for each in range(5000):
         ended.add(origin(each))
     assert origin(4999) in ended
