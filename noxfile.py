@@ -23,7 +23,7 @@ nox.options.sessions = ["lint", "types", "wheels", "tests"]
 
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-PLUGINS = tuple(f"./plugins/reactorhost-{name}" for name in ("accesslog", "chat", "echo", "redis"))
+PLUGINS = tuple(f"./plugins/reactorhost-{name}" for name in ("accesslog", "asgi", "chat", "echo", "redis", "websocket"))
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 NEWER = ("3.14", "3.15")

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from reactorhost.address import Endpoint
     from reactorhost.api.close_reason import CloseReason
     from reactorhost.api.connect_attempt import ConnectAttempt, ConnectFailedError
-    from reactorhost.api.connection import Connection, Timer
+    from reactorhost.api.connection import Connection
+    from reactorhost.api.connection_protocols import Timer
     from reactorhost.api.counter import Counter, SharedCounter
+    from reactorhost.api.file_send import FileSend
     from reactorhost.api.history_request import HistoryRequest
     from reactorhost.api.hookspecs import hookimpl
     from reactorhost.api.option import Option
+    from reactorhost.api.peer_credentials import PeerCredentials
+    from reactorhost.api.proxy_facts import ProxyFacts, ProxyTls
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
+    from reactorhost.api.tls_start import TlsFailedError, TlsStart
     from reactorhost.api.worker import Worker
     from reactorhost.api.worker_protocols import Subscription
     from reactorhost.bus.member import Member
@@ -38,6 +43,7 @@ __all__ = [
     "Counter",
     "Delimited",
     "Endpoint",
+    "FileSend",
     "Fixed",
     "Framing",
     "FramingError",
@@ -46,12 +52,17 @@ __all__ = [
     "Lines",
     "Member",
     "Option",
+    "PeerCredentials",
+    "ProxyFacts",
+    "ProxyTls",
     "SharedCounter",
     "Subscription",
     "ThreadQueueFullError",
     "ThreadTask",
     "Timer",
     "TlsFacts",
+    "TlsFailedError",
+    "TlsStart",
     "Worker",
     "__version__",
     "hookimpl",
@@ -62,13 +73,18 @@ _NAMES = {
     "address": ("Endpoint",),
     "api.connect_attempt": ("ConnectAttempt", "ConnectFailedError"),
     "api.close_reason": ("CloseReason",),
-    "api.connection": ("Connection", "Timer"),
+    "api.connection": ("Connection",),
+    "api.connection_protocols": ("Timer",),
     "api.counter": ("Counter", "SharedCounter"),
     "api.hookspecs": ("hookimpl",),
     "api.option": ("Option",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
     "api.worker": ("Worker",),
     "api.worker_protocols": ("Subscription",),
+    "api.file_send": ("FileSend",),
+    "api.peer_credentials": ("PeerCredentials",),
+    "api.proxy_facts": ("ProxyFacts", "ProxyTls"),
+    "api.tls_start": ("TlsFailedError", "TlsStart"),
     "api.history_request": ("HistoryRequest",),
     "bus.member": ("Member",),
     "framing": ("DEFAULT_MAX_SIZE", "Delimited", "Fixed", "Framing", "FramingError", "LengthPrefixed", "Lines"),

@@ -5,82 +5,22 @@ Nothing here makes a system call: every request is passed to the transport, whic
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextvars import Context
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from reactorhost.address import Endpoint
-from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.connection_protocols import Timer, Transport
+from reactorhost.api.file_send import FileSend
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsStart
 from reactorhost.framing import Framing
 from reactorhost.tls.facts import TlsFacts
 
-
-class Timer(Protocol):
-    """A scheduled call of a plugin's function, as `call_later` and `call_every` return it."""
-
-    def cancel(self) -> None:
-        """Cancel the call; does nothing once it was made."""
-
-
-class Groups(Protocol):
-    """What a connection needs to join groups."""
-
-    def join(self, connection: Connection, group: str, info: bytes | None, /) -> None: ...
-    def leave(self, connection: Connection, group: str, /) -> None: ...
-    def of(self, connection: Connection, /) -> tuple[str, ...]: ...
-    def ref(self, connection: Connection, /) -> str: ...
-
-
-class Host(Protocol):
-    """What a connection needs of the worker that it belongs to."""
-
-    draining: bool
-
-    @property
-    def groups(self) -> Groups: ...
-
-    def check_thread(self, method: str, /) -> None: ...
-
-
-class Transport(Protocol):
-    """What a connection needs of the object that owns its socket."""
-
-    idle_timeout: float | None
-    framing: Framing | None
-    variables: Context
-
-    @property
-    def context(self) -> Host: ...
-    @property
-    def peer(self) -> Endpoint: ...
-    @property
-    def local(self) -> Endpoint: ...
-    @property
-    def age(self) -> float: ...
-    @property
-    def queued(self) -> int: ...
-
-    def send(self, data: bytes | bytearray | memoryview) -> bool: ...
-    def when_drained(self, callback: Callable[[bool], object], /) -> None: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-    def send_eof(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-    def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer: ...
-
-    # For the host, by way of `transport_of`.
-
-    @property
-    def is_open(self) -> bool: ...
-    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None: ...
-    @property
-    def held(self) -> int: ...
-    @property
-    def is_paused(self) -> bool: ...
-    def hold_for_hooks(self, held: bool) -> None: ...
-    def set_owed(self, calls: int) -> None: ...
+if TYPE_CHECKING:
+    from asyncio import Task
+    from ssl import SSLContext
 
 
 class Connection:
@@ -211,6 +151,64 @@ class Connection:
         """
         return self._in_loop("connection.call_later").call_later(seconds, function, *args)
 
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> Task[Any]:
+        """Run a coroutine as a task that belongs to this connection; returns the task.
+
+        It is cancelled when the connection ends. An exception is logged with plugin and peer, and closes the connection
+        with reason `error`.
+
+        Raises:
+            TypeError: `coroutine` is not a coroutine.
+            RuntimeError: the worker has no asyncio loop, because none of its plugins has an async hook or a protocol.
+        """
+        return self._in_loop("connection.create_task").create_task(coroutine)
+
+    def start_tls(
+        self,
+        context: SSLContext | None = None,
+        *,
+        server_name: str | None = None,
+        on_result: Callable[[TlsFacts], object] | None = None,
+    ) -> TlsStart:
+        """Begin TLS on a connection that is plain so far (STARTTLS); what was sent before is still sent plain.
+
+        For a client the host is the TLS server, by default with the certificates of the service. On an outbound
+        connection it is the TLS client: the certificate is verified as `worker.connect` does for `tls://`, for
+        `server_name` or the host of the address. Nothing is received and nothing is sent until the handshake is done;
+        then `on_result(facts)` is called, and an async hook that awaits the returned object gets the facts.
+
+        A handshake that fails, or takes longer than `handshake_timeout`, closes the connection; it is logged, and
+        raised in an `await` as `TlsFailedError`. So does input that has arrived behind the message that is being
+        handled: it was sent in plain text, and is not interpreted.
+
+        Raises:
+            ValueError: the context is for the other side, or there is none and the service has no certificates.
+            RuntimeError: the connection has TLS already, or is that of a datagram.
+        """
+        return self._in_loop("connection.start_tls").start_tls(context, server_name, on_result)
+
+    def send_file(
+        self,
+        file: BinaryIO,
+        offset: int = 0,
+        count: int | None = None,
+        *,
+        on_result: Callable[[int], object] | None = None,
+    ) -> FileSend:
+        """Send a part of a regular file, behind what is queued and before what is sent later.
+
+        The file may be closed at once; its position is not changed. The kernel copies it to a plain socket
+        (sendfile(2)), and with TLS it is read in pieces. Without `count` it is sent to its end. `on_result(bytes)` is
+        called when the kernel has accepted all of it, and an async hook that awaits the returned object gets the
+        number of bytes. If the connection ends before, the callback is not called, and an `await` raises a
+        `ConnectionError`.
+
+        Raises:
+            TypeError: `file` is not an open binary file.
+            ValueError: it is not a regular file, or `offset` or `count` is negative or beyond its end.
+        """
+        return self._in_loop("connection.send_file").send_file(file, offset, count, on_result)
+
     def join(self, group: str, info: bytes | None = None) -> None:
         """Become a member of a group, whose messages `worker.send_to` sends, until `leave()` or the end.
 
@@ -280,6 +278,21 @@ class Connection:
     def local(self) -> Endpoint:
         """The host's own address; as text `host:port`, or `unix:PATH` on a unix socket."""
         return self._transport.local
+
+    @property
+    def protocol(self) -> object | None:
+        """The asyncio protocol that serves the connection, or None: see the hook `protocol`."""
+        return self._transport.protocol
+
+    @property
+    def peer_credentials(self) -> PeerCredentials | None:
+        """Process, user and group of the peer of a unix socket, as they were when it connected; else None."""
+        return self._transport.peer_credentials
+
+    @property
+    def proxy(self) -> ProxyFacts | None:
+        """What the PROXY header of version 2 says beside the addresses, or None without such a header."""
+        return self._transport.proxy
 
     @property
     def age(self) -> float:

@@ -9,7 +9,7 @@ The arguments of the hooks never change: what is added later becomes an attribut
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pluggy
@@ -17,12 +17,15 @@ import pluggy
 from reactorhost.api.option import Option
 
 if TYPE_CHECKING:
+    import asyncio
+
     import click
 
     from reactorhost.api.close_reason import CloseReason
     from reactorhost.api.connection import Connection
     from reactorhost.api.worker import Worker
     from reactorhost.bus.member import Member
+    from reactorhost.framing import Framing
 
 PROJECT = "reactorhost"
 """The project name of the markers, and the entry point group of plugins."""
@@ -241,6 +244,62 @@ def framing(service: str) -> object:
     Returns:
         A framing that serves as a pattern, such as `Lines()`, or a callable without arguments that makes one for each
         connection; None to let the next plugin choose.
+    """
+
+
+@hookspec
+def framings() -> Mapping[str, Callable[..., Framing]]:
+    """Bring framings that an operator can choose by name.
+
+    Called when the plugin is loaded. With `framing = "NAME"`, or a table with `kind = "NAME"` and parameters, a service
+    that has the plugin calls the callable of this name with the parameters as keyword arguments, as for the built-in
+    framings. A name has up to 64 characters of `a-z 0-9 _` and begins with a letter. An exception, a name that is
+    built in, or one that two plugins of a service bring, fails the boot.
+
+    Returns:
+        Callables, such as classes, by name; each returns a framing that serves as a pattern.
+    """
+    return {}
+
+
+@hookspec(firstresult=True)
+def protocol(service: str) -> object:
+    """Serve the clients of a service with an asyncio protocol.
+
+    Called once for each service that has the plugin, when a worker boots, after `configure` and before `worker_start`.
+    The returned callable is called without arguments for each client, in the event loop, and returns an
+    `asyncio.Protocol` or `asyncio.BufferedProtocol`. Its `connection_made`, `data_received` and `connection_lost` are
+    called where the plugin's `connect`, `receive` and `close` would be; the hooks of other plugins are called as for
+    any connection. `transport.get_extra_info("connection")` is the connection, and `connection.protocol` the protocol.
+
+    One plugin of a service may have a protocol or a `stream_handler`. An exception fails the boot.
+
+    Args:
+        service: name of the service.
+
+    Returns:
+        A callable without arguments, such as a class; None to serve this service in another way.
+    """
+    return None
+
+
+@hookspec(firstresult=True)
+def stream_handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve a client with asyncio's streams; always a coroutine function.
+
+    Called in a task of its own for each client, as `asyncio.start_server` does. The connection is closed when it
+    returns. `writer.get_extra_info("connection")` is the connection. The task is cancelled when the host ends the
+    connection; a client that has disconnected ends `reader` as usual.
+
+    An exception is logged and closes the connection with reason `error`, unless it is the `ConnectionError` of a
+    client that has disconnected.
+
+    Args:
+        reader: what the client sends.
+        writer: sends to the client.
+
+    Returns:
+        Nothing; a return value is ignored.
     """
 
 

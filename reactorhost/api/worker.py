@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
-from reactorhost.api.connection import Connection, Timer, as_bytes
+from reactorhost.api.connection import Connection, as_bytes
+from reactorhost.api.connection_protocols import Timer
 from reactorhost.api.counter import Counter, SharedCounter
 from reactorhost.api.history_request import HistoryRequest
 from reactorhost.api.thread_task import ThreadTask

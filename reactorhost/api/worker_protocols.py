@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from reactorhost.api.connect_attempt import ConnectAttempt
-from reactorhost.api.connection import Connection, Timer
+from reactorhost.api.connection import Connection
+from reactorhost.api.connection_protocols import Timer
 from reactorhost.api.counter import Counter, SharedCounter
 from reactorhost.api.history_request import HistoryRequest
 from reactorhost.api.thread_task import ThreadTask

@@ -5,7 +5,7 @@ Nothing here makes a system call or knows connections: received bytes go in, com
 
 from __future__ import annotations
 
-from reactorhost.framing.contract import DEFAULT_MAX_SIZE, Framing, FramingError
+from reactorhost.framing.contract import DEFAULT_MAX_SIZE, Framing, FramingError, SessionFraming
 from reactorhost.framing.delimited import Delimited, Lines
 from reactorhost.framing.named import framing_named
 from reactorhost.framing.sized import Fixed, LengthPrefixed
@@ -18,5 +18,6 @@ __all__ = [
     "FramingError",
     "LengthPrefixed",
     "Lines",
+    "SessionFraming",
     "framing_named",
 ]

@@ -40,3 +40,44 @@ class Framing(Protocol):
         Raises:
             FramingError: the peer broke the framing; raised by the iterator, after the messages before the violation.
         """
+
+
+class SessionFraming(Framing, Protocol):
+    """A framing that speaks to the peer by itself, as WebSocket does: a handshake, answers to control messages, an end.
+
+    The host recognizes it by its method `outgoing`. The methods only change the framing's own state; what is to be sent
+    is taken from `outgoing` after each of them. `connection.send` on such a connection sends one message, as
+    `send_message` does: bytes outside of a message have no meaning.
+
+    Attributes:
+        opening: whether the peer's half of the handshake is incomplete. The host feeds what arrives, within the
+            service's `handshake_timeout`, and calls the `connect` hooks when this is False. `feed` returns no messages
+            before; a FramingError refuses the peer, after what `outgoing` returns.
+        ended: whether the session has ended as it should: the host sends `outgoing`, and closes the connection with the
+            reason `peer`.
+    """
+
+    opening: bool
+    ended: bool
+
+    def outgoing(self) -> bytes:
+        """Take out what the framing itself has to send now, in order."""
+
+    def accept(self) -> None:
+        """Complete the handshake: the `connect` hooks have run, and the connection is still open.
+
+        Messages that were framed before follow the answer to the handshake: until here `frame` returns nothing.
+        """
+
+    def closing(self, reason: str) -> None:
+        """End the session: the host closes the connection, with this `CloseReason` as text.
+
+        Before `accept` it refuses the handshake. Called once; not before a reset, and not after `ended`.
+        """
+
+    def frame(self, message: bytes | str) -> bytes:
+        """Return a message as it goes on the wire.
+
+        Raises:
+            ValueError: it cannot be encoded; the text is one sentence.
+        """

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.api.close_reason import CloseReason
-from reactorhost.api.connection import Connection, Groups, transport_of
+from reactorhost.api.connection import Connection, transport_of
+from reactorhost.api.connection_protocols import Groups
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog

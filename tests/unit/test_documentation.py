@@ -18,7 +18,7 @@ import pytest
 import reactorhost
 from reactorhost import CloseReason, Connection, Worker, errors
 from reactorhost.api import hookspecs
-from reactorhost.api.connection import Transport
+from reactorhost.api.connection_protocols import Transport
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.api.option import OPTION_TYPES, Option
 from reactorhost.cli.command_table import COMMANDS

@@ -36,7 +36,8 @@ from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn, Protocol
 
-from reactorhost.api.connection import Connection, Transport, transport_of
+from reactorhost.api.connection import Connection, transport_of
+from reactorhost.api.connection_protocols import Transport
 from reactorhost.plugins.host_task import HostTask, is_host_cancellation
 
 _HIGH_WATER = 64 * 1024

@@ -1,0 +1,1 @@
+"""ASGI and WSGI for reactorhost."""

@@ -1,0 +1,103 @@
+"""What a `Connection` needs of the object that owns its socket, and of the worker that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from reactorhost.address import Endpoint
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.file_send import FileSend
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsStart
+from reactorhost.framing import Framing
+from reactorhost.tls.facts import TlsFacts
+
+if TYPE_CHECKING:
+    from asyncio import Task
+    from ssl import SSLContext
+
+
+class Timer(Protocol):
+    """A scheduled call of a plugin's function, as `call_later` and `call_every` return it."""
+
+    def cancel(self) -> None:
+        """Cancel the call; does nothing once it was made."""
+
+
+class Groups(Protocol):
+    """What a connection needs to join groups."""
+
+    def join(self, connection: Any, group: str, info: bytes | None, /) -> None: ...
+    def leave(self, connection: Any, group: str, /) -> None: ...
+    def of(self, connection: Any, /) -> tuple[str, ...]: ...
+    def ref(self, connection: Any, /) -> str: ...
+
+
+class Host(Protocol):
+    """What a connection needs of the worker that it belongs to."""
+
+    draining: bool
+
+    @property
+    def groups(self) -> Groups: ...
+
+    def check_thread(self, method: str, /) -> None: ...
+
+
+class Transport(Protocol):
+    """What a connection needs of the object that owns its socket."""
+
+    idle_timeout: float | None
+    framing: Framing | None
+    variables: Context
+
+    @property
+    def context(self) -> Host: ...
+    @property
+    def peer(self) -> Endpoint: ...
+    @property
+    def local(self) -> Endpoint: ...
+    @property
+    def age(self) -> float: ...
+    @property
+    def queued(self) -> int: ...
+
+    def send(self, data: bytes | bytearray | memoryview) -> bool: ...
+    def when_drained(self, callback: Callable[[bool], object], /) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def send_eof(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> Timer: ...
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> Task[Any]: ...
+    def start_tls(
+        self,
+        context: SSLContext | None,
+        server_name: str | None,
+        on_result: Callable[[TlsFacts], object] | None,
+    ) -> TlsStart: ...
+    def send_file(
+        self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
+    ) -> FileSend: ...
+    @property
+    def protocol(self) -> object | None: ...
+    @property
+    def peer_credentials(self) -> PeerCredentials | None: ...
+    @property
+    def proxy(self) -> ProxyFacts | None: ...
+
+    # For the host, by way of `transport_of`.
+
+    @property
+    def is_open(self) -> bool: ...
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None: ...
+    @property
+    def held(self) -> int: ...
+    @property
+    def is_paused(self) -> bool: ...
+    def hold_for_hooks(self, held: bool) -> None: ...
+    def set_owed(self, calls: int) -> None: ...
