@@ -152,11 +152,13 @@ def end_if_served(stream: Stream) -> None:
         return
     if stream.context.drain_runs(stream.connection):
         return
+    if (message_waits if is_paused else frames_pending)(stream):
+        return
     protocols = stream.context.protocols
     if protocols is not None and not is_paused:
         # It decides whether the connection stays open, and may send more.
         protocols.peer_ended(stream)
-    elif not (stream.queued or (message_waits if is_paused else frames_pending)(stream)):
+    elif not stream.queued:
         advance(stream, CloseEvent.SERVED)
 
 
