@@ -20,6 +20,7 @@ a library's, of which no file belongs to the plugin.
 """
 
 from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -33,8 +34,6 @@ from reactorhost.worker.adapter.transport import AsyncioTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.states import BROKEN, PLUGIN
 from reactorhost.worker.stream.transport import StreamTransport
-
-_BY_CLIENT = (CloseReason.PEER, CloseReason.LOCAL)
 
 
 class ProtocolAdapter:
