@@ -25,11 +25,10 @@ _REQUEST = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {}\r\n\r\n"
 
 @dataclass(slots=True)
 class Losses:
-    """Numbers of requests: all, and those that failed on new and on persistent connections."""
+    """The number of all requests, and of those that failed on `new` and on `persistent` connections."""
 
     requests: int = 0
-    fresh: int = 0
-    kept: int = 0
+    lost: dict[str, int] = field(default_factory=lambda: {"new": 0, "persistent": 0})
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -74,10 +73,7 @@ def _request_until(done: threading.Event, port: int, losses: Losses, persistent:
             sock = None
         with losses.lock:
             losses.requests += 1
-            if lost and persistent:
-                losses.kept += 1
-            elif lost:
-                losses.fresh += 1
+            losses.lost["persistent" if persistent else "new"] += lost
     if sock is not None:
         sock.close()
 

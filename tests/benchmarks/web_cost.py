@@ -151,9 +151,10 @@ class Measurement:
 
         def measure(_name: str, server: Server) -> float:
             with http_callers(server, options.clients):
-                before = pss_kib(server.pid)
+                before: float = pss_kib(server.pid)
             with http_callers(server, options.idle):
-                return (pss_kib(server.pid) - before) / options.idle
+                after: float = pss_kib(server.pid)
+            return (after - before) / options.idle
 
         found = self.alone("asgi", 1, measure)
         return [
@@ -171,9 +172,9 @@ class Measurement:
 
         found = self.alone("asgi", 2, measure)
         figures = []
-        for connections, value in (("new", lambda losses: losses.fresh), ("persistent", lambda losses: losses.kept)):
+        for connections in ("new", "persistent"):
             case: dict[str, object] = {"reloads": self.options.reloads, "connections": connections}
-            rounds: Rounds = {name: [float(value(losses))] for name, losses in found.items()}
+            rounds: Rounds = {name: [float(losses.lost[connections])] for name, losses in found.items()}
             offered: Rounds = {name: [float(losses.requests)] for name, losses in found.items()}
             figures.append(Figure("web_lost", "requests", case, "lower", rounds, offered=offered))
         return figures
