@@ -154,7 +154,7 @@ class Measurement:
                 before: float = pss_kib(server.pid)
             with http_callers(server, options.idle):
                 after: float = pss_kib(server.pid)
-            return (after - before) / options.idle
+            return float((after - before) / options.idle)
 
         found = self.alone("asgi", 1, measure)
         return [
