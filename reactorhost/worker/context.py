@@ -197,6 +197,10 @@ class ServiceContext:
         """Report what a hook or a plugin's framing raised, under the plugin that the exception comes from."""
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
+    def session_raised(self, raised: BaseException) -> None:
+        """Report what a framing raised in the opening handshake of a session, before there is a connection."""
+        self._worker.hook_failed(self.chain.plugin_of(raised), "framing", None, as_error(raised))
+
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
         if self._client_lines.admits(self.reactor.now):

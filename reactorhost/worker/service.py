@@ -18,7 +18,10 @@ from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
+from reactorhost.worker.handshake.session_opening import OpenedSession
+from reactorhost.worker.stream import receiving
 from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.stream.session_input import SessionInput
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
@@ -37,6 +40,7 @@ class LoadedService:
 
     Attributes:
         new_framing: makes the framing of each connection; None for none.
+        has_sessions: whether these framings are sessions, which begin with a handshake.
         tls: its certificates; None for a service that has no TLS.
         proxy_from: networks of proxies that send a PROXY header.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
@@ -51,6 +55,7 @@ class LoadedService:
     proxy_from: Sequence[str] = ()
     most_workers: WorkerLimit | None = None
     serving: ServingPlugin | None = None
+    has_sessions: bool = False
 
     @property
     def receives(self) -> bool:
@@ -86,10 +91,11 @@ class RunningService:
         self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
         self.transports: set[StreamTransport] = set()
+        new_session = loaded.new_framing if loaded.has_sessions else None
         self.pending_handshakes = PendingHandshakes(
-            self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from
+            self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from, new_session
         )
-        self._new_framing = loaded.new_framing
+        self._new_framing = None if loaded.has_sessions else loaded.new_framing
         self._on_ended = on_ended
         self._worker = worker
 
@@ -109,21 +115,39 @@ class RunningService:
         return self.begin(sock, peer, tls)
 
     def begin(
-        self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None, local: Endpoint | None = None
+        self,
+        sock: StreamSocket,
+        peer: Any,
+        tls: TlsFacts | None = None,
+        local: Endpoint | None = None,
+        session: OpenedSession | None = None,
     ) -> StreamTransport:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
         transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
         self.transports.add(transport)
+        if session is not None:
+            self._begin_session(transport, session)
         if self.context.loop_thread.has_others:
             self.context.loop_thread.check_sends(transport.connection)
         # Before the hooks of `connect`, which may set another one.
         if self._new_framing is not None:
             self._set_framing(transport, self._new_framing)
         transport.open()
+        # A session is accepted now, unless an async `connect` runs: that does it at its end.
+        if session is not None and not transport.owed:
+            receiving.deliver_frames(transport)
         # A `connect` hook has closed it, or has failed.
         if transport.close_state is not CloseState.OPEN:
             self.context.counters.refused += 1
         return transport
+
+    def _begin_session(self, transport: StreamTransport, session: OpenedSession) -> None:
+        connection = transport.connection
+        connection.bytes_in, connection.bytes_out = session.bytes_in, session.bytes_out
+        self.context.counters.bytes_in += session.bytes_in
+        self.context.counters.bytes_out += session.bytes_out
+        transport.receiver = session_input = SessionInput(transport, self.context, session.framing, session.messages)
+        connection.send = session_input.send
 
     def _set_framing(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
         try:

@@ -164,7 +164,9 @@ def end_if_served(stream: Stream) -> None:
 
 def close(stream: Stream, reason: CloseReason, seconds: float | None = None) -> None:
     """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
-    # Before the state changes: what is corked is flushed like the rest.
+    # Before the state changes: the last message of a session, and what is corked, are flushed like the rest.
+    if stream.close_state is OPEN:
+        sending.end_session(stream, reason)
     sending.uncork(stream)
     begins = stream.close_state is OPEN
     if begins:

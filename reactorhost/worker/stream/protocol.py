@@ -69,5 +69,8 @@ class Stream(Source, Protocol):
     def end_if_served(self) -> None:
         """End the connection of a client that has sent its end and has all its answers."""
 
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
+        """Flush, FIN, wait for the client's end; with `seconds` until then at most."""
+
     def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
         """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""

@@ -7,6 +7,7 @@ import socket
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import as_bytes
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
+from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
 from reactorhost.worker.stream.send_buffer import SendBuffer
@@ -123,8 +124,15 @@ def discard(stream: Stream) -> None:
     watch(stream)
 
 
+def end_session(stream: Stream, reason: CloseReason) -> None:
+    """Send the last message of a framing that is a session."""
+    if isinstance(stream.receiver, FramedInput):
+        stream.receiver.closing(reason)
+
+
 def finish(stream: Stream) -> None:
     """Send a FIN behind everything that waits."""
+    end_session(stream, CloseReason.LOCAL)
     uncork(stream)
     if stream.send_state < FIN_PENDING:
         stream.send_state = FIN_PENDING

@@ -51,7 +51,7 @@ from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream import ending, receiving, sending
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
-from reactorhost.worker.stream.framed_input import FramedInput
+from reactorhost.worker.stream.framed_input import FramedInput, replaceable
 from reactorhost.worker.stream.protocol import HANG_UP, protocol_of
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
@@ -203,7 +203,7 @@ class StreamTransport:
         if isinstance(self.receiver, FramedInput):
             self.receiver.change(framing)
         elif framing is not None:
-            self.receiver = FramedInput(self, self.context, framing)
+            self.receiver = FramedInput(self, self.context, replaceable(framing))
             receiving.set_read_size(self, READ_BYTES)
 
     def when_drained(self, function: Callable[[bool], object]) -> None:
