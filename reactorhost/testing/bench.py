@@ -16,6 +16,8 @@ from typing import Any, Self, cast
 from reactorhost import __version__
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
@@ -102,19 +104,30 @@ class PluginBench:
         self.settle()
 
     def connect(
-        self, peer: tuple[str, int] | None = None, *, tls: TlsFacts | None = None, ends_too: bool = True
+        self,
+        peer: tuple[str, int] | None = None,
+        *,
+        tls: TlsFacts | None = None,
+        credentials: PeerCredentials | None = None,
+        proxy: ProxyFacts | None = None,
+        ends_too: bool = True,
     ) -> BenchClient:
         """Return a new client, after the `connect` hooks; without `peer` it has an address of its own.
 
-        `tls` is what the plugin reads as `connection.tls`; nothing is encrypted.
+        `tls` and `proxy` are what the plugin reads as `connection.tls` and `connection.proxy`; nothing is encrypted.
+        With `credentials` it is a client of a unix socket.
         """
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
+        sock.credentials = credentials
         self._time.poller.open(sock)
 
         def accepted() -> BenchClient:
-            address = peer or ("127.0.0.1", 40_000 + len(self._clients))
-            transport = self._service.accept(cast("Any", sock), address, tls)
+            address: Any = peer or ("127.0.0.1", 40_000 + len(self._clients))
+            if credentials is not None:
+                self._service.keep_credentials()
+                address = ""
+            transport = self._service.accept(cast("Any", sock), address, tls, proxy)
             client = BenchClient(self.settle, sock, transport, ends_too=ends_too)
             self._clients[client.connection.id] = client
             return client

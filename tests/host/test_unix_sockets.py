@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,3 +217,31 @@ def test_clients_are_spread_evenly_and_none_waits_for_a_stopped_worker(live_host
         os.kill(stopped, signal.SIGSTOP)
         clients.callback(os.kill, stopped, signal.SIGCONT)
         assert stopped not in {answering_worker(path, clients) for _ in range(6)}
+
+
+def test_credentials_are_those_of_the_process_that_has_connected(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    plugin = plugin_file(
+        tmp_path,
+        "knows_peers",
+        """
+        import logging
+
+        @hookimpl
+        def connect(connection):
+            connection.send(str(tuple(connection.peer_credentials or ())).encode())
+
+        @hookimpl
+        def close(connection):
+            logging.getLogger("peers").warning("gone: %s", tuple(connection.peer_credentials or ()))
+        """,
+    )
+    host = live_host("--plugin", plugin, "--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{path}")
+    mine = str((os.getpid(), os.geteuid(), os.getegid()))
+    addresses: list[tuple[Any, str]] = [(str(path), mine), (host.address(), "()")]
+    for address, expected in addresses:
+        with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as client:
+            client.settimeout(DEADLINE_SECONDS)
+            client.connect(address)
+            assert client.recv(100).decode() == expected
+        host.wait_for_log(f"gone: {expected}")

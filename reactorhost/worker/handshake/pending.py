@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.reactor.steps import (
     NoDataError,
     ProxyRefusedError,
@@ -36,15 +37,18 @@ _MOST_DEBUG_LINES_A_SECOND = 5
 
 @dataclass(slots=True)
 class ClientInfo:
-    """What is known of a client so far: a PROXY header replaces both addresses, a handshake adds the TLS facts."""
+    """What is known of a client so far: a PROXY header replaces both addresses, and it or a handshake adds facts."""
 
     peer: Endpoint
     local: Endpoint | None = None
     tls: TlsFacts | None = None
+    proxy: ProxyFacts | None = None
 
 
-BeginConnection = Callable[[StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None"], StreamTransport]
-"""Serves a client from its `connect` hook on; called with socket, peer, TLS facts and local address."""
+BeginConnection = Callable[
+    [StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None", "ProxyFacts | None"], StreamTransport
+]
+"""Serves a client from its `connect` hook on; called with socket, peer, TLS facts, local address and PROXY facts."""
 
 
 class PendingHandshakes:
@@ -94,7 +98,7 @@ class PendingHandshakes:
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
-            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local)
+            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, client.proxy)
             if context.draining:
                 context.drain(transport)
 
