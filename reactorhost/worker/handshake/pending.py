@@ -122,7 +122,7 @@ class PendingHandshakes:
                 raise ProxyRefusedError("its address is not in proxy_from")
             header = yield from read_header(sock)
             if header.source is not None:
-                client.peer, client.local = header.source, header.destination
+                client.peer, client.local, client.proxy = header.source, header.destination, header.facts
         if tls is None:
             return sock
         wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
