@@ -9,7 +9,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-from reactorhost.address import Endpoint
+from reactorhost.address import Endpoint, unix_endpoint
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.worker.handshake import proxy_tlvs
 from reactorhost.worker.handshake.proxy_tlvs import ProxyExtensionError
@@ -173,5 +173,4 @@ def _endpoints(family: int, block: bytes) -> tuple[Endpoint, Endpoint]:
 
 def _unix(padded: bytes) -> Endpoint:
     # A zero byte ends a path, but an abstract name begins with one (unix(7)).
-    path = padded.rstrip(b"\0") if padded.startswith(b"\0") else padded.partition(b"\0")[0]
-    return Endpoint(f"unix:{path.decode(errors='backslashreplace')}" if path else "unix", 0)
+    return unix_endpoint(padded.rstrip(b"\0") if padded.startswith(b"\0") else padded.partition(b"\0")[0])

@@ -11,7 +11,7 @@ import struct
 import termios
 from typing import Any, Protocol
 
-from reactorhost.address import Endpoint
+from reactorhost.address import Endpoint, unix_endpoint
 from reactorhost.system.scope import host_of
 
 NO_ENDPOINT = Endpoint("", 0)
@@ -101,5 +101,5 @@ def endpoint(address: Any) -> Endpoint:
     """Return the endpoint for an address as the socket module has it."""
     if isinstance(address, tuple):
         return Endpoint(host_of(address), address[1])
-    path = address.decode(errors="replace") if isinstance(address, bytes) else str(address)
-    return Endpoint(f"unix:{path}" if path else "unix", 0)
+    # None is the peer of a socket pair.
+    return unix_endpoint(address or "")

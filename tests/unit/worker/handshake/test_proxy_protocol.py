@@ -38,7 +38,7 @@ HEADERS = {
         ProxyFacts(authority="chat", values={2: b"chat", 0xE0: bytes(3000)}),
     ),
     binary(1, 0x21, V6): ProxyHeader(Endpoint("fe80::1", 1), Endpoint("::1", 2), ProxyFacts()),
-    binary(1, 0x31, UNIX): ProxyHeader(Endpoint("unix:/run/client", 0), Endpoint("unix:\0abstract", 0), ProxyFacts()),
+    binary(1, 0x31, UNIX): ProxyHeader(Endpoint("unix:/run/client", 0), Endpoint("unix:@abstract", 0), ProxyFacts()),
     binary(1, 0x31, bytes(216)): ProxyHeader(Endpoint("unix", 0), Endpoint("unix", 0), ProxyFacts()),
     binary(0, 0x00, b""): NOTHING,
     binary(0, 0x11, V4): NOTHING,
