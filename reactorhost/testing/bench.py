@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 from reactorhost import __version__
-from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
@@ -36,6 +37,7 @@ from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.context import Limits
 from reactorhost.worker.handshake.pending import ClientInfo
 from reactorhost.worker.service import LoadedService, RunningService
+from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
@@ -112,19 +114,25 @@ class PluginBench:
         peer: tuple[str, int] | None = None,
         *,
         tls: TlsFacts | None = None,
+        credentials: PeerCredentials | None = None,
+        proxy: ProxyFacts | None = None,
         ends_too: bool = True,
         opening: bytes = b"",
     ) -> BenchClient:
         """Return a new client, after the `connect` hooks; without `peer` it has an address of its own.
 
-        `tls` is what the plugin reads as `connection.tls`; nothing is encrypted. `opening` is what the client sends for
-        the handshake of a framing that is a session, such as WebSocket.
+        `tls` and `proxy` are what the plugin reads as `connection.tls` and `connection.proxy`; nothing is encrypted.
+        With `credentials` it is a client of a unix socket. `opening` is what the client sends for the handshake of a
+        framing that is a session, such as WebSocket.
         """
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
+        sock.credentials = credentials
         self._time.poller.open(sock)
-
-        address = peer or ("127.0.0.1", 40_000 + len(self._clients))
+        address: Any = peer or ("127.0.0.1", 40_000 + len(self._clients))
+        if credentials is not None:
+            self._service.keep_credentials()
+            address = ""
         client = BenchClient(self.settle, sock, None, ends_too=ends_too)
 
         def begun(transport: StreamTransport) -> None:
@@ -133,10 +141,10 @@ class PluginBench:
 
         def accepted() -> None:
             if self._has_sessions:
-                info = ClientInfo(Endpoint(*address), tls=tls, on_begun=begun)
+                info = ClientInfo(endpoint(address), tls=tls, proxy=proxy, on_begun=begun)
                 self._service.pending_handshakes.accept(cast("Any", sock), info)
             else:
-                begun(self._service.accept(cast("Any", sock), address, tls))
+                begun(self._service.accept(cast("Any", sock), address, tls, proxy))
 
         if opening:
             sock.incoming.append(opening)

@@ -42,7 +42,7 @@ class _FakeDial:
             self.failed(self.refusal)
             return
         address, sock = self.far_end.address, FakeSocket()
-        peer = address.path if address.scheme == "unix" else (address.host, address.port)
+        peer = address.unix_name if address.scheme == "unix" else (address.host, address.port)
         facts = None
         if address.scheme == "tls":
             name = self.far_end.server_name or address.host

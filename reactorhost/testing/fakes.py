@@ -7,15 +7,19 @@ import itertools
 import math
 import os
 import socket
+import struct
 from collections import deque
 from typing import Any, Protocol
 
+from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
 
 MOST_DATAGRAM_BYTES = 65507
 
 # As in a process whose standard descriptors are open.
 _FIRST_NUMBER = 3
+# As the kernel reports the credentials of a peer that has none.
+_NO_ID = 0xFFFF_FFFF
 
 
 class FakeClock:
@@ -144,6 +148,7 @@ class FakeSocket(_HostSocket):
         self.reading = True
         self.finished = False
         self.ended = False
+        self.credentials: PeerCredentials | None = None
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
@@ -181,6 +186,11 @@ class FakeSocket(_HostSocket):
 
     def setsockopt(self, *option: object) -> None:
         """Ignore an option, as the one that makes closing a reset."""
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return the credentials of the client, which no other option is asked for."""
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_PEERCRED)
+        return struct.pack("iII", *(self.credentials or (0, _NO_ID, _NO_ID)))
 
     def close(self) -> None:
         """End the connection for the client."""

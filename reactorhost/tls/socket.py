@@ -319,6 +319,10 @@ class TlsSocket:
         self._ended = True
         self.socket.setsockopt(level, option, value)
 
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """Return an option of the socket."""
+        return self.socket.getsockopt(level, option, size)
+
     def getsockname(self) -> Any:
         """Return the local address."""
         return self.socket.getsockname()

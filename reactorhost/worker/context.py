@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.api.connection_protocols import Groups
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -136,6 +138,9 @@ class ServiceContext:
         variables: copied for each connection.
         draining: whether the worker is about to leave, and the `drain` hooks are or were called.
         loop_thread: the only one in which plugins may use connections; `check_thread` is its `check`.
+        credentials: those of unix peers whose sockets are closed, by connection, while `close` hooks are due; None in a
+            service without unix sockets.
+        proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
     """
 
@@ -150,6 +155,9 @@ class ServiceContext:
         self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
         self.protocols: ProtocolEvents | None = None
+        # Few connections have them, and a slot would make every idle one larger.
+        self.credentials: dict[int, PeerCredentials] | None = None
+        self.proxies: dict[int, ProxyFacts] = {}
         self.on_closed: Callable[[Any], object] = _ignore
         self.variables = worker.variables
         self.draining = False

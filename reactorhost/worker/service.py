@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import Connection
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
@@ -101,18 +102,27 @@ class RunningService:
 
     def acceptor(self, scheme: str) -> Accept:
         """Return the function that serves sockets accepted at an address of this scheme."""
+        if scheme == "unix":
+            self.keep_credentials()
         return self.pending_handshakes.acceptor(scheme) or self.accept
+
+    def keep_credentials(self) -> None:
+        """Let the `close` hooks see the credentials of unix peers."""
+        if self.context.credentials is None:
+            self.context.credentials = {}
 
     def udp_socket(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> UdpSocket:
         """Return a UDP socket of this service; it reads after `open()`."""
         return UdpSocket(self.context, sock, self._worker.ids, on_closed)
 
-    def accept(self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None) -> StreamTransport:
+    def accept(
+        self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None, proxy: ProxyFacts | None = None
+    ) -> StreamTransport:
         """Serve an accepted client that needs no handshake."""
         counters = self.context.counters
         counters.accepted += 1
         counters.connections += 1
-        return self.begin(sock, peer, tls)
+        return self.begin(sock, peer, tls, None, proxy)
 
     def begin(
         self,
@@ -120,10 +130,14 @@ class RunningService:
         peer: Any,
         tls: TlsFacts | None = None,
         local: Endpoint | None = None,
+        proxy: ProxyFacts | None = None,
         session: OpenedSession | None = None,
     ) -> StreamTransport:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
-        transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
+        number = next(self._worker.ids)
+        if proxy is not None:
+            self.context.proxies[number] = proxy
+        transport = StreamTransport(self.context, sock, peer, number, tls, local)
         self.transports.add(transport)
         if session is not None:
             self._begin_session(transport, session)

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import checked_seconds
@@ -30,6 +32,8 @@ class ClosedTransport:
     local: Endpoint
     age: float
     variables: Context
+    peer_credentials: PeerCredentials | None
+    proxy: ProxyFacts | None
     framing: Framing | None = field(default=None, init=False)
     idle_timeout: float | None = field(default=None, init=False)
     # Of the class: each end of a connection makes one of these.

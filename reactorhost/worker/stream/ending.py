@@ -25,7 +25,7 @@ import contextlib
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import READ_BYTES
-from reactorhost.worker.stream import sending
+from reactorhost.worker.stream import peer_facts, sending
 from reactorhost.worker.stream.closing import CLOSED, OPEN, TRANSITIONS, CloseAction, CloseEvent, CloseProgress
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import frames_pending, message_waits, read, release, watch
@@ -215,6 +215,7 @@ def _end(stream: Stream, reason: CloseReason) -> None:
         reactor.unregister(stream.socket.fileno())
         stream.interest = 0
     stream.held |= CLOSING
+    peer_facts.keep_credentials(stream)
     # Unregistered before it is closed: see the rules in `reactor.reactor`.
     stream.socket.close()
     stream.kept = None

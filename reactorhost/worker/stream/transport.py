@@ -41,6 +41,8 @@ from typing import Any
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, replace_transport
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
@@ -48,7 +50,7 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, receiving, sending
+from reactorhost.worker.stream import ending, peer_facts, receiving, sending
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, replaceable
@@ -245,6 +247,16 @@ class StreamTransport:
         return self._local
 
     @property
+    def peer_credentials(self) -> PeerCredentials | None:
+        """Those of a unix peer."""
+        return peer_facts.credentials(self)
+
+    @property
+    def proxy(self) -> ProxyFacts | None:
+        """What the PROXY header says beside the addresses."""
+        return peer_facts.proxy(self)
+
+    @property
     def age(self) -> float:
         """Seconds since the connection was accepted."""
         return self.context.reactor.now - self._accepted_at
@@ -334,5 +346,7 @@ class StreamTransport:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
         self._timers = None
-        closed = ClosedTransport(self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        closed = ClosedTransport(
+            self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables, *peer_facts.release(self)
+        )
         replace_transport(self.connection, closed)

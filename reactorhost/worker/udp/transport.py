@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.system.scope import host_of
 from reactorhost.worker.context import ServiceContext
@@ -116,6 +118,16 @@ class DatagramTransport:
         callback(not self._socket.closed)
 
     # Without meaning for datagrams.
+
+    @property
+    def peer_credentials(self) -> PeerCredentials | None:
+        """None: the sender is not known."""
+        return None
+
+    @property
+    def proxy(self) -> ProxyFacts | None:
+        """None: there is no PROXY header."""
+        return None
 
     @property
     def queued(self) -> int:
