@@ -176,6 +176,15 @@ class ServiceContext:
         """Report what a hook or a plugin's framing raised, under the plugin that the exception comes from."""
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
+    def task_failed(self, connection: Connection) -> Callable[[Exception], None]:
+        """Return what reports an exception of a task that is made now, under the plugin that makes it."""
+        plugin = self.chain.caller()
+
+        def failed(error: Exception) -> None:
+            self.hook_failed(plugin or self.chain.plugin_of(error), "task", connection, error)
+
+        return failed
+
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
         if self._client_lines.admits(self.reactor.now):
