@@ -212,9 +212,10 @@ class PluginBench:
         self._time.within(self._service.drain)
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
-        self._parts.facades.cancel_timers()
+        self._parts.facades.cancel_calls()
         self._parts.bus.end_subscriptions()
         self._parts.call(self._parts.hooks.worker_stop)
+        self._parts.soon.stop()
         self._time.end()
         self._raise_failures()
 
@@ -268,6 +269,7 @@ class PluginBench:
             stats_invalid=lambda plugin, reason: self._hook_failed(plugin, "stats", None, ValueError(reason)),
             counters=Counters(pid=os.getpid()),
             threads=self._time.threads,
+            soon=self._time.soon,
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
             bus=BusSetup(new_outbound=other.connect),

@@ -209,6 +209,15 @@ class ServiceContext:
         """Report what a framing raised in the opening handshake of a session, before there is a connection."""
         self._worker.hook_failed(self.chain.plugin_of(raised), "framing", None, as_error(raised))
 
+    def task_failed(self, connection: Connection) -> Callable[[Exception], None]:
+        """Return what reports an exception of a task that is made now, under the plugin that makes it."""
+        plugin = self.chain.caller()
+
+        def failed(error: Exception) -> None:
+            self.hook_failed(plugin or self.chain.plugin_of(error), "task", connection, error)
+
+        return failed
+
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
         if self._client_lines.admits(self.reactor.now):

@@ -7,10 +7,10 @@ collector runs, which buffers do not make it do. A plugin may keep the connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
@@ -18,9 +18,13 @@ from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import checked_seconds
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.states import CLOSING
+
+if TYPE_CHECKING:
+    from reactorhost.plugins.host_task import HostTask
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -60,6 +64,10 @@ class ClosedTransport:
         """Return a timer that makes no call."""
         checked_seconds(seconds)
         return NoTimer()
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> HostTask:
+        """Return a task that is cancelled from the start."""
+        return task_calls.start_cancelled(coroutine, self.variables)
 
     def close(self) -> None:
         """Do nothing."""

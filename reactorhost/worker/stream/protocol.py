@@ -7,11 +7,13 @@ needs a later one of this list, it goes through a method of the transport.
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import Protocol
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream.closing import CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, Source
@@ -36,6 +38,7 @@ class Stream(Source, Protocol):
     context: ServiceContext
     socket: StreamSocket
     receiver: ServiceContext | FramedInput
+    variables: Context
     runner: HookRunner
     send_state: Send
     close_state: CloseState
@@ -47,6 +50,7 @@ class Stream(Source, Protocol):
     deadline: TimerHandle | None
     progress: CloseProgress | None
     arrivals: Arrivals
+    timers: PluginTimers | None
     interest: int
     read_size: int
 
@@ -60,8 +64,11 @@ class Stream(Source, Protocol):
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
 
+    def plugin_timers(self) -> PluginTimers:
+        """Return the timers and tasks of the plugin, made on first use."""
+
     def cancel_timers(self) -> None:
-        """Cancel the timers of the plugin."""
+        """Cancel the timers and tasks of the plugin."""
 
     def send_failed(self) -> bool:
         """Break the sending half, and continue to receive; returns False, as `send` does."""

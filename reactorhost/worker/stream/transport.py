@@ -50,7 +50,7 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, peer_facts, receiving, sending
+from reactorhost.worker.stream import ending, peer_facts, receiving, sending, tasks
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, replaceable
@@ -104,7 +104,7 @@ class StreamTransport:
     progress: CloseProgress | None = field(default=None, init=False)
     _accepted_at: float = field(init=False)
     _counters: Counters = field(init=False)
-    _timers: PluginTimers | None = field(default=None, init=False)
+    timers: PluginTimers | None = field(default=None, init=False)
 
     def __post_init__(self, connection_id: int, tls: TlsFacts | None) -> None:
         context = self.receiver = self.context
@@ -217,13 +217,17 @@ class StreamTransport:
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
-        if self._timers is None:
-            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
         # Returned for a closed connection too, so that a plugin need not look before each call.
-        timer = self._timers.call_later(seconds, function, args)
+        timer = self.plugin_timers().call_later(seconds, function, args)
         if self.close_state is not OPEN:
             timer.cancel()
         return timer
+
+    def plugin_timers(self) -> PluginTimers:
+        """Return the timers and tasks of the plugin, made on first use."""
+        if self.timers is None:
+            self.timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
+        return self.timers
 
     def _timer_failed(self, error: Exception) -> None:
         self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
@@ -301,6 +305,7 @@ class StreamTransport:
     advance = ending.advance
     close_for = ending.close
     protocol = property(protocol_of)
+    create_task = tasks.create_task
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""
@@ -338,14 +343,14 @@ class StreamTransport:
         self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
     def cancel_timers(self) -> None:
-        """Cancel the timers of the plugin."""
-        if self._timers is not None:
-            self._timers.cancel_all()
+        """Cancel the timers and tasks of the plugin."""
+        if self.timers is not None:
+            self.timers.cancel_all()
 
     def release(self) -> None:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
-        self._timers = None
+        self.timers = None
         closed = ClosedTransport(
             self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables, *peer_facts.release(self)
         )
