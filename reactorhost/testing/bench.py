@@ -26,6 +26,7 @@ from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
+from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
@@ -221,7 +222,7 @@ class PluginBench:
         watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
         new_framing = framings.from_plugins("default", plugins)
         worker_limit.from_plugins("default", plugins)
-        service = LoadedService("default", [*plugins, watcher], self._limits, new_framing)
+        service = LoadedService("default", [*plugins, watcher], self._limits, new_framing, tls_role=FakeTlsRole())
         other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(
             reactor=self._time.reactor,

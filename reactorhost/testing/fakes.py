@@ -11,6 +11,8 @@ from collections import deque
 from typing import Any, Protocol
 
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
+from reactorhost.reactor.steps import Step, TlsHandshakeError
+from reactorhost.tls.facts import TlsFacts
 
 MOST_DATAGRAM_BYTES = 65507
 
@@ -140,6 +142,9 @@ class FakeSocket(_HostSocket):
         self.reading = True
         self.finished = False
         self.ended = False
+        # For `start_tls`: what the client and the host agree on, and the reason for which they do not.
+        self.tls_facts: TlsFacts | None = None
+        self.tls_refusal: str | None = None
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
@@ -170,6 +175,14 @@ class FakeSocket(_HostSocket):
             raise BlockingIOError
         self.taken += data
         return len(data)
+
+    def handshake(self, on_failed: object, *, lingers: bool = True) -> Step[TlsFacts]:
+        """Begin TLS once the client reads."""
+        yield WRITE
+        if self.tls_refusal is not None:
+            raise TlsHandshakeError(self.tls_refusal)
+        assert self.tls_facts is not None
+        return self.tls_facts
 
     def shutdown(self, how: int) -> None:
         """Send the client the end of the stream."""

@@ -35,13 +35,18 @@ class TlsSession(ssl.SSLObject):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Handshake:
-    """One handshake, between a socket and the memory buffers of an OpenSSL session."""
+    """One handshake, between a socket and the memory buffers of an OpenSSL session.
+
+    Attributes:
+        lingers: whether to wait for the peer's end after an alert. Else the caller does, if it does not want a reset.
+    """
 
     socket: socket.SocketType
     session: ssl.SSLObject
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
     on_failed: Callable[[TlsHandshakeError], object]
+    lingers: bool = True
     _received_any: bool = field(default=False, init=False)
     _name_is_ascii: bool = field(default=True, init=False)
 
@@ -160,6 +165,8 @@ class Handshake:
         discarded = 0
         try:
             yield from self._flush()
+            if not self.lingers:
+                return
             self.socket.shutdown(socket.SHUT_WR)
             while discarded < _MOST_DISCARDED:
                 try:

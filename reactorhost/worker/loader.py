@@ -152,4 +152,6 @@ class WorkerLoader:
             where = settings.where(f"service.{service.name}.framing")
             new_framing = framings.from_config(service.name, service.framing, where)
         most_workers = worker_limit.from_plugins(service.name, plugins)
-        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from, most_workers)
+        return LoadedService(
+            service.name, plugins, limits, new_framing, tls, proxy_from=service.proxy_from, most_workers=most_workers
+        )

@@ -15,6 +15,7 @@ from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
 from reactorhost.worker.stream.closing import CloseState
@@ -36,6 +37,7 @@ class LoadedService:
     Attributes:
         new_framing: makes the framing of each connection; None for none.
         tls: its certificates; None for a service that has no TLS.
+        tls_role: our side of TLS on connections that begin in plain text; None for the server's.
         proxy_from: networks of proxies that send a PROXY header.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
     """
@@ -45,6 +47,7 @@ class LoadedService:
     limits: Limits = field(default_factory=Limits)
     new_framing: Callable[[], Framing] | None = None
     tls: ServerTls | None = None
+    tls_role: TlsRole | None = None
     proxy_from: Sequence[str] = ()
     most_workers: WorkerLimit | None = None
 
@@ -78,6 +81,7 @@ class RunningService:
             loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins)
         )
         self.context.on_closed = self._transport_closed
+        self.context.tls_role = loaded.tls_role or ServerRole(loaded.tls)
         self.transports: set[StreamTransport] = set()
         self.pending_handshakes = PendingHandshakes(
             self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from

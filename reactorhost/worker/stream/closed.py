@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.tls_start import TlsFailedError, TlsStart
 from reactorhost.framing import Framing
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import checked_seconds
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.states import CLOSING
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -55,6 +60,14 @@ class ClosedTransport:
         """Return a timer that makes no call."""
         checked_seconds(seconds)
         return NoTimer()
+
+    def start_tls(
+        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
+    ) -> TlsStart:
+        """Return a handshake that has failed."""
+        started = TlsStart()
+        started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
+        return started
 
     def close(self) -> None:
         """Do nothing."""

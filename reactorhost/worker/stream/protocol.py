@@ -7,7 +7,8 @@ needs a later one of this list, it goes through a method of the transport.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
@@ -53,8 +54,14 @@ class Stream(Source, Protocol):
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
 
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called."""
+
     def cancel_timers(self) -> None:
         """Cancel the timers of the plugin."""
+
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
+        """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
 
     def send_failed(self) -> bool:
         """Break the sending half, and continue to receive; returns False, as `send` does."""

@@ -48,7 +48,7 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, receiving, sending
+from reactorhost.worker.stream import ending, receiving, sending, starttls
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput
@@ -215,13 +215,20 @@ class StreamTransport:
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
-        if self._timers is None:
-            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
         # Returned for a closed connection too, so that a plugin need not look before each call.
-        timer = self._timers.call_later(seconds, function, args)
+        timer = self._plugin_timers().call_later(seconds, function, args)
         if self.close_state is not OPEN:
             timer.cancel()
         return timer
+
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called; not from within another call of this connection."""
+        self._plugin_timers().call(function, args, self.variables)
+
+    def _plugin_timers(self) -> PluginTimers:
+        if self._timers is None:
+            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
+        return self._timers
 
     def _timer_failed(self, error: Exception) -> None:
         self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
@@ -288,6 +295,7 @@ class StreamTransport:
     end_if_served = ending.end_if_served
     advance = ending.advance
     close_for = ending.close
+    start_tls = starttls.start
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""
