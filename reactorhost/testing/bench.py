@@ -29,6 +29,7 @@ from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
+from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
@@ -260,6 +261,7 @@ class PluginBench:
             new_framing,
             serving=serving,
             has_sessions=self._has_sessions,
+            tls_role=FakeTlsRole(),
         )
         other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(

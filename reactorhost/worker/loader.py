@@ -190,8 +190,8 @@ class WorkerLoader:
             limits,
             new_framing,
             tls,
-            service.proxy_from,
-            most_workers,
-            serving,
+            proxy_from=service.proxy_from,
+            most_workers=most_workers,
+            serving=serving,
             has_sessions=new_framing is not None and new_framing.is_session,
         )

@@ -17,6 +17,7 @@ from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.protocols import ServingPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
 from reactorhost.worker.handshake.session_opening import OpenedSession
@@ -43,6 +44,7 @@ class LoadedService:
         new_framing: makes the framing of each connection; None for none.
         has_sessions: whether these framings are sessions, which begin with a handshake.
         tls: its certificates; None for a service that has no TLS.
+        tls_role: our side of TLS on connections that begin in plain text; None for the server's.
         proxy_from: networks of proxies that send a PROXY header.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
         serving: what serves its clients with asyncio's protocols or streams; None without such a plugin.
@@ -53,6 +55,7 @@ class LoadedService:
     limits: Limits = field(default_factory=Limits)
     new_framing: Callable[[], Framing] | None = None
     tls: ServerTls | None = None
+    tls_role: TlsRole | None = None
     proxy_from: Sequence[str] = ()
     most_workers: WorkerLimit | None = None
     serving: ServingPlugin | None = None
@@ -91,6 +94,7 @@ class RunningService:
         )
         self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
+        self.context.tls_role = loaded.tls_role or ServerRole(loaded.tls)
         self.transports: set[StreamTransport] = set()
         new_session = loaded.new_framing if loaded.has_sessions else None
         self.pending_handshakes = PendingHandshakes(

@@ -16,7 +16,9 @@ from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsFailedError, TlsStart
 from reactorhost.framing import Framing
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import checked_seconds
@@ -24,6 +26,8 @@ from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.states import CLOSING
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from reactorhost.plugins.host_task import HostTask
 
 
@@ -68,6 +72,14 @@ class ClosedTransport:
     def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> HostTask:
         """Return a task that is cancelled from the start."""
         return task_calls.start_cancelled(coroutine, self.variables)
+
+    def start_tls(
+        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
+    ) -> TlsStart:
+        """Return a handshake that has failed."""
+        started = TlsStart()
+        started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
+        return started
 
     def close(self) -> None:
         """Do nothing."""

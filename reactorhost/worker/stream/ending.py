@@ -30,7 +30,16 @@ from reactorhost.worker.stream.closing import CLOSED, OPEN, TRANSITIONS, CloseAc
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import frames_pending, message_waits, read, release, watch
 from reactorhost.worker.stream.socket import HangUp, hang_up, let_client_be_slow, reset_on_close, unacknowledged_bytes
-from reactorhost.worker.stream.states import BROKEN, CLOSING, FIN_PENDING, INPUT_PENDING, PEER_EOF, PLUGIN, SEND_FULL
+from reactorhost.worker.stream.states import (
+    BROKEN,
+    CLOSING,
+    FIN_PENDING,
+    INPUT_PENDING,
+    PEER_EOF,
+    PLUGIN,
+    SEND_FULL,
+    TLS_HANDSHAKE,
+)
 
 _GRACE_SECONDS = 0.5
 
@@ -276,7 +285,7 @@ def _watch_close(stream: Stream, progress: CloseProgress, seconds: float | None)
 
 def _idle_due(stream: Stream) -> None:
     stream.deadline = None
-    if _works(stream) or stream.held & PLUGIN or stream.context.drain_runs(stream.connection):
+    if _works(stream) or stream.held & (PLUGIN | TLS_HANDSHAKE) or stream.context.drain_runs(stream.connection):
         stream.active_at = stream.context.reactor.now
     if _is_idle(stream) and not stream.held:
         # A turn that had no room for this client may have left something unread.
@@ -326,7 +335,7 @@ def _close_due(stream: Stream, progress: CloseProgress) -> None:
             if progress.reason is CloseReason.LOCAL:
                 progress.reason = CloseReason.TIMEOUT
         advance(stream, CloseEvent.DEADLINE)
-    elif unacknowledged == 0:
+    elif unacknowledged == 0 and not stream.held & TLS_HANDSHAKE:
         # The client's kernel has everything, our FIN too. A reset could destroy what the client has not read yet.
         advance(stream, CloseEvent.LINGER_DEADLINE)
     else:

@@ -7,8 +7,9 @@ needs a later one of this list, it goes through a method of the transport.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context
-from typing import Protocol
+from typing import Any, Protocol
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
@@ -66,6 +67,9 @@ class Stream(Source, Protocol):
 
     def plugin_timers(self) -> PluginTimers:
         """Return the timers and tasks of the plugin, made on first use."""
+
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called."""
 
     def cancel_timers(self) -> None:
         """Cancel the timers and tasks of the plugin."""

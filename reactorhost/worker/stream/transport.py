@@ -50,7 +50,7 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, peer_facts, receiving, sending, tasks
+from reactorhost.worker.stream import ending, peer_facts, receiving, sending, starttls, tasks
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, replaceable
@@ -229,6 +229,10 @@ class StreamTransport:
             self.timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
         return self.timers
 
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called; not from within another call of this connection."""
+        self.plugin_timers().call(function, args, self.variables)
+
     def _timer_failed(self, error: Exception) -> None:
         self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
 
@@ -306,6 +310,7 @@ class StreamTransport:
     close_for = ending.close
     protocol = property(protocol_of)
     create_task = tasks.create_task
+    start_tls = starttls.start
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""

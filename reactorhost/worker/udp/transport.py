@@ -11,8 +11,10 @@ from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsStart
 from reactorhost.framing import Framing
 from reactorhost.system.scope import host_of
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
@@ -20,6 +22,8 @@ from reactorhost.worker.udp import pktinfo
 from reactorhost.worker.udp.pktinfo import AncillaryData
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from reactorhost.plugins.host_task import HostTask
 
 
@@ -131,6 +135,12 @@ class DatagramTransport:
     def when_drained(self, callback: Callable[[bool], object], /) -> None:
         """Call back at once: nothing is ever queued."""
         callback(not self._socket.closed)
+
+    def start_tls(
+        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
+    ) -> TlsStart:
+        """Raise RuntimeError."""
+        raise RuntimeError("a datagram cannot begin TLS, which needs a connection")
 
     # Without meaning for datagrams.
 
