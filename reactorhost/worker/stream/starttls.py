@@ -148,7 +148,7 @@ class StartingSocket:
         receiving.watch(stream)
         for each in (self._unsent, buffer):
             if each is not None:
-                each.notify_waiters(can_send=False)
+                each.notify_waiters()
 
     def _succeeded(self, facts: TlsFacts) -> None:
         stream = self.stream
@@ -181,6 +181,10 @@ class StartingSocket:
         """Set an option of the socket below."""
         self.plain.setsockopt(level, option, value)
 
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """Return an option of the socket below."""
+        return self.plain.getsockopt(level, option, size)
+
     def getsockname(self) -> Any:
         """Return the local address."""
         return self.plain.getsockname()
@@ -194,7 +198,7 @@ class StartingSocket:
         self._runner.end()
         self.started.set_exception(TlsFailedError("the connection has ended during its TLS handshake"))
         if self._unsent is not None:
-            self._unsent.notify_waiters(can_send=False)
+            self._unsent.notify_waiters()
 
 
 def _ignore(error: TlsHandshakeError) -> None:
