@@ -73,7 +73,7 @@ class Facts(asyncio.Protocol):
         facts = {name: repr(transport.get_extra_info(name)) for name in NAMES}
         sock = transport.get_extra_info("socket")
         kinds = str(type(transport.get_extra_info("ssl_object")).__mro__)
-        tell("made", kind=kinds, peer=repr(sock.getpeername()), local=repr(sock.getsockname()), family=repr(sock.family), **facts)
+        tell("made", kind=kinds, peer=repr(sock.getpeername()), local=repr(sock.getsockname()), **facts)
 
     def data_received(self, data):
         self.transport.write(data)
