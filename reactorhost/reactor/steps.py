@@ -7,11 +7,15 @@ that it can say what it was waiting for.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from reactorhost.reactor import Reactor, TimerHandle
+from reactorhost.reactor import READ, WRITE, Reactor, TimerHandle
+
+_DISCARD_BYTES = 64 * 1024
+_MOST_DISCARDED = 1 << 20
 
 T = TypeVar("T")
 
@@ -28,6 +32,10 @@ class ProxyRefusedError(StepError):
     """The peer is not a listed proxy, or did not send a PROXY header."""
 
 
+class SessionRefusedError(StepError):
+    """The opening handshake of a session framing failed."""
+
+
 class NoDataError(StepError):
     """The connection ended, or its time was over, before a byte arrived, as with a port scan or a health check."""
 
@@ -41,6 +49,42 @@ class Descriptor(Protocol):
 
     def fileno(self) -> int: ...
     def close(self) -> None: ...
+
+
+class ByteStream(Protocol):
+    """A socket that does not block, plain or with TLS."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes, /) -> int: ...
+    def shutdown(self, how: int, /) -> None: ...
+
+
+def send_all(sock: ByteStream, data: bytes) -> Step[None]:
+    """Send all of `data`."""
+    while data:
+        try:
+            data = data[sock.send(data) :]
+        except BlockingIOError:
+            yield WRITE
+
+
+def finish(sock: ByteStream) -> Step[None]:
+    """End the sending half behind the last words, and read what is on its way here, up to a limit.
+
+    Closing a socket that has unread data sends a reset, which may overtake the last words: the peer would report a
+    reset and not the reason.
+    """
+    sock.shutdown(socket.SHUT_WR)
+    discarded = 0
+    while discarded < _MOST_DISCARDED:
+        try:
+            data = sock.recv(_DISCARD_BYTES)
+        except BlockingIOError:
+            yield READ
+            continue
+        if not data:
+            return
+        discarded += len(data)
 
 
 @dataclass(slots=True, eq=False, repr=False)

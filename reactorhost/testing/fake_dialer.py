@@ -47,7 +47,7 @@ class _FakeDial:
             self.failed(self.refusal)
             return
         address, sock = self.far_end.address, FakeSocket()
-        peer = address.path if address.scheme == "unix" else (address.host, address.port)
+        peer = address.unix_name if address.scheme == "unix" else (address.host, address.port)
         facts = fake_facts(self.far_end.certificate_name) if address.scheme == "tls" else None
         self.reached(sock, lambda: self.connected(cast("Any", sock), peer, facts))
 

@@ -102,6 +102,11 @@ class TlsSocket:
         self._write = self._session.write
         self._recv = self.socket.recv
 
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """The session."""
+        return self._session
+
     def handshake(self, on_failed: Callable[[TlsHandshakeError], object], *, lingers: bool = True) -> Step[TlsFacts]:
         """Return the steps of the handshake; what the peer sends after it is left in the kernel.
 
@@ -314,6 +319,10 @@ class TlsSocket:
         """Set an option of the socket. The only one is SO_LINGER for a reset, so close_notify is not sent any more."""
         self._ended = True
         self.socket.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """Return an option of the socket."""
+        return self.socket.getsockopt(level, option, size)
 
     def getsockname(self) -> Any:
         """Return the local address."""

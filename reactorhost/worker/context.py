@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.api.connection_protocols import Groups
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.tls_start import TlsFailedError
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
@@ -60,6 +62,25 @@ class Memberships(Groups, Protocol):
 
     def ended(self, connection: Connection, /) -> None:
         """Remove a connection that has ended from all its groups."""
+
+
+class ProtocolEvents(Protocol):
+    """The asyncio protocols that serve the connections of a service; notified of what the hooks do not report."""
+
+    def peer_ended(self, transport: Any, /) -> None:
+        """Handle the client's end, once everything before it was delivered."""
+
+    def send_failed(self, transport: Any, /) -> None:
+        """Handle that nothing can be sent to the client any more."""
+
+    def flushed(self, transport: Any, /) -> None:
+        """Handle that the kernel has accepted the last byte before a close."""
+
+    def protocol_of(self, connection: Connection, /) -> object | None:
+        """Return the protocol that serves a connection."""
+
+    def forget(self, connection: Connection, /) -> None:
+        """Release the protocol of a connection that has ended, after its `close` hooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +137,13 @@ class ServiceContext:
         counters: the worker's counters.
         groups: the groups that connections of the worker have joined.
         hook_queues: the worker's, if a hook of this service is async; else None.
+        protocols: the asyncio protocols of its connections, or None.
         variables: copied for each connection.
         draining: whether the worker is about to leave, and the `drain` hooks are or were called.
         loop_thread: the only one in which plugins may use connections; `check_thread` is its `check`.
+        credentials: those of unix peers whose sockets are closed, by connection, while `close` hooks are due; None in a
+            service without unix sockets.
+        proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
         tls_role: our side of TLS on connections that begin in plain text, with the defaults for it.
     """
@@ -133,6 +158,10 @@ class ServiceContext:
         self.log = worker.log
         self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
+        self.protocols: ProtocolEvents | None = None
+        # Few connections have them, and a slot would make every idle one larger.
+        self.credentials: dict[int, PeerCredentials] | None = None
+        self.proxies: dict[int, ProxyFacts] = {}
         self.on_closed: Callable[[Any], object] = _ignore
         self.tls_role: TlsRole = ServerRole()
         self.variables = worker.variables
@@ -184,6 +213,19 @@ class ServiceContext:
             # A hook that awaits the handshake need not catch what a client has caused, and the host has logged.
             return
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
+
+    def session_raised(self, raised: BaseException) -> None:
+        """Report what a framing raised in the opening handshake of a session, before there is a connection."""
+        self._worker.hook_failed(self.chain.plugin_of(raised), "framing", None, as_error(raised))
+
+    def task_failed(self, connection: Connection) -> Callable[[Exception], None]:
+        """Return what reports an exception of a task that is made now, under the plugin that makes it."""
+        plugin = self.chain.caller()
+
+        def failed(error: Exception) -> None:
+            self.hook_failed(plugin or self.chain.plugin_of(error), "task", connection, error)
+
+        return failed
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""

@@ -119,7 +119,7 @@ class _SocketDial:
     def start(self) -> None:
         address = self.far_end.address
         if address.scheme == "unix":
-            self._connect([SocketAddress(socket.AF_UNIX, address.path)])
+            self._connect([SocketAddress(socket.AF_UNIX, address.unix_name)])
         elif (numeric := numeric_address(address.host, address.port)) is not None:
             self._connect([numeric])
         else:
