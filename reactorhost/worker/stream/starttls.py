@@ -181,6 +181,10 @@ class StartingSocket:
         """Set an option of the socket below."""
         self.socket.setsockopt(level, option, value)
 
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """Return an option of the socket below."""
+        return self.plain.getsockopt(level, option, size)
+
     def getsockname(self) -> Any:
         """Return the local address."""
         return self.socket.getsockname()
