@@ -353,7 +353,7 @@ class Worker:
         tls: SSLContext | None = None,
         server_name: str | None = None,
     ) -> ConnectAttempt:
-        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH` within `timeout` seconds.
+        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:///PATH` or `unix://@NAME` within `timeout` seconds.
 
         The methods of `handler` are called as hooks are for a client: `connect`, `receive`, `close`, `drain` and
         `framing`, and `failed(error)` with a `ConnectFailedError` if the connection cannot be established. An async

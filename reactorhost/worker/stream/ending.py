@@ -25,12 +25,21 @@ import contextlib
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import READ_BYTES
-from reactorhost.worker.stream import sending
+from reactorhost.worker.stream import peer_facts, sending
 from reactorhost.worker.stream.closing import CLOSED, OPEN, TRANSITIONS, CloseAction, CloseEvent, CloseProgress
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import frames_pending, message_waits, read, release, watch
 from reactorhost.worker.stream.socket import HangUp, hang_up, let_client_be_slow, reset_on_close, unacknowledged_bytes
-from reactorhost.worker.stream.states import BROKEN, CLOSING, FIN_PENDING, INPUT_PENDING, PEER_EOF, PLUGIN, SEND_FULL
+from reactorhost.worker.stream.states import (
+    BROKEN,
+    CLOSING,
+    FIN_PENDING,
+    INPUT_PENDING,
+    PEER_EOF,
+    PLUGIN,
+    SEND_FULL,
+    TLS_HANDSHAKE,
+)
 
 _GRACE_SECONDS = 0.5
 
@@ -85,6 +94,8 @@ def handle_hang_up(stream: Stream) -> None:
 
 def send_failed(stream: Stream) -> bool:
     """Break the sending half, and continue to receive; returns False, as `send` does."""
+    if stream.context.protocols is not None:
+        stream.context.protocols.send_failed(stream)
     break_sending(stream)
     advance(stream, CloseEvent.SEND_FAILED)
     if stream.close_state is OPEN:
@@ -101,7 +112,7 @@ def break_sending(stream: Stream) -> None:
     buffer, stream.buffer = stream.buffer, None
     # After the buffer is gone: a waiting function may send, or close the connection.
     if buffer is not None:
-        buffer.notify_waiters(can_send=False)
+        buffer.notify_waiters()
     release(stream, SEND_FULL)
     watch(stream)
 
@@ -150,7 +161,13 @@ def end_if_served(stream: Stream) -> None:
         return
     if stream.context.drain_runs(stream.connection):
         return
-    if not (stream.queued or (message_waits if is_paused else frames_pending)(stream)):
+    if (message_waits if is_paused else frames_pending)(stream):
+        return
+    protocols = stream.context.protocols
+    if protocols is not None and not is_paused:
+        # It decides whether the connection stays open, and may send more.
+        protocols.peer_ended(stream)
+    elif not stream.queued:
         advance(stream, CloseEvent.SERVED)
 
 
@@ -164,7 +181,9 @@ def _works(stream: Stream) -> bool:
 
 def close(stream: Stream, reason: CloseReason, seconds: float | None = None) -> None:
     """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
-    # Before the state changes: what is corked is flushed like the rest.
+    # Before the state changes: the last message of a session, and what is corked, are flushed like the rest.
+    if stream.close_state is OPEN:
+        sending.end_session(stream, reason)
     sending.uncork(stream)
     begins = stream.close_state is OPEN
     if begins:
@@ -197,6 +216,8 @@ def advance(stream: Stream, event: CloseEvent, reason: CloseReason = CloseReason
             advance(stream, CloseEvent.PEER_EOF)
         else:
             sending.send_fin(stream)
+            if stream.context.protocols is not None:
+                stream.context.protocols.flushed(stream)
     elif action is not CloseAction.NONE:
         if action is CloseAction.RESET:
             # Fails only where there is nothing left to reset.
@@ -211,6 +232,7 @@ def _end(stream: Stream, reason: CloseReason) -> None:
         reactor.unregister(stream.socket.fileno())
         stream.interest = 0
     stream.held |= CLOSING
+    peer_facts.keep_credentials(stream)
     # Unregistered before it is closed: see the rules in `reactor.reactor`.
     stream.socket.close()
     stream.kept = None
@@ -263,7 +285,7 @@ def _watch_close(stream: Stream, progress: CloseProgress, seconds: float | None)
 
 def _idle_due(stream: Stream) -> None:
     stream.deadline = None
-    if _works(stream) or stream.held & PLUGIN or stream.context.drain_runs(stream.connection):
+    if _works(stream) or stream.held & (PLUGIN | TLS_HANDSHAKE) or stream.context.drain_runs(stream.connection):
         stream.active_at = stream.context.reactor.now
     if _is_idle(stream) and not stream.held:
         # A turn that had no room for this client may have left something unread.
@@ -313,7 +335,7 @@ def _close_due(stream: Stream, progress: CloseProgress) -> None:
             if progress.reason is CloseReason.LOCAL:
                 progress.reason = CloseReason.TIMEOUT
         advance(stream, CloseEvent.DEADLINE)
-    elif unacknowledged == 0:
+    elif unacknowledged == 0 and not stream.held & TLS_HANDSHAKE:
         # The client's kernel has everything, our FIN too. A reset could destroy what the client has not read yet.
         advance(stream, CloseEvent.LINGER_DEADLINE)
     else:

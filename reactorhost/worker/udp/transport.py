@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsStart
 from reactorhost.framing import Framing
 from reactorhost.system.scope import host_of
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
@@ -18,6 +22,8 @@ from reactorhost.worker.udp import pktinfo
 from reactorhost.worker.udp.pktinfo import AncillaryData
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from reactorhost.plugins.host_task import HostTask
 
 
@@ -42,6 +48,8 @@ class DatagramTransport:
     Closing, pausing and idle timeouts have no meaning for a datagram and do nothing, so that a plugin that serves
     streams too needs no special cases.
     """
+
+    protocol = None
 
     __slots__ = ("_address", "_ancillary", "_received_at", "_socket", "_timers", "connection", "variables")
 
@@ -128,7 +136,23 @@ class DatagramTransport:
         """Call back at once: nothing is ever queued."""
         callback(not self._socket.closed)
 
+    def start_tls(
+        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
+    ) -> TlsStart:
+        """Raise RuntimeError."""
+        raise RuntimeError("a datagram cannot begin TLS, which needs a connection")
+
     # Without meaning for datagrams.
+
+    @property
+    def peer_credentials(self) -> PeerCredentials | None:
+        """None: the sender is not known."""
+        return None
+
+    @property
+    def proxy(self) -> ProxyFacts | None:
+        """None: there is no PROXY header."""
+        return None
 
     @property
     def queued(self) -> int:
