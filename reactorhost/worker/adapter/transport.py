@@ -18,7 +18,7 @@ from reactorhost.worker.adapter import extra_info
 from reactorhost.worker.stream import receiving, sending
 from reactorhost.worker.stream.closing import CLOSED, OPEN
 from reactorhost.worker.stream.send_buffer import HIGH_WATER, LOW_WATER
-from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN, TLS_HANDSHAKE
 from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
@@ -254,5 +254,9 @@ class AsyncioTransport(_FlowControlMixin):
             return
         if self.error is None:
             self.error = error
-        sending.discard(stream)
-        stream.close()
+        if stream.held & TLS_HANDSHAKE:
+            # What is queued is behind the handshake, which cannot be ended in another way.
+            stream.abort()
+        else:
+            sending.discard(stream)
+            stream.close()
