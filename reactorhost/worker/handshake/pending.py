@@ -113,7 +113,9 @@ class PendingHandshakes:
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
-            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, client.session)
+            # Taken out: `runner` and this function refer to each other, and would keep the framing.
+            session, client.session = client.session, None
+            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, session)
             client.on_begun(transport)
             if context.draining:
                 context.drain(transport)
