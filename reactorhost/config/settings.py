@@ -258,7 +258,7 @@ HELP: Mapping[str, str] = {
     "listen": (
         "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT or unix:///PATH. May be repeated."
     ),
-    "framing": "How bytes are split into messages: lines; in the file also a table. Replaces the plugin's framing.",
+    "framing": "How bytes are split into messages: lines, or a kind of a plugin; in the file also a table.",
     "certificate": (
         "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one."
     ),
