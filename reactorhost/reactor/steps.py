@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from reactorhost.reactor import READ, WRITE, Reactor, TimerHandle
 
@@ -116,27 +116,28 @@ class StepRunner(Generic[T]):
             self.socket.close()
 
     def _advance(self, ready: int) -> None:
-        if self.step is None:
-            return
+        if self.step is not None:
+            wanted = self._run(self.step.send, None)
+            if wanted:
+                self._watch(wanted)
+
+    def _expired(self) -> None:
+        self._deadline = None
+        assert self.step is not None
+        error = TimeoutError("it took too long")
+        if self._run(self.step.throw, error):
+            self._fail(error)
+
+    def _run(self, resume: Callable[[Any], int], argument: object) -> int:
+        """Continue the step, and return what it waits for; 0 when it has ended."""
         try:
-            wanted = self.step.send(None)
+            return resume(argument)
         except StopIteration as finished:
             self._release()
             self.done(finished.value)
         except (StepError, OSError) as error:
             self._fail(error)
-        else:
-            self._watch(wanted)
-
-    def _expired(self) -> None:
-        self._deadline = None
-        assert self.step is not None
-        try:
-            self.step.throw(TimeoutError("it took too long"))
-        except (StepError, OSError) as error:
-            self._fail(error)
-        else:
-            self._fail(TimeoutError("it took too long"))
+        return 0
 
     def _fail(self, error: StepError | OSError) -> None:
         self.end()

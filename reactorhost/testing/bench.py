@@ -14,20 +14,22 @@ from dataclasses import replace
 from typing import Any, Self, cast
 
 from reactorhost import __version__
-from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.plugins import framings, loading, options, worker_limit
+from reactorhost.plugins import framings, loading, options, protocols, worker_limit
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.testing import fakes
 from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
+from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
@@ -36,6 +38,7 @@ from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.context import Limits
 from reactorhost.worker.handshake.pending import ClientInfo
 from reactorhost.worker.service import LoadedService, RunningService
+from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
@@ -112,19 +115,25 @@ class PluginBench:
         peer: tuple[str, int] | None = None,
         *,
         tls: TlsFacts | None = None,
+        credentials: PeerCredentials | None = None,
+        proxy: ProxyFacts | None = None,
         ends_too: bool = True,
         opening: bytes = b"",
     ) -> BenchClient:
         """Return a new client, after the `connect` hooks; without `peer` it has an address of its own.
 
-        `tls` is what the plugin reads as `connection.tls`; nothing is encrypted. `opening` is what the client sends for
-        the handshake of a framing that is a session, such as WebSocket.
+        `tls` and `proxy` are what the plugin reads as `connection.tls` and `connection.proxy`; nothing is encrypted.
+        With `credentials` it is a client of a unix socket. `opening` is what the client sends for the handshake of a
+        framing that is a session, such as WebSocket.
         """
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
+        sock.credentials = credentials
         self._time.poller.open(sock)
-
-        address = peer or ("127.0.0.1", 40_000 + len(self._clients))
+        address: Any = peer or ("127.0.0.1", 40_000 + len(self._clients))
+        if credentials is not None:
+            self._service.keep_credentials()
+            address = ""
         client = BenchClient(self.settle, sock, None, ends_too=ends_too)
 
         def begun(transport: StreamTransport) -> None:
@@ -133,10 +142,10 @@ class PluginBench:
 
         def accepted() -> None:
             if self._has_sessions:
-                info = ClientInfo(Endpoint(*address), tls=tls, on_begun=begun)
+                info = ClientInfo(endpoint(address), tls=tls, proxy=proxy, on_begun=begun)
                 self._service.pending_handshakes.accept(cast("Any", sock), info)
             else:
-                begun(self._service.accept(cast("Any", sock), address, tls))
+                begun(self._service.accept(cast("Any", sock), address, tls, proxy))
 
         if opening:
             sock.incoming.append(opening)
@@ -204,9 +213,10 @@ class PluginBench:
         self._time.within(self._service.drain)
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
-        self._parts.facades.cancel_timers()
+        self._parts.facades.cancel_calls()
         self._parts.bus.end_subscriptions()
         self._parts.call(self._parts.hooks.worker_stop)
+        self._parts.soon.stop()
         self._time.end()
         self._raise_failures()
 
@@ -243,8 +253,15 @@ class PluginBench:
         new_framing = self._new_framing(plugins)
         self._has_sessions = new_framing is not None and new_framing.is_session
         worker_limit.from_plugins("default", plugins)
+        serving = protocols.from_plugins("default", plugins)
         service = LoadedService(
-            "default", [*plugins, watcher], self._limits, new_framing, has_sessions=self._has_sessions
+            "default",
+            [*plugins, watcher],
+            self._limits,
+            new_framing,
+            serving=serving,
+            has_sessions=self._has_sessions,
+            tls_role=FakeTlsRole(),
         )
         other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(
@@ -254,6 +271,7 @@ class PluginBench:
             stats_invalid=lambda plugin, reason: self._hook_failed(plugin, "stats", None, ValueError(reason)),
             counters=Counters(pid=os.getpid()),
             threads=self._time.threads,
+            soon=self._time.soon,
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
             bus=BusSetup(new_outbound=other.connect),

@@ -8,6 +8,7 @@ from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.testing.fakes import FakeSocket
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -86,6 +87,14 @@ class BenchClient:
         """Read again, first all that is queued."""
         self._socket.reading = True
         self._settle()
+
+    def set_tls(self, facts: TlsFacts) -> None:
+        """Set what `connection.tls` is once the plugin has called `start_tls`; nothing is encrypted."""
+        self._socket.tls_facts = facts
+
+    def refuse_tls(self, reason: str) -> None:
+        """Let the handshake of `start_tls` fail."""
+        self._socket.tls_refusal = reason
 
     def answer_close(self) -> bool:
         """Close if the plugin has closed and waits for it; returns whether it did."""

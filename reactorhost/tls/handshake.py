@@ -32,13 +32,18 @@ class TlsSession(ssl.SSLObject):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Handshake:
-    """One handshake, between a socket and the memory buffers of an OpenSSL session."""
+    """One handshake, between a socket and the memory buffers of an OpenSSL session.
+
+    Attributes:
+        lingers: whether to wait for the peer's end after an alert. Else the caller does, if it does not want a reset.
+    """
 
     socket: socket.SocketType
     session: ssl.SSLObject
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
     on_failed: Callable[[TlsHandshakeError], object]
+    lingers: bool = True
     _received_any: bool = field(default=False, init=False)
     _name_is_ascii: bool = field(default=True, init=False)
 
@@ -147,6 +152,7 @@ class Handshake:
         """Send OpenSSL's alert, which says why the handshake has failed."""
         try:
             yield from self._flush()
-            yield from finish(self.socket)
+            if self.lingers:
+                yield from finish(self.socket)
         except OSError:
             return

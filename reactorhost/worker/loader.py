@@ -16,7 +16,7 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import Origin, Settings
 from reactorhost.errors import ConfigError
 from reactorhost.logs import EventLog
-from reactorhost.plugins import framings, guard, loading, options, worker_limit
+from reactorhost.plugins import framings, guard, loading, options, protocols, worker_limit
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.system import process
 from reactorhost.system.account import Account
@@ -183,13 +183,15 @@ class WorkerLoader:
             max_datagram=service.max_datagram,
         )
         most_workers = worker_limit.from_plugins(service.name, plugins)
+        serving = protocols.from_plugins(service.name, plugins)
         return LoadedService(
             service.name,
             plugins,
             limits,
             new_framing,
             tls,
-            service.proxy_from,
-            most_workers,
+            proxy_from=service.proxy_from,
+            most_workers=most_workers,
+            serving=serving,
             has_sessions=new_framing is not None and new_framing.is_session,
         )

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import Connection
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.protocols import ServingPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
 from reactorhost.worker.handshake.session_opening import OpenedSession
@@ -27,6 +30,7 @@ from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
+    from reactorhost.worker.adapter.adapter import ProtocolAdapter
 
 Accept = Callable[[socket.SocketType, Any], object]
 """Serves an accepted socket; called with the peer's address as the socket module returns it."""
@@ -40,8 +44,10 @@ class LoadedService:
         new_framing: makes the framing of each connection; None for none.
         has_sessions: whether these framings are sessions, which begin with a handshake.
         tls: its certificates; None for a service that has no TLS.
+        tls_role: our side of TLS on connections that begin in plain text; None for the server's.
         proxy_from: networks of proxies that send a PROXY header.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
+        serving: what serves its clients with asyncio's protocols or streams; None without such a plugin.
     """
 
     name: str
@@ -49,14 +55,16 @@ class LoadedService:
     limits: Limits = field(default_factory=Limits)
     new_framing: Callable[[], Framing] | None = None
     tls: ServerTls | None = None
+    tls_role: TlsRole | None = None
     proxy_from: Sequence[str] = ()
     most_workers: WorkerLimit | None = None
+    serving: ServingPlugin | None = None
     has_sessions: bool = False
 
     @property
     def receives(self) -> bool:
-        """Whether a plugin has the hook `receive`; without one, what clients send is discarded."""
-        return any("receive" in plugin.hooks for plugin in self.plugins)
+        """Whether a plugin receives what clients send; else it is discarded."""
+        return self.serving is not None or any("receive" in plugin.hooks for plugin in self.plugins)
 
 
 class RunningService:
@@ -79,10 +87,14 @@ class RunningService:
         resolve: Resolve | None = None,
     ) -> None:
         self.name = loaded.name
+        adapter = None if loaded.serving is None else _adapter(loaded.serving)
+        added = {} if loaded.serving is None or adapter is None else {loaded.serving.plugin.name: adapter.hooks()}
         self.context = ServiceContext(
-            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins)
+            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins, added=added)
         )
+        self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
+        self.context.tls_role = loaded.tls_role or ServerRole(loaded.tls)
         self.transports: set[StreamTransport] = set()
         new_session = loaded.new_framing if loaded.has_sessions else None
         self.pending_handshakes = PendingHandshakes(
@@ -94,18 +106,27 @@ class RunningService:
 
     def acceptor(self, scheme: str) -> Accept:
         """Return the function that serves sockets accepted at an address of this scheme."""
+        if scheme == "unix":
+            self.keep_credentials()
         return self.pending_handshakes.acceptor(scheme) or self.accept
+
+    def keep_credentials(self) -> None:
+        """Let the `close` hooks see the credentials of unix peers."""
+        if self.context.credentials is None:
+            self.context.credentials = {}
 
     def udp_socket(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> UdpSocket:
         """Return a UDP socket of this service; it reads after `open()`."""
         return UdpSocket(self.context, sock, self._worker.ids, on_closed)
 
-    def accept(self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None) -> StreamTransport:
+    def accept(
+        self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None, proxy: ProxyFacts | None = None
+    ) -> StreamTransport:
         """Serve an accepted client that needs no handshake."""
         counters = self.context.counters
         counters.accepted += 1
         counters.connections += 1
-        return self.begin(sock, peer, tls)
+        return self.begin(sock, peer, tls, None, proxy)
 
     def begin(
         self,
@@ -113,10 +134,14 @@ class RunningService:
         peer: Any,
         tls: TlsFacts | None = None,
         local: Endpoint | None = None,
+        proxy: ProxyFacts | None = None,
         session: OpenedSession | None = None,
     ) -> StreamTransport:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
-        transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
+        number = next(self._worker.ids)
+        if proxy is not None:
+            self.context.proxies[number] = proxy
+        transport = StreamTransport(self.context, sock, peer, number, tls, local)
         self.transports.add(transport)
         if session is not None:
             self._begin_session(transport, session)
@@ -152,6 +177,8 @@ class RunningService:
         self.transports.discard(transport)
         # Here, and not when the socket is closed: the `close` hooks still see the groups.
         self.context.groups.ended(transport.connection)
+        if self.context.protocols is not None:
+            self.context.protocols.forget(transport.connection)
         transport.release()
         self.context.counters.connections -= 1
         self._on_ended()
@@ -177,3 +204,10 @@ class RunningService:
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""
         return (transport.connection for transport in self.transports)
+
+
+def _adapter(serving: ServingPlugin) -> ProtocolAdapter:
+    # Here and not above: a worker without protocols does not import asyncio.
+    from reactorhost.worker.adapter.adapter import ProtocolAdapter
+
+    return ProtocolAdapter(serving)

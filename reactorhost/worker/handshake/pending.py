@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.reactor.steps import (
     NoDataError,
@@ -43,7 +44,7 @@ def _ignore(transport: StreamTransport) -> None:
 
 @dataclass(slots=True)
 class ClientInfo:
-    """What is known of a client so far: a PROXY header replaces both addresses, a handshake adds the TLS facts.
+    """What is known of a client so far: a PROXY header replaces both addresses, and it or a handshake adds facts.
 
     Attributes:
         on_begun: called with the transport of its connection, once that has begun.
@@ -52,14 +53,16 @@ class ClientInfo:
     peer: Endpoint
     local: Endpoint | None = None
     tls: TlsFacts | None = None
+    proxy: ProxyFacts | None = None
     session: OpenedSession | None = None
     on_begun: Callable[[StreamTransport], object] = _ignore
 
 
 BeginConnection = Callable[
-    [StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None", OpenedSession | None], StreamTransport
+    [StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None", "ProxyFacts | None", "OpenedSession | None"],
+    StreamTransport,
 ]
-"""Serves a client from its `connect` hook on; called with socket, peer, TLS facts, local address and session."""
+"""Serves a client from its `connect` hook on: socket, peer, TLS, local address, what a proxy says, session."""
 
 
 class PendingHandshakes:
@@ -115,7 +118,7 @@ class PendingHandshakes:
             self._running.discard(runner)
             # Taken out: `runner` and this function refer to each other, and would keep the framing.
             session, client.session = client.session, None
-            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, session)
+            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, client.proxy, session)
             client.on_begun(transport)
             if context.draining:
                 context.drain(transport)
@@ -140,7 +143,7 @@ class PendingHandshakes:
                 raise ProxyRefusedError("its address is not in proxy_from")
             header = yield from read_header(sock)
             if header.source is not None:
-                client.peer, client.local = header.source, header.destination
+                client.peer, client.local, client.proxy = header.source, header.destination, header.facts
         stream: StreamSocket = sock
         if tls is not None:
             stream = wrapped = tls.wrap(

@@ -143,6 +143,21 @@ class FramedInput:
             self._messages = itertools.chain((message,), self._messages)
         return message is not None
 
+    def holds_input(self) -> bool:
+        """Return whether something that was received waits, be it a part of a message.
+
+        For a connection that ends if so: what waits is lost. If not, the framing is as at its beginning.
+
+        Raises:
+            TypeError: the framing has received bytes, and has no `rest`.
+        """
+        try:
+            if self._backlog or (self._messages is not None and next(self._messages, None) is not None):
+                return True
+        except FramingError:
+            return True
+        return bool(self._rest())
+
     def deliver_pending(self) -> None:
         """Call the service with what waits, unless a caller further up the stack is doing that."""
         if self._delivering:
