@@ -317,7 +317,7 @@ def test_every_member_of_the_test_fixtures_is_described(kind: type) -> None:
     # The fixtures start and end them, so these methods are not documented.
     part = page("plugins.md").partition("\n## Testing\n")[2]
     for name in members(kind):
-        if name not in ("start", "end", "answer_close") or (kind in (BenchBus, BenchClient) and name == "end"):
+        if name not in ("start", "begin", "end", "answer_close") or (kind in (BenchBus, BenchClient) and name == "end"):
             assert re.search(rf"`{name}[(`]", part), name
 
 
