@@ -12,6 +12,8 @@ from reactorhost_websocket.parameters import Parameters
 
 MOST_BYTES = 32 * 1024
 """Bytes of the longest request."""
+_MOST_SHOWN = 200
+"""Characters of a malformed line in an answer and in the log."""
 # A line may end with LF alone, so that a request which is typed by hand is answered, though with an error.
 _END = re.compile(rb"\n\r?\n")
 
@@ -79,11 +81,10 @@ def refusal(status: int, text: str) -> Response:
 
 
 def _unparsed(protocol: ServerProtocol) -> RefusedError:
-    # The library answers a request that is too long, and closes without an answer when it is malformed.
-    error = protocol.handshake_exc
-    what = str(error.__cause__ or error) if error is not None else "the request is incomplete"
-    answered = b"".join(protocol.data_to_send())
-    found = refused(400, what)
-    if answered:
-        found.answer = answered
-    return found
+    cause = protocol.handshake_exc.__cause__ if protocol.handshake_exc is not None else None
+    # The head is whole, so the end that the library misses is that of a line.
+    what = "a line of the request ends without a carriage return" if isinstance(cause, EOFError) else str(cause)
+    error = refused(400, what[:_MOST_SHOWN])
+    # The library answers a request that is too long, and leaves a malformed one without an answer.
+    error.answer = b"".join(protocol.data_to_send()) or error.answer
+    return error

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
+
+from reactorhost_websocket import Parameters
 from websocket_frames import (
     BINARY,
     CLOSE,
@@ -26,8 +28,6 @@ from websocket_frames import (
     inflated,
     opened,
 )
-
-from reactorhost_websocket import Parameters
 
 GREETING = "Hello-µ@ßöäüàá-UTF-8!!".encode()
 NO_CODE = 1005
@@ -66,8 +66,8 @@ def pings() -> Iterator[Case]:
     yield Case("2-ping-too-long", [frame(PING, b"\xfe" * 126)], code=1002)
     yield Case("2-pong-unsolicited", [frame(PONG), frame(PONG, b"payload"), frame(PING, b"1")], pongs=[b"1"])
     yield Case("2-pong-too-long", [frame(PONG, b"\xfe" * 126)], code=1002)
-    data = [b"%d" % number for number in range(10)]
-    yield Case("2-ten-pings", [frame(PING, each) for each in data], pongs=data)
+    payloads = [b"%d" % number for number in range(10)]
+    yield Case("2-ten-pings", [frame(PING, each) for each in payloads], pongs=payloads)
 
 
 def reserved_bits() -> Iterator[Case]:
