@@ -3,9 +3,10 @@
 `websockets.server.ServerProtocol` parses the request and the frames, negotiates, and answers pings and the client's
 close. It parses all that it is fed at once. Three things follow:
 
-- What came behind the request is kept until the request is accepted: frames have no meaning before.
+- What came behind the request may be parsed before `accept`. Until then nothing is sent, and `accept` puts the answer
+  to the request in front.
 - The last frame, which answers the client's close or names a violation, is held back until the messages before it
-  were taken: a plugin may still answer them, and nothing may follow a close. Pongs are sent at once.
+  were taken: a plugin may still answer them, and nothing may follow a close. Pongs are sent as soon as possible.
 - A compressed message may be a thousandth of its content. `max_size` holds for one message, and one read may have
   thousands. So compressed input is parsed in slices, each when the messages of the slice before were taken.
 """
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Self, cast
 from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode, Frame
-from websockets.http11 import Response
 from websockets.protocol import SEND_EOF, Event
 from websockets.server import ServerProtocol
 
@@ -44,10 +44,9 @@ _LOGGER.setLevel(logging.WARNING)
 
 
 class _State(enum.Enum):
-    """OPENING: the request is incomplete. ANSWERING: it waits for `accept`. CLOSED: nothing more will be sent."""
+    """OPENING: the request is incomplete. CLOSED: nothing more is added to what is sent."""
 
     OPENING = enum.auto()
-    ANSWERING = enum.auto()
     OPEN = enum.auto()
     CLOSED = enum.auto()
 
@@ -65,6 +64,7 @@ class WebSocket:
     """
 
     __slots__ = (
+        "_answer",
         "_assembly",
         "_close",
         "_deflate",
@@ -73,7 +73,6 @@ class WebSocket:
         "_protocol",
         "_received",
         "_refusal",
-        "_response",
         "_state",
         "_violation",
         "ended",
@@ -98,9 +97,9 @@ class WebSocket:
             max_size=parameters.max_size,
             logger=_LOGGER,
         )
-        # Bytes of the request, and of what came behind it, that were not parsed yet.
         self._received = b""
-        self._response: Response | None = None
+        # The answer to the request until it is accepted or refused; nothing is sent before it.
+        self._answer: bytes | None = b""
         self._deflate: PerMessageDeflate | None = None
         self._assembly = Assembly()
         self._outgoing: list[bytes] = []
@@ -138,8 +137,9 @@ class WebSocket:
 
     @property
     def frame_key(self) -> Hashable:
-        """What `frame` depends on; None while messages wait for the answer to the request, and after the end."""
-        if self._state is not _State.OPEN:
+        """What `frame` depends on; None for what only this connection sends."""
+        # What is to be sent first is part of what `frame` returns.
+        if self._state is not _State.OPEN or self._answer is not None or self._outgoing:
             return None
         window = None if self._deflate is None else self._deflate.local_max_window_bits
         return (WebSocket, self._sends_text, window, self.parameters.compress_from)
@@ -154,42 +154,34 @@ class WebSocket:
         Raises:
             FramingError: the request is refused. The iterator raises it when the client breaks the protocol.
         """
-        if self._received:
-            data = self._received + data
-        if self._state is not _State.OPEN:
-            searched, self._received = len(self._received), data
-            if self._state is _State.OPENING:
-                self._open(searched)
-            return ()
-        self._received = b""
+        if self._state is _State.OPENING:
+            data = self._open(data)
+            if not data:
+                return ()
         if self._deflate is not None and len(data) > _SLICE:
             return self._messages_by_slices(data)
         return self._messages(self._events(data))
 
     def outgoing(self) -> bytes:
         """Take out what is to be sent now."""
-        if not self._outgoing:
+        if not self._outgoing or self._answer is not None:
             return b""
         outgoing, self._outgoing = self._outgoing, []
         return b"".join(outgoing)
 
     def accept(self) -> None:
         """Answer the request; the messages that were framed before follow."""
-        assert self._response is not None
-        self._protocol.send_response(self._response)
-        self._outgoing[:0] = self._protocol.data_to_send()
-        self._response = None
-        self._state = _State.OPEN
+        assert self._answer
+        self._outgoing.insert(0, self._answer)
+        self._answer = None
 
     def closing(self, reason: str) -> None:
         """End the session from this side: refuse the request, or send a close."""
-        if self._state is _State.OPEN:
+        if self._answer is not None:
+            self._refuse(refusal(*(self._refusal or ANSWERS[reason])).serialize())
+        elif self._state is _State.OPEN:
             # The client may have ended it, and the connection is closed before its last messages were taken.
             self._end(self._last or close_frame(*(self._close or CLOSES[reason])))
-        elif self._state is not _State.CLOSED:
-            # Messages that were framed have no meaning without the handshake.
-            self._outgoing.clear()
-            self._end(refusal(*(self._refusal or ANSWERS[reason])).serialize())
 
     def frame(self, message: object) -> bytes:
         """Return a message as it goes on the wire; after a close nothing.
@@ -202,11 +194,12 @@ class WebSocket:
         compress = self._deflate is not None and len(data) >= self.parameters.compress_from
         extensions = [self._deflate] if compress and self._deflate is not None else []
         framed = Frame(opcode, data).serialize(mask=False, extensions=extensions)
-        if self._state is _State.OPEN:
-            return framed
-        if self._state is not _State.CLOSED:
+        if self._state is _State.CLOSED:
+            return b""
+        if self._outgoing or self._answer is not None:
             self._outgoing.append(framed)
-        return b""
+            return self.outgoing()
+        return framed
 
     def end_with(self, code: int, reason: str) -> None:
         """Choose code and reason of the close with which `closing` ends the session.
@@ -231,20 +224,27 @@ class WebSocket:
         send_as = self.parameters.send_as
         return self._assembly.is_text if send_as == "same" else send_as == "text"
 
-    def _open(self, searched: int) -> None:
+    def _open(self, data: bytes) -> bytes:
+        """Check the request when it is complete; return what came behind it."""
+        searched = len(self._received)
+        self._received += data
+        protocol = self._protocol
         try:
             end = end_of_request(self._received, searched)
             if end is None:
-                return
-            head, self._received = self._received[:end], self._received[end:]
-            request, self._response = open_with(self._protocol, head, self.parameters)
+                return b""
+            head, behind, self._received = self._received[:end], self._received[end:], b""
+            request, response = open_with(protocol, head, self.parameters)
         except RefusedError as error:
-            self._end(error.answer)
+            self._refuse(error.answer)
             raise
         self.path, self.headers = request.path, request.headers
-        self.origin, self.subprotocol = self._protocol.origin, self._protocol.subprotocol
-        self._deflate = cast("PerMessageDeflate | None", next(iter(self._protocol.extensions), None))
-        self._state = _State.ANSWERING
+        self.origin, self.subprotocol = protocol.origin, protocol.subprotocol
+        self._deflate = cast("PerMessageDeflate | None", next(iter(protocol.extensions), None))
+        protocol.send_response(response)
+        self._answer = b"".join(protocol.data_to_send())
+        self._state = _State.OPEN
+        return behind
 
     def _events(self, data: bytes) -> list[Event]:
         """Parse bytes; the answers to pings go to `outgoing`."""
@@ -269,7 +269,7 @@ class WebSocket:
         except UnicodeDecodeError as error:
             self._violation = f"a text message is not UTF-8: {error.reason}"
             self._last = close_frame(CloseCode.INVALID_DATA, "not UTF-8")
-        if self._last and self._state is _State.OPEN:
+        if self._last and self._state is not _State.CLOSED:
             self._end(self._last)
             if self._violation:
                 raise FramingError(self._violation)
@@ -280,6 +280,12 @@ class WebSocket:
             if self._state is _State.OPEN:
                 yield from self._messages(self._events(data[at : at + _SLICE]))
 
-    def _end(self, answer: bytes) -> None:
-        self._outgoing.append(answer)
+    def _refuse(self, answer: bytes) -> None:
+        self._answer = None
+        # Messages have no meaning without the handshake.
+        self._outgoing.clear()
+        self._end(answer)
+
+    def _end(self, last: bytes) -> None:
+        self._outgoing.append(last)
         self._state = _State.CLOSED

@@ -134,7 +134,6 @@ class Server:
             self.sent += self.session.outgoing()
 
     def _deliver(self, messages: Iterable[bytes]) -> None:
-        self.sent += self.session.outgoing()
         for message in messages:
             self.messages.append(message)
             self.sent += self.handle(self.session, message)
