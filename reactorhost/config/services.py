@@ -210,13 +210,15 @@ def _check_transport(draft: Draft, problems: Problems) -> None:
         report("proxy_from", what, "add the networks of the proxies to proxy_from")
     if "framing" in draft.settings and schemes == {"udp"}:
         report("framing", "has a framing but only UDP addresses, whose datagrams are messages already")
-    for key, scheme, words in (
-        ("unix_mode", "unix", "unix address"),
-        ("unix_owner", "unix", "unix address"),
-        ("max_datagram", "udp", "UDP address"),
+    has_file = any(each.scheme == "unix" and not each.is_abstract for each in draft.listen)
+    no_unix = "only abstract unix addresses, which have no file" if "unix" in schemes else "no unix address"
+    for key, is_used, otherwise in (
+        ("unix_mode", has_file, no_unix),
+        ("unix_owner", has_file, no_unix),
+        ("max_datagram", "udp" in schemes, "no UDP address"),
     ):
-        if key in draft.settings and scheme not in schemes:
-            report(key, f"has {key} but no {words}")
+        if key in draft.settings and not is_used:
+            report(key, f"has {key} but {otherwise}")
 
 
 def _check_addresses(drafts: list[Draft], problems: Problems) -> None:

@@ -7,15 +7,21 @@ import itertools
 import math
 import os
 import socket
+import struct
 from collections import deque
 from typing import Any, Protocol
 
+from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
+from reactorhost.reactor.steps import Step, TlsHandshakeError
+from reactorhost.tls.facts import TlsFacts
 
 MOST_DATAGRAM_BYTES = 65507
 
 # As in a process whose standard descriptors are open.
 _FIRST_NUMBER = 3
+# As the kernel reports the credentials of a peer that has none.
+_NO_ID = 0xFFFF_FFFF
 
 
 class FakeClock:
@@ -134,12 +140,20 @@ class _HostSocket:
 class FakeSocket(_HostSocket):
     """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
 
+    family = socket.AF_INET
+    type = socket.SOCK_STREAM
+    proto = socket.IPPROTO_TCP
+
     def __init__(self) -> None:
         self.incoming: deque[bytes | Exception] = deque()
         self.taken = bytearray()
         self.reading = True
         self.finished = False
         self.ended = False
+        self.credentials: PeerCredentials | None = None
+        # For `start_tls`: what the client and the host agree on, and the reason for which they do not.
+        self.tls_facts: TlsFacts | None = None
+        self.tls_refusal: str | None = None
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
@@ -171,12 +185,25 @@ class FakeSocket(_HostSocket):
         self.taken += data
         return len(data)
 
+    def handshake(self, on_failed: object, *, lingers: bool = True) -> Step[TlsFacts]:
+        """Begin TLS once the client reads."""
+        yield WRITE
+        if self.tls_refusal is not None:
+            raise TlsHandshakeError(self.tls_refusal)
+        assert self.tls_facts is not None
+        return self.tls_facts
+
     def shutdown(self, how: int) -> None:
         """Send the client the end of the stream."""
         self.finished = True
 
     def setsockopt(self, *option: object) -> None:
         """Ignore an option, as the one that makes closing a reset."""
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return the credentials of the client, which no other option is asked for."""
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_PEERCRED)
+        return struct.pack("iII", *(self.credentials or (0, _NO_ID, _NO_ID)))
 
     def close(self) -> None:
         """End the connection for the client."""

@@ -190,6 +190,7 @@ def test_a_plugin_named_twice_in_one_service_is_reported_once() -> None:
         ("tcp://[::1]:9000", "tcp://[0:0:0:0:0:0:0:1]:9000"),
         ("tcp://localhost:9000", "tcp://LOCALHOST:9000"),
         ("unix:///run/a.sock", "unix:///run/a.sock"),
+        ("unix://@a", "unix://@a"),
     ],
 )
 def test_two_services_on_one_address_are_reported(one: str, other: str) -> None:
@@ -208,6 +209,7 @@ def test_two_services_on_one_address_are_reported(one: str, other: str) -> None:
         ("tcp://127.0.0.1:1", "tcp://127.0.0.2:1"),
         ("tcp://0.0.0.0:1", "tcp://[::]:1"),
         ("unix:///a", "unix:///b"),
+        ("unix:///a", "unix://@/a"),
         ("tcp://[not-v6:x]:1", "tcp://[::1]:1"),
     ],
 )
@@ -218,6 +220,20 @@ def test_different_addresses_are_accepted(one: str, other: str) -> None:
 def test_an_address_named_twice_in_one_service_is_reported_once() -> None:
     (problem,) = problems_of(service("a", "tcp://*:1 tcp://*:1"))
     assert problem.what == "service 'a' names the address tcp://*:1 twice"
+
+
+@pytest.mark.parametrize(
+    ("listen", "problem"),
+    [
+        ("tcp://*:1", "no unix address"),
+        ("unix://@a", "only abstract unix addresses, which have no file"),
+        (["unix://@a", "unix:///a"], None),
+    ],
+)
+def test_the_rights_of_a_file_need_a_file(listen: object, problem: str | None) -> None:
+    drafts, _ = read(f"[service.a]\nplugins = 'x'\nunix_mode = '0600'\nlisten = {listen!r}\n")
+    expected = [] if problem is None else [f"service 'a' has unix_mode but {problem}"]
+    assert [each.what for each in problems_of(*drafts)] == expected
 
 
 def test_proxy_headers_over_unix_sockets_need_a_unix_address() -> None:
