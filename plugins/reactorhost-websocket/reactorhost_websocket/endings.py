@@ -11,29 +11,26 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 _MOST_REASON = 123
 """Bytes of the longest reason: a control frame has at most 125, of which the code takes two."""
 
-CLOSES: Mapping[str, tuple[int, str]] = {
+_CLOSES: Mapping[str, tuple[int, str]] = {
     "local": (CloseCode.NORMAL_CLOSURE, ""),
-    "peer": (CloseCode.NORMAL_CLOSURE, ""),
     "error": (CloseCode.INTERNAL_ERROR, ""),
-    "idle": (CloseCode.GOING_AWAY, "idle"),
-    "overflow": (CloseCode.TRY_AGAIN_LATER, "too slow"),
-    "framing": (CloseCode.PROTOCOL_ERROR, ""),
-    "timeout": (CloseCode.GOING_AWAY, "timeout"),
     "shutdown": (CloseCode.SERVICE_RESTART, "restart"),
 }
-"""Code and reason of the close, by the host's `CloseReason`."""
-
-ANSWERS: Mapping[str, tuple[int, str]] = {
+_ANSWERS: Mapping[str, tuple[int, str]] = {
     "local": (HTTPStatus.FORBIDDEN, "The connection is refused."),
-    "peer": (HTTPStatus.BAD_REQUEST, "The request is incomplete."),
     "error": (HTTPStatus.INTERNAL_SERVER_ERROR, "The server has failed; its log says why."),
-    "idle": (HTTPStatus.REQUEST_TIMEOUT, "The request took too long."),
-    "overflow": (HTTPStatus.SERVICE_UNAVAILABLE, "Too much is to be sent before the handshake is complete."),
-    "framing": (HTTPStatus.BAD_REQUEST, "The request is invalid."),
     "timeout": (HTTPStatus.REQUEST_TIMEOUT, "The request took too long."),
-    "shutdown": (HTTPStatus.SERVICE_UNAVAILABLE, "The server restarts. Please try again."),
 }
-"""Status and text of the answer, for an end before the handshake is complete."""
+
+
+def close_for(reason: str) -> tuple[int, str]:
+    """Return code and reason of a close, for a `CloseReason` of the host."""
+    return _CLOSES.get(reason, (CloseCode.GOING_AWAY, reason))
+
+
+def answer_for(reason: str) -> tuple[int, str]:
+    """Return status and text of the answer to a request that is not accepted, for a `CloseReason` of the host."""
+    return _ANSWERS.get(reason, (HTTPStatus.SERVICE_UNAVAILABLE, "The server ends the connection. Please try again."))
 
 
 def checked_close(code: int, reason: str) -> tuple[int, str]:

@@ -13,7 +13,6 @@ close. It parses all that it is fed at once. Three things follow:
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Self, cast
@@ -25,7 +24,7 @@ from websockets.protocol import SEND_EOF, Event
 from websockets.server import ServerProtocol
 
 from reactorhost.framing import FramingError
-from reactorhost_websocket.endings import ANSWERS, CLOSES, checked_close, close_frame
+from reactorhost_websocket.endings import answer_for, checked_close, close_for, close_frame
 from reactorhost_websocket.messages import Assembly, encoded
 from reactorhost_websocket.opening import RefusedError, end_of_request, open_with, refusal
 from reactorhost_websocket.parameters import Parameters
@@ -43,14 +42,6 @@ _LOGGER = logging.getLogger("reactorhost_websocket.protocol")
 _LOGGER.setLevel(logging.WARNING)
 
 
-class _State(enum.Enum):
-    """OPENING: the request is incomplete. CLOSED: nothing more is added to what is sent."""
-
-    OPENING = enum.auto()
-    OPEN = enum.auto()
-    CLOSED = enum.auto()
-
-
 class WebSocket:
     """The framing of one connection, as `connection.framing`.
 
@@ -60,6 +51,7 @@ class WebSocket:
         headers: the headers of the request, by name in upper or lower case.
         origin: the site of the page that connects, or None: the client is not a browser.
         subprotocol: the subprotocol that was negotiated, or None.
+        opening: whether there is no request yet that can be accepted.
         ended: whether the client has ended the session.
     """
 
@@ -68,15 +60,16 @@ class WebSocket:
         "_assembly",
         "_close",
         "_deflate",
+        "_is_closed",
         "_last",
         "_outgoing",
         "_protocol",
         "_received",
         "_refusal",
-        "_state",
         "_violation",
         "ended",
         "headers",
+        "opening",
         "origin",
         "parameters",
         "path",
@@ -85,12 +78,12 @@ class WebSocket:
 
     def __init__(self, parameters: Parameters | None = None) -> None:
         self.parameters = parameters = parameters or Parameters()
+        self.opening = True
         self.ended = False
         self.path = ""
         self.headers = Headers()
         self.origin: str | None = None
         self.subprotocol: str | None = None
-        self._state = _State.OPENING
         self._protocol = ServerProtocol(
             extensions=[_DEFLATE] if parameters.compression else [],
             subprotocols=cast("list[Subprotocol]", list(parameters.subprotocols)),
@@ -106,17 +99,14 @@ class WebSocket:
         # The frame that follows the messages which were not taken yet, and what the client did wrong, if anything.
         self._last = b""
         self._violation = ""
+        # Nothing is added to what is sent any more.
+        self._is_closed = False
         # What a plugin has chosen for the end.
         self._refusal: tuple[int, str] | None = None
         self._close: tuple[int, str] | None = None
 
     def __repr__(self) -> str:
         return f"WebSocket({self.parameters})"
-
-    @property
-    def opening(self) -> bool:
-        """Whether the request is incomplete."""
-        return self._state is _State.OPENING
 
     @property
     def is_text(self) -> bool:
@@ -139,7 +129,7 @@ class WebSocket:
     def frame_key(self) -> Hashable:
         """What `frame` depends on; None for what only this connection sends."""
         # What is to be sent first is part of what `frame` returns.
-        if self._state is not _State.OPEN or self._answer is not None or self._outgoing:
+        if self._is_closed or self._answer is not None or self._outgoing:
             return None
         window = None if self._deflate is None else self._deflate.local_max_window_bits
         return (WebSocket, self._sends_text, window, self.parameters.compress_from)
@@ -154,7 +144,7 @@ class WebSocket:
         Raises:
             FramingError: the request is refused. The iterator raises it when the client breaks the protocol.
         """
-        if self._state is _State.OPENING:
+        if self.opening:
             data = self._open(data)
             if not data:
                 return ()
@@ -178,10 +168,10 @@ class WebSocket:
     def closing(self, reason: str) -> None:
         """End the session from this side: refuse the request, or send a close."""
         if self._answer is not None:
-            self._refuse(refusal(*(self._refusal or ANSWERS[reason])).serialize())
-        elif self._state is _State.OPEN:
+            self._refuse(refusal(*(self._refusal or answer_for(reason))).serialize())
+        elif not self._is_closed:
             # The client may have ended it, and the connection is closed before its last messages were taken.
-            self._end(self._last or close_frame(*(self._close or CLOSES[reason])))
+            self._end(self._last or close_frame(*(self._close or close_for(reason))))
 
     def frame(self, message: object) -> bytes:
         """Return a message as it goes on the wire; after a close nothing.
@@ -194,7 +184,7 @@ class WebSocket:
         compress = self._deflate is not None and len(data) >= self.parameters.compress_from
         extensions = [self._deflate] if compress and self._deflate is not None else []
         framed = Frame(opcode, data).serialize(mask=False, extensions=extensions)
-        if self._state is _State.CLOSED:
+        if self._is_closed:
             return b""
         if self._outgoing or self._answer is not None:
             self._outgoing.append(framed)
@@ -243,7 +233,7 @@ class WebSocket:
         self._deflate = cast("PerMessageDeflate | None", next(iter(protocol.extensions), None))
         protocol.send_response(response)
         self._answer = b"".join(protocol.data_to_send())
-        self._state = _State.OPEN
+        self.opening = False
         return behind
 
     def _events(self, data: bytes) -> list[Event]:
@@ -269,7 +259,7 @@ class WebSocket:
         except UnicodeDecodeError as error:
             self._violation = f"a text message is not UTF-8: {error.reason}"
             self._last = close_frame(CloseCode.INVALID_DATA, "not UTF-8")
-        if self._last and self._state is not _State.CLOSED:
+        if self._last and not self._is_closed:
             self._end(self._last)
             if self._violation:
                 raise FramingError(self._violation)
@@ -277,7 +267,7 @@ class WebSocket:
 
     def _messages_by_slices(self, data: bytes) -> Iterator[bytes]:
         for at in range(0, len(data), _SLICE):
-            if self._state is _State.OPEN:
+            if not self._is_closed:
                 yield from self._messages(self._events(data[at : at + _SLICE]))
 
     def _refuse(self, answer: bytes) -> None:
@@ -288,4 +278,4 @@ class WebSocket:
 
     def _end(self, last: bytes) -> None:
         self._outgoing.append(last)
-        self._state = _State.CLOSED
+        self._is_closed = True
