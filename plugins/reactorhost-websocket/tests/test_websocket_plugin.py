@@ -13,7 +13,6 @@ from websockets.frames import Frame
 
 import reactorhost_echo
 from reactorhost import CloseReason, Connection, Lines, Worker, hookimpl
-from reactorhost.testing import HostFailedError
 from reactorhost_chat import Chat
 from reactorhost_websocket import Ping, Text, close, hooks, refuse
 from websocket_frames import (
@@ -156,6 +155,8 @@ def test_another_framing_of_a_plugin_is_replaced_and_the_operators_parameters_ho
     ],
 )
 def test_a_wrong_table_is_refused(plugin_bench: Bench, table: dict[str, object], words: str) -> None:
+    from reactorhost.testing import HostFailedError
+
     with pytest.raises(HostFailedError, match=words):
         plugin_bench(hooks, reactorhost_echo, framing=table)
 
