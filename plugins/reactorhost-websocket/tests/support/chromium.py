@@ -18,8 +18,7 @@ from typing import Any, Self
 import pytest
 from websockets.sync.client import connect
 
-from reactorhost.testing import DEADLINE_SECONDS
-
+DEADLINE_SECONDS = 30.0
 PROGRAM = shutil.which("chromium")
 _FLAGS = (
     "--headless=new",
@@ -52,6 +51,7 @@ class Chromium:
         require_chromium()
         self._folder = tempfile.TemporaryDirectory(prefix="reactorhost-chromium-", ignore_cleanup_errors=True)
         self._ids = itertools.count(1)
+        self._connected = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         assert PROGRAM is not None
@@ -67,7 +67,8 @@ class Chromium:
         )
         try:
             port, path = self._address(folder / "DevToolsActivePort")
-            self._control = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None)
+            control = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None)
+            self._control = self._connected.enter_context(control)
         except BaseException:
             self._end()
             raise
@@ -77,7 +78,7 @@ class Chromium:
         try:
             # It ends its own processes then, some of which are in sessions of their own.
             self.call("Browser.close")
-            self._control.close()
+            self._connected.close()
             self._process.wait(DEADLINE_SECONDS)
         finally:
             self._end()
