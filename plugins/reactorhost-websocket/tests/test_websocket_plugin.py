@@ -14,7 +14,7 @@ from websockets.frames import Frame
 import reactorhost_echo
 from reactorhost import CloseReason, Connection, Lines, Worker, hookimpl
 from reactorhost_chat import Chat
-from reactorhost_websocket import Ping, Text, close, hooks, refuse
+from reactorhost_websocket import Parameters, Ping, Text, WebSocket, close, hooks, refuse
 from websocket_frames import (
     BINARY,
     CLOSE,
@@ -145,6 +145,16 @@ def test_another_framing_of_a_plugin_is_replaced_and_the_operators_parameters_ho
     (end,) = browser.sends(frame(TEXT, b"0123456789a"))
     assert (end.opcode, end.data[:2]) == (CLOSE, b"\x03\xf1")
     assert browser.client.closed is CloseReason.FRAMING
+
+
+def test_a_plugin_that_is_named_first_sets_parameters(plugin_bench: Bench) -> None:
+    class Own:
+        @hookimpl(tryfirst=True)
+        def framing(self) -> WebSocket:
+            return WebSocket(Parameters(send_as="binary"))
+
+    browser = Browser(plugin_bench(Own, hooks, reactorhost_echo))
+    assert browser.sends(frame(TEXT, b"x")) == [Sent(BINARY, b"x")]
 
 
 @pytest.mark.parametrize(
