@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from reactorhost.api.close_reason import CloseReason
@@ -17,7 +18,7 @@ from reactorhost.errors import BootError
 from reactorhost.plugins import calls, tracebacks
 from reactorhost.plugins.attribution import Attribution, attribution_of
 from reactorhost.plugins.calls import Call
-from reactorhost.plugins.contract import LOOP_HOOKS
+from reactorhost.plugins.contract import LOOP_HOOKS, Hook
 from reactorhost.plugins.guard import OnError, guarded
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Implementation, Registry
@@ -101,15 +102,18 @@ def resolve(
     plugins: Sequence[LoadedPlugin],
     on_error: Callable[[str, str, Connection, Exception], object],
     around: Around = as_it_is,
+    *,
+    added: Mapping[str, Sequence[Hook]] = MappingProxyType({}),
 ) -> Chain:
     """Return the chain of a service with its plugins in the order in which they were named.
 
-    `around` is applied to each plugin's hooks; to a wrapper together with the hooks that it wraps.
+    `added` are hooks of the host, by the name of the plugin in whose place they are called. `around` is applied to each
+    plugin's hooks; to a wrapper together with the hooks that it wraps.
 
     Raises:
         PluginError: a plugin breaks the contract, or two have the same name.
     """
-    registry = Registry(plugins)
+    registry = Registry(plugins, added)
     return _chain(registry.implementations, attribution_of(registry), on_error, around)
 
 

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pluggy import HookimplOpts
-
 from reactorhost.errors import did_you_mean
 from reactorhost.framing import Framing
 from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve_one
-from reactorhost.plugins.contract import HOOKS, Hook, kept_hint, lacks_self
+from reactorhost.plugins.contract import HOOKS, UNMARKED, Hook, kept_hint, lacks_self
 from reactorhost.plugins.framings import factory
 from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
@@ -27,11 +25,6 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "failed": ("error",),
 }
 """The methods that a handler may have, and the names of their arguments."""
-
-
-_UNMARKED = HookimplOpts(
-    wrapper=False, hookwrapper=False, optionalhook=False, tryfirst=False, trylast=False, specname=None
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +68,7 @@ def check(plugin: str, handler: object) -> Handler:
     for name in METHODS:
         function = getattr(handler, name, None)
         if callable(function):
-            hook = Hook(name, function, _arguments(handler, name, function), _UNMARKED)
+            hook = Hook(name, function, _arguments(handler, name, function), UNMARKED)
             found[name] = Implementation(loaded, hook, adapted(hook, METHODS[name]))
     if not found:
         raise TypeError(f"the handler {handler!r} has none of the methods {', '.join(METHODS)}")

@@ -20,7 +20,7 @@ from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.plugins import framings, loading, options, worker_limit
+from reactorhost.plugins import framings, loading, options, protocols, worker_limit
 from reactorhost.testing import fakes
 from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
@@ -221,7 +221,8 @@ class PluginBench:
         watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
         new_framing = framings.from_plugins("default", plugins)
         worker_limit.from_plugins("default", plugins)
-        service = LoadedService("default", [*plugins, watcher], self._limits, new_framing)
+        serving = protocols.from_plugins("default", plugins)
+        service = LoadedService("default", [*plugins, watcher], self._limits, new_framing, serving=serving)
         other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(
             reactor=self._time.reactor,

@@ -134,6 +134,10 @@ class _HostSocket:
 class FakeSocket(_HostSocket):
     """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
 
+    family = socket.AF_INET
+    type = socket.SOCK_STREAM
+    proto = socket.IPPROTO_TCP
+
     def __init__(self) -> None:
         self.incoming: deque[bytes | Exception] = deque()
         self.taken = bytearray()

@@ -102,6 +102,11 @@ class TlsSocket:
         self._write = self._session.write
         self._recv = self.socket.recv
 
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """The session."""
+        return self._session
+
     def handshake(self, on_failed: Callable[[TlsHandshakeError], object]) -> Step[TlsFacts]:
         """Return the steps of the handshake; what the peer sends after it is left in the kernel.
 

@@ -59,6 +59,25 @@ class Memberships(Groups, Protocol):
         """Remove a connection that has ended from all its groups."""
 
 
+class ProtocolEvents(Protocol):
+    """The asyncio protocols that serve the connections of a service; notified of what the hooks do not report."""
+
+    def peer_ended(self, transport: Any, /) -> None:
+        """Handle the client's end, once everything before it was delivered."""
+
+    def send_failed(self, transport: Any, /) -> None:
+        """Handle that nothing can be sent to the client any more."""
+
+    def flushed(self, transport: Any, /) -> None:
+        """Handle that the kernel has accepted the last byte before a close."""
+
+    def protocol_of(self, connection: Connection, /) -> object | None:
+        """Return the protocol that serves a connection."""
+
+    def forget(self, connection: Connection, /) -> None:
+        """Release the protocol of a connection that has ended, after its `close` hooks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of a service's connections.
@@ -113,6 +132,7 @@ class ServiceContext:
         counters: the worker's counters.
         groups: the groups that connections of the worker have joined.
         hook_queues: the worker's, if a hook of this service is async; else None.
+        protocols: the asyncio protocols of its connections, or None.
         variables: copied for each connection.
         draining: whether the worker is about to leave, and the `drain` hooks are or were called.
         loop_thread: the only one in which plugins may use connections; `check_thread` is its `check`.
@@ -129,6 +149,7 @@ class ServiceContext:
         self.log = worker.log
         self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
+        self.protocols: ProtocolEvents | None = None
         self.on_closed: Callable[[Any], object] = _ignore
         self.variables = worker.variables
         self.draining = False

@@ -16,7 +16,7 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import Origin, Settings
 from reactorhost.errors import ConfigError
 from reactorhost.logs import EventLog
-from reactorhost.plugins import framings, guard, loading, options, worker_limit
+from reactorhost.plugins import framings, guard, loading, options, protocols, worker_limit
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.system import process
 from reactorhost.system.account import Account
@@ -152,4 +152,5 @@ class WorkerLoader:
             where = settings.where(f"service.{service.name}.framing")
             new_framing = framings.from_config(service.name, service.framing, where)
         most_workers = worker_limit.from_plugins(service.name, plugins)
-        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from, most_workers)
+        serving = protocols.from_plugins(service.name, plugins)
+        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from, most_workers, serving)

@@ -13,6 +13,7 @@ from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.protocols import ServingPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
@@ -24,6 +25,7 @@ from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
+    from reactorhost.worker.adapter.adapter import ProtocolAdapter
 
 Accept = Callable[[socket.SocketType, Any], object]
 """Serves an accepted socket; called with the peer's address as the socket module returns it."""
@@ -38,6 +40,7 @@ class LoadedService:
         tls: its certificates; None for a service that has no TLS.
         proxy_from: networks of proxies that send a PROXY header.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
+        serving: what serves its clients with asyncio's protocols or streams; None without such a plugin.
     """
 
     name: str
@@ -47,11 +50,12 @@ class LoadedService:
     tls: ServerTls | None = None
     proxy_from: Sequence[str] = ()
     most_workers: WorkerLimit | None = None
+    serving: ServingPlugin | None = None
 
     @property
     def receives(self) -> bool:
-        """Whether a plugin has the hook `receive`; without one, what clients send is discarded."""
-        return any("receive" in plugin.hooks for plugin in self.plugins)
+        """Whether a plugin receives what clients send; else it is discarded."""
+        return self.serving is not None or any("receive" in plugin.hooks for plugin in self.plugins)
 
 
 class RunningService:
@@ -74,9 +78,12 @@ class RunningService:
         resolve: Resolve | None = None,
     ) -> None:
         self.name = loaded.name
+        adapter = None if loaded.serving is None else _adapter(loaded.serving)
+        added = {} if loaded.serving is None or adapter is None else {loaded.serving.plugin.name: adapter.hooks()}
         self.context = ServiceContext(
-            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins)
+            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins, added=added)
         )
+        self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
         self.transports: set[StreamTransport] = set()
         self.pending_handshakes = PendingHandshakes(
@@ -128,6 +135,8 @@ class RunningService:
         self.transports.discard(transport)
         # Here, and not when the socket is closed: the `close` hooks still see the groups.
         self.context.groups.ended(transport.connection)
+        if self.context.protocols is not None:
+            self.context.protocols.forget(transport.connection)
         transport.release()
         self.context.counters.connections -= 1
         self._on_ended()
@@ -153,3 +162,10 @@ class RunningService:
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""
         return (transport.connection for transport in self.transports)
+
+
+def _adapter(serving: ServingPlugin) -> ProtocolAdapter:
+    # Here and not above: a worker without protocols does not import asyncio.
+    from reactorhost.worker.adapter.adapter import ProtocolAdapter
+
+    return ProtocolAdapter(serving)

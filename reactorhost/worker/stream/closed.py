@@ -37,6 +37,7 @@ class ClosedTransport:
     held: ClassVar[int] = CLOSING
     is_open: ClassVar[bool] = False
     is_paused: ClassVar[bool] = False
+    protocol: ClassVar[None] = None
 
     @property
     def peer(self) -> Endpoint:

@@ -85,6 +85,8 @@ def handle_hang_up(stream: Stream) -> None:
 
 def send_failed(stream: Stream) -> bool:
     """Break the sending half, and continue to receive; returns False, as `send` does."""
+    if stream.context.protocols is not None:
+        stream.context.protocols.send_failed(stream)
     break_sending(stream)
     advance(stream, CloseEvent.SEND_FAILED)
     if stream.close_state is OPEN:
@@ -101,7 +103,7 @@ def break_sending(stream: Stream) -> None:
     buffer, stream.buffer = stream.buffer, None
     # After the buffer is gone: a waiting function may send, or close the connection.
     if buffer is not None:
-        buffer.notify_waiters(can_send=False)
+        buffer.notify_waiters()
     release(stream, SEND_FULL)
     watch(stream)
 
@@ -150,7 +152,11 @@ def end_if_served(stream: Stream) -> None:
         return
     if stream.context.drain_runs(stream.connection):
         return
-    if not (stream.queued or (message_waits if is_paused else frames_pending)(stream)):
+    protocols = stream.context.protocols
+    if protocols is not None and not is_paused:
+        # It decides whether the connection stays open, and may send more.
+        protocols.peer_ended(stream)
+    elif not (stream.queued or (message_waits if is_paused else frames_pending)(stream)):
         advance(stream, CloseEvent.SERVED)
 
 
@@ -189,6 +195,8 @@ def advance(stream: Stream, event: CloseEvent, reason: CloseReason = CloseReason
             advance(stream, CloseEvent.PEER_EOF)
         else:
             sending.send_fin(stream)
+            if stream.context.protocols is not None:
+                stream.context.protocols.flushed(stream)
     elif action is not CloseAction.NONE:
         if action is CloseAction.RESET:
             # Fails only where there is nothing left to reset.

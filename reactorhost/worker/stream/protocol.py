@@ -19,6 +19,13 @@ from reactorhost.worker.stream.send_buffer import SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.states import Send
 
+
+def protocol_of(stream: Stream) -> object | None:
+    """Return the asyncio protocol that serves a connection, or None."""
+    protocols = stream.context.protocols
+    return None if protocols is None else protocols.protocol_of(stream.connection)
+
+
 HANG_UP = 1 << 17
 """A value of `Stream.interest` beside READ and WRITE: registered without events, to notice a hang-up."""
 

@@ -68,7 +68,8 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
         stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
         return False
     buffer.add(data, start)
-    if buffer.is_full:
+    # A protocol of asyncio has a flow control of its own, and may have to read before its client does.
+    if buffer.is_full and stream.context.protocols is None:
         # Not by `hold`: the registration below adds WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
@@ -109,6 +110,17 @@ def _all_sent(stream: Stream) -> None:
     else:
         stream.advance(CloseEvent.ALL_SENT)
     stream.end_if_served()
+
+
+def discard(stream: Stream) -> None:
+    """Drop what waits for the kernel."""
+    stream.corked = stream.buffer = None
+    if stream.send_state < FIN_PENDING:
+        stream.send_state = DIRECT
+    elif stream.send_state is FIN_PENDING:
+        _all_sent(stream)
+    release(stream, SEND_FULL)
+    watch(stream)
 
 
 def finish(stream: Stream) -> None:

@@ -52,7 +52,7 @@ from reactorhost.worker.stream import ending, receiving, sending
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput
-from reactorhost.worker.stream.protocol import HANG_UP
+from reactorhost.worker.stream.protocol import HANG_UP, protocol_of
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
 from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
@@ -288,6 +288,7 @@ class StreamTransport:
     end_if_served = ending.end_if_served
     advance = ending.advance
     close_for = ending.close
+    protocol = property(protocol_of)
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""
