@@ -114,7 +114,7 @@ def _word(client: str | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text for double quotes, with anything unusual as `\\xHH`; `-` for an empty one."""
+    """Return a text for double quotes, with anything unusual as hexadecimal escapes; `-` for an empty one."""
     if not text:
         return "-"
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:

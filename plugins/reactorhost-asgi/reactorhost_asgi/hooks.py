@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.middleware.asgi2 import ASGI2Middleware
 
@@ -19,7 +19,7 @@ from reactorhost_asgi.settings import OPTIONS, Settings
 from reactorhost_asgi.websocket_protocol import WebSocketProtocol
 from reactorhost_asgi.wsgi.application import WsgiApplication
 
-_TASK_SECONDS = 5.0
+_TASK_SECONDS = 2.0
 
 
 class Asgi:
@@ -61,7 +61,7 @@ class Asgi:
         if interface == "wsgi":
             app = WsgiApplication(app, worker)
         elif interface == "asgi2":
-            app = ASGI2Middleware(app)
+            app = ASGI2Middleware(cast("Any", app))
         app_state: dict[str, Any] = {}
         if interface != "wsgi" and settings.lifespan != "off":
             self._lifespan = Lifespan(app, worker.log, required=settings.lifespan == "on")

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
+from collections import deque
 from typing import Any
 
 import httptools
@@ -33,9 +34,9 @@ from reactorhost_asgi.refusals import (
     HOST_WRONG,
     MALFORMED,
     TOO_MANY,
-    TOO_SLOW,
     UPGRADE_BODY,
     UPGRADE_BUSY,
+    VERSION_WRONG,
     Refusal,
     RefusedError,
 )
@@ -53,6 +54,9 @@ _WATCHED = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding
 
 class HttpProtocol(HttpToolsProtocol):
     """One client."""
+
+    cycle: RequestCycle
+    pipeline: deque[tuple[RequestCycle, Any]]  # type: ignore[assignment]  # of our class
 
     def __init__(self, serving: Serving) -> None:
         super().__init__(serving.config, serving.state, serving.app_state, serving.loop)
@@ -74,7 +78,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._body_since = 0.0
         self._body_mark = 0
-        self._idle_since = serving.clock()
+        self._idle_since = serving.loop.time()
 
     # The transport.
 
@@ -84,8 +88,6 @@ class HttpProtocol(HttpToolsProtocol):
         self.writer = AnswerWriter(transport)
         connection: Connection | None = transport.get_extra_info("connection")
         self._extensions = {"reactorhost": {"connection": connection, "worker": self.serving.worker}}
-        if connection is not None and connection.proxy is not None and connection.proxy.tls is not None:
-            self.scheme = "https"
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client has sent."""
@@ -108,7 +110,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self.refuse(HEAD_TOO_LARGE)
             return
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's returns nothing
         """Answer what was requested completely; returns whether the connection stays open for that."""
         newest = self.cycle
         if newest is not None and newest.more_body and not newest.response_complete:
@@ -134,6 +136,9 @@ class HttpProtocol(HttpToolsProtocol):
         for cycle in (self.running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None:
                 cycle.disconnect()
+                if self.draining and cycle.task is not None and not cycle.response_complete:
+                    # The worker is about to leave, and waits only for work behind complete answers.
+                    cycle.task.cancel()
         self.pipeline.clear()
         # They refer to this object.
         self.parser = None  # type: ignore[assignment]  # as in uvicorn
@@ -189,6 +194,8 @@ class HttpProtocol(HttpToolsProtocol):
         scope["method"] = self.parser.get_method().decode("ascii")
         if http_version != "1.1":
             scope["http_version"] = http_version
+            if http_version != "1.0":
+                raise RefusedError(VERSION_WRONG)
         elif self._hosts != 1:
             raise RefusedError(HOST_WRONG)
         if self.parser.should_upgrade() and self._should_upgrade():
@@ -204,7 +211,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.cycle = cycle = RequestCycle(self, expects_continue=self.expect_100_continue, keep_alive=keep_alive)
         self._body_bytes = 0
         self._body_mark = _PROGRESS_BYTES
-        self._body_since = cycle.began
+        self._body_since = cycle.since
         most = self.serving.settings.max_requests
         app: Any = TOO_MANY if most and len(self.tasks) >= most else self.app
         if self.running is None:
@@ -222,7 +229,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise RefusedError(BODY_TOO_LARGE)
         if self._body_bytes >= self._body_mark:
             self._body_mark = self._body_bytes + _PROGRESS_BYTES
-            self._body_since = self.serving.clock()
+            self._body_since = self.loop.time()
         if cycle.response_complete or cycle.disconnected:
             return
         cycle.body += body
@@ -252,7 +259,10 @@ class HttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Continue with the next request."""
         assert self.running is not None
-        self._idle_since = self.running.record()
+        # That of a request with HEAD has no body to be sent with.
+        self.writer.flush()
+        self.running.record()
+        self._idle_since = self.loop.time()
         self.running = None
         self._answered += 1
         self.serving.state.total_requests += 1
@@ -296,14 +306,12 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Pass the client on to a protocol for WebSocket, with the request as its first input."""
         self.connections.discard(self)
-        request = [self.scope["method"].encode(), b" ", self.url, b" HTTP/1.1\r\n"]
-        for header in self.headers:
-            request.append(b"%s: %s\r\n" % header)
-        request.append(b"\r\n")
+        headers = b"".join(b"%s: %s\r\n" % header for header in self.headers)
+        request = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), self.url, headers)
         protocol = WebSocketProtocol(self.serving, scheme="wss" if self.scheme == "https" else "ws")
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
-        protocol.data_received(b"".join(request))
+        protocol.data_received(request)
 
     # Deadlines, and the end of the worker.
 
@@ -323,11 +331,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._body_since = now
         if newest.more_body and now - self._body_since >= settings.body_timeout:
             self.refuse(BODY_LATE)
-        elif not running.more_body and not running.response_started and settings.request_timeout:
-            if now - running.began >= settings.request_timeout:
-                running.answer(TOO_SLOW)
-                if running.task is not None:
-                    running.task.cancel()
+        elif not running.more_body and 0 < settings.request_timeout <= now - running.since:
+            running.expire()
 
     def _check_waiting(self, now: float) -> None:
         """Enforce the deadlines while the next request is awaited."""
@@ -348,6 +353,6 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer what was requested, then close."""
         self.draining = True
         if self.running is None:
-            self.check(self.serving.clock())
+            self.check(self.loop.time())
         elif self.running.response_started:
             self.running.end_event_stream()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from reactorhost import Counter, Worker
+from reactorhost import Worker
 
 _BOUNDS = (0.01, 0.1, 1.0, 10.0)
 _DURATIONS = ("in_10ms", "in_100ms", "in_1s", "in_10s", "slower")

@@ -40,4 +40,5 @@ BODY_TOO_LARGE = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body of the r
 HEAD_TOO_LARGE = Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers of the request are too large.")
 FAILED = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal Server Error")
 TOO_MANY = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server has too many requests.")
+VERSION_WRONG = Refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "Only HTTP/1.1 and HTTP/1.0 are understood here.")
 TOO_SLOW = Refusal(HTTPStatus.GATEWAY_TIMEOUT, "The application did not answer in time.")

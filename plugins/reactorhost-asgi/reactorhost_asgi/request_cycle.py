@@ -17,11 +17,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from reactorhost_asgi.refusals import FAILED, Refusal, RefusedError
+from reactorhost_asgi.refusals import FAILED, TOO_SLOW, Refusal, RefusedError
 
 if TYPE_CHECKING:
     from reactorhost_asgi.http_protocol import HttpProtocol
@@ -33,7 +33,8 @@ class RequestCycle(RequestResponseCycle):
     """One request.
 
     Attributes:
-        began: when its headers were complete, by the monotonic clock.
+        began: when its headers were complete, for its duration.
+        since: the same, for its deadlines.
         peer_closed: whether the client has closed its sending side.
         refusal: the answer that the server gives in place of the application, or None.
         task: runs the application, once it was started.
@@ -43,7 +44,7 @@ class RequestCycle(RequestResponseCycle):
         serving = protocol.serving
         super().__init__(
             scope=protocol.scope,
-            transport=protocol.writer,
+            transport=cast("asyncio.Transport", protocol.writer),
             flow=protocol.flow,
             logger=serving.log,
             access_logger=serving.log,
@@ -55,6 +56,7 @@ class RequestCycle(RequestResponseCycle):
             on_response=protocol.on_response_complete,
         )
         self.began = serving.clock()
+        self.since = serving.loop.time()
         self.peer_closed = False
         self.refusal: Refusal | None = None
         self.task: asyncio.Task[None] | None = None
@@ -75,7 +77,8 @@ class RequestCycle(RequestResponseCycle):
             result = await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
             # By the deadline, which has answered already, or at the end of the worker.
-            self.transport.close()
+            if not self.response_complete:
+                self.transport.close()
         except RefusedError as error:
             self.answer(error.refusal)
         except BaseException as error:  # noqa: BLE001  the application may raise anything
@@ -87,7 +90,7 @@ class RequestCycle(RequestResponseCycle):
         else:
             if result is not None:
                 serving.application_wrong(f"it has returned {result!r}, not None")
-                self.transport.close()
+                self._fail()
             elif not self.response_complete and not self.disconnected:
                 missing = "the end of its answer" if self.response_started else "an answer"
                 serving.application_wrong(f"it has returned without {missing}")
@@ -171,6 +174,13 @@ class RequestCycle(RequestResponseCycle):
         self.transport.close()
         self.record()
 
+    def expire(self) -> None:
+        """End a request whose application has not begun to answer in time."""
+        if not self.response_started:
+            self.answer(TOO_SLOW)
+            if self.task is not None:
+                self.task.cancel()
+
     def disconnect(self) -> None:
         """Let the application know that the client is not there any more."""
         self.disconnected = True
@@ -188,15 +198,16 @@ class RequestCycle(RequestResponseCycle):
         self.transport.close()
 
     def _fail(self) -> None:
-        # The end of the connection shows that an answer which has begun is incomplete.
-        self.answer(FAILED)
+        # One that is complete is not affected, and the next one may have begun. The end of the connection shows that
+        # one which has begun is incomplete.
+        if not self.response_complete:
+            self.answer(FAILED)
 
-    def record(self) -> float:
-        """Count the request and log it, once; returns the time."""
-        if self._recorded:
-            return self.began
-        self._recorded = True
-        return self._protocol.serving.record(self.scope, self._status, self._size, self.began)
+    def record(self) -> None:
+        """Count the request and log it, once."""
+        if not self._recorded:
+            self._recorded = True
+            self._protocol.serving.record(self.scope, self._status, self._size, self.began)
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """Forget the task of the application, which is done."""

@@ -29,6 +29,8 @@ class Serving:
         application: called as ASGI 3 for each request.
         websockets: whether it is called for them too.
         config: uvicorn's, for its protocols; most of it is not used.
+        clock: measures durations. Deadlines are by `loop.time`, which may be a millisecond behind.
+        connections: the protocols that are connected; those of `state`.
         state: uvicorn's: open connections, running tasks, and the headers of every answer.
         app_state: what the lifespan of the application has made; each request gets a copy.
         extensions: facts of the worker for `scope["extensions"]`.
@@ -54,15 +56,11 @@ class Serving:
         self.app_state = app_state
         self.worker = worker
         self.state = ServerState()
+        self.connections: set[Any] = self.state.connections  # type: ignore[assignment]  # of our protocols
         self.config = _uvicorn_config(application, settings)
         self._access_log = access_log
         self.refresh_headers()
         worker.call_every(_CHECK_SECONDS, self.check)
-
-    @property
-    def connections(self) -> set[Any]:
-        """The protocols that are connected."""
-        return self.state.connections
 
     def refresh_headers(self) -> None:
         """Make the headers that every answer begins with; the date is at most a second old."""
@@ -74,18 +72,17 @@ class Serving:
     def check(self) -> None:
         """Refresh the date, and enforce the deadlines of all connections."""
         self.refresh_headers()
-        now = self.clock()
+        now = self.loop.time()
         # One check of all for a timer of each: a request then costs no timer at all. A copy, because some are closed.
-        for protocol in tuple(self.state.connections):
+        for protocol in tuple(self.connections):
             protocol.check(now)
 
-    def record(self, scope: Mapping[str, Any], status: int, size: int, began: float) -> float:
-        """Count an answer and log it; status 0 is that of a client that has left. Returns the time."""
-        now = self.clock()
-        self.metrics.answered(status, now - began)
+    def record(self, scope: Mapping[str, Any], status: int, size: int, began: float) -> None:
+        """Count an answer and log it; status 0 is that of a client that has left."""
+        seconds = self.clock() - began
+        self.metrics.answered(status, seconds)
         if self._access_log is not None:
-            self._access_log.write(_entry(scope, status or _ABANDONED, size, now - began))
-        return now
+            self._access_log.write(_entry(scope, status or _ABANDONED, size, seconds))
 
     def application_failed(self, error: BaseException) -> None:
         """Log an exception of the application."""

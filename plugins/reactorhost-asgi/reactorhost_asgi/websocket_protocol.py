@@ -22,7 +22,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(serving.config, serving.state, serving.app_state, serving.loop)
         self.serving = serving
         self._scheme = scheme
-        self._began = serving.clock()
+        self._since = serving.loop.time()
         self._queued_bytes = 0
         self._status = 0
 
@@ -119,7 +119,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def check(self, now: float) -> None:
         """Enforce the deadline of the application's answer to the request."""
         limit = self.serving.settings.request_timeout
-        if limit and not self.handshake_complete and now - self._began >= limit:
+        if limit and not self.handshake_complete and now - self._since >= limit:
             self._reject(504, "The application did not answer in time.")
 
     def drain(self) -> None:

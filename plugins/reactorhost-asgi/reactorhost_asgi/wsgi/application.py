@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -38,7 +38,10 @@ class WsgiApplication:
         self._loop = asyncio.get_running_loop()
 
     async def __call__(
-        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+        self,
+        scope: Message,
+        receive: Callable[[], Coroutine[Any, Any, Message]],
+        send: Callable[[Message], Awaitable[None]],
     ) -> None:
         """Answer a request."""
         body = await collected(receive, self._worker)
@@ -138,7 +141,7 @@ class _Response:
             self._send_parts(parts)
         except ClientLeftError:
             pass
-        except BaseException as error:  # noqa: BLE001  the application may raise anything
+        except BaseException as error:
             if self._complete or self._left:
                 # Too late for an answer: the host logs it.
                 raise
