@@ -42,11 +42,11 @@ class AnswerWriter:
             self._held = data
             return
         if self._held:
-            held, self._held = self._held, b""
             if len(data) > _COPY_BYTES:
-                self._transport.write(held)
+                self.flush()
             else:
-                data = held + data
+                data = self._held + data
+                self._held = b""
         if data:
             self._transport.write(data)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -64,7 +64,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.draining = False
         self.running: RequestCycle | None = None
         self.writer: AnswerWriter = None  # type: ignore[assignment]  # set by connection_made
-        self._extensions: dict[str, Any] = {}
+        self._extensions: dict[str, dict[object, object]] = {}
         self._refused = False
         self._answered = 0
         # Of the request whose headers are not complete yet.
@@ -308,7 +308,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         headers = b"".join(b"%s: %s\r\n" % header for header in self.headers)
         request = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), self.url, headers)
-        protocol = WebSocketProtocol(self.serving, scheme="wss" if self.scheme == "https" else "ws")
+        scheme: Literal["ws", "wss"] = "wss" if self.scheme == "https" else "ws"
+        protocol = WebSocketProtocol(self.serving, scheme=scheme, extension=self._extensions["reactorhost"])
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         protocol.data_received(request)

@@ -56,7 +56,7 @@ class Serving:
         self.app_state = app_state
         self.worker = worker
         self.state = ServerState()
-        self.connections: set[Any] = self.state.connections  # type: ignore[assignment]  # of our protocols
+        self.connections: set[Any] = self.state.connections
         self.config = _uvicorn_config(application, settings)
         self._access_log = access_log
         self.refresh_headers()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from reactorhost_asgi.refusals import HEAD_TOO_LARGE
 from reactorhost_asgi.serving import Serving
 
 _MOST_BYTES = 65_536
@@ -18,13 +19,14 @@ _INTERNAL_ERROR = 1011
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One client."""
 
-    def __init__(self, serving: Serving, *, scheme: Literal["ws", "wss"]) -> None:
+    def __init__(self, serving: Serving, *, scheme: Literal["ws", "wss"], extension: dict[object, object]) -> None:
         super().__init__(serving.config, serving.state, serving.app_state, serving.loop)
         self.serving = serving
         self._scheme = scheme
+        self._extension = extension
         self._since = serving.loop.time()
         self._queued_bytes = 0
-        self._status = 0
+        self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Take over a client."""
@@ -35,27 +37,30 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Handle what the client has sent."""
         self.conn.receive_data(data)
         self.handle_events()
-        if self.conn.parser_exc is not None:
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # Its request was parsed before, but the library's parser has limits of its own for each header.
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(HEAD_TOO_LARGE.payload(self.default_headers))
+            self.transport.close()
+        elif self.conn.parser_exc is not None:
             self.handle_parser_exception()
 
     def handle_connect(self, event: Any) -> None:
         """Let the application decide on a request."""
         self.serving.metrics.websockets.add()
         super().handle_connect(event)
+        if not self.handshake_complete:
+            self.scope["extensions"]["reactorhost"] = self._extension
 
     def handle_parser_exception(self) -> None:
         """Close the connection of a client that has broken the protocol, with the code that says why."""
-        if self.transport.is_closing():
-            return
-        if self.conn.close_sent is None:
-            # In its request, which is parsed once more by the library, with limits of its own.
-            self._reject(431, "The headers of the request are too large.")
-            return
-        super().handle_parser_exception()
+        if not self.transport.is_closing():
+            super().handle_parser_exception()
 
     async def run_asgi(self) -> None:
         """Call the application, and close the connection when it has returned."""
         serving = self.serving
+        self._task = asyncio.current_task()
         try:
             result = await self.app(self.scope, self.receive, self.send)
         except ClientDisconnected:
@@ -121,6 +126,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         limit = self.serving.settings.request_timeout
         if limit and not self.handshake_complete and now - self._since >= limit:
             self._reject(504, "The application did not answer in time.")
+            if self._task is not None:
+                self._task.cancel()
 
     def drain(self) -> None:
         """Close the connection with code 1012: the client may connect again at once."""

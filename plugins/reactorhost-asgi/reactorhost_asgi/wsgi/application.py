@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from reactorhost import ThreadQueueFullError, Worker
 from reactorhost_asgi.refusals import TOO_MANY, RefusedError
@@ -47,7 +47,7 @@ class WsgiApplication:
         body = await collected(receive, self._worker)
         if body is None:
             return
-        response = _Response(self._application, environ_of(scope, *body), self._loop)
+        response = _Response(self._application, environ_of(scope, *body), body[0], self._loop)
         try:
             task = self._worker.run_in_thread(response.run)
         except ThreadQueueFullError:
@@ -63,6 +63,8 @@ class WsgiApplication:
                     # The body of the request has arrived: what comes now is the end of the client.
                     left = self._loop.create_task(receive())
                     left.add_done_callback(lambda _: response.leave())
+        except ClientLeftError:
+            pass
         except BaseException:
             # It may still wait for a thread.
             task.cancel()
@@ -84,10 +86,12 @@ class _Response:
         self,
         application: Callable[..., Iterable[bytes]],
         environ: dict[str, Any],
+        body: IO[bytes],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._application = application
         self._environ = environ
+        self._body = body
         self._loop = loop
         self._messages: deque[Message | BaseException] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -107,9 +111,12 @@ class _Response:
         """Return the next message for the client.
 
         Raises:
+            ClientLeftError: there is none, and the thread makes no more.
             BaseException: raised by the application.
         """
         while not self._messages:
+            if self._left:
+                raise ClientLeftError("the client has disconnected")
             self._waiter = self._loop.create_future()
             await self._waiter
         message = self._messages.popleft()
@@ -122,10 +129,11 @@ class _Response:
         return message
 
     def leave(self) -> None:
-        """Let the thread stop, because nothing is sent any more."""
+        """Let the thread and the coroutine stop, because nothing is sent any more."""
         with self._room:
             self._left = True
             self._room.notify()
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -151,13 +159,12 @@ class _Response:
                 if hasattr(parts, "close"):
                     parts.close()
             finally:
-                self._environ["wsgi.input"].close()
+                self._body.close()
 
     def _send_parts(self, parts: Iterable[bytes]) -> None:
         only = isinstance(parts, list | tuple) and len(parts) == 1
         for part in parts:
-            # `start_response` may be called as late as with the first part.
-            if only and self._status and self._missing is None:
+            if only:
                 self._set_length(len(part))
             if part:
                 self.write(part)
@@ -194,6 +201,8 @@ class _Response:
         Raises:
             ClientLeftError: the client has disconnected.
         """
+        if not isinstance(part, bytes):
+            raise TypeError(f"the application sends {type(part).__name__}, not bytes")
         self._begin()
         if self._complete:
             raise RuntimeError("the application sends more than its Content-Length")
@@ -213,7 +222,10 @@ class _Response:
         self._messages.append({"type": "http.response.start", "status": self._status, "headers": self._headers})
 
     def _set_length(self, size: int) -> None:
-        """Add the length of an answer of one part, which needs no chunks then."""
+        """Add the length to an answer of one part, which needs no chunks then."""
+        # `start_response` may be called as late as with the first part, and `write` before it.
+        if self._begun or self._missing is not None or self._status in (0, 204, 304):
+            return
         self._missing = size
         self._headers.append((b"content-length", b"%d" % size))
 

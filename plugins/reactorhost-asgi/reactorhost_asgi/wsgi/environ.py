@@ -78,7 +78,8 @@ def _add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]
 def _key(name: bytes) -> str | None:
     """Return the key of a header, or None for one that is not passed on."""
     # With an underscore it would pass for the header with a dash, which a proxy may have removed or set.
-    if name == b"content-length" or b"_" in name:
+    # HTTP_PROXY is a setting of HTTP clients (CVE-2016-5385).
+    if name in (b"content-length", b"proxy") or b"_" in name:
         return None
     key = name.decode("latin-1").upper().replace("-", "_")
     return key if key == "CONTENT_TYPE" else f"HTTP_{key}"
