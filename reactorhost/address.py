@@ -19,13 +19,23 @@ class Address:
     """An address to listen on: host and port of TCP, TLS or UDP, or the path of a unix socket.
 
     `scheme` is one of `SCHEMES`. An empty `host` means every interface, IPv4 and IPv6. With port 0 the kernel chooses
-    a free port.
+    a free port. A path `@NAME` is an abstract name (unix(7)), which has no file.
     """
 
     scheme: str
     host: str = ""
     port: int = 0
     path: str = ""
+
+    @property
+    def is_abstract(self) -> bool:
+        """Whether it is the abstract name of a unix socket."""
+        return self.path.startswith("@")
+
+    @property
+    def unix_name(self) -> str:
+        """The path or abstract name as the socket module has it."""
+        return f"\0{self.path[1:]}" if self.is_abstract else self.path
 
     def __str__(self) -> str:
         if self.scheme == "unix":
@@ -46,15 +56,24 @@ class Endpoint(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def unix_endpoint(name: str | bytes) -> Endpoint:
+    """Return the endpoint for the address of a unix socket, as the socket module has it."""
+    text = name.decode(errors="backslashreplace") if isinstance(name, bytes) else name
+    if text.startswith("\0"):
+        # Some programs fill an abstract name up with NULs.
+        text = f"@{text.strip(chr(0))}"
+    return Endpoint(f"unix:{text}" if text else "unix", 0)
+
+
 def parse(uri: str) -> Address:
-    """Parse `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT`, the same with `tls` or `udp`, or `unix:///PATH`.
+    """Parse `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT`, the same with `tls` or `udp`, or `unix://` with a path.
 
     Raises:
         UsageError: it is not an address; the hint shows the right form.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
-        scheme, rest = ("unix", uri) if uri.startswith("/") else ("tcp", uri)
+        scheme, rest = ("unix", uri) if uri.startswith(("/", "@")) else ("tcp", uri)
     if scheme not in SCHEMES:
         hint = did_you_mean(scheme, SCHEMES) or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH"
         raise UsageError(f"{uri!r} has an unknown scheme {scheme!r}", hint=hint)
@@ -62,16 +81,20 @@ def parse(uri: str) -> Address:
 
 
 def _unix(uri: str, path: str) -> Address:
-    if not path.startswith("/") or path.endswith("/"):
-        hint = "write unix:///PATH, for example unix:///run/echo.sock"
+    is_abstract = path.startswith("@")
+    if path == "@" or (not is_abstract and (not path.startswith("/") or path.endswith("/"))):
+        hint = "write unix:///PATH, for example unix:///run/echo.sock, or unix://@NAME for an abstract name"
         raise UsageError(f"{uri!r} is not an absolute path", hint=hint)
+    if "\0" in path:
+        raise UsageError(f"{uri!r} has a null byte", hint="remove it")
     try:
         length = len(os.fsencode(path))
     except UnicodeEncodeError:
         raise UsageError(f"{uri!r} is not a valid path") from None
-    # sun_path of struct sockaddr_un has 108 bytes, the last one for a NUL (unix(7)).
-    if length > 107:
-        raise UsageError(f"{uri!r} is too long", hint="use a path of at most 107 bytes")
+    # sun_path of struct sockaddr_un has 108 bytes, one of them for a NUL: the last one of a path, the first one of an
+    # abstract name (unix(7)).
+    if length > 107 + is_abstract:
+        raise UsageError(f"{uri!r} is too long", hint="use a path or a name of at most 107 bytes")
     return Address("unix", path=path)
 
 

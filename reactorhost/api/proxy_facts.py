@@ -15,12 +15,14 @@ class ProxyTls:
         cipher: name of the cipher suite, or None.
         verified: whether the client has presented a certificate that the proxy has verified.
         common_name: of the client's certificate, or None.
+        values: every extension of the session as it was sent, by its type; of a repeated one the last.
     """
 
     version: str | None = None
     cipher: str | None = None
     verified: bool = False
     common_name: str | None = None
+    values: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class ProxyFacts:
         authority: host name that the client requested (SNI), or None.
         unique_id: identifies the connection at the proxy, or None.
         tls: the client's TLS session with the proxy; None if it was plain, or the proxy does not say.
-        values: every extension as it was sent, by its type; of a repeated one the last.
+        values: every extension as it was sent, by its type, without padding; of a repeated one the last.
     """
 
     alpn: str | None = None

@@ -13,14 +13,18 @@ from reactorhost.api.counter import Counter, SharedCounter
 from reactorhost.api.history_request import HistoryRequest
 from reactorhost.api.thread_task import ThreadTask
 from reactorhost.api.worker_protocols import (
+    HasFileno,
     Once,
     Subscription,
+    Watch,
     WorkerBus,
     WorkerMetrics,
     WorkerOutbound,
     WorkerRole,
+    WorkerSoon,
     WorkerThreads,
     WorkerTimers,
+    WorkerWatches,
 )
 from reactorhost.bus.member import Member
 
@@ -34,7 +38,8 @@ class Worker:
     """One worker process, as one plugin uses it.
 
     Each plugin has an object of its own, so that the host can attribute timers, threads, metrics and outbound
-    connections to it. Not thread-safe: use it in hooks, timers and callbacks only.
+    connections to it. Use it in hooks, timers and callbacks only; of all methods `call_soon_threadsafe` alone is
+    thread-safe.
 
     Attributes:
         plugin: name of the plugin.
@@ -59,6 +64,8 @@ class Worker:
         bus: WorkerBus,
         check_thread: Callable[[str], object],
         clock: Callable[[], float],
+        soon: WorkerSoon,
+        watches: WorkerWatches,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -74,6 +81,8 @@ class Worker:
         self._bus = bus
         self._check_thread = check_thread
         self._clock = clock
+        self._soon = soon
+        self._watches = watches
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -155,6 +164,38 @@ class Worker:
             RuntimeError: the system cannot start another thread.
         """
         return self._threads.run(self.plugin, function, args, on_result, on_error)
+
+    def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> None:
+        """Call `function(*args)` in the event loop, soon; may be called in any thread, and in a signal handler.
+
+        The calls of one thread are made in their order. The function may be async. An exception is logged. A worker
+        that has left makes the call no more.
+
+        Raises:
+            TypeError: `function` is not callable.
+        """
+        self._soon.add(self.plugin, function, args)
+
+    def watch(
+        self,
+        file: int | HasFileno,
+        *,
+        on_readable: Callable[[], object] | None = None,
+        on_writable: Callable[[], object] | None = None,
+    ) -> Watch:
+        """Call a function in the event loop whenever a descriptor is readable or writable, until it is cancelled.
+
+        Cancel the watch before the descriptor is closed. An exception of the function is logged, and does not end the
+        watch. The functions may be async: one that runs is not called again before it has ended. A descriptor may be
+        watched more than once.
+
+        Raises:
+            TypeError: `file` is neither a descriptor nor has `fileno()`, or no function is passed.
+            ValueError: the descriptor is not open, or is one that cannot be waited for, as a regular file.
+            OSError: there is no descriptor left, because a watch uses one.
+        """
+        self._check_thread("worker.watch")
+        return self._watches.watch(self.plugin, file, on_readable, on_writable)
 
     # The host: how many workers there are, and which one leads.
 
@@ -312,7 +353,7 @@ class Worker:
         tls: SSLContext | None = None,
         server_name: str | None = None,
     ) -> ConnectAttempt:
-        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT` or `unix:///PATH` within `timeout` seconds.
+        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:///PATH` or `unix://@NAME` within `timeout` seconds.
 
         The methods of `handler` are called as hooks are for a client: `connect`, `receive`, `close`, `drain` and
         `framing`, and `failed(error)` with a `ConnectFailedError` if the connection cannot be established. An async

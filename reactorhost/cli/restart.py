@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -143,10 +144,14 @@ def _check_addresses(settings: Settings, served: Iterable[str]) -> None:
     # A port of the host itself is in use, also where the address before it changes.
     addresses = [parse(text) for text in served]
     own = {(address.scheme == "udp", address.port) for address in addresses}
-    own_files = {os.path.realpath(address.path) for address in addresses if address.scheme == "unix"}
+    own_unix = {unix_socket_files.real_name(address) for address in addresses if address.scheme == "unix"}
     for address in (address for service in settings.services for address in service.listen):
         if address.scheme == "unix":
-            if os.path.realpath(address.path) not in own_files:
+            if unix_socket_files.real_name(address) in own_unix:
+                continue
+            if address.is_abstract:
+                bind.probe(socket.AF_UNIX, address.unix_name, address)
+            else:
                 unix_socket_files.probe(Path(address.path))
         elif address.port and (address.scheme == "udp", address.port) not in own:
             for family, sockaddr in bind.resolve(address):

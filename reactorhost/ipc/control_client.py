@@ -57,7 +57,7 @@ class ControlClient:
             self.socket.settimeout(timeout)
             self.socket.connect(str(path))
             # Of the process, not of the file: a link in a foreign directory can lead to any socket.
-            _, uid = peer(self.socket)
+            _, uid, _ = peer(self.socket)
             if not is_trusted(uid):
                 raise ForeignHostError(uid)
         except OSError:

@@ -36,7 +36,8 @@ def _checks(settings: Settings) -> Iterator[Callable[[], object]]:
     for service in settings.services:
         for address in service.listen:
             if address.scheme == "unix":
-                yield partial(_check_folder, Path(address.path))
+                if not address.is_abstract:
+                    yield partial(_check_folder, Path(address.path))
             else:
                 yield partial(bind.check_local, address)
 

@@ -7,6 +7,7 @@ exception, here every plugin is called, so that each sees `close` exactly once f
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -49,6 +50,11 @@ class Chain:
         """Return the name of the plugin whose code raised the exception, or `?`."""
         plugin = self._attribution.plugin_of(error)
         return plugin.name if plugin else "?"
+
+    def caller(self) -> str | None:
+        """Return the name of the plugin whose code is calling the host now, or None if no plugin is on the stack."""
+        plugin = self._attribution.caller(inspect.currentframe())
+        return plugin.name if plugin else None
 
 
 WorkerOf = Callable[[str], Any]

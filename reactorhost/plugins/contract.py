@@ -216,6 +216,7 @@ def _rules(name: str, function: Callable[..., Any], options: HookimplOpts) -> It
     yield _Rule(wraps and not yields, "has wrapper=True but does not yield", hint)
     yield _Rule(wraps and name == "stats", "cannot be a wrapper", "return the metrics of the plugin itself")
     yield _Rule(wraps and name == "service_workers", "cannot be a wrapper", "return the number of the plugin itself")
+    yield _Rule(wraps and name == "framings", "cannot be a wrapper", "return the framings of the plugin itself")
     hint = "use wrapper=True, or do not yield"
     yield _Rule(yields and not wraps, "yields, so calling it does nothing", hint)
 

@@ -45,10 +45,15 @@ class Handler:
         """Return a framing for a new connection, or None if the handler has none.
 
         Raises:
-            TypeError: `framing` returned an object that is not a framing.
+            TypeError: `framing` returned an object that is not a framing, or one that is a session.
         """
         returned = None if self.framing is None else self.framing(service)
-        return None if returned is None else factory(returned)()
+        if returned is None:
+            return None
+        new_framing = factory(returned)
+        if new_framing.is_session:
+            raise TypeError(f"the framing {returned!r} is a session, which works only for the clients of a service")
+        return new_framing()
 
     def chain(self, on_error: OnError, around: Around = as_it_is) -> Chain:
         """Return the handler's methods as a chain."""

@@ -6,6 +6,7 @@ import os
 import pwd
 import socket
 import struct
+from typing import Protocol
 
 # struct ucred: pid, uid, gid.
 _PEER_CREDENTIALS = struct.Struct("iII")
@@ -20,11 +21,18 @@ def is_trusted(uid: int) -> bool:
     return uid in (0, os.geteuid())
 
 
-def peer(connection: socket.socket) -> tuple[int, int]:
-    """Return process id and user id at the other end of a unix socket: at the client's end, of the listener."""
+class SocketWithOptions(Protocol):
+    """The part of `socket.socket` that `peer` uses."""
+
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """Return an option as bytes."""
+
+
+def peer(connection: SocketWithOptions) -> tuple[int, int, int]:
+    """Return process, user and group id at the other end of a unix socket: at the client's end, of the listener."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-    pid, uid, _ = _PEER_CREDENTIALS.unpack(credentials)
-    return pid, uid
+    pid, uid, gid = _PEER_CREDENTIALS.unpack(credentials)
+    return pid, uid, gid
 
 
 def user_name(uid: int) -> str:

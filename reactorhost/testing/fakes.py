@@ -6,16 +6,24 @@ import errno
 import itertools
 import math
 import os
+import select
 import socket
+import struct
 from collections import deque
 from typing import Any, Protocol
 
+from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
+from reactorhost.reactor.steps import Step, TlsHandshakeError
+from reactorhost.tls.facts import TlsFacts
+from reactorhost.worker.hooks.watches import DuplicateDescriptor
 
 MOST_DATAGRAM_BYTES = 65507
 
 # As in a process whose standard descriptors are open.
 _FIRST_NUMBER = 3
+# As the kernel reports the credentials of a peer that has none.
+_NO_ID = 0xFFFF_FFFF
 
 
 class FakeClock:
@@ -144,6 +152,10 @@ class FakeSocket(_HostSocket):
         self.reading = True
         self.finished = False
         self.ended = False
+        self.credentials: PeerCredentials | None = None
+        # For `start_tls`: what the client and the host agree on, and the reason for which they do not.
+        self.tls_facts: TlsFacts | None = None
+        self.tls_refusal: str | None = None
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
@@ -175,12 +187,25 @@ class FakeSocket(_HostSocket):
         self.taken += data
         return len(data)
 
+    def handshake(self, on_failed: object, *, lingers: bool = True) -> Step[TlsFacts]:
+        """Begin TLS once the client reads."""
+        yield WRITE
+        if self.tls_refusal is not None:
+            raise TlsHandshakeError(self.tls_refusal)
+        assert self.tls_facts is not None
+        return self.tls_facts
+
     def shutdown(self, how: int) -> None:
         """Send the client the end of the stream."""
         self.finished = True
 
     def setsockopt(self, *option: object) -> None:
         """Ignore an option, as the one that makes closing a reset."""
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return the credentials of the client, which no other option is asked for."""
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_PEERCRED)
+        return struct.pack("iII", *(self.credentials or (0, _NO_ID, _NO_ID)))
 
     def close(self) -> None:
         """End the connection for the client."""
@@ -233,3 +258,31 @@ class FakeDatagramSocket(_HostSocket):
     def close(self) -> None:
         """Drop the datagrams that were not read."""
         self.incoming.clear()
+
+
+class RealDescriptor:
+    """A descriptor of the system that a plugin watches; the fake poller asks the kernel whether it is ready."""
+
+    number = -1
+
+    def __init__(self, original: int) -> None:
+        self._duplicate = DuplicateDescriptor(original)
+
+    @property
+    def is_stale(self) -> bool:
+        """See `WatchedDescriptor`."""
+        return self._duplicate.is_stale
+
+    def ready(self) -> int:
+        """See `FakeDescriptor`."""
+        poller = select.poll()
+        poller.register(self._duplicate.fileno(), READ | WRITE)
+        return sum(events for _, events in poller.poll(0))
+
+    def fileno(self) -> int:
+        """Return the number by which the fake poller knows it."""
+        return self.number
+
+    def close(self) -> None:
+        """Close the duplicate."""
+        self._duplicate.close()

@@ -107,16 +107,17 @@ class TlsSocket:
         """The session."""
         return self._session
 
-    def handshake(self, on_failed: Callable[[TlsHandshakeError], object]) -> Step[TlsFacts]:
+    def handshake(self, on_failed: Callable[[TlsHandshakeError], object], *, lingers: bool = True) -> Step[TlsFacts]:
         """Return the steps of the handshake; what the peer sends after it is left in the kernel.
 
         `on_failed` is called when the handshake has failed: after that, the peer may take its time with the alert.
+        Without `lingers` the caller has to wait for the peer's end.
 
         Raises:
             TlsHandshakeError: it failed.
             NoDataError: a client closed the connection before its first byte.
         """
-        return Handshake(self.socket, self._session, self._incoming, self._outgoing, on_failed).run()
+        return Handshake(self.socket, self._session, self._incoming, self._outgoing, on_failed, lingers).run()
 
     # Receiving.
 
@@ -318,6 +319,10 @@ class TlsSocket:
         """Set an option of the socket. The only one is SO_LINGER for a reset, so close_notify is not sent any more."""
         self._ended = True
         self.socket.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
+        """Return an option of the socket."""
+        return self.socket.getsockopt(level, option, size)
 
     def getsockname(self) -> Any:
         """Return the local address."""

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.api.connection_protocols import Groups
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsFailedError
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -23,10 +26,12 @@ from reactorhost.plugins.chain import Around, Chain, as_it_is
 from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.reactor import Arrivals, Reactor
 from reactorhost.system.rate_limit import RateLimit
+from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.variables import DIRECT, HookRunner
+from reactorhost.worker.limited_lines import LimitedLines
 
 if TYPE_CHECKING:
     from reactorhost.worker.hooks.hook_queues import HookQueues
@@ -136,7 +141,11 @@ class ServiceContext:
         variables: copied for each connection.
         draining: whether the worker is about to leave, and the `drain` hooks are or were called.
         loop_thread: the only one in which plugins may use connections; `check_thread` is its `check`.
+        credentials: those of unix peers whose sockets are closed, by connection, while `close` hooks are due; None in a
+            service without unix sockets.
+        proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
+        tls_role: our side of TLS on connections that begin in plain text, with the defaults for it.
     """
 
     def __init__(self, name: str, worker: WorkerContext, limits: Limits, resolve: Resolve) -> None:
@@ -150,7 +159,11 @@ class ServiceContext:
         self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
         self.protocols: ProtocolEvents | None = None
+        # Few connections have them, and a slot would make every idle one larger.
+        self.credentials: dict[int, PeerCredentials] | None = None
+        self.proxies: dict[int, ProxyFacts] = {}
         self.on_closed: Callable[[Any], object] = _ignore
+        self.tls_role: TlsRole = ServerRole()
         self.variables = worker.variables
         self.draining = False
         self.loop_thread = worker.loop_thread
@@ -158,6 +171,7 @@ class ServiceContext:
         self._worker = worker
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
+        self._handshake_lines = LimitedLines(worker.reactor, worker.log)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
         # Both chains exist from the start, so that switching to timed calls is one assignment.
         timed = resolve(self.hook_failed, worker.timing.around)
@@ -195,7 +209,23 @@ class ServiceContext:
 
     def hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
         """Report what a hook or a plugin's framing raised, under the plugin that the exception comes from."""
+        if isinstance(raised, TlsFailedError) and not transport_of(connection).is_open:
+            # A hook that awaits the handshake need not catch what a client has caused, and the host has logged.
+            return
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
+
+    def session_raised(self, raised: BaseException) -> None:
+        """Report what a framing raised in the opening handshake of a session, before there is a connection."""
+        self._worker.hook_failed(self.chain.plugin_of(raised), "framing", None, as_error(raised))
+
+    def task_failed(self, connection: Connection) -> Callable[[Exception], None]:
+        """Return what reports an exception of a task that is made now, under the plugin that makes it."""
+        plugin = self.chain.caller()
+
+        def failed(error: Exception) -> None:
+            self.hook_failed(plugin or self.chain.plugin_of(error), "task", connection, error)
+
+        return failed
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
@@ -229,6 +259,25 @@ class ServiceContext:
                 suppressed=self._client_lines.take_suppressed(),
             )
 
+    def tls_failed(self, connection: Connection, reason: str) -> None:
+        """Log that the handshake of `start_tls` has failed."""
+        if self.admits_handshake_line():
+            self.log.info("handshake_failed", **self._client(connection), reason=reason)
+
+    def tls_injected(self, connection: Connection) -> None:
+        """Log that there was plain text behind the request for TLS."""
+        if self.admits_handshake_line():
+            self.log.warning("starttls_injection", **self._client(connection))
+
+    def tls_broken(self, connection: Connection, reason: str) -> None:
+        """Log that TLS has failed after the handshake of `start_tls`."""
+        if self.admits_handshake_line():
+            self.log.info("tls_broken", **self._client(connection), reason=reason)
+
+    def admits_handshake_line(self) -> bool:
+        """Count a line about a handshake or a PROXY header, and return whether to log it."""
+        return self._handshake_lines.admits(service=self.name)
+
     def _client(self, connection: Connection) -> dict[str, object]:
         return {"service": self.name, "peer": connection.peer, "connection": connection.id}
 
@@ -242,6 +291,10 @@ class ServiceContext:
         """Note which async hook closes an open connection."""
         if self.hook_queues is not None:
             self.hook_queues.plugin_closes(connection)
+
+    def input_waits(self, connection: Connection) -> bool:
+        """Return whether input of a connection waits for an async hook."""
+        return self.hook_queues is not None and self.hook_queues.input_waits(connection)
 
     def resumed(self, connection: Connection) -> None:
         """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""

@@ -8,8 +8,11 @@ from reactorhost.plugins.attribution import StackPosition
 from reactorhost.worker.builder import WorkerParts
 from reactorhost.worker.bus.local.history import History
 from reactorhost.worker.bus.local.subscriptions import PluginSubscription
+from reactorhost.worker.hooks import task_calls
+from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
+from reactorhost.worker.hooks.watches import PluginWatch
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.process.alarm import Alarm
 
@@ -19,6 +22,9 @@ CALLERS = {
     PluginTimers.call.__code__: "timer",
     ThreadPool.call_on_result.__code__: "on_result",
     ThreadPool.call_on_error.__code__: "on_error",
+    task_calls.watched.__code__: "task",
+    SoonCalls.call.__code__: "call_soon_threadsafe",
+    PluginWatch.call.__code__: "watch",
     PluginSubscription.call.__code__: "subscribe",
     History.call_on_result.__code__: "on_result",
 }

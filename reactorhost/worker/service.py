@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.connection import Connection
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.protocols import ServingPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
+from reactorhost.worker.handshake.session_opening import OpenedSession
+from reactorhost.worker.stream import receiving
 from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.stream.session_input import SessionInput
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
@@ -37,7 +42,9 @@ class LoadedService:
 
     Attributes:
         new_framing: makes the framing of each connection; None for none.
+        has_sessions: whether these framings are sessions, which begin with a handshake.
         tls: its certificates; None for a service that has no TLS.
+        tls_role: our side of TLS on connections that begin in plain text; None for the server's.
         proxy_from: networks of proxies that send a PROXY header.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
         serving: what serves its clients with asyncio's protocols or streams; None without such a plugin.
@@ -48,9 +55,11 @@ class LoadedService:
     limits: Limits = field(default_factory=Limits)
     new_framing: Callable[[], Framing] | None = None
     tls: ServerTls | None = None
+    tls_role: TlsRole | None = None
     proxy_from: Sequence[str] = ()
     most_workers: WorkerLimit | None = None
     serving: ServingPlugin | None = None
+    has_sessions: bool = False
 
     @property
     def receives(self) -> bool:
@@ -85,45 +94,78 @@ class RunningService:
         )
         self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
+        self.context.tls_role = loaded.tls_role or ServerRole(loaded.tls)
         self.transports: set[StreamTransport] = set()
+        new_session = loaded.new_framing if loaded.has_sessions else None
         self.pending_handshakes = PendingHandshakes(
-            self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from
+            self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from, new_session
         )
-        self._new_framing = loaded.new_framing
+        self._new_framing = None if loaded.has_sessions else loaded.new_framing
         self._on_ended = on_ended
         self._worker = worker
 
     def acceptor(self, scheme: str) -> Accept:
         """Return the function that serves sockets accepted at an address of this scheme."""
+        if scheme == "unix":
+            self.keep_credentials()
         return self.pending_handshakes.acceptor(scheme) or self.accept
+
+    def keep_credentials(self) -> None:
+        """Let the `close` hooks see the credentials of unix peers."""
+        if self.context.credentials is None:
+            self.context.credentials = {}
 
     def udp_socket(self, sock: DatagramSocket, on_closed: Callable[[], object]) -> UdpSocket:
         """Return a UDP socket of this service; it reads after `open()`."""
         return UdpSocket(self.context, sock, self._worker.ids, on_closed)
 
-    def accept(self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None) -> StreamTransport:
+    def accept(
+        self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None, proxy: ProxyFacts | None = None
+    ) -> StreamTransport:
         """Serve an accepted client that needs no handshake."""
         counters = self.context.counters
         counters.accepted += 1
         counters.connections += 1
-        return self.begin(sock, peer, tls)
+        return self.begin(sock, peer, tls, None, proxy)
 
     def begin(
-        self, sock: StreamSocket, peer: Any, tls: TlsFacts | None = None, local: Endpoint | None = None
+        self,
+        sock: StreamSocket,
+        peer: Any,
+        tls: TlsFacts | None = None,
+        local: Endpoint | None = None,
+        proxy: ProxyFacts | None = None,
+        session: OpenedSession | None = None,
     ) -> StreamTransport:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
-        transport = StreamTransport(self.context, sock, peer, next(self._worker.ids), tls, local)
+        number = next(self._worker.ids)
+        if proxy is not None:
+            self.context.proxies[number] = proxy
+        transport = StreamTransport(self.context, sock, peer, number, tls, local)
         self.transports.add(transport)
+        if session is not None:
+            self._begin_session(transport, session)
         if self.context.loop_thread.has_others:
             self.context.loop_thread.check_sends(transport.connection)
         # Before the hooks of `connect`, which may set another one.
         if self._new_framing is not None:
             self._set_framing(transport, self._new_framing)
         transport.open()
+        # A session is accepted now, unless an async `connect` runs: that does it at its end.
+        if session is not None and not transport.owed:
+            receiving.deliver_frames(transport)
         # A `connect` hook has closed it, or has failed.
         if transport.close_state is not CloseState.OPEN:
             self.context.counters.refused += 1
         return transport
+
+    def _begin_session(self, transport: StreamTransport, session: OpenedSession) -> None:
+        connection = transport.connection
+        connection.bytes_in, connection.bytes_out = session.bytes_in, session.bytes_out
+        self.context.counters.bytes_in += session.bytes_in
+        self.context.counters.bytes_out += session.bytes_out
+        transport.receiver = session_input = SessionInput(transport, self.context, session.framing, session.messages)
+        connection.send = session_input.send
 
     def _set_framing(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import re
 import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,7 +56,7 @@ def reason(host: LiveHost, count: int = 1) -> str:
 
 def test_the_example_is_the_one_in_the_guide() -> None:
     page = (DOCS / "guide" / "proxy-protocol.md").read_text(encoding="utf-8")
-    assert re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE) == [EXAMPLE.read_text()]
+    assert re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0] == EXAMPLE.read_text()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -158,3 +160,83 @@ def test_unix_peers_may_be_proxies(behind_proxy: Hosts, tmp_path: Path) -> None:
     with host.connect() as unlisted:
         assert ended(unlisted)
     assert reason(host) == "its address is not in proxy_from"
+
+
+SENDS_FACTS = """
+@hookimpl
+def receive(connection, data):
+    facts = connection.proxy
+    if facts is None:
+        connection.send(b"none")
+    else:
+        tls = facts.tls
+        session = tls and (tls.version, tls.cipher, tls.verified, tls.common_name)
+        connection.send(repr((facts.alpn, facts.authority, facts.unique_id, session)).encode())
+    connection.send_eof()
+"""
+
+# The listening sockets are inherited: their ports are reserved already.
+HAPROXY = """
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 10s
+    timeout server 10s
+frontend secure
+    bind fd@{secure} ssl crt {folder}/haproxy.pem ca-file {folder}/ca.pem verify optional alpn chat/2
+    unique-id-format conn-%rt
+    default_backend host
+frontend plain
+    bind fd@{plain}
+    unique-id-format conn-%rt
+    default_backend host
+backend host
+    server host {address} send-proxy-v2 proxy-v2-options ssl,cert-cn,ssl-cipher,authority,crc32c,unique-id
+"""
+
+
+@pytest.fixture
+def haproxy(tmp_path: Path) -> Iterator[Callable[[LiveHost, Pki], tuple[int, int]]]:
+    """Start HAProxy before a host, and return its ports for clients with TLS and without."""
+    with contextlib.ExitStack() as stack:
+
+        def start(host: LiveHost, pki: Pki) -> tuple[int, int]:
+            secure, plain = (stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2))
+            certificate, key = pki.issue("server", "localhost")
+            (tmp_path / "haproxy.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
+            config = tmp_path / "haproxy.cfg"
+            address = "{}:{}".format(*host.address())
+            descriptors = {"secure": secure.fileno(), "plain": plain.fileno()}
+            config.write_text(HAPROXY.format(folder=tmp_path, address=address, **descriptors))
+            process = subprocess.Popen(["haproxy", "-db", "-f", str(config)], pass_fds=tuple(descriptors.values()))
+            stack.callback(process.wait, DEADLINE_SECONDS)
+            stack.callback(process.kill)
+            return secure.getsockname()[1], plain.getsockname()[1]
+
+        yield start
+
+
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
+def test_haproxy_says_what_it_knows_of_its_clients(
+    live_host: Hosts, haproxy: Callable[[LiveHost, Pki], tuple[int, int]], tmp_path: Path
+) -> None:
+    plugin = plugin_file(tmp_path, "facts", SENDS_FACTS)
+    host = live_host("--plugin", plugin, "--workers", "1", "--proxy-from", "127.0.0.1")
+    pki = Pki(tmp_path)
+    pki.issue("alice", "alice.example", common_name="Alice")
+    secure, plain = haproxy(host, pki)
+    for certificate, verified, name in [("alice", True, "Alice"), (None, False, None)]:
+        connected = socket.create_connection(("127.0.0.1", secure), timeout=DEADLINE_SECONDS)
+        with pki.wrap(connected, context=pki.context(certificate, ("chat/2",))) as client:
+            client.sendall(b"x")
+            alpn, authority, unique_id, session = ast.literal_eval(read_to_eof(client).decode())
+            assert (alpn, authority) == ("chat/2", "localhost")
+            assert unique_id.startswith(b"conn-")
+            assert session == (client.version(), client.cipher()[0], verified, name)  # type: ignore[index]
+    with socket.create_connection(("127.0.0.1", plain), timeout=DEADLINE_SECONDS) as client:
+        client.sendall(b"x")
+        assert ast.literal_eval(read_to_eof(client).decode())[3] is None
+    with host.connect() as client:
+        client.sendall(b"PROXY UNKNOWN\r\nx")
+        assert read_to_eof(client) == b"none"
+    assert "proxy_refused" not in host.log()

@@ -13,6 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,3 +217,75 @@ def test_clients_are_spread_evenly_and_none_waits_for_a_stopped_worker(live_host
         os.kill(stopped, signal.SIGSTOP)
         clients.callback(os.kill, stopped, signal.SIGCONT)
         assert stopped not in {answering_worker(path, clients) for _ in range(6)}
+
+
+def test_credentials_are_those_of_the_process_that_has_connected(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    plugin = plugin_file(
+        tmp_path,
+        "knows_peers",
+        """
+        import logging
+
+        @hookimpl
+        def connect(connection):
+            connection.send(str(tuple(connection.peer_credentials or ())).encode())
+
+        @hookimpl
+        def close(connection):
+            logging.getLogger("peers").warning("gone: %s", tuple(connection.peer_credentials or ()))
+        """,
+    )
+    host = live_host("--plugin", plugin, "--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{path}")
+    mine = str((os.getpid(), os.geteuid(), os.getegid()))
+    addresses: list[tuple[Any, str]] = [(str(path), mine), (host.address(), "()")]
+    for address, expected in addresses:
+        with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as client:
+            client.settimeout(DEADLINE_SECONDS)
+            client.connect(address)
+            assert client.recv(100).decode() == expected
+        host.wait_for_log(f"gone: {expected}")
+
+
+def test_an_abstract_name_is_served_by_one_host_and_free_after_it(live_host: Hosts, tmp_path: Path) -> None:
+    name = f"{tmp_path}/chat"
+    plugin = plugin_file(
+        tmp_path,
+        "names_ends",
+        f"""
+        class Itself:
+            def __init__(self, client):
+                self.client = client
+
+            def connect(self, connection):
+                self.client.send(f"{{self.client.peer}} {{self.client.local}} {{connection.peer}}".encode())
+                connection.close()
+
+        @hookimpl
+        def worker_start(worker):
+            global host
+            host = worker
+
+        @hookimpl
+        def receive(connection, data):
+            host.connect("unix://@{name}", Itself(connection))
+        """,
+    )
+    address = ("--listen", f"unix://@{name}")
+    host = live_host("--plugin", plugin, *address)
+    assert [each["address"] for each in host.status()["listeners"]] == [f"unix://@{name}"]
+    assert refused(tmp_path, "--plugin", "echo", *address) == (
+        1,
+        f"reactorhost: unix://@{name} is in use by another process\n  hint: see which with: ss -lxp\n",
+    )
+    assert run("check", "--plugin", "echo", *address).returncode == 0
+    assert host.command("reload").returncode == 0
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE_SECONDS)
+        client.bind(f"\0{name}/client")
+        client.connect(f"\0{name}")
+        client.sendall(b"x")
+        assert client.recv(1000).decode() == f"unix:@{name}/client unix:@{name} unix:@{name}"
+    assert host.stop() == 0
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"\0{name}")

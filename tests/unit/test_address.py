@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies
 
-from reactorhost.address import Address, Endpoint, parse
+from reactorhost.address import Address, Endpoint, parse, unix_endpoint
 from reactorhost.errors import UsageError
 
 
@@ -20,6 +20,9 @@ from reactorhost.errors import UsageError
         ("tcp://:80", Address("tcp", "", 80)),
         ("unix:///run/x.sock", Address("unix", path="/run/x.sock")),
         ("/run/x.sock", Address("unix", path="/run/x.sock")),
+        ("unix://@chat", Address("unix", path="@chat")),
+        ("@chat/admin/", Address("unix", path="@chat/admin/")),
+        ("@" + "x" * 107, Address("unix", path="@" + "x" * 107)),
     ],
 )
 def test_every_form_of_an_address_is_read(uri: str, address: Address) -> None:
@@ -46,7 +49,11 @@ def test_every_form_of_an_address_is_read(uri: str, address: Address) -> None:
         ("http://localhost:9000", "unknown scheme"),
         ("unix://relative", "not an absolute path"),
         ("unix:///", "not an absolute path"),
-        ("unix:///" + "x" * 120, "too long"),
+        ("unix:///" + "x" * 107, "too long"),
+        ("unix://@" + "x" * 108, "too long"),
+        ("unix://@", "not an absolute path"),
+        ("unix://a@b", "not an absolute path"),
+        ("unix://@a\0b", "null byte"),
     ],
 )
 def test_an_invalid_address_is_refused_with_the_right_form(uri: str, words: str) -> None:
@@ -82,3 +89,22 @@ def test_endpoints_as_text(endpoint: Endpoint, text: str) -> None:
 def test_a_path_that_cannot_be_a_file_name_is_refused() -> None:
     with pytest.raises(UsageError, match="is not a valid path"):
         parse("unix:///tmp/\ud800")
+
+
+@pytest.mark.parametrize(("path", "name"), [("/run/x.sock", "/run/x.sock"), ("@chat", "\0chat"), ("@@a", "\0@a")])
+def test_a_unix_address_as_the_socket_module_has_it(path: str, name: str) -> None:
+    assert Address("unix", path=path).unix_name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("", "unix"),
+        ("/run/x.sock", "unix:/run/x.sock"),
+        ("\0chat", "unix:@chat"),
+        (b"\0chat".ljust(108, b"\0"), "unix:@chat"),
+        (b"\0c\xff", "unix:@c\\xff"),
+    ],
+)
+def test_the_end_of_a_unix_connection_as_text(name: str | bytes, text: str) -> None:
+    assert str(unix_endpoint(name)) == text

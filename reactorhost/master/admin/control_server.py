@@ -243,7 +243,7 @@ class ControlServer:
             # Else the client has disconnected.
             return
         # A second check beside the mode of the file, which an operator can change.
-        pid, uid = peer(client)
+        pid, uid, _ = peer(client)
         if not is_trusted(uid):
             self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()

@@ -93,7 +93,23 @@ def udp_socket(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.
     return sock
 
 
-def probe(family: socket.AddressFamily, sockaddr: SocketAddress, address: Address) -> None:
+def abstract_socket(address: Address) -> socket.socket:
+    """Return a unix socket bound to an abstract name, which the kernel frees with the last copy of the socket.
+
+    Raises:
+        ReactorhostError: the name is in use.
+    """
+    with ExitStack() as on_error:
+        sock = on_error.enter_context(_create(socket.AF_UNIX, socket.SOCK_STREAM))
+        try:
+            sock.bind(address.unix_name)
+        except OSError as error:
+            raise bind_error(address, error) from None
+        on_error.pop_all()
+    return sock
+
+
+def probe(family: socket.AddressFamily, sockaddr: SocketAddress | str, address: Address) -> None:
     """Check that the address is free: with SO_REUSEPORT a second host would bind it without an error.
 
     Raises:

@@ -79,7 +79,7 @@ class Listeners:
         for service in self._settings.services:
             for address in service.listen:
                 if address.scheme == "unix":
-                    self._bind_unix(service, Path(address.path))
+                    self._bind_unix(service, address)
                 else:
                     self._bind_internet(service, address)
 
@@ -107,7 +107,9 @@ class Listeners:
         return [each for each in self._sockets if each.slot is None]
 
     def file_state(self, each: SlotSocket) -> FileState:
-        """Return what is at the path of a unix socket."""
+        """Return what is at the path of a unix socket; an abstract name is always present."""
+        if not each.group.has_file:
+            return FileState.PRESENT
         return self._unix_files.state(Path(str(each.group.sockaddr)))
 
     def bind_again(self, old: SlotSocket) -> None:
@@ -254,9 +256,12 @@ class Listeners:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         each.open(self._settings.backlog)
 
-    def _bind_unix(self, service: Service, path: Path) -> None:
-        sock = self._unix_files.bind(path, service)
-        group = Group(service.name, "unix", socket.AF_UNIX, str(path))
+    def _bind_unix(self, service: Service, address: Address) -> None:
+        if address.is_abstract:
+            sock = bind.abstract_socket(address)
+        else:
+            sock = self._unix_files.bind(Path(address.path), service)
+        group = Group(service.name, "unix", socket.AF_UNIX, address.path)
         self.groups.append(group)
         self._add(SlotSocket(None, group, sock))
 

@@ -6,7 +6,6 @@ machine. When such addresses are bound, the second one seems to be in use by ano
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from reactorhost.address import Address
@@ -15,6 +14,7 @@ from reactorhost.config.services import canonical_sockets
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.listen import bind
+from reactorhost.master.listen.unix_socket_files import real_name
 
 _WILDCARDS = frozenset(("0.0.0.0", "::"))
 
@@ -45,7 +45,7 @@ def _overlap(one: Address, other: Address) -> bool:
         # Reported when the settings were read.
         return False
     if one.scheme == "unix" or other.scheme == "unix":
-        return one.scheme == other.scheme and os.path.realpath(one.path) == os.path.realpath(other.path)
+        return one.scheme == other.scheme and real_name(one) == real_name(other)
     # Before any name is resolved: few hosts have a port twice, and a resolver can be slow.
     if not one.port or (one.scheme == "udp", one.port) != (other.scheme == "udp", other.port):
         return False

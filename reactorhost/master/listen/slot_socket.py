@@ -93,6 +93,7 @@ class Group:
     """All sockets of one bound address.
 
     Attributes:
+        sockaddr: of a unix socket the path, or `@` and an abstract name.
         scheme: `tcp`, `tls`, `udp` or `unix`; `tls` also where `tcp` is configured and the service has a certificate.
         order: the open sockets, each at the index that the kernel knows it by.
         steered: the group has a BPF program.
@@ -104,6 +105,11 @@ class Group:
     sockaddr: SocketAddress | str
     order: list[SlotSocket] = field(default_factory=list)
     steered: bool = False
+
+    @property
+    def has_file(self) -> bool:
+        """Whether it is a unix socket with a path, and not an abstract name."""
+        return self.scheme == "unix" and not str(self.sockaddr).startswith("@")
 
     def __str__(self) -> str:
         if isinstance(self.sockaddr, str):

@@ -12,6 +12,7 @@ import os
 import socket
 from pathlib import Path
 
+from reactorhost.address import Address
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
@@ -120,6 +121,11 @@ def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, i
         kind = NotPermittedError if error.errno == errno.EPERM else ReactorhostError
         what = f"cannot change the owner of unix://{path} to {service.unix_owner}: {error.strerror}"
         raise kind(what, hint="only root can change the user; the group must be one of this user's") from None
+
+
+def real_name(address: Address) -> str:
+    """Return what is the same for all addresses of one unix socket: its path without links, or its abstract name."""
+    return address.path if address.is_abstract else os.path.realpath(address.path)
 
 
 def check_kind(path: Path) -> None:

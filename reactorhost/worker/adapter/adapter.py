@@ -21,7 +21,6 @@ a library's, of which no file belongs to the plugin.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -35,8 +34,6 @@ from reactorhost.worker.adapter.transport import AsyncioTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.states import BROKEN, PLUGIN
 from reactorhost.worker.stream.transport import StreamTransport
-
-_BY_CLIENT = (CloseReason.PEER, CloseReason.LOCAL)
 
 
 class ProtocolAdapter:
@@ -60,11 +57,11 @@ class ProtocolAdapter:
         if not isinstance(stream, StreamTransport) or not stream.is_open:
             return
         try:
-            protocol = self._new_protocol()
+            transport = AsyncioTransport(stream, self._new_protocol(), self.failed)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             stream.context.hook_failed(self._plugin, "protocol", connection, as_error(raised))
             return
-        transport = self._transports[connection] = AsyncioTransport(stream, protocol, self.failed)
+        self._transports[connection] = transport
         transport.call("connection_made", transport)
 
     def _new_protocol(self) -> Any:
@@ -75,14 +72,17 @@ class ProtocolAdapter:
     def receive(self, connection: Connection, data: bytes) -> bool | None:
         """Pass input to the protocol."""
         transport = self._transports.get(connection)
-        if transport is None:
-            # A datagram.
+        # A framing may have an empty message, which would be the end of input for some protocols.
+        if transport is None or not data:
             return None
         try:
-            transport.receive(data)
+            # Looked up for each piece: protocols replace this method to change their state.
+            if transport.is_buffered:
+                transport.fill(data)
+            else:
+                transport.protocol.data_received(data)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            is_buffered = isinstance(transport.get_protocol(), asyncio.BufferedProtocol)
-            self.failed(transport, "buffer_updated" if is_buffered else "data_received", raised)
+            self.failed(transport, "buffer_updated" if transport.is_buffered else "data_received", raised)
         return True
 
     def close(self, connection: Connection, reason: CloseReason) -> None:
@@ -94,7 +94,7 @@ class ProtocolAdapter:
     def drain(self, connection: Connection) -> None:
         """Call the protocol's own `drain_requested`, if it has one."""
         transport = self._transports.get(connection)
-        if transport is not None and callable(getattr(transport.get_protocol(), "drain_requested", None)):
+        if transport is not None and callable(getattr(transport.protocol, "drain_requested", None)):
             transport.call("drain_requested")
 
     # What `worker.stream.ending` notifies of; see `ProtocolEvents`.
@@ -130,7 +130,7 @@ class ProtocolAdapter:
     def protocol_of(self, connection: Connection) -> object | None:
         """Return the protocol of a connection."""
         transport = self._transports.get(connection)
-        return None if transport is None else transport.get_protocol()
+        return None if transport is None else transport.protocol
 
     def forget(self, connection: Connection) -> None:
         """Release the transport of a connection that has ended."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import constants
+from asyncio.transports import _FlowControlMixin
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,12 @@ Failed = Callable[["AsyncioTransport", str, BaseException], object]
 Buffer = bytes | bytearray | memoryview
 
 
-class AsyncioTransport(asyncio.Transport):
+class AsyncioTransport(_FlowControlMixin):
     """The transport of one protocol.
 
     Attributes:
         stream: the host's transport below it.
-        receive: called with what the client has sent.
+        protocol: the protocol, `is_buffered` whether it receives into buffers of its own.
         error: the first exception of the protocol, or of a protocol above it.
         was_reset: whether a send has failed.
         task: the task of a stream handler.
@@ -43,15 +44,12 @@ class AsyncioTransport(asyncio.Transport):
     __slots__ = (
         "__weakref__",
         "_failed",
-        "_high",
         "_input_ended",
         "_is_lost",
-        "_is_write_paused",
-        "_low",
-        "_protocol",
         "_stays_open",
         "error",
-        "receive",
+        "is_buffered",
+        "protocol",
         "stream",
         "task",
         "was_reset",
@@ -61,15 +59,13 @@ class AsyncioTransport(asyncio.Transport):
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.FALLBACK  # noqa: SLF001  asyncio has no public name
 
-    receive: Callable[[bytes], object]
-
     def __init__(self, stream: StreamTransport, protocol: Any, failed: Failed) -> None:
-        # Not asyncio's: it makes a dictionary for each transport.
+        # Without asyncio's, which makes a dictionary for each transport.
         self.stream = stream
         self._failed = failed
-        self._high = HIGH_WATER
-        self._low = LOW_WATER
-        self._is_write_paused = False
+        self._high_water = HIGH_WATER
+        self._low_water = LOW_WATER
+        self._protocol_paused = False
         self._input_ended = False
         self._stays_open = False
         self._is_lost = False
@@ -89,17 +85,17 @@ class AsyncioTransport(asyncio.Transport):
 
     def set_protocol(self, protocol: Any) -> None:
         """Pass input and events to another protocol from now on."""
-        self._protocol = protocol
-        self.receive = self._fill if isinstance(protocol, asyncio.BufferedProtocol) else protocol.data_received
+        self.protocol = protocol
+        self.is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
 
     def get_protocol(self) -> Any:
         """Return the protocol."""
-        return self._protocol
+        return self.protocol
 
     def call(self, method: str, *args: Any) -> Any:
         """Call a method of the protocol, and return its result; None if it has raised an exception."""
         try:
-            return getattr(self._protocol, method)(*args)
+            return getattr(self.protocol, method)(*args)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
             self._failed(self, method, raised)
             return None
@@ -152,14 +148,14 @@ class AsyncioTransport(asyncio.Transport):
         if self.stream.is_paused:
             self.stream.resume()
 
-    def _fill(self, data: bytes) -> None:
+    def fill(self, data: bytes) -> None:
         """Copy input to the buffers of the protocol."""
         stream, rest = self.stream, memoryview(data)
         while rest:
-            protocol = self._protocol
-            if not isinstance(protocol, asyncio.BufferedProtocol):
+            protocol = self.protocol
+            if not self.is_buffered:
                 # It was replaced after a part.
-                self.receive(bytes(rest))
+                protocol.data_received(bytes(rest))
                 return
             buffer = memoryview(protocol.get_buffer(len(rest))).cast("B")
             size = min(len(buffer), len(rest))
@@ -186,11 +182,11 @@ class AsyncioTransport(asyncio.Transport):
             data = bytes(data)
         if not data:
             return
-        if not stream.send(data):
+        if not stream.connection.send(data):
             self._check_eof()
         # Anything but DIRECT, which is zero.
         elif stream.send_state:
-            self._pause_if_full()
+            self._maybe_pause_protocol()
 
     def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         """Send several pieces as one."""
@@ -213,26 +209,14 @@ class AsyncioTransport(asyncio.Transport):
         """Return how many bytes are queued."""
         return self.stream.queued
 
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low and the high limit."""
-        return (self._low, self._high)
+    # asyncio's base class has the methods for the limits, and `loop.sendfile` of asyncio requires it. What it calls for
+    # the protocol is replaced, for exceptions of a protocol are handled here in another way.
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set how many queued bytes call `pause_writing`, and how few call `resume_writing` then."""
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high, self._low = high, low
-        self._pause_if_full()
-
-    def _pause_if_full(self) -> None:
+    def _maybe_pause_protocol(self) -> None:
         buffer = self.stream.buffer
-        if buffer is not None and len(buffer) > self._high and not self._is_write_paused:
-            self._is_write_paused = True
-            buffer.when_low(self._resume_soon, self._low)
+        if buffer is not None and len(buffer) > self._high_water and not self._protocol_paused:
+            self._protocol_paused = True
+            buffer.when_low(self._resume_soon, self._low_water)
             self.call("pause_writing")
 
     def _resume_soon(self, can_send: bool) -> None:
@@ -243,10 +227,10 @@ class AsyncioTransport(asyncio.Transport):
 
     def _resume_writing(self) -> None:
         stream = self.stream
-        if stream.buffer is not None and len(stream.buffer) > self._low:
-            stream.buffer.when_low(self._resume_soon, self._low)
+        if stream.buffer is not None and len(stream.buffer) > self._low_water:
+            stream.buffer.when_low(self._resume_soon, self._low_water)
         elif not self._is_lost:
-            self._is_write_paused = False
+            self._protocol_paused = False
             self.call("resume_writing")
 
     # Ending.

@@ -1,7 +1,6 @@
 """The PROXY header, versions 1 and 2: the addresses of a proxy's client, sent before the client's own bytes.
 
-Nothing here makes a system call. The extensions (TLVs) of version 2 are skipped, the checksum included: TCP has one
-already, and the proxy is trusted. Source: proxy-protocol.txt in the documentation of HAProxy.
+Nothing here makes a system call. Source: proxy-protocol.txt in the documentation of HAProxy.
 """
 
 from __future__ import annotations
@@ -10,7 +9,10 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-from reactorhost.address import Endpoint
+from reactorhost.address import Endpoint, unix_endpoint
+from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.worker.handshake import proxy_tlvs
+from reactorhost.worker.handshake.proxy_tlvs import ProxyExtensionError
 
 _TEXT = b"PROXY "
 # The specification's longest line of version 1, with its CRLF.
@@ -32,10 +34,14 @@ class ProxyHeaderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """The addresses in a header; both are None when the proxy speaks for itself or does not know them."""
+    """The addresses in a header, and in version 2 what its extensions say.
+
+    All are None when the proxy speaks for itself or does not know the addresses.
+    """
 
     source: Endpoint | None = None
     destination: Endpoint | None = None
+    facts: ProxyFacts | None = None
 
 
 class ProxyHeaderParser:
@@ -90,9 +96,8 @@ class ProxyHeaderParser:
         end = _FIXED_BYTES + length
         if len(self._received) < end:
             return len(self._received)
-        block = bytes(self._received[_FIXED_BYTES : _FIXED_BYTES + needed])
-        proxied = command & 0x0F == _PROXIED and kind & 0x0F == _STREAM
-        self.header = _from_block(kind >> 4, block) if proxied else ProxyHeader()
+        proxied = command & 0x0F == _PROXIED and kind & 0x0F == _STREAM and kind >> 4 != _UNSPECIFIED
+        self.header = _from_block(kind >> 4, bytes(self._received[:end]), needed) if proxied else ProxyHeader()
         return end
 
 
@@ -147,18 +152,25 @@ def _check_fixed(command: int, kind: int, length: int) -> int:
     return needed
 
 
-def _from_block(family: int, block: bytes) -> ProxyHeader:
-    if family == _UNSPECIFIED:
-        return ProxyHeader()
+def _from_block(family: int, header: bytes, size: int) -> ProxyHeader:
+    """Return the addresses, which have `size` bytes, and what the extensions behind them say."""
+    behind = _FIXED_BYTES + size
+    source, destination = _endpoints(family, header[_FIXED_BYTES:behind])
+    try:
+        return ProxyHeader(source, destination, proxy_tlvs.facts(header, behind))
+    except ProxyExtensionError as error:
+        raise ProxyHeaderError(f"its PROXY header has {error}") from None
+
+
+def _endpoints(family: int, block: bytes) -> tuple[Endpoint, Endpoint]:
     if family == _UNIX:
-        return ProxyHeader(_unix(block[:_UNIX_PATH]), _unix(block[_UNIX_PATH:]))
+        return _unix(block[:_UNIX_PATH]), _unix(block[_UNIX_PATH:])
     size = 4 if family == _IPV4 else 16
     source, destination = (str(ipaddress.ip_address(block[at : at + size])) for at in (0, size))
     source_port, destination_port = struct.unpack_from("!HH", block, 2 * size)
-    return ProxyHeader(Endpoint(source, source_port), Endpoint(destination, destination_port))
+    return Endpoint(source, source_port), Endpoint(destination, destination_port)
 
 
 def _unix(padded: bytes) -> Endpoint:
     # A zero byte ends a path, but an abstract name begins with one (unix(7)).
-    path = padded.rstrip(b"\0") if padded.startswith(b"\0") else padded.partition(b"\0")[0]
-    return Endpoint(f"unix:{path.decode(errors='backslashreplace')}" if path else "unix", 0)
+    return unix_endpoint(padded.rstrip(b"\0") if padded.startswith(b"\0") else padded.partition(b"\0")[0])

@@ -171,9 +171,12 @@ class OutboundConnections:
             self.services.discard(service)
             self._check_left()
 
-        loaded = LoadedService(str(pending.far_end.address), (), self.limits, pending.new_framing)
+        role = self.dialer.tls_role(pending.far_end)
+        loaded = LoadedService(str(pending.far_end.address), (), self.limits, pending.new_framing, tls_role=role)
         context = replace(self.context, variables=pending.variables)
         service = RunningService(loaded, context, ended, pending.handler.chain)
+        if pending.far_end.address.scheme == "unix":
+            service.keep_credentials()
         self.services.add(service)
         return service.begin(sock, peer, tls)
 

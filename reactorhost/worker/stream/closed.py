@@ -7,18 +7,30 @@ collector runs, which buffers do not make it do. A plugin may keep the connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.file_send import FileSend
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsFailedError, TlsStart
 from reactorhost.framing import Framing
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import checked_seconds
+from reactorhost.worker.stream.files import refuse_file
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.states import CLOSING
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from reactorhost.plugins.host_task import HostTask
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -30,6 +42,8 @@ class ClosedTransport:
     local: Endpoint
     age: float
     variables: Context
+    peer_credentials: PeerCredentials | None
+    proxy: ProxyFacts | None
     framing: Framing | None = field(default=None, init=False)
     idle_timeout: float | None = field(default=None, init=False)
     # Of the class: each end of a connection makes one of these.
@@ -56,6 +70,24 @@ class ClosedTransport:
         """Return a timer that makes no call."""
         checked_seconds(seconds)
         return NoTimer()
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> HostTask:
+        """Return a task that is cancelled from the start."""
+        return task_calls.start_cancelled(coroutine, self.variables)
+
+    def start_tls(
+        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
+    ) -> TlsStart:
+        """Return a handshake that has failed."""
+        started = TlsStart()
+        started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
+        return started
+
+    def send_file(
+        self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
+    ) -> FileSend:
+        """Return a result that raises a ConnectionError."""
+        return refuse_file(file, offset, count)
 
     def close(self) -> None:
         """Do nothing."""

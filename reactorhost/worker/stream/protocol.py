@@ -7,11 +7,14 @@ needs a later one of this list, it goes through a method of the transport.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Protocol
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream.closing import CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, Source
@@ -36,6 +39,7 @@ class Stream(Source, Protocol):
     context: ServiceContext
     socket: StreamSocket
     receiver: ServiceContext | FramedInput
+    variables: Context
     runner: HookRunner
     send_state: Send
     close_state: CloseState
@@ -47,6 +51,7 @@ class Stream(Source, Protocol):
     deadline: TimerHandle | None
     progress: CloseProgress | None
     arrivals: Arrivals
+    timers: PluginTimers | None
     interest: int
     read_size: int
 
@@ -60,14 +65,23 @@ class Stream(Source, Protocol):
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
 
+    def plugin_timers(self) -> PluginTimers:
+        """Return the timers and tasks of the plugin, made on first use."""
+
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called."""
+
     def cancel_timers(self) -> None:
-        """Cancel the timers of the plugin."""
+        """Cancel the timers and tasks of the plugin."""
 
     def send_failed(self) -> bool:
         """Break the sending half, and continue to receive; returns False, as `send` does."""
 
     def end_if_served(self) -> None:
         """End the connection of a client that has sent its end and has all its answers."""
+
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
+        """Flush, FIN, wait for the client's end; with `seconds` until then at most."""
 
     def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
         """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""

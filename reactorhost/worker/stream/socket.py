@@ -11,7 +11,7 @@ import struct
 import termios
 from typing import Any, Protocol
 
-from reactorhost.address import Endpoint
+from reactorhost.address import Endpoint, unix_endpoint
 from reactorhost.system.scope import host_of
 
 NO_ENDPOINT = Endpoint("", 0)
@@ -28,6 +28,7 @@ class StreamSocket(Protocol):
     def send(self, data: bytes | memoryview, /) -> int: ...
     def shutdown(self, how: int, /) -> None: ...
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
     def getsockname(self) -> Any: ...
     def fileno(self) -> int: ...
     def close(self) -> None: ...
@@ -100,5 +101,5 @@ def endpoint(address: Any) -> Endpoint:
     """Return the endpoint for an address as the socket module has it."""
     if isinstance(address, tuple):
         return Endpoint(host_of(address), address[1])
-    path = address.decode(errors="replace") if isinstance(address, bytes) else str(address)
-    return Endpoint(f"unix:{path}" if path else "unix", 0)
+    # None is the peer of a socket pair.
+    return unix_endpoint(address or "")

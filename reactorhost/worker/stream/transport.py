@@ -41,6 +41,8 @@ from typing import Any
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, replace_transport
+from reactorhost.api.peer_credentials import PeerCredentials
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
@@ -48,10 +50,10 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, receiving, sending
+from reactorhost.worker.stream import ending, files, peer_facts, receiving, sending, starttls, tasks
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
-from reactorhost.worker.stream.framed_input import FramedInput
+from reactorhost.worker.stream.framed_input import FramedInput, replaceable
 from reactorhost.worker.stream.protocol import HANG_UP, protocol_of
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
@@ -102,7 +104,7 @@ class StreamTransport:
     progress: CloseProgress | None = field(default=None, init=False)
     _accepted_at: float = field(init=False)
     _counters: Counters = field(init=False)
-    _timers: PluginTimers | None = field(default=None, init=False)
+    timers: PluginTimers | None = field(default=None, init=False)
 
     def __post_init__(self, connection_id: int, tls: TlsFacts | None) -> None:
         context = self.receiver = self.context
@@ -203,7 +205,7 @@ class StreamTransport:
         if isinstance(self.receiver, FramedInput):
             self.receiver.change(framing)
         elif framing is not None:
-            self.receiver = FramedInput(self, self.context, framing)
+            self.receiver = FramedInput(self, self.context, replaceable(framing))
             receiving.set_read_size(self, READ_BYTES)
 
     def when_drained(self, function: Callable[[bool], object]) -> None:
@@ -215,13 +217,21 @@ class StreamTransport:
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
-        if self._timers is None:
-            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
         # Returned for a closed connection too, so that a plugin need not look before each call.
-        timer = self._timers.call_later(seconds, function, args)
+        timer = self.plugin_timers().call_later(seconds, function, args)
         if self.close_state is not OPEN:
             timer.cancel()
         return timer
+
+    def plugin_timers(self) -> PluginTimers:
+        """Return the timers and tasks of the plugin, made on first use."""
+        if self.timers is None:
+            self.timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
+        return self.timers
+
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called; not from within another call of this connection."""
+        self.plugin_timers().call(function, args, self.variables)
 
     def _timer_failed(self, error: Exception) -> None:
         self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
@@ -243,6 +253,16 @@ class StreamTransport:
             except OSError:
                 return NO_ENDPOINT
         return self._local
+
+    @property
+    def peer_credentials(self) -> PeerCredentials | None:
+        """Those of a unix peer."""
+        return peer_facts.credentials(self)
+
+    @property
+    def proxy(self) -> ProxyFacts | None:
+        """What the PROXY header says beside the addresses."""
+        return peer_facts.proxy(self)
 
     @property
     def age(self) -> float:
@@ -289,6 +309,9 @@ class StreamTransport:
     advance = ending.advance
     close_for = ending.close
     protocol = property(protocol_of)
+    create_task = tasks.create_task
+    send_file = files.send_file
+    start_tls = starttls.start
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""
@@ -326,13 +349,15 @@ class StreamTransport:
         self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
     def cancel_timers(self) -> None:
-        """Cancel the timers of the plugin."""
-        if self._timers is not None:
-            self._timers.cancel_all()
+        """Cancel the timers and tasks of the plugin."""
+        if self.timers is not None:
+            self.timers.cancel_all()
 
     def release(self) -> None:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
-        self._timers = None
-        closed = ClosedTransport(self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        self.timers = None
+        closed = ClosedTransport(
+            self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables, *peer_facts.release(self)
+        )
         replace_transport(self.connection, closed)

@@ -27,10 +27,14 @@ class Pki:
         self.authority = folder / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.authority))
 
-    def issue(self, name: str, *identities: str, begins: int = -1, ends: int = 300) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, *identities: str, common_name: str | None = None, begins: int = -1, ends: int = 300
+    ) -> tuple[Path, Path]:
         """Write NAME.pem and NAME.key, valid from `begins` to `ends` days from now; replace older ones."""
         now = dt.datetime.now(dt.UTC)
-        leaf = self._ca.issue_cert(*identities, not_before=now + begins * _DAY, not_after=now + ends * _DAY)
+        leaf = self._ca.issue_cert(
+            *identities, common_name=common_name, not_before=now + begins * _DAY, not_after=now + ends * _DAY
+        )
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         leaf.private_key_pem.write_to_path(str(key))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reactorhost.address import parse
 from reactorhost.cli.restart import _check_addresses, _checked, _Launch, _resolved
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError
@@ -83,14 +84,17 @@ def test_only_settings_and_variables_that_settings_name_are_passed_on(monkeypatc
     }
 
 
-def test_a_unix_socket_in_use_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.sock"
-    settings = resolve({"plugins": ("echo",), "listen": (f"unix://{path}",)}, {}, tmp_path)
+@pytest.mark.parametrize(
+    ("address", "itself"), [("unix://{0}/a.sock", "unix://{0}/./a.sock"), ("unix://@{0}", "unix://@{0}")]
+)
+def test_a_unix_socket_in_use_is_refused(tmp_path: Path, address: str, itself: str) -> None:
+    listen = parse(address.format(tmp_path))
+    settings = resolve({"plugins": ("echo",), "listen": (str(listen),)}, {}, tmp_path)
     with socket.socket(socket.AF_UNIX) as other:
-        other.bind(str(path))
+        other.bind(listen.unix_name)
         other.listen()
         # Its own, also by another name.
-        _check_addresses(settings, [f"unix://{tmp_path}/./a.sock"])
+        _check_addresses(settings, [itself.format(tmp_path)])
         with pytest.raises(ReactorhostError, match="is in use by another process"):
             _check_addresses(settings, ["tcp://127.0.0.1:9"])
     _check_addresses(settings, [])

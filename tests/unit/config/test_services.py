@@ -190,6 +190,7 @@ def test_a_plugin_named_twice_in_one_service_is_reported_once() -> None:
         ("tcp://[::1]:9000", "tcp://[0:0:0:0:0:0:0:1]:9000"),
         ("tcp://localhost:9000", "tcp://LOCALHOST:9000"),
         ("unix:///run/a.sock", "unix:///run/a.sock"),
+        ("unix://@a", "unix://@a"),
     ],
 )
 def test_two_services_on_one_address_are_reported(one: str, other: str) -> None:
@@ -208,6 +209,7 @@ def test_two_services_on_one_address_are_reported(one: str, other: str) -> None:
         ("tcp://127.0.0.1:1", "tcp://127.0.0.2:1"),
         ("tcp://0.0.0.0:1", "tcp://[::]:1"),
         ("unix:///a", "unix:///b"),
+        ("unix:///a", "unix://@/a"),
         ("tcp://[not-v6:x]:1", "tcp://[::1]:1"),
     ],
 )
@@ -218,6 +220,20 @@ def test_different_addresses_are_accepted(one: str, other: str) -> None:
 def test_an_address_named_twice_in_one_service_is_reported_once() -> None:
     (problem,) = problems_of(service("a", "tcp://*:1 tcp://*:1"))
     assert problem.what == "service 'a' names the address tcp://*:1 twice"
+
+
+@pytest.mark.parametrize(
+    ("listen", "problem"),
+    [
+        ("tcp://*:1", "no unix address"),
+        ("unix://@a", "only abstract unix addresses, which have no file"),
+        (["unix://@a", "unix:///a"], None),
+    ],
+)
+def test_the_rights_of_a_file_need_a_file(listen: object, problem: str | None) -> None:
+    drafts, _ = read(f"[service.a]\nplugins = 'x'\nunix_mode = '0600'\nlisten = {listen!r}\n")
+    expected = [] if problem is None else [f"service 'a' has unix_mode but {problem}"]
+    assert [each.what for each in problems_of(*drafts)] == expected
 
 
 def test_proxy_headers_over_unix_sockets_need_a_unix_address() -> None:
@@ -238,3 +254,42 @@ def test_a_network_that_is_invalid_is_reported_once_with_a_hint(network: str, hi
         NETWORK.read(network)
     assert str(caught.value) == f"must be an IP address or a network, not '{network}'"
     assert str(caught.value.hint).startswith(hint)
+
+
+STARTTLS = "[service.a]\nplugins = 'x'\nstarttls = true\nlisten = {}\n"
+CERTIFICATE = "certificate = 'c'\nkey = 'k'\n"
+
+
+def test_the_tcp_addresses_of_a_service_with_starttls_begin_in_plain_text() -> None:
+    drafts, problems = read(STARTTLS.format("['tcp://*:1', 'tls://*:2', 'unix:///s']") + CERTIFICATE)
+    (a,) = complete(drafts, HOST, Problems())
+    assert not problems
+    assert [a.speaks_tls(each) for each in a.listen] == [False, True, False]
+    drafts, _ = read(STARTTLS.replace("true", "false").format("'tcp://*:1'") + CERTIFICATE)
+    (a,) = complete(drafts, HOST, Problems())
+    assert a.speaks_tls(a.listen[0])
+
+
+@pytest.mark.parametrize(
+    ("listen", "certificate", "what"),
+    [
+        ("tcp://*:1", "", "has starttls but no certificate"),
+        ("tls://*:1", CERTIFICATE, "has starttls but no tcp:// or unix:// address, whose clients could begin plain"),
+        ("tcp://*:1", CERTIFICATE, None),
+        ("unix:///s", CERTIFICATE, None),
+    ],
+)
+def test_starttls_needs_a_certificate_and_an_address_that_begins_in_plain_text(
+    listen: str, certificate: str, what: str | None
+) -> None:
+    drafts, _ = read(STARTTLS.format(repr(listen)) + certificate)
+    assert [problem.what for problem in problems_of(*drafts)] == ([f"service 'a' {what}"] if what else [])
+
+
+def test_a_certificate_for_a_unix_address_only_has_a_hint_about_starttls() -> None:
+    drafts, _ = read(STARTTLS.replace("true", "false").format("'unix:///s'") + CERTIFICATE)
+    (problem,) = problems_of(*drafts)
+    assert (problem.what, problem.hint) == (
+        "service 'a' has a certificate but no TCP address",
+        "set starttls if a plugin begins TLS on the unix address",
+    )

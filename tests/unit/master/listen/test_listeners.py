@@ -15,6 +15,7 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.own_file import FileState
 
 NewListeners = Callable[[str], Listeners]
 
@@ -37,9 +38,9 @@ def open_slot_0(listeners: Listeners) -> None:
 
 
 @pytest.mark.parametrize("booting", [True, False], ids=["before a worker is ready", "while it listens"])
-@pytest.mark.parametrize("scheme", ["tcp", "udp", "unix"])
-def test_an_address_has_one_host(new_listeners: NewListeners, tmp_path: Path, scheme: str, booting: bool) -> None:
-    first = new_listeners(f"unix://{tmp_path}/a.sock" if scheme == "unix" else f"{scheme}://127.0.0.1:0")
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "unix://{0}/a.sock", "unix://@{0}"])
+def test_an_address_has_one_host(new_listeners: NewListeners, tmp_path: Path, address: str, booting: bool) -> None:
+    first = new_listeners(address.format(tmp_path))
     first.bind()
     first.open_slot(1, ["default"])
     if not booting:
@@ -133,6 +134,17 @@ def test_a_service_gives_up_the_sockets_of_slots(new_listeners: NewListeners, sc
     listeners.open(listeners.owned_by(1))
     listeners.close_slot(256)
     assert [each["slot"] for each in listeners.status()] == [0, 1]
+
+
+def test_an_abstract_name_has_no_file_that_can_be_lost(new_listeners: NewListeners, tmp_path: Path) -> None:
+    listeners = new_listeners(f"unix://@{tmp_path}/name")
+    listeners.bind()
+    (shared,) = listeners.shared()
+    assert listeners.file_state(shared) is FileState.PRESENT
+    open_slot_0(listeners)
+    assert listeners.status()[0]["address"] == f"unix://@{tmp_path}/name"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{tmp_path}/name")
 
 
 def test_the_shared_sockets_of_a_slot_are_those_of_its_services(new_listeners: NewListeners, tmp_path: Path) -> None:

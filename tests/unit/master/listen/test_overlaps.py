@@ -51,7 +51,13 @@ def test_addresses_that_overlap_are_both_named(tmp_path: Path, first: str, secon
         ("tcp://127.0.0.1:0", "tcp://*:0"),
         ("tcp://127.0.0.1:9", "tcp://host.invalid:9"),
         ("unix:///a", "unix:///b"),
+        ("unix:///a", "unix://@/a"),
+        ("unix://{0}/@a", "unix://@a"),
     ],
 )
-def test_other_addresses_do_not_overlap(tmp_path: Path, first: str, second: str) -> None:
-    check(tmp_path, first, second)
+def test_other_addresses_do_not_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: str
+) -> None:
+    # A name that is abstract is not a path in the working directory.
+    monkeypatch.chdir(tmp_path)
+    check(tmp_path, first.format(tmp_path), second)

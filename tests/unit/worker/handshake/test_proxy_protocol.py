@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from reactorhost.address import Endpoint
+from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.worker.handshake.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderParser
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -30,11 +31,15 @@ HEADERS = {
     b"PROXY TCP6 fe80::1 ::1 1 65535\r\n": ProxyHeader(Endpoint("fe80::1", 1), Endpoint("::1", 65535)),
     b"PROXY UNKNOWN\r\n": NOTHING,
     LONGEST: NOTHING,
-    binary(1, 0x11, V4): TOLD,
-    binary(1, 0x11, V4 + b"\x03\x00\x04abcd" + bytes(3000)): TOLD,
-    binary(1, 0x21, V6): ProxyHeader(Endpoint("fe80::1", 1), Endpoint("::1", 2)),
-    binary(1, 0x31, UNIX): ProxyHeader(Endpoint("unix:/run/client", 0), Endpoint("unix:\0abstract", 0)),
-    binary(1, 0x31, bytes(216)): ProxyHeader(Endpoint("unix", 0), Endpoint("unix", 0)),
+    binary(1, 0x11, V4): ProxyHeader(TOLD.source, TOLD.destination, ProxyFacts()),
+    binary(1, 0x11, V4 + b"\x02\x00\x04chat" + b"\xe0\x0b\xb8" + bytes(3000)): ProxyHeader(
+        Endpoint("10.1.2.3", 4711),
+        Endpoint("10.0.0.1", 443),
+        ProxyFacts(authority="chat", values={2: b"chat", 0xE0: bytes(3000)}),
+    ),
+    binary(1, 0x21, V6): ProxyHeader(Endpoint("fe80::1", 1), Endpoint("::1", 2), ProxyFacts()),
+    binary(1, 0x31, UNIX): ProxyHeader(Endpoint("unix:/run/client", 0), Endpoint("unix:@abstract", 0), ProxyFacts()),
+    binary(1, 0x31, bytes(216)): ProxyHeader(Endpoint("unix", 0), Endpoint("unix", 0), ProxyFacts()),
     binary(0, 0x00, b""): NOTHING,
     binary(0, 0x11, V4): NOTHING,
     binary(0, 0xFF, b"anything"): NOTHING,
@@ -100,6 +105,7 @@ REFUSED = {
     SIGNATURE + b"\x21\x13\x00\x0c": "unknown kind of address 0x13",
     SIGNATURE + b"\x21\x11\x00\x0b": "11 bytes, too few",
     SIGNATURE + b"\x21\x21\x00\x23": "35 bytes, too few",
+    binary(1, 0x11, V4 + b"\x02\x00\x05chat"): "^its PROXY header has an extension that is cut off$",
 }
 
 
