@@ -112,7 +112,7 @@ def break_sending(stream: Stream) -> None:
     buffer, stream.buffer = stream.buffer, None
     # After the buffer is gone: a waiting function may send, or close the connection.
     if buffer is not None:
-        buffer.notify_waiters()
+        buffer.abandon()
     release(stream, SEND_FULL)
     watch(stream)
 
