@@ -55,8 +55,8 @@ class ProtocolAdapter:
 
     def calls(self) -> list[Hook]:
         """Return the same, and under the names of the protocol's methods what calls these without a hook."""
-        others = {"eof_received": self._end_input, "connection_lost": self._lose}
-        return [*self.hooks(), *(Hook(name, method, (), UNMARKED) for name, method in others.items())]
+        ends = Hook("eof_received", self._end_input, (), UNMARKED), Hook("connection_lost", self._lose, (), UNMARKED)
+        return [*self.hooks(), *ends]
 
     # In the chain of the service.
 
