@@ -10,7 +10,6 @@ from reactorhost.api.file_send import ConnectionEndedError, FileSend
 from reactorhost.worker.stream import sending
 from reactorhost.worker.stream.file_part import FilePart, checked_part
 from reactorhost.worker.stream.protocol import Stream
-from reactorhost.worker.stream.session_input import SessionInput
 from reactorhost.worker.stream.states import FIN_PENDING
 
 OnResult = Callable[[int], object]
@@ -19,8 +18,6 @@ OnResult = Callable[[int], object]
 def send_file(stream: Stream, file: BinaryIO, offset: int, count: int | None, on_result: OnResult | None) -> FileSend:
     """Send a part of a file behind what is queued; see `Connection.send_file`."""
     descriptor, offset, count = checked_part(file, offset, count)
-    if isinstance(stream.receiver, SessionInput):
-        raise TypeError(f"send_file sends bytes, and a {type(stream.receiver.framing).__name__} sends messages only")
     result = FileSend()
     if stream.send_state >= FIN_PENDING:
         result.set_exception(ConnectionEndedError(stream.variables))
