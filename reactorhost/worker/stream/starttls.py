@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from reactorhost.api.close_reason import CloseReason
@@ -25,6 +26,7 @@ from reactorhost.api.tls_start import TlsFailedError, TlsStart
 from reactorhost.reactor import WRITE
 from reactorhost.reactor.steps import NoDataError, Step, StepError, StepRunner, TlsHandshakeError
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import TlsRole
 from reactorhost.worker.stream import ending, receiving, sending
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
 from reactorhost.worker.stream.framed_input import FramedInput
@@ -43,30 +45,42 @@ OnResult = Callable[[TlsFacts], object]
 _INJECTED = "it sent plain text behind the request for TLS"
 
 
-def start(stream: Stream, context: SSLContext | None, server_name: str | None, on_result: OnResult | None) -> TlsStart:
-    """Begin TLS; see `Connection.start_tls`."""
+def start(
+    stream: Stream,
+    context: SSLContext | None,
+    server_name: str | None,
+    on_result: OnResult | None,
+    role: TlsRole | None = None,
+) -> TlsStart:
+    """Begin TLS, by default in the role of the service; see `Connection.start_tls`."""
     if stream.connection.tls is not None:
         raise RuntimeError("the connection has TLS already")
     if stream.held & TLS_HANDSHAKE:
         raise RuntimeError("the connection has begun TLS already")
     if stream.close_state is OPEN and BROKEN > stream.send_state >= FIN_PENDING:
         raise RuntimeError("the connection cannot begin TLS after send_eof()")
+    if stream.close_state is not OPEN:
+        return not_started()
     service, plain = stream.context, cast("Any", stream.socket)
+    on_broken = partial(service.tls_broken, stream.connection)
+    tls = (role or service.tls_role).wrap(service.reactor, plain, on_broken, context, server_name)
     started = TlsStart()
-    if stream.close_state is OPEN:
-        tls = service.tls_role.wrap(
-            service.reactor, plain, lambda reason: service.tls_broken(stream.connection, reason), context, server_name
-        )
-        if _input_waits(stream):
-            _refuse(stream, started)
-            return started
-        # It may fail, or find that too much is queued.
-        sending.uncork(stream)
+    if _input_waits(stream):
+        _refuse(stream, started)
+        return started
+    # It may fail, or find that too much is queued.
+    sending.uncork(stream)
     if stream.close_state is not OPEN or stream.send_state is BROKEN:
         stream.close_for(CloseReason.TLS)
-        started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
-        return started
+        return not_started()
     StartingSocket(stream, plain, tls, started, on_result).begin()
+    return started
+
+
+def not_started() -> TlsStart:
+    """Return a handshake that has failed before it could begin."""
+    started = TlsStart()
+    started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
     return started
 
 
@@ -92,7 +106,7 @@ class StartingSocket:
     started: TlsStart
     on_result: OnResult | None
     _unsent: SendBuffer | None = field(default=None, init=False)
-    _runner: StepRunner[TlsFacts | StepError | OSError] = field(init=False)
+    _runner: StepRunner[TlsFacts | StepError] = field(init=False)
 
     def begin(self) -> None:
         """Take the place of the connection's socket, and run the steps."""
@@ -108,15 +122,17 @@ class StartingSocket:
         self._runner = StepRunner(reactor, self.socket, self._steps(), self._ended, self._ended)
         self._runner.begin(reactor.now + stream.context.limits.handshake_timeout)
 
-    def _steps(self) -> Step[TlsFacts | StepError | OSError]:
+    def _steps(self) -> Step[TlsFacts | StepError]:
         # An error is returned, because the runner closes the socket of a step that raises.
         try:
             yield from self._send_unsent()
             return (yield from self.tls.handshake(_ignore, lingers=False))
         except NoDataError:
             return TlsHandshakeError("it closed the connection before its handshake")
-        except (StepError, OSError) as error:
+        except StepError as error:
             return error
+        except OSError as error:
+            return TlsHandshakeError(f"the connection failed before its handshake: {error.strerror}")
 
     def _send_unsent(self) -> Step[None]:
         """Send what was queued in plain text."""
@@ -183,7 +199,7 @@ class StartingSocket:
 
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
         """Return an option of the socket below."""
-        return self.plain.getsockopt(level, option, size)
+        return self.socket.getsockopt(level, option, size)
 
     def getsockname(self) -> Any:
         """Return the local address."""
