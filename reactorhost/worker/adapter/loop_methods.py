@@ -55,9 +55,10 @@ async def _start_tls(
         async with asyncio.timeout(ssl_handshake_timeout):
             await started
     except TimeoutError:
-        transport.abort()
         what = f"SSL handshake is taking longer than {ssl_handshake_timeout} seconds: aborting the connection"
-        raise ConnectionAbortedError(what) from None
+        transport.error = ConnectionAbortedError(what)
+        transport.abort()
+        raise transport.error from None
     except BaseException:
         transport.close()
         raise
