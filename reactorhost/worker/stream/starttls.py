@@ -164,7 +164,7 @@ class StartingSocket:
         receiving.watch(stream)
         for each in (self._unsent, buffer):
             if each is not None:
-                each.notify_waiters()
+                each.abandon()
 
     def _succeeded(self, facts: TlsFacts) -> None:
         stream = self.stream
@@ -214,7 +214,7 @@ class StartingSocket:
         self._runner.end()
         self.started.set_exception(TlsFailedError("the connection has ended during its TLS handshake"))
         if self._unsent is not None:
-            self._unsent.notify_waiters()
+            self._unsent.abandon()
 
 
 def _ignore(error: TlsHandshakeError) -> None:
