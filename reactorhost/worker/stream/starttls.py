@@ -29,6 +29,7 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.tls.role import TlsRole
 from reactorhost.worker.stream import ending, receiving, sending
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
+from reactorhost.worker.stream.file_part import FilePartError
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.send_buffer import SendBuffer
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from reactorhost.tls.socket import TlsSocket
 
 OnResult = Callable[[TlsFacts], object]
-
-_INJECTED = "it sent plain text behind the request for TLS"
 
 
 def start(
@@ -93,7 +92,11 @@ def _refuse(stream: Stream, started: TlsStart) -> None:
     """Close a connection with plain text behind the request for TLS."""
     stream.context.tls_injected(stream.connection)
     ending.close(stream, CloseReason.TLS)
-    started.set_exception(TlsFailedError(f"no TLS with {stream.connection.peer}: {_INJECTED}"))
+    started.set_exception(_failure(stream, "it sent plain text behind the request for TLS"))
+
+
+def _failure(stream: Stream, reason: str) -> TlsFailedError:
+    return TlsFailedError(f"no TLS with {stream.connection.peer}: {reason}")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -106,7 +109,7 @@ class StartingSocket:
     started: TlsStart
     on_result: OnResult | None
     _unsent: SendBuffer | None = field(default=None, init=False)
-    _runner: StepRunner[TlsFacts | StepError] = field(init=False)
+    _runner: StepRunner[TlsFacts | StepError | OSError] = field(init=False)
 
     def begin(self) -> None:
         """Take the place of the connection's socket, and run the steps."""
@@ -122,14 +125,14 @@ class StartingSocket:
         self._runner = StepRunner(reactor, self.socket, self._steps(), self._ended, self._ended)
         self._runner.begin(reactor.now + stream.context.limits.handshake_timeout)
 
-    def _steps(self) -> Step[TlsFacts | StepError]:
+    def _steps(self) -> Step[TlsFacts | StepError | OSError]:
         # An error is returned, because the runner closes the socket of a step that raises.
         try:
             yield from self._send_unsent()
             return (yield from self.tls.handshake(_ignore, lingers=False))
         except NoDataError:
             return TlsHandshakeError("it closed the connection before its handshake")
-        except StepError as error:
+        except (StepError, FilePartError) as error:
             return error
         except OSError as error:
             return TlsHandshakeError(f"the connection failed before its handshake: {error.strerror}")
@@ -146,19 +149,25 @@ class StartingSocket:
                     raise TlsHandshakeError("it does not read what was sent before the handshake") from None
 
     def _ended(self, result: TlsFacts | StepError | OSError) -> None:
-        stream = self.stream
-        if isinstance(result, TlsFacts) and not stream.kept:
+        if isinstance(result, TlsFacts) and not self.stream.kept:
             self._succeeded(result)
-            return
+        else:
+            self._failed(result)
+
+    def _failed(self, result: TlsFacts | StepError | OSError) -> None:
+        stream = self.stream
         stream.socket = self.socket
         stream.held &= ~TLS_HANDSHAKE
         buffer, stream.buffer = stream.buffer, None
         if stream.kept:
             _refuse(stream, self.started)
+        elif isinstance(result, FilePartError):
+            sending.file_failed(stream, result)
+            self.started.set_exception(_failure(stream, "it was reset"))
         else:
             stream.context.tls_failed(stream.connection, str(result))
             ending.close(stream, CloseReason.TLS)
-            self.started.set_exception(TlsFailedError(f"no TLS with {stream.connection.peer}: {result}"))
+            self.started.set_exception(_failure(stream, str(result)))
         # One that was being closed has waited for the handshake.
         stream.advance(CloseEvent.ALL_SENT)
         receiving.watch(stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -700,3 +701,52 @@ def test_a_far_end_of_a_bench_begins_tls_for_the_host_of_its_address(plugin_benc
 
 def test_the_role_of_a_service_without_certificates_is_the_server() -> None:
     assert ServerRole().tls is None
+
+
+# Files.
+
+
+def test_files_are_plain_before_and_encrypted_after(plugin_bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"1234567890")
+
+    class Sends(Mail):
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            with path.open("rb") as file:
+                connection.send_file(file, 0, 5, on_result=self.events.append)
+                connection.start_tls(SERVER)
+                connection.send_file(file, 5, 5, on_result=self.events.append)
+
+    plugin = Sends()
+    client = with_real_tls(plugin_bench(plugin)).connect()
+    client.pause()
+    client.send(b"STARTTLS\r\n")
+    client.resume()
+    assert client.received == b"12345"
+    peer = TlsPeer(client)
+    peer.shake_hands()
+    assert peer.read() == b"67890"
+    assert plugin.events == [5, 5]
+
+
+def test_a_file_that_becomes_shorter_before_the_handshake_resets(plugin_bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    # More than what is read of it at a time.
+    path.write_bytes(bytes(100_000))
+
+    class Sends(Mail):
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            with path.open("rb") as file:
+                connection.send_file(file)
+            connection.start_tls(SERVER)
+
+    plugin = Sends()
+    client = with_real_tls(plugin_bench(plugin)).connect()
+    client.pause()
+    client.send(b"STARTTLS\r\n")
+    path.write_bytes(b"")
+    with pytest.raises(ConnectionError, match="a file that is being sent has become shorter"):
+        client.resume()
+    assert (client.closed, plugin.events) == (CloseReason.ERROR, [CloseReason.ERROR])
