@@ -80,6 +80,9 @@ class ProtocolEvents(Protocol):
     def protocol_of(self, connection: Connection, /) -> object | None:
         """Return the protocol that serves a connection."""
 
+    def holds_input(self, connection: Connection, /) -> bool:
+        """Return whether input waits that the plugin has not read."""
+
     def forget(self, connection: Connection, /) -> None:
         """Release the protocol of a connection that has ended, after its `close` hooks."""
 
@@ -297,8 +300,10 @@ class ServiceContext:
             self.hook_queues.plugin_closes(connection)
 
     def input_waits(self, connection: Connection) -> bool:
-        """Return whether input of a connection waits for an async hook."""
-        return self.hook_queues is not None and self.hook_queues.input_waits(connection)
+        """Return whether input of a connection waits for an async hook, or in the reader of a stream handler."""
+        if self.hook_queues is not None and self.hook_queues.input_waits(connection):
+            return True
+        return self.protocols is not None and self.protocols.holds_input(connection)
 
     def resumed(self, connection: Connection) -> None:
         """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""
