@@ -62,10 +62,33 @@ async def receive(connection, data):
     connection.send(b"tail" if count == os.path.getsize(PATH) - 1 else b"short")
     connection.send_eof()
 """
+PROTOCOL = """
+import asyncio
+
+class Sends(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.task = asyncio.get_running_loop().create_task(self.run())
+
+    async def run(self):
+        self.transport.write(b"head")
+        with open(PATH, "rb") as file:
+            count = await asyncio.get_running_loop().sendfile(self.transport, file, 1)
+        tell("sent", count=count)
+        self.transport.write(b"tail")
+        self.transport.write_eof()
+
+@hookimpl
+def protocol(service):
+    return Sends
+"""
 KINDS = {
     "tcp": (PLAIN, "tcp://127.0.0.1:0"),
     "unix": (PLAIN, "unix://{folder}/socket"),
     "tls": (ASYNC, "tls://127.0.0.1:0"),
+    "uvloop": (PROTOCOL, "tcp://127.0.0.1:0"),
 }
 
 
@@ -87,8 +110,12 @@ def host_of(kind: str, live_host: Hosts, path: Path, pki: Pki) -> LiveHost:
     receive, listen = KINDS[kind]
     plugin = plugin_file(path.parent, "sends", f"PATH = {str(path)!r}\n", SENDS, receive)
     certificates = pki.arguments("server") if "tls" in listen else ()
+    loop: tuple[str, ...] = ()
+    if kind == "uvloop":
+        pytest.importorskip("uvloop")
+        loop = ("--event-loop", "uvloop")
     address = listen.format(folder=path.parent)
-    return live_host("--plugin", plugin, "--listen", address, "--workers", "1", *certificates)
+    return live_host("--plugin", plugin, "--listen", address, "--workers", "1", *certificates, *loop)
 
 
 def connected(host: LiveHost, kind: str, path: Path, pki: Pki) -> socket.socket:
