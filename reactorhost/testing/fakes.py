@@ -187,6 +187,10 @@ class FakeSocket(_HostSocket):
         self.taken += data
         return len(data)
 
+    def sendmsg(self, buffers: list[bytes]) -> int:
+        """Pass several pieces to the client."""
+        return self.send(b"".join(buffers))
+
     def handshake(self, on_failed: object, *, lingers: bool = True) -> Step[TlsFacts]:
         """Begin TLS once the client reads."""
         yield WRITE
