@@ -56,7 +56,7 @@ class SessionFraming(Framing, Protocol):
             before; a FramingError refuses the peer, after what `outgoing` returns. With False from the start, `connect`
             is called at once.
         ended: whether the peer has ended the session as it should: the host delivers the messages before, sends
-            `outgoing`, and closes the connection with the reason `peer`.
+            `outgoing`, and closes the connection with the reason `peer`. Nothing is fed any more.
     """
 
     opening: bool
@@ -83,7 +83,7 @@ class SessionFraming(Framing, Protocol):
         """Return what was passed to `connection.send`, or to `worker.send_to`, as it goes on the wire.
 
         It may be anything that the framing defines beside bytes and text, a ping for example. Nothing is returned
-        before `accept`, and once the session is over.
+        before `accept`, nor by a framing that has announced its own end.
 
         Raises:
             ValueError: it cannot be encoded; the text is one sentence.

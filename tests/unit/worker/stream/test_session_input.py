@@ -247,6 +247,18 @@ def test_a_peer_that_does_not_read_its_answers_is_not_read(bench: Bench) -> None
     assert client.received == b"HELLO\n" + b"PONG\n" * 40_000
 
 
+def test_the_last_word_does_not_reset_a_peer_with_a_full_buffer(bench: Bench) -> None:
+    made = bench(max_send_buffer=1000)
+    client = made.connect(opening=GREETING)
+    client.pause()
+    answer = b"x" * 2000
+    assert client.connection.send(answer)
+    client.connection.close()
+    client.resume()
+    assert client.received == b"HELLO\n" + answer + b"\n"
+    assert client.closed is CloseReason.LOCAL
+
+
 # The framing belongs to the connection.
 
 
@@ -451,6 +463,19 @@ def test_a_reset_while_a_hook_waits_leaves_the_messages_before_it(bench: Bench) 
     client.reset()
     plugin.gate.set()
     made.settle()
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.PEER
+
+
+def test_nothing_is_fed_after_the_peers_end(bench: Bench) -> None:
+    plugin = Waiting()
+    made = bench(plugin)
+    client = made.connect(opening=GREETING + b"one\nBYE\n")
+    # It waits behind the messages of the handshake.
+    client.send(b"two\n")
+    plugin.gate.set()
+    made.settle()
+    assert client.received == b"HELLO\nwelcome\nONE\nBYE\n"
     assert plugin.seen == [b"one"]
     assert client.closed is CloseReason.PEER
 
