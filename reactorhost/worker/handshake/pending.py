@@ -28,7 +28,6 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.session_opening import OpenedSession, SessionOpening
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
-from reactorhost.worker.limited_lines import LimitedLines
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -89,7 +88,6 @@ class PendingHandshakes:
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._new_session = new_session
         self._running: set[StepRunner[StreamSocket]] = set()
-        self._lines = LimitedLines(context.reactor, context.log)
         # Apart, and without a count of the others: they must not use up the lines of refusals.
         self._debug_lines = RateLimit(_MOST_DEBUG_LINES_A_SECOND)
 
@@ -176,11 +174,11 @@ class PendingHandshakes:
     # Log lines.
 
     def _log_failed(self, client: ClientInfo, reason: str) -> None:
-        if self._admits_line():
+        if self._context.admits_handshake_line():
             self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=reason)
 
     def _log_refused(self, client: ClientInfo, error: StepError | OSError) -> None:
-        if self._admits_line():
+        if self._context.admits_handshake_line():
             self._context.log.warning("proxy_refused", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_silent(self, client: ClientInfo, error: NoDataError) -> None:
@@ -189,8 +187,5 @@ class PendingHandshakes:
             self._context.log.debug("no_data_received", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_broken_tls(self, client: ClientInfo, reason: str) -> None:
-        if self._admits_line():
+        if self._context.admits_handshake_line():
             self._context.log.info("tls_broken", service=self._context.name, peer=client.peer, reason=reason)
-
-    def _admits_line(self) -> bool:
-        return self._lines.admits(service=self._context.name)
