@@ -63,12 +63,16 @@ class SessionFraming(Framing, Protocol):
     ended: bool
 
     def outgoing(self) -> bytes:
-        """Take out what the framing itself has to send now, in order."""
+        """Take out what the framing itself has to send now, in order.
+
+        From the end of `opening` on, called only after `accept` or `closing`.
+        """
 
     def accept(self) -> None:
         """Complete the handshake: the `connect` hooks have run, and the connection is still open.
 
-        Messages that were framed before follow the answer to the handshake: until here `frame` returns nothing.
+        The answer comes first: before answers to control messages that have followed the peer's half at once, and
+        before messages that were sent by `connect` hooks. Until here `frame` returns nothing.
         """
 
     def closing(self, reason: str) -> None:
