@@ -577,6 +577,13 @@ def counters(bench: PluginBench) -> tuple[int, int, int]:
     return found.accepted, found.refused, found.connections
 
 
+@pytest.mark.parametrize(("name", "refused"), [(b"ann", 0), (b"root", 1)])
+def test_a_session_that_ends_in_its_first_piece_is_not_refused(bench: Bench, name: bytes, refused: int) -> None:
+    made = bench()
+    made.connect(opening=b"HELLO " + name + b"\none\nBYE\n")
+    assert counters(made) == (1, refused, 0)
+
+
 def test_a_peer_that_does_not_complete_its_handshake_is_refused_in_time(bench: Bench) -> None:
     made = bench()
     client = made.connect(opening=b"HELLO a")
