@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reactorhost import CloseReason, Connection, Lines, TlsFacts, TlsFailedError, Worker, hookimpl
+from reactorhost import CloseReason, Connection, Lines, TlsFacts, TlsFailedError, TlsStart, Worker, hookimpl
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.tls.role import ClientRole, ServerRole
 from tls_peer import CLIENT, SERVER, TlsPeer, with_real_tls
@@ -63,15 +65,18 @@ class AsyncMail(Mail):
         self.events.append(data)
         if data == b"STARTTLS":
             connection.send(READY)
-            started = connection.start_tls(SERVER)
-            self.on_started(connection)
             try:
-                self.events.append(await started)
+                self.events.append(await self.begin(connection))
             except TlsFailedError as error:
                 self.events.append(str(error))
                 raise
         else:
             connection.send(b"250 " + data + b"\r\n")
+
+    def begin(self, connection: Connection) -> TlsStart:
+        started = connection.start_tls(SERVER)
+        self.on_started(connection)
+        return started
 
 
 @pytest.fixture(params=[Mail, AsyncMail])
@@ -448,6 +453,37 @@ def test_a_timer_that_begins_tls_runs_beside_hooks(plugin_bench: Bench) -> None:
     peer.shake_hands()
     assert peer.send(b"NOOP\r\n") == b"250 NOOP\r\n"
     assert plugin.events == [tls_of(client), b"NOOP"]
+
+
+def shakes_hands(client: BenchClient) -> None:
+    TlsPeer(client).shake_hands()
+    client.end()
+
+
+ENDS: dict[str, Callable[[BenchClient], object]] = {
+    "after it": shakes_hands,
+    "failed": sends_plain_text,
+    "aborted": lambda client: client.connection.abort(),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_nothing_is_left_to_the_cyclic_collector(plugin_bench: Bench, mail: Mail, end: str) -> None:
+    bench = plugin_bench(mail)
+    client = started(bench)
+    client.connection.state.kept = OwnFraming()
+    kept = weakref.ref(client.connection.state.kept)
+    gc.collect()
+    gc.disable()
+    try:
+        ENDS[end](client)
+        bench.settle()
+        assert client.closed is not None
+        bench._clients.clear()
+        del client
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 # Results.
