@@ -30,7 +30,7 @@ from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
 from reactorhost.testing.fake_tls import FakeTlsRole
-from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
+from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket, RealDescriptor
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts
@@ -273,6 +273,7 @@ class PluginBench:
             threads=self._time.threads,
             soon=self._time.soon,
             dialer=FakeDialer(self._reached, self._refused),
+            duplicate=self._duplicate,
             new_bridge=self._time.new_bridge,
             bus=BusSetup(new_outbound=other.connect),
             unix_clock=self._time.unix,
@@ -302,6 +303,11 @@ class PluginBench:
         for client in (*self._clients.values(), *self.outbound):
             answered = client.answer_close() or answered
         return answered
+
+    def _duplicate(self, number: int) -> RealDescriptor:
+        descriptor = RealDescriptor(number)
+        self._time.poller.open(descriptor)
+        return descriptor
 
     def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
         self._time.poller.open(sock)

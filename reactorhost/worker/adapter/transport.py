@@ -17,7 +17,7 @@ from reactorhost.worker.adapter import extra_info
 from reactorhost.worker.stream import receiving, sending
 from reactorhost.worker.stream.closing import CLOSED, FLUSHING, OPEN
 from reactorhost.worker.stream.send_buffer import HIGH_WATER, LOW_WATER
-from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN, TLS_HANDSHAKE
 from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
@@ -261,5 +261,9 @@ class AsyncioTransport(_FlowControlMixin):
             return
         if self.error is None:
             self.error = error
-        sending.discard(stream)
-        stream.close()
+        if stream.held & TLS_HANDSHAKE:
+            # What is queued is behind the handshake, which cannot be ended in another way.
+            stream.abort()
+        else:
+            sending.discard(stream)
+            stream.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes
+from reactorhost.api.file_send import FileSend
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.tls_start import TlsStart
@@ -141,6 +142,16 @@ class DatagramTransport:
     ) -> TlsStart:
         """Raise RuntimeError."""
         raise RuntimeError("a datagram cannot begin TLS, which needs a connection")
+
+    def send_file(
+        self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
+    ) -> FileSend:
+        """Refuse.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("a datagram cannot be answered with a file: read it, and send a part that fits")
 
     # Without meaning for datagrams.
 
