@@ -267,8 +267,7 @@ class WebSocket:
 
     def _messages_by_slices(self, data: bytes) -> Iterator[bytes]:
         for at in range(0, len(data), _SLICE):
-            if not self._is_closed:
-                yield from self._messages(self._events(data[at : at + _SLICE]))
+            yield from self._messages(self._events(data[at : at + _SLICE]))
 
     def _refuse(self, answer: bytes) -> None:
         self._answer = None
