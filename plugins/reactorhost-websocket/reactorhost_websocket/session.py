@@ -51,7 +51,7 @@ class WebSocket:
         headers: the headers of the request, by name in upper or lower case.
         origin: the site of the page that connects, or None: the client is not a browser.
         subprotocol: the subprotocol that was negotiated, or None.
-        opening: whether there is no request yet that can be accepted.
+        opening: true until a request can be accepted.
         ended: whether the client has ended the session.
     """
 

@@ -293,14 +293,14 @@ def test_a_message_to_a_group_is_compressed_once_for_members_of_one_kind(
 def test_a_group_message_before_the_answer_follows_it(plugin_bench: Bench) -> None:
     def connect(connection: Connection) -> None:
         connection.join("room")
-        speaker.worker.send_to("room", b"somebody came")
+        speaker.worker.send_to("room", b"one more")
 
     speaker = Speaker(connect=connect)
     bench = plugin_bench(hooks, speaker)
     first, second = Browser(bench), Browser(bench)
     assert second.answer.startswith(b"HTTP/1.1 101 ")
-    assert second.shown == [Sent(TEXT, b"somebody came")]
-    assert first.shown == [Sent(TEXT, b"somebody came")] * 2
+    assert second.shown == [Sent(TEXT, b"one more")]
+    assert first.shown == [Sent(TEXT, b"one more")] * 2
 
 
 def test_async_hooks_keep_messages_in_order_and_know_their_types(plugin_bench: Bench) -> None:
