@@ -181,8 +181,8 @@ class WebSocket:
             ValueError: it cannot be sent as what it is.
         """
         opcode, data = encoded(message, as_text=self._sends_text)
-        compress = self._deflate is not None and len(data) >= self.parameters.compress_from
-        extensions = [self._deflate] if compress and self._deflate is not None else []
+        deflate = self._deflate
+        extensions = [deflate] if deflate is not None and len(data) >= self.parameters.compress_from else ()
         framed = Frame(opcode, data).serialize(mask=False, extensions=extensions)
         if self._is_closed:
             return b""
