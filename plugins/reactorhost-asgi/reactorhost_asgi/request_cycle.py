@@ -128,7 +128,8 @@ class RequestCycle(RequestResponseCycle):
         kind = message["type"]
         if kind == "http.response.body":
             body = message.get("body", b"")
-            self._size += len(body)
+            if not self.disconnected:
+                self._size += len(body)
             if self._ends_with_connection and not message.get("more_body", False):
                 self.expected_content_length = len(body)
         elif kind == "http.response.start" and not (self.response_started or self.disconnected):
