@@ -254,7 +254,7 @@ class HttpProtocol(HttpToolsProtocol):
         task = self.loop.create_task(cycle.run_asgi(app))
         cycle.task = task
         self.tasks.add(task)
-        task.add_done_callback(cycle.ended)
+        task.add_done_callback(self.tasks.discard)
 
     def on_response_complete(self) -> None:
         """Continue with the next request."""
