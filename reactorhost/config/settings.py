@@ -260,7 +260,7 @@ HELP: Mapping[str, str] = {
         "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH or unix://@NAME. May "
         "be repeated."
     ),
-    "framing": "How bytes are split into messages: lines; in the file also a table. Replaces the plugin's framing.",
+    "framing": "How bytes are split into messages: lines, or a kind of a plugin; in the file also a table.",
     "certificate": (
         "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one."
     ),

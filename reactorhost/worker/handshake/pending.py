@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,9 +115,9 @@ class PendingHandshakes:
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
-            transport = self._begin_connection(
-                wrapped, client.peer, client.tls, client.local, client.proxy, client.session
-            )
+            # Taken out: `runner` and this function refer to each other, and would keep the framing.
+            session, client.session = client.session, None
+            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, client.proxy, session)
             client.on_begun(transport)
             if context.draining:
                 context.drain(transport)
@@ -142,25 +143,29 @@ class PendingHandshakes:
             header = yield from read_header(sock)
             if header.source is not None:
                 client.peer, client.local, client.proxy = header.source, header.destination, header.facts
-        stream: StreamSocket = sock
-        if tls is not None:
-            stream = wrapped = tls.wrap(
-                self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason)
-            )
-            client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, str(error)))
-        if self._new_session is not None:
-            client.session = yield from self._opening(stream, self._new_session, client).run()
-        return stream
+        if tls is None:
+            yield from self._open_session(sock, client)
+            return sock
+        wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
+        client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, str(error)))
+        with ExitStack() as stack:
+            # If the session is refused: its end of the TLS session may wait for a peer that reads nothing.
+            stack.callback(wrapped.release)
+            yield from self._open_session(wrapped, client)
+            stack.pop_all()
+        return wrapped
 
-    def _opening(self, stream: StreamSocket, new_session: Callable[[], Framing], client: ClientInfo) -> SessionOpening:
+    def _open_session(self, stream: StreamSocket, client: ClientInfo) -> Step[None]:
+        if self._new_session is None:
+            return
         context = self._context
-        return SessionOpening(
+        client.session = yield from SessionOpening(
             stream,
-            new_session,
+            self._new_session,
             context.variables.copy(),
             lambda reason: self._log_failed(client, reason),
             context.session_raised,
-        )
+        ).run()
 
     def _ended(self, runner: StepRunner[StreamSocket], *, is_refusal: bool) -> None:
         self._running.discard(runner)
