@@ -212,6 +212,5 @@ class RequestCycle(RequestResponseCycle):
             self._protocol.serving.record(self.scope, self._status, self._size, self.began)
 
 
-
 def _nothing() -> None:
     pass
