@@ -183,7 +183,7 @@ class StartingSocket:
 
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
         """Return an option of the socket below."""
-        return self.plain.getsockopt(level, option, size)
+        return self.socket.getsockopt(level, option, size)
 
     def getsockname(self) -> Any:
         """Return the local address."""
