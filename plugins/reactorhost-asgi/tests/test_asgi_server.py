@@ -17,6 +17,7 @@ from reactorhost_asgi import Asgi, application
 from reactorhost_asgi.access_log import Entry, combined, common
 from reactorhost_asgi.application import ApplicationError
 from reactorhost_asgi.lifespan import LifespanError
+from reactorhost_asgi.settings import OPTIONS
 from served import answers, body, get, hello, requested, served, start
 
 Bench = Callable[..., PluginBench]
@@ -441,3 +442,10 @@ def test_requests_are_counted_by_status_and_duration(plugin_bench: Bench) -> Non
     assert stats["open"] == 6
     assert stats["running"] == 0
     assert sum(number for name, number in stats.items() if name.startswith("answered_")) == 5
+
+
+def test_the_readme_describes_every_option() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for option in OPTIONS:
+        default = "required" if option.required else f"`{json.dumps(option.default)}`"
+        assert f"| `{option.name}` | {default} | {option.help} |" in readme
