@@ -101,11 +101,15 @@ class PluginBench:
         """
         try:
             self._boot()
+            self._running = True
         except ReactorhostError as error:
             if error.__cause__ is not None:
-                raise error.__cause__ from None
+                # With its own cause, if it has one.
+                raise error.__cause__ from error.__cause__.__cause__
             raise HostFailedError(error.exit_status, "\n".join(error.lines())) from None
-        self._running = True
+        finally:
+            if not self._running:
+                self._time.end()
         leadership = self._parts.leadership
         self._time.within(lambda: leadership.lead(leadership.jobs.now()))
         self.settle()
