@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from reactorhost.testing.fakes import FakeSocket
+from reactorhost.testing.fakes import FakeSocket, FakeUdpSocket
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.outbound.dialer import Connected, Dial, FarEnd
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 
-Reached = Callable[[FakeSocket, Callable[[], StreamTransport]], StreamTransport]
-"""Called with a fake socket and with the function that makes its transport, whose result it returns."""
+Reached = Callable[[FakeSocket, Callable[[], StreamTransport | ConnectedTransport]], object]
+"""Called with a fake socket and with the function that makes its transport."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -41,7 +42,8 @@ class _FakeDial:
         if self.refusal is not None:
             self.failed(self.refusal)
             return
-        address, sock = self.far_end.address, FakeSocket()
+        address = self.far_end.address
+        sock = FakeUdpSocket() if address.scheme == "udp" else FakeSocket()
         peer = address.unix_name if address.scheme == "unix" else (address.host, address.port)
         facts = None
         if address.scheme == "tls":

@@ -9,13 +9,11 @@ from typing import Any, Protocol
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes
-from reactorhost.api.peer_credentials import PeerCredentials
-from reactorhost.api.proxy_facts import ProxyFacts
-from reactorhost.framing import Framing
 from reactorhost.system.scope import host_of
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
 from reactorhost.worker.udp import pktinfo
+from reactorhost.worker.udp.no_stream import NoStream
 from reactorhost.worker.udp.pktinfo import AncillaryData
 
 
@@ -34,7 +32,7 @@ class AnsweringSocket(Protocol):
     def timers_over(self, transport: DatagramTransport) -> None: ...
 
 
-class DatagramTransport:
+class DatagramTransport(NoStream):
     """The transport of one datagram's connection.
 
     Closing, pausing and idle timeouts have no meaning for a datagram and do nothing, so that a plugin that serves
@@ -115,32 +113,7 @@ class DatagramTransport:
         """Call back at once: nothing is ever queued."""
         callback(not self._socket.closed)
 
-    # Without meaning for datagrams.
-
-    @property
-    def peer_credentials(self) -> PeerCredentials | None:
-        """None: the sender is not known."""
-        return None
-
-    @property
-    def proxy(self) -> ProxyFacts | None:
-        """None: there is no PROXY header."""
-        return None
-
-    @property
-    def queued(self) -> int:
-        """0: the kernel accepts a datagram at once or not at all."""
-        return 0
-
-    @property
-    def framing(self) -> Framing | None:
-        """None: a datagram is one message."""
-        return None
-
-    @framing.setter
-    def framing(self, framing: Framing | None) -> None:
-        if framing is not None:
-            raise TypeError("a datagram is a message already and takes no framing")
+    # Without meaning for a single datagram.
 
     @property
     def idle_timeout(self) -> float | None:
@@ -158,9 +131,6 @@ class DatagramTransport:
         """Do nothing."""
 
     def abort(self) -> None:
-        """Do nothing."""
-
-    def send_eof(self) -> None:
         """Do nothing."""
 
     def pause(self) -> None:
