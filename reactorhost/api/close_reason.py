@@ -20,6 +20,8 @@ class CloseReason(enum.Enum):
     """More than `max_send_buffer` bytes waited for a client that does not read."""
     FRAMING = "framing"
     """The client broke the framing, or sent a message past its maximum size."""
+    TLS = "tls"
+    """The handshake of `connection.start_tls` failed, or there was input behind the request for it."""
     TIMEOUT = "timeout"
     """A plugin called `close()`, and the client accepted none of the remaining bytes for `close_timeout` seconds."""
     SHUTDOWN = "shutdown"

@@ -16,6 +16,7 @@ from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.tls_start import TlsStart
 from reactorhost.framing import Framing
+from reactorhost.framing.contract import is_session
 from reactorhost.tls.facts import TlsFacts
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Connection:
 
     send: Callable[[bytes | bytearray | memoryview], bool]
     """Send bytes without blocking; what the kernel does not accept now is queued, in order.
+
+    With a framing that is a session, such as WebSocket, the bytes are one message.
 
     Above 64 KiB of queued bytes the client is not read until 16 KiB are left. Returns True, or False when the
     connection accepts no more because it is closing.
@@ -83,6 +86,8 @@ class Connection:
                 return False
             what = "no framing" if framing is None else f"a {type(framing).__name__}, which has no frame(message)"
             raise TypeError(f"send_message needs a framing that can write, and this connection has {what}")
+        if is_session(framing):
+            return self.send(message)
         try:
             framed = frame(message)
         except TypeError:
@@ -249,7 +254,9 @@ class Connection:
     def framing(self) -> Framing | None:
         """What splits the received bytes into messages, or None for bytes as they come.
 
-        When it is set, bytes that the old framing has not returned yet are passed to the new one.
+        When it is set, bytes that the old framing has not returned yet are passed to the new one. A framing that is a
+        session, such as WebSocket, lasts as long as its connection: setting another one, or one on an open connection,
+        raises a TypeError.
         """
         return self._transport.framing
 

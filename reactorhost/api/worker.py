@@ -19,6 +19,7 @@ from reactorhost.api.worker_protocols import (
     WorkerMetrics,
     WorkerOutbound,
     WorkerRole,
+    WorkerSoon,
     WorkerThreads,
     WorkerTimers,
 )
@@ -34,7 +35,8 @@ class Worker:
     """One worker process, as one plugin uses it.
 
     Each plugin has an object of its own, so that the host can attribute timers, threads, metrics and outbound
-    connections to it. Not thread-safe: use it in hooks, timers and callbacks only.
+    connections to it. Use it in hooks, timers and callbacks only; of all methods `call_soon_threadsafe` alone is
+    thread-safe.
 
     Attributes:
         plugin: name of the plugin.
@@ -59,6 +61,7 @@ class Worker:
         bus: WorkerBus,
         check_thread: Callable[[str], object],
         clock: Callable[[], float],
+        soon: WorkerSoon,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -74,6 +77,7 @@ class Worker:
         self._bus = bus
         self._check_thread = check_thread
         self._clock = clock
+        self._soon = soon
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -155,6 +159,17 @@ class Worker:
             RuntimeError: the system cannot start another thread.
         """
         return self._threads.run(self.plugin, function, args, on_result, on_error)
+
+    def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> None:
+        """Call `function(*args)` in the event loop, soon; may be called in any thread, and in a signal handler.
+
+        The calls of one thread are made in their order. The function may be async. An exception is logged. A worker
+        that has left makes the call no more.
+
+        Raises:
+            TypeError: `function` is not callable.
+        """
+        self._soon.add(self.plugin, function, args)
 
     # The host: how many workers there are, and which one leads.
 

@@ -78,6 +78,12 @@ class WorkerRole(Protocol):
     def is_leader(self) -> bool: ...
 
 
+class WorkerSoon(Protocol):
+    """What a worker needs to call functions from other threads."""
+
+    def add(self, plugin: str, function: Callable[..., object], args: Args, /) -> None: ...
+
+
 class Subscription(Protocol):
     """A function that is called with the messages of topics, as `worker.subscribe` returns it."""
 

@@ -6,8 +6,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from reactorhost.config.problems import Problems
+from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.errors import PluginError, ReactorhostError
+from reactorhost.framing.named import may_be_brought
 from reactorhost.master.checks import check_settings, raise_together
 from reactorhost.plugins import discovery
 from reactorhost.system.account import resolve_account
@@ -52,11 +54,7 @@ def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
     with suppress(ReactorhostError):
         account = resolve_account(settings.user, settings.group)
     if only_plugins:
-        services = (
-            replace(service, tls=None, framing=None, plugins=tuple(filter(_is_found, service.plugins)))
-            for service in settings.services
-        )
-        settings = replace(settings, services=tuple(services))
+        settings = replace(settings, services=tuple(map(_unchecked, settings.services)))
     facts = dry_run(settings, account)
     warnings = [no_receive(service) for service in facts.without_receive]
     for service in settings.services:
@@ -65,6 +63,13 @@ def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
         if limit is not None and limit.workers < allowed:
             warnings.append(fewer_workers(service.name, limit.workers, settings.workers, limit.plugin))
     return warnings
+
+
+def _unchecked(service: Service) -> Service:
+    """Return a service with those of its settings that only the load of its plugins checks."""
+    found = tuple(filter(_is_found, service.plugins))
+    checked = service.framing is None or not may_be_brought(service.framing) or found != service.plugins
+    return replace(service, tls=None, framing=None if checked else service.framing, plugins=found)
 
 
 def _is_found(named: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 DEFAULT_MAX_SIZE = 1024 * 1024
 """The default limit of a message's size, in bytes."""
@@ -47,14 +47,16 @@ class SessionFraming(Framing, Protocol):
 
     The host recognizes it by its method `outgoing`. The methods only change the framing's own state; what is to be sent
     is taken from `outgoing` after each of them. `connection.send` on such a connection sends one message, as
-    `send_message` does: bytes outside of a message have no meaning.
+    `send_message` does: bytes outside of a message have no meaning. A session begins with its connection, so
+    `connection.framing` cannot be set to one, nor replaced.
 
     Attributes:
         opening: whether the peer's half of the handshake is incomplete. The host feeds what arrives, within the
             service's `handshake_timeout`, and calls the `connect` hooks when this is False. `feed` returns no messages
-            before; a FramingError refuses the peer, after what `outgoing` returns.
-        ended: whether the session has ended as it should: the host sends `outgoing`, and closes the connection with the
-            reason `peer`.
+            before; a FramingError refuses the peer, after what `outgoing` returns. With False from the start, `connect`
+            is called at once.
+        ended: whether the peer has ended the session as it should: the host delivers the messages before, sends
+            `outgoing`, and closes the connection with the reason `peer`.
     """
 
     opening: bool
@@ -72,12 +74,22 @@ class SessionFraming(Framing, Protocol):
     def closing(self, reason: str) -> None:
         """End the session: the host closes the connection, with this `CloseReason` as text.
 
-        Before `accept` it refuses the handshake. Called once; not before a reset, and not after `ended`.
+        Before `accept` this refuses the handshake: a `connect` hook has closed the connection, or, with `timeout`, the
+        peer's half did not arrive in time. Called at most once: not after `ended`, nor for a connection that is reset,
+        nor for one that ends by itself because the peer has closed its side and nothing is left to answer.
         """
 
     def frame(self, message: bytes | str) -> bytes:
-        """Return a message as it goes on the wire.
+        """Return what was passed to `connection.send`, or to `worker.send_to`, as it goes on the wire.
+
+        It may be anything that the framing defines beside bytes and text, a ping for example. Nothing is returned
+        before `accept`, and once the session is over.
 
         Raises:
             ValueError: it cannot be encoded; the text is one sentence.
         """
+
+
+def is_session(framing: object) -> TypeGuard[SessionFraming]:
+    """Return whether a framing speaks to the peer by itself."""
+    return getattr(framing, "outgoing", None) is not None

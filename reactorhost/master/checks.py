@@ -11,6 +11,7 @@ from reactorhost.address import Address
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import BootError, ConfigError, PluginError, ReactorhostError, counted
+from reactorhost.framing.named import may_be_brought
 from reactorhost.master.listen import bind
 from reactorhost.master.listen.overlaps import check_overlaps
 from reactorhost.master.listen.unix_socket_files import check_owners
@@ -50,7 +51,8 @@ def _check_framings(settings: Settings) -> None:
     # Not `raise` at the first: one error reports the framings of all services.
     problems = Problems()
     for service in settings.services:
-        if service.framing is None:
+        # Whether a plugin brings a framing is known only where plugins are loaded.
+        if service.framing is None or may_be_brought(service.framing):
             continue
         key = f"service.{service.name}.framing"
         try:

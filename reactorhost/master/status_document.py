@@ -13,6 +13,7 @@ from reactorhost.master.plan.slot import Slot
 from reactorhost.master.plan.worker_table import WorkerRecord
 from reactorhost.master.stats.samples import latency, totals_of
 from reactorhost.plugins import discovery
+from reactorhost.plugins.identity import RECEIVING_HOOKS
 from reactorhost.system import procfs
 
 
@@ -80,7 +81,7 @@ class StatusBuilder:
                 distribution, version = plugin.get("distribution"), plugin.get("version")
                 plugins.append({"name": name, "distribution": distribution, "version": version})
             hooks = {hook for each in plugins for hook in loaded.get(each["name"], {}).get("hooks", ())}
-            receives = "receive" in hooks if loaded else None
+            receives = not hooks.isdisjoint(RECEIVING_HOOKS) if loaded else None
             workers = min(planner.scaling.target, planner.limits.of(service.name))
             services.append(
                 {

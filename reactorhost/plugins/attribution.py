@@ -56,6 +56,17 @@ class Attribution:
             of_file = self._owner_of_file(frame) or of_file
         return of_hook or of_file or self._only_plugin()
 
+    def caller(self, frame: types.FrameType | None) -> LoadedPlugin | None:
+        """Return the plugin whose code a stack is in, by the same rule."""
+        of_file = only = self._only_plugin()
+        while frame is not None and only is None:
+            owner = self._owner_of_hook(frame)
+            if owner is not None:
+                return owner.plugin
+            of_file = of_file or self._owner_of_file(frame)
+            frame = frame.f_back
+        return of_file
+
     def locate(self, innermost: types.FrameType, callers: Mapping[types.CodeType, str]) -> StackPosition | None:
         """Return where in a plugin's code a stack is, or None if it is in no plugin's code.
 

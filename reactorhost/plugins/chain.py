@@ -7,8 +7,10 @@ exception, here every plugin is called, so that each sees `close` exactly once f
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from reactorhost.api.close_reason import CloseReason
@@ -17,7 +19,7 @@ from reactorhost.errors import BootError
 from reactorhost.plugins import calls, tracebacks
 from reactorhost.plugins.attribution import Attribution, attribution_of
 from reactorhost.plugins.calls import Call
-from reactorhost.plugins.contract import LOOP_HOOKS
+from reactorhost.plugins.contract import LOOP_HOOKS, Hook
 from reactorhost.plugins.guard import OnError, guarded
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Implementation, Registry
@@ -48,6 +50,11 @@ class Chain:
         """Return the name of the plugin whose code raised the exception, or `?`."""
         plugin = self._attribution.plugin_of(error)
         return plugin.name if plugin else "?"
+
+    def caller(self) -> str | None:
+        """Return the name of the plugin whose code is calling the host now, or None if no plugin is on the stack."""
+        plugin = self._attribution.caller(inspect.currentframe())
+        return plugin.name if plugin else None
 
 
 WorkerOf = Callable[[str], Any]
@@ -101,15 +108,18 @@ def resolve(
     plugins: Sequence[LoadedPlugin],
     on_error: Callable[[str, str, Connection, Exception], object],
     around: Around = as_it_is,
+    *,
+    added: Mapping[str, Sequence[Hook]] = MappingProxyType({}),
 ) -> Chain:
     """Return the chain of a service with its plugins in the order in which they were named.
 
-    `around` is applied to each plugin's hooks; to a wrapper together with the hooks that it wraps.
+    `added` are hooks of the host, by the name of the plugin in whose place they are called. `around` is applied to each
+    plugin's hooks; to a wrapper together with the hooks that it wraps.
 
     Raises:
         PluginError: a plugin breaks the contract, or two have the same name.
     """
-    registry = Registry(plugins)
+    registry = Registry(plugins, added)
     return _chain(registry.implementations, attribution_of(registry), on_error, around)
 
 

@@ -37,8 +37,16 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 LOOP_HOOKS = ("leader_start", "leader_stop", "joined", "left", "gap")
 """The hooks of the worker itself that are called while its event loop runs."""
 
-ASYNC_HOOKS = frozenset({"connect", "receive", "close", "drain", "worker_start", "worker_stop", *LOOP_HOOKS})
+ASYNC_HOOKS = frozenset(
+    {"connect", "receive", "close", "drain", "stream_handler", "worker_start", "worker_stop", *LOOP_HOOKS}
+)
 """The hooks that may be coroutine functions, because they are called from a worker's event loop."""
+
+
+UNMARKED = HookimplOpts(
+    wrapper=False, hookwrapper=False, optionalhook=False, tryfirst=False, trylast=False, specname=None
+)
+"""The options of a hook that needs no `@hookimpl`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,10 +209,14 @@ def _rules(name: str, function: Callable[..., Any], options: HookimplOpts) -> It
     async_wrapper = inspect.isasyncgenfunction(function) or (wraps and awaits)
     yield _Rule(async_wrapper, "is an async generator or an async wrapper", hint)
     yield _Rule(options["hookwrapper"], "is an old-style hookwrapper", "use wrapper=True")
+    yield _Rule(name == "stream_handler" and not awaits, "is not async", "write async def stream_handler(...)")
+    one = name in ("protocol", "stream_handler")
+    yield _Rule(wraps and one, "cannot be a wrapper", "one plugin serves the clients of a service")
     hint = "yield once, where the wrapped hooks run"
     yield _Rule(wraps and not yields, "has wrapper=True but does not yield", hint)
     yield _Rule(wraps and name == "stats", "cannot be a wrapper", "return the metrics of the plugin itself")
     yield _Rule(wraps and name == "service_workers", "cannot be a wrapper", "return the number of the plugin itself")
+    yield _Rule(wraps and name == "framings", "cannot be a wrapper", "return the framings of the plugin itself")
     hint = "use wrapper=True, or do not yield"
     yield _Rule(yields and not wraps, "yields, so calling it does nothing", hint)
 

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pluggy import HookimplOpts
-
 from reactorhost.errors import did_you_mean
 from reactorhost.framing import Framing
 from reactorhost.plugins.chain import Around, Chain, as_it_is, resolve_one
-from reactorhost.plugins.contract import HOOKS, Hook, kept_hint, lacks_self
+from reactorhost.plugins.contract import HOOKS, UNMARKED, Hook, kept_hint, lacks_self
 from reactorhost.plugins.framings import factory
 from reactorhost.plugins.guard import OnError
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
@@ -27,11 +25,6 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "failed": ("error",),
 }
 """The methods that a handler may have, and the names of their arguments."""
-
-
-_UNMARKED = HookimplOpts(
-    wrapper=False, hookwrapper=False, optionalhook=False, tryfirst=False, trylast=False, specname=None
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +45,15 @@ class Handler:
         """Return a framing for a new connection, or None if the handler has none.
 
         Raises:
-            TypeError: `framing` returned an object that is not a framing.
+            TypeError: `framing` returned an object that is not a framing, or one that is a session.
         """
         returned = None if self.framing is None else self.framing(service)
-        return None if returned is None else factory(returned)()
+        if returned is None:
+            return None
+        new_framing = factory(returned)
+        if new_framing.is_session:
+            raise TypeError(f"the framing {returned!r} is a session, which works only for the clients of a service")
+        return new_framing()
 
     def chain(self, on_error: OnError, around: Around = as_it_is) -> Chain:
         """Return the handler's methods as a chain."""
@@ -75,7 +73,7 @@ def check(plugin: str, handler: object) -> Handler:
     for name in METHODS:
         function = getattr(handler, name, None)
         if callable(function):
-            hook = Hook(name, function, _arguments(handler, name, function), _UNMARKED)
+            hook = Hook(name, function, _arguments(handler, name, function), UNMARKED)
             found[name] = Implementation(loaded, hook, adapted(hook, METHODS[name]))
     if not found:
         raise TypeError(f"the handler {handler!r} has none of the methods {', '.join(METHODS)}")

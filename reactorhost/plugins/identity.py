@@ -12,6 +12,9 @@ from reactorhost.api.option import Option
 _MAX_DESCRIPTION = 2000
 """Characters of a description."""
 
+RECEIVING_HOOKS = frozenset({"receive", "protocol", "stream_handler"})
+"""The hooks that may process what clients send; a service with none of them discards it."""
+
 
 @dataclass(frozen=True, slots=True)
 class PluginIdentity:
@@ -37,7 +40,8 @@ class LoadedPlugin:
     """A plugin that was imported and checked.
 
     `object` is the module or instance with the hooks, `hooks` are the names of those it implements, `file` is the file
-    of its module. `home` is the folder or file that contains all its code, `awaits` says whether any hook is async.
+    of its module. `home` is the folder or file that contains all its code, `awaits` says whether it needs a loop of
+    asyncio, for an async hook or for a protocol.
     """
 
     identity: PluginIdentity

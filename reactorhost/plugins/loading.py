@@ -118,7 +118,8 @@ def _checked(identity: PluginIdentity, plugin: object, *, home: str | None, file
     scanned = scan(identity, plugin)
     found = {hook.name for hook in scanned}
     hooks = tuple(name for name in HOOKS if name in found)
-    awaits = any(hook.awaits for hook in scanned)
+    # A protocol of asyncio needs a loop, although none of its methods is a coroutine function.
+    awaits = "protocol" in found or any(hook.awaits for hook in scanned)
     loaded = LoadedPlugin(identity, plugin, hooks, file or home, home=home, awaits=awaits)
     return dataclasses.replace(loaded, options=declared(loaded)) if "options" in found else loaded
 

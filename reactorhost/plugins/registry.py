@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pluggy
@@ -26,9 +27,13 @@ class Implementation:
 class _Holder:
     """The object that is registered with pluggy for a plugin: pluggy compares plugins, and theirs may define `==`."""
 
-    def __init__(self, plugin: LoadedPlugin) -> None:
+    def __init__(self, plugin: LoadedPlugin, added: Sequence[Hook]) -> None:
         self.hooks: dict[str, Implementation] = {}
-        for number, hook in enumerate(scan(plugin.identity, plugin.object)):
+        # What is registered last is called first: what is added is called after the plugin's own hooks, and at the end
+        # of a connection before them.
+        begin = [hook for hook in added if hook.name != "close"]
+        end = [hook for hook in added if hook.name == "close"]
+        for number, hook in enumerate([*begin, *scan(plugin.identity, plugin.object), *end]):
             # Several functions of a plugin can implement one hook (`specname`), and pluggy registers in the order of
             # dir(): the number keeps the order of `scan`.
             attribute = f"{hook.name}_{number:04}"
@@ -46,8 +51,10 @@ class _Registry(pluggy.PluginManager):
 class Registry:
     """The hooks of several plugins; the first plugin is called first."""
 
-    def __init__(self, plugins: Sequence[LoadedPlugin]) -> None:
-        """Register the plugins.
+    def __init__(
+        self, plugins: Sequence[LoadedPlugin], added: Mapping[str, Sequence[Hook]] = MappingProxyType({})
+    ) -> None:
+        """Register the plugins, and under the names of some of them the hooks that the host adds to theirs.
 
         Raises:
             PluginError: a plugin's hooks are invalid, two have the same name, or two are the same object.
@@ -59,7 +66,7 @@ class Registry:
         self._implementations: dict[tuple[str, str, Callable[..., Any]], Implementation] = {}
         # pluggy calls the plugin that was registered last first.
         for plugin in reversed(plugins):
-            holder = _Holder(plugin)
+            holder = _Holder(plugin, added.get(plugin.name, ()))
             self._manager.register(holder, plugin.name)
             for found in holder.hooks.values():
                 self._implementations[plugin.name, found.hook.name, found.hook.function] = found

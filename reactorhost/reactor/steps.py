@@ -7,11 +7,15 @@ that it can say what it was waiting for.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from reactorhost.reactor import Reactor, TimerHandle
+from reactorhost.reactor import READ, WRITE, Reactor, TimerHandle
+
+_DISCARD_BYTES = 64 * 1024
+_MOST_DISCARDED = 1 << 20
 
 T = TypeVar("T")
 
@@ -28,6 +32,10 @@ class ProxyRefusedError(StepError):
     """The peer is not a listed proxy, or did not send a PROXY header."""
 
 
+class SessionRefusedError(StepError):
+    """The opening handshake of a session framing failed."""
+
+
 class NoDataError(StepError):
     """The connection ended, or its time was over, before a byte arrived, as with a port scan or a health check."""
 
@@ -41,6 +49,42 @@ class Descriptor(Protocol):
 
     def fileno(self) -> int: ...
     def close(self) -> None: ...
+
+
+class ByteStream(Protocol):
+    """A socket that does not block, plain or with TLS."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def send(self, data: bytes, /) -> int: ...
+    def shutdown(self, how: int, /) -> None: ...
+
+
+def send_all(sock: ByteStream, data: bytes) -> Step[None]:
+    """Send all of `data`."""
+    while data:
+        try:
+            data = data[sock.send(data) :]
+        except BlockingIOError:
+            yield WRITE
+
+
+def finish(sock: ByteStream) -> Step[None]:
+    """End the sending half behind the last words, and read what is on its way here, up to a limit.
+
+    Closing a socket that has unread data sends a reset, which may overtake the last words: the peer would report a
+    reset and not the reason.
+    """
+    sock.shutdown(socket.SHUT_WR)
+    discarded = 0
+    while discarded < _MOST_DISCARDED:
+        try:
+            data = sock.recv(_DISCARD_BYTES)
+        except BlockingIOError:
+            yield READ
+            continue
+        if not data:
+            return
+        discarded += len(data)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -72,27 +116,28 @@ class StepRunner(Generic[T]):
             self.socket.close()
 
     def _advance(self, ready: int) -> None:
-        if self.step is None:
-            return
+        if self.step is not None:
+            wanted = self._run(self.step.send, None)
+            if wanted:
+                self._watch(wanted)
+
+    def _expired(self) -> None:
+        self._deadline = None
+        assert self.step is not None
+        error = TimeoutError("it took too long")
+        if self._run(self.step.throw, error):
+            self._fail(error)
+
+    def _run(self, resume: Callable[[Any], int], argument: object) -> int:
+        """Continue the step, and return what it waits for; 0 when it has ended."""
         try:
-            wanted = self.step.send(None)
+            return resume(argument)
         except StopIteration as finished:
             self._release()
             self.done(finished.value)
         except (StepError, OSError) as error:
             self._fail(error)
-        else:
-            self._watch(wanted)
-
-    def _expired(self) -> None:
-        self._deadline = None
-        assert self.step is not None
-        try:
-            self.step.throw(TimeoutError("it took too long"))
-        except (StepError, OSError) as error:
-            self._fail(error)
-        else:
-            self._fail(TimeoutError("it took too long"))
+        return 0
 
     def _fail(self, error: StepError | OSError) -> None:
         self.end()

@@ -22,19 +22,23 @@ from reactorhost.api.worker import Worker
 from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.plugins import framings, loading, options, worker_limit
+from reactorhost.plugins import framings, loading, options, protocols, worker_limit
+from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.testing import fakes
 from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
+from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts
 from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.context import Limits
+from reactorhost.worker.handshake.pending import ClientInfo
 from reactorhost.worker.service import LoadedService, RunningService
+from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.connected import ConnectedTransport
 from reactorhost.worker.udp.socket import UdpSocket
@@ -46,7 +50,7 @@ class PluginBench:
     """A worker with one service, whose plugins are modules, objects, classes or names as after `--plugin`.
 
     `options` holds tables by the names of plugins, as `[plugin.NAME]` does. An object has the name of its class, and a
-    module its own without `reactorhost_`.
+    module its own without `reactorhost_`. `framing` is a name or a table, as in the table of a service.
 
     Attributes:
         bus: another worker of the host, to be played by the test, after `start()`.
@@ -63,12 +67,14 @@ class PluginBench:
         self,
         *plugins: object,
         options: Mapping[str, Mapping[str, object]] | None = None,
+        framing: str | Mapping[str, object] | None = None,
         idle_timeout: float | None = None,
         close_timeout: float = 10.0,
         max_send_buffer: int = 16 << 20,
     ) -> None:
         self._named = plugins
         self._tables = options or {}
+        self._framing = framing
         self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
         self._time = BenchTime(self._hook_failed, self._answer)
         self._clients: dict[int, BenchClient] = {}
@@ -77,6 +83,7 @@ class PluginBench:
         self.outbound: list[BenchClient] = []
         self._refused: dict[str, str] = {}
         self._running = False
+        self._has_sessions = False
         self._minutes = itertools.count(1)
 
     def __enter__(self) -> Self:
@@ -112,28 +119,38 @@ class PluginBench:
         credentials: PeerCredentials | None = None,
         proxy: ProxyFacts | None = None,
         ends_too: bool = True,
+        opening: bytes = b"",
     ) -> BenchClient:
         """Return a new client, after the `connect` hooks; without `peer` it has an address of its own.
 
         `tls` and `proxy` are what the plugin reads as `connection.tls` and `connection.proxy`; nothing is encrypted.
-        With `credentials` it is a client of a unix socket.
+        With `credentials` it is a client of a unix socket. `opening` is what the client sends for the handshake of a
+        framing that is a session, such as WebSocket.
         """
         assert self._running, "the bench was not started, or has stopped"
         sock = FakeSocket()
         sock.credentials = credentials
         self._time.poller.open(sock)
+        address: Any = peer or ("127.0.0.1", 40_000 + len(self._clients))
+        if credentials is not None:
+            self._service.keep_credentials()
+            address = ""
+        client = BenchClient(self.settle, sock, None, ends_too=ends_too)
 
-        def accepted() -> BenchClient:
-            address: Any = peer or ("127.0.0.1", 40_000 + len(self._clients))
-            if credentials is not None:
-                self._service.keep_credentials()
-                address = ""
-            transport = self._service.accept(cast("Any", sock), address, tls, proxy)
-            client = BenchClient(self.settle, sock, transport, ends_too=ends_too)
+        def begun(transport: StreamTransport) -> None:
+            client.begin(transport)
             self._clients[client.connection.id] = client
-            return client
 
-        client = self._time.within(accepted)
+        def accepted() -> None:
+            if self._has_sessions:
+                info = ClientInfo(endpoint(address), tls=tls, proxy=proxy, on_begun=begun)
+                self._service.pending_handshakes.accept(cast("Any", sock), info)
+            else:
+                begun(self._service.accept(cast("Any", sock), address, tls, proxy))
+
+        if opening:
+            sock.incoming.append(opening)
+        self._time.within(accepted)
         self.settle()
         return client
 
@@ -197,9 +214,10 @@ class PluginBench:
         self._time.within(self._service.drain)
         self._time.within(self._close_all)
         self._time.run(_STOP_SECONDS)
-        self._parts.facades.cancel_timers()
+        self._parts.facades.cancel_calls()
         self._parts.bus.end_subscriptions()
         self._parts.call(self._parts.hooks.worker_stop)
+        self._parts.soon.stop()
         self._time.end()
         self._raise_failures()
 
@@ -233,9 +251,19 @@ class PluginBench:
         for plugin in plugins:
             options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
         watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
-        new_framing = framings.from_plugins("default", plugins)
+        new_framing = self._new_framing(plugins)
+        self._has_sessions = new_framing is not None and new_framing.is_session
         worker_limit.from_plugins("default", plugins)
-        service = LoadedService("default", [*plugins, watcher], self._limits, new_framing)
+        serving = protocols.from_plugins("default", plugins)
+        service = LoadedService(
+            "default",
+            [*plugins, watcher],
+            self._limits,
+            new_framing,
+            serving=serving,
+            has_sessions=self._has_sessions,
+            tls_role=FakeTlsRole(),
+        )
         other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(
             reactor=self._time.reactor,
@@ -244,6 +272,7 @@ class PluginBench:
             stats_invalid=lambda plugin, reason: self._hook_failed(plugin, "stats", None, ValueError(reason)),
             counters=Counters(pid=os.getpid()),
             threads=self._time.threads,
+            soon=self._time.soon,
             dialer=FakeDialer(self._reached, self._refused),
             new_bridge=self._time.new_bridge,
             bus=BusSetup(new_outbound=other.connect),
@@ -256,6 +285,13 @@ class PluginBench:
         self._parts.context.loop_thread.other_starts()
         self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
         self._parts.call(self._parts.hooks.worker_start)
+
+    def _new_framing(self, plugins: list[LoadedPlugin]) -> framings.NewFraming | None:
+        brought = {plugin.name: framings.brought_by(plugin) for plugin in plugins}
+        kinds = framings.brought_by_all("default", plugins, brought)
+        if self._framing is None:
+            return framings.from_plugins("default", plugins)
+        return framings.from_config("default", self._framing, None, kinds)
 
     def _within(self, call: Callable[[], object]) -> None:
         self._time.within(call)

@@ -11,6 +11,7 @@ from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.testing.fakes import FakeSocket, FakeUdpSocket
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.connected import ConnectedTransport
@@ -22,7 +23,6 @@ class BenchClient:
     It answers the plugin's `connection.close()` by closing too, as most clients do, unless `ends_too` is False.
 
     Attributes:
-        connection: the plugin's side.
         closed: the reason that `close` was called with; None while the connection is open.
     """
 
@@ -30,19 +30,38 @@ class BenchClient:
         self,
         settle: Callable[[], None],
         sock: FakeSocket,
-        transport: StreamTransport | ConnectedTransport,
+        transport: StreamTransport | ConnectedTransport | None,
         *,
         ends_too: bool,
     ) -> None:
-        self.connection = transport.connection
         self.closed: CloseReason | None = None
         self._settle = settle
         self._socket = sock
-        self._transport: Any = transport
+        self._begun: Any = transport
         self._ends_too = ends_too
 
     def __repr__(self) -> str:
-        return f"<BenchClient {self.connection.id} {self.closed or 'open'}>"
+        return f"<BenchClient {self._begun.connection.id if self._begun else 'opening'} {self.closed or 'open'}>"
+
+    def begin(self, transport: StreamTransport) -> None:
+        """Set the plugin's side."""
+        self._begun = transport
+
+    @property
+    def connection(self) -> Connection:
+        """The plugin's side.
+
+        Raises:
+            ConnectionError: the framing is a session, and its handshake is not complete or was refused.
+        """
+        connection: Connection = self._transport.connection
+        return connection
+
+    @property
+    def _transport(self) -> Any:
+        if self._begun is None:
+            raise ConnectionError("the handshake of the framing is not complete, or was refused: see `received`")
+        return self._begun
 
     @property
     def received(self) -> bytes:
@@ -91,9 +110,17 @@ class BenchClient:
         self._socket.reading = True
         self._settle()
 
+    def set_tls(self, facts: TlsFacts) -> None:
+        """Set what `connection.tls` is once the plugin has called `start_tls`; nothing is encrypted."""
+        self._socket.tls_facts = facts
+
+    def refuse_tls(self, reason: str) -> None:
+        """Let the handshake of `start_tls` fail."""
+        self._socket.tls_refusal = reason
+
     def answer_close(self) -> bool:
         """Close if the plugin has closed and waits for it; returns whether it did."""
-        if not self._ends_too or self._transport.close_state is not CloseState.LINGERING:
+        if self._begun is None or not self._ends_too or self._begun.close_state is not CloseState.LINGERING:
             return False
         self._socket.ended = True
         self._socket.incoming.append(b"")

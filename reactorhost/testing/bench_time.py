@@ -11,6 +11,7 @@ from reactorhost.reactor import Reactor
 from reactorhost.testing import fakes
 from reactorhost.testing.fakes import FakeClock, FakePoller
 from reactorhost.worker.hooks.hook_errors import HookFailure
+from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ class BenchTime:
         self.reactor = Reactor(self.poller, self.clock)
         # The wall clock is this much ahead; what a plugin reads by itself is not moved.
         self._unix_offset = time.time() - self.clock.now
-        self._thread_done = threading.Event()
+        # By a function that has ended in the thread, or by one that any thread passes to the loop.
+        self._woken = threading.Event()
         # One thread, so that functions run in the same order each time.
-        self.threads = ThreadPool(1, _THREAD_QUEUE, hook_failed, self._thread_done.set)
+        self.threads = ThreadPool(1, _THREAD_QUEUE, hook_failed, self._woken.set)
+        self.soon = SoonCalls(hook_failed, self._wake)
         self._answer = answer
         self._until = 0.0
         # Only with async hooks.
@@ -104,18 +107,29 @@ class BenchTime:
         self._turn()
         return True
 
+    def _wake(self) -> None:
+        self._woken.set()
+        if self._loop is not None:
+            # It may wait for a hook of the worker.
+            self._loop.call_soon_threadsafe(_do_nothing)
+
     def _turn(self) -> bool:
         """Make a turn of the reactor, and let clients answer; returns whether there was anything to do."""
         moved = fakes.turn(self.reactor, self.poller)
         return self._answer() or moved
 
     def _deliver(self) -> bool:
-        """Wait for a thread, if one is busy, and deliver its result; returns whether one was."""
+        """Wait for the thread, if it is busy, and deliver what threads have passed on; returns whether one has."""
         if not self.threads.busy:
-            return False
-        if not self._thread_done.wait(_THREAD_SECONDS):
+            return self.soon.run()
+        if not self._woken.wait(_THREAD_SECONDS):
             names = ", ".join(self.threads.running())
             raise TimeoutError(f"run_in_thread: {names} did not return within {_THREAD_SECONDS:g} s")
-        self._thread_done.clear()
+        self._woken.clear()
+        self.soon.run()
         self.threads.deliver()
         return True
+
+
+def _do_nothing() -> None:
+    """End the wait of the loop."""

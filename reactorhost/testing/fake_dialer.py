@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from reactorhost.testing.fake_tls import FakeTlsRole, fake_facts
 from reactorhost.testing.fakes import FakeSocket, FakeUdpSocket
-from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import TlsRole
 from reactorhost.worker.outbound.dialer import Connected, Dial, FarEnd
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.connected import ConnectedTransport
@@ -27,6 +28,10 @@ class FakeDialer:
         """Return an attempt that begins with its `start()`."""
         return _FakeDial(self.reached, self.refused.get(str(far_end.address)), far_end, connected, failed)
 
+    def tls_role(self, far_end: FarEnd) -> TlsRole:
+        """Return the client's side, without encryption."""
+        return FakeTlsRole(far_end.certificate_name)
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class _FakeDial:
@@ -45,10 +50,7 @@ class _FakeDial:
         address = self.far_end.address
         sock = FakeUdpSocket() if address.scheme == "udp" else FakeSocket()
         peer = address.unix_name if address.scheme == "unix" else (address.host, address.port)
-        facts = None
-        if address.scheme == "tls":
-            name = self.far_end.server_name or address.host
-            facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", None, name, None)
+        facts = fake_facts(self.far_end.certificate_name) if address.scheme == "tls" else None
         self.reached(sock, lambda: self.connected(cast("Any", sock), peer, facts))
 
     def cancel(self) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
+from reactorhost.reactor.steps import Step, TlsHandshakeError
+from reactorhost.tls.facts import TlsFacts
 
 MOST_DATAGRAM_BYTES = 65507
 
@@ -138,6 +140,10 @@ class _HostSocket:
 class FakeSocket(_HostSocket):
     """The host's end of a connection, with a client behind it that reads everything unless it pauses."""
 
+    family = socket.AF_INET
+    type = socket.SOCK_STREAM
+    proto = socket.IPPROTO_TCP
+
     def __init__(self) -> None:
         self.incoming: deque[bytes | Exception] = deque()
         self.taken = bytearray()
@@ -145,6 +151,9 @@ class FakeSocket(_HostSocket):
         self.finished = False
         self.ended = False
         self.credentials: PeerCredentials | None = None
+        # For `start_tls`: what the client and the host agree on, and the reason for which they do not.
+        self.tls_facts: TlsFacts | None = None
+        self.tls_refusal: str | None = None
 
     def ready(self) -> int:
         """See `FakeDescriptor`."""
@@ -175,6 +184,14 @@ class FakeSocket(_HostSocket):
             raise BlockingIOError
         self.taken += data
         return len(data)
+
+    def handshake(self, on_failed: object, *, lingers: bool = True) -> Step[TlsFacts]:
+        """Begin TLS once the client reads."""
+        yield WRITE
+        if self.tls_refusal is not None:
+            raise TlsHandshakeError(self.tls_refusal)
+        assert self.tls_facts is not None
+        return self.tls_facts
 
     def shutdown(self, how: int) -> None:
         """Send the client the end of the stream."""

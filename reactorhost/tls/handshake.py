@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from reactorhost.reactor import READ, WRITE
-from reactorhost.reactor.steps import NoDataError, Step, TlsHandshakeError
+from reactorhost.reactor import READ
+from reactorhost.reactor.steps import NoDataError, Step, TlsHandshakeError, finish, send_all
 from reactorhost.tls import errors
 from reactorhost.tls.facts import TlsFacts
 
@@ -22,9 +22,6 @@ _HEADER_BYTES = 5
 _LONGEST_RECORD = 16 * 1024 + 2048
 _RECORD_KINDS = range(20, 25)
 _MAJOR_VERSION = b"\3"
-
-_DISCARD_BYTES = 64 * 1024
-_MOST_DISCARDED = 1 << 20
 
 
 class TlsSession(ssl.SSLObject):
@@ -35,13 +32,18 @@ class TlsSession(ssl.SSLObject):
 
 @dataclass(slots=True, eq=False, repr=False)
 class Handshake:
-    """One handshake, between a socket and the memory buffers of an OpenSSL session."""
+    """One handshake, between a socket and the memory buffers of an OpenSSL session.
+
+    Attributes:
+        lingers: whether to wait for the peer's end after an alert. Else the caller does, if it does not want a reset.
+    """
 
     socket: socket.SocketType
     session: ssl.SSLObject
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
     on_failed: Callable[[TlsHandshakeError], object]
+    lingers: bool = True
     _received_any: bool = field(default=False, init=False)
     _name_is_ascii: bool = field(default=True, init=False)
 
@@ -144,31 +146,13 @@ class Handshake:
 
     def _flush(self) -> Step[None]:
         """Send everything that OpenSSL has written."""
-        unsent = self.outgoing.read()
-        while unsent:
-            try:
-                unsent = unsent[self.socket.send(unsent) :]
-            except BlockingIOError:
-                yield WRITE
+        yield from send_all(self.socket, self.outgoing.read())
 
     def _send_alert(self) -> Step[None]:
-        """Send OpenSSL's alert, then read what is on its way here.
-
-        Closing a socket that has unread data sends a reset, which may overtake the alert: the peer would log a reset
-        and not the reason.
-        """
-        discarded = 0
+        """Send OpenSSL's alert, which says why the handshake has failed."""
         try:
             yield from self._flush()
-            self.socket.shutdown(socket.SHUT_WR)
-            while discarded < _MOST_DISCARDED:
-                try:
-                    data = self.socket.recv(_DISCARD_BYTES)
-                except BlockingIOError:
-                    yield READ
-                    continue
-                if not data:
-                    return
-                discarded += len(data)
+            if self.lingers:
+                yield from finish(self.socket)
         except OSError:
             return

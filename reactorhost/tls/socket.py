@@ -102,16 +102,22 @@ class TlsSocket:
         self._write = self._session.write
         self._recv = self.socket.recv
 
-    def handshake(self, on_failed: Callable[[TlsHandshakeError], object]) -> Step[TlsFacts]:
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """The session."""
+        return self._session
+
+    def handshake(self, on_failed: Callable[[TlsHandshakeError], object], *, lingers: bool = True) -> Step[TlsFacts]:
         """Return the steps of the handshake; what the peer sends after it is left in the kernel.
 
         `on_failed` is called when the handshake has failed: after that, the peer may take its time with the alert.
+        Without `lingers` the caller has to wait for the peer's end.
 
         Raises:
             TlsHandshakeError: it failed.
             NoDataError: a client closed the connection before its first byte.
         """
-        return Handshake(self.socket, self._session, self._incoming, self._outgoing, on_failed).run()
+        return Handshake(self.socket, self._session, self._incoming, self._outgoing, on_failed, lingers).run()
 
     # Receiving.
 

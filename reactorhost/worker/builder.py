@@ -32,6 +32,7 @@ from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.shared_counters import SharedCounters, counters_without_host
+from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.leadership import WorkerLeadership
@@ -56,6 +57,7 @@ class WorkerParts:
         services: by name.
         hooks: the worker's own hooks, `worker_start` and so on.
         calls: calls the worker's hooks while the loop runs.
+        soon: what threads and signal handlers pass to the loop.
         bus: messages between workers.
         leadership: whether this worker leads, with the hooks and jobs of the leader.
         bridge: drives the reactor in a worker with async hooks; None in any other.
@@ -70,6 +72,7 @@ class WorkerParts:
     metrics: Metrics
     metrics_report: MetricsReport
     calls: WorkerCalls
+    soon: SoonCalls
     bus: Bus
     leadership: WorkerLeadership
     bridge: AsyncioBridge | None
@@ -106,6 +109,7 @@ class WorkerParts:
         for transport in (*self.transports(), *self.outbound.transports()):
             transport.held |= CLOSING
         self.metrics.shared.abandon()
+        self.soon.stop()
         self.bus.abandon()
         if self.context.hook_queues is not None:
             self.context.hook_queues.end_child = on_return
@@ -129,6 +133,7 @@ class WorkerBuilder:
         loop_thread: its `other_starts` is called before a plugin's thread starts.
         timing: measures hooks; None for a worker that is not measured.
         threads: runs what plugins pass to `run_in_thread`.
+        soon: calls what plugins pass to `call_soon_threadsafe`.
         dialer: makes outbound connections; None for real ones.
         new_bridge: called in a worker with async hooks.
         send: sends a message to the master.
@@ -148,6 +153,7 @@ class WorkerBuilder:
     loop_thread: LoopThread = field(default_factory=LoopThread)
     timing: HookTiming | None = None
     threads: ThreadPool | None = None
+    soon: SoonCalls | None = None
     dialer: Dialer | None = None
     new_bridge: Callable[[Reactor], AsyncioBridge] | None = None
     log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger(HOST_LOGGER)))
@@ -199,6 +205,7 @@ class WorkerBuilder:
         outbound = OutboundConnections(context, outbound_limits, dialer)
         metrics = Metrics(hooks.stats, context.variables, self.hook_failed, self.stats_invalid, self.shared_counters)
         threads = self.threads or ThreadPool(1, 1, self.hook_failed, _ignore)
+        soon = self.soon or SoonCalls(self.hook_failed, _ignore)
         own_jobs = JobSchedule(self.reactor, self.unix_clock, _ignore)
         own_jobs.begin(own_jobs.now())
         host_jobs = JobSchedule(self.reactor, self.unix_clock, self.jobs_started)
@@ -214,6 +221,7 @@ class WorkerBuilder:
             bus,
             own_jobs,
             host_jobs,
+            soon,
             self.hook_failed,
             context.loop_thread.check,
         )
@@ -222,7 +230,7 @@ class WorkerBuilder:
         leader_calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
         leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send, self.log)
         parts = WorkerParts(
-            plugins, context, services, outbound, hooks, facades, metrics, report, calls, bus, leadership, bridge
+            plugins, context, services, outbound, hooks, facades, metrics, report, calls, soon, bus, leadership, bridge
         )
         self.loop_thread.on_others = parts.check_sends
         return parts

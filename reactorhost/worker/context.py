@@ -18,6 +18,7 @@ from reactorhost.api.connection import Connection, transport_of
 from reactorhost.api.connection_protocols import Groups
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsFailedError
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -25,6 +26,7 @@ from reactorhost.plugins.chain import Around, Chain, as_it_is
 from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.reactor import Arrivals, Reactor
 from reactorhost.system.rate_limit import RateLimit
+from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.loop_thread import LoopThread
@@ -59,6 +61,25 @@ class Memberships(Groups, Protocol):
 
     def ended(self, connection: Connection, /) -> None:
         """Remove a connection that has ended from all its groups."""
+
+
+class ProtocolEvents(Protocol):
+    """The asyncio protocols that serve the connections of a service; notified of what the hooks do not report."""
+
+    def peer_ended(self, transport: Any, /) -> None:
+        """Handle the client's end, once everything before it was delivered."""
+
+    def send_failed(self, transport: Any, /) -> None:
+        """Handle that nothing can be sent to the client any more."""
+
+    def flushed(self, transport: Any, /) -> None:
+        """Handle that the kernel has accepted the last byte before a close."""
+
+    def protocol_of(self, connection: Connection, /) -> object | None:
+        """Return the protocol that serves a connection."""
+
+    def forget(self, connection: Connection, /) -> None:
+        """Release the protocol of a connection that has ended, after its `close` hooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,7 @@ class ServiceContext:
         counters: the worker's counters.
         groups: the groups that connections of the worker have joined.
         hook_queues: the worker's, if a hook of this service is async; else None.
+        protocols: the asyncio protocols of its connections, or None.
         variables: copied for each connection.
         draining: whether the worker is about to leave, and the `drain` hooks are or were called.
         loop_thread: the only one in which plugins may use connections; `check_thread` is its `check`.
@@ -122,6 +144,7 @@ class ServiceContext:
             service without unix sockets.
         proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
+        tls_role: our side of TLS on connections that begin in plain text, with the defaults for it.
     """
 
     def __init__(self, name: str, worker: WorkerContext, limits: Limits, resolve: Resolve) -> None:
@@ -134,10 +157,12 @@ class ServiceContext:
         self.log = worker.log
         self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
+        self.protocols: ProtocolEvents | None = None
         # Few connections have them, and a slot would make every idle one larger.
         self.credentials: dict[int, PeerCredentials] | None = None
         self.proxies: dict[int, ProxyFacts] = {}
         self.on_closed: Callable[[Any], object] = _ignore
+        self.tls_role: TlsRole = ServerRole()
         self.variables = worker.variables
         self.draining = False
         self.loop_thread = worker.loop_thread
@@ -182,42 +207,62 @@ class ServiceContext:
 
     def hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
         """Report what a hook or a plugin's framing raised, under the plugin that the exception comes from."""
+        if isinstance(raised, TlsFailedError) and not transport_of(connection).is_open:
+            # A hook that awaits the handshake need not catch what a client has caused, and the host has logged.
+            return
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
+
+    def session_raised(self, raised: BaseException) -> None:
+        """Report what a framing raised in the opening handshake of a session, before there is a connection."""
+        self._worker.hook_failed(self.chain.plugin_of(raised), "framing", None, as_error(raised))
+
+    def task_failed(self, connection: Connection) -> Callable[[Exception], None]:
+        """Return what reports an exception of a task that is made now, under the plugin that makes it."""
+        plugin = self.chain.caller()
+
+        def failed(error: Exception) -> None:
+            self.hook_failed(plugin or self.chain.plugin_of(error), "task", connection, error)
+
+        return failed
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
-        if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "framing_broken",
-                **self._client(connection),
-                reason=str(error),
-                suppressed=self._client_lines.take_suppressed(),
-            )
+        self._log_client(self.log.warning, "framing_broken", connection, reason=str(error))
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def overflowed(self, connection: Connection) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
-        if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "send_buffer_overflow",
-                **self._client(connection),
-                queued_bytes=connection.queued,
-                max_send_buffer=self.limits.max_send_buffer,
-                suppressed=self._client_lines.take_suppressed(),
-            )
+        queued_bytes, most = connection.queued, self.limits.max_send_buffer
+        self._log_client(
+            self.log.warning, "send_buffer_overflow", connection, queued_bytes=queued_bytes, max_send_buffer=most
+        )
 
     def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
         """Log that a client is reset because it accepts nothing of what was sent before the close."""
+        self._log_client(self.log.warning, "close_timed_out", connection, queued_bytes=queued_bytes)
+
+    def tls_failed(self, connection: Connection, reason: str) -> None:
+        """Log that the handshake of `start_tls` has failed."""
+        self._log_client(self.log.info, "handshake_failed", connection, reason=reason)
+
+    def tls_injected(self, connection: Connection) -> None:
+        """Log that there was plain text behind the request for TLS."""
+        self._log_client(self.log.warning, "starttls_injection", connection)
+
+    def tls_broken(self, connection: Connection, reason: str) -> None:
+        """Log that TLS has failed after the handshake of `start_tls`."""
+        self._log_client(self.log.info, "tls_broken", connection, reason=reason)
+
+    def _log_client(self, log: Callable[..., None], event: str, connection: Connection, **fields: object) -> None:
         if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "close_timed_out",
-                **self._client(connection),
-                queued_bytes=queued_bytes,
+            log(
+                event,
+                service=self.name,
+                peer=connection.peer,
+                connection=connection.id,
+                **fields,
                 suppressed=self._client_lines.take_suppressed(),
             )
-
-    def _client(self, connection: Connection) -> dict[str, object]:
-        return {"service": self.name, "peer": connection.peer, "connection": connection.id}
 
     # Pauses and ends.
 
@@ -229,6 +274,10 @@ class ServiceContext:
         """Note which async hook closes an open connection."""
         if self.hook_queues is not None:
             self.hook_queues.plugin_closes(connection)
+
+    def input_waits(self, connection: Connection) -> bool:
+        """Return whether input of a connection waits for an async hook."""
+        return self.hook_queues is not None and self.hook_queues.input_waits(connection)
 
     def resumed(self, connection: Connection) -> None:
         """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""

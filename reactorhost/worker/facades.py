@@ -14,6 +14,7 @@ from reactorhost.worker.bus.bus import Bus
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.jobs import JobSchedule
 from reactorhost.worker.hooks.metrics import Metrics
+from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.hooks.worker_timers import WorkerTimers
@@ -41,6 +42,7 @@ class WorkerFacades:
     bus: Bus
     own_jobs: JobSchedule
     host_jobs: JobSchedule
+    soon: SoonCalls
     hook_failed: HookFailure
     check_thread: Callable[[str], object]
     _workers: dict[str, Worker] = field(default_factory=dict)
@@ -66,15 +68,17 @@ class WorkerFacades:
                 self.bus,
                 self.check_thread,
                 self.reactor.clock,
+                self.soon,
             )
         return worker
 
     def _connections(self) -> Iterator[Connection]:
         return (connection for service in self.services for connection in service.connections())
 
-    def cancel_timers(self) -> None:
-        """Cancel the timers of every plugin."""
+    def cancel_calls(self) -> None:
+        """Cancel the timers of every plugin, and the async functions that run."""
         for jobs in (self.own_jobs, self.host_jobs):
             jobs.cancel_all()
         for each in self._timers.values():
             each.timers.cancel_all()
+        self.soon.cancel_tasks()

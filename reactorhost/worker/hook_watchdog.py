@@ -8,6 +8,8 @@ from reactorhost.plugins.attribution import StackPosition
 from reactorhost.worker.builder import WorkerParts
 from reactorhost.worker.bus.local.history import History
 from reactorhost.worker.bus.local.subscriptions import PluginSubscription
+from reactorhost.worker.hooks import task_calls
+from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.monitor.watchdog import Watchdog
@@ -19,6 +21,8 @@ CALLERS = {
     PluginTimers.call.__code__: "timer",
     ThreadPool.call_on_result.__code__: "on_result",
     ThreadPool.call_on_error.__code__: "on_error",
+    task_calls.watched.__code__: "task",
+    SoonCalls.call.__code__: "call_soon_threadsafe",
     PluginSubscription.call.__code__: "subscribe",
     History.call_on_result.__code__: "on_result",
 }

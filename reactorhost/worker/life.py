@@ -32,6 +32,7 @@ from reactorhost.worker.hook_watchdog import new_watchdog
 from reactorhost.worker.hooks.hook_errors import ErrorReporter
 from reactorhost.worker.hooks.loop_thread import LoopThread, call_before_threads
 from reactorhost.worker.hooks.shared_counters import SharedCounters
+from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.loader import WorkerLoader
 from reactorhost.worker.monitor.connection_list import send_connection_list
@@ -81,7 +82,8 @@ class WorkerLife:
             self._reactor, self._counters, log, self._fork_registry, settings.max_connections, capacity
         )
         self._loop_thread = LoopThread()
-        self._wake_up = WakeUp(self._reactor, self._deliver_thread_results)
+        self._wake_up = WakeUp(self._reactor, self._woken_by_thread)
+        self._soon = SoonCalls(self._error_reporter.hook_failed, self._wake_up.wake)
         self._threads = ThreadPool(
             settings.threads,
             settings.thread_queue,
@@ -139,6 +141,7 @@ class WorkerLife:
             loop_thread=self._loop_thread,
             timing=self._stats.timing,
             threads=self._threads,
+            soon=self._soon,
             dialer=SocketDialer(self._reactor, settings.peer_timeout, self._error_reporter.outbound_tls_broken),
             new_bridge=partial(
                 asyncio_bridge,
@@ -312,7 +315,9 @@ class WorkerLife:
         else:
             self._acceptor.resume()
 
-    def _deliver_thread_results(self) -> None:
+    def _woken_by_thread(self) -> None:
+        # First: a function in a thread may have passed them on before it ended.
+        self._soon.run()
         self._threads.deliver()
 
     def _set_timed(self, timed: bool) -> None:

@@ -16,7 +16,7 @@ from reactorhost.config.service import Service
 from reactorhost.config.settings import Origin, Settings
 from reactorhost.errors import ConfigError
 from reactorhost.logs import EventLog
-from reactorhost.plugins import framings, guard, loading, options, worker_limit
+from reactorhost.plugins import framings, guard, loading, options, protocols, worker_limit
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.system import process
 from reactorhost.system.account import Account
@@ -72,6 +72,8 @@ class WorkerLoader:
     slot: int
     log: EventLog
     on_plugin: Callable[[LoadedPlugin], object]
+    # By plugin; None for one that brings some, but is not configured.
+    _brought: dict[str, framings.Kinds | None] = field(default_factory=dict, init=False)
 
     def load(self) -> list[LoadedService]:
         """Read the certificates, drop privileges, load the plugins; return the services.
@@ -89,10 +91,19 @@ class WorkerLoader:
         named = dict.fromkeys(named for service in settings.services for named in service.plugins)
         problems = Problems()
         plugins = {name: self._plugin(name, problems) for name in named}
+        chosen = {
+            service.name: self._framing(service, [plugins[name] for name in service.plugins], problems)
+            for service in settings.services
+        }
         if problems.found:
             raise problems.error()
         services = [
-            self._service(service, [plugins[name] for name in service.plugins], certificates[service.name])
+            self._service(
+                service,
+                [plugins[name] for name in service.plugins],
+                certificates[service.name],
+                chosen[service.name],
+            )
             for service in settings.services
         ]
         for service in services:
@@ -131,13 +142,38 @@ class WorkerLoader:
         table = settings.plugin_tables.get(plugin.name, {})
         try:
             options.configure(plugin, table, partial(settings.where_option, plugin.name))
+            self._brought[plugin.name] = framings.brought_by(plugin)
         except ConfigError as error:
             # Not raised yet: one error reports the tables of all plugins.
             problems.include(error)
+            # One that is not configured cannot say what it brings.
+            self._brought[plugin.name] = None if "framings" in plugin.hooks else {}
         self.on_plugin(plugin)
         return plugin
 
-    def _service(self, service: Service, plugins: list[LoadedPlugin], tls: ServerTls | None) -> LoadedService:
+    def _framing(self, service: Service, plugins: list[LoadedPlugin], problems: Problems) -> framings.NewFraming | None:
+        """Return what makes the framings of a service; its problem is added to `problems`."""
+        known = {plugin.name: kinds for plugin in plugins if (kinds := self._brought[plugin.name]) is not None}
+        if len(known) < len(plugins):
+            return None
+        brought = framings.brought_by_all(service.name, plugins, known)
+        if service.framing is None:
+            return framings.from_plugins(service.name, plugins)
+        key = f"service.{service.name}.framing"
+        try:
+            return framings.from_config(service.name, service.framing, self.settings.where(key), brought)
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.add(problem.what, self.settings.origins[key], problem.hint)
+            return None
+
+    def _service(
+        self,
+        service: Service,
+        plugins: list[LoadedPlugin],
+        tls: ServerTls | None,
+        new_framing: framings.NewFraming | None,
+    ) -> LoadedService:
         settings = self.settings
         limits = Limits(
             close_timeout=settings.close_timeout,
@@ -146,10 +182,16 @@ class WorkerLoader:
             handshake_timeout=service.handshake_timeout,
             max_datagram=service.max_datagram,
         )
-        if service.framing is None:
-            new_framing = framings.from_plugins(service.name, plugins)
-        else:
-            where = settings.where(f"service.{service.name}.framing")
-            new_framing = framings.from_config(service.name, service.framing, where)
         most_workers = worker_limit.from_plugins(service.name, plugins)
-        return LoadedService(service.name, plugins, limits, new_framing, tls, service.proxy_from, most_workers)
+        serving = protocols.from_plugins(service.name, plugins)
+        return LoadedService(
+            service.name,
+            plugins,
+            limits,
+            new_framing,
+            tls,
+            proxy_from=service.proxy_from,
+            most_workers=most_workers,
+            serving=serving,
+            has_sessions=new_framing is not None and new_framing.is_session,
+        )

@@ -14,17 +14,23 @@ from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
+from reactorhost.plugins.protocols import ServingPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import ServerRole, TlsRole
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
+from reactorhost.worker.handshake.session_opening import OpenedSession
+from reactorhost.worker.stream import receiving
 from reactorhost.worker.stream.closing import CloseState
+from reactorhost.worker.stream.session_input import SessionInput
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 
 if TYPE_CHECKING:
     from reactorhost.tls.context import ServerTls
+    from reactorhost.worker.adapter.adapter import ProtocolAdapter
 
 Accept = Callable[[socket.SocketType, Any], object]
 """Serves an accepted socket; called with the peer's address as the socket module returns it."""
@@ -36,9 +42,12 @@ class LoadedService:
 
     Attributes:
         new_framing: makes the framing of each connection; None for none.
+        has_sessions: whether these framings are sessions, which begin with a handshake.
         tls: its certificates; None for a service that has no TLS.
+        tls_role: our side of TLS on connections that begin in plain text; None for the server's.
         proxy_from: networks of proxies that send a PROXY header.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
+        serving: what serves its clients with asyncio's protocols or streams; None without such a plugin.
     """
 
     name: str
@@ -46,13 +55,16 @@ class LoadedService:
     limits: Limits = field(default_factory=Limits)
     new_framing: Callable[[], Framing] | None = None
     tls: ServerTls | None = None
+    tls_role: TlsRole | None = None
     proxy_from: Sequence[str] = ()
     most_workers: WorkerLimit | None = None
+    serving: ServingPlugin | None = None
+    has_sessions: bool = False
 
     @property
     def receives(self) -> bool:
-        """Whether a plugin has the hook `receive`; without one, what clients send is discarded."""
-        return any("receive" in plugin.hooks for plugin in self.plugins)
+        """Whether a plugin receives what clients send; else it is discarded."""
+        return self.serving is not None or any("receive" in plugin.hooks for plugin in self.plugins)
 
 
 class RunningService:
@@ -75,15 +87,20 @@ class RunningService:
         resolve: Resolve | None = None,
     ) -> None:
         self.name = loaded.name
+        adapter = None if loaded.serving is None else _adapter(loaded.serving)
+        added = {} if loaded.serving is None or adapter is None else {loaded.serving.plugin.name: adapter.hooks()}
         self.context = ServiceContext(
-            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins)
+            loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins, added=added)
         )
+        self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
+        self.context.tls_role = loaded.tls_role or ServerRole(loaded.tls)
         self.transports: set[StreamTransport] = set()
+        new_session = loaded.new_framing if loaded.has_sessions else None
         self.pending_handshakes = PendingHandshakes(
-            self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from
+            self.context, self.begin, self._handshake_ended, loaded.tls, loaded.proxy_from, new_session
         )
-        self._new_framing = loaded.new_framing
+        self._new_framing = None if loaded.has_sessions else loaded.new_framing
         self._on_ended = on_ended
         self._worker = worker
 
@@ -118,6 +135,7 @@ class RunningService:
         tls: TlsFacts | None = None,
         local: Endpoint | None = None,
         proxy: ProxyFacts | None = None,
+        session: OpenedSession | None = None,
     ) -> StreamTransport:
         """Serve a client from its `connect` hook on; `local` replaces the socket's own address."""
         number = next(self._worker.ids)
@@ -125,16 +143,29 @@ class RunningService:
             self.context.proxies[number] = proxy
         transport = StreamTransport(self.context, sock, peer, number, tls, local)
         self.transports.add(transport)
+        if session is not None:
+            self._begin_session(transport, session)
         if self.context.loop_thread.has_others:
             self.context.loop_thread.check_sends(transport.connection)
         # Before the hooks of `connect`, which may set another one.
         if self._new_framing is not None:
             self._set_framing(transport, self._new_framing)
         transport.open()
+        # A session is accepted now, unless an async `connect` runs: that does it at its end.
+        if session is not None and not transport.owed:
+            receiving.deliver_frames(transport)
         # A `connect` hook has closed it, or has failed.
         if transport.close_state is not CloseState.OPEN:
             self.context.counters.refused += 1
         return transport
+
+    def _begin_session(self, transport: StreamTransport, session: OpenedSession) -> None:
+        connection = transport.connection
+        connection.bytes_in, connection.bytes_out = session.bytes_in, session.bytes_out
+        self.context.counters.bytes_in += session.bytes_in
+        self.context.counters.bytes_out += session.bytes_out
+        transport.receiver = session_input = SessionInput(transport, self.context, session.framing, session.messages)
+        connection.send = session_input.send
 
     def _set_framing(self, transport: StreamTransport, new_framing: Callable[[], Framing]) -> None:
         try:
@@ -146,6 +177,8 @@ class RunningService:
         self.transports.discard(transport)
         # Here, and not when the socket is closed: the `close` hooks still see the groups.
         self.context.groups.ended(transport.connection)
+        if self.context.protocols is not None:
+            self.context.protocols.forget(transport.connection)
         transport.release()
         self.context.counters.connections -= 1
         self._on_ended()
@@ -171,3 +204,10 @@ class RunningService:
     def connections(self) -> Iterator[Connection]:
         """Return the open connections."""
         return (transport.connection for transport in self.transports)
+
+
+def _adapter(serving: ServingPlugin) -> ProtocolAdapter:
+    # Here and not above: a worker without protocols does not import asyncio.
+    from reactorhost.worker.adapter.adapter import ProtocolAdapter
+
+    return ProtocolAdapter(serving)

@@ -215,23 +215,25 @@ class Shutdown:
         done = not (self.parts.occupied or self.slot_sockets.in_use or self.parts.leadership.stepping_down)
         if done and self.lifecycle.state is WorkerState.DRAINING:
             self.lifecycle.enter(WorkerState.LEAVING)
-            self.parts.facades.cancel_timers()
+            self.parts.facades.cancel_calls()
             self.parts.bus.end_subscriptions()
             self.parts.outbound.leave(self._deadline.step_seconds)
             self.parts.outbound.when_left(partial(self._wait_for_threads, self.parts.context.reactor.now))
 
     def _wait_for_threads(self, since: float) -> None:
         # Again: the `close` hooks of outbound connections may have set timers.
-        self.parts.facades.cancel_timers()
+        self.parts.facades.cancel_calls()
         self.parts.context.reactor.call_at(
             since + self._deadline.thread_seconds(self.parts.context.reactor.now), self.parts.context.reactor.stop
         )
-        self.threads.finish(self.parts.context.reactor.stop)
+        # A thread may have passed functions to the loop before it ended.
+        self.threads.finish(partial(self.parts.soon.when_idle, self.parts.context.reactor.stop))
 
     def finish(self) -> None:
         """Run `worker_stop` and end what plugins left behind; the loop has stopped."""
         parts = self.parts
         parts.call(parts.hooks.worker_stop)
+        parts.soon.stop()
         # After the last call of a plugin, which may publish something.
         parts.bus.stop()
         self._log_abandoned_threads()

@@ -98,6 +98,12 @@ def bus_program(folder: Path) -> Path:
     return compiled(folder, "bus_load", _LOADS / "bus" / "bus_load.c", *shared)
 
 
+def call_program(folder: Path) -> Path:
+    """Compile the load that makes calls on connections of the caller."""
+    shared = (_LOADS / "wire.c", _LOADS / "histogram.c")
+    return compiled(folder, "call_load", _LOADS / "calls" / "call_load.c", *shared)
+
+
 def measured(command: Sequence[str | Path | float], server: Server, descriptors: Sequence[int] = ()) -> Work:
     """Run a load against a server, and return its work; the load inherits the descriptors.
 

@@ -32,6 +32,15 @@ TITLES = {
     "bus_messages": "bus: messages a second from one worker to another",
     "bus_cpu_per_message": "bus: CPU of all processes per message from one worker to another",
     "bus_unused": "bus: server CPU per 64-byte echo of clients that are in a group, or not",
+    "web_cpu_per_request": "web: CPU of all processes per request",
+    "web_requests": "web: requests a second",
+    "web_latency": "web: latency of a request",
+    "web_echo": "WebSocket: CPU of all processes per echo",
+    "web_echoes": "WebSocket: echoes a second",
+    "web_delivery": "WebSocket: CPU of all processes per delivery of a message to all",
+    "web_deliveries": "WebSocket: deliveries a second of messages to all",
+    "web_idle": "web: memory (PSS) per idle persistent connection",
+    "web_lost": "web: requests lost while the workers are replaced",
     "tls_handshake": "TLS: server CPU per handshake",
     "tls_handshake_rate": "TLS: handshakes",
     "tls_echo": "TLS: server CPU per 64-byte echo",
@@ -49,7 +58,7 @@ def title(figure: Figure) -> str:
     return ", ".join([TITLES.get(figure.name, figure.name), *_case(figure.case)])
 
 
-def _case(case: Mapping[str, object]) -> Iterator[str]:
+def _case(case: Mapping[str, object]) -> Iterator[str]:  # noqa: C901  one arm for each fact
     for key, value in case.items():
         match key, value:
             case "bytes", int():
@@ -60,14 +69,16 @@ def _case(case: Mapping[str, object]) -> Iterator[str]:
                 yield f"at {value:.0%} of the largest load"
             case "clients", int():
                 yield f"{value} answered in it"
-            case "idle" | "members", int():
-                yield f"{value:,} {key}"
             case "workers", int():
                 yield f"{value} workers" if value > 1 else "1 worker"
             case "idle_timeout", bool():
                 yield "idle timeout" if value else "no idle timeout"
             case "statistics", str():
                 yield f"statistics {value}"
+            case (("idle" | "members" | "reloads"), int()):
+                yield f"{value:,} {key}"
+            case "connections", str():
+                yield f"{value} connections"
             case _:
                 yield str(value)
 

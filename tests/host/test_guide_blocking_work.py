@@ -25,7 +25,7 @@ PATH = {"PYTHONPATH": str(EXAMPLES)}
 needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
 
 
-@pytest.mark.parametrize(("number", "name"), [(0, "digest"), (1, "digest_async"), (2, "busy")])
+@pytest.mark.parametrize(("number", "name"), [(0, "digest"), (1, "digest_async"), (2, "busy"), (3, "shouts")])
 def test_the_examples_of_the_page_are_the_files(number: int, name: str) -> None:
     page = (ROOT / "docs" / "guide" / "blocking-work.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
@@ -42,6 +42,15 @@ def test_the_first_example_answers_in_order_and_a_half_closed_client_too(live_ho
         client.sendall(b"two\n")
         client.shutdown(1)
         assert b"".join(iter(lambda: client.recv(100), b"")) == wanted[b"two"] + b"\n"
+
+
+def test_a_thread_of_the_plugin_answers_and_ends_with_the_worker(live_host: Hosts) -> None:
+    host = live_host("--plugin", "shouts:Shouts", "--workers", "1", environment=PATH)
+    with host.connect() as client:
+        for word in (b"one", b"two"):
+            client.sendall(word)
+            assert read_exactly(client, 3) == word.upper()
+    assert host.stop() == 0
 
 
 # Functions that run until a file exists, and print when they begin.

@@ -244,7 +244,7 @@ def test_when_the_worker_exits_nothing_is_connected_again(network: FakeNetwork) 
     states = list(link.states)
     backend.publish("t:a", b"last words", None)
     # As a worker does before it closes its connections: what waits for the end of the turn waits no more.
-    network.bench._parts.facades.cancel_timers()
+    network.bench._parts.facades.cancel_calls()
     network.bench.stop()
     network.server._serve()
     assert network.server.verbs("PUBLISH") == [[b"PUBLISH", b"reactorhost:t:a", b"last words"]]

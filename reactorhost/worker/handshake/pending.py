@@ -1,4 +1,4 @@
-"""Pending handshakes of a service: the PROXY header, then the TLS handshake, before the `connect` hook.
+"""Pending handshakes of a service: the PROXY header, TLS, the opening of a session, before the `connect` hook.
 
 A pending handshake counts as a connection from the moment that its socket is accepted.
 """
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.framing import Framing
 from reactorhost.reactor.steps import (
     NoDataError,
     ProxyRefusedError,
+    SessionRefusedError,
     Step,
     StepError,
     StepRunner,
@@ -23,6 +25,7 @@ from reactorhost.reactor.steps import (
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.handshake.session_opening import OpenedSession, SessionOpening
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
 from reactorhost.worker.limited_lines import LimitedLines
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
@@ -35,26 +38,38 @@ if TYPE_CHECKING:
 _MOST_DEBUG_LINES_A_SECOND = 5
 
 
+def _ignore(transport: StreamTransport) -> None:
+    """Do nothing; the default of `ClientInfo.on_begun`."""
+
+
 @dataclass(slots=True)
 class ClientInfo:
-    """What is known of a client so far: a PROXY header replaces both addresses, and it or a handshake adds facts."""
+    """What is known of a client so far: a PROXY header replaces both addresses, and it or a handshake adds facts.
+
+    Attributes:
+        on_begun: called with the transport of its connection, once that has begun.
+    """
 
     peer: Endpoint
     local: Endpoint | None = None
     tls: TlsFacts | None = None
     proxy: ProxyFacts | None = None
+    session: OpenedSession | None = None
+    on_begun: Callable[[StreamTransport], object] = _ignore
 
 
 BeginConnection = Callable[
-    [StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None", "ProxyFacts | None"], StreamTransport
+    [StreamSocket, Endpoint, "TlsFacts | None", "Endpoint | None", "ProxyFacts | None", "OpenedSession | None"],
+    StreamTransport,
 ]
-"""Serves a client from its `connect` hook on; called with socket, peer, TLS facts, local address and PROXY facts."""
+"""Serves a client from its `connect` hook on: socket, peer, TLS, local address, what a proxy says, session."""
 
 
 class PendingHandshakes:
     """The sockets of one service that are accepted and whose `connect` hook was not called yet.
 
     `on_ended` is called after each handshake that does not become a connection, and with whether that is a refusal.
+    `new_session` makes the framing of each connection, if it is a session.
     """
 
     def __init__(
@@ -64,12 +79,14 @@ class PendingHandshakes:
         on_ended: Callable[[bool], object],
         tls: ServerTls | None,
         proxy_from: Sequence[str],
+        new_session: Callable[[], Framing] | None = None,
     ) -> None:
         self._context = context
         self._begin_connection = begin_connection
         self._on_ended = on_ended
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
+        self._new_session = new_session
         self._running: set[StepRunner[StreamSocket]] = set()
         self._lines = LimitedLines(context.reactor, context.log)
         # Apart, and without a count of the others: they must not use up the lines of refusals.
@@ -81,9 +98,9 @@ class PendingHandshakes:
     def acceptor(self, scheme: str) -> Callable[[socket.SocketType, Any], None] | None:
         """Return the function for sockets accepted at an address of this scheme; None if there is no handshake."""
         tls = self._tls if scheme == "tls" else None
-        if tls is None and self._proxies is None:
+        if tls is None and self._proxies is None and self._new_session is None:
             return None
-        return lambda sock, peer: self._accept(sock, ClientInfo(endpoint(peer)), tls)
+        return lambda sock, peer: self.accept(sock, ClientInfo(endpoint(peer)), tls)
 
     def end_all(self) -> None:
         """Close every socket whose handshake is pending."""
@@ -91,22 +108,26 @@ class PendingHandshakes:
             runner.end()
             self._ended(runner, is_refusal=True)
 
-    def _accept(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None) -> None:
+    def accept(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None = None) -> None:
+        """Begin the handshakes of a client."""
         context = self._context
         context.counters.accepted += 1
         context.counters.connections += 1
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
-            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, client.proxy)
+            transport = self._begin_connection(
+                wrapped, client.peer, client.tls, client.local, client.proxy, client.session
+            )
+            client.on_begun(transport)
             if context.draining:
                 context.drain(transport)
 
         def failed(error: StepError | OSError) -> None:
             if isinstance(error, NoDataError):
                 self._log_silent(client, error)
-            # A failed TLS handshake is logged already.
-            elif not isinstance(error, TlsHandshakeError):
+            # A failed handshake is logged already.
+            elif not isinstance(error, TlsHandshakeError | SessionRefusedError):
                 self._log_refused(client, error)
             self._ended(runner, is_refusal=not isinstance(error, NoDataError))
 
@@ -123,11 +144,25 @@ class PendingHandshakes:
             header = yield from read_header(sock)
             if header.source is not None:
                 client.peer, client.local, client.proxy = header.source, header.destination, header.facts
-        if tls is None:
-            return sock
-        wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
-        client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, error))
-        return wrapped
+        stream: StreamSocket = sock
+        if tls is not None:
+            stream = wrapped = tls.wrap(
+                self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason)
+            )
+            client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, str(error)))
+        if self._new_session is not None:
+            client.session = yield from self._opening(stream, self._new_session, client).run()
+        return stream
+
+    def _opening(self, stream: StreamSocket, new_session: Callable[[], Framing], client: ClientInfo) -> SessionOpening:
+        context = self._context
+        return SessionOpening(
+            stream,
+            new_session,
+            context.variables.copy(),
+            lambda reason: self._log_failed(client, reason),
+            context.session_raised,
+        )
 
     def _ended(self, runner: StepRunner[StreamSocket], *, is_refusal: bool) -> None:
         self._running.discard(runner)
@@ -135,9 +170,9 @@ class PendingHandshakes:
 
     # Log lines.
 
-    def _log_failed(self, client: ClientInfo, error: TlsHandshakeError) -> None:
+    def _log_failed(self, client: ClientInfo, reason: str) -> None:
         if self._admits_line():
-            self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=str(error))
+            self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=reason)
 
     def _log_refused(self, client: ClientInfo, error: StepError | OSError) -> None:
         if self._admits_line():

@@ -137,6 +137,11 @@ class HookQueue:
         """Whether this is called by the call that runs."""
         return self._task is not None and self._task is asyncio.current_task(self._task.get_loop())
 
+    @property
+    def input_waits(self) -> bool:
+        """Whether input of the client waits for a hook."""
+        return any(hook.name == "receive" for hook, _ in self._waiting)
+
     def _set_owed(self, calls: int) -> None:
         self._owed = calls
         if not self.is_drain:

@@ -99,6 +99,11 @@ class HookQueues:
         if queue is not None and queue.beside is not None and transport_of(connection).is_open:
             queue.closed_by_drain = queue.beside.is_current
 
+    def input_waits(self, connection: Connection) -> bool:
+        """Return whether input of a connection waits for a hook."""
+        queue = self._hook_queues.get(connection)
+        return queue is not None and queue.input_waits
+
     def resumed(self, connection: Connection) -> None:
         """Run what has waited for the end of a connection's pause."""
         queue = self._hook_queues.get(connection)

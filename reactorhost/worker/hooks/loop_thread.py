@@ -55,7 +55,7 @@ class LoopThread:
             raise RuntimeError(
                 f"{method} was called in the thread {threading.current_thread().name!r}, and works only in the event "
                 "loop: return the result from the function in the thread, and use it in the on_result of "
-                "worker.run_in_thread"
+                "worker.run_in_thread; in a thread of your own, pass a function to worker.call_soon_threadsafe"
             )
 
     def other_starts(self) -> None:

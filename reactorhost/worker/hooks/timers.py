@@ -1,4 +1,4 @@
-"""Timers of plugins: scheduled calls whose exceptions are reported, and which end with what they belong to.
+"""Timers and tasks of plugins, whose exceptions are reported, and which end with what they belong to.
 
 A timer of the reactor makes one call; a `PluginTimer` uses these for a plugin's function, once or repeatedly. An async
 function runs as a task of asyncio, which belongs to the timers as well.
@@ -7,12 +7,12 @@ function runs as a task of asyncio, which belongs to the timers as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from reactorhost.reactor import Reactor, TimerHandle
-from reactorhost.worker.hooks import plugin_calls
+from reactorhost.worker.hooks import plugin_calls, task_calls
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class PluginTimers:
-    """The timers of one connection or of one worker.
+    """The timers of one connection or of one worker, and the tasks of a connection.
 
     `on_error` is called with every exception that a timer's function raises. `on_idle` is called whenever no timer
     waits and no async function runs any more; for the last timer, before its function is called. Functions run in the
     context `variables`; without it, each timer's in a copy of the context in which it was set, as those of asyncio.
     """
 
-    __slots__ = ("_on_error", "_on_idle", "_reactor", "_tasks", "_timers", "_variables")
+    __slots__ = ("_created", "_on_error", "_on_idle", "_reactor", "_tasks", "_timers", "_variables")
 
     def __init__(
         self,
@@ -42,13 +42,20 @@ class PluginTimers:
         self._on_idle = on_idle
         self._variables = variables
         self._timers: set[PluginTimer] = set()
-        # Of async functions. asyncio itself holds only weak references to its tasks.
+        # Those of async functions too. asyncio itself holds only weak references to its tasks.
         self._tasks: set[HostTask] = set()
+        # Those of `create_task` that run. A number: a set is 200 bytes for each connection that has a timer.
+        self._created = 0
 
     @property
     def waiting(self) -> bool:
-        """Whether a timer waits, or an async function runs."""
+        """Whether a timer waits, or an async function or a task runs."""
         return bool(self._timers or self._tasks)
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether a task of `create_task` runs."""
+        return self._created > 0
 
     def call_later(self, seconds: float, function: Callable[..., object], args: tuple[Any, ...]) -> PluginTimer:
         """Call `function(*args)` once.
@@ -70,13 +77,27 @@ class PluginTimers:
             raise ValueError(f"an interval must be positive, not {seconds!r} seconds")
         return PluginTimer(self, seconds, seconds, function, args)
 
+    def create_task(self, coroutine: Coroutine[Any, Any, Any], on_error: Callable[[Exception], object]) -> HostTask:
+        """Run a coroutine as a task, in a copy of the context; exceptions go to this `on_error`.
+
+        Raises:
+            TypeError: it is not a coroutine.
+            RuntimeError: the worker has no asyncio loop.
+        """
+        # A copy, as asyncio makes one: two tasks that set one variable must not do so for each other.
+        task = task_calls.start(coroutine, self.variables().copy(), on_error)
+        self._created += 1
+        self._tasks.add(task)
+        task.add_done_callback(self._created_ended)
+        return task
+
     def cancel_all(self) -> None:
-        """Cancel every timer and every async function."""
+        """Cancel every timer, every async function and every task."""
         for timer in tuple(self._timers):
             timer.cancel()
         for task in tuple(self._tasks):
             if _is_current(task):
-                # The async function closes the connection itself. It may finish, but the connection does not wait.
+                # It closes the connection itself. It may finish, but the connection does not wait.
                 self._tasks.discard(task)
             else:
                 task.cancel_by_host()
@@ -107,6 +128,10 @@ class PluginTimers:
     def _ended(self, task: Task[Any]) -> None:
         self._tasks.discard(task)
         self._check_idle()
+
+    def _created_ended(self, task: Task[Any]) -> None:
+        self._created -= 1
+        self._ended(task)
 
     def _check_idle(self) -> None:
         if self._on_idle is not None and not self.waiting:

@@ -180,7 +180,8 @@ class OutboundConnections:
             service = DatagramService(name, context, self.limits, pending.handler.chain, ended)
             self.services.add(service)
             return service.begin(sock, peer)
-        loaded = LoadedService(name, (), self.limits, pending.new_framing)
+        role = self.dialer.tls_role(pending.far_end)
+        loaded = LoadedService(name, (), self.limits, pending.new_framing, tls_role=role)
         service = RunningService(loaded, context, ended, pending.handler.chain)
         if scheme == "unix":
             service.keep_credentials()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.address import Address
 from reactorhost.reactor import Reactor
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import ClientRole, TlsRole
 from reactorhost.worker.outbound.happy_eyeballs import HappyEyeballs
 from reactorhost.worker.outbound.resolver import Resolver, SocketAddress, interleaved, numeric_address
 from reactorhost.worker.outbound.udp_connect import UdpConnectError, connect_udp
@@ -42,6 +43,12 @@ class FarEnd:
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
 
+    @property
+    def certificate_name(self) -> str:
+        """The name that the certificate is verified for; empty for a unix address without one."""
+        # Without the interface of a link-local address, which no certificate names.
+        return self.server_name or self.address.host.partition("%")[0]
+
 
 class Dial(Protocol):
     """One attempt to connect to a far end."""
@@ -62,6 +69,9 @@ class Dialer(Protocol):
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
         """Return an attempt that begins with its `start()`."""
 
+    def tls_role(self, far_end: FarEnd) -> TlsRole:
+        """Return the side and the defaults of a TLS that begins later."""
+
 
 class SocketDialer:
     """Dials with real sockets.
@@ -81,6 +91,10 @@ class SocketDialer:
     def dial(self, far_end: FarEnd, connected: Connected, failed: Callable[[str], object]) -> Dial:
         """Return an attempt that begins with its `start()`."""
         return _SocketDial(self, far_end, connected, failed)
+
+    def tls_role(self, far_end: FarEnd) -> TlsRole:
+        """Return the side and the defaults of a TLS that begins later."""
+        return ClientRole(far_end.certificate_name, lambda: self.tls_context)
 
     @cached_property
     def tls_context(self) -> ssl.SSLContext:
@@ -161,8 +175,7 @@ class _SocketDial:
                 sock,
                 far_end.tls or dialer.tls_context,
                 lambda reason: dialer.tls_broken(far_end.address, reason),
-                # Without the interface of a link-local address, which no certificate names.
-                server_hostname=far_end.server_name or far_end.address.host.partition("%")[0],
+                server_hostname=far_end.certificate_name,
             )
         except (OSError, ValueError) as error:
             # A context that cannot be made or is for servers, or a name that no certificate can have.

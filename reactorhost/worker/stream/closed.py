@@ -7,20 +7,28 @@ collector runs, which buffers do not make it do. A plugin may keep the connectio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsFailedError, TlsStart
 from reactorhost.framing import Framing
+from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import checked_seconds
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.states import CLOSING
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from reactorhost.plugins.host_task import HostTask
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -41,6 +49,7 @@ class ClosedTransport:
     held: ClassVar[int] = CLOSING
     is_open: ClassVar[bool] = False
     is_paused: ClassVar[bool] = False
+    protocol: ClassVar[None] = None
 
     @property
     def peer(self) -> Endpoint:
@@ -59,6 +68,18 @@ class ClosedTransport:
         """Return a timer that makes no call."""
         checked_seconds(seconds)
         return NoTimer()
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> HostTask:
+        """Return a task that is cancelled from the start."""
+        return task_calls.start_cancelled(coroutine, self.variables)
+
+    def start_tls(
+        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
+    ) -> TlsStart:
+        """Return a handshake that has failed."""
+        started = TlsStart()
+        started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
+        return started
 
     def close(self) -> None:
         """Do nothing."""

@@ -8,10 +8,10 @@ a client that has never read, because the session tickets of the handshake wait.
 Each connection has one timer at most, in `Stream.deadline`:
 
 - Idle, while it is open: nothing was received or sent for `idle_timeout`. A connection that the plugin has paused, or
-  that waits for an async hook, is not idle.
+  that waits for an async hook or a task, is not idle.
 - Silence, after the client has ended its half, or while an async hook runs for one that nothing can be sent to: no
-  answer was sent and no hook has finished for `close_timeout`. A client that has vanished cannot be distinguished from
-  one that only reads.
+  answer was sent, and no hook or task has finished, for `close_timeout`. A client that has vanished cannot be
+  distinguished from one that only reads.
 - Grace, for a client that is reset while it is paused: its last input can be read for a short time if the plugin
   resumes. Only the pause can end this one, so it replaces the idle timer.
 - Close, once it is being closed: see `closing.CloseProgress`.
@@ -30,7 +30,16 @@ from reactorhost.worker.stream.closing import CLOSED, OPEN, TRANSITIONS, CloseAc
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import frames_pending, message_waits, read, release, watch
 from reactorhost.worker.stream.socket import HangUp, hang_up, let_client_be_slow, reset_on_close, unacknowledged_bytes
-from reactorhost.worker.stream.states import BROKEN, CLOSING, FIN_PENDING, INPUT_PENDING, PEER_EOF, PLUGIN, SEND_FULL
+from reactorhost.worker.stream.states import (
+    BROKEN,
+    CLOSING,
+    FIN_PENDING,
+    INPUT_PENDING,
+    PEER_EOF,
+    PLUGIN,
+    SEND_FULL,
+    TLS_HANDSHAKE,
+)
 
 _GRACE_SECONDS = 0.5
 
@@ -44,7 +53,7 @@ def handle_fin(stream: Stream) -> None:
     else:
         advance(stream, CloseEvent.PEER_EOF)
     watch(stream)
-    if stream.close_state is OPEN and stream.owed:
+    if stream.close_state is OPEN and _works(stream):
         # The silence begins now: a hook may be at work for longer than that already.
         stream.active_at = stream.context.reactor.now
         watch_open(stream)
@@ -85,6 +94,8 @@ def handle_hang_up(stream: Stream) -> None:
 
 def send_failed(stream: Stream) -> bool:
     """Break the sending half, and continue to receive; returns False, as `send` does."""
+    if stream.context.protocols is not None:
+        stream.context.protocols.send_failed(stream)
     break_sending(stream)
     advance(stream, CloseEvent.SEND_FAILED)
     if stream.close_state is OPEN:
@@ -101,7 +112,7 @@ def break_sending(stream: Stream) -> None:
     buffer, stream.buffer = stream.buffer, None
     # After the buffer is gone: a waiting function may send, or close the connection.
     if buffer is not None:
-        buffer.notify_waiters(can_send=False)
+        buffer.notify_waiters()
     release(stream, SEND_FULL)
     watch(stream)
 
@@ -143,20 +154,36 @@ def end_if_served(stream: Stream) -> None:
 
     While it is paused the plugin still works for it, unless nothing can be sent: `resume` looks again.
     """
-    if not stream.held & PEER_EOF or stream.close_state is not OPEN or stream.owed:
+    if not stream.held & PEER_EOF or stream.close_state is not OPEN or _works(stream):
         return
     is_paused = bool(stream.held & PLUGIN)
     if is_paused and stream.send_state is not BROKEN:
         return
     if stream.context.drain_runs(stream.connection):
         return
-    if not (stream.queued or (message_waits if is_paused else frames_pending)(stream)):
+    if (message_waits if is_paused else frames_pending)(stream):
+        return
+    protocols = stream.context.protocols
+    if protocols is not None and not is_paused:
+        # It decides whether the connection stays open, and may send more.
+        protocols.peer_ended(stream)
+    elif not stream.queued:
         advance(stream, CloseEvent.SERVED)
+
+
+def _works(stream: Stream) -> bool:
+    """Return whether an async hook or a task is at work for a client, and may send it something."""
+    # A task for a client that has ended and cannot be sent anything has nothing left to do. A hook has: messages of the
+    # client may wait behind it.
+    has_tasks = stream.timers is not None and stream.timers.has_tasks
+    return bool(stream.owed) or (has_tasks and stream.send_state is not BROKEN)
 
 
 def close(stream: Stream, reason: CloseReason, seconds: float | None = None) -> None:
     """Flush, FIN, wait for the client's end; with `seconds` until then at most, whatever the progress."""
-    # Before the state changes: what is corked is flushed like the rest.
+    # Before the state changes: the last message of a session, and what is corked, are flushed like the rest.
+    if stream.close_state is OPEN:
+        sending.end_session(stream, reason)
     sending.uncork(stream)
     begins = stream.close_state is OPEN
     if begins:
@@ -189,6 +216,8 @@ def advance(stream: Stream, event: CloseEvent, reason: CloseReason = CloseReason
             advance(stream, CloseEvent.PEER_EOF)
         else:
             sending.send_fin(stream)
+            if stream.context.protocols is not None:
+                stream.context.protocols.flushed(stream)
     elif action is not CloseAction.NONE:
         if action is CloseAction.RESET:
             # Fails only where there is nothing left to reset.
@@ -231,7 +260,7 @@ def watch_open(stream: Stream) -> None:
         # Its grace, or none: see `end_paused`.
         return
     _cancel_deadline(stream)
-    if stream.owed and (stream.held & PEER_EOF or stream.send_state is BROKEN):
+    if _works(stream) and (stream.held & PEER_EOF or stream.send_state is BROKEN):
         due_at = stream.active_at + stream.context.limits.close_timeout
         stream.deadline = stream.context.reactor.call_at(due_at, _silence_due, stream)
     elif stream.idle_seconds is not None:
@@ -256,7 +285,7 @@ def _watch_close(stream: Stream, progress: CloseProgress, seconds: float | None)
 
 def _idle_due(stream: Stream) -> None:
     stream.deadline = None
-    if stream.owed or stream.held & PLUGIN or stream.context.drain_runs(stream.connection):
+    if _works(stream) or stream.held & (PLUGIN | TLS_HANDSHAKE) or stream.context.drain_runs(stream.connection):
         stream.active_at = stream.context.reactor.now
     if _is_idle(stream) and not stream.held:
         # A turn that had no room for this client may have left something unread.
@@ -306,7 +335,7 @@ def _close_due(stream: Stream, progress: CloseProgress) -> None:
             if progress.reason is CloseReason.LOCAL:
                 progress.reason = CloseReason.TIMEOUT
         advance(stream, CloseEvent.DEADLINE)
-    elif unacknowledged == 0:
+    elif unacknowledged == 0 and not stream.held & TLS_HANDSHAKE:
         # The client's kernel has everything, our FIN too. A reset could destroy what the client has not read yet.
         advance(stream, CloseEvent.LINGER_DEADLINE)
     else:

@@ -18,8 +18,10 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing, FramingError
+from reactorhost.framing.contract import is_session
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.stream.states import INPUT_PENDING, NO_DELIVERY
 
@@ -85,7 +87,7 @@ class FramedInput:
         # The turn of the last message, and when that turn's deliveries end: 0.0 before its second message.
         self._turn = -1
         self._stop_at = 0.0
-        self.framing: Framing | None = _with_feed(framing)
+        self.framing: Framing | None = framing
 
     def receive(self, connection: Connection, data: bytes) -> None:
         """Add bytes, and call the service with each message that they complete."""
@@ -99,10 +101,18 @@ class FramedInput:
         if self._messages is not None or self._source.held & INPUT_PENDING:
             self._note_rest()
 
+    @property
+    def frame_key(self) -> object:
+        """What the form of a sent message depends on; None if on more than the message."""
+        return getattr(self.framing, "frame_key", None)
+
+    def closing(self, reason: CloseReason) -> None:
+        """Do nothing: only a session has something to send at the end."""
+
     def change(self, framing: Framing | None) -> None:
         """Pass what this framing has not returned yet to another one; with None the service receives it as it is."""
         self._backlog = self._rest() + self._backlog
-        self.framing = None if framing is None else _with_feed(framing)
+        self.framing = None if framing is None else replaceable(framing)
         self._was_fed = False
         self._messages = iter(()) if self._backlog else None
         if self._messages is None and self.framing is None:
@@ -132,6 +142,21 @@ class FramedInput:
         if message is not None:
             self._messages = itertools.chain((message,), self._messages)
         return message is not None
+
+    def holds_input(self) -> bool:
+        """Return whether something that was received waits, be it a part of a message.
+
+        For a connection that ends if so: what waits is lost. If not, the framing is as at its beginning.
+
+        Raises:
+            TypeError: the framing has received bytes, and has no `rest`.
+        """
+        try:
+            if self._backlog or (self._messages is not None and next(self._messages, None) is not None):
+                return True
+        except FramingError:
+            return True
+        return bool(self._rest())
 
     def deliver_pending(self) -> None:
         """Call the service with what waits, unless a caller further up the stack is doing that."""
@@ -226,8 +251,16 @@ class FramedInput:
         return b""
 
 
-def _with_feed(framing: Any) -> Framing:
+def replaceable(framing: Any) -> Framing:
+    """Return a framing for a connection that is open already.
+
+    Raises:
+        TypeError: it is not a framing, or it is a session.
+    """
     if not callable(getattr(framing, "feed", None)):
         raise TypeError(f"a framing needs a method feed(data), which {framing!r} does not have")
+    if is_session(framing):
+        what = f"a {type(framing).__name__} is a session, which begins with its connection"
+        raise TypeError(f"{what}: return it from the hook framing, or set the framing of the service")
     checked: Framing = framing
     return checked

@@ -7,17 +7,27 @@ needs a later one of this list, it goes through a method of the transport.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Protocol
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.reactor import Arrivals, TimerHandle
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream.closing import CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, Source
 from reactorhost.worker.stream.send_buffer import SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.states import Send
+
+
+def protocol_of(stream: Stream) -> object | None:
+    """Return the asyncio protocol that serves a connection, or None."""
+    protocols = stream.context.protocols
+    return None if protocols is None else protocols.protocol_of(stream.connection)
+
 
 HANG_UP = 1 << 17
 """A value of `Stream.interest` beside READ and WRITE: registered without events, to notice a hang-up."""
@@ -29,6 +39,7 @@ class Stream(Source, Protocol):
     context: ServiceContext
     socket: StreamSocket
     receiver: ServiceContext | FramedInput
+    variables: Context
     runner: HookRunner
     send_state: Send
     close_state: CloseState
@@ -40,6 +51,7 @@ class Stream(Source, Protocol):
     deadline: TimerHandle | None
     progress: CloseProgress | None
     arrivals: Arrivals
+    timers: PluginTimers | None
     interest: int
     read_size: int
 
@@ -53,14 +65,23 @@ class Stream(Source, Protocol):
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
 
+    def plugin_timers(self) -> PluginTimers:
+        """Return the timers and tasks of the plugin, made on first use."""
+
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called."""
+
     def cancel_timers(self) -> None:
-        """Cancel the timers of the plugin."""
+        """Cancel the timers and tasks of the plugin."""
 
     def send_failed(self) -> bool:
         """Break the sending half, and continue to receive; returns False, as `send` does."""
 
     def end_if_served(self) -> None:
         """End the connection of a client that has sent its end and has all its answers."""
+
+    def close_for(self, reason: CloseReason, seconds: float | None = None) -> None:
+        """Flush, FIN, wait for the client's end; with `seconds` until then at most."""
 
     def advance(self, event: CloseEvent, reason: CloseReason = CloseReason.PEER) -> None:
         """Apply an event to the state of the connection's end; `reason` is for a connection that is open."""

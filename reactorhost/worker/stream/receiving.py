@@ -6,7 +6,7 @@ from reactorhost.reactor import READ, READ_BYTES, WRITE
 from reactorhost.worker.stream.closing import CLOSED
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import HANG_UP, Stream
-from reactorhost.worker.stream.states import BROKEN, CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF
+from reactorhost.worker.stream.states import BROKEN, CLOSING, INPUT_PENDING, NO_DELIVERY, PEER_EOF, TLS_HANDSHAKE
 
 # After a full read the next one is four times as large, and is made by the transport and not by the reactor: what many
 # clients send in a turn must not be in memory together. 1 MiB was slower, because the buffer leaves the cache, and so
@@ -41,7 +41,8 @@ def release(stream: Stream, reason: int) -> None:
 
 def watch(stream: Stream) -> None:
     """Register with epoll what this transport waits for, if that has changed."""
-    if stream.close_state is CLOSED:
+    # A handshake has a registration of its own.
+    if stream.close_state is CLOSED or stream.held & TLS_HANDSHAKE:
         return
     if not stream.held:
         # The reactor reads by itself only where no other event is possible and a small read is enough.

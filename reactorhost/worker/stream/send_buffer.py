@@ -24,7 +24,7 @@ class SendBuffer:
     def __init__(self) -> None:
         self.is_full = False
         self._bytes = bytearray()
-        self._waiters: list[Callable[[bool], object]] = []
+        self._waiters: list[tuple[int, Callable[[bool], object]]] = []
 
     def __len__(self) -> int:
         return len(self._bytes)
@@ -40,19 +40,25 @@ class SendBuffer:
         return memoryview(self._bytes)[:_LARGEST_SEND]
 
     def drop(self, sent: int) -> None:
-        """Remove the first bytes, which the kernel has accepted; at `LOW_WATER` the waiting functions are called."""
+        """Remove the first bytes, which the kernel has accepted, and call the functions that wait for so few."""
         # CPython moves the start of a bytearray, and copies nothing.
         del self._bytes[:sent]
-        if len(self._bytes) <= LOW_WATER:
+        left = len(self._bytes)
+        if left <= LOW_WATER:
             self.is_full = False
-            self.notify_waiters(can_send=True)
+        if self._waiters:
+            waiters = self._waiters
+            self._waiters = [(low, function) for low, function in waiters if left > low]
+            for low, function in waiters:
+                if left <= low:
+                    function(True)
 
-    def when_low(self, function: Callable[[bool], object]) -> None:
-        """Call `function(True)` at `LOW_WATER`, or `function(False)` when nothing can be sent any more."""
-        self._waiters.append(function)
+    def when_low(self, function: Callable[[bool], object], low: int = LOW_WATER) -> None:
+        """Call `function(True)` once at most `low` bytes are left, or `function(False)` when none can be sent."""
+        self._waiters.append((low, function))
 
-    def notify_waiters(self, *, can_send: bool) -> None:
-        """Call the waiting functions, each once."""
+    def notify_waiters(self) -> None:
+        """Notify the waiting functions that nothing can be sent any more."""
         waiters, self._waiters = self._waiters, []
-        for function in waiters:
-            function(can_send)
+        for _, function in waiters:
+            function(False)

@@ -7,9 +7,11 @@ import socket
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import as_bytes
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
+from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
 from reactorhost.worker.stream.send_buffer import SendBuffer
+from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.states import CORKED, DIRECT, FIN_PENDING, FIN_SENT, QUEUED, SEND_FULL
 
 _CORKED_BYTES = 16 * 1024
@@ -68,7 +70,8 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
         stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
         return False
     buffer.add(data, start)
-    if buffer.is_full:
+    # A protocol of asyncio has a flow control of its own, and may have to read before its client does.
+    if buffer.is_full and stream.context.protocols is None:
         # Not by `hold`: the registration below adds WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
@@ -81,24 +84,34 @@ def flush(stream: Stream) -> None:
     if buffer is None:
         return
     try:
-        # Released before `drop`: a bytearray cannot shrink while a view of it exists.
-        with buffer.first() as first:
-            sent = stream.socket.send(first)
+        send_first(stream, buffer, stream.socket)
     except BlockingIOError:
         return
     except OSError:
         stream.send_failed()
         return
-    stream.connection.bytes_out += sent
-    stream.context.counters.bytes_out += sent
-    stream.active_at = stream.context.reactor.now
-    buffer.drop(sent)
     if not buffer:
         stream.buffer = None
         _all_sent(stream)
     if not buffer.is_full:
         release(stream, SEND_FULL)
     watch(stream)
+
+
+def send_first(stream: Stream, buffer: SendBuffer, sock: StreamSocket) -> None:
+    """Pass the first bytes of a buffer to a socket of this connection.
+
+    Raises:
+        BlockingIOError: the kernel accepts nothing now.
+        OSError: the connection failed.
+    """
+    # Released before `drop`: a bytearray cannot shrink while a view of it exists.
+    with buffer.first() as first:
+        sent = sock.send(first)
+    stream.connection.bytes_out += sent
+    stream.context.counters.bytes_out += sent
+    stream.active_at = stream.context.reactor.now
+    buffer.drop(sent)
 
 
 def _all_sent(stream: Stream) -> None:
@@ -111,8 +124,26 @@ def _all_sent(stream: Stream) -> None:
     stream.end_if_served()
 
 
+def discard(stream: Stream) -> None:
+    """Drop what waits for the kernel."""
+    stream.corked = stream.buffer = None
+    if stream.send_state < FIN_PENDING:
+        stream.send_state = DIRECT
+    elif stream.send_state is FIN_PENDING:
+        _all_sent(stream)
+    release(stream, SEND_FULL)
+    watch(stream)
+
+
+def end_session(stream: Stream, reason: CloseReason) -> None:
+    """Send the last message of a framing that is a session."""
+    if isinstance(stream.receiver, FramedInput):
+        stream.receiver.closing(reason)
+
+
 def finish(stream: Stream) -> None:
     """Send a FIN behind everything that waits."""
+    end_session(stream, CloseReason.LOCAL)
     uncork(stream)
     if stream.send_state < FIN_PENDING:
         stream.send_state = FIN_PENDING

@@ -24,6 +24,8 @@ class Hold(enum.IntFlag):
     """The client has sent everything that it will send."""
     CLOSING = enum.auto()
     """The host closes the connection: input is discarded."""
+    TLS_HANDSHAKE = enum.auto()
+    """TLS begins: see `starttls`."""
 
 
 PLUGIN = Hold.PLUGIN.value
@@ -32,8 +34,9 @@ HOOK_BACKLOG = Hold.HOOK_BACKLOG.value
 INPUT_PENDING = Hold.INPUT_PENDING.value
 PEER_EOF = Hold.PEER_EOF.value
 CLOSING = Hold.CLOSING.value
+TLS_HANDSHAKE = Hold.TLS_HANDSHAKE.value
 
-NO_DELIVERY = PLUGIN | SEND_FULL | HOOK_BACKLOG | CLOSING
+NO_DELIVERY = PLUGIN | SEND_FULL | HOOK_BACKLOG | CLOSING | TLS_HANDSHAKE
 """The reasons that also stop the delivery of input that was read already."""
 
 

@@ -50,11 +50,11 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_timeout
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, peer_facts, receiving, sending
+from reactorhost.worker.stream import ending, peer_facts, receiving, sending, starttls, tasks
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
-from reactorhost.worker.stream.framed_input import FramedInput
-from reactorhost.worker.stream.protocol import HANG_UP
+from reactorhost.worker.stream.framed_input import FramedInput, replaceable
+from reactorhost.worker.stream.protocol import HANG_UP, protocol_of
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
 from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
@@ -104,7 +104,7 @@ class StreamTransport:
     progress: CloseProgress | None = field(default=None, init=False)
     _accepted_at: float = field(init=False)
     _counters: Counters = field(init=False)
-    _timers: PluginTimers | None = field(default=None, init=False)
+    timers: PluginTimers | None = field(default=None, init=False)
 
     def __post_init__(self, connection_id: int, tls: TlsFacts | None) -> None:
         context = self.receiver = self.context
@@ -205,7 +205,7 @@ class StreamTransport:
         if isinstance(self.receiver, FramedInput):
             self.receiver.change(framing)
         elif framing is not None:
-            self.receiver = FramedInput(self, self.context, framing)
+            self.receiver = FramedInput(self, self.context, replaceable(framing))
             receiving.set_read_size(self, READ_BYTES)
 
     def when_drained(self, function: Callable[[bool], object]) -> None:
@@ -217,13 +217,21 @@ class StreamTransport:
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
-        if self._timers is None:
-            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
         # Returned for a closed connection too, so that a plugin need not look before each call.
-        timer = self._timers.call_later(seconds, function, args)
+        timer = self.plugin_timers().call_later(seconds, function, args)
         if self.close_state is not OPEN:
             timer.cancel()
         return timer
+
+    def plugin_timers(self) -> PluginTimers:
+        """Return the timers and tasks of the plugin, made on first use."""
+        if self.timers is None:
+            self.timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
+        return self.timers
+
+    def call_now(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a plugin's function as a timer is called; not from within another call of this connection."""
+        self.plugin_timers().call(function, args, self.variables)
 
     def _timer_failed(self, error: Exception) -> None:
         self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
@@ -298,6 +306,9 @@ class StreamTransport:
     end_if_served = ending.end_if_served
     advance = ending.advance
     close_for = ending.close
+    protocol = property(protocol_of)
+    create_task = tasks.create_task
+    start_tls = starttls.start
 
     def input_delivered(self) -> None:
         """Read again: nothing waits in the framing."""
@@ -335,14 +346,14 @@ class StreamTransport:
         self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
 
     def cancel_timers(self) -> None:
-        """Cancel the timers of the plugin."""
-        if self._timers is not None:
-            self._timers.cancel_all()
+        """Cancel the timers and tasks of the plugin."""
+        if self.timers is not None:
+            self.timers.cancel_all()
 
     def release(self) -> None:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
-        self._timers = None
+        self.timers = None
         closed = ClosedTransport(
             self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables, *peer_facts.release(self)
         )

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes, replace_transport
 from reactorhost.reactor import READ, TimerHandle
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_timeout
 from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream.closed import ClosedTransport
@@ -30,6 +31,11 @@ from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
 from reactorhost.worker.stream.states import CLOSING, HOOK_BACKLOG, PLUGIN
 from reactorhost.worker.udp.no_stream import NoStream
 from reactorhost.worker.udp.socket import check_size
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+    from reactorhost.plugins.host_task import HostTask
 
 _BATCH = 64
 # No datagram is longer, so none is cut off.
@@ -229,12 +235,27 @@ class ConnectedTransport(NoStream):
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later, unless the connection ends before."""
-        if self._timers is None:
-            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
-        timer = self._timers.call_later(seconds, function, args)
+        timer = self._plugin_timers().call_later(seconds, function, args)
         if self.close_state is not OPEN:
             timer.cancel()
         return timer
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> HostTask:
+        """Run a coroutine until the connection is closed."""
+        if self.close_state is not OPEN:
+            return task_calls.start_cancelled(coroutine, self.variables)
+        task = self._plugin_timers().create_task(coroutine, self.context.task_failed(self.connection))
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: Task[Any]) -> None:
+        # The peer was not silent while the task ran.
+        self.active_at = self.context.reactor.now
+
+    def _plugin_timers(self) -> PluginTimers:
+        if self._timers is None:
+            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
+        return self._timers
 
     def _timer_failed(self, error: Exception) -> None:
         self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
@@ -260,7 +281,8 @@ class ConnectedTransport(NoStream):
     def _idle_due(self) -> None:
         self._deadline = None
         now, seconds = self.context.reactor.now, self._idle_seconds
-        if self.owed or self.held or self.context.drain_runs(self.connection):
+        has_tasks = self._timers is not None and self._timers.has_tasks
+        if self.owed or has_tasks or self.held or self.context.drain_runs(self.connection):
             # The plugin works for it, or does not want to receive.
             self.active_at = now
         if seconds is not None and now >= self.active_at + seconds:

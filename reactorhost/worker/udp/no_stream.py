@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
+from reactorhost.api.tls_start import TlsStart
 from reactorhost.framing import Framing
+from reactorhost.tls.facts import TlsFacts
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class NoStream:
@@ -42,3 +50,9 @@ class NoStream:
 
     def send_eof(self) -> None:
         """Do nothing."""
+
+    def start_tls(
+        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
+    ) -> TlsStart:
+        """Raise RuntimeError."""
+        raise RuntimeError("a datagram cannot begin TLS, which needs a connection")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes
 from reactorhost.system.scope import host_of
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
 from reactorhost.worker.udp import pktinfo
 from reactorhost.worker.udp.no_stream import NoStream
 from reactorhost.worker.udp.pktinfo import AncillaryData
+
+if TYPE_CHECKING:
+    from reactorhost.plugins.host_task import HostTask
 
 
 class AnsweringSocket(Protocol):
@@ -38,6 +42,8 @@ class DatagramTransport(NoStream):
     Closing, pausing and idle timeouts have no meaning for a datagram and do nothing, so that a plugin that serves
     streams too needs no special cases.
     """
+
+    protocol = None
 
     __slots__ = ("_address", "_ancillary", "_received_at", "_socket", "_timers", "connection", "variables")
 
@@ -83,25 +89,36 @@ class DatagramTransport(NoStream):
 
     def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
         """Call a plugin's function later."""
+        timer = self._plugin_timers().call_later(seconds, function, args)
+        if self._socket.accepts_timers:
+            self._socket.timer_added(self)
+        else:
+            timer.cancel()
+        return timer
+
+    def create_task(self, coroutine: Coroutine[Any, Any, Any]) -> HostTask:
+        """Run a coroutine; the socket stays open until it has ended."""
+        if not self._socket.accepts_timers:
+            return task_calls.start_cancelled(coroutine, self.variables)
+        task = self._plugin_timers().create_task(coroutine, self.context.task_failed(self.connection))
+        self._socket.timer_added(self)
+        return task
+
+    def _plugin_timers(self) -> PluginTimers:
         sock = self._socket
         if self._timers is None:
             self._timers = PluginTimers(
                 sock.context.reactor, self._timer_failed, lambda: sock.timers_over(self), self.variables
             )
-        timer = self._timers.call_later(seconds, function, args)
-        if sock.accepts_timers:
-            sock.timer_added(self)
-        else:
-            timer.cancel()
-        return timer
+        return self._timers
 
     @property
     def has_timers(self) -> bool:
-        """Whether a timer of this connection is pending."""
+        """Whether a timer of this connection is pending, or a task runs."""
         return self._timers is not None and self._timers.waiting
 
     def cancel_timers(self) -> None:
-        """Cancel all timers of this connection."""
+        """Cancel all timers and tasks of this connection."""
         if self._timers is not None:
             self._timers.cancel_all()
 

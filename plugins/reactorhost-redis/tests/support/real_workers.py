@@ -41,7 +41,7 @@ class RealNetwork(Network):
         for backend in self._backends:
             backend.stop()
         self._parts.outbound.abort()
-        self._parts.facades.cancel_timers()
+        self._parts.facades.cancel_calls()
         # A socket whose TLS handshake failed is closed some seconds later.
         self._skipped_seconds = 60.0
         self.reactor.turn(0)

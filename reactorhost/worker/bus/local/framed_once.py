@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from reactorhost.api.connection import as_bytes
-from reactorhost.framing import Framing
+from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.transport import StreamTransport
 
 OnError = Callable[[StreamTransport, BaseException], object]
@@ -30,15 +30,16 @@ class FramedOnce:
 
     def send(self, transport: StreamTransport) -> bool:
         """Send the message to a connection; returns what its `send` returns, or False if it cannot be encoded."""
-        framing = transport.framing
-        if framing is None:
+        receiver = transport.receiver
+        if not isinstance(receiver, FramedInput) or receiver.framing is None:
             return transport.send(self._data)
-        framed = self._form(transport, framing)
+        framed = self._form(transport, receiver)
         return framed is not None and transport.send(framed)
 
-    def _form(self, transport: StreamTransport, framing: Framing) -> bytes | None:
+    def _form(self, transport: StreamTransport, framed_input: FramedInput) -> bytes | None:
+        framing = framed_input.framing
         try:
-            key: Hashable = getattr(framing, "frame_key", None)
+            key: Hashable = framed_input.frame_key
             if key is None:
                 return _framed(framing, self._data)
             if key not in self._forms:

@@ -294,6 +294,32 @@ def test_async_methods_run_in_order_and_hold_the_reading(plugin_bench: Bench) ->
     assert server.closed is CloseReason.IDLE
 
 
+def test_a_task_keeps_it_from_being_idle_and_ends_with_it(plugin_bench: Bench) -> None:
+    gate = asyncio.Event()
+    ended: list[str] = []
+
+    async def work(name: str) -> None:
+        try:
+            await gate.wait()
+            ended.append(name)
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    bench = plugin_bench(AsyncPlugin)
+    connection = connected(
+        bench, SimpleNamespace(connect=lambda connection: connection.create_task(work("one")))
+    ).connection
+    connection.idle_timeout = 1.0
+    bench.advance(10.0)
+    assert connection.send(b"open")
+    gate.set()
+    bench.settle()
+    connection.close()
+    bench.settle()
+    assert ended == ["one", "cancelled"]
+
+
 # What UDP does not have.
 
 
@@ -330,6 +356,8 @@ def test_members_of_streams_have_no_effect(handler: Handler, bench: PluginBench,
         server.end()
 
 
-def test_tls_is_refused(handler: Handler, bench: PluginBench) -> None:
+def test_tls_is_refused(handler: Handler, bench: PluginBench, server: BenchClient) -> None:
+    with pytest.raises(RuntimeError, match="a datagram cannot begin TLS"):
+        server.connection.start_tls()
     with pytest.raises(ValueError, match="udp://time:123 does not use TLS"):
         bench.worker.connect(ADDRESS, handler, server_name="time")

@@ -446,3 +446,66 @@ def test_a_released_socket_is_closed_when_the_last_async_timer_has_ended() -> No
         assert host.closed == 1
 
     on_a_loop(test)
+
+
+def test_a_released_socket_is_closed_when_the_last_task_has_ended() -> None:
+    async def test() -> None:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def work(connection: Connection, data: bytes) -> None:
+            await answer
+            connection.send(data)
+
+        host = Host(lambda connection, data: connection.create_task(work(connection, data)))
+        host.arrive(b"?")
+        host.settle()
+        host.udp_socket.release()
+        await asyncio.sleep(0)
+        host.settle()
+        assert host.closed == 0
+        await ready(answer)
+        host.settle()
+        assert (host.closed, host.socket.answers) == (1, [b"?"])
+
+    on_a_loop(test)
+
+
+def test_an_abandoned_socket_cancels_its_tasks_and_starts_no_others() -> None:
+    async def test() -> None:
+        kept: list[Connection] = []
+        tasks: list[asyncio.Task[Any]] = []
+
+        async def work(connection: Connection) -> None:
+            connection.send(b"begun")
+            await asyncio.get_running_loop().create_future()
+
+        def receive(connection: Connection, data: bytes) -> None:
+            kept.append(connection)
+            tasks.append(connection.create_task(work(connection)))
+
+        host = Host(receive)
+        host.arrive(b"?")
+        host.settle()
+        await asyncio.sleep(0)
+        host.udp_socket.abandon()
+        assert host.closed == 1
+        tasks.append(kept[0].create_task(work(kept[0])))
+        await asyncio.wait(tasks)
+        assert [task.cancelled() for task in tasks] == [True, True]
+        assert host.socket.answers == [b"begun"]
+
+    on_a_loop(test)
+
+
+def test_an_exception_of_a_task_is_reported() -> None:
+    async def test() -> None:
+        async def fail() -> None:
+            raise ValueError("spoiled")
+
+        host = Host(lambda connection, data: connection.create_task(fail()))
+        host.arrive(b"?")
+        host.settle()
+        await ready()
+        assert [str(error) for error in host.failures] == ["spoiled"]
+
+    on_a_loop(test)

@@ -1,0 +1,1 @@
+"""Serve connections with protocols and streams of asyncio."""
