@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
     from reactorhost.api.tls_start import TlsFailedError, TlsStart
     from reactorhost.api.worker import Worker
-    from reactorhost.api.worker_protocols import Subscription
+    from reactorhost.api.worker_protocols import Subscription, Watch
     from reactorhost.bus.member import Member
     from reactorhost.framing import DEFAULT_MAX_SIZE, Delimited, Fixed, Framing, FramingError, LengthPrefixed, Lines
     from reactorhost.tls.facts import TlsFacts
@@ -63,6 +63,7 @@ __all__ = [
     "TlsFacts",
     "TlsFailedError",
     "TlsStart",
+    "Watch",
     "Worker",
     "__version__",
     "hookimpl",
@@ -80,7 +81,7 @@ _NAMES = {
     "api.option": ("Option",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
     "api.worker": ("Worker",),
-    "api.worker_protocols": ("Subscription",),
+    "api.worker_protocols": ("Subscription", "Watch"),
     "api.file_send": ("FileSend",),
     "api.peer_credentials": ("PeerCredentials",),
     "api.proxy_facts": ("ProxyFacts", "ProxyTls"),

@@ -189,8 +189,11 @@ class Connection:
         Raises:
             ValueError: the context is for the other side, or there is none and the service has no certificates.
             RuntimeError: the connection has TLS already, or is that of a datagram.
+            TypeError: the framing of the connection is a session.
         """
-        return self._in_loop("connection.start_tls").start_tls(context, server_name, on_result)
+        transport = self._in_loop("connection.start_tls")
+        _refuse_session("start_tls", transport)
+        return transport.start_tls(context, server_name, on_result)
 
     def send_file(
         self,
@@ -209,10 +212,12 @@ class Connection:
         `ConnectionError`.
 
         Raises:
-            TypeError: `file` is not an open binary file.
+            TypeError: `file` is not an open binary file, or the framing of the connection is a session.
             ValueError: it is not a regular file, or `offset` or `count` is negative or beyond its end.
         """
-        return self._in_loop("connection.send_file").send_file(file, offset, count, on_result)
+        transport = self._in_loop("connection.send_file")
+        _refuse_session("send_file", transport)
+        return transport.send_file(file, offset, count, on_result)
 
     def join(self, group: str, info: bytes | None = None) -> None:
         """Become a member of a group, whose messages `worker.send_to` sends, until `leave()` or the end.
@@ -348,6 +353,13 @@ def _text_error(method: str, data: object) -> TypeError | None:
     """Return the error for a text in place of bytes, or None for anything else."""
     what = f"{method} takes bytes-like data, not str: encode the text, as in {method}(text.encode())"
     return TypeError(what) if isinstance(data, str) else None
+
+
+def _refuse_session(method: str, transport: Transport) -> None:
+    """Raise a TypeError if bytes outside of a message would break the protocol of the connection."""
+    if is_session(transport.framing):
+        name = type(transport.framing).__name__
+        raise TypeError(f"{method} works below the framing, and that of this connection is a session, {name}")
 
 
 def transport_of(connection: Connection) -> Transport:

@@ -14,5 +14,8 @@ class FileSend(AwaitableTask[int]):
 
     __slots__ = ()
 
+    def cancel(self) -> None:
+        """Do nothing."""
+
     def _on_cancel(self) -> None:
-        pass
+        """Do nothing: it is never cancelled."""

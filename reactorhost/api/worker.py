@@ -13,8 +13,10 @@ from reactorhost.api.counter import Counter, SharedCounter
 from reactorhost.api.history_request import HistoryRequest
 from reactorhost.api.thread_task import ThreadTask
 from reactorhost.api.worker_protocols import (
+    HasFileno,
     Once,
     Subscription,
+    Watch,
     WorkerBus,
     WorkerMetrics,
     WorkerOutbound,
@@ -22,6 +24,7 @@ from reactorhost.api.worker_protocols import (
     WorkerSoon,
     WorkerThreads,
     WorkerTimers,
+    WorkerWatches,
 )
 from reactorhost.bus.member import Member
 
@@ -62,6 +65,7 @@ class Worker:
         check_thread: Callable[[str], object],
         clock: Callable[[], float],
         soon: WorkerSoon,
+        watches: WorkerWatches,
     ) -> None:
         self.plugin = plugin
         self.slot = slot
@@ -78,6 +82,7 @@ class Worker:
         self._check_thread = check_thread
         self._clock = clock
         self._soon = soon
+        self._watches = watches
 
     def __repr__(self) -> str:
         return f"<Worker of {self.plugin} slot={self.slot} pid={self.pid} generation={self.generation}>"
@@ -170,6 +175,27 @@ class Worker:
             TypeError: `function` is not callable.
         """
         self._soon.add(self.plugin, function, args)
+
+    def watch(
+        self,
+        file: int | HasFileno,
+        *,
+        on_readable: Callable[[], object] | None = None,
+        on_writable: Callable[[], object] | None = None,
+    ) -> Watch:
+        """Call a function in the event loop whenever a descriptor is readable or writable, until it is cancelled.
+
+        Cancel the watch before the descriptor is closed. An exception of the function is logged, and does not end the
+        watch. The functions may be async: one that runs is not called again before it has ended. A descriptor may be
+        watched more than once.
+
+        Raises:
+            TypeError: `file` is neither a descriptor nor has `fileno()`, or no function is passed.
+            ValueError: the descriptor is not open, or is one that cannot be waited for, as a regular file.
+            OSError: there is no descriptor left, because a watch uses one.
+        """
+        self._check_thread("worker.watch")
+        return self._watches.watch(self.plugin, file, on_readable, on_writable)
 
     # The host: how many workers there are, and which one leads.
 

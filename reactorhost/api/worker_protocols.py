@@ -84,6 +84,32 @@ class WorkerSoon(Protocol):
     def add(self, plugin: str, function: Callable[..., object], args: Args, /) -> None: ...
 
 
+class HasFileno(Protocol):
+    """An object with a file descriptor, such as a socket or a pipe."""
+
+    def fileno(self) -> int: ...
+
+
+class WorkerWatches(Protocol):
+    """What a worker needs to watch descriptors."""
+
+    def watch(
+        self,
+        plugin: str,
+        file: int | HasFileno,
+        on_readable: Callable[[], object] | None,
+        on_writable: Callable[[], object] | None,
+        /,
+    ) -> Watch: ...
+
+
+class Watch(Protocol):
+    """A descriptor that is watched, as `worker.watch` returns it."""
+
+    def cancel(self) -> None:
+        """Call the functions no more; does nothing the second time."""
+
+
 class Subscription(Protocol):
     """A function that is called with the messages of topics, as `worker.subscribe` returns it."""
 

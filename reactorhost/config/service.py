@@ -37,6 +37,8 @@ class Service:
     framing: str | Mapping[str, object] | None = None
     """As written in the configuration; `reactorhost.framing.framing_named` reads it."""
     tls: Tls | None = None
+    starttls: bool = False
+    """Whether clients begin without TLS, and its certificates are for `connection.start_tls`."""
     proxy_from: tuple[str, ...] = ()
     """Networks whose connections begin with a PROXY header; if there are any, other clients are refused."""
     max_datagram: int = 65535
@@ -52,4 +54,6 @@ class Service:
         """Return whether clients of one of its addresses speak TLS."""
         if address.scheme == "tls":
             return True
-        return address.scheme == "tcp" and self.tls is not None and all(each.scheme != "tls" for each in self.listen)
+        if address.scheme != "tcp" or self.tls is None or self.starttls:
+            return False
+        return all(each.scheme != "tls" for each in self.listen)

@@ -26,7 +26,7 @@ from reactorhost.config.settings import (
 from reactorhost.config.toml_file import TomlFile, named_tables, report_unknown
 from reactorhost.config.values import NAME
 
-_AS_WRITTEN = ("handshake_timeout", "framing", "proxy_from", "max_datagram", "unix_mode", "unix_owner")
+_AS_WRITTEN = ("starttls", "handshake_timeout", "framing", "proxy_from", "max_datagram", "unix_mode", "unix_owner")
 """The settings that a service has as they are given."""
 _DEFAULT_ORIGIN = Origin(Layer.DEFAULT)
 
@@ -188,8 +188,14 @@ def _check_tls(draft: Draft, problems: Problems) -> None:
             f"has {len(certificates)} certificates and {len(keys)} keys",
             "set one key for each certificate, in the same order",
         )
-    if certificates and not schemes & {"tcp", "tls"}:
-        report("certificate", "has a certificate but no TCP address")
+    starttls = draft.value("starttls")
+    if certificates and not schemes & {"tcp", "tls"} and not starttls:
+        hint = "set starttls if a plugin begins TLS on the unix address" if "unix" in schemes else None
+        report("certificate", "has a certificate but no TCP address", hint)
+    if starttls and not certificates:
+        report("starttls", "has starttls but no certificate", "set certificate and key, each a PEM file")
+    if starttls and not schemes & {"tcp", "unix"}:
+        report("starttls", "has starttls but no tcp:// or unix:// address, whose clients could begin plain")
     for key in ("client_ca", "client_certificates", "alpn"):
         if key in draft.settings and not certificates:
             report(key, f"has {key} but no certificate, so it does not use TLS")

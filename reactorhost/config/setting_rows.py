@@ -40,6 +40,7 @@ def _shown(service: Service) -> dict[str, str]:
     if service.tls is not None:
         values |= {"certificate": service.tls.certificates, "key": service.tls.keys}
         values |= {key: getattr(service.tls, key) for key in ("client_ca", "client_certificates", "alpn")}
+        values["starttls"] = service.starttls
     others = ("workers", "proxy_from", "framing", "handshake_timeout", "idle_timeout", "when_full", "unix_mode")
     values |= {key: getattr(service, key) for key in (*others, "unix_owner")}
     return {

@@ -185,6 +185,7 @@ TABLE: tuple[Setting, ...] = (
         shown="required with --client-ca, else none",
     ),
     Setting("alpn", values.PROTOCOL, (), _SERVICE, many=True),
+    Setting("starttls", values.SWITCH, False, _SERVICE, off_flag="--no-starttls"),
     Setting("proxy_from", values.NETWORK, (), _SERVICE, many=True),
     Setting("handshake_timeout", values.duration(0.1, 3600), 10.0, _SERVICE),
     # The length field of UDP has 16 bits, so nothing larger arrives.
@@ -259,7 +260,7 @@ HELP: Mapping[str, str] = {
         "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH or unix://@NAME. May "
         "be repeated."
     ),
-    "framing": "How bytes are split into messages: lines; in the file also a table. Replaces the plugin's framing.",
+    "framing": "How bytes are split into messages: lines, or a kind of a plugin; in the file also a table.",
     "certificate": (
         "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one."
     ),
@@ -267,6 +268,7 @@ HELP: Mapping[str, str] = {
     "client_ca": "PEM file of the authorities that sign client certificates.",
     "client_certificates": "Whether clients must present a certificate.",
     "alpn": "Protocol offered by ALPN. May be repeated; the first is preferred.",
+    "starttls": "Let clients of tcp:// and unix:// begin without TLS; a plugin begins it when they request it.",
     "proxy_from": "Network of proxies that send a PROXY header; other clients are then refused. May be repeated.",
     "handshake_timeout": f"Time limit for the TLS handshake and the PROXY header: {_TIME}",
     "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",

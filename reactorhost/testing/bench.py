@@ -30,7 +30,7 @@ from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
 from reactorhost.testing.fake_tls import FakeTlsRole
-from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket
+from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket, RealDescriptor
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts
@@ -274,6 +274,7 @@ class PluginBench:
             threads=self._time.threads,
             soon=self._time.soon,
             dialer=FakeDialer(self._reached, self._refused),
+            duplicate=self._duplicate,
             new_bridge=self._time.new_bridge,
             bus=BusSetup(new_outbound=other.connect),
             unix_clock=self._time.unix,
@@ -304,9 +305,15 @@ class PluginBench:
             answered = client.answer_close() or answered
         return answered
 
+    def _duplicate(self, number: int) -> RealDescriptor:
+        descriptor = RealDescriptor(number)
+        self._time.poller.open(descriptor)
+        return descriptor
+
     def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport | ConnectedTransport]) -> None:
         self._time.poller.open(sock)
-        transport = connected()
+        # The transport of UDP has what the client uses.
+        transport = cast("StreamTransport", connected())
         far_end = BenchClient(self.settle, sock, transport, ends_too=True)
         (service,) = (each for each in self._parts.outbound.services if transport in tuple(each.transports))
         close = service.context.chain.close

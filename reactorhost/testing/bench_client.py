@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
@@ -14,7 +13,6 @@ from reactorhost.testing.fakes import FakeSocket, FakeUdpSocket
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.transport import StreamTransport
-from reactorhost.worker.udp.connected import ConnectedTransport
 
 
 class BenchClient:
@@ -27,17 +25,12 @@ class BenchClient:
     """
 
     def __init__(
-        self,
-        settle: Callable[[], None],
-        sock: FakeSocket,
-        transport: StreamTransport | ConnectedTransport | None,
-        *,
-        ends_too: bool,
+        self, settle: Callable[[], None], sock: FakeSocket, transport: StreamTransport | None, *, ends_too: bool
     ) -> None:
         self.closed: CloseReason | None = None
         self._settle = settle
         self._socket = sock
-        self._begun: Any = transport
+        self._begun = transport
         self._ends_too = ends_too
 
     def __repr__(self) -> str:
@@ -54,11 +47,10 @@ class BenchClient:
         Raises:
             ConnectionError: the framing is a session, and its handshake is not complete or was refused.
         """
-        connection: Connection = self._transport.connection
-        return connection
+        return self._transport.connection
 
     @property
-    def _transport(self) -> Any:
+    def _transport(self) -> StreamTransport:
         if self._begun is None:
             raise ConnectionError("the handshake of the framing is not complete, or was refused: see `received`")
         return self._begun

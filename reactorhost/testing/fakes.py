@@ -6,6 +6,7 @@ import errno
 import itertools
 import math
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -15,6 +16,7 @@ from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Reactor
 from reactorhost.reactor.steps import Step, TlsHandshakeError
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.worker.hooks.watches import DuplicateDescriptor
 
 MOST_DATAGRAM_BYTES = 65507
 
@@ -279,3 +281,31 @@ class FakeDatagramSocket(_HostSocket):
     def close(self) -> None:
         """Drop the datagrams that were not read."""
         self.incoming.clear()
+
+
+class RealDescriptor:
+    """A descriptor of the system that a plugin watches; the fake poller asks the kernel whether it is ready."""
+
+    number = -1
+
+    def __init__(self, original: int) -> None:
+        self._duplicate = DuplicateDescriptor(original)
+
+    @property
+    def is_stale(self) -> bool:
+        """See `WatchedDescriptor`."""
+        return self._duplicate.is_stale
+
+    def ready(self) -> int:
+        """See `FakeDescriptor`."""
+        poller = select.poll()
+        poller.register(self._duplicate.fileno(), READ | WRITE)
+        return sum(events for _, events in poller.poll(0))
+
+    def fileno(self) -> int:
+        """Return the number by which the fake poller knows it."""
+        return self.number
+
+    def close(self) -> None:
+        """Close the duplicate."""
+        self._duplicate.close()

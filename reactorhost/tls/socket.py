@@ -310,8 +310,12 @@ class TlsSocket:
         if self._peer_ended and not self._ended:
             with contextlib.suppress(OSError):
                 self.shutdown(socket.SHUT_WR)
-        self._unsent.stop()
+        self.release()
         self.socket.close()
+
+    def release(self) -> None:
+        """Make no more callbacks, when another owner closes the socket."""
+        self._unsent.stop()
 
     # As the socket itself.
 

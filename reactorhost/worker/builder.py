@@ -34,6 +34,7 @@ from reactorhost.worker.hooks.metrics import Metrics, MetricsReport
 from reactorhost.worker.hooks.shared_counters import SharedCounters, counters_without_host
 from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
+from reactorhost.worker.hooks.watches import DuplicateDescriptor, WatchedDescriptor, Watches
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.leadership import WorkerLeadership
 from reactorhost.worker.outbound.connections import OutboundConnections
@@ -135,6 +136,7 @@ class WorkerBuilder:
         threads: runs what plugins pass to `run_in_thread`.
         soon: calls what plugins pass to `call_soon_threadsafe`.
         dialer: makes outbound connections; None for real ones.
+        duplicate: makes a duplicate of a descriptor that a plugin watches.
         new_bridge: called in a worker with async hooks.
         send: sends a message to the master.
         on_ended: called after each connection or handshake that ended.
@@ -155,6 +157,7 @@ class WorkerBuilder:
     threads: ThreadPool | None = None
     soon: SoonCalls | None = None
     dialer: Dialer | None = None
+    duplicate: Callable[[int], WatchedDescriptor] = DuplicateDescriptor
     new_bridge: Callable[[Reactor], AsyncioBridge] | None = None
     log: EventLog = field(default_factory=lambda: EventLog(logging.getLogger(HOST_LOGGER)))
     send: Callable[[Message], object] = _ignore
@@ -222,6 +225,7 @@ class WorkerBuilder:
             own_jobs,
             host_jobs,
             soon,
+            Watches(self.reactor, self.hook_failed, self.duplicate),
             self.hook_failed,
             context.loop_thread.check,
         )

@@ -31,6 +31,7 @@ from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.loop_thread import LoopThread
 from reactorhost.worker.hooks.variables import DIRECT, HookRunner
+from reactorhost.worker.limited_lines import LimitedLines
 
 if TYPE_CHECKING:
     from reactorhost.worker.hooks.hook_queues import HookQueues
@@ -170,6 +171,7 @@ class ServiceContext:
         self._worker = worker
         # For events that clients cause and can cause at any rate.
         self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
+        self._handshake_lines = LimitedLines(worker.reactor, worker.log)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
         # Both chains exist from the start, so that switching to timed calls is one assignment.
         timed = resolve(self.hook_failed, worker.timing.around)
@@ -227,42 +229,57 @@ class ServiceContext:
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
-        self._log_client(self.log.warning, "framing_broken", connection, reason=str(error))
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "framing_broken",
+                **self._client(connection),
+                reason=str(error),
+                suppressed=self._client_lines.take_suppressed(),
+            )
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def overflowed(self, connection: Connection) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
-        queued_bytes, most = connection.queued, self.limits.max_send_buffer
-        self._log_client(
-            self.log.warning, "send_buffer_overflow", connection, queued_bytes=queued_bytes, max_send_buffer=most
-        )
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "send_buffer_overflow",
+                **self._client(connection),
+                queued_bytes=connection.queued,
+                max_send_buffer=self.limits.max_send_buffer,
+                suppressed=self._client_lines.take_suppressed(),
+            )
 
     def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
         """Log that a client is reset because it accepts nothing of what was sent before the close."""
-        self._log_client(self.log.warning, "close_timed_out", connection, queued_bytes=queued_bytes)
+        if self._client_lines.admits(self.reactor.now):
+            self.log.warning(
+                "close_timed_out",
+                **self._client(connection),
+                queued_bytes=queued_bytes,
+                suppressed=self._client_lines.take_suppressed(),
+            )
 
     def tls_failed(self, connection: Connection, reason: str) -> None:
         """Log that the handshake of `start_tls` has failed."""
-        self._log_client(self.log.info, "handshake_failed", connection, reason=reason)
+        if self.admits_handshake_line():
+            self.log.info("handshake_failed", **self._client(connection), reason=reason)
 
     def tls_injected(self, connection: Connection) -> None:
         """Log that there was plain text behind the request for TLS."""
-        self._log_client(self.log.warning, "starttls_injection", connection)
+        if self.admits_handshake_line():
+            self.log.warning("starttls_injection", **self._client(connection))
 
     def tls_broken(self, connection: Connection, reason: str) -> None:
         """Log that TLS has failed after the handshake of `start_tls`."""
-        self._log_client(self.log.info, "tls_broken", connection, reason=reason)
+        if self.admits_handshake_line():
+            self.log.info("tls_broken", **self._client(connection), reason=reason)
 
-    def _log_client(self, log: Callable[..., None], event: str, connection: Connection, **fields: object) -> None:
-        if self._client_lines.admits(self.reactor.now):
-            log(
-                event,
-                service=self.name,
-                peer=connection.peer,
-                connection=connection.id,
-                **fields,
-                suppressed=self._client_lines.take_suppressed(),
-            )
+    def admits_handshake_line(self) -> bool:
+        """Count a line about a handshake or a PROXY header, and return whether to log it."""
+        return self._handshake_lines.admits(service=self.name)
+
+    def _client(self, connection: Connection) -> dict[str, object]:
+        return {"service": self.name, "peer": connection.peer, "connection": connection.id}
 
     # Pauses and ends.
 

@@ -17,6 +17,7 @@ from reactorhost.worker.hooks.metrics import Metrics
 from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
+from reactorhost.worker.hooks.watches import Watches
 from reactorhost.worker.hooks.worker_timers import WorkerTimers
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.role import Role
@@ -43,6 +44,7 @@ class WorkerFacades:
     own_jobs: JobSchedule
     host_jobs: JobSchedule
     soon: SoonCalls
+    watches: Watches
     hook_failed: HookFailure
     check_thread: Callable[[str], object]
     _workers: dict[str, Worker] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class WorkerFacades:
                 self.check_thread,
                 self.reactor.clock,
                 self.soon,
+                self.watches,
             )
         return worker
 
@@ -76,9 +79,10 @@ class WorkerFacades:
         return (connection for service in self.services for connection in service.connections())
 
     def cancel_calls(self) -> None:
-        """Cancel the timers of every plugin, and the async functions that run."""
+        """Cancel the timers and watches of every plugin, and the async functions that run."""
         for jobs in (self.own_jobs, self.host_jobs):
             jobs.cancel_all()
         for each in self._timers.values():
             each.timers.cancel_all()
         self.soon.cancel_tasks()
+        self.watches.cancel_all()

@@ -12,6 +12,7 @@ from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.soon_calls import SoonCalls
 from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.timers import PluginTimers
+from reactorhost.worker.hooks.watches import PluginWatch
 from reactorhost.worker.monitor.watchdog import Watchdog
 from reactorhost.worker.process.alarm import Alarm
 
@@ -23,6 +24,7 @@ CALLERS = {
     ThreadPool.call_on_error.__code__: "on_error",
     task_calls.watched.__code__: "task",
     SoonCalls.call.__code__: "call_soon_threadsafe",
+    PluginWatch.call.__code__: "watch",
     PluginSubscription.call.__code__: "subscribe",
     History.call_on_result.__code__: "on_result",
 }

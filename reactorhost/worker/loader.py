@@ -14,7 +14,7 @@ from reactorhost.bus.backend import Backend
 from reactorhost.config.problems import Problems
 from reactorhost.config.service import Service
 from reactorhost.config.settings import Origin, Settings
-from reactorhost.errors import ConfigError
+from reactorhost.errors import ConfigError, Problem
 from reactorhost.logs import EventLog
 from reactorhost.plugins import framings, guard, loading, options, protocols, worker_limit
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
@@ -184,6 +184,8 @@ class WorkerLoader:
         )
         most_workers = worker_limit.from_plugins(service.name, plugins)
         serving = protocols.from_plugins(service.name, plugins)
+        if serving is not None:
+            self._check_datagrams(service, plugins, serving)
         return LoadedService(
             service.name,
             plugins,
@@ -195,3 +197,14 @@ class WorkerLoader:
             serving=serving,
             has_sessions=new_framing is not None and new_framing.is_session,
         )
+
+    def _check_datagrams(self, service: Service, plugins: list[LoadedPlugin], serving: protocols.ServingPlugin) -> None:
+        """Raise a ConfigError if the service has a UDP address, and no plugin that receives datagrams."""
+        receives = any("receive" in plugin.hooks for plugin in plugins)
+        if not receives and any(address.scheme == "udp" for address in service.listen):
+            what = (
+                f"service {service.name!r} has a UDP address, "
+                f"but the protocol of plugin {serving.plugin.name} gets no datagrams"
+            )
+            hint = "use a service of its own for UDP, with a plugin that has the hook receive"
+            raise ConfigError([Problem(what, self.settings.where(f"service.{service.name}.listen"), hint=hint)])

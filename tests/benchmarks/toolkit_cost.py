@@ -1,4 +1,4 @@
-"""Measure the cost per message of framings and async hooks, beside a plain echo in one run.
+"""Measure the cost per message of framings, async hooks and asyncio protocols, beside a plain echo in one run.
 
 With `--before` the plain echo of another installation runs beside them, which shows the cost of unused features. The
 suite measures the cost of idle clients and idle timeouts.
@@ -48,8 +48,38 @@ async def receive(connection, data):
     await asyncio.sleep(0)
     connection.send(data)
 """
+# A plain hook in a worker with an asyncio loop, as a protocol is called.
+IN_LOOP = f"""
+@hookimpl
+async def worker_start(worker):
+    pass
+{PLAIN}"""
+PROTOCOL = """
+import asyncio
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+@hookimpl
+def protocol(service):
+    return Echo
+"""
+STREAMS = """
+@hookimpl
+async def stream_handler(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+"""
 PLUGINS = {
     "plain": PLAIN,
+    "plain-in-loop": IN_LOOP,
+    "protocol": PROTOCOL,
+    "streams": STREAMS,
     "lines": FRAMED.format(framing="Lines()"),
     "delimited": FRAMED.format(framing="Delimited(b'\\n')"),
     "length-prefixed": FRAMED.format(framing="LengthPrefixed('>I')"),
@@ -97,11 +127,13 @@ def servers(options: argparse.Namespace) -> dict[str, Peer]:
     """Return the start functions of the servers."""
     found = {name: Peer(host(name)) for name in PLUGINS}
     if importlib.util.find_spec("uvloop"):
-        found["async-uvloop"] = Peer(host("async", "--event-loop", "uvloop"))
+        for name in ("plain-in-loop", "protocol", "streams", "async"):
+            found[f"{name}-uvloop"] = Peer(host(name, "--event-loop", "uvloop"))
     if options.before:
         found["plain-before"] = Peer(host("plain", programs=options.before))
     others = peers()
-    found |= {name: others[name] for name in ("asyncio-protocol", "asyncio-streams")}
+    names = ("asyncio-protocol", "asyncio-streams", "uvloop-protocol", "uvloop-streams")
+    found |= {name: others[name] for name in names if others[name].missing is None}
     if options.only:
         return {name: found[name] for name in options.only.split(",")}
     return found

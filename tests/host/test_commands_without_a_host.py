@@ -186,6 +186,7 @@ def test_check_compares_a_plugins_table_with_its_options(tmp_path: Path) -> None
         "plugins = ['accesslog', 'echo']\n[plugin.accesslog]\nformat = 'yaml'\n",
         "plugins = 'echo'\nframing = 'line'\n",
         "plugins = 'echo'\nframing = { kind = 'fixed', sise = 4 }\n",
+        "plugins = 'echo'\nframing = { kind = 'websocket', max_size = '1KiB' }\n",
     ],
 )
 def test_check_and_start_report_the_same_errors(tmp_path: Path, rest: str) -> None:
@@ -203,6 +204,17 @@ def test_a_wrong_framing_in_a_flag_is_a_usage_error() -> None:
     assert checked.returncode == 2
     assert "where: --framing\n" in checked.stderr
     assert "did you mean 'lines'?" in checked.stderr
+
+
+def test_a_framing_of_a_plugin_is_checked_where_the_plugin_is_loaded(write_plugin: Callable[..., str]) -> None:
+    plugin = write_plugin(
+        "@hookimpl\ndef framings():\n    from reactorhost import Fixed\n    return {'cells': lambda: Fixed(4)}\n"
+        "@hookimpl\ndef receive(connection, data): ...\n"
+    )
+    assert run("check", "--plugin", plugin, "--framing", "cells").returncode == 0
+    checked = run("check", "--plugin", plugin, "--framing", "cell")
+    assert checked.returncode == 2
+    assert "there is no framing 'cell'; did you mean 'cells'?\n  where: --framing\n" in checked.stderr
 
 
 # config show

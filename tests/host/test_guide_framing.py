@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from clients import ended, read_exactly
+from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -119,3 +121,58 @@ def test_operator_chooses_the_framing_and_wins_over_the_plugin(
     assert 'reason="a message of more than 1024 bytes"' in host.wait_for_log("framing_broken")
     with host.connect("cells") as client:
         exchanged(client, [b"abc\n", b"de"], b"ABC\n")
+
+
+@pytest.mark.skipif(shutil.which("nc") is None, reason="nc is not installed")
+def test_a_session_greets_answers_and_says_goodbye(serving: Serving) -> None:
+    host = serving("framing_session.py", "--framing", "hello")
+    nc = subprocess.run(
+        ["nc", *map(str, host.address())],
+        input=b"HELLO ann\nhow are you?\nPING\nBYE\n",
+        capture_output=True,
+        timeout=DEADLINE_SECONDS,
+        check=True,
+    )
+    assert nc.stdout == b"HELLO\nHOW ARE YOU?\nPONG\nBYE\n"
+    with host.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert read_exactly(client, 100) == b"SORRY say HELLO and your name\n"
+    line = host.wait_for_log("handshake_failed")
+    assert re.search(
+        r" info handshake_failed .*service=default peer=127\.0\.0\.1:\d+ "
+        r'reason="its first line is not HELLO and a name"',
+        line,
+    )
+
+
+def test_a_session_follows_proxy_header_and_tls_and_a_stop_ends_it(
+    live_host: Callable[..., LiveHost], tmp_path: Path
+) -> None:
+    pki = Pki(tmp_path)
+    pki.issue("server", "localhost")
+    unix = tmp_path / "hello.sock"
+    host = live_host(
+        *("--plugin", str(DOCS / "examples" / "framing_session.py"), "--framing", "hello", "--workers", "1"),
+        *("--listen", "tls://127.0.0.1:0", "--listen", f"unix://{unix}", *pki.arguments("server")),
+        *("--proxy-from", "127.0.0.1", "--proxy-from", "unix", "--stop-timeout", "0.5s"),
+    )
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"
+    with host.connect() as refused:
+        refused.sendall(header)
+        with pki.wrap(refused) as client:
+            client.sendall(b"GOOD DAY\n")
+            assert read_exactly(client, 100) == b"SORRY say HELLO and your name\n"
+    assert "peer=192.0.2.7:4711 reason=" in host.wait_for_log("handshake_failed")
+    with host.connect() as plain, socket.socket(socket.AF_UNIX) as local:
+        plain.sendall(header)
+        local.settimeout(DEADLINE_SECONDS)
+        local.connect(str(unix))
+        local.sendall(header)
+        with pki.wrap(plain) as client:
+            for each in (client, local):
+                each.sendall(b"HELLO ann\none\n")
+                assert read_exactly(each, 10) == b"HELLO\nONE\n"
+            host.signal(signal.SIGTERM)
+            for each in (client, local):
+                assert read_exactly(each, 100) == b"BYE shutdown\n"
+    assert host.wait() == 0

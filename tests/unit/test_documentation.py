@@ -217,15 +217,25 @@ def test_every_test_on_the_bench_in_an_example_passes(example: Example, request:
             test(**{fixture: request.getfixturevalue(fixture) for fixture in inspect.signature(test).parameters})
 
 
+OPENING = (
+    b"GET /rooms/blue HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n\r\n"
+)
+# A text under a mask of zeros.
+MESSAGE = b"\x81\x85\0\0\0\0hello"
+
+
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if "hookimpl" in each.code], ids=str)
 def test_every_plugin_in_an_example_serves_a_client(
     example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Some open a database in the working directory.
     monkeypatch.chdir(tmp_path)
+    speaks_websocket = "from reactorhost_websocket import" in example.code
+    beside, opening, message = (("websocket",), OPENING, MESSAGE) if speaks_websocket else ((), b"", b"hello")
     for plugin in plugins_in(module_of(example)):
-        with PluginBench(plugin) as bench:
-            bench.connect().send(b"hello")
+        with PluginBench(*beside, plugin) as bench:
+            bench.connect(opening=opening).send(message)
             bench.advance(1.0)
 
 
@@ -317,7 +327,7 @@ def test_every_member_of_the_test_fixtures_is_described(kind: type) -> None:
     # The fixtures start and end them, so these methods are not documented.
     part = page("plugins.md").partition("\n## Testing\n")[2]
     for name in members(kind):
-        if name not in ("start", "end", "answer_close") or (kind in (BenchBus, BenchClient) and name == "end"):
+        if name not in ("start", "begin", "end", "answer_close") or (kind in (BenchBus, BenchClient) and name == "end"):
             assert re.search(rf"`{name}[(`]", part), name
 
 

@@ -62,6 +62,8 @@ class ProtocolAdapter:
             stream.context.hook_failed(self._plugin, "protocol", connection, as_error(raised))
             return
         self._transports[connection] = transport
+        # Read now, for `get_extra_info`: a socket that is closed has none, and asyncio's transports still know it then.
+        stream.local  # noqa: B018
         transport.call("connection_made", transport)
 
     def _new_protocol(self) -> Any:
@@ -134,7 +136,10 @@ class ProtocolAdapter:
 
     def forget(self, connection: Connection) -> None:
         """Release the transport of a connection that has ended."""
-        self._transports.pop(connection, None)
+        transport = self._transports.pop(connection, None)
+        if transport is not None:
+            # Each refers to the other. As asyncio does, so that both go with the last reference.
+            transport.protocol = None
 
     def failed(self, transport: AsyncioTransport, method: str, raised: BaseException) -> None:
         """Report what a method of a protocol has raised, and close the connection."""

@@ -1,8 +1,7 @@
 """The transport that a protocol of asyncio gets: asyncio's interface over a stream transport of the host.
 
-What is not said here is as asyncio documents it. Two differences are on purpose. `close` and `abort` never make the
-kernel discard what it has accepted: the host waits for the client's end after its own. And a `write` after `close` is
-ignored, whether or not something is still queued.
+What is not said here is as asyncio documents it. One difference is on purpose: `close` and `abort` never make the
+kernel discard what it has accepted, because the host waits for the client's end after its own.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.worker.adapter import extra_info
 from reactorhost.worker.stream import receiving, sending
-from reactorhost.worker.stream.closing import CLOSED, OPEN
+from reactorhost.worker.stream.closing import CLOSED, FLUSHING, OPEN
 from reactorhost.worker.stream.send_buffer import HIGH_WATER, LOW_WATER
-from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN
+from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN, TLS_HANDSHAKE
 from reactorhost.worker.stream.transport import StreamTransport
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ class AsyncioTransport(_FlowControlMixin):
         if not data:
             return
         if not stream.connection.send(data):
-            self._check_eof()
+            self._write_late(data)
         # Anything but DIRECT, which is zero.
         elif stream.send_state:
             self._maybe_pause_protocol()
@@ -192,10 +191,16 @@ class AsyncioTransport(_FlowControlMixin):
         """Send several pieces as one."""
         self.write(b"".join(list_of_data))
 
-    def _check_eof(self) -> None:
+    def _write_late(self, data: bytes) -> None:
+        """Send after `close` while something is queued, as asyncio does and its SSLProtocol needs."""
         stream = self.stream
         if stream.close_state is OPEN and stream.send_state is not BROKEN:
             raise RuntimeError("Cannot call write() after write_eof()")
+        buffer = stream.buffer
+        if stream.close_state is FLUSHING and buffer is not None:
+            if len(buffer) <= stream.context.limits.max_send_buffer:
+                buffer.add(data, 0)
+            self._maybe_pause_protocol()
 
     def can_write_eof(self) -> bool:
         """Return True: TLS of the host can close one half too."""
@@ -209,6 +214,10 @@ class AsyncioTransport(_FlowControlMixin):
         """Return how many bytes are queued."""
         return self.stream.queued
 
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     # asyncio's base class has the methods for the limits, and `loop.sendfile` of asyncio requires it. What it calls for
     # the protocol is replaced, for exceptions of a protocol are handled here in another way.
 
@@ -216,22 +225,20 @@ class AsyncioTransport(_FlowControlMixin):
         buffer = self.stream.buffer
         if buffer is not None and len(buffer) > self._high_water and not self._protocol_paused:
             self._protocol_paused = True
-            buffer.when_low(self._resume_soon, self._low_water)
+            buffer.when_low(self._resume_writing, self._low_water)
             self.call("pause_writing")
 
-    def _resume_soon(self, can_send: bool) -> None:
-        # Not now: the buffer is being changed. And not once nothing can be sent: `connection_lost` follows.
-        if can_send:
-            stream = self.stream
-            stream.context.reactor.call_soon(stream.variables.run, self._resume_writing)
-
-    def _resume_writing(self) -> None:
-        stream = self.stream
-        if stream.buffer is not None and len(stream.buffer) > self._low_water:
-            stream.buffer.when_low(self._resume_soon, self._low_water)
-        elif not self._is_lost:
+    def _resume_writing(self, can_send: bool) -> None:
+        buffer = self.stream.buffer
+        if buffer is not None and len(buffer) > self._low_water:
+            # The limit was lowered meanwhile.
+            buffer.when_low(self._resume_writing, self._low_water)
+        # If nothing can be sent any more, `connection_lost` follows.
+        elif can_send:
             self._protocol_paused = False
-            self.call("resume_writing")
+            # Now, and not at the end of the turn: a connection that is being closed ends with the last byte, and what
+            # SSLProtocol has kept back meanwhile, such as its close_notify, has to be in the buffer before that.
+            self.stream.variables.run(self.call, "resume_writing")
 
     # Ending.
 
@@ -254,5 +261,9 @@ class AsyncioTransport(_FlowControlMixin):
             return
         if self.error is None:
             self.error = error
-        sending.discard(stream)
-        stream.close()
+        if stream.held & TLS_HANDSHAKE:
+            # What is queued is behind the handshake, which cannot be ended in another way.
+            stream.abort()
+        else:
+            sending.discard(stream)
+            stream.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,6 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.handshake.session_opening import OpenedSession, SessionOpening
 from reactorhost.worker.handshake.trusted_proxies import TrustedProxies, read_header
-from reactorhost.worker.limited_lines import LimitedLines
 from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 
@@ -88,7 +88,6 @@ class PendingHandshakes:
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._new_session = new_session
         self._running: set[StepRunner[StreamSocket]] = set()
-        self._lines = LimitedLines(context.reactor, context.log)
         # Apart, and without a count of the others: they must not use up the lines of refusals.
         self._debug_lines = RateLimit(_MOST_DEBUG_LINES_A_SECOND)
 
@@ -116,9 +115,9 @@ class PendingHandshakes:
 
         def done(wrapped: StreamSocket) -> None:
             self._running.discard(runner)
-            transport = self._begin_connection(
-                wrapped, client.peer, client.tls, client.local, client.proxy, client.session
-            )
+            # Taken out: `runner` and this function refer to each other, and would keep the framing.
+            session, client.session = client.session, None
+            transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, client.proxy, session)
             client.on_begun(transport)
             if context.draining:
                 context.drain(transport)
@@ -144,25 +143,29 @@ class PendingHandshakes:
             header = yield from read_header(sock)
             if header.source is not None:
                 client.peer, client.local, client.proxy = header.source, header.destination, header.facts
-        stream: StreamSocket = sock
-        if tls is not None:
-            stream = wrapped = tls.wrap(
-                self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason)
-            )
-            client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, str(error)))
-        if self._new_session is not None:
-            client.session = yield from self._opening(stream, self._new_session, client).run()
-        return stream
+        if tls is None:
+            yield from self._open_session(sock, client)
+            return sock
+        wrapped = tls.wrap(self._context.reactor, sock, lambda reason: self._log_broken_tls(client, reason))
+        client.tls = yield from wrapped.handshake(lambda error: self._log_failed(client, str(error)))
+        with ExitStack() as stack:
+            # If the session is refused: its end of the TLS session may wait for a peer that reads nothing.
+            stack.callback(wrapped.release)
+            yield from self._open_session(wrapped, client)
+            stack.pop_all()
+        return wrapped
 
-    def _opening(self, stream: StreamSocket, new_session: Callable[[], Framing], client: ClientInfo) -> SessionOpening:
+    def _open_session(self, stream: StreamSocket, client: ClientInfo) -> Step[None]:
+        if self._new_session is None:
+            return
         context = self._context
-        return SessionOpening(
+        client.session = yield from SessionOpening(
             stream,
-            new_session,
+            self._new_session,
             context.variables.copy(),
             lambda reason: self._log_failed(client, reason),
             context.session_raised,
-        )
+        ).run()
 
     def _ended(self, runner: StepRunner[StreamSocket], *, is_refusal: bool) -> None:
         self._running.discard(runner)
@@ -171,11 +174,11 @@ class PendingHandshakes:
     # Log lines.
 
     def _log_failed(self, client: ClientInfo, reason: str) -> None:
-        if self._admits_line():
+        if self._context.admits_handshake_line():
             self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=reason)
 
     def _log_refused(self, client: ClientInfo, error: StepError | OSError) -> None:
-        if self._admits_line():
+        if self._context.admits_handshake_line():
             self._context.log.warning("proxy_refused", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_silent(self, client: ClientInfo, error: NoDataError) -> None:
@@ -184,8 +187,5 @@ class PendingHandshakes:
             self._context.log.debug("no_data_received", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_broken_tls(self, client: ClientInfo, reason: str) -> None:
-        if self._admits_line():
+        if self._context.admits_handshake_line():
             self._context.log.info("tls_broken", service=self._context.name, peer=client.peer, reason=reason)
-
-    def _admits_line(self) -> bool:
-        return self._lines.admits(service=self._context.name)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
+from reactorhost.api.file_send import FileSend
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.tls_start import TlsFailedError, TlsStart
@@ -22,6 +23,7 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import checked_seconds
+from reactorhost.worker.stream.files import refuse_file
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.states import CLOSING
 
@@ -80,6 +82,12 @@ class ClosedTransport:
         started = TlsStart()
         started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
         return started
+
+    def send_file(
+        self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
+    ) -> FileSend:
+        """Return a result that raises a ConnectionError."""
+        return refuse_file(file, offset, count)
 
     def close(self) -> None:
         """Do nothing."""

@@ -53,7 +53,7 @@ def handle_fin(stream: Stream) -> None:
     else:
         advance(stream, CloseEvent.PEER_EOF)
     watch(stream)
-    if stream.close_state is OPEN and _works(stream):
+    if stream.close_state is OPEN and _is_kept(stream):
         # The silence begins now: a hook may be at work for longer than that already.
         stream.active_at = stream.context.reactor.now
         watch_open(stream)
@@ -112,7 +112,7 @@ def break_sending(stream: Stream) -> None:
     buffer, stream.buffer = stream.buffer, None
     # After the buffer is gone: a waiting function may send, or close the connection.
     if buffer is not None:
-        buffer.notify_waiters()
+        buffer.abandon()
     release(stream, SEND_FULL)
     watch(stream)
 
@@ -154,7 +154,7 @@ def end_if_served(stream: Stream) -> None:
 
     While it is paused the plugin still works for it, unless nothing can be sent: `resume` looks again.
     """
-    if not stream.held & PEER_EOF or stream.close_state is not OPEN or _works(stream):
+    if not stream.held & PEER_EOF or stream.close_state is not OPEN or _is_kept(stream):
         return
     is_paused = bool(stream.held & PLUGIN)
     if is_paused and stream.send_state is not BROKEN:
@@ -169,6 +169,12 @@ def end_if_served(stream: Stream) -> None:
         protocols.peer_ended(stream)
     elif not stream.queued:
         advance(stream, CloseEvent.SERVED)
+
+
+def _is_kept(stream: Stream) -> bool:
+    """Return whether a client that has ended is kept for what works for it."""
+    # The task of a protocol may wait for that end, and the protocol itself decides how long the connection stays open.
+    return bool(stream.owed) if stream.context.protocols is not None else _works(stream)
 
 
 def _works(stream: Stream) -> bool:
@@ -260,7 +266,7 @@ def watch_open(stream: Stream) -> None:
         # Its grace, or none: see `end_paused`.
         return
     _cancel_deadline(stream)
-    if _works(stream) and (stream.held & PEER_EOF or stream.send_state is BROKEN):
+    if _is_kept(stream) and (stream.held & PEER_EOF or stream.send_state is BROKEN):
         due_at = stream.active_at + stream.context.limits.close_timeout
         stream.deadline = stream.context.reactor.call_at(due_at, _silence_due, stream)
     elif stream.idle_seconds is not None:

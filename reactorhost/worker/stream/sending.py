@@ -7,6 +7,7 @@ import socket
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import as_bytes
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
+from reactorhost.worker.stream.file_part import FilePart, FilePartError
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
@@ -65,17 +66,52 @@ def enqueue(stream: Stream, data: bytes, start: int) -> bool:
         buffer = stream.buffer = SendBuffer()
         stream.send_state = QUEUED
     # Before anything is added: one answer above the limit is sent, another one behind it is too much.
-    elif len(buffer) > stream.context.limits.max_send_buffer:
+    elif buffer.memory_bytes > stream.context.limits.max_send_buffer:
         stream.context.overflowed(stream.connection)
         stream.advance(CloseEvent.ABORT, CloseReason.OVERFLOW)
         return False
     buffer.add(data, start)
+    _queued(stream, buffer)
+    return True
+
+
+def _queued(stream: Stream, buffer: SendBuffer) -> None:
     # A protocol of asyncio has a flow control of its own, and may have to read before its client does.
     if buffer.is_full and stream.context.protocols is None:
         # Not by `hold`: the registration below adds WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
-    return True
+
+
+def send_part(stream: Stream, part: FilePart) -> None:
+    """Pass a part of a file to the kernel, and queue what it does not accept."""
+    buffer = stream.buffer
+    if stream.send_state >= FIN_PENDING:
+        part.end(is_sent=False)
+        return
+    if buffer is None:
+        if not part.left or _send_at_once(stream, part):
+            part.end(is_sent=not part.left)
+            return
+        buffer = stream.buffer = SendBuffer()
+        stream.send_state = QUEUED
+    buffer.add_file(part)
+    _queued(stream, buffer)
+
+
+def _send_at_once(stream: Stream, part: FilePart) -> bool:
+    """Send a part of a file of which nothing is queued; returns whether it has ended, sent or not."""
+    try:
+        _count(stream, part.send(stream.socket))
+    except BlockingIOError:
+        return False
+    except FilePartError as error:
+        _file_failed(stream, error)
+        return True
+    except OSError:
+        stream.send_failed()
+        return True
+    return not part.left
 
 
 def flush(stream: Stream) -> None:
@@ -86,6 +122,9 @@ def flush(stream: Stream) -> None:
     try:
         send_first(stream, buffer, stream.socket)
     except BlockingIOError:
+        return
+    except FilePartError as error:
+        _file_failed(stream, error)
         return
     except OSError:
         stream.send_failed()
@@ -103,15 +142,30 @@ def send_first(stream: Stream, buffer: SendBuffer, sock: StreamSocket) -> None:
 
     Raises:
         BlockingIOError: the kernel accepts nothing now.
+        FilePartError: a file cannot be read.
         OSError: the connection failed.
     """
-    # Released before `drop`: a bytearray cannot shrink while a view of it exists.
-    with buffer.first() as first:
-        sent = sock.send(first)
+    part = buffer.first_file()
+    if part is not None:
+        sent = part.send(sock)
+    else:
+        # Released before `drop`: a bytearray cannot shrink while a view of it exists.
+        with buffer.first() as first:
+            sent = sock.send(first)
+    _count(stream, sent)
+    buffer.drop(sent)
+
+
+def _file_failed(stream: Stream, error: FilePartError) -> None:
+    # Reset first: a FIN would say that the client has everything.
+    stream.advance(CloseEvent.ABORT, CloseReason.ERROR)
+    stream.context.hook_failed(error.plugin, "send_file", stream.connection, error)
+
+
+def _count(stream: Stream, sent: int) -> None:
     stream.connection.bytes_out += sent
     stream.context.counters.bytes_out += sent
     stream.active_at = stream.context.reactor.now
-    buffer.drop(sent)
 
 
 def _all_sent(stream: Stream) -> None:
@@ -126,13 +180,16 @@ def _all_sent(stream: Stream) -> None:
 
 def discard(stream: Stream) -> None:
     """Drop what waits for the kernel."""
-    stream.corked = stream.buffer = None
+    stream.corked = None
+    buffer, stream.buffer = stream.buffer, None
     if stream.send_state < FIN_PENDING:
         stream.send_state = DIRECT
     elif stream.send_state is FIN_PENDING:
         _all_sent(stream)
     release(stream, SEND_FULL)
     watch(stream)
+    if buffer is not None:
+        buffer.abandon()
 
 
 def end_session(stream: Stream, reason: CloseReason) -> None:

@@ -84,10 +84,10 @@ def _refuse(stream: Stream, started: TlsStart) -> None:
 
 @dataclass(slots=True, eq=False, repr=False)
 class StartingSocket:
-    """The socket of a connection whose TLS handshake runs; `plain` is the one below, and `tls` the one to come."""
+    """The socket of a connection whose TLS handshake runs; `socket` is the one below, and `tls` the one to come."""
 
     stream: Stream
-    plain: StreamSocket
+    socket: StreamSocket
     tls: TlsSocket
     started: TlsStart
     on_result: OnResult | None
@@ -98,14 +98,14 @@ class StartingSocket:
         """Take the place of the connection's socket, and run the steps."""
         stream, reactor = self.stream, self.stream.context.reactor
         if stream.interest:
-            reactor.unregister(self.plain.fileno())
+            reactor.unregister(self.socket.fileno())
             stream.interest = 0
         stream.held |= TLS_HANDSHAKE
         stream.socket = self
         # There is one during the whole handshake, so that an end waits for it as for any bytes that are queued.
         self._unsent, stream.buffer = stream.buffer, SendBuffer()
         stream.send_state = QUEUED
-        self._runner = StepRunner(reactor, self.plain, self._steps(), self._ended, self._ended)
+        self._runner = StepRunner(reactor, self.socket, self._steps(), self._ended, self._ended)
         self._runner.begin(reactor.now + stream.context.limits.handshake_timeout)
 
     def _steps(self) -> Step[TlsFacts | StepError | OSError]:
@@ -122,7 +122,7 @@ class StartingSocket:
         """Send what was queued in plain text."""
         while self._unsent:
             try:
-                sending.send_first(self.stream, self._unsent, self.plain)
+                sending.send_first(self.stream, self._unsent, self.socket)
             except BlockingIOError:
                 try:
                     yield WRITE
@@ -134,7 +134,7 @@ class StartingSocket:
         if isinstance(result, TlsFacts) and not stream.kept:
             self._succeeded(result)
             return
-        stream.socket = self.plain
+        stream.socket = self.socket
         stream.held &= ~TLS_HANDSHAKE
         buffer, stream.buffer = stream.buffer, None
         if stream.kept:
@@ -148,7 +148,7 @@ class StartingSocket:
         receiving.watch(stream)
         for each in (self._unsent, buffer):
             if each is not None:
-                each.notify_waiters()
+                each.abandon()
 
     def _succeeded(self, facts: TlsFacts) -> None:
         stream = self.stream
@@ -175,30 +175,30 @@ class StartingSocket:
 
     def shutdown(self, how: int, /) -> None:
         """Shut the socket below down."""
-        self.plain.shutdown(how)
+        self.socket.shutdown(how)
 
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
         """Set an option of the socket below."""
-        self.plain.setsockopt(level, option, value)
+        self.socket.setsockopt(level, option, value)
 
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
         """Return an option of the socket below."""
-        return self.plain.getsockopt(level, option, size)
+        return self.socket.getsockopt(level, option, size)
 
     def getsockname(self) -> Any:
         """Return the local address."""
-        return self.plain.getsockname()
+        return self.socket.getsockname()
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
-        return self.plain.fileno()
+        return self.socket.fileno()
 
     def close(self) -> None:
         """Give up the handshake, and close the socket."""
         self._runner.end()
         self.started.set_exception(TlsFailedError("the connection has ended during its TLS handshake"))
         if self._unsent is not None:
-            self._unsent.notify_waiters()
+            self._unsent.abandon()
 
 
 def _ignore(error: TlsHandshakeError) -> None:

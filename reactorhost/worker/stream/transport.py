@@ -50,7 +50,7 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_timeout
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, peer_facts, receiving, sending, starttls, tasks
+from reactorhost.worker.stream import ending, files, peer_facts, receiving, sending, starttls, tasks
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, replaceable
@@ -308,6 +308,7 @@ class StreamTransport:
     close_for = ending.close
     protocol = property(protocol_of)
     create_task = tasks.create_task
+    send_file = files.send_file
     start_tls = starttls.start
 
     def input_delivered(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from reactorhost.api.file_send import FileSend
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.tls_start import TlsStart
@@ -22,6 +23,8 @@ class NoStream:
     """
 
     __slots__ = ()
+
+    protocol = None
 
     @property
     def queued(self) -> int:
@@ -56,3 +59,9 @@ class NoStream:
     ) -> TlsStart:
         """Raise RuntimeError."""
         raise RuntimeError("a datagram cannot begin TLS, which needs a connection")
+
+    def send_file(
+        self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
+    ) -> FileSend:
+        """Raise RuntimeError."""
+        raise RuntimeError("a file does not go into a datagram: read it, and send a part that fits")

@@ -43,8 +43,6 @@ class DatagramTransport(NoStream):
     streams too needs no special cases.
     """
 
-    protocol = None
-
     __slots__ = ("_address", "_ancillary", "_received_at", "_socket", "_timers", "connection", "variables")
 
     def __init__(self, sock: AnsweringSocket, address: Any, ancillary: AncillaryData, connection_id: int) -> None:

@@ -99,6 +99,7 @@ def test_a_connection_refuses_another_thread(plugin_bench: Bench, method: str) -
         ("worker.call_every", lambda worker: worker.call_every(1, print)),
         ("worker.call_cron", lambda worker: worker.call_cron("* * * * *", print)),
         ("worker.connect", lambda worker: worker.connect("tcp://192.0.2.1:9", object())),
+        ("worker.watch", lambda worker: worker.watch(0, on_readable=print)),
     ],
 )
 def test_a_worker_refuses_another_thread(plugin_bench: Bench, method: str, use: Callable[[Worker], object]) -> None:

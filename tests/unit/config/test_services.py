@@ -254,3 +254,42 @@ def test_a_network_that_is_invalid_is_reported_once_with_a_hint(network: str, hi
         NETWORK.read(network)
     assert str(caught.value) == f"must be an IP address or a network, not '{network}'"
     assert str(caught.value.hint).startswith(hint)
+
+
+STARTTLS = "[service.a]\nplugins = 'x'\nstarttls = true\nlisten = {}\n"
+CERTIFICATE = "certificate = 'c'\nkey = 'k'\n"
+
+
+def test_the_tcp_addresses_of_a_service_with_starttls_begin_in_plain_text() -> None:
+    drafts, problems = read(STARTTLS.format("['tcp://*:1', 'tls://*:2', 'unix:///s']") + CERTIFICATE)
+    (a,) = complete(drafts, HOST, Problems())
+    assert not problems
+    assert [a.speaks_tls(each) for each in a.listen] == [False, True, False]
+    drafts, _ = read(STARTTLS.replace("true", "false").format("'tcp://*:1'") + CERTIFICATE)
+    (a,) = complete(drafts, HOST, Problems())
+    assert a.speaks_tls(a.listen[0])
+
+
+@pytest.mark.parametrize(
+    ("listen", "certificate", "what"),
+    [
+        ("tcp://*:1", "", "has starttls but no certificate"),
+        ("tls://*:1", CERTIFICATE, "has starttls but no tcp:// or unix:// address, whose clients could begin plain"),
+        ("tcp://*:1", CERTIFICATE, None),
+        ("unix:///s", CERTIFICATE, None),
+    ],
+)
+def test_starttls_needs_a_certificate_and_an_address_that_begins_in_plain_text(
+    listen: str, certificate: str, what: str | None
+) -> None:
+    drafts, _ = read(STARTTLS.format(repr(listen)) + certificate)
+    assert [problem.what for problem in problems_of(*drafts)] == ([f"service 'a' {what}"] if what else [])
+
+
+def test_a_certificate_for_a_unix_address_only_has_a_hint_about_starttls() -> None:
+    drafts, _ = read(STARTTLS.replace("true", "false").format("'unix:///s'") + CERTIFICATE)
+    (problem,) = problems_of(*drafts)
+    assert (problem.what, problem.hint) == (
+        "service 'a' has a certificate but no TCP address",
+        "set starttls if a plugin begins TLS on the unix address",
+    )

@@ -23,6 +23,7 @@ class Recorded(asyncio.Protocol):
         self.calls = calls
         self.reactions = reactions
         self.transport: Any = None
+        self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -132,6 +133,28 @@ def test_a_protocol_may_answer_after_the_clients_end(plugin_bench: NewBench) -> 
     served.within(served.transport.close)
     assert served.client.received == b"late"
     assert served.client.closed is CloseReason.LOCAL
+    assert served.calls == [("connection_made",), ("eof_received",), ("connection_lost", None)]
+
+
+def test_a_task_of_the_connection_may_wait_for_the_clients_end(plugin_bench: NewBench) -> None:
+    async def serve(protocol: Recorded, ended: asyncio.Event) -> None:
+        await ended.wait()
+        await asyncio.sleep(3600)
+        protocol.transport.write(b"late")
+        protocol.transport.close()
+
+    def begin(protocol: Recorded) -> None:
+        connection = protocol.transport.get_extra_info("connection")
+        connection.create_task(serve(protocol, protocol.ended))
+
+    def stay(protocol: Recorded) -> bool:
+        protocol.ended.set()
+        return True
+
+    served = Served(plugin_bench, connection_made=begin, eof_received=stay)
+    served.client.end()
+    served.bench.advance(3601)
+    assert served.client.received == b"late"
     assert served.calls == [("connection_made",), ("eof_received",), ("connection_lost", None)]
 
 

@@ -37,7 +37,7 @@ def test_a_waiting_function_is_called_once(is_open: bool) -> None:
     assert results == []
     if is_open:
         outgoing.drop(1)
-    outgoing.notify_waiters()
+    outgoing.abandon()
     assert results == [is_open]
 
 

@@ -289,7 +289,7 @@ def test_a_failed_handshake_closes_the_connection_and_is_logged(
     bench.settle()
     assert (client.closed, client.connection.tls) == (CloseReason.TLS, None)
     peer = client.connection.peer
-    logged = {"service": "default", "peer": peer, "connection": 1, "reason": reason, "suppressed": 0}
+    logged = {"service": "default", "peer": peer, "connection": 1, "reason": reason}
     assert lines(caplog, "handshake_failed") == [logged]
     awaited = [f"no TLS with {client.connection.peer}: {reason}"] if isinstance(mail, AsyncMail) else []
     assert mail.events == [b"STARTTLS", *awaited, CloseReason.TLS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import os
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -356,8 +357,10 @@ def test_members_of_streams_have_no_effect(handler: Handler, bench: PluginBench,
         server.end()
 
 
-def test_tls_is_refused(handler: Handler, bench: PluginBench, server: BenchClient) -> None:
+def test_tls_and_files_are_refused(handler: Handler, bench: PluginBench, server: BenchClient) -> None:
     with pytest.raises(RuntimeError, match="a datagram cannot begin TLS"):
         server.connection.start_tls()
+    with pytest.raises(RuntimeError, match="a file does not go into a datagram"):
+        server.connection.send_file(io.BytesIO(b"x"))
     with pytest.raises(ValueError, match="udp://time:123 does not use TLS"):
         bench.worker.connect(ADDRESS, handler, server_name="time")

@@ -1,0 +1,27 @@
+"""Client and scheme of a request as a proxy has seen them, from the headers of listed proxies only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
+
+from reactorhost_asgi.application import Application
+
+UNIX = "unix"
+"""Stands for the clients of a unix socket, which have no address."""
+
+
+class _TrustedProxies(_TrustedHosts):
+    def __contains__(self, host: str | None) -> bool:
+        return super().__contains__(host or UNIX)
+
+
+def forwarded(application: Application, proxies: Sequence[str]) -> Application:
+    """Return an application that sees the client behind a proxy, when its peer is one of these.
+
+    Source: X-Forwarded-For and X-Forwarded-Proto have no standard; as uvicorn reads them.
+    """
+    middleware = ProxyHeadersMiddleware(application)
+    middleware.trusted_hosts = _TrustedProxies(list(proxies))
+    return middleware

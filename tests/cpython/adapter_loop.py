@@ -1,0 +1,140 @@
+"""Let asyncio's selector loop make the transports of the host's protocol adapter in place of its own.
+
+`install` replaces the class of stream transports in `asyncio.selector_events`. Everything above it stays asyncio's:
+`create_server`, `create_connection`, the streams, `SSLProtocol`. So both ends of a connection are served as a client of
+a host is: by a service whose plugin has the hook `protocol`, on a reactor that the asyncio bridge turns in the same
+loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import weakref
+from asyncio import selector_events
+from collections.abc import Callable
+from typing import Any
+
+from reactorhost import CloseReason, hookimpl
+from reactorhost.api.connection import Connection
+from reactorhost.plugins import protocols
+from reactorhost.plugins.loading import load_object
+from reactorhost.reactor import Reactor, new_poller
+from reactorhost.worker.aio.event_loop import AsyncioBridge
+from reactorhost.worker.builder import WorkerBuilder
+from reactorhost.worker.context import Limits
+from reactorhost.worker.service import LoadedService, RunningService
+
+_LIMITS = Limits(max_send_buffer=1 << 40)
+
+
+class Served:
+    """A plugin that serves its clients with one protocol."""
+
+    def __init__(self, protocol: asyncio.BaseProtocol, on_end: Callable[[], object]) -> None:
+        self._protocol = protocol
+        self._on_end = on_end
+
+    @hookimpl
+    def protocol(self, service: str) -> Callable[[], asyncio.BaseProtocol]:
+        """Return what returns the protocol."""
+        # Kept by its transport only, as with asyncio: some tests check what is left.
+        return lambda: self.__dict__.pop("_protocol")
+
+    @hookimpl
+    def close(self, connection: Connection, reason: CloseReason) -> None:
+        """Report the end, which comes after `connection_lost`."""
+        self._on_end()
+
+
+class AdapterWorker:
+    """The worker that serves the sockets of one loop.
+
+    Attributes:
+        made: how many transports it has made.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.made = 0
+        self._loop = loop
+        self._reactor = Reactor(new_poller("epoll"))
+        bridge = AsyncioBridge(self._reactor, loop)
+        # As `AsyncioBridge.run`, but the tests run the loop.
+        self._turning = bridge._reactor_turning()
+        self._turning.__enter__()
+        builder = WorkerBuilder(reactor=self._reactor, hook_failed=self._hook_failed, new_bridge=lambda reactor: bridge)
+        self._parts = builder.build([_loaded(asyncio.Protocol(), lambda: None)], _LIMITS)
+
+    def make_transport(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: object = None,
+        server: Any = None,
+    ) -> Any:
+        """Serve a connected socket, as the constructor of asyncio's own transport does."""
+        self.made += 1
+        if server is not None:
+            server._attach()
+        service = RunningService(
+            _loaded(protocol, lambda: None if server is None else server._detach()), self._parts.context, lambda: None
+        )
+        transport = service.accept(sock, sock.getpeername())
+        if waiter is not None:
+            loop.call_soon(_set_result_unless_done, waiter)
+        adapter: Any = service.context.protocols
+        return adapter._transports[transport.connection]
+
+    def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
+        # The words that asyncio has for it.
+        message = f"Fatal error: protocol.{hook}() call failed."
+        self._loop.call_exception_handler({"message": message, "exception": error})
+
+    def close(self) -> None:
+        """Stop turning; what is still connected stays so, as with asyncio's own transports."""
+        self._turning.__exit__(None, None, None)
+        self._reactor.close()
+
+
+def _loaded(protocol: asyncio.BaseProtocol, on_end: Callable[[], object]) -> LoadedService:
+    plugins = [load_object(Served(protocol, on_end), "served")]
+    return LoadedService("cpython", plugins, _LIMITS, serving=protocols.from_plugins("cpython", plugins))
+
+
+def _set_result_unless_done(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+# Replacing asyncio's own.
+
+_workers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AdapterWorker] = weakref.WeakKeyDictionary()
+_made_before: list[int] = []
+
+
+def transports_made() -> int:
+    """Return how many transports of the adapter were made so far."""
+    return sum(_made_before) + sum(worker.made for worker in _workers.values())
+
+
+def install() -> None:
+    """Replace the transports of every selector loop of this process."""
+    module: Any = selector_events
+    close = module.BaseSelectorEventLoop.close
+
+    def new_transport(loop: asyncio.AbstractEventLoop, *words: Any, **named: Any) -> Any:
+        if loop not in _workers:
+            _workers[loop] = AdapterWorker(loop)
+        return _workers[loop].make_transport(loop, *words, **named)
+
+    def close_with_worker(loop: asyncio.AbstractEventLoop) -> None:
+        worker = _workers.pop(loop, None)
+        if worker is not None:
+            _made_before.append(worker.made)
+            worker.close()
+        close(loop)
+
+    module._SelectorSocketTransport = new_transport
+    module.BaseSelectorEventLoop.close = close_with_worker
