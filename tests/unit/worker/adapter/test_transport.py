@@ -200,6 +200,17 @@ def test_too_much_for_a_client_that_does_not_read_disconnects_it(plugin_bench: N
     assert served.protocol.calls == ["connection_lost ConnectionAbortedError"]
 
 
+def test_too_much_after_a_close_resets_the_client(plugin_bench: NewBench) -> None:
+    served = Served(plugin_bench, max_send_buffer=1000)
+    served.client.pause()
+    late = [lambda: served.transport.write(bytes(600))] * 2
+    served.within(lambda: served.transport.write(b"x"), served.transport.close, *late)
+    assert served.protocol.calls == []
+    served.within(*late)
+    assert served.protocol.calls == ["connection_lost ConnectionAbortedError"]
+    assert served.client.closed is CloseReason.LOCAL
+
+
 def test_abort_ends_a_close_that_waits_for_the_client(served: Served) -> None:
     served.client.pause()
     served.within(lambda: served.transport.write(b"queued"), served.transport.close)
