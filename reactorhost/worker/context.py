@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.api.connection_protocols import Groups
+from reactorhost.api.file_send import ConnectionEndedError
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.tls_start import TlsFailedError
@@ -207,6 +208,9 @@ class ServiceContext:
 
     def hook_failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
         """Report an exception of a plugin's code and close its connection."""
+        if isinstance(error, ConnectionEndedError) and error.variables is transport_of(connection).variables:
+            # An async hook has waited for something that the client did not: it has only ended.
+            return
         self._worker.hook_failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 

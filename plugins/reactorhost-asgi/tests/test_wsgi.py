@@ -220,7 +220,9 @@ def test_what_closes_an_answer_is_called_behind_it(plugin_bench: Bench) -> None:
 
     bench = served(plugin_bench, app)
     client = bench.connect()
-    write = type(client.connection.protocol.transport).write  # type: ignore[union-attr]
+    protocol: Any = client.connection.protocol
+    transport = type(protocol.transport)
+    write = transport.write
 
     def seen(self: Any, data: bytes) -> None:
         write(self, data)
@@ -228,7 +230,7 @@ def test_what_closes_an_answer_is_called_behind_it(plugin_bench: Bench) -> None:
             sent.set()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(client.connection.protocol.transport), "write", seen)  # type: ignore[union-attr]
+        patch.setattr(transport, "write", seen)
         client.send(get())
     assert answers(client)[0].body == b"done"
     assert events == [True]
@@ -275,7 +277,7 @@ def test_a_slow_reader_holds_back_the_thread_and_its_end_frees_it() -> None:
             if "body" in message and made > 2:
                 await left.wait()
 
-        scope = {
+        scope: dict[str, Any] = {
             "root_path": "",
             "raw_path": b"/",
             "server": None,

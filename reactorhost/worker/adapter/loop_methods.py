@@ -1,4 +1,4 @@
-"""`loop.start_tls` for the adapter's transports.
+"""`loop.start_tls` for the adapter's transports, and where the methods of a loop that take a transport are replaced.
 
 asyncio's own would lay a TLS protocol over the transport, and uvloop's accepts no transport but its own. Here the host
 makes the handshake, so that `connection.tls` has the facts, and the transport stays the same: it may be used further,
@@ -12,13 +12,15 @@ import ssl
 from typing import Any, NoReturn
 
 from reactorhost.tls.role import ClientRole, ServerRole
+from reactorhost.worker.adapter import file_sending
 from reactorhost.worker.adapter.transport import AsyncioTransport
 from reactorhost.worker.stream import starttls
 
 
 def accept_own_transports(loop: asyncio.AbstractEventLoop) -> None:
-    """Let `start_tls` of a loop accept transports of the adapter too."""
+    """Let `start_tls` and `sendfile` of a loop accept transports of the adapter too."""
     of_loop = loop.start_tls
+    sendfile_of_loop = loop.sendfile
 
     async def start_tls(transport: Any, protocol: Any, sslcontext: Any, **options: Any) -> Any:
         if not isinstance(transport, AsyncioTransport):
@@ -28,8 +30,14 @@ def accept_own_transports(loop: asyncio.AbstractEventLoop) -> None:
             return await asyncio.BaseEventLoop.start_tls(loop, transport, protocol, sslcontext, **options)  # type: ignore[arg-type]
         return await _start_tls(transport, protocol, sslcontext, **options)
 
+    async def sendfile(transport: Any, file: Any, *args: Any, **options: Any) -> int:
+        if not isinstance(transport, AsyncioTransport):
+            return await sendfile_of_loop(transport, file, *args, **options)
+        return await file_sending.sendfile(loop, transport, file, *args, **options)
+
     # On the object: see `aio.event_loop.call_after_signal_changes`.
     loop.start_tls = start_tls  # type: ignore[method-assign]
+    loop.sendfile = sendfile  # type: ignore[method-assign]
 
 
 async def _start_tls(

@@ -86,7 +86,7 @@ class ClosedTransport:
         self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
     ) -> FileSend:
         """Return a result that raises a ConnectionError."""
-        return refuse_file(file, offset, count)
+        return refuse_file(file, offset, count, self.variables)
 
     def close(self) -> None:
         """Do nothing."""
