@@ -45,14 +45,15 @@ class Served:
 
 
 class AdapterWorker:
-    """The worker that serves the sockets of one loop.
+    """The worker that serves the sockets of one loop, with these plugins before the one with the protocol.
 
     Attributes:
         made: how many transports it has made.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *others: object) -> None:
         self.made = 0
+        self._others = [load_object(each, "other") for each in others]
         self._loop = loop
         self._reactor = Reactor(new_poller("epoll"))
         bridge = AsyncioBridge(self._reactor, loop)
@@ -60,7 +61,7 @@ class AdapterWorker:
         self._turning = bridge._reactor_turning()
         self._turning.__enter__()
         builder = WorkerBuilder(reactor=self._reactor, hook_failed=self._hook_failed, new_bridge=lambda reactor: bridge)
-        self._parts = builder.build([_loaded(asyncio.Protocol())], _LIMITS)
+        self._parts = builder.build([self._loaded(asyncio.Protocol())], _LIMITS)
 
     def make_transport(
         self,
@@ -71,12 +72,17 @@ class AdapterWorker:
     ) -> Any:
         """Serve a connected socket, as the constructor of asyncio's own transport does."""
         self.made += 1
-        service = RunningService(_loaded(protocol), self._parts.context, lambda: None)
+        service = RunningService(self._loaded(protocol), self._parts.context, lambda: None)
         transport = service.accept(sock, sock.getpeername())
         if waiter is not None:
             loop.call_soon(_set_result_unless_done, waiter)
         adapter: Any = service.context.protocols
-        return adapter._transports[transport.connection]
+        # None if its `connect` waits in a queue of hooks.
+        return adapter._transports.get(transport.connection)
+
+    def _loaded(self, protocol: asyncio.BaseProtocol) -> LoadedService:
+        plugins = [*self._others, load_object(Served(protocol), "served")]
+        return LoadedService("cpython", plugins, _LIMITS, serving=protocols.from_plugins("cpython", plugins))
 
     def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         # The words that asyncio has for it.
@@ -87,11 +93,6 @@ class AdapterWorker:
         """Stop turning; what is still connected stays so, as with asyncio's own transports."""
         self._turning.__exit__(None, None, None)
         self._reactor.close()
-
-
-def _loaded(protocol: asyncio.BaseProtocol) -> LoadedService:
-    plugins = [load_object(Served(protocol), "served")]
-    return LoadedService("cpython", plugins, _LIMITS, serving=protocols.from_plugins("cpython", plugins))
 
 
 def _set_result_unless_done(waiter: asyncio.Future[None]) -> None:

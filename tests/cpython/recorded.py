@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import pytest
+
 from adapter_loop import AdapterWorker
+from reactorhost import Connection, hookimpl
+from reactorhost.worker.aio.event_loop import new_loop
 
 DEADLINE_SECONDS = 30.0
 BIG = 12_000_000
@@ -146,18 +151,38 @@ class Peer:
         self.socket.close()
 
 
+class PassesOn:
+    """A plugin with an async hook: the input of its service goes through the hook queue."""
+
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        await asyncio.sleep(0)
+
+
 Scenario = Callable[[Callable[..., Recorder], Peer], Awaitable[Any]]
+Adapted = Callable[[Any], AdapterWorker]
+
+needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
 
 
-def same_as_asyncio(run: Scenario) -> Callable[[], None]:
+def same_as_asyncio(run: Scenario) -> Callable[..., None]:
     """Make a test of a coroutine function that is called with `serve` and the peer.
 
     `serve(data=f, ...)` serves the connection with a recorder, and returns it. What the coroutine returns is compared
     as well.
     """
 
-    def test() -> None:
-        assert calls(run, adapted=True) == calls(run, adapted=False)
+    @pytest.mark.parametrize(
+        ("loop", "plugins"),
+        [
+            pytest.param("asyncio", (), id="asyncio"),
+            pytest.param("uvloop", (), id="uvloop", marks=needs_uvloop),
+            pytest.param("asyncio", (PassesOn,), id="queued"),
+        ],
+    )
+    def test(loop: str, plugins: tuple[Callable[[], object], ...]) -> None:
+        found = calls(run, loop, lambda running: AdapterWorker(running, *(plugin() for plugin in plugins)))
+        assert found == calls(run, "asyncio", None)
 
     test.__name__ = run.__name__
     return test
@@ -173,8 +198,8 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield client, served
 
 
-def calls(run: Scenario, *, adapted: bool) -> Any:
-    """Return the calls that a scenario leads to, and what it returns."""
+def calls(run: Scenario, kind: str, adapted: Adapted | None) -> Any:
+    """Return the calls that a scenario leads to, what it returns, and what the loop or the host reports."""
     recorders: list[Recorder] = []
     failures: list[str] = []
 
@@ -190,13 +215,12 @@ def calls(run: Scenario, *, adapted: bool) -> Any:
 
         return await run(serve, Peer(client))
 
-    with asyncio.Runner() as runner, connected() as (client, accepted):
-        loop = runner.get_loop()
-        if adapted:
-            with contextlib.closing(AdapterWorker(loop)) as worker:
-                returned = runner.run(main(worker.make_transport, client, accepted))
-        else:
+    with asyncio.Runner(loop_factory=lambda: new_loop(kind)) as runner, connected() as (client, accepted):
+        if adapted is None:
             returned = runner.run(main(by_asyncio, client, accepted))
+        else:
+            with contextlib.closing(adapted(runner.get_loop())) as worker:
+                returned = runner.run(main(worker.make_transport, client, accepted))
     return [joined(recorder.calls) for recorder in recorders], returned, failures
 
 
