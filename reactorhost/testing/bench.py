@@ -40,6 +40,7 @@ from reactorhost.worker.handshake.pending import ClientInfo
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
 _STOP_SECONDS = 1.0
@@ -313,11 +314,12 @@ class PluginBench:
         self._time.poller.open(descriptor)
         return descriptor
 
-    def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
+    def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport | ConnectedTransport]) -> None:
         self._time.poller.open(sock)
-        transport = connected()
+        # The transport of UDP has what the client uses.
+        transport = cast("StreamTransport", connected())
         far_end = BenchClient(self.settle, sock, transport, ends_too=True)
-        (service,) = (each for each in self._parts.outbound.services if transport in each.transports)
+        (service,) = (each for each in self._parts.outbound.services if transport in tuple(each.transports))
         close = service.context.chain.close
 
         def closed(connection: Connection, reason: CloseReason) -> None:
@@ -327,7 +329,6 @@ class PluginBench:
         # A handler is not a plugin of the service, so `CloseWatcher` does not see its connections.
         service.context.chain = replace(service.context.chain, close=closed)
         self.outbound.append(far_end)
-        return transport
 
     def _raise_failures(self) -> None:
         failures, self._failures = self._failures, []

@@ -151,12 +151,12 @@ class RunningService:
         if self._new_framing is not None:
             self._set_framing(transport, self._new_framing)
         transport.open()
-        # A session is accepted now, unless an async `connect` runs: that does it at its end.
-        if session is not None and not transport.owed:
-            receiving.deliver_frames(transport)
         # A `connect` hook has closed it, or has failed.
         if transport.close_state is not CloseState.OPEN:
             self.context.counters.refused += 1
+        # A session is accepted now, unless an async `connect` runs: that does it at its end.
+        if session is not None and not transport.owed:
+            receiving.deliver_frames(transport)
         return transport
 
     def _begin_session(self, transport: StreamTransport, session: OpenedSession) -> None:

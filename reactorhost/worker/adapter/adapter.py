@@ -134,6 +134,12 @@ class ProtocolAdapter:
         transport = self._transports.get(connection)
         return None if transport is None else transport.protocol
 
+    def holds_input(self, connection: Connection) -> bool:
+        """Return whether the reader of a stream handler has bytes that were not read."""
+        # Names of asyncio's streams that are not public, and in all versions so far.
+        reader = getattr(self.protocol_of(connection), "_stream_reader", None)
+        return bool(getattr(reader, "_buffer", None))
+
     def forget(self, connection: Connection) -> None:
         """Release the transport of a connection that has ended."""
         transport = self._transports.pop(connection, None)

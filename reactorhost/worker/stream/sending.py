@@ -106,7 +106,7 @@ def _send_at_once(stream: Stream, part: FilePart) -> bool:
     except BlockingIOError:
         return False
     except FilePartError as error:
-        _file_failed(stream, error)
+        file_failed(stream, error)
         return True
     except OSError:
         stream.send_failed()
@@ -124,7 +124,7 @@ def flush(stream: Stream) -> None:
     except BlockingIOError:
         return
     except FilePartError as error:
-        _file_failed(stream, error)
+        file_failed(stream, error)
         return
     except OSError:
         stream.send_failed()
@@ -156,7 +156,8 @@ def send_first(stream: Stream, buffer: SendBuffer, sock: StreamSocket) -> None:
     buffer.drop(sent)
 
 
-def _file_failed(stream: Stream, error: FilePartError) -> None:
+def file_failed(stream: Stream, error: FilePartError) -> None:
+    """Reset a connection whose file cannot be sent to its end, and report that."""
     # Reset first: a FIN would say that the client has everything.
     stream.advance(CloseEvent.ABORT, CloseReason.ERROR)
     stream.context.hook_failed(error.plugin, "send_file", stream.connection, error)
