@@ -306,10 +306,13 @@ def test_a_slow_reader_holds_back_the_thread_and_its_end_frees_it() -> None:
 
 def test_more_calls_than_one_thread_makes_in_a_row_are_made() -> None:
     made: list[int] = []
+    all_made = asyncio.Event()
 
     class Counted:
         def run(self) -> None:
             made.append(1)
+            if len(made) == 250:
+                all_made.set()
 
         def wake(self) -> None: ...
 
@@ -323,10 +326,9 @@ def test_more_calls_than_one_thread_makes_in_a_row_are_made() -> None:
         calls = Calls(Later())  # type: ignore[arg-type]  # what it uses of a worker
         for _ in range(250):
             calls.add(Counted())
-        while len(made) < 250:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(all_made.wait(), 20)
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(main())
 
 
 def test_a_call_that_blocks_holds_no_other_back() -> None:
