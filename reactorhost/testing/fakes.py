@@ -216,6 +216,29 @@ class FakeSocket(_HostSocket):
         self.finished = True
 
 
+class FakeUdpSocket(FakeSocket):
+    """The host's end of an outbound UDP connection, with a peer behind it.
+
+    Attributes:
+        datagrams: what the peer has received.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.datagrams: list[bytes] = []
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Pass a datagram to the peer; an answer that nothing listens is reported first, as the kernel does."""
+        if len(data) > MOST_DATAGRAM_BYTES:
+            raise OSError(errno.EMSGSIZE, "Message too long")
+        if self._reset:
+            self.incoming.pop()
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        sent = super().send(data)
+        self.datagrams.append(bytes(data))
+        return sent
+
+
 class FakeDatagramSocket(_HostSocket):
     """A UDP socket of the host, whose clients read every answer at once."""
 

@@ -69,8 +69,8 @@ def asgi_host(app: str, workers: int, folder: Path) -> contextlib.AbstractContex
     values = {
         "app": TARGETS[app],
         "app_dir": str(APPS),
-        "interface": "wsgi" if app in WSGI else "asgi",
-        "access_log": "false",
+        "interface": "wsgi" if app in WSGI else "asgi3",
+        "access_log": "off",
         "keep_alive": "60",
     }
     settings = [word for name, value in values.items() for word in ("--set", f"asgi.{name}={value}")]

@@ -109,7 +109,8 @@ class StartingSocket:
     started: TlsStart
     on_result: OnResult | None
     _unsent: SendBuffer | None = field(default=None, init=False)
-    _runner: StepRunner[TlsFacts | StepError | OSError] = field(init=False)
+    # None once the steps have ended: each refers to the other.
+    _runner: StepRunner[TlsFacts | StepError | OSError] | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Take the place of the connection's socket, and run the steps."""
@@ -122,8 +123,8 @@ class StartingSocket:
         # There is one during the whole handshake, so that an end waits for it as for any bytes that are queued.
         self._unsent, stream.buffer = stream.buffer, SendBuffer()
         stream.send_state = QUEUED
-        self._runner = StepRunner(reactor, self.socket, self._steps(), self._ended, self._ended)
-        self._runner.begin(reactor.now + stream.context.limits.handshake_timeout)
+        self._runner = runner = StepRunner(reactor, self.socket, self._steps(), self._ended, self._ended)
+        runner.begin(reactor.now + stream.context.limits.handshake_timeout)
 
     def _steps(self) -> Step[TlsFacts | StepError | OSError]:
         # An error is returned, because the runner closes the socket of a step that raises.
@@ -149,6 +150,7 @@ class StartingSocket:
                     raise TlsHandshakeError("it does not read what was sent before the handshake") from None
 
     def _ended(self, result: TlsFacts | StepError | OSError) -> None:
+        self._runner = None
         if isinstance(result, TlsFacts) and not self.stream.kept:
             self._succeeded(result)
         else:
@@ -179,10 +181,8 @@ class StartingSocket:
         stream = self.stream
         stream.socket = self.tls
         stream.connection.tls = facts
-        stream.active_at = stream.context.reactor.now
         receiving.release(stream, TLS_HANDSHAKE)
-        # Before the callback: what was sent during the handshake is first.
-        sending.flush(stream)
+        # Registers for writing too, and that sends what is queued, or sets the state of one that has sent nothing.
         receiving.watch(stream)
         self.started.set_result(facts)
         if self.on_result is not None and stream.close_state is OPEN:
@@ -220,7 +220,10 @@ class StartingSocket:
 
     def close(self) -> None:
         """Give up the handshake, and close the socket."""
-        self._runner.end()
+        self.stream.socket = self.socket
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.end()
         self.started.set_exception(TlsFailedError("the connection has ended during its TLS handshake"))
         if self._unsent is not None:
             self._unsent.abandon()
