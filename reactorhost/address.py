@@ -61,7 +61,7 @@ def unix_endpoint(name: str | bytes) -> Endpoint:
     text = name.decode(errors="backslashreplace") if isinstance(name, bytes) else name
     if text.startswith("\0"):
         # Some programs fill an abstract name up with NULs.
-        text = f"@{text.strip(chr(0))}"
+        text = f"@{text[1:].rstrip(chr(0))}"
     return Endpoint(f"unix:{text}" if text else "unix", 0)
 
 

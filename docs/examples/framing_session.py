@@ -39,7 +39,7 @@ class Hello:
 
     def accept(self):
         self.accepted = True
-        self.replies += b"HELLO\n" + self.early
+        self.replies = b"HELLO\n" + self.early + self.replies
 
     def frame(self, message):
         line = self.lines.frame(message)
@@ -49,8 +49,10 @@ class Hello:
         return b""
 
     def closing(self, reason):
-        word = "BYE" if self.accepted else "SORRY"
-        self.replies += f"{word} {reason}\n".encode()
+        if self.accepted:
+            self.replies += f"BYE {reason}\n".encode()
+        else:
+            self.replies = f"SORRY {reason}\n".encode()
 
     def outgoing(self):
         replies, self.replies = self.replies, b""

@@ -82,6 +82,8 @@ class AwaitableTask(ABC, Generic[T]):
             # Not done: the coroutine was closed while it was suspended.
             if future.done() and not cancelled:
                 self._retrieved = True
+            # An exception refers to this frame, and both of these to the exception.
+            del self, future
 
     def commit(self) -> None:
         """Make `cancel` do nothing from now on; `set_result` follows."""

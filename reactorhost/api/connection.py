@@ -211,9 +211,13 @@ class Connection:
         number of bytes. If the connection ends before, the callback is not called, and an `await` raises a
         `ConnectionError`.
 
+        What is not sent yet counts as `queued`, but not for `max_send_buffer`. A file that becomes shorter meanwhile
+        resets the connection with reason `error`.
+
         Raises:
             TypeError: `file` is not an open binary file, or the framing of the connection is a session.
             ValueError: it is not a regular file, or `offset` or `count` is negative or beyond its end.
+            RuntimeError: the connection is that of a datagram.
         """
         transport = self._in_loop("connection.send_file")
         _refuse_session("send_file", transport)
@@ -313,7 +317,7 @@ class Connection:
 
     @property
     def queued(self) -> int:
-        """Bytes in the send buffer: sent by plugins and not passed to the kernel yet."""
+        """Bytes that wait, of files too: sent by plugins and not passed to the kernel yet."""
         return self._transport.queued
 
     @property

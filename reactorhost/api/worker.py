@@ -353,7 +353,7 @@ class Worker:
         tls: SSLContext | None = None,
         server_name: str | None = None,
     ) -> ConnectAttempt:
-        """Connect to `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:///PATH` or `unix://@NAME` within `timeout` seconds.
+        """Connect to a `tcp://`, `tls://`, `udp://` or `unix://` address within `timeout` seconds.
 
         The methods of `handler` are called as hooks are for a client: `connect`, `receive`, `close`, `drain` and
         `framing`, and `failed(error)` with a `ConnectFailedError` if the connection cannot be established. An async
@@ -364,7 +364,8 @@ class Worker:
 
         Raises:
             ValueError: the address or the timeout is invalid.
-            TypeError: the handler has none of the methods, or one that cannot be called as its hook is.
+            TypeError: the handler has none of the methods, or one that cannot be called as its hook is, or a framing
+                for UDP.
             ConnectFailedError: the worker is leaving. Every other failure is reported to `failed` or `await`.
         """
         self._check_thread("worker.connect")

@@ -246,6 +246,8 @@ def _quoted(value: object) -> str:
         import json
 
         return json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_quoted, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

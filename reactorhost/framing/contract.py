@@ -56,19 +56,23 @@ class SessionFraming(Framing, Protocol):
             before; a FramingError refuses the peer, after what `outgoing` returns. With False from the start, `connect`
             is called at once.
         ended: whether the peer has ended the session as it should: the host delivers the messages before, sends
-            `outgoing`, and closes the connection with the reason `peer`.
+            `outgoing`, and closes the connection with the reason `peer`. Nothing is fed any more.
     """
 
     opening: bool
     ended: bool
 
     def outgoing(self) -> bytes:
-        """Take out what the framing itself has to send now, in order."""
+        """Take out what the framing itself has to send now, in order.
+
+        From the end of `opening` on, called only after `accept` or `closing`.
+        """
 
     def accept(self) -> None:
         """Complete the handshake: the `connect` hooks have run, and the connection is still open.
 
-        Messages that were framed before follow the answer to the handshake: until here `frame` returns nothing.
+        The answer comes first: before answers to control messages that have followed the peer's half at once, and
+        before messages that were sent by `connect` hooks. Until here `frame` returns nothing.
         """
 
     def closing(self, reason: str) -> None:
@@ -83,7 +87,7 @@ class SessionFraming(Framing, Protocol):
         """Return what was passed to `connection.send`, or to `worker.send_to`, as it goes on the wire.
 
         It may be anything that the framing defines beside bytes and text, a ping for example. Nothing is returned
-        before `accept`, and once the session is over.
+        before `accept`, nor by a framing that has announced its own end.
 
         Raises:
             ValueError: it cannot be encoded; the text is one sentence.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 from reactorhost.errors import ConfigError, PluginError, Problem
@@ -70,7 +71,15 @@ def _problem(name: object, make: object) -> str | None:
     return None if callable(make) else f"{name!r} is {make!r}, which cannot be called"
 
 
-def brought_by_all(service: str, plugins: Sequence[LoadedPlugin], brought: Mapping[str, Kinds]) -> Kinds:
+@dataclass(frozen=True, slots=True)
+class ServiceKinds:
+    """The framings that the plugins of a service bring, and the plugin of each, by name."""
+
+    kinds: Kinds = field(default_factory=dict)
+    plugins: Mapping[str, LoadedPlugin] = field(default_factory=dict)
+
+
+def brought_by_all(service: str, plugins: Sequence[LoadedPlugin], brought: Mapping[str, Kinds]) -> ServiceKinds:
     """Return the framings that the plugins of a service bring; `brought` has those of each plugin by its name.
 
     Raises:
@@ -83,25 +92,34 @@ def brought_by_all(service: str, plugins: Sequence[LoadedPlugin], brought: Mappi
             if first is not plugin:
                 what = f"service {service!r}: {first.name!r} and {plugin.name!r} both bring the framing {name!r}"
                 raise PluginError(what, hint="name one of them in the plugins of the service")
-    return {name: brought[plugin.name][name] for name, plugin in owners.items()}
+    return ServiceKinds({name: brought[plugin.name][name] for name, plugin in owners.items()}, owners)
 
 
 def from_config(
-    service: str, framing: str | Mapping[str, object], where: str | None, brought: Kinds | None = None
+    service: str, framing: str | Mapping[str, object], where: str | None, brought: ServiceKinds | None = None
 ) -> NewFraming:
     """Return a factory for the framing that the configuration of a service names.
 
     Raises:
         ConfigError: there is no such framing, or a parameter is invalid.
-        PluginError: the framing of a plugin raises anything but a TypeError or a ValueError, or is none.
+        PluginError: the framing of a plugin raises anything but a TypeError or a ValueError.
     """
+    brought = brought or ServiceKinds()
+    kind = kind_of(framing)
+    plugin = brought.plugins.get(kind) if isinstance(kind, str) else None
     try:
-        return factory(framing_named(framing, brought))
+        with nullcontext() if plugin is None else loading(plugin.identity, "failed in its framing", plugin.home):
+            return factory(framing_named(framing, brought.kinds))
     except (TypeError, ValueError) as error:
         problem = str(error)
-        if may_be_brought(framing) and kind_of(framing) not in (brought or {}):
-            problem = _unknown(str(kind_of(framing))) or problem
-        raise ConfigError([Problem(f"service {service!r}: {problem}", where)]) from None
+    except PluginError as error:
+        # What a callable raises about its parameters is a fault of the operator.
+        if not isinstance(error.__cause__, TypeError | ValueError):
+            raise
+        problem = str(error.__cause__)
+    if plugin is None and may_be_brought(framing):
+        problem = _unknown(str(kind)) or problem
+    raise ConfigError([Problem(f"service {service!r}: {problem}", where)])
 
 
 def _unknown(kind: str) -> str | None:

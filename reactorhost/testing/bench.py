@@ -40,6 +40,7 @@ from reactorhost.worker.handshake.pending import ClientInfo
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 from reactorhost.worker.udp.socket import UdpSocket
 
 _STOP_SECONDS = 1.0
@@ -101,11 +102,15 @@ class PluginBench:
         """
         try:
             self._boot()
+            self._running = True
         except ReactorhostError as error:
             if error.__cause__ is not None:
-                raise error.__cause__ from None
+                # With its own cause, if it has one.
+                raise error.__cause__ from error.__cause__.__cause__
             raise HostFailedError(error.exit_status, "\n".join(error.lines())) from None
-        self._running = True
+        finally:
+            if not self._running:
+                self._time.end()
         leadership = self._parts.leadership
         self._time.within(lambda: leadership.lead(leadership.jobs.now()))
         self.settle()
@@ -309,11 +314,12 @@ class PluginBench:
         self._time.poller.open(descriptor)
         return descriptor
 
-    def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport]) -> StreamTransport:
+    def _reached(self, sock: FakeSocket, connected: Callable[[], StreamTransport | ConnectedTransport]) -> None:
         self._time.poller.open(sock)
-        transport = connected()
+        # The transport of UDP has what the client uses.
+        transport = cast("StreamTransport", connected())
         far_end = BenchClient(self.settle, sock, transport, ends_too=True)
-        (service,) = (each for each in self._parts.outbound.services if transport in each.transports)
+        (service,) = (each for each in self._parts.outbound.services if transport in tuple(each.transports))
         close = service.context.chain.close
 
         def closed(connection: Connection, reason: CloseReason) -> None:
@@ -323,7 +329,6 @@ class PluginBench:
         # A handler is not a plugin of the service, so `CloseWatcher` does not see its connections.
         service.context.chain = replace(service.context.chain, close=closed)
         self.outbound.append(far_end)
-        return transport
 
     def _raise_failures(self) -> None:
         failures, self._failures = self._failures, []

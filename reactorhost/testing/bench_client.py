@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
 from reactorhost.api.hookspecs import hookimpl
-from reactorhost.testing.fakes import FakeSocket
+from reactorhost.testing.fakes import FakeSocket, FakeUdpSocket
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.transport import StreamTransport
@@ -59,12 +61,17 @@ class BenchClient:
         return bytes(self._socket.taken)
 
     @property
+    def datagrams(self) -> list[bytes]:
+        """The datagrams that the plugin sent, of an outbound connection over UDP."""
+        return list(self._socket.datagrams) if isinstance(self._socket, FakeUdpSocket) else []
+
+    @property
     def eof(self) -> bool:
         """Whether the client has read the end of the stream."""
         return self._socket.finished
 
     def send(self, data: bytes) -> None:
-        """Send bytes; the plugin has received them when this returns, unless it is not reading this client.
+        """Send bytes, over UDP one datagram; the plugin has received them when this returns, unless it is not reading.
 
         Raises:
             ConnectionError: the connection is closed, or the client has sent its end.
@@ -72,12 +79,19 @@ class BenchClient:
         self._send(data)
 
     def end(self) -> None:
-        """Send the end of the stream; what the plugin sends after that is still received."""
+        """Send the end of the stream; what the plugin sends after that is still received.
+
+        Raises:
+            ConnectionError: as `send`; and over UDP, which has no end.
+        """
+        if self._is_udp:
+            raise ConnectionError(f"{self!r} is over UDP, which has no end of the stream")
         self._send(b"")
 
     def reset(self) -> None:
-        """Break the connection, as a crashed client does."""
-        self._send(ConnectionResetError())
+        """Break the connection, as a crashed client does; over UDP, answer that nothing listens on the port."""
+        refused = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        self._send(refused if self._is_udp else ConnectionResetError())
 
     def pause(self) -> None:
         """Stop reading, so that what the plugin sends is queued."""
@@ -104,10 +118,15 @@ class BenchClient:
         self._socket.incoming.append(b"")
         return True
 
+    @property
+    def _is_udp(self) -> bool:
+        return isinstance(self._socket, FakeUdpSocket)
+
     def _send(self, item: bytes | Exception) -> None:
         if self.closed is not None or self._socket.ended:
             raise ConnectionError(f"{self!r} cannot send any more")
-        if isinstance(item, Exception) or not item:
+        # An empty datagram is a message.
+        if isinstance(item, Exception) or not (item or self._is_udp):
             self._socket.ended = True
         self._socket.incoming.append(item)
         self._settle()

@@ -53,8 +53,10 @@ class BenchTime:
         """Return the asyncio loop that stands in for the bridge."""
         # Here and not above: plugins without async hooks are tested without asyncio, as a worker runs them.
         from reactorhost.testing.fake_event_loop import FakeEventLoop
+        from reactorhost.worker.adapter.loop_methods import accept_own_transports
 
         self._loop = FakeEventLoop(self._step, self.clock)
+        accept_own_transports(self._loop)
         return self._loop
 
     def unix(self) -> float:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from reactorhost.testing.fake_tls import FakeTlsRole, fake_facts
-from reactorhost.testing.fakes import FakeSocket
+from reactorhost.testing.fakes import FakeSocket, FakeUdpSocket
 from reactorhost.tls.role import TlsRole
 from reactorhost.worker.outbound.dialer import Connected, Dial, FarEnd
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 
-Reached = Callable[[FakeSocket, Callable[[], StreamTransport]], StreamTransport]
-"""Called with a fake socket and with the function that makes its transport, whose result it returns."""
+Reached = Callable[[FakeSocket, Callable[[], StreamTransport | ConnectedTransport]], object]
+"""Called with a fake socket and with the function that makes its transport."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -46,7 +47,8 @@ class _FakeDial:
         if self.refusal is not None:
             self.failed(self.refusal)
             return
-        address, sock = self.far_end.address, FakeSocket()
+        address = self.far_end.address
+        sock = FakeUdpSocket() if address.scheme == "udp" else FakeSocket()
         peer = address.unix_name if address.scheme == "unix" else (address.host, address.port)
         facts = fake_facts(self.far_end.certificate_name) if address.scheme == "tls" else None
         self.reached(sock, lambda: self.connected(cast("Any", sock), peer, facts))

@@ -187,6 +187,10 @@ class FakeSocket(_HostSocket):
         self.taken += data
         return len(data)
 
+    def sendmsg(self, buffers: list[bytes]) -> int:
+        """Pass several pieces to the client."""
+        return self.send(b"".join(buffers))
+
     def handshake(self, on_failed: object, *, lingers: bool = True) -> Step[TlsFacts]:
         """Begin TLS once the client reads."""
         yield WRITE
@@ -210,6 +214,29 @@ class FakeSocket(_HostSocket):
     def close(self) -> None:
         """End the connection for the client."""
         self.finished = True
+
+
+class FakeUdpSocket(FakeSocket):
+    """The host's end of an outbound UDP connection, with a peer behind it.
+
+    Attributes:
+        datagrams: what the peer has received.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.datagrams: list[bytes] = []
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Pass a datagram to the peer; an answer that nothing listens is reported first, as the kernel does."""
+        if len(data) > MOST_DATAGRAM_BYTES:
+            raise OSError(errno.EMSGSIZE, "Message too long")
+        if self._reset:
+            self.incoming.pop()
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        sent = super().send(data)
+        self.datagrams.append(bytes(data))
+        return sent
 
 
 class FakeDatagramSocket(_HostSocket):

@@ -255,10 +255,12 @@ def asyncio_bridge(reactor: Reactor, event_loop: str, on_signal_change: Callable
     Raises:
         ReactorhostError: uvloop is not installed, or the reactor's poller has no descriptor for a loop to watch.
     """
+    from reactorhost.worker.adapter.loop_methods import accept_own_transports
     from reactorhost.worker.aio.event_loop import AsyncioBridge, call_after_signal_changes, new_loop
 
     # Raises now what would end a worker that serves already.
     reactor.fileno()
     loop = new_loop(event_loop)
     call_after_signal_changes(loop, on_signal_change)
+    accept_own_transports(loop)
     return AsyncioBridge(reactor, loop)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.api.connection_protocols import Groups
+from reactorhost.api.file_send import ConnectionEndedError
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.tls_start import TlsFailedError
@@ -78,6 +79,9 @@ class ProtocolEvents(Protocol):
 
     def protocol_of(self, connection: Connection, /) -> object | None:
         """Return the protocol that serves a connection."""
+
+    def holds_input(self, connection: Connection, /) -> bool:
+        """Return whether input waits that the plugin has not read."""
 
     def forget(self, connection: Connection, /) -> None:
         """Release the protocol of a connection that has ended, after its `close` hooks."""
@@ -204,6 +208,9 @@ class ServiceContext:
 
     def hook_failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
         """Report an exception of a plugin's code and close its connection."""
+        if isinstance(error, ConnectionEndedError) and error.variables is transport_of(connection).variables:
+            # An async hook has waited for something that the client did not: it has only ended.
+            return
         self._worker.hook_failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 
@@ -293,8 +300,10 @@ class ServiceContext:
             self.hook_queues.plugin_closes(connection)
 
     def input_waits(self, connection: Connection) -> bool:
-        """Return whether input of a connection waits for an async hook."""
-        return self.hook_queues is not None and self.hook_queues.input_waits(connection)
+        """Return whether input of a connection waits for an async hook, or in the reader of a stream handler."""
+        if self.hook_queues is not None and self.hook_queues.input_waits(connection):
+            return True
+        return self.protocols is not None and self.protocols.holds_input(connection)
 
     def resumed(self, connection: Connection) -> None:
         """Run, at the end of this turn, what the pause of a connection has held in the queue of its async hooks."""

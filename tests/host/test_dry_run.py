@@ -113,3 +113,19 @@ def test_a_service_that_discards_what_clients_send_is_returned(
     greets = write_plugin("@hookimpl\ndef connect(connection): ...\n", "greets")
     assert dry_run(settings(greets), None).without_receive == ["default"]
     assert dry_run(settings(greets, write_plugin(ECHO)), None).without_receive == []
+
+
+def test_the_framing_is_reported_with_the_tables_unless_a_plugin_could_bring_it(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str]
+) -> None:
+    brings = write_plugin(ECHO + "@hookimpl\ndef framings():\n    return {'cells': lambda: None}\n", "brings")
+    mistakes = {"set": ["one.x=1"], "framing": "cell"}
+    with pytest.raises(ReactorhostError) as caught:
+        dry_run(settings(write_plugin(ECHO, "one"), brings, **mistakes), None)
+    assert "plugin one has no options" in caught.value.what
+    assert "there is no framing 'cell'; did you mean 'cells'?" in caught.value.what
+    with pytest.raises(ReactorhostError) as caught:
+        dry_run(settings(brings, set=["brings.x=1"], framing="cell"), None)
+    assert "there is no framing" not in caught.value.what
+    with pytest.raises(ReactorhostError, match=r"None has no method feed\(data\)"):
+        dry_run(settings(brings, framing="cells"), None)

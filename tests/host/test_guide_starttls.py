@@ -8,6 +8,7 @@ import smtplib
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,40 @@ def test_smtplib_begins_tls_with_a_client_certificate(mail: Hosts, pki: Pki, tmp
         assert client.starttls(context=pki.context("client")) == (220, b"go ahead")
         assert client.noop() == (250, b"TLSv1.3")
         assert client.ehlo() == (250, b"mail.example")
+
+
+STREAMS = """
+import ssl
+from reactorhost import hookimpl
+
+CONTEXT = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+CONTEXT.load_cert_chain({certificate!r}, {key!r})
+
+
+@hookimpl
+async def stream_handler(reader, writer):
+    writer.write(b"220 mail.example\\r\\n")
+    while line := await reader.readline():
+        if line.upper().startswith(b"STARTTLS"):
+            writer.write(b"220 go ahead\\r\\n")
+            await writer.start_tls(CONTEXT)
+        elif line.startswith(b"ehlo"):
+            writer.write(b"250-mail.example\\r\\n250 STARTTLS\\r\\n")
+        else:
+            tls = writer.get_extra_info("connection").tls
+            writer.write(b"250 " + (tls.version.encode() if tls else b"no TLS") + b"\\r\\n")
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_stream_handler_begins_tls_with_smtplib(live_host: Hosts, pki: Pki, tmp_path: Path, loop: str) -> None:
+    certificate, key = pki.issue("streams", "localhost", "127.0.0.1")
+    (tmp_path / "streams.py").write_text(STREAMS.format(certificate=str(certificate), key=str(key)))
+    host, port = live_host("--plugin", str(tmp_path / "streams.py"), "--workers", "1", "--event-loop", loop).address()
+    with closing(smtplib.SMTP(host, port, timeout=DEADLINE_SECONDS)) as client:
+        assert client.noop() == (250, b"no TLS")
+        assert client.starttls(context=pki.context()) == (220, b"go ahead")
+        assert client.noop() == (250, b"TLSv1.3")
 
 
 def test_what_is_injected_behind_the_request_is_neither_answered_nor_interpreted(mail: Hosts) -> None:

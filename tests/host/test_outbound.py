@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import socket
@@ -63,6 +64,8 @@ class Prober:
                 if "cafile" in options:
                     options["tls"] = ssl.create_default_context(cafile=options.pop("cafile"))
                 connection.state.connecting = self.worker.connect(address, Far(connection), **options)
+            case ["send", text]:
+                connection.send_message(b"sent %r" % connection.state.far.send(text.encode()))
             case ["cancel"]:
                 connection.state.connecting.cancel()
                 connection.send_message(b"cancelled")
@@ -196,6 +199,32 @@ def test_an_outbound_connection_is_listed_but_not_counted_as_a_client(
         totals = host.until(lambda document: document["totals"]["bytes_in"] > 0)["totals"]
         assert (totals["connections"], totals["accepted"]) == (1, 1)
     assert client.read() == "closed peer"
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
+def test_datagrams_go_both_ways_until_nothing_listens(host: LiveHost, client: Client, name: str) -> None:
+    family, own = (socket.AF_INET6, "::1") if name == "[::1]" else (socket.AF_INET, "127.0.0.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as server:
+        server.settimeout(DEADLINE_SECONDS)
+        server.bind((own, 0))
+        address = uri(server, "udp", name)
+        connected = client.connect(address)
+        assert re.fullmatch(r"connected (127\.0\.0\.1|\[::1\]):\d+ None", connected)
+        if name == "localhost" and "[::1]" in connected:
+            pytest.skip("IPv6 is the first address of localhost, and UDP does not try the second one")
+        assert client.ask("send", "question") == "sent True"
+        data, peer = server.recvfrom(100)
+        assert data == b"question"
+        for answer in (b"12345", b"", bytes(60_000)):
+            server.sendto(answer, peer)
+            assert client.read() == f"received {len(answer)}"
+        rows = json.loads(host.command("connections", "--json").stdout)["connections"]
+        assert [(row["service"], row["bytes_in"], row["state"]) for row in rows][1:] == [(address, 60_005, "open")]
+        # From now on it receives from another address only, so the kernel answers that nothing listens; the port cannot
+        # be taken meanwhile.
+        server.connect((own, 9))
+        assert client.ask("send", "anyone?") == "sent True"
+        assert client.read() == "closed peer"
 
 
 def test_a_server_that_resets_at_once_is_connected_and_closed(

@@ -13,6 +13,7 @@ PACKAGES = {
     "reactorhost_chat": {"reactorhost_chat", "README.md", "tests"},
     "reactorhost_echo": {"reactorhost_echo", "README.md", "tests"},
     "reactorhost_redis": {"reactorhost_redis", "README.md", "tests"},
+    "reactorhost_websocket": {"reactorhost_websocket", "README.md", "tests"},
 }
 # hatchling adds these to every source archive.
 ALWAYS = {"pyproject.toml", "PKG-INFO", ".gitignore"}

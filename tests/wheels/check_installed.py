@@ -34,6 +34,8 @@ def main() -> None:
             talk(address)
         with started(run_dir, "--plugin", "chat") as address:
             greet(address)
+        with started(run_dir, "--plugin", "websocket", "--plugin", "echo") as address:
+            upgrade(address)
         command(5, "status", "--run-dir", str(run_dir))
         # Loads the bus and its parser, and connects nothing.
         bus = ("--bus-url", "redis://127.0.0.1", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir))
@@ -94,6 +96,21 @@ def greet(address: tuple[str, int]) -> None:
         greeting = client.makefile("rb").readline()
     if not greeting.startswith(b"* Welcome!"):
         raise SystemExit(f"the chat greets with {greeting!r}")
+
+
+def upgrade(address: tuple[str, int]) -> None:
+    """Open a WebSocket, and expect a message back."""
+    opening = (
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n\r\n"
+    )
+    with socket.create_connection(address, timeout=SECONDS) as client, client.makefile("rb") as answers:
+        # The message is under a mask of zeros.
+        client.sendall(opening.encode() + b"\x81\x85\0\0\0\0hello")
+        head = list(iter(answers.readline, b"\r\n"))
+        answer = answers.read(7)
+    if not head[0].startswith(b"HTTP/1.1 101 ") or answer != b"\x81\x05hello":
+        raise SystemExit(f"the WebSocket answers with {head[0]!r}, {answer!r}")
 
 
 def uninstall(distribution: str) -> None:

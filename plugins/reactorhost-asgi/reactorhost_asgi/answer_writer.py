@@ -23,8 +23,8 @@ class AnswerWriter:
         self._holds = True
 
     def drop(self) -> bool:
-        """Drop what is held; returns whether there was something."""
-        dropped = bool(self._held)
+        """Drop what is held, or would be; returns whether there was something."""
+        dropped = self._holds or bool(self._held)
         self._holds = False
         self._held = b""
         return dropped

@@ -25,11 +25,10 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reactorhost import Connection
+from reactorhost_asgi import deadlines
 from reactorhost_asgi.answer_writer import AnswerWriter
 from reactorhost_asgi.refusals import (
-    BODY_LATE,
     BODY_TOO_LARGE,
-    HEAD_LATE,
     HEAD_TOO_LARGE,
     HOST_WRONG,
     MALFORMED,
@@ -46,14 +45,22 @@ from reactorhost_asgi.websocket_protocol import WebSocketProtocol
 
 _HIGH_WATER = 65_536
 _PROGRESS_BYTES = 16_384
-# A client that has just been answered may have sent its next request already.
-_DRAIN_IDLE_SECONDS = 1.0
-_DRAIN_NEW_SECONDS = 5.0
 _WATCHED = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One client."""
+    """One client.
+
+    Attributes:
+        running: the request that is answered now, or None.
+        draining: whether the worker is about to leave.
+        answered: how many requests were answered.
+        in_head: whether a request has begun whose headers are not complete.
+        head_since: when that was first seen, or None.
+        body_since: when the newest request has last made progress.
+        idle_since: when the last answer was complete.
+        writer: what answers are written to.
+    """
 
     cycle: RequestCycle
     pipeline: deque[tuple[RequestCycle, Any]]  # type: ignore[assignment]  # of our class
@@ -66,19 +73,19 @@ class HttpProtocol(HttpToolsProtocol):
         self.writer: AnswerWriter = None  # type: ignore[assignment]  # set by connection_made
         self._extensions: dict[str, dict[object, object]] = {}
         self._refused = False
-        self._answered = 0
+        self.answered = 0
         # Of the request whose headers are not complete yet.
-        self._in_head = False
-        self._head_since: float | None = None
+        self.in_head = False
+        self.head_since: float | None = None
         self._room = 0
         self._unseen = 0
         self._hosts = 0
         self._has_body = False
         # Of the newest request.
         self._body_bytes = 0
-        self._body_since = 0.0
+        self.body_since = 0.0
         self._body_mark = 0
-        self._idle_since = serving.loop.time()
+        self.idle_since = serving.loop.time()
 
     # The transport.
 
@@ -88,6 +95,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.writer = AnswerWriter(transport)
         connection: Connection | None = transport.get_extra_info("connection")
         self._extensions = {"reactorhost": {"connection": connection, "worker": self.serving.worker}}
+        if connection is not None and connection.proxy is not None and connection.proxy.tls is not None:
+            self.scheme = "https"
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client has sent."""
@@ -150,7 +159,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin with a request."""
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
-        self._in_head = True
+        self.in_head = True
         self._room = self.serving.settings.max_header
         self._unseen = 0
         self._hosts = 0
@@ -169,7 +178,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._room -= len(name) + len(value) + 4
         if self._room < 0:
             raise RefusedError(HEAD_TOO_LARGE)
-        if not self._in_head:
+        if not self.in_head:
             return
         name = name.lower()
         self.headers.append((name, value))
@@ -187,8 +196,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Let the application answer, or queue the request behind those that are not answered."""
-        self._in_head = False
-        self._head_since = None
+        self.in_head = False
+        self.head_since = None
         http_version = self.parser.get_http_version()
         scope = self.scope
         scope["method"] = self.parser.get_method().decode("ascii")
@@ -211,7 +220,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.cycle = cycle = RequestCycle(self, expects_continue=self.expect_100_continue, keep_alive=keep_alive)
         self._body_bytes = 0
         self._body_mark = _PROGRESS_BYTES
-        self._body_since = cycle.since
+        self.body_since = cycle.since
         most = self.serving.settings.max_requests
         app: Any = TOO_MANY if most and len(self.tasks) >= most else self.app
         if self.running is None:
@@ -229,7 +238,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise RefusedError(BODY_TOO_LARGE)
         if self._body_bytes >= self._body_mark:
             self._body_mark = self._body_bytes + _PROGRESS_BYTES
-            self._body_since = self.loop.time()
+            self.body_since = self.loop.time()
         if cycle.response_complete or cycle.disconnected:
             return
         cycle.body += body
@@ -254,7 +263,7 @@ class HttpProtocol(HttpToolsProtocol):
         task = self.loop.create_task(cycle.run_asgi(app))
         cycle.task = task
         self.tasks.add(task)
-        task.add_done_callback(cycle.ended)
+        task.add_done_callback(self.tasks.discard)
 
     def on_response_complete(self) -> None:
         """Continue with the next request."""
@@ -262,9 +271,9 @@ class HttpProtocol(HttpToolsProtocol):
         # That of a request with HEAD has no body to be sent with.
         self.writer.flush()
         self.running.record()
-        self._idle_since = self.loop.time()
+        self.idle_since = self.loop.time()
         self.running = None
-        self._answered += 1
+        self.answered += 1
         self.serving.state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -277,7 +286,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer the request that is being received with a refusal, in its turn; parse nothing more."""
         self._refused = True
         newest = self.cycle
-        if newest is not None and newest.more_body and not newest.response_complete and not self._in_head:
+        if newest is not None and newest.more_body and not newest.response_complete and not self.in_head:
             # Its headers were fine: it is being answered, or waits.
             if newest is self.running:
                 newest.answer(refusal)
@@ -318,37 +327,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Enforce the deadlines."""
-        settings = self.serving.settings
-        running = self.running
-        if self.transport.is_closing():
-            return
-        if running is None:
-            self._check_waiting(now)
-            return
-        # An application that begins an answer with headers only does so for a reason.
-        self.writer.flush()
-        newest = self.cycle
-        if self.flow.read_paused:
-            self._body_since = now
-        if newest.more_body and now - self._body_since >= settings.body_timeout:
-            self.refuse(BODY_LATE)
-        elif not running.more_body and 0 < settings.request_timeout <= now - running.since:
-            running.expire()
-
-    def _check_waiting(self, now: float) -> None:
-        """Enforce the deadlines while the next request is awaited."""
-        settings = self.serving.settings
-        if self._in_head:
-            if self._head_since is None:
-                self._head_since = now
-            elif now - self._head_since >= settings.header_timeout:
-                self.refuse(HEAD_LATE)
-            return
-        limit = settings.keep_alive if self._answered else settings.header_timeout
-        if self.draining:
-            limit = _DRAIN_IDLE_SECONDS if self._answered else _DRAIN_NEW_SECONDS
-        if now - self._idle_since >= limit:
-            self.transport.close()
+        if not self.transport.is_closing():
+            # An application that begins an answer with headers only does so for a reason.
+            self.writer.flush()
+            deadlines.check(self, now)
 
     def drain(self) -> None:
         """Answer what was requested, then close."""

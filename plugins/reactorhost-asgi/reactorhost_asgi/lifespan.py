@@ -40,15 +40,16 @@ class Lifespan:
         """Start the application.
 
         Raises:
-            LifespanError: it has refused, or lifespan is required and it has ended without an answer. The cause is
-                what it has raised.
+            LifespanError: it has refused, or lifespan is required and it has ended without an answer; with what it has
+                raised as the cause.
         """
         self._task = asyncio.get_running_loop().create_task(self._run(), name="lifespan")
         if await self._answered("startup"):
             return
         raised = _raised(self._task)
         if self._required:
-            raise LifespanError("the application has ended without an answer to lifespan.startup") from raised
+            why = f"{type(raised).__name__}: {raised}" if raised else "it has ended without an answer"
+            raise LifespanError(f"the application has failed in its startup: {why}") from raised
         # An application that knows only requests fails on any other scope: ASGI leaves it no other way to say so.
         self._log.info("lifespan_unsupported error=%r", str(raised) or type(raised).__name__)
 

@@ -97,6 +97,8 @@ class RequestCycle(RequestResponseCycle):
                 self._fail()
         finally:
             self.on_response = _nothing
+            self.task = None
+            self.record()
 
     async def receive(self) -> Any:
         """Return what the application receives next: a part of the body, or the end of the client."""
@@ -122,43 +124,43 @@ class RequestCycle(RequestResponseCycle):
         if not self._protocol.pipeline:
             self.flow.resume_reading()
 
-    # A plain function that returns a coroutine: one more of its own would cost a frame for each message.
+    # A plain function that returns uvicorn's coroutine: one of its own would cost a frame for each message.
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """Write what the application sends."""
         kind = message["type"]
         if kind == "http.response.body":
             body = message.get("body", b"")
-            self._size += len(body)
+            if not self.disconnected:
+                self._size += len(body)
             if self._ends_with_connection and not message.get("more_body", False):
                 self.expected_content_length = len(body)
         elif kind == "http.response.start" and not (self.response_started or self.disconnected):
-            return self._start(message)
+            if self.flow.write_paused:
+                return self._send_when_drained(message)
+            self._start(message)
         return super().send(message)
 
-    async def _start(self, message: Any) -> None:
+    async def _send_when_drained(self, message: Any) -> None:
+        await self.flow.drain()
+        await self.send(message)
+
+    def _start(self, message: Any) -> None:
         status = message["status"]
         if not 200 <= status < 600:
             raise RuntimeError(f"{status} is not the status of an answer")
-        if self.more_body or self._protocol.draining:
-            self.keep_alive = False
+        self._status = status
         self._headers = headers = message.get("headers", ())
+        protocol = self._protocol
+        if self.more_body or protocol.draining:
+            self.keep_alive = False
         if self.scope["http_version"] != "1.1" and self.scope["method"] != "HEAD" and status not in (204, 304):
             self._ends_with_connection = not any(name.lower() == b"content-length" for name, _ in headers)
             if self._ends_with_connection:
                 # uvicorn then writes the body as it is, and counts what is left of its length.
                 self.chunked_encoding = False
                 self.expected_content_length = sys.maxsize
-        if self.flow.write_paused:
-            await self.flow.drain()
-        held = False
-        self._protocol.writer.hold()
-        try:
-            await super().send(message)
-            self._status = status
-            held = True
-        finally:
-            # Of headers that are wrong nothing was written.
-            self.response_started = held
+        # uvicorn's coroutine does not wait between this and its one write.
+        protocol.writer.hold()
 
     # The server in place of the application.
 
@@ -208,12 +210,6 @@ class RequestCycle(RequestResponseCycle):
         if not self._recorded:
             self._recorded = True
             self._protocol.serving.record(self.scope, self._status, self._size, self.began)
-
-    def ended(self, task: asyncio.Task[None]) -> None:
-        """Forget the task of the application, which is done."""
-        self._protocol.tasks.discard(task)
-        self.task = None
-        self.record()
 
 
 def _nothing() -> None:

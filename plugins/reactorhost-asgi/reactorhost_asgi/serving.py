@@ -132,7 +132,7 @@ def _entry(scope: Mapping[str, Any], status: int, size: int, seconds: float) -> 
         ended_at=time.time(),
         line=line,
         status=status,
-        size=size,
+        size=0 if scope.get("method") == "HEAD" else size,
         referer=headers.get(b"referer", b"").decode("latin-1"),
         agent=headers.get(b"user-agent", b"").decode("latin-1"),
         seconds=seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Mapping
+from http import HTTPStatus
 
 from websockets.frames import CloseCode
 
@@ -49,5 +50,6 @@ def drain(connection: Connection) -> Generator[None, None, None]:
         return
     # For a plugin that closes by itself too.
     session.end_with(CloseCode.SERVICE_RESTART, "restart")
+    session.refuse_with(HTTPStatus.SERVICE_UNAVAILABLE, "The server restarts. Please try again.")
     yield
     connection.close()

@@ -34,14 +34,14 @@ def end_of_request(received: bytes, searched: int) -> int | None:
     """Return where a request ends, or None while it is incomplete; the first bytes `searched` have no end.
 
     Raises:
-        RefusedError: it is no request of HTTP, or too long.
+        RefusedError: it is not an HTTP request, or too long.
     """
     # The end may have begun in the bytes that were searched.
     end = _END.search(received, max(0, searched - 2))
     if end is not None and end.end() <= MOST_BYTES:
         return end.end()
     if received and not received[:1].isalpha():
-        # A TLS handshake, for example. More would be waited for in vain.
+        # A TLS handshake, for example: no end of a request would follow.
         raise refused(400, "what was received is not an HTTP request")
     if len(received) > MOST_BYTES:
         raise refused(431, f"the request has more than {MOST_BYTES:,} bytes")

@@ -24,11 +24,11 @@ class Parameters:
         compression: whether messages may be compressed, if the client offers it (permessage-deflate).
         compress_from: bytes from which a message that is sent is compressed.
         origins: from which sites the page of a browser may connect: origins such as `https://example.org`, patterns
-            such as `https://*.example.org`, or `same` for the site that the client addresses. A client that sends no
-            Origin is no browser and may connect.
+            such as `https://*.example.org`, or `same` for the site that the client addresses. A client without
+            an Origin is not a browser and may connect.
         subprotocols: in order of preference. A client has to offer one of them; empty for no subprotocol.
         ping_interval: seconds between the pings that a client is sent; 0 for none.
-        ping_timeout: seconds without a sign of life after a ping, before the connection is closed; 0 for no limit.
+        ping_timeout: seconds without an answer to a ping until the connection is closed; 0 for no limit.
 
     Raises:
         TypeError, ValueError: a parameter is invalid.

@@ -1,4 +1,4 @@
-"""Pings: they keep an idle connection open in proxies, and find clients that are gone without a word."""
+"""Pings: they keep an idle connection open in proxies, and detect clients that have disappeared."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _ping(connection: Connection, parameters: Parameters) -> None:
 
 
 def _check(connection: Connection, parameters: Parameters, bytes_in: int, bytes_out: int) -> None:
-    # Any byte is a sign of life, not only a pong: one may wait behind a long message. So is progress of what is queued;
-    # without a queue the kernel accepts bytes for a client that is gone too.
+    # Any byte is an answer, not only a pong, which may wait behind a long message. So is progress with what is queued:
+    # then the client reads. Without a queue, bytes_out shows nothing: the kernel accepts bytes for any client.
     if connection.bytes_in == bytes_in and not (connection.queued and connection.bytes_out > bytes_out):
         close(connection, _NO_ANSWER, "no answer to a ping")
     else:

@@ -51,7 +51,7 @@ class WebSocket:
         headers: the headers of the request, by name in upper or lower case.
         origin: the site of the page that connects, or None: the client is not a browser.
         subprotocol: the subprotocol that was negotiated, or None.
-        opening: whether there is no request yet that can be accepted.
+        opening: true until a request can be accepted.
         ended: whether the client has ended the session.
     """
 
@@ -181,8 +181,8 @@ class WebSocket:
             ValueError: it cannot be sent as what it is.
         """
         opcode, data = encoded(message, as_text=self._sends_text)
-        compress = self._deflate is not None and len(data) >= self.parameters.compress_from
-        extensions = [self._deflate] if compress and self._deflate is not None else []
+        deflate = self._deflate
+        extensions = [deflate] if deflate is not None and len(data) >= self.parameters.compress_from else ()
         framed = Frame(opcode, data).serialize(mask=False, extensions=extensions)
         if self._is_closed:
             return b""
@@ -267,8 +267,7 @@ class WebSocket:
 
     def _messages_by_slices(self, data: bytes) -> Iterator[bytes]:
         for at in range(0, len(data), _SLICE):
-            if not self._is_closed:
-                yield from self._messages(self._events(data[at : at + _SLICE]))
+            yield from self._messages(self._events(data[at : at + _SLICE]))
 
     def _refuse(self, answer: bytes) -> None:
         self._answer = None

@@ -149,6 +149,13 @@ def test_a_bad_request_is_answered_and_refused(sends: bytes, status: int, word: 
     assert frames(server.session.outgoing()) == []
 
 
+def test_of_a_long_malformed_line_a_part_is_shown() -> None:
+    status, answer, server = answered(b"a" * 8000 + b"\r\n\r\n")
+    assert status == 400
+    assert len(answer) < 500
+    assert len(server.error or "") < 300
+
+
 @pytest.mark.parametrize(
     ("origins", "origin", "status"),
     [

@@ -239,6 +239,30 @@ def test_other_connections_have_no_close_with_a_code(plugin_bench: Bench, functi
         function(client.connection)
 
 
+def test_the_end_of_a_connection_that_has_ended_changes_nothing(plugin_bench: Bench) -> None:
+    speaker = Speaker()
+    browser = Browser(plugin_bench(hooks, speaker))
+    connection = browser.client.connection
+    # Without a close, as when a browser crashes.
+    browser.client.end()
+    assert (browser.shown, speaker.closes) == ([], [(CloseReason.PEER, None, "")])
+    close(connection, 4000)
+    refuse(connection)
+
+
+def test_a_worker_that_leaves_refuses_a_request_that_waits(plugin_bench: Bench) -> None:
+    class Slow:
+        @hookimpl
+        async def connect(self) -> None:
+            await asyncio.sleep(10)
+
+    bench = plugin_bench(hooks, Slow)
+    browser = Browser(bench)
+    assert browser.client.received == b""
+    bench.drain()
+    assert browser.client.received.startswith(b"HTTP/1.1 503 ")
+
+
 def test_a_message_to_a_group_is_compressed_once_for_members_of_one_kind(
     plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,14 +293,14 @@ def test_a_message_to_a_group_is_compressed_once_for_members_of_one_kind(
 def test_a_group_message_before_the_answer_follows_it(plugin_bench: Bench) -> None:
     def connect(connection: Connection) -> None:
         connection.join("room")
-        speaker.worker.send_to("room", b"somebody came")
+        speaker.worker.send_to("room", b"one more")
 
     speaker = Speaker(connect=connect)
     bench = plugin_bench(hooks, speaker)
     first, second = Browser(bench), Browser(bench)
     assert second.answer.startswith(b"HTTP/1.1 101 ")
-    assert second.shown == [Sent(TEXT, b"somebody came")]
-    assert first.shown == [Sent(TEXT, b"somebody came")] * 2
+    assert second.shown == [Sent(TEXT, b"one more")]
+    assert first.shown == [Sent(TEXT, b"one more")] * 2
 
 
 def test_async_hooks_keep_messages_in_order_and_know_their_types(plugin_bench: Bench) -> None:

@@ -103,8 +103,9 @@ class SessionOpening:
         framing = self.new_framing()
         if not is_session(framing):
             raise TypeError(f"{framing!r} is not a session, and the first framing of the service was one")
-        self._outgoing = framing.outgoing()
         self._is_open = not framing.opening
+        if not self._is_open:
+            self._outgoing = framing.outgoing()
         return framing
 
     def _feed(self, data: bytes) -> str | None:
@@ -116,16 +117,19 @@ class SessionOpening:
             messages = iter(framing.feed(data))
             # A framing may do its work when it is iterated.
             for message in messages:
+                if framing.opening:
+                    raise RuntimeError(f"a {type(framing).__name__} has returned a message during its handshake")
                 messages = itertools.chain((message,), messages)
                 break
         except FramingError as error:
             violation = error
-        self._outgoing = framing.outgoing()
         self._is_open = not framing.opening
         if self._is_open:
-            # A violation behind the peer's half is one of the session, which begins first.
+            # Nothing is sent now: the answer of `accept` comes first. A violation behind the peer's half is one of the
+            # session, which begins first.
             self._messages = messages if violation is None else _raising(violation)
             return None
+        self._outgoing = framing.outgoing()
         if violation is None and framing.ended:
             return "it ended the session during its handshake"
         return None if violation is None else str(violation)

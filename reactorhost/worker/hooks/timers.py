@@ -194,6 +194,18 @@ def checked_seconds(seconds: float) -> float:
     return seconds
 
 
+def checked_timeout(seconds: float | None) -> float | None:
+    """Return an idle timeout from a plugin; None also for 0.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is negative or not finite.
+    """
+    if seconds is not None and checked_seconds(seconds) < 0:
+        raise ValueError(f"idle_timeout must not be negative, as {seconds!r} seconds are")
+    return seconds or None
+
+
 def _is_current(task: Task[Any]) -> bool:
     import asyncio
 

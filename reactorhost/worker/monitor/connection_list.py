@@ -9,12 +9,16 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report
 from reactorhost.reactor import Reactor
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 
 _ROWS_PER_TURN = 200
 
 
 def send_connection_list(
-    reactor: Reactor, transports: Iterable[StreamTransport], request: int, send_report: Callable[[Message], object]
+    reactor: Reactor,
+    transports: Iterable[StreamTransport | ConnectedTransport],
+    request: int,
+    send_report: Callable[[Message], object],
 ) -> None:
     """Answer a request of the master with a row for each connection, including those that end before their row."""
     rows = (_row(transport, reactor.now) for transport in transports)
@@ -30,7 +34,7 @@ def send_connection_list(
     send_part()
 
 
-def _row(transport: StreamTransport, now: float) -> Message:
+def _row(transport: StreamTransport | ConnectedTransport, now: float) -> Message:
     connection = transport.connection
     return {
         "id": connection.id,

@@ -3,8 +3,8 @@
     connect() -> pending (a dial and a deadline) -> open (a service with one transport) -> ended
 
 Each open connection has a service of its own, whose chain is the handler's methods. So the transport that serves
-clients serves it too, without knowing the difference. Its bytes and messages go to separate counters, because those of
-the worker are about clients.
+clients serves it too, without knowing the difference; UDP has a transport and a service for outbound connections only.
+Their bytes and messages go to separate counters, because those of the worker are about clients.
 
 When the worker leaves, outbound connections outlive its clients, whose last answers may need them:
 
@@ -33,11 +33,13 @@ from reactorhost.reactor import TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.limited_lines import LimitedLines
+from reactorhost.worker.outbound.datagram_service import DatagramService
 from reactorhost.worker.outbound.dialer import Dial, Dialer, FarEnd
 from reactorhost.worker.service import LoadedService, RunningService
 from reactorhost.worker.stream.dispatch import Dispatcher
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 
 if TYPE_CHECKING:
     import asyncio
@@ -66,7 +68,7 @@ class OutboundConnections:
         self.dialer = dialer
         counters = Counters()
         self.context = replace(context, counters=counters, dispatcher=Dispatcher(context.reactor, counters))
-        self.services: set[RunningService] = set()
+        self.services: set[RunningService | DatagramService] = set()
         self._failure_lines = LimitedLines(context.reactor, context.log)
         self._pending: set[_PendingConnection] = set()
         # asyncio holds only weak references to its tasks.
@@ -110,7 +112,7 @@ class OutboundConnections:
             self.context.reactor.call_soon(pending.begin)
         return pending.attempt
 
-    def transports(self) -> Iterator[StreamTransport]:
+    def transports(self) -> Iterator[StreamTransport | ConnectedTransport]:
         """Yield the transports of the open connections."""
         return (transport for service in self.services for transport in service.transports)
 
@@ -164,18 +166,24 @@ class OutboundConnections:
 
     def serve(
         self, pending: _PendingConnection, sock: StreamSocket, peer: Any, tls: TlsFacts | None
-    ) -> StreamTransport:
+    ) -> StreamTransport | ConnectedTransport:
         """Serve a connected socket with the handler, beginning with its `connect`."""
 
         def ended() -> None:
             self.services.discard(service)
             self._check_left()
 
-        role = self.dialer.tls_role(pending.far_end)
-        loaded = LoadedService(str(pending.far_end.address), (), self.limits, pending.new_framing, tls_role=role)
+        service: RunningService | DatagramService
+        name, scheme = str(pending.far_end.address), pending.far_end.address.scheme
         context = replace(self.context, variables=pending.variables)
+        if scheme == "udp":
+            service = DatagramService(name, context, self.limits, pending.handler.chain, ended)
+            self.services.add(service)
+            return service.begin(sock, peer)
+        role = self.dialer.tls_role(pending.far_end)
+        loaded = LoadedService(name, (), self.limits, pending.new_framing, tls_role=role)
         service = RunningService(loaded, context, ended, pending.handler.chain)
-        if pending.far_end.address.scheme == "unix":
+        if scheme == "unix":
             service.keep_credentials()
         self.services.add(service)
         return service.begin(sock, peer, tls)
@@ -217,6 +225,8 @@ class _PendingConnection:
         self.far_end = far_end
         self.attempt = ConnectAttempt(str(far_end.address), self._cancelled)
         framing = handler.new_framing(str(far_end.address))
+        if framing is not None and far_end.address.scheme == "udp":
+            raise TypeError(f"the handler has a framing, but what {far_end.address} sends are messages already")
         self.new_framing = None if framing is None else lambda: framing
         self._outbound = outbound
         self._timeout = timeout
@@ -230,7 +240,7 @@ class _PendingConnection:
         self._dial = self._outbound.dialer.dial(self.far_end, self._connected, self._failed)
         self._dial.start()
 
-    def _connected(self, sock: StreamSocket, peer: Any, tls: TlsFacts | None) -> StreamTransport:
+    def _connected(self, sock: StreamSocket, peer: Any, tls: TlsFacts | None) -> StreamTransport | ConnectedTransport:
         self._end()
         # The handler's `connect` is called before the attempt has its result, and may cancel the attempt.
         self.attempt.commit()
@@ -276,8 +286,6 @@ def _far_end(address: str, tls: ssl.SSLContext | None, server_name: str | None) 
     except UsageError as error:
         hint = f"; {error.hint}" if error.hint else ""
         raise ValueError(f"{error.what}{hint}") from None
-    if parsed.scheme == "udp":
-        raise ValueError(f"cannot connect to {parsed}: UDP has no connections; use tcp://, tls:// or unix://")
     if parsed.scheme != "unix" and not (parsed.host and parsed.port):
         raise ValueError(f"cannot connect to {parsed}: it needs a host and a port")
     if parsed.scheme != "tls" and (tls is not None or server_name is not None):

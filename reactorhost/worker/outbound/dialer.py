@@ -1,6 +1,6 @@
 """From an address to a connected socket.
 
-    resolve the name -> connect (happy eyeballs) -> TLS handshake
+    resolve the name -> connect (happy eyeballs; at once for UDP) -> TLS handshake
 
 A dial calls back once, `connected` or `failed`, and not at all after `cancel()`. At every moment one step is in
 progress, and `_stop` ends it and closes what it has opened.
@@ -21,13 +21,15 @@ from reactorhost.tls.facts import TlsFacts
 from reactorhost.tls.role import ClientRole, TlsRole
 from reactorhost.worker.outbound.happy_eyeballs import HappyEyeballs
 from reactorhost.worker.outbound.resolver import Resolver, SocketAddress, interleaved, numeric_address
+from reactorhost.worker.outbound.udp_connect import UdpConnectError, connect_udp
 from reactorhost.worker.stream.socket import StreamSocket
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 
 if TYPE_CHECKING:
     import ssl
 
-Connected = Callable[[StreamSocket, Any, TlsFacts | None], StreamTransport]
+Connected = Callable[[StreamSocket, Any, TlsFacts | None], StreamTransport | ConnectedTransport]
 """Called with the socket, the peer's address as the socket module has it, and the facts of its TLS session, or None."""
 
 _ALERT_SECONDS = 2.0
@@ -140,6 +142,15 @@ class _SocketDial:
 
     def _connect(self, addresses: Sequence[SocketAddress]) -> None:
         dialer = self.dialer
+        if self.far_end.address.scheme == "udp":
+            self._stop = _do_nothing
+            try:
+                sock, address = connect_udp(addresses)
+            except UdpConnectError as error:
+                self.failed(str(error))
+            else:
+                self.connected(sock, address.sockaddr, None)
+            return
         attempts = HappyEyeballs(dialer.reactor, addresses, dialer.peer_timeout, self._socket_connected, self.failed)
         self._stop = attempts.stop
         attempts.start()

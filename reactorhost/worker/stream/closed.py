@@ -17,7 +17,7 @@ from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.file_send import FileSend
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
-from reactorhost.api.tls_start import TlsFailedError, TlsStart
+from reactorhost.api.tls_start import TlsStart
 from reactorhost.framing import Framing
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
@@ -25,6 +25,7 @@ from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import checked_seconds
 from reactorhost.worker.stream.files import refuse_file
 from reactorhost.worker.stream.socket import endpoint
+from reactorhost.worker.stream.starttls import not_started
 from reactorhost.worker.stream.states import CLOSING
 
 if TYPE_CHECKING:
@@ -79,15 +80,13 @@ class ClosedTransport:
         self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
     ) -> TlsStart:
         """Return a handshake that has failed."""
-        started = TlsStart()
-        started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
-        return started
+        return not_started()
 
     def send_file(
         self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
     ) -> FileSend:
         """Return a result that raises a ConnectionError."""
-        return refuse_file(file, offset, count)
+        return refuse_file(file, offset, count, self.variables)
 
     def close(self) -> None:
         """Do nothing."""

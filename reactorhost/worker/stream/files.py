@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from typing import BinaryIO
 
-from reactorhost.api.file_send import FileSend
+from reactorhost.api.file_send import ConnectionEndedError, FileSend
 from reactorhost.worker.stream import sending
 from reactorhost.worker.stream.file_part import FilePart, checked_part
 from reactorhost.worker.stream.protocol import Stream
-from reactorhost.worker.stream.session_input import SessionInput
 from reactorhost.worker.stream.states import FIN_PENDING
 
 OnResult = Callable[[int], object]
@@ -18,16 +18,14 @@ OnResult = Callable[[int], object]
 def send_file(stream: Stream, file: BinaryIO, offset: int, count: int | None, on_result: OnResult | None) -> FileSend:
     """Send a part of a file behind what is queued; see `Connection.send_file`."""
     descriptor, offset, count = checked_part(file, offset, count)
-    if isinstance(stream.receiver, SessionInput):
-        raise TypeError(f"send_file sends bytes, and a {type(stream.receiver.framing).__name__} sends messages only")
     result = FileSend()
     if stream.send_state >= FIN_PENDING:
-        result.set_exception(not_sent())
+        result.set_exception(ConnectionEndedError(stream.variables))
         return result
 
     def ended(is_sent: bool) -> None:
         if not is_sent:
-            result.set_exception(not_sent())
+            result.set_exception(ConnectionEndedError(stream.variables))
             return
         result.set_result(count)
         if on_result is not None:
@@ -43,14 +41,9 @@ def send_file(stream: Stream, file: BinaryIO, offset: int, count: int | None, on
     return result
 
 
-def not_sent() -> ConnectionError:
-    """Return what an `await` of a file raises that was not sent to its end."""
-    return ConnectionError("the connection has ended before all of the file was sent")
-
-
-def refuse_file(file: BinaryIO, offset: int, count: int | None) -> FileSend:
-    """Return the result for a connection that has ended."""
+def refuse_file(file: BinaryIO, offset: int, count: int | None, variables: Context) -> FileSend:
+    """Return the result for a connection that has ended, with its context."""
     checked_part(file, offset, count)
     result = FileSend()
-    result.set_exception(not_sent())
+    result.set_exception(ConnectionEndedError(variables))
     return result

@@ -151,6 +151,9 @@ class FramedInput:
         Raises:
             TypeError: the framing has received bytes, and has no `rest`.
         """
+        if self._was_fed and not hasattr(self.framing, "rest"):
+            name = type(self.framing).__name__
+            raise TypeError(f"a {name} has no rest(), so the host cannot see whether plain text waits in it")
         try:
             if self._backlog or (self._messages is not None and next(self._messages, None) is not None):
                 return True

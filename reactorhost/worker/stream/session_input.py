@@ -84,6 +84,11 @@ class SessionInput(FramedInput):
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
             self._context.hook_raised("framing", self._stream.connection, raised)
 
+    def _feed_backlog(self) -> None:
+        if self._session.ended:
+            self._backlog = b""
+        super()._feed_backlog()
+
     def _deliver(self, connection: Connection, count: int) -> None:
         super()._deliver(connection, count)
         if self._stream.close_state is OPEN:
@@ -100,7 +105,9 @@ class SessionInput(FramedInput):
         try:
             if not self._session.ended:
                 self._session.closing(reason.value)
-            self._send_outgoing()
+            # Above the limit it would reset the client, which may still read what is queued.
+            if self._stream.queued <= self._context.limits.max_send_buffer:
+                self._send_outgoing()
         except BaseException as raised:  # noqa: BLE001  a plugin's framing may raise anything
             self._context.hook_raised("framing", self._stream.connection, raised)
 

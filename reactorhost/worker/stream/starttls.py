@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from reactorhost.api.close_reason import CloseReason
@@ -25,8 +26,10 @@ from reactorhost.api.tls_start import TlsFailedError, TlsStart
 from reactorhost.reactor import WRITE
 from reactorhost.reactor.steps import NoDataError, Step, StepError, StepRunner, TlsHandshakeError
 from reactorhost.tls.facts import TlsFacts
+from reactorhost.tls.role import TlsRole
 from reactorhost.worker.stream import ending, receiving, sending
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
+from reactorhost.worker.stream.file_part import FilePartError
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.send_buffer import SendBuffer
@@ -40,33 +43,43 @@ if TYPE_CHECKING:
 
 OnResult = Callable[[TlsFacts], object]
 
-_INJECTED = "it sent plain text behind the request for TLS"
 
-
-def start(stream: Stream, context: SSLContext | None, server_name: str | None, on_result: OnResult | None) -> TlsStart:
-    """Begin TLS; see `Connection.start_tls`."""
+def start(
+    stream: Stream,
+    context: SSLContext | None,
+    server_name: str | None,
+    on_result: OnResult | None,
+    role: TlsRole | None = None,
+) -> TlsStart:
+    """Begin TLS, by default in the role of the service; see `Connection.start_tls`."""
     if stream.connection.tls is not None:
         raise RuntimeError("the connection has TLS already")
     if stream.held & TLS_HANDSHAKE:
         raise RuntimeError("the connection has begun TLS already")
     if stream.close_state is OPEN and BROKEN > stream.send_state >= FIN_PENDING:
         raise RuntimeError("the connection cannot begin TLS after send_eof()")
+    if stream.close_state is not OPEN:
+        return not_started()
     service, plain = stream.context, cast("Any", stream.socket)
+    on_broken = partial(service.tls_broken, stream.connection)
+    tls = (role or service.tls_role).wrap(service.reactor, plain, on_broken, context, server_name)
     started = TlsStart()
-    if stream.close_state is OPEN:
-        tls = service.tls_role.wrap(
-            service.reactor, plain, lambda reason: service.tls_broken(stream.connection, reason), context, server_name
-        )
-        if _input_waits(stream):
-            _refuse(stream, started)
-            return started
-        # It may fail, or find that too much is queued.
-        sending.uncork(stream)
+    if _input_waits(stream):
+        _refuse(stream, started)
+        return started
+    # It may fail, or find that too much is queued.
+    sending.uncork(stream)
     if stream.close_state is not OPEN or stream.send_state is BROKEN:
         stream.close_for(CloseReason.TLS)
-        started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
-        return started
+        return not_started()
     StartingSocket(stream, plain, tls, started, on_result).begin()
+    return started
+
+
+def not_started() -> TlsStart:
+    """Return a handshake that has failed before it could begin."""
+    started = TlsStart()
+    started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
     return started
 
 
@@ -79,7 +92,11 @@ def _refuse(stream: Stream, started: TlsStart) -> None:
     """Close a connection with plain text behind the request for TLS."""
     stream.context.tls_injected(stream.connection)
     ending.close(stream, CloseReason.TLS)
-    started.set_exception(TlsFailedError(f"no TLS with {stream.connection.peer}: {_INJECTED}"))
+    started.set_exception(_failure(stream, "it sent plain text behind the request for TLS"))
+
+
+def _failure(stream: Stream, reason: str) -> TlsFailedError:
+    return TlsFailedError(f"no TLS with {stream.connection.peer}: {reason}")
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -92,7 +109,8 @@ class StartingSocket:
     started: TlsStart
     on_result: OnResult | None
     _unsent: SendBuffer | None = field(default=None, init=False)
-    _runner: StepRunner[TlsFacts | StepError | OSError] = field(init=False)
+    # None once the steps have ended: each refers to the other.
+    _runner: StepRunner[TlsFacts | StepError | OSError] | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Take the place of the connection's socket, and run the steps."""
@@ -105,8 +123,8 @@ class StartingSocket:
         # There is one during the whole handshake, so that an end waits for it as for any bytes that are queued.
         self._unsent, stream.buffer = stream.buffer, SendBuffer()
         stream.send_state = QUEUED
-        self._runner = StepRunner(reactor, self.socket, self._steps(), self._ended, self._ended)
-        self._runner.begin(reactor.now + stream.context.limits.handshake_timeout)
+        self._runner = runner = StepRunner(reactor, self.socket, self._steps(), self._ended, self._ended)
+        runner.begin(reactor.now + stream.context.limits.handshake_timeout)
 
     def _steps(self) -> Step[TlsFacts | StepError | OSError]:
         # An error is returned, because the runner closes the socket of a step that raises.
@@ -115,8 +133,10 @@ class StartingSocket:
             return (yield from self.tls.handshake(_ignore, lingers=False))
         except NoDataError:
             return TlsHandshakeError("it closed the connection before its handshake")
-        except (StepError, OSError) as error:
+        except (StepError, FilePartError) as error:
             return error
+        except OSError as error:
+            return TlsHandshakeError(f"the connection failed before its handshake: {error.strerror}")
 
     def _send_unsent(self) -> Step[None]:
         """Send what was queued in plain text."""
@@ -130,19 +150,26 @@ class StartingSocket:
                     raise TlsHandshakeError("it does not read what was sent before the handshake") from None
 
     def _ended(self, result: TlsFacts | StepError | OSError) -> None:
-        stream = self.stream
-        if isinstance(result, TlsFacts) and not stream.kept:
+        self._runner = None
+        if isinstance(result, TlsFacts) and not self.stream.kept:
             self._succeeded(result)
-            return
+        else:
+            self._failed(result)
+
+    def _failed(self, result: TlsFacts | StepError | OSError) -> None:
+        stream = self.stream
         stream.socket = self.socket
         stream.held &= ~TLS_HANDSHAKE
         buffer, stream.buffer = stream.buffer, None
         if stream.kept:
             _refuse(stream, self.started)
+        elif isinstance(result, FilePartError):
+            sending.file_failed(stream, result)
+            self.started.set_exception(_failure(stream, "it was reset"))
         else:
             stream.context.tls_failed(stream.connection, str(result))
             ending.close(stream, CloseReason.TLS)
-            self.started.set_exception(TlsFailedError(f"no TLS with {stream.connection.peer}: {result}"))
+            self.started.set_exception(_failure(stream, str(result)))
         # One that was being closed has waited for the handshake.
         stream.advance(CloseEvent.ALL_SENT)
         receiving.watch(stream)
@@ -154,10 +181,8 @@ class StartingSocket:
         stream = self.stream
         stream.socket = self.tls
         stream.connection.tls = facts
-        stream.active_at = stream.context.reactor.now
         receiving.release(stream, TLS_HANDSHAKE)
-        # Before the callback: what was sent during the handshake is first.
-        sending.flush(stream)
+        # Registers for writing too, and that sends what is queued, or sets the state of one that has sent nothing.
         receiving.watch(stream)
         self.started.set_result(facts)
         if self.on_result is not None and stream.close_state is OPEN:
@@ -195,7 +220,10 @@ class StartingSocket:
 
     def close(self) -> None:
         """Give up the handshake, and close the socket."""
-        self._runner.end()
+        self.stream.socket = self.socket
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.end()
         self.started.set_exception(TlsFailedError("the connection has ended during its TLS handshake"))
         if self._unsent is not None:
             self._unsent.abandon()

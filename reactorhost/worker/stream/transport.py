@@ -48,7 +48,7 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
-from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_seconds
+from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_timeout
 from reactorhost.worker.hooks.variables import HookRunner
 from reactorhost.worker.stream import ending, files, peer_facts, receiving, sending, starttls, tasks
 from reactorhost.worker.stream.closed import ClosedTransport
@@ -291,9 +291,7 @@ class StreamTransport:
 
     @idle_timeout.setter
     def idle_timeout(self, seconds: float | None) -> None:
-        if seconds is not None and checked_seconds(seconds) < 0:
-            raise ValueError(f"idle_timeout must not be negative, as {seconds!r} seconds are")
-        self.idle_seconds = seconds or None
+        self.idle_seconds = checked_timeout(seconds)
         if self.close_state is OPEN:
             ending.watch_open(self)
 

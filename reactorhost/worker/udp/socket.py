@@ -31,6 +31,8 @@ _MOST_UNFINISHED = 1024
 _FEW_UNFINISHED = 256
 _BUFFER_BYTES = 65536
 _ANCILLARY_BYTES = 128
+# 65535 bytes of an IP packet, less its header and the header of UDP. IPv6 does not count its own.
+_MOST_BYTES_OF_IPV4 = 65535 - 20 - 8
 
 
 class DatagramSocket(Protocol):
@@ -207,8 +209,7 @@ class UdpSocket:
                 self._socket.sendto(data, address)
         except OSError as error:
             if error.errno == errno.EMSGSIZE:
-                room = "65507 bytes over IPv4, 65527 over IPv6"
-                raise ValueError(f"a datagram has room for {room}, not for {len(data)}") from None
+                check_size(data)
             return False
         self.context.counters.bytes_out += len(data)
         return True
@@ -270,3 +271,14 @@ class UdpSocket:
             self._state = UdpSocketState.CLOSED
             self._socket.close()
             self._on_closed()
+
+
+def check_size(data: bytes) -> None:
+    """Check that data fits into a datagram; called after an error, for the kernel has a second use for the same one.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if len(data) > _MOST_BYTES_OF_IPV4:
+        room = f"{_MOST_BYTES_OF_IPV4} bytes over IPv4, {_MOST_BYTES_OF_IPV4 + 20} over IPv6"
+        raise ValueError(f"a datagram has room for {room}, not for {len(data)}") from None

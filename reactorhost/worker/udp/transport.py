@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.address import Endpoint
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, as_bytes
-from reactorhost.api.file_send import FileSend
-from reactorhost.api.peer_credentials import PeerCredentials
-from reactorhost.api.proxy_facts import ProxyFacts
-from reactorhost.api.tls_start import TlsStart
-from reactorhost.framing import Framing
 from reactorhost.system.scope import host_of
-from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
 from reactorhost.worker.hooks import task_calls
 from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers
 from reactorhost.worker.udp import pktinfo
+from reactorhost.worker.udp.no_stream import NoStream
 from reactorhost.worker.udp.pktinfo import AncillaryData
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from reactorhost.plugins.host_task import HostTask
 
 
@@ -43,14 +36,12 @@ class AnsweringSocket(Protocol):
     def timers_over(self, transport: DatagramTransport) -> None: ...
 
 
-class DatagramTransport:
+class DatagramTransport(NoStream):
     """The transport of one datagram's connection.
 
     Closing, pausing and idle timeouts have no meaning for a datagram and do nothing, so that a plugin that serves
     streams too needs no special cases.
     """
-
-    protocol = None
 
     __slots__ = ("_address", "_ancillary", "_received_at", "_socket", "_timers", "connection", "variables")
 
@@ -137,48 +128,7 @@ class DatagramTransport:
         """Call back at once: nothing is ever queued."""
         callback(not self._socket.closed)
 
-    def start_tls(
-        self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
-    ) -> TlsStart:
-        """Raise RuntimeError."""
-        raise RuntimeError("a datagram cannot begin TLS, which needs a connection")
-
-    def send_file(
-        self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None
-    ) -> FileSend:
-        """Refuse.
-
-        Raises:
-            RuntimeError: always.
-        """
-        raise RuntimeError("a datagram cannot be answered with a file: read it, and send a part that fits")
-
-    # Without meaning for datagrams.
-
-    @property
-    def peer_credentials(self) -> PeerCredentials | None:
-        """None: the sender is not known."""
-        return None
-
-    @property
-    def proxy(self) -> ProxyFacts | None:
-        """None: there is no PROXY header."""
-        return None
-
-    @property
-    def queued(self) -> int:
-        """0: the kernel accepts a datagram at once or not at all."""
-        return 0
-
-    @property
-    def framing(self) -> Framing | None:
-        """None: a datagram is one message."""
-        return None
-
-    @framing.setter
-    def framing(self, framing: Framing | None) -> None:
-        if framing is not None:
-            raise TypeError("a datagram is a message already and takes no framing")
+    # Without meaning for a single datagram.
 
     @property
     def idle_timeout(self) -> float | None:
@@ -196,9 +146,6 @@ class DatagramTransport:
         """Do nothing."""
 
     def abort(self) -> None:
-        """Do nothing."""
-
-    def send_eof(self) -> None:
         """Do nothing."""
 
     def pause(self) -> None:

@@ -23,6 +23,7 @@ from reactorhost.worker.bus.local.interest import Interest
 from reactorhost.worker.bus.local.presence import Presence
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.stream.transport import StreamTransport
+from reactorhost.worker.udp.connected import ConnectedTransport
 from reactorhost.worker.udp.transport import DatagramTransport
 
 MOST_INFO_BYTES = 1024
@@ -208,4 +209,6 @@ def _stream_of(connection: Connection, what: str) -> StreamTransport | None:
     if isinstance(transport, DatagramTransport):
         reason = f"a datagram cannot {what}: its connection ends when its hooks have returned"
         raise ValueError(reason)  # noqa: TRY004  the type is that of any connection
+    if isinstance(transport, ConnectedTransport):
+        raise ValueError(f"an outbound UDP connection cannot {what}")  # noqa: TRY004  likewise
     return transport if isinstance(transport, StreamTransport) else None

@@ -148,6 +148,29 @@ def test_answers_to_messages_that_come_together_keep_their_order(plugin_bench: B
     assert client.received == (b"head," + CONTENT[:3] + b",") * 3
 
 
+def test_answers_behind_a_file_are_collected_as_those_before_it(
+    plugin_bench: Bench, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[bytes] = []
+
+    def send(self: FakeSocket, data: bytes | memoryview) -> int:
+        pieces.append(bytes(data))
+        return len(data)
+
+    def use(connection: Connection) -> None:
+        connection.send(b"a")
+        connection.send(b"b")
+        connection.send_file(file, 0, 2)
+        connection.send(b"c")
+        connection.send(b"d")
+
+    client = plugin_bench(Calls(use, Lines())).connect()
+    monkeypatch.setattr(FakeSocket, "send", send)
+    client.send(b"1\n2\n")
+    # The first answer of a turn is sent at once.
+    assert pieces == [b"a", b"b", CONTENT[:2], b"c", b"d", b"ab", CONTENT[:2], b"cd"]
+
+
 # What is queued
 
 
@@ -295,6 +318,54 @@ def _broken(data: bytes | memoryview) -> int:
     raise BrokenPipeError
 
 
+@pytest.mark.parametrize("kind", ["hook", "task"])
+def test_a_hook_or_a_task_that_such_an_end_ends_has_not_failed(
+    plugin_bench: Bench, file: BinaryIO, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+
+    class Awaits:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            seen.append(data)
+            if data == b"file":
+                work = self.send(connection)
+                await (work if kind == "hook" else connection.create_task(work))
+
+        async def send(self, connection: Connection) -> None:
+            await connection.send_file(file)
+
+    client = plugin_bench(Awaits).connect()
+    client.pause()
+    client.send(b"file")
+    monkeypatch.setattr(client._socket, "send", _broken)
+    client.resume()
+    # What the client had sent is still received.
+    client.send(b"more")
+    client.end()
+    assert (seen, client.closed) == ([b"file", b"more"], CloseReason.PEER)
+
+
+def test_a_hook_of_another_connection_fails(plugin_bench: Bench, file: BinaryIO) -> None:
+    others: list[Connection] = []
+
+    class Sends:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            others.append(connection)
+            await others[0].send_file(file)
+
+    bench = plugin_bench(Sends)
+    first, second = bench.connect(), bench.connect()
+    first.pause()
+    first.send(b"x")
+    second.send(b"x")
+    with pytest.raises(ConnectionError, match="has ended before all of the file was sent"):
+        first.reset()
+    bench.settle()
+    assert second.closed is CloseReason.ERROR
+
+
 @pytest.mark.parametrize("how", ["close", "send_eof", "abort"])
 def test_nothing_is_sent_behind_an_end(served: Served, file: BinaryIO, how: str) -> None:
     results: list[object] = []
@@ -305,7 +376,8 @@ def test_nothing_is_sent_behind_an_end(served: Served, file: BinaryIO, how: str)
         results.append(connection.send_file(file)._exception)
 
     client = served(use)
-    assert (client.received, [type(each) for each in results]) == (CONTENT[:2], [ConnectionError])
+    assert client.received == CONTENT[:2]
+    assert [str(each) for each in results] == ["the connection has ended before all of the file was sent"]
 
 
 def test_a_half_closed_client_gets_the_whole_file(served: Served, file: BinaryIO) -> None:
@@ -362,6 +434,22 @@ def test_a_file_that_cannot_be_read_resets_the_connection(
     with pytest.raises(ConnectionError, match="a file that is being sent cannot be read: Input/output error"):
         client.resume()
     assert client.closed is CloseReason.ERROR
+
+
+def test_a_file_that_cannot_be_kept_open_resets_the_connection(
+    served: Served, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> int:
+        raise OSError("Too many open files")
+
+    def use(connection: Connection) -> None:
+        monkeypatch.setattr(os, "dup", fail)
+        seen.append(connection.send_file(file))
+
+    seen: list[FileSend] = []
+    with pytest.raises(ConnectionError, match="a file cannot be kept open until it is sent: Too many open files"):
+        served(use, reads=False)
+    assert seen[0]._exception is not None
 
 
 # What is refused
@@ -430,7 +518,9 @@ def test_a_connection_that_has_ended_sends_nothing(served: Served, file: BinaryI
 
 
 class PlainSocket:
-    """Stands in for a socket that the kernel can copy to."""
+    """Stands in for a socket that the kernel can copy to; `send` accepts `most` bytes."""
+
+    most = 400
 
     def __init__(self) -> None:
         self.sent = b""
@@ -439,8 +529,10 @@ class PlainSocket:
         return 99
 
     def send(self, data: bytes | memoryview) -> int:
-        self.sent += data
-        return len(data)
+        if not self.most:
+            raise BlockingIOError
+        self.sent += data[: self.most]
+        return min(len(data), self.most)
 
 
 def kernel(monkeypatch: pytest.MonkeyPatch, *results: int | OSError) -> list[tuple[int, int]]:
@@ -462,10 +554,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch, *results: int | OSError) -> list[tup
 
 
 @pytest.fixture
-def part(file: BinaryIO) -> Iterator[file_part.FilePart]:
-    part = file_part.FilePart(file.fileno(), 100, 1000, "made", lambda is_sent: None)
-    yield part
-    part.end(is_sent=False)
+def part(file: BinaryIO) -> file_part.FilePart:
+    return file_part.FilePart(file.fileno(), 100, 1000, "made", lambda is_sent: None)
 
 
 def test_the_kernel_copies_to_a_plain_socket(part: file_part.FilePart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,9 +573,21 @@ def test_a_file_is_read_where_the_kernel_cannot_copy_it(
 ) -> None:
     calls = kernel(monkeypatch, 300, OSError("Invalid argument"))
     sock: Any = PlainSocket()
-    part.send(sock)
-    assert part.send(sock) == 700
+    assert [part.send(sock) for _ in range(3)] == [300, 400, 300]
     assert (calls[1:], part.left, sock.sent) == ([(400, 700)], 0, CONTENT[400:1100])
+
+
+def test_a_piece_is_sent_as_it_was_read(part: file_part.FilePart, path: Path) -> None:
+    sock: Any = PlainSocket()
+    part.send(sock)
+    sock.most = 0
+    with pytest.raises(BlockingIOError):
+        part.send(sock)
+    # TLS has encrypted it already, and requires the same bytes again.
+    path.write_bytes(bytes(SIZE))
+    sock.most = 600
+    part.send(sock)
+    assert sock.sent == CONTENT[100:1100]
 
 
 def test_the_kernel_finds_that_a_file_has_become_shorter(

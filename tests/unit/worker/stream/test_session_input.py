@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
+import itertools
 import runpy
 import threading
 import weakref
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from reactorhost import CloseReason, Connection, Lines, Worker, hookimpl
 from reactorhost.testing import HostFailedError, PluginBench
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
         def feed(self, data: bytes) -> Any: ...
         def frame(self, message: bytes) -> Any: ...
+        def greet(self, line: bytes) -> None: ...
 else:
     Hello = runpy.run_path(EXAMPLE)["Hello"]
 
@@ -168,6 +171,75 @@ class Bringing:
         connection.send(data)
 
 
+class OnlyBringing:
+    """Brings the session of the example, and nothing else."""
+
+    @hookimpl
+    def framings(self) -> dict[str, Any]:
+        return {"made": Hello}
+
+
+def test_echo_works_with_a_session(plugin_bench: Bench) -> None:
+    client = plugin_bench(OnlyBringing(), "echo", framing="made").connect(opening=GREETING + b"one\n")
+    client.send(b"two\nPING\n")
+    assert client.received == b"HELLO\none\ntwo\nPONG\n"
+
+
+def test_the_chat_works_with_a_session(plugin_bench: Bench) -> None:
+    bench = plugin_bench(OnlyBringing(), "chat", framing="made")
+    ann, bob = bench.connect(opening=b"HELLO a\n/name ann\n"), bench.connect(opening=b"HELLO b\n/name bob\n")
+    bench.advance(0.1)
+    ann.send(b"good day\n")
+    assert ann.received.startswith(b"HELLO\n* Welcome! You are guest")
+    assert bob.received.endswith(b"\nann: good day\n")
+    bob.send(b"/quit\n")
+    assert bob.received.endswith(b"\n* Goodbye.\nBYE local\n")
+    assert bob.closed is CloseReason.LOCAL
+
+
+@settings(max_examples=50)
+@given(cuts=strategies.lists(strategies.integers(0, 40), max_size=12), eager=strategies.booleans())
+def test_any_division_of_a_session_has_the_same_messages(cuts: list[int], *, eager: bool) -> None:
+    stream = GREETING + b"one\nPING\n\nPING\ntwo\nBYE\n"
+    seen: list[bytes] = []
+
+    class Listing(Bringing):
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            seen.append(data)
+            connection.send(data)
+
+    with PluginBench(Listing(Eager if eager else Hello), framing="made") as bench:
+        client = bench.connect()
+        for start, end in itertools.pairwise([0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]):
+            if start < end:
+                client.send(stream[start:end])
+        assert seen == [b"one", b"", b"two"]
+        assert client.closed is CloseReason.PEER
+    lines = client.received.removesuffix(b"\n").split(b"\n")
+    assert lines[0] == b"HELLO"
+    # A framing that handles all it is fed at once announces its end before the answers to what came before.
+    assert eager or lines[-1] == b"BYE"
+    assert [line for line in lines if line not in (b"HELLO", b"PONG", b"BYE")] == seen
+    assert lines.count(b"PONG") == 2
+
+
+def test_a_plugin_that_fails_ends_the_session(bench: Bench) -> None:
+    class Fails:
+        @hookimpl
+        def receive(self, data: bytes) -> None:
+            if data == b"two":
+                raise RuntimeError("two is too much")
+
+    made = bench(Fails())
+    client = made.connect(opening=GREETING)
+    with pytest.raises(RuntimeError, match="two is too much"):
+        client.send(b"one\ntwo\nthree\n")
+    made.settle()
+    assert client.received == b"HELLO\nONE\nBYE error\n"
+    assert client.closed is CloseReason.ERROR
+
+
 def test_nothing_is_sent_after_the_last_word(bench: Bench) -> None:
     client = bench().connect(opening=GREETING)
     client.connection.close()
@@ -245,6 +317,18 @@ def test_a_peer_that_does_not_read_its_answers_is_not_read(bench: Bench) -> None
     assert client.connection.queued < 100_000
     client.resume()
     assert client.received == b"HELLO\n" + b"PONG\n" * 40_000
+
+
+def test_the_last_word_does_not_reset_a_peer_with_a_full_buffer(bench: Bench) -> None:
+    made = bench(max_send_buffer=1000)
+    client = made.connect(opening=GREETING)
+    client.pause()
+    answer = b"x" * 2000
+    assert client.connection.send(answer)
+    client.connection.close()
+    client.resume()
+    assert client.received == b"HELLO\n" + answer + b"\n"
+    assert client.closed is CloseReason.LOCAL
 
 
 # The framing belongs to the connection.
@@ -455,6 +539,19 @@ def test_a_reset_while_a_hook_waits_leaves_the_messages_before_it(bench: Bench) 
     assert client.closed is CloseReason.PEER
 
 
+def test_nothing_is_fed_after_the_peers_end(bench: Bench) -> None:
+    plugin = Waiting()
+    made = bench(plugin)
+    client = made.connect(opening=GREETING + b"one\nBYE\n")
+    # It waits behind the messages of the handshake.
+    client.send(b"two\n")
+    plugin.gate.set()
+    made.settle()
+    assert client.received == b"HELLO\nwelcome\nONE\nBYE\n"
+    assert plugin.seen == [b"one"]
+    assert client.closed is CloseReason.PEER
+
+
 def test_drain_is_called_for_a_handshake_that_completes_later(bench: Bench) -> None:
     class Leaving:
         @hookimpl
@@ -478,6 +575,13 @@ def counters(bench: PluginBench) -> tuple[int, int, int]:
     """Return how many clients were accepted and refused, and how many connections there are."""
     found = bench._parts.context.counters
     return found.accepted, found.refused, found.connections
+
+
+@pytest.mark.parametrize(("name", "refused"), [(b"ann", 0), (b"root", 1)])
+def test_a_session_that_ends_in_its_first_piece_is_not_refused(bench: Bench, name: bytes, refused: int) -> None:
+    made = bench()
+    made.connect(opening=b"HELLO " + name + b"\none\nBYE\n")
+    assert counters(made) == (1, refused, 0)
 
 
 def test_a_peer_that_does_not_complete_its_handshake_is_refused_in_time(bench: Bench) -> None:
@@ -561,20 +665,48 @@ def test_pending_handshakes_are_refused_when_the_worker_leaves(bench: Bench) -> 
     assert counters(made) == (2, 2, 0)
 
 
-class ServerFirst(Hello):
-    """Speaks first, and needs nothing of the peer."""
+class NeedsNothing(Hello):
+    """Needs nothing of the peer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.opening = False
-        self.replies = b"READY\n"
 
 
 def test_a_session_may_begin_without_a_word_of_the_peer(plugin_bench: Bench) -> None:
-    client = plugin_bench(Bringing(ServerFirst), framing="made").connect()
-    assert client.received == b"READY\nHELLO\n"
+    client = plugin_bench(Bringing(NeedsNothing), framing="made").connect()
+    assert client.received == b"HELLO\n"
     client.send(b"one\n")
-    assert client.received == b"READY\nHELLO\none\n"
+    assert client.received == b"HELLO\none\n"
+
+
+class Challenging(Hello):
+    """Speaks first, and needs two answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replies = b"WHO\n"
+
+    def greet(self, line: bytes) -> None:
+        if line.startswith(b"I AM"):
+            self.replies = b"PROVE IT\n"
+        else:
+            super().greet(line)
+
+
+def test_a_handshake_may_take_several_steps(plugin_bench: Bench) -> None:
+    client = plugin_bench(Bringing(Challenging), framing="made").connect()
+    assert client.received == b"WHO\n"
+    client.send(b"I AM ann\n")
+    assert client.received == b"WHO\nPROVE IT\n"
+    client.send(GREETING)
+    assert client.received == b"WHO\nPROVE IT\nHELLO\n"
+
+
+@pytest.mark.parametrize("opening", [GREETING + b"PING\none\n", b"HELLO root\nPING\none\n"])
+def test_the_answer_to_the_handshake_comes_first(bench: Bench, opening: bytes) -> None:
+    client = bench().connect(opening=opening)
+    assert client.received == (b"SORRY local\n" if b"root" in opening else b"HELLO\nPONG\nONE\n")
 
 
 class Eager(Hello):
@@ -642,6 +774,20 @@ def test_a_framing_that_fails_in_the_handshake_is_reported(plugin_bench: Bench, 
     with pytest.raises(OSError, match=f"no {method}") as raised:
         bench.connect(opening=GREETING)
     assert "raised in framing of plugin" in raised.value.__notes__[0]
+    assert counters(bench) == (1, 1, 0)
+
+
+class Hasty(Hello):
+    """Returns a message before its handshake is complete."""
+
+    def feed(self, data: bytes) -> Any:
+        return [data]
+
+
+def test_a_message_during_the_handshake_is_a_fault_of_the_framing(plugin_bench: Bench) -> None:
+    bench = plugin_bench(Bringing(Hasty), framing="made")
+    with pytest.raises(RuntimeError, match="a Hasty has returned a message during its handshake"):
+        bench.connect(opening=GREETING)
     assert counters(bench) == (1, 1, 0)
 
 

@@ -1,0 +1,49 @@
+"""The deadlines of an HTTP client: for its headers, its body, the answer of the application, its next request.
+
+They are checked once a second for all clients, so a request costs no timer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reactorhost_asgi.refusals import BODY_LATE, HEAD_LATE
+
+if TYPE_CHECKING:
+    from reactorhost_asgi.http_protocol import HttpProtocol
+
+# A client that has just been answered may have sent its next request already.
+_DRAIN_IDLE_SECONDS = 1.0
+_DRAIN_NEW_SECONDS = 5.0
+
+
+def check(client: HttpProtocol, now: float) -> None:
+    """Refuse a request that is late, and close a connection without requests."""
+    running = client.running
+    if running is None:
+        _check_waiting(client, now)
+        return
+    settings = client.serving.settings
+    newest = client.cycle
+    if client.flow.read_paused:
+        # The application does not read.
+        client.body_since = now
+    if newest.more_body and now - client.body_since >= settings.body_timeout:
+        client.refuse(BODY_LATE)
+    elif not running.more_body and 0 < settings.request_timeout <= now - running.since:
+        running.expire()
+
+
+def _check_waiting(client: HttpProtocol, now: float) -> None:
+    settings = client.serving.settings
+    if client.in_head:
+        if client.head_since is None:
+            client.head_since = now
+        elif now - client.head_since >= settings.header_timeout:
+            client.refuse(HEAD_LATE)
+        return
+    limit = settings.keep_alive if client.answered else settings.header_timeout
+    if client.draining:
+        limit = _DRAIN_IDLE_SECONDS if client.answered else _DRAIN_NEW_SECONDS
+    if now - client.idle_since >= limit:
+        client.transport.close()

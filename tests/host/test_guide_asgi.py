@@ -1,0 +1,71 @@
+"""The guide's page on web applications: its examples on a real host."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from websockets.sync.client import connect
+
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "guide" / "asgi.md").read_text(encoding="utf-8")
+EXAMPLES = DOCS / "examples"
+NAMES = ("asgi_hello", "wsgi_hello", "asgi_notes", "asgi_sites")
+
+Hosts = Callable[..., LiveHost]
+
+
+def get(address: tuple[str, int], method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
+    """Return status and body of an answer."""
+    with contextlib.closing(http.client.HTTPConnection(*address, timeout=DEADLINE_SECONDS)) as connection:
+        connection.request(method, "/", body)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def test_the_examples_are_those_of_the_page() -> None:
+    sources = [(EXAMPLES / f"{name}.py").read_text() for name in NAMES]
+    assert re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) == sources
+
+
+def test_a_note_reaches_the_browsers_of_every_worker(live_host: Hosts) -> None:
+    settings = ("--set", "asgi.app=asgi_notes:app", "--set", f"asgi.app_dir={EXAMPLES}")
+    host = live_host("--plugin", "asgi", *settings, "--workers", "2")
+    with contextlib.ExitStack() as stack:
+        streams: list[IO[bytes]] = []
+        # Enough to have some in each worker.
+        while not all(worker["connections"] for worker in host.workers()) or len(streams) < 2:
+            sock = stack.enter_context(host.connect())
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            stream: IO[bytes] = stack.enter_context(sock.makefile("rb"))
+            read_until(stream, b": listening\n")
+            streams.append(stream)
+        assert get(host.address(), "POST", b"hello") == (204, b"")
+        for stream in streams:
+            read_until(stream, b"data: hello\n")
+
+
+def read_until(stream: IO[bytes], line: bytes) -> None:
+    """Read up to a line."""
+    while (read := stream.readline()) != line:
+        assert read, f"no {line!r}"
+
+
+def test_two_applications_have_options_of_their_own(live_host: Hosts, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    config = tmp_path / "host.toml"
+    text = blocks[-1].replace(":8001", ":0").replace(":8002", ":0")
+    config.write_text(text.replace('app = "', f'app_dir = "{EXAMPLES}"\napp = "'))
+    host = live_host("--config", str(config), "--workers", "1", environment={"PYTHONPATH": str(EXAMPLES)})
+    assert get(host.address("shop")) == (200, b"hello\n")
+    assert get(host.address("blog")) == (200, b"hello\n")
+    address, port = host.address("shop")
+    with connect(f"ws://{address}:{port}/") as websocket:
+        websocket.send("again")
+        assert websocket.recv(DEADLINE_SECONDS) == "again"
