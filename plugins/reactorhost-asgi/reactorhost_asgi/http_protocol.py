@@ -45,6 +45,7 @@ from reactorhost_asgi.websocket_protocol import WebSocketProtocol
 
 _HIGH_WATER = 65_536
 _PROGRESS_BYTES = 16_384
+_NO_REQUESTS: tuple[()] = ()
 _WATCHED = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
 
 
@@ -63,15 +64,39 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     cycle: RequestCycle
-    pipeline: deque[tuple[RequestCycle, Any]]  # type: ignore[assignment]  # of our class
+    pipeline: Any
+
+    # With the attributes of uvicorn's class these are more than an instance can share the keys of (30): a connection
+    # would need 2 KiB more.
+    __slots__ = (
+        "_body_bytes",
+        "_body_mark",
+        "_connection",
+        "_has_body",
+        "_hosts",
+        "_refused",
+        "_room",
+        "_unseen",
+        "answered",
+        "body_since",
+        "draining",
+        "head_since",
+        "idle_since",
+        "in_head",
+        "running",
+        "serving",
+        "writer",
+    )
 
     def __init__(self, serving: Serving) -> None:
         super().__init__(serving.config, serving.state, serving.app_state, serving.loop)
         self.serving = serving
         self.draining = False
         self.running: RequestCycle | None = None
+        # Most clients never have one.
+        self.pipeline = _NO_REQUESTS
+        self._connection: Connection | None = None
         self.writer: AnswerWriter = None  # type: ignore[assignment]  # set by connection_made
-        self._extensions: dict[str, dict[object, object]] = {}
         self._refused = False
         self.answered = 0
         # Of the request whose headers are not complete yet.
@@ -93,8 +118,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin with a client."""
         super().connection_made(transport)
         self.writer = AnswerWriter(transport)
-        connection: Connection | None = transport.get_extra_info("connection")
-        self._extensions = {"reactorhost": {"connection": connection, "worker": self.serving.worker}}
+        self._connection = connection = transport.get_extra_info("connection")
         if connection is not None and connection.proxy is not None and connection.proxy.tls is not None:
             self.scheme = "https"
 
@@ -148,17 +172,20 @@ class HttpProtocol(HttpToolsProtocol):
                 if self.draining and cycle.task is not None and not cycle.response_complete:
                     # The worker is about to leave, and waits only for work behind complete answers.
                     cycle.task.cancel()
-        self.pipeline.clear()
+        self.pipeline = _NO_REQUESTS
         # They refer to this object.
         self.parser = None  # type: ignore[assignment]  # as in uvicorn
         self.cycle = None  # type: ignore[assignment]  # as in uvicorn
+
+    def _extension(self) -> dict[object, object]:
+        return {"connection": self._connection, "worker": self.serving.worker}
 
     # The parser.
 
     def on_message_begin(self) -> None:
         """Begin with a request."""
         super().on_message_begin()
-        self.scope["extensions"] = self._extensions
+        self.scope["extensions"] = {"reactorhost": self._extension()}
         self.in_head = True
         self._room = self.serving.settings.max_header
         self._unseen = 0
@@ -226,8 +253,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.running is None:
             self._start_asgi_task(cycle, app)
         else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, app))
+            self._queue(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Add a part of the body; one that nothing reads any more is dropped."""
@@ -255,6 +281,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     # Requests.
 
+    def _queue(self, cycle: RequestCycle, app: Any) -> None:
+        self.flow.pause_reading()
+        if not self.pipeline:
+            self.pipeline = deque()
+        self.pipeline.appendleft((cycle, app))
+
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.running = cycle
         if isinstance(app, Refusal):
@@ -279,6 +311,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif not self.cycle.more_body:
+            # A client may stay idle for long.
+            self.cycle = self.scope = self.headers = None  # type: ignore[assignment]  # as uvicorn begins
         if not self.pipeline:
             self.flow.resume_reading()
 
@@ -299,7 +334,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.running is None:
             self._start_asgi_task(cycle, refusal)
         else:
-            self.pipeline.appendleft((cycle, refusal))
+            self._queue(cycle, refusal)
 
     def _upgrade(self, rest: bytes) -> None:
         if self.running is not None:
@@ -318,7 +353,7 @@ class HttpProtocol(HttpToolsProtocol):
         headers = b"".join(b"%s: %s\r\n" % header for header in self.headers)
         request = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), self.url, headers)
         scheme: Literal["ws", "wss"] = "wss" if self.scheme == "https" else "ws"
-        protocol = WebSocketProtocol(self.serving, scheme=scheme, extension=self._extensions["reactorhost"])
+        protocol = WebSocketProtocol(self.serving, scheme=scheme, extension=self._extension())
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         protocol.data_received(request)
