@@ -156,7 +156,7 @@ def bench(session: nox.Session) -> None:
     # After Ctrl-C the suite needs time to end its servers.
     session.run("python", *suite, interrupt_timeout=30.0, terminate_timeout=30.0)
     if "--all" in session.posargs:
-        for name in ("turn_cost", "toolkit_cost", "tls_cost", "bus_cost", "web_cost", "top_cost"):
+        for name in ("turn_cost", "toolkit_cost", "tls_cost", "file_cost", "bus_cost", "web_cost", "top_cost"):
             session.run("python", f"tests/benchmarks/{name}.py", "--json", str(results / f"{name}.json"))
 
 

@@ -218,7 +218,6 @@ class Connection:
             TypeError: `file` is not an open binary file, or the framing of the connection is a session.
             ValueError: it is not a regular file, or `offset` or `count` is negative or beyond its end.
             RuntimeError: the connection is that of a datagram.
-            OSError: there is no descriptor left, because a file that waits uses one.
         """
         transport = self._in_loop("connection.send_file")
         _refuse_session("send_file", transport)

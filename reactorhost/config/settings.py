@@ -270,7 +270,7 @@ HELP: Mapping[str, str] = {
     "alpn": "Protocol offered by ALPN. May be repeated; the first is preferred.",
     "starttls": "Let clients of tcp:// and unix:// begin without TLS; a plugin begins it when they request it.",
     "proxy_from": "Network of proxies that send a PROXY header; other clients are then refused. May be repeated.",
-    "handshake_timeout": f"Time limit for the TLS handshake and the PROXY header: {_TIME}",
+    "handshake_timeout": f"Time limit for PROXY header and handshakes: {_TIME}",
     "max_datagram": "Size of the largest datagram that plugins receive; larger ones are dropped: bytes, or 1KiB.",
     "unix_mode": "Mode of unix socket files, octal.",
     "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",

@@ -9,11 +9,11 @@ from __future__ import annotations
 import inspect
 import traceback
 import types
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from reactorhost.plugins.calls import WrapperError
-from reactorhost.plugins.contract import HOOKS
+from reactorhost.plugins.contract import HOOKS, Hook
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Registry
 from reactorhost.plugins.tracebacks import lies_in, place_of_frames
@@ -43,6 +43,13 @@ class Attribution:
 
     plugins: Sequence[LoadedPlugin]
     owners: Mapping[types.CodeType, tuple[_Owner, ...]]
+
+    def with_hooks(self, plugin: LoadedPlugin, hooks: Iterable[Hook]) -> Attribution:
+        """Return an attribution that knows hooks too which the host has added to those of a plugin."""
+        owners = dict(self.owners)
+        for hook in hooks:
+            _add_owner(owners, plugin, hook)
+        return replace(self, owners=owners)
 
     def plugin_of(self, error: BaseException) -> LoadedPlugin | None:
         """Return the plugin of the innermost hook on the traceback, else of the innermost file, else the only one."""
@@ -108,10 +115,14 @@ def attribution_of(registry: Registry) -> Attribution:
     """Return the attribution for the plugins of a registry."""
     owners: dict[types.CodeType, tuple[_Owner, ...]] = {}
     for found in (each for hook in HOOKS for each in registry.implementations(hook)):
-        function = found.hook.function
-        bound_to = function.__self__ if isinstance(function, types.MethodType) else None
-        # A decorated hook has two code objects: its decorator's, and its own below it.
-        for layer in {function, inspect.unwrap(function)}:
-            code: types.CodeType = layer.__code__
-            owners[code] = (*owners.get(code, ()), _Owner(found.plugin, found.hook.name, bound_to))
+        _add_owner(owners, found.plugin, found.hook)
     return Attribution(registry.plugins, owners)
+
+
+def _add_owner(owners: dict[types.CodeType, tuple[_Owner, ...]], plugin: LoadedPlugin, hook: Hook) -> None:
+    function = hook.function
+    bound_to = function.__self__ if isinstance(function, types.MethodType) else None
+    # A decorated hook has two code objects: its decorator's, and its own below it.
+    for layer in {function, inspect.unwrap(function)}:
+        code: types.CodeType = layer.__code__
+        owners[code] = (*owners.get(code, ()), _Owner(plugin, hook.name, bound_to))

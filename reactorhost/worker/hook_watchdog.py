@@ -44,8 +44,14 @@ def new_watchdog(parts: WorkerParts, alarm: Alarm, limit_seconds: float) -> Watc
         # An accepted connection adds 1 to the sum, and so does one that ends: it never returns to an earlier value.
         return reactor.turns + messages + 2 * counters.accepted - counters.connections + loops
 
+    attribution = parts.hooks.attribution
+    for service in parts.services.values():
+        if service.protocols is not None:
+            # The code of a protocol is in most cases a library's, of which no file belongs to the plugin.
+            attribution = attribution.with_hooks(service.protocols.plugin, service.protocols.calls())
+
     def locate(frame: FrameType) -> StackPosition | None:
-        return parts.hooks.attribution.locate(frame, CALLERS)
+        return attribution.locate(frame, CALLERS)
 
     quiet_seconds = 0.0 if bridge is None else _QUIET_BRIDGE_SECONDS
     return Watchdog(reactor, alarm, limit_seconds, progress, locate, context.log, quiet_seconds)

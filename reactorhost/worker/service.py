@@ -75,6 +75,7 @@ class RunningService:
 
     Attributes:
         context: the part of the service that its transports read.
+        protocols: what serves its clients with protocols of asyncio, or None.
         transports: the transports of its open connections.
         pending_handshakes: accepted clients without a connection yet, because of TLS or a PROXY header.
     """
@@ -87,8 +88,8 @@ class RunningService:
         resolve: Resolve | None = None,
     ) -> None:
         self.name = loaded.name
-        adapter = None if loaded.serving is None else _adapter(loaded.serving)
-        added = {} if loaded.serving is None or adapter is None else {loaded.serving.plugin.name: adapter.hooks()}
+        self.protocols = adapter = None if loaded.serving is None else _adapter(loaded.serving)
+        added = {} if adapter is None else {adapter.plugin.name: adapter.hooks()}
         self.context = ServiceContext(
             loaded.name, worker, loaded.limits, resolve or partial(chain.resolve, loaded.plugins, added=added)
         )

@@ -12,6 +12,7 @@ import asyncio
 import functools
 import inspect
 import socket
+import ssl
 import weakref
 from asyncio import selector_events
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from reactorhost.api.connection import Connection
 from reactorhost.plugins import protocols
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor, new_poller
+from reactorhost.tls.socket import TlsSocket
 from reactorhost.worker.adapter.transport import AsyncioTransport
 from reactorhost.worker.aio.event_loop import AsyncioBridge
 from reactorhost.worker.builder import WorkerBuilder
@@ -44,15 +46,30 @@ class Served:
         return lambda: self.__dict__.pop("_protocol")
 
 
+class ContextTls:
+    """Makes TLS sockets with a context, in place of the certificate files of a `ServerTls`."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    def wrap(self, reactor: Reactor, sock: socket.socket, on_broken: Callable[[str], object]) -> TlsSocket:
+        """Return our end of a session."""
+        return TlsSocket(reactor, sock, self._context, on_broken)
+
+
 class AdapterWorker:
-    """The worker that serves the sockets of one loop.
+    """The worker that serves the sockets of one loop, with these plugins before the one with the protocol.
+
+    With a context the clients begin with a TLS handshake.
 
     Attributes:
         made: how many transports it has made.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *others: object, context: ssl.SSLContext | None = None) -> None:
         self.made = 0
+        self._context = context
+        self._others = [load_object(each, "other") for each in others]
         self._loop = loop
         self._reactor = Reactor(new_poller("epoll"))
         bridge = AsyncioBridge(self._reactor, loop)
@@ -60,7 +77,7 @@ class AdapterWorker:
         self._turning = bridge._reactor_turning()
         self._turning.__enter__()
         builder = WorkerBuilder(reactor=self._reactor, hook_failed=self._hook_failed, new_bridge=lambda reactor: bridge)
-        self._parts = builder.build([_loaded(asyncio.Protocol())], _LIMITS)
+        self._parts = builder.build([self._loaded(asyncio.Protocol())], _LIMITS)
 
     def make_transport(
         self,
@@ -71,12 +88,21 @@ class AdapterWorker:
     ) -> Any:
         """Serve a connected socket, as the constructor of asyncio's own transport does."""
         self.made += 1
-        service = RunningService(_loaded(protocol), self._parts.context, lambda: None)
+        service = RunningService(self._loaded(protocol), self._parts.context, lambda: None)
+        if self._context is not None:
+            service.acceptor("tls")(sock, sock.getpeername())
+            return None
         transport = service.accept(sock, sock.getpeername())
         if waiter is not None:
             loop.call_soon(_set_result_unless_done, waiter)
         adapter: Any = service.context.protocols
-        return adapter._transports[transport.connection]
+        # None if its `connect` waits in a queue of hooks.
+        return adapter._transports.get(transport.connection)
+
+    def _loaded(self, protocol: asyncio.BaseProtocol) -> LoadedService:
+        plugins = [*self._others, load_object(Served(protocol), "served")]
+        tls: Any = None if self._context is None else ContextTls(self._context)
+        return LoadedService("cpython", plugins, _LIMITS, tls=tls, serving=protocols.from_plugins("cpython", plugins))
 
     def _hook_failed(self, plugin: str, hook: str, connection: Connection | None, error: Exception) -> None:
         # The words that asyncio has for it.
@@ -87,11 +113,6 @@ class AdapterWorker:
         """Stop turning; what is still connected stays so, as with asyncio's own transports."""
         self._turning.__exit__(None, None, None)
         self._reactor.close()
-
-
-def _loaded(protocol: asyncio.BaseProtocol) -> LoadedService:
-    plugins = [load_object(Served(protocol), "served")]
-    return LoadedService("cpython", plugins, _LIMITS, serving=protocols.from_plugins("cpython", plugins))
 
 
 def _set_result_unless_done(waiter: asyncio.Future[None]) -> None:

@@ -1,24 +1,28 @@
 """Run a test on the adapter and on asyncio's own transport, and compare the calls that a protocol gets.
 
-The other end of the connection is a plain TCP socket.
+The other end of the connection is a socket of the test; see `peers`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import importlib.util
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from adapter_loop import AdapterWorker
+import pytest
 
-DEADLINE_SECONDS = 30.0
+from adapter_loop import AdapterWorker
+from peers import DEADLINE_SECONDS, Peer, TlsPeer, contexts
+from reactorhost import Connection, hookimpl
+from reactorhost.worker.aio.event_loop import new_loop
+
 BIG = 12_000_000
 """Bytes that do not fit the buffers of the kernel."""
-
-Make = Callable[[asyncio.AbstractEventLoop, Any, asyncio.BaseProtocol], asyncio.Transport]
 
 
 def by_asyncio(loop: Any, sock: socket.socket, protocol: asyncio.BaseProtocol) -> None:
@@ -105,59 +109,49 @@ class Buffered(asyncio.BufferedProtocol):
         self._recorder.resume_writing()
 
 
-class Peer:
-    """The other end."""
+class PassesOn:
+    """A plugin with an async hook: the input of its service goes through the hook queue."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
-        sock.setblocking(False)
-        self._loop = asyncio.get_running_loop()
-
-    async def send(self, data: bytes) -> None:
-        await asyncio.wait_for(self._loop.sock_sendall(self.socket, data), DEADLINE_SECONDS)
-
-    async def read(self, size: int) -> bytes:
-        """Read so many bytes, or fewer if the connection ends."""
-        data = bytearray()
-        while len(data) < size:
-            more = await asyncio.wait_for(self._loop.sock_recv(self.socket, size - len(data)), DEADLINE_SECONDS)
-            if not more:
-                break
-            data += more
-        return bytes(data)
-
-    async def read_all(self) -> tuple[int, str]:
-        """Read to the end; returns the number of bytes and how it ended."""
-        size = 0
-        while True:
-            try:
-                more = await asyncio.wait_for(self._loop.sock_recv(self.socket, 65536), DEADLINE_SECONDS)
-            except ConnectionResetError:
-                return size, "reset"
-            if not more:
-                return size, "eof"
-            size += len(more)
-
-    def end(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def reset(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+    @hookimpl
+    async def receive(self, connection: Connection, data: bytes) -> None:
+        await asyncio.sleep(0)
 
 
 Scenario = Callable[[Callable[..., Recorder], Peer], Awaitable[Any]]
+NewWorker = Callable[[Any], AdapterWorker]
 
 
-def same_as_asyncio(run: Scenario) -> Callable[[], None]:
+@dataclass(frozen=True)
+class Way:
+    """A way in which the adapter serves: the kind of loop, how the worker is made, and what its client is."""
+
+    loop: str = "asyncio"
+    new_worker: NewWorker = AdapterWorker
+    new_peer: Callable[[socket.socket], Peer] = Peer
+
+
+WAYS = {
+    "asyncio": Way(),
+    "uvloop": Way("uvloop"),
+    "queued": Way(new_worker=lambda loop: AdapterWorker(loop, PassesOn())),
+    "tls": Way(new_worker=lambda loop: AdapterWorker(loop, context=contexts()[0]), new_peer=TlsPeer),
+}
+
+needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
+
+
+def same_as_asyncio(run: Scenario) -> Callable[..., None]:
     """Make a test of a coroutine function that is called with `serve` and the peer.
 
     `serve(data=f, ...)` serves the connection with a recorder, and returns it. What the coroutine returns is compared
     as well.
     """
 
-    def test() -> None:
-        assert calls(run, adapted=True) == calls(run, adapted=False)
+    @pytest.mark.parametrize(
+        "way", [pytest.param(name, marks=needs_uvloop if name == "uvloop" else ()) for name in WAYS]
+    )
+    def test(way: str) -> None:
+        assert calls(run, WAYS[way]) == calls_by_asyncio(run)
 
     test.__name__ = run.__name__
     return test
@@ -173,12 +167,15 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield client, served
 
 
-def calls(run: Scenario, *, adapted: bool) -> Any:
-    """Return the calls that a scenario leads to, and what it returns."""
+def calls(run: Scenario, way: Way | None) -> Any:
+    """Return the calls that a scenario leads to, what it returns, and what the loop or the host reports.
+
+    Without a way it runs on asyncio's own transport.
+    """
     recorders: list[Recorder] = []
     failures: list[str] = []
 
-    async def main(make: Any, client: socket.socket, accepted: socket.socket) -> Any:
+    async def main(make: Any, accepted: socket.socket, new_peer: Callable[[], Peer]) -> Any:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: failures.append(type(context["exception"]).__name__))
 
@@ -188,16 +185,21 @@ def calls(run: Scenario, *, adapted: bool) -> Any:
             make(loop, accepted, wrap(recorder))
             return recorder
 
-        return await run(serve, Peer(client))
+        return await run(serve, new_peer())
 
-    with asyncio.Runner() as runner, connected() as (client, accepted):
-        loop = runner.get_loop()
-        if adapted:
-            with contextlib.closing(AdapterWorker(loop)) as worker:
-                returned = runner.run(main(worker.make_transport, client, accepted))
+    loop_kind = "asyncio" if way is None else way.loop
+    with asyncio.Runner(loop_factory=lambda: new_loop(loop_kind)) as runner, connected() as (client, accepted):
+        if way is None:
+            returned = runner.run(main(by_asyncio, accepted, lambda: Peer(client)))
         else:
-            returned = runner.run(main(by_asyncio, client, accepted))
+            with contextlib.closing(way.new_worker(runner.get_loop())) as worker:
+                returned = runner.run(main(worker.make_transport, accepted, lambda: way.new_peer(client)))
     return [joined(recorder.calls) for recorder in recorders], returned, failures
+
+
+@functools.cache
+def calls_by_asyncio(run: Scenario) -> Any:
+    return calls(run, None)
 
 
 def joined(recorded: list[Any]) -> list[Any]:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from recorded import Buffered, Peer, Recorder, same_as_asyncio
+from peers import Peer
+from recorded import Buffered, Recorder, same_as_asyncio
 
 Serve = Callable[..., Recorder]
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from recorded import BIG, Peer, Recorder, same_as_asyncio
+from peers import Peer
+from recorded import BIG, Recorder, same_as_asyncio
 
 Serve = Callable[..., Recorder]
 

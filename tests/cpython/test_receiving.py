@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from recorded import BIG, Peer, Recorder, same_as_asyncio
+from peers import Peer
+from recorded import BIG, Recorder, same_as_asyncio
 
 Serve = Callable[..., Recorder]
 

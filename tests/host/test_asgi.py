@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -174,7 +175,7 @@ def test_the_scheme_is_https_over_tls(live_host: Hosts, tmp_path: Path) -> None:
     write(tmp_path)
     pki = Pki(tmp_path)
     pki.issue("site", "localhost")
-    listen = ("--listen", "tls://127.0.0.1:0", "--workers", "1")
+    listen = ("--listen", "tls://127.0.0.1:0", "--workers", "1", "--event-loop", "uvloop")
     host = live_host(*arguments(tmp_path), *pki.arguments("site"), *listen)
     port = host.address()[1]
     connection = http.client.HTTPSConnection("localhost", port, timeout=DEADLINE_SECONDS, context=pki.context())
@@ -193,6 +194,19 @@ def test_the_client_is_the_one_that_a_proxy_names(live_host: Hosts, tmp_path: Pa
         body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
     assert json.loads(body)["client"] == ["192.0.2.7", 4711]
     assert json.loads(body)["server"] == ["192.0.2.1", 443]
+
+
+def test_the_scheme_is_https_if_a_proxy_has_ended_tls(live_host: Hosts, tmp_path: Path) -> None:
+    write(tmp_path)
+    host = live_host(*arguments(tmp_path), "--proxy-from", "127.0.0.1", "--workers", "1")
+    tls = b"\x20" + struct.pack("!H", 5) + b"\x01" + bytes(4)
+    addresses = bytes([192, 0, 2, 7, 192, 0, 2, 1]) + struct.pack("!HH", 4711, 443)
+    with host.connect() as sock:
+        sock.sendall(b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack("!H", len(addresses + tls)) + addresses + tls)
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
+    assert json.loads(body)["client"] == ["192.0.2.7", 4711]
+    assert json.loads(body)["scheme"] == "https"
 
 
 def test_a_unix_socket_has_no_client_address(live_host: Hosts, tmp_path: Path) -> None:

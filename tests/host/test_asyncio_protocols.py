@@ -280,3 +280,36 @@ def test_a_protocol_for_datagrams_is_refused(live_host: Hosts, tmp_path: Path) -
     with pytest.raises(HostFailedError, match="but the protocol of plugin facts gets no datagrams") as refused:
         live_host("--plugin", plugin_file(tmp_path, "facts", FACTS), "--listen", "udp://127.0.0.1:0")
     assert refused.value.status == 1
+
+
+SLOW = """
+import asyncio, threading
+import library
+
+@hookimpl
+def protocol(service):
+    return library.Slow
+"""
+LIBRARY = """
+import asyncio, time
+
+class Slow(asyncio.Protocol):
+    def data_received(self, data):
+        time.sleep(0.5)
+"""
+
+
+def test_a_slow_method_of_a_library_is_logged_under_the_plugin(live_host: Hosts, tmp_path: Path) -> None:
+    library = tmp_path / "elsewhere"
+    library.mkdir()
+    (library / "library.py").write_text(LIBRARY)
+    plugins = [plugin_file(tmp_path, "witness", WITNESS), plugin_file(tmp_path, "slow", SLOW)]
+    host = live_host(
+        "--plugin", plugins[0], "--plugin", plugins[1], "--workers", "1", "--slow-hook", "0.1",
+        environment={"PYTHONPATH": str(library)},
+    )  # fmt: skip
+    with host.connect() as client:
+        client.sendall(b"x")
+        line = next(line for line in host.wait_for_log("slow_hook_ended").splitlines() if "slow_hook " in line)
+    assert "plugin=slow hook=receive" in line
+    assert "library.py" in line

@@ -71,6 +71,42 @@ def test_reloads_lose_no_connection(live_host: Hosts, soak: bool, nothing_lost: 
     assert host.status()["generation"] == 1 + reloads
 
 
+PROTOCOL = """
+import asyncio
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+@hookimpl
+def protocol(service):
+    return Echo
+"""
+
+STREAMS = """
+@hookimpl
+async def stream_handler(reader, writer):
+    while data := await reader.read(4096):
+        writer.write(data)
+        await writer.drain()
+"""
+
+
+@pytest.mark.parametrize("source", [PROTOCOL, STREAMS], ids=["protocol", "streams"])
+def test_reloads_lose_no_connection_of_asyncio_code(
+    live_host: Hosts, tmp_path: Path, soak: bool, nothing_lost: Verdict, source: str
+) -> None:
+    host = live_host("--plugin", plugin_file(tmp_path, "served", source), "--workers", "2")
+    with Load(host.address()) as load:
+        for number in range(50 if soak else 3):
+            load.more(100)
+            reload(host, by_signal=number % 2 == 0)
+        nothing_lost(host, load.stop())
+
+
 def test_reload_of_a_single_worker_loses_no_connection(live_host: Hosts, soak: bool, nothing_lost: Verdict) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     with Load(host.address()) as load:

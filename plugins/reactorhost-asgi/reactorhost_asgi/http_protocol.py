@@ -95,6 +95,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.writer = AnswerWriter(transport)
         connection: Connection | None = transport.get_extra_info("connection")
         self._extensions = {"reactorhost": {"connection": connection, "worker": self.serving.worker}}
+        if connection is not None and connection.proxy is not None and connection.proxy.tls is not None:
+            self.scheme = "https"
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client has sent."""

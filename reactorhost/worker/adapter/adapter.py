@@ -37,10 +37,14 @@ from reactorhost.worker.stream.transport import StreamTransport
 
 
 class ProtocolAdapter:
-    """The protocols of the connections of one service."""
+    """The protocols of the connections of one service.
+
+    Attributes:
+        plugin: the plugin that has the protocol.
+    """
 
     def __init__(self, serving: ServingPlugin) -> None:
-        self._plugin = serving.plugin.name
+        self.plugin = serving.plugin
         self._serving = serving
         self._transports: dict[Connection, AsyncioTransport] = {}
 
@@ -48,6 +52,11 @@ class ProtocolAdapter:
         """Return what is called in place of the hooks that the plugin does not need."""
         methods: tuple[Callable[..., object], ...] = (self.connect, self.receive, self.close, self.drain)
         return [Hook(method.__name__, method, HOOKS[method.__name__], UNMARKED) for method in methods]
+
+    def calls(self) -> list[Hook]:
+        """Return the same, and under the names of the protocol's methods what calls these without a hook."""
+        ends = Hook("eof_received", self._end_input, (), UNMARKED), Hook("connection_lost", self._lose, (), UNMARKED)
+        return [*self.hooks(), *ends]
 
     # In the chain of the service.
 
@@ -59,7 +68,7 @@ class ProtocolAdapter:
         try:
             transport = AsyncioTransport(stream, self._new_protocol(), self.failed)
         except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
-            stream.context.hook_failed(self._plugin, "protocol", connection, as_error(raised))
+            stream.context.hook_failed(self.plugin.name, "protocol", connection, as_error(raised))
             return
         self._transports[connection] = transport
         # Read now, for `get_extra_info`: a socket that is closed has none, and asyncio's transports still know it then.
@@ -127,7 +136,10 @@ class ProtocolAdapter:
         """Call `connection_lost` at the end of the turn."""
         transport = self._transports.get(stream.connection)
         if transport is not None and stream.progress is not None:
-            stream.context.reactor.call_soon(stream.variables.run, transport.lose, stream.progress.reason)
+            stream.context.reactor.call_soon(stream.variables.run, self._lose, transport, stream.progress.reason)
+
+    def _lose(self, transport: AsyncioTransport, reason: CloseReason) -> None:
+        transport.lose(reason)
 
     def protocol_of(self, connection: Connection) -> object | None:
         """Return the protocol of a connection."""
@@ -153,4 +165,4 @@ class ProtocolAdapter:
         if transport.error is None:
             transport.error = error
         stream = transport.stream
-        stream.context.hook_failed(self._plugin, method, stream.connection, error)
+        stream.context.hook_failed(self.plugin.name, method, stream.connection, error)

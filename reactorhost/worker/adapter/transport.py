@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.worker.adapter import extra_info
 from reactorhost.worker.stream import receiving, sending
-from reactorhost.worker.stream.closing import CLOSED, FLUSHING, OPEN
+from reactorhost.worker.stream.closing import CLOSED, FLUSHING, OPEN, CloseEvent
 from reactorhost.worker.stream.send_buffer import HIGH_WATER, LOW_WATER
 from reactorhost.worker.stream.states import BROKEN, CLOSING, PEER_EOF, PLUGIN, TLS_HANDSHAKE
 from reactorhost.worker.stream.transport import StreamTransport
@@ -197,10 +197,16 @@ class AsyncioTransport(_FlowControlMixin):
         if stream.close_state is OPEN and stream.send_state is not BROKEN:
             raise RuntimeError("Cannot call write() after write_eof()")
         buffer = stream.buffer
-        if stream.close_state is FLUSHING and buffer is not None:
-            if len(buffer) <= stream.context.limits.max_send_buffer:
-                buffer.add(data, 0)
-            self._maybe_pause_protocol()
+        if stream.close_state is not FLUSHING or buffer is None:
+            return
+        if len(buffer) > stream.context.limits.max_send_buffer:
+            # Not without these bytes only: what is written after them would be taken for them.
+            self.error = self.error or ConnectionAbortedError("more than max_send_buffer is queued")
+            stream.context.overflowed(stream.connection)
+            stream.advance(CloseEvent.ABORT)
+            return
+        buffer.add(data, 0)
+        self._maybe_pause_protocol()
 
     def can_write_eof(self) -> bool:
         """Return True: TLS of the host can close one half too."""

@@ -36,24 +36,20 @@ class FilePartError(ConnectionError):
 class FilePart:
     """A part of a regular file, and how much of it is left.
 
-    `on_end` is called once, with whether the kernel has accepted all of it.
+    `on_end` is called once, with whether the kernel has accepted all of it. The plugin's own descriptor is used until
+    `keep`.
 
     Attributes:
         left: bytes that were not sent yet.
     """
 
-    __slots__ = ("_by_kernel", "_descriptor", "_offset", "_on_end", "_piece", "_plugin", "left")
+    __slots__ = ("_by_kernel", "_descriptor", "_is_kept", "_offset", "_on_end", "_piece", "_plugin", "left")
 
     def __init__(self, descriptor: int, offset: int, count: int, plugin: str, on_end: Callable[[bool], object]) -> None:
-        """Send `count` bytes from `offset`.
-
-        Raises:
-            OSError: there is no descriptor left.
-        """
         self.left = count
         self._plugin = plugin
-        # The plugin may close its own at once.
-        self._descriptor = os.dup(descriptor)
+        self._descriptor = descriptor
+        self._is_kept = False
         self._offset = offset
         self._on_end = on_end
         self._by_kernel = True
@@ -85,12 +81,23 @@ class FilePart:
         self._piece = self._piece[sent:]
         return self._sent(sent)
 
+    def keep(self) -> None:
+        """Duplicate the descriptor, because the plugin may close its own.
+
+        Raises:
+            FilePartError: there is no descriptor left.
+        """
+        try:
+            self._descriptor = os.dup(self._descriptor)
+        except OSError as error:
+            raise FilePartError(self._plugin, f"a file cannot be kept open until it is sent: {error}") from error
+        self._is_kept = True
+
     def end(self, *, is_sent: bool) -> None:
-        """Close the file; the second time, do nothing."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-            self._on_end(is_sent)
+        """Close the duplicate, and call `on_end`; to be called once."""
+        if self._is_kept:
+            os.close(self._descriptor)
+        self._on_end(is_sent)
 
     def _sent(self, sent: int) -> int:
         self._offset += sent

@@ -43,7 +43,6 @@ class SessionInput(FramedInput):
         self._closing = False
         # As if it had been fed already: so `accept` delivers them, and until then the connection has input that waits.
         self._messages = messages
-        self._was_fed = True
 
     def send(self, message: Any) -> bool:
         """Send one message; this is the connection's `send`."""

@@ -181,10 +181,8 @@ class StartingSocket:
         stream = self.stream
         stream.socket = self.tls
         stream.connection.tls = facts
-        stream.active_at = stream.context.reactor.now
         receiving.release(stream, TLS_HANDSHAKE)
-        # Before the callback: what was sent during the handshake is first.
-        sending.flush(stream)
+        # Registers for writing too, and that sends what is queued, or sets the state of one that has sent nothing.
         receiving.watch(stream)
         self.started.set_result(facts)
         if self.on_result is not None and stream.close_state is OPEN:

@@ -12,15 +12,17 @@ thread. What is complete is sent before the iterable is closed, because framewor
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextvars import copy_context
 from types import TracebackType
 from typing import IO, Any
 
-from reactorhost import ThreadQueueFullError, Worker
-from reactorhost_asgi.refusals import TOO_MANY, RefusedError
+from reactorhost import Worker
 from reactorhost_asgi.wsgi.body import collected
+from reactorhost_asgi.wsgi.calls import Calls
 from reactorhost_asgi.wsgi.environ import environ_of
 
 _HIGH_WATER = 65_536
@@ -35,7 +37,8 @@ class WsgiApplication:
     def __init__(self, application: Callable[..., Iterable[bytes]], worker: Worker) -> None:
         self._application = application
         self._worker = worker
-        self._loop = asyncio.get_running_loop()
+        self._log = worker.log
+        self._calls = Calls(worker)
 
     async def __call__(
         self,
@@ -47,13 +50,10 @@ class WsgiApplication:
         body = await collected(receive, self._worker)
         if body is None:
             return
-        response = _Response(self._application, environ_of(scope, *body), body[0], self._loop)
-        try:
-            task = self._worker.run_in_thread(response.run)
-        except ThreadQueueFullError:
-            raise RefusedError(TOO_MANY) from None
+        response = _Response(self._application, environ_of(scope, *body), body[0], self._calls, self._log)
         left: asyncio.Task[Message] | None = None
         try:
+            self._calls.add(response)
             more = True
             while more:
                 message = await response.next_message()
@@ -61,14 +61,10 @@ class WsgiApplication:
                 more = message.get("more_body", True)
                 if more and left is None and "body" in message:
                     # The body of the request has arrived: what comes now is the end of the client.
-                    left = self._loop.create_task(receive())
+                    left = asyncio.get_running_loop().create_task(receive())
                     left.add_done_callback(lambda _: response.leave())
         except ClientLeftError:
             pass
-        except BaseException:
-            # It may still wait for a thread.
-            task.cancel()
-            raise
         finally:
             response.leave()
             if left is not None:
@@ -87,12 +83,16 @@ class _Response:
         application: Callable[..., Iterable[bytes]],
         environ: dict[str, Any],
         body: IO[bytes],
-        loop: asyncio.AbstractEventLoop,
+        calls: Calls,
+        log: logging.Logger,
     ) -> None:
         self._application = application
         self._environ = environ
         self._body = body
-        self._loop = loop
+        self._calls = calls
+        self._log = log
+        # Of this call: others are made in the same thread.
+        self._variables = copy_context()
         self._messages: deque[Message | BaseException] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._queued_bytes = 0
@@ -117,7 +117,7 @@ class _Response:
         while not self._messages:
             if self._left:
                 raise ClientLeftError("the client has disconnected")
-            self._waiter = self._loop.create_future()
+            self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         message = self._messages.popleft()
         if isinstance(message, BaseException):
@@ -133,9 +133,10 @@ class _Response:
         with self._room:
             self._left = True
             self._room.notify()
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let the coroutine take the messages that are queued."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -143,23 +144,27 @@ class _Response:
 
     def run(self) -> None:
         """Call the application, and queue its answer."""
-        parts: Any = ()
         try:
-            parts = self._application(self._environ, self.start_response)
-            self._send_parts(parts)
+            if not self._left:
+                self._variables.run(self._call)
         except ClientLeftError:
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  the application may raise anything
             if self._complete or self._left:
-                # Too late for an answer: the host logs it.
-                raise
-            self._queue(error)
+                # Too late for an answer.
+                self._log.error("application_failed", exc_info=error)
+            else:
+                self._queue(error)
         finally:
-            try:
-                if hasattr(parts, "close"):
-                    parts.close()
-            finally:
-                self._body.close()
+            self._body.close()
+
+    def _call(self) -> None:
+        parts = self._application(self._environ, self.start_response)
+        try:
+            self._send_parts(parts)
+        finally:
+            if hasattr(parts, "close"):
+                parts.close()
 
     def _send_parts(self, parts: Iterable[bytes]) -> None:
         only = isinstance(parts, list | tuple) and len(parts) == 1
@@ -240,4 +245,4 @@ class _Response:
                 self._queued_bytes += size
             self._complete = not message["more_body"]
         self._messages.append(message)
-        self._loop.call_soon_threadsafe(self._wake)
+        self._calls.notify(self)

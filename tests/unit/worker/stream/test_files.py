@@ -148,6 +148,29 @@ def test_answers_to_messages_that_come_together_keep_their_order(plugin_bench: B
     assert client.received == (b"head," + CONTENT[:3] + b",") * 3
 
 
+def test_answers_behind_a_file_are_collected_as_those_before_it(
+    plugin_bench: Bench, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[bytes] = []
+
+    def send(self: FakeSocket, data: bytes | memoryview) -> int:
+        pieces.append(bytes(data))
+        return len(data)
+
+    def use(connection: Connection) -> None:
+        connection.send(b"a")
+        connection.send(b"b")
+        connection.send_file(file, 0, 2)
+        connection.send(b"c")
+        connection.send(b"d")
+
+    client = plugin_bench(Calls(use, Lines())).connect()
+    monkeypatch.setattr(FakeSocket, "send", send)
+    client.send(b"1\n2\n")
+    # The first answer of a turn is sent at once.
+    assert pieces == [b"a", b"b", CONTENT[:2], b"c", b"d", b"ab", CONTENT[:2], b"cd"]
+
+
 # What is queued
 
 
@@ -413,6 +436,22 @@ def test_a_file_that_cannot_be_read_resets_the_connection(
     assert client.closed is CloseReason.ERROR
 
 
+def test_a_file_that_cannot_be_kept_open_resets_the_connection(
+    served: Served, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> int:
+        raise OSError("Too many open files")
+
+    def use(connection: Connection) -> None:
+        monkeypatch.setattr(os, "dup", fail)
+        seen.append(connection.send_file(file))
+
+    seen: list[FileSend] = []
+    with pytest.raises(ConnectionError, match="a file cannot be kept open until it is sent: Too many open files"):
+        served(use, reads=False)
+    assert seen[0]._exception is not None
+
+
 # What is refused
 
 
@@ -479,7 +518,9 @@ def test_a_connection_that_has_ended_sends_nothing(served: Served, file: BinaryI
 
 
 class PlainSocket:
-    """Stands in for a socket that the kernel can copy to."""
+    """Stands in for a socket that the kernel can copy to; `send` accepts `most` bytes."""
+
+    most = 400
 
     def __init__(self) -> None:
         self.sent = b""
@@ -488,8 +529,10 @@ class PlainSocket:
         return 99
 
     def send(self, data: bytes | memoryview) -> int:
-        self.sent += data
-        return len(data)
+        if not self.most:
+            raise BlockingIOError
+        self.sent += data[: self.most]
+        return min(len(data), self.most)
 
 
 def kernel(monkeypatch: pytest.MonkeyPatch, *results: int | OSError) -> list[tuple[int, int]]:
@@ -511,10 +554,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch, *results: int | OSError) -> list[tup
 
 
 @pytest.fixture
-def part(file: BinaryIO) -> Iterator[file_part.FilePart]:
-    part = file_part.FilePart(file.fileno(), 100, 1000, "made", lambda is_sent: None)
-    yield part
-    part.end(is_sent=False)
+def part(file: BinaryIO) -> file_part.FilePart:
+    return file_part.FilePart(file.fileno(), 100, 1000, "made", lambda is_sent: None)
 
 
 def test_the_kernel_copies_to_a_plain_socket(part: file_part.FilePart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,9 +573,21 @@ def test_a_file_is_read_where_the_kernel_cannot_copy_it(
 ) -> None:
     calls = kernel(monkeypatch, 300, OSError("Invalid argument"))
     sock: Any = PlainSocket()
-    part.send(sock)
-    assert part.send(sock) == 700
+    assert [part.send(sock) for _ in range(3)] == [300, 400, 300]
     assert (calls[1:], part.left, sock.sent) == ([(400, 700)], 0, CONTENT[400:1100])
+
+
+def test_a_piece_is_sent_as_it_was_read(part: file_part.FilePart, path: Path) -> None:
+    sock: Any = PlainSocket()
+    part.send(sock)
+    sock.most = 0
+    with pytest.raises(BlockingIOError):
+        part.send(sock)
+    # TLS has encrypted it already, and requires the same bytes again.
+    path.write_bytes(bytes(SIZE))
+    sock.most = 600
+    part.send(sock)
+    assert sock.sent == CONTENT[100:1100]
 
 
 def test_the_kernel_finds_that_a_file_has_become_shorter(

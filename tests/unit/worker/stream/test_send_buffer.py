@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
+from typing import Any
+
 import pytest
 from hypothesis import given, strategies
 
+from reactorhost.worker.stream.file_part import FilePart
 from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 
 HIGH_WATER = 64 * 1024
@@ -55,6 +60,71 @@ def test_bytes_leave_in_their_order(steps: list[tuple[bytes, int]]) -> None:
         sent += piece
     with outgoing.first() as first:
         assert sent + bytes(first) == added
+
+
+steps = strategies.lists(
+    strategies.one_of(
+        strategies.tuples(strategies.just("bytes"), strategies.binary(max_size=40)),
+        strategies.tuples(strategies.just("file"), strategies.integers(0, 40)),
+        strategies.tuples(strategies.just("send"), strategies.integers(0, 60)),
+    )
+)
+
+
+@given(steps)
+def test_bytes_and_files_leave_in_their_order(steps: list[tuple[str, Any]]) -> None:
+    content = bytes(range(40))
+    ended: list[tuple[int, bool]] = []
+    wanted = sent = b""
+
+    class Socket:
+        def send(self, data: memoryview) -> int:
+            nonlocal sent
+            sent += data[:most]
+            return len(data[:most])
+
+    def send() -> None:
+        part = outgoing.first_file()
+        if part is None:
+            with outgoing.first() as first:
+                count = sock.send(first)
+        else:
+            count = part.send(sock)
+        outgoing.drop(count)
+
+    sock: Any = Socket()
+    outgoing = SendBuffer()
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        parts = itertools.count()
+        for kind, value in steps:
+            if kind == "bytes":
+                outgoing.add(value, 0)
+                wanted += value
+            elif kind == "file":
+                number = next(parts)
+                part = FilePart(file.fileno(), 0, value, "made", lambda is_sent, n=number: ended.append((n, is_sent)))  # type: ignore[misc]
+                part.keep()
+                outgoing.add_file(part)
+                wanted += content[:value]
+            else:
+                most = value
+                if len(outgoing):
+                    send()
+            assert len(outgoing) == len(wanted) - len(sent)
+            assert outgoing.memory_bytes <= len(outgoing)
+        # What is left: all of it, or nothing.
+        is_sent = len(steps) % 2 == 0
+        most = 100
+        while is_sent and outgoing:
+            send()
+        outgoing.abandon()
+    assert sent == wanted[: len(sent)]
+    assert not is_sent or sent == wanted
+    # Each file ends once, in order; those that were sent before those that were not.
+    assert [number for number, _ in ended] == list(range(next(parts)))
+    assert [was_sent for _, was_sent in ended] == sorted((was_sent for _, was_sent in ended), reverse=True)
 
 
 def test_one_send_is_limited() -> None:

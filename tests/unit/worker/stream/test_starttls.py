@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from reactorhost import CloseReason, Connection, Lines, TlsFacts, TlsFailedError, TlsStart, Worker, hookimpl
+from reactorhost import CloseReason, Connection, FileSend, Lines, TlsFacts, TlsFailedError, TlsStart, Worker, hookimpl
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.tls.role import ClientRole, ServerRole
+from reactorhost.worker.stream import ending
 from tls_peer import CLIENT, SERVER, TlsPeer, with_real_tls
 
 Bench = Callable[..., PluginBench]
@@ -353,7 +354,9 @@ def test_a_close_waits_for_the_handshake_and_what_is_queued(plugin_bench: Bench,
     assert b"bye" not in client.received
 
 
-def test_a_close_does_not_wait_longer_than_close_timeout(plugin_bench: Bench) -> None:
+def test_a_close_does_not_wait_longer_than_close_timeout(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The client's kernel has everything, as that of a real client that is silent.
+    monkeypatch.setattr(ending, "unacknowledged_bytes", lambda sock: 0)
     mail = Mail()
     mail.on_started = Connection.close
     bench = plugin_bench(mail, close_timeout=2.0)
@@ -362,6 +365,31 @@ def test_a_close_does_not_wait_longer_than_close_timeout(plugin_bench: Bench) ->
     assert client.closed is None
     bench.advance(0.2)
     assert client.closed is CloseReason.LOCAL
+
+
+def test_a_handshake_that_fails_ends_a_close(plugin_bench: Bench, mail: Mail) -> None:
+    mail.on_started = Connection.close
+    client = started(plugin_bench(mail))
+    sends_plain_text(client)
+    assert client.closed is CloseReason.LOCAL
+
+
+def test_a_result_is_not_passed_to_a_plugin_that_has_closed(plugin_bench: Bench) -> None:
+    mail = Mail()
+    mail.on_started = Connection.close
+    client = started(plugin_bench(mail))
+    TlsPeer(client).shake_hands()
+    assert mail.events == [b"STARTTLS", CloseReason.LOCAL]
+    assert tls_of(client) is not None
+
+
+def test_a_client_that_is_gone_when_tls_begins_is_closed(plugin_bench: Bench, mail: Mail) -> None:
+    client = with_real_tls(plugin_bench(mail)).connect()
+    client._socket.incoming.append(b"STARTTLS\r\n")
+    # The answer to the request fails.
+    client.reset()
+    failed = ["the connection has ended before its TLS handshake"] if isinstance(mail, AsyncMail) else []
+    assert mail.events == [b"STARTTLS", *failed, CloseReason.TLS]
 
 
 def test_an_abort_ends_the_handshake_at_once(plugin_bench: Bench, mail: Mail) -> None:
@@ -414,9 +442,8 @@ def test_a_pause_holds_what_comes_after_the_handshake(plugin_bench: Bench) -> No
 def test_a_handshake_is_not_idle_and_the_time_begins_behind_it(plugin_bench: Bench) -> None:
     bench = plugin_bench(Mail(), idle_timeout=1.0)
     client = started(bench)
-    bench.advance(3.0)
-    peer = TlsPeer(client)
-    peer.shake_hands()
+    bench.advance(2.5)
+    TlsPeer(client).shake_hands()
     bench.advance(0.9)
     assert client.closed is None
     bench.advance(0.2)
@@ -764,6 +791,38 @@ def test_files_are_plain_before_and_encrypted_after(plugin_bench: Bench, tmp_pat
     peer.shake_hands()
     assert peer.read() == b"67890"
     assert plugin.events == [5, 5]
+
+
+@pytest.mark.parametrize("end", [BenchClient.end, lambda client: client.connection.abort()], ids=["failed", "aborted"])
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_file_that_is_queued_when_the_handshake_fails_is_not_sent(
+    plugin_bench: Bench, tmp_path: Path, end: Callable[[BenchClient], object], reads: bool
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"1234567890")
+
+    class Sends(Mail):
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            with path.open("rb") as file:
+                self.events.append(connection.send_file(file))
+                connection.start_tls(SERVER)
+                self.events.append(connection.send_file(file))
+
+    plugin = Sends()
+    bench = with_real_tls(plugin_bench(plugin))
+    client = bench.connect()
+    if not reads:
+        client.pause()
+    client.send(b"STARTTLS\r\n")
+    end(client)
+    # The handshake of one that does not read is never looked at.
+    bench.advance(10.0)
+    plain, encrypted, reason = plugin.events
+    assert isinstance(plain, FileSend)
+    assert isinstance(encrypted, FileSend)
+    assert (plain.state.value, encrypted.state.value) == ("done" if reads else "failed", "failed")
+    assert isinstance(reason, CloseReason)
 
 
 def test_a_file_that_becomes_shorter_before_the_handshake_resets(plugin_bench: Bench, tmp_path: Path) -> None:
