@@ -1,9 +1,9 @@
 """The boundary between the host and a plugin's code: no exception of a plugin crosses it unhandled.
 
-Every broad `except` around plugin code is here, in `calls`, or in the worker where it calls plugins without this guard:
-for messages and framings, queued hooks, timers and subscriptions, threads, requests of histories, backends of the bus,
-`stats` and signal handlers. What they raise goes through `as_error`, so `sys.exit()` in a plugin counts as an error of
-the plugin.
+Every broad `except` around plugin code is here, in `calls`, or in the worker where it calls plugins without this
+guard: for messages and framings, queued hooks, timers, tasks and subscriptions, threads, requests of histories,
+backends of the bus, `stats` and signal handlers. What they raise goes through `as_error`, so `sys.exit()` in a plugin
+counts as an error of the plugin.
 """
 
 from __future__ import annotations

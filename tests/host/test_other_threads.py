@@ -57,3 +57,46 @@ def test_threads_signal_handlers_and_forks_have_functions_called_in_an_idle_loop
         for word in (b"thread", b"signal", b"parent", b"thread"):
             client.sendall(word)
             assert read_exactly(client, len(word)) == word
+
+
+AT_THE_END = """
+import threading
+
+drained = threading.Event()
+seen = []
+
+@hookimpl
+def worker_start(worker):
+    globals()["worker"] = worker
+
+@hookimpl
+def receive(connection, data):
+    worker.run_in_thread(work)
+    connection.send(data)
+
+def work():
+    drained.wait()
+    for number in range(250):
+        worker.call_soon_threadsafe(seen.append, number)
+
+@hookimpl
+def drain(connection):
+    connection.abort()
+    drained.set()
+
+@hookimpl
+def worker_stop(worker):
+    print("seen", len(seen), seen == sorted(seen), flush=True)
+"""
+
+
+def test_what_a_thread_has_passed_on_before_it_ended_is_called_before_the_worker_stops(
+    live_host: Callable[..., LiveHost], write_plugin: Callable[..., str]
+) -> None:
+    # The loop calls a hundred of them in a turn, and the end of the thread would stop it.
+    host = live_host("--plugin", write_plugin(AT_THE_END), "--workers", "1", "--stop-timeout", "60")
+    with host.connect() as client:
+        client.sendall(b"x")
+        assert read_exactly(client, 1) == b"x"
+        assert host.stop() == 0
+        assert host.read_line() == "seen 250 True"

@@ -147,7 +147,15 @@ def test_a_function_runs_in_a_copy_of_the_context_in_which_it_was_passed(plugin_
 
 
 def test_an_async_function_runs_as_a_task_until_the_worker_stops(plugin_bench: Bench) -> None:
-    bench, seen = plugin_bench(AsyncIdle), list[str]()
+    seen: list[str] = []
+
+    class Stops(AsyncIdle):
+        @hookimpl
+        async def worker_stop(self) -> None:
+            await asyncio.sleep(0)
+            seen.append("worker_stop")
+
+    bench = plugin_bench(Stops)
 
     async def sleep() -> None:
         await asyncio.sleep(1)
@@ -163,7 +171,7 @@ def test_an_async_function_runs_as_a_task_until_the_worker_stops(plugin_bench: B
     bench.advance(0.2)
     assert seen == ["slept"]
     bench.stop()
-    assert seen == ["slept", "cancelled"]
+    assert seen == ["slept", "cancelled", "worker_stop"]
 
 
 def test_an_async_function_fails_in_a_plain_worker(plugin_bench: Bench) -> None:

@@ -115,7 +115,7 @@ def test_a_function_that_cancels_the_watch_is_the_last_one_called(loop: Loop, ev
     watch = loop.watch(on_readable=cancel, on_writable=loop.note("writable"))
     assert loop.turn(events) == ["readable"]
     assert loop.turn(events) == []
-    assert (loop.watched, loop.descriptor.closed) == (None, 1)
+    assert (loop.watched, loop.descriptor.closed, loop.watches._watches) == (None, 1, set())
 
 
 def test_an_exception_is_reported_and_does_not_end_the_watch(loop: Loop) -> None:

@@ -580,11 +580,11 @@ def test_a_file_is_read_where_the_kernel_cannot_copy_it(
 def test_a_piece_is_sent_as_it_was_read(part: file_part.FilePart, path: Path) -> None:
     sock: Any = PlainSocket()
     part.send(sock)
+    # TLS has encrypted the rest already, and requires the same bytes again.
+    path.write_bytes(bytes(SIZE))
     sock.most = 0
     with pytest.raises(BlockingIOError):
         part.send(sock)
-    # TLS has encrypted it already, and requires the same bytes again.
-    path.write_bytes(bytes(SIZE))
     sock.most = 600
     part.send(sock)
     assert sock.sent == CONTENT[100:1100]
