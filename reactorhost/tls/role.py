@@ -82,7 +82,8 @@ class ClientRole:
     ) -> TlsSocket:
         """See `TlsRole`."""
         name = server_name or self.host
-        if not name:
+        # With a context that checks no name none is needed.
+        if not name and (context is None or getattr(context, "check_hostname", False)):
             raise ValueError("a unix address has no host name to verify the certificate for: pass server_name")
         return _wrapped(reactor, sock, on_broken, context or self.default_context(), name)
 
