@@ -108,8 +108,4 @@ def test_pages_chat_exchange_all_kinds_of_messages_and_come_back_after_a_reload(
         person.until_shown("* The server restarts. Please connect again.")
         person.until_shown("Disconnected (1012 restart). Connecting again …")
         person.until_shown("* Welcome! You are guest", times=2)
-    # The new worker of the one may not know the client of the other yet.
-    max_.types("/name maxine")
-    ada.until_shown("maxine")
-    ada.types("I am back.")
-    max_.until_shown(": I am back.")
+    ada.types_until_shown("I am back.", max_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,8 +17,7 @@ from reactorhost.worker.adapter.extra_info import find
     [
         (Endpoint("192.0.2.1", 80), ("192.0.2.1", 80)),
         (Endpoint("2001:db8::1", 80), ("2001:db8::1", 80, 0, 0)),
-        # The loopback interface is the first one.
-        (Endpoint("fe80::1%lo", 80), ("fe80::1%lo", 80, 0, 1)),
+        (Endpoint("fe80::1%lo", 80), ("fe80::1%lo", 80, 0, socket.if_nametoindex("lo"))),
         (Endpoint("fe80::1%gone", 80), ("fe80::1%gone", 80, 0, 0)),
         (Endpoint("unix", 0), ""),
         (Endpoint("unix:/run/s", 0), "/run/s"),
