@@ -81,6 +81,15 @@ class RequestCycle(RequestResponseCycle):
         self._headers: Iterable[tuple[bytes, bytes]] = ()
         self._recorded = False
 
+    def take_over(self, scope: Any, began: float, since: float, *, peer_closed: bool) -> None:
+        """Continue a request that has arrived completely before this object was made."""
+        self.scope = scope
+        self.began = began
+        self.since = since
+        self.peer_closed = peer_closed
+        self.more_body = False
+        self._received_all = True
+
     # The application.
 
     async def run_asgi(self, app: Any) -> None:
@@ -200,6 +209,15 @@ class RequestCycle(RequestResponseCycle):
         """Let the application know that the client is not there any more."""
         self.disconnected = True
         self.message_event.set()
+
+    def notify(self) -> None:
+        """Let the application look at what has changed: more of the body, its end, or the end of the client."""
+        self.message_event.set()
+
+    def cancel(self) -> None:
+        """Stop the application, unless its answer is complete."""
+        if self.task is not None and not self.response_complete:
+            self.task.cancel()
 
     def end_event_stream(self) -> None:
         """End an answer that never ends by itself, and whose client connects again when it does."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import copy_context
 from typing import Protocol
 
 from reactorhost import ThreadQueueFullError, Worker
@@ -41,6 +42,8 @@ class Calls:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
+        # An answer may begin the next request of its client, which must not see what the application has set.
+        self._variables = copy_context()
         self._pending: deque[Call] = deque()
         self._notifying: deque[Call] = deque()
         self._starting = False
@@ -82,7 +85,7 @@ class Calls:
         self._notifying.append(call)
         if not self._notified:
             self._notified = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            self._loop.call_soon_threadsafe(self._deliver, context=self._variables)
 
     def _run(self) -> None:
         self._starting = False
