@@ -19,7 +19,7 @@ from collections import deque
 from contextvars import copy_context
 from typing import Protocol
 
-from reactorhost import ThreadQueueFullError, Worker
+from reactorhost import Worker
 from reactorhost_asgi.refusals import TOO_MANY, RefusedError
 
 _MOST_PENDING = 1000
@@ -60,8 +60,13 @@ class Calls:
         self._pending.append(call)
         try:
             self._start()
-        except ThreadQueueFullError:
-            self._pending.remove(call)
+        except RuntimeError:
+            # The queue is full, or the system cannot start a thread.
+            try:
+                self._pending.remove(call)
+            except ValueError:
+                # A thread that runs other calls has taken it meanwhile.
+                return
             raise RefusedError(TOO_MANY) from None
 
     def _start(self) -> None:
@@ -69,7 +74,7 @@ class Calls:
             self._starting = True
             try:
                 self._worker.run_in_thread(self._run)
-            except ThreadQueueFullError:
+            except RuntimeError:
                 self._starting = False
                 raise
 
