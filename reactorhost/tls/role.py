@@ -25,6 +25,10 @@ OnBroken = Callable[[str], object]
 class TlsRole(Protocol):
     """The side of TLS that the host takes on the connections of a service."""
 
+    @property
+    def has_defaults(self) -> bool:
+        """Whether a session needs neither a context nor a name of the plugin."""
+
     def wrap(
         self,
         reactor: Reactor,
@@ -46,6 +50,11 @@ class ServerRole:
     """The server's side, with the certificates of the service."""
 
     tls: ServerTls | None = None
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether the service has certificates."""
+        return self.tls is not None
 
     def wrap(
         self,
@@ -71,6 +80,11 @@ class ClientRole:
 
     host: str
     default_context: Callable[[], SSLContext]
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether there is a name to verify the certificate for."""
+        return bool(self.host)
 
     def wrap(
         self,
