@@ -280,3 +280,17 @@ def test_every_answer_has_date_and_server(plugin_bench: Bench) -> None:
     assert answer.headers["date"].endswith("GMT")
     (answer,) = requested(served(plugin_bench, hello, server_header="", date_header=False), get())
     assert not {"date", "server"} & answer.headers.keys()
+
+
+def test_an_answer_that_ends_in_the_middle_of_the_next_head_leaves_it_alone(plugin_bench: Bench) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(1)
+        await hello(scope, receive, send)
+
+    bench = served(plugin_bench, app, lifespan="off")
+    client = bench.connect()
+    client.send(get("/1") + get("/2")[:20])
+    bench.advance(1)
+    client.send(get("/2")[20:])
+    bench.advance(1)
+    assert [each.body for each in answers(client)] == [b"hello /1", b"hello /2"]
