@@ -306,6 +306,15 @@ class Connection:
         return self._transport.peer_credentials
 
     @property
+    def can_start_tls(self) -> bool:
+        """Whether `start_tls()` without a context works now: what a plugin looks at before it offers STARTTLS.
+
+        True on an open plain connection of a service with certificates, and on an outbound one whose address has a host
+        name. Never true with a framing that is a session, nor for a datagram.
+        """
+        return not is_session(self._transport.framing) and self._transport.can_start_tls
+
+    @property
     def proxy(self) -> ProxyFacts | None:
         """What the PROXY header of version 2 says beside the addresses, or None without such a header."""
         return self._transport.proxy

@@ -24,6 +24,7 @@ from reactorhost.plugins import protocols
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.tls.socket import TlsSocket
+from reactorhost.worker.adapter.loop_methods import accept_own_transports
 from reactorhost.worker.adapter.transport import AsyncioTransport
 from reactorhost.worker.aio.event_loop import AsyncioBridge
 from reactorhost.worker.builder import WorkerBuilder
@@ -153,6 +154,8 @@ def _new_transport(
 ) -> Any:
     if loop not in _workers:
         _workers[loop] = AdapterWorker(loop)
+        # As the loop of a worker does.
+        accept_own_transports(loop)
     transport = _workers[loop].make_transport(loop, sock, protocol, waiter)
     if server is not None and not transport._is_lost:
         server._attach(*_named(transport))

@@ -67,6 +67,10 @@ async def _start_tls(
         transport.error = ConnectionAbortedError(what)
         transport.abort()
         raise transport.error from None
+    except asyncio.CancelledError:
+        # `close` would wait for the handshake.
+        transport.abort()
+        raise
     except BaseException:
         transport.close()
         raise

@@ -76,6 +76,12 @@ def start(
     return started
 
 
+def can_start(stream: Stream) -> bool:
+    """Return whether `start` would begin a handshake now without a context; see `Connection.can_start_tls`."""
+    begins = stream.close_state is OPEN and stream.send_state < FIN_PENDING and not stream.held & TLS_HANDSHAKE
+    return begins and stream.connection.tls is None and stream.context.tls_role.has_defaults
+
+
 def not_started() -> TlsStart:
     """Return a handshake that has failed before it could begin."""
     started = TlsStart()

@@ -307,6 +307,7 @@ class StreamTransport:
     advance = ending.advance
     close_for = ending.close
     protocol = property(protocol_of)
+    can_start_tls = property(starttls.can_start)
     create_task = tasks.create_task
     send_file = files.send_file
     start_tls = starttls.start
