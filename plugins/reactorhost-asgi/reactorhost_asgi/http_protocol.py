@@ -20,7 +20,7 @@ from typing import Any, Literal
 import httptools
 
 from reactorhost import Connection
-from reactorhost_asgi import deadlines
+from reactorhost_asgi import deadlines, upgrade
 from reactorhost_asgi.answer_writer import AnswerWriter
 from reactorhost_asgi.refusals import (
     HEAD_TOO_LARGE,
@@ -90,12 +90,12 @@ class HttpProtocol(RequestReader):
             self.unseen += len(data)
             try:
                 self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
+            except httptools.HttpParserUpgrade as ended:
+                data = data[ended.args[0] :]
                 if self._should_upgrade():
                     self._upgrade(data)
                     return
-                # Of a protocol that is not known here: the client continues with HTTP/1.1.
+                data = self.without_upgrade() + data
                 continue
             except httptools.HttpParserError as error:
                 raised = error.__context__
@@ -190,7 +190,7 @@ class HttpProtocol(RequestReader):
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif not self.cycle.more_body:
+        elif not (self.cycle.more_body or self.in_head):
             # A client may stay idle for long.
             self.cycle = self.scope = self.headers = None  # type: ignore[assignment]  # as uvicorn begins
         if not self.pipeline:
@@ -223,14 +223,10 @@ class HttpProtocol(RequestReader):
         else:
             self.handle_websocket_upgrade()
 
-    def _should_upgrade_to_ws(self) -> bool:
-        return self.serving.websockets
-
     def handle_websocket_upgrade(self) -> None:
         """Pass the client on to a protocol for WebSocket, with the request as its first input."""
         self.connections.discard(self)
-        headers = b"".join(b"%s: %s\r\n" % header for header in self.headers)
-        request = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), self.url, headers)
+        request = upgrade.head(self.scope["method"], self.url, "1.1", self.headers)
         scheme: Literal["ws", "wss"] = "wss" if self.scheme == "https" else "ws"
         protocol = WebSocketProtocol(self.serving, scheme=scheme, extension=self.extension())
         self.transport.set_protocol(protocol)

@@ -36,6 +36,7 @@ SMUGGLED = get("/smuggled")
         get("/", "transfer-encoding: chunked, identity", method="POST") + b"0\r\n\r\n",
         get("/", "transfer-encoding: xchunked", method="POST") + b"0\r\n\r\n",
         get("/", "transfer-encoding: gzip", method="POST") + b"0\r\n\r\n",
+        get("/", "transfer-encoding: gzip, chunked", method="POST") + b"0\r\n\r\n",
         get("/", " transfer-encoding: chunked", method="POST") + b"0\r\n\r\n",
         get("/", CHUNKED, method="POST") + b"0x1\r\na\r\n0\r\n\r\n",
         get("/", CHUNKED, method="POST") + b"-1\r\na\r\n0\r\n\r\n",
@@ -70,6 +71,7 @@ SMUGGLED = get("/smuggled")
         b"G\xc3\xb6T / HTTP/1.1\r\nhost: x\r\n\r\n",
         b"BREW / HTTP/1.1\r\nhost: x\r\n\r\n",
         b"CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"CONNECT / HTTP/1.1\r\nhost: x\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\x00" * 100,
@@ -89,6 +91,28 @@ def test_a_malformed_request_is_answered_and_nothing_behind_it_is_read(plugin_be
     assert [each.status for each in answers(client)] in ([400], [505])
     assert client.eof
     assert "/smuggled" not in paths
+
+
+@pytest.mark.parametrize("size", [1, 1000], ids=["in single bytes", "at once"])
+@pytest.mark.parametrize(
+    ("protocol", "version"), [("h2c", "1.1"), ("anything", "1.0"), ("websocket", "1.0"), ("h2c, websocket", "1.1")]
+)
+def test_a_body_behind_an_upgrade_is_no_request(plugin_bench: Bench, protocol: str, version: str, size: int) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["path"], dict(scope["headers"]).get(b"upgrade")))
+        await echo(scope, receive, send)
+
+    bench = served(plugin_bench, app, lifespan="off")
+    headers = ("connection: upgrade", f"upgrade: {protocol}", f"content-length: {len(SMUGGLED)}")
+    data = get("/", *headers, method="POST", version=version) + SMUGGLED
+    client = bench.connect()
+    for each in range(0, len(data), size):
+        client.send(data[each : each + size])
+    (answer,) = answers(client)
+    assert answer.body == SMUGGLED
+    assert seen == [("/", None)]
 
 
 @pytest.mark.parametrize("size", [1, 1000], ids=["in single bytes", "at once"])
