@@ -74,6 +74,8 @@ class AdapterWorker:
         self._loop = loop
         self._reactor = Reactor(new_poller("epoll"))
         bridge = AsyncioBridge(self._reactor, loop)
+        # As the loop of a worker does.
+        accept_own_transports(loop)
         # As `AsyncioBridge.run`, but the tests run the loop.
         self._turning = bridge._reactor_turning()
         self._turning.__enter__()
@@ -154,8 +156,6 @@ def _new_transport(
 ) -> Any:
     if loop not in _workers:
         _workers[loop] = AdapterWorker(loop)
-        # As the loop of a worker does.
-        accept_own_transports(loop)
     transport = _workers[loop].make_transport(loop, sock, protocol, waiter)
     if server is not None and not transport._is_lost:
         server._attach(*_named(transport))

@@ -22,6 +22,7 @@ from websockets.sync.client import connect
 
 from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
+from waiting import until
 
 Hosts = Callable[..., LiveHost]
 
@@ -221,6 +222,8 @@ def test_a_unix_socket_has_no_client_address(live_host: Hosts, tmp_path: Path) -
         sock.sendall(b"GET /a HTTP/1.0\r\n\r\n")
         body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
     assert json.loads(body)["client"] is None
+    # The line is written behind the answer.
+    until(log.read_text, "a line in the access log")
     assert re.fullmatch(r'- - - \[.*\] "GET /a HTTP/1\.0" 200 \d+ "-" "-"\n', log.read_text())
 
 
@@ -245,7 +248,8 @@ def test_programs_of_others_are_served(live_host: Hosts, tmp_path: Path, program
     if program == "h2load":
         assert "200 succeeded, 0 failed" in done.stdout
     stats = host.until(lambda document: document["plugins"][0]["stats"].get("answers_2xx"))["plugins"][0]["stats"]
-    assert stats["requests"] == stats["answers_2xx"]
+    # wrk ends with requests under way.
+    assert stats["requests"] == stats["answers_2xx"] + stats["abandoned"]
 
 
 @pytest.mark.parametrize(("kind", "option"), [("-H", "header_timeout"), ("-B", "body_timeout")])

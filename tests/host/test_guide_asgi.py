@@ -40,12 +40,13 @@ def test_a_note_reaches_the_browsers_of_every_worker(live_host: Hosts) -> None:
     with contextlib.ExitStack() as stack:
         streams: list[IO[bytes]] = []
         # Enough to have some in each worker.
-        while not all(worker["connections"] for worker in host.workers()) or len(streams) < 2:
+        for _ in range(16):
             sock = stack.enter_context(host.connect())
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             stream: IO[bytes] = stack.enter_context(sock.makefile("rb"))
             read_until(stream, b": listening\n")
             streams.append(stream)
+        host.until(lambda document: all(worker["connections"] for worker in document["workers"]), "clients everywhere")
         assert get(host.address(), "POST", b"hello") == (204, b"")
         for stream in streams:
             read_until(stream, b"data: hello\n")

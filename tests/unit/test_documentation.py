@@ -288,6 +288,11 @@ def test_every_package_is_listed_in_the_design() -> None:
 # plugins.md
 
 
+@pytest.mark.parametrize("name", reactorhost.__all__)
+def test_every_public_name_is_listed_before_the_hooks(name: str) -> None:
+    assert f"`{name}`" in page("plugins.md").partition("\n```python")[0]
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_has_a_heading_with_its_exact_signature(hook: str) -> None:
     arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)

@@ -54,6 +54,7 @@ class RequestCycle(RequestResponseCycle):
         "_protocol",
         "_received_all",
         "_recorded",
+        "_reported_end",
         "_size",
         "_status",
         "began",
@@ -85,6 +86,7 @@ class RequestCycle(RequestResponseCycle):
         self._status = 0
         self._size = 0
         self._received_all = False
+        self._reported_end = False
         self._ends_with_connection = False
         self._has_content = True
         self._dropped = 0
@@ -117,6 +119,9 @@ class RequestCycle(RequestResponseCycle):
             if result is not None:
                 serving.application_wrong(f"it has returned {result!r}, not None")
                 self._fail()
+            elif self._reported_end and not self.response_complete:
+                # It has stopped because of that.
+                self.transport.close()
             elif not self.response_complete and not self.disconnected:
                 missing = "the end of its answer" if self.response_started else "an answer"
                 serving.application_wrong(f"it has returned without {missing}")
@@ -139,6 +144,7 @@ class RequestCycle(RequestResponseCycle):
                 self._resume_reading()
                 return {"type": "http.request", "body": body, "more_body": self.more_body}
             if self.peer_closed:
+                self._reported_end = True
                 break
             self._resume_reading()
             self.message_event.clear()

@@ -212,16 +212,23 @@ def test_an_application_that_waits_for_the_end_of_its_client_sees_it(plugin_benc
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
+        if scope["path"] == "/begun":
+            await start(send)
+            await body(send, b"part", more=True)
         received.append((await receive())["type"])
 
     bench = served(plugin_bench, app, lifespan="off")
-    for leave in ("end", "reset"):
-        client = bench.connect()
-        client.send(get())
-        assert not received
-        getattr(client, leave)()
-        assert received == ["http.disconnect"]
-        received.clear()
+    for path in ("/", "/begun"):
+        for leave in ("end", "reset"):
+            client = bench.connect()
+            client.send(get(path))
+            assert not received
+            getattr(client, leave)()
+            assert received == ["http.disconnect"]
+            assert client.closed is not None
+            received.clear()
+    # To stop then is no fault.
+    assert bench.stats("Asgi")["failures"] == 0
 
 
 def test_a_body_that_the_client_breaks_off_disconnects(plugin_bench: Bench) -> None:
