@@ -246,6 +246,6 @@ class HttpProtocol(RequestReader):
         """Answer what was requested, then close."""
         self.draining = True
         if self.running is None:
-            self.check(self.loop.time())
+            deadlines.begin_drain(self, self.loop.time())
         elif self.running.response_started:
             self.running.end_event_stream()
