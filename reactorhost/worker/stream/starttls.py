@@ -61,7 +61,7 @@ def start(
     if stream.close_state is not OPEN:
         return not_started()
     service, plain = stream.context, cast("Any", stream.socket)
-    on_broken = partial(service.tls_broken, stream.connection)
+    on_broken = partial(service.client_log.tls_broken, stream.connection)
     tls = (role or service.tls_role).wrap(service.reactor, plain, on_broken, context, server_name)
     started = TlsStart()
     if _input_waits(stream):
@@ -96,7 +96,7 @@ def _input_waits(stream: Stream) -> bool:
 
 def _refuse(stream: Stream, started: TlsStart) -> None:
     """Close a connection with plain text behind the request for TLS."""
-    stream.context.tls_injected(stream.connection)
+    stream.context.client_log.tls_injected(stream.connection)
     ending.close(stream, CloseReason.TLS)
     started.set_exception(_failure(stream, "it sent plain text behind the request for TLS"))
 
@@ -173,7 +173,7 @@ class StartingSocket:
             sending.file_failed(stream, result)
             self.started.set_exception(_failure(stream, "it was reset"))
         else:
-            stream.context.tls_failed(stream.connection, str(result))
+            stream.context.client_log.tls_failed(stream.connection, str(result))
             ending.close(stream, CloseReason.TLS)
             self.started.set_exception(_failure(stream, str(result)))
         # One that was being closed has waited for the handshake.

@@ -17,7 +17,7 @@ from reactorhost import CloseReason, Connection, FileSend, Lines, TlsFacts, TlsF
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.tls.role import ClientRole, ServerRole
-from reactorhost.worker.stream import ending
+from reactorhost.worker.stream import deadlines
 from tls_peer import AUTHORITY, CLIENT, SERVER, TlsPeer, with_real_tls
 
 Bench = Callable[..., PluginBench]
@@ -358,7 +358,7 @@ def test_a_close_waits_for_the_handshake_and_what_is_queued(plugin_bench: Bench,
 
 def test_a_close_does_not_wait_longer_than_close_timeout(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # The client's kernel has everything, as that of a real client that is silent.
-    monkeypatch.setattr(ending, "unacknowledged_bytes", lambda sock: 0)
+    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: 0)
     mail = Mail()
     mail.on_started = Connection.close
     bench = plugin_bench(mail, close_timeout=2.0)
