@@ -19,9 +19,6 @@ from websocket_frames import (
     frame,
 )
 
-# For a run of these tests alone.
-pytest_plugins = ["reactorhost.testing"]
-
 
 def test_a_client_that_a_plugin_has_paused_is_not_closed(plugin_bench: Bench) -> None:
     def receive(connection: Connection, _data: bytes) -> None:

@@ -31,9 +31,6 @@ from websocket_frames import (
 )
 from websocket_frames import close as client_close
 
-# For a run of these tests alone.
-pytest_plugins = ["reactorhost.testing"]
-
 
 def test_the_entry_point_names_the_hooks() -> None:
     (entry_point,) = importlib.metadata.entry_points(group="reactorhost", name="websocket")
