@@ -16,11 +16,10 @@ def connect(connection):
 @hookimpl
 def receive(connection, data):
     command = data.partition(b" ")[0].upper()
-    if command == b"EHLO" and connection.tls is None:
-        connection.send(b"250-mail.example\r\n250 STARTTLS\r\n")
-    elif command == b"EHLO":
-        connection.send(b"250 mail.example\r\n")
-    elif command == b"STARTTLS" and connection.tls is None:
+    if command == b"EHLO":
+        offers_tls = connection.can_start_tls
+        connection.send(b"250-mail.example\r\n250 STARTTLS\r\n" if offers_tls else b"250 mail.example\r\n")
+    elif command == b"STARTTLS" and connection.can_start_tls:
         connection.send(b"220 go ahead\r\n")
         connection.start_tls()
     elif command == b"NOOP":

@@ -260,7 +260,7 @@ HELP: Mapping[str, str] = {
         "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH or unix://@NAME. May "
         "be repeated."
     ),
-    "framing": "How bytes are split into messages: lines, or a kind of a plugin; in the file also a table.",
+    "framing": "How bytes are split into messages: lines, or a kind that a plugin brings; in the file also a table.",
     "certificate": (
         "PEM file of a TLS certificate and its chain. May be repeated; the client's server name selects one."
     ),
@@ -297,7 +297,7 @@ HELP: Mapping[str, str] = {
     "retire_delay": f"Time for which the sockets of a removed worker are still served, for late handshakes: {_TIME}",
     "idle_timeout": f"Time without data after which a connection is closed: {_TIME_OR_NEVER}",
     "stall_timeout": f"Time after which a worker whose event loop is blocked is replaced: {_TIME_OR_NEVER}",
-    "event_loop": "Event loop of workers whose plugins have async hooks; uvloop must be installed.",
+    "event_loop": "Event loop of workers with async hooks or asyncio protocols; uvloop must be installed.",
     "poller": "How master and workers wait for sockets; selectors: Python's module of that name, for debugging.",
     "peer_timeout": (
         "Time without a reply from a client's machine until it is disconnected: seconds; 0 for the kernel default."

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import itertools
 import os
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self, cast
 
-from reactorhost import __version__
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.api.worker import Worker
-from reactorhost.errors import ConfigError, Problem, ReactorhostError, did_you_mean
+from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.messages import Values
 from reactorhost.ipc.scoreboard import Counters
-from reactorhost.plugins import framings, loading, options, protocols, worker_limit
-from reactorhost.plugins.identity import LoadedPlugin
-from reactorhost.testing import fakes
+from reactorhost.testing import bench_service, fakes
 from reactorhost.testing.bench_bus import BenchBus, OtherWorker
 from reactorhost.testing.bench_client import BenchClient, CloseWatcher
 from reactorhost.testing.bench_time import BenchTime
 from reactorhost.testing.fake_dialer import FakeDialer
-from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.testing.fakes import FakeDatagramSocket, FakeSocket, RealDescriptor
 from reactorhost.testing.live import HostFailedError
 from reactorhost.tls.facts import TlsFacts
@@ -37,7 +32,7 @@ from reactorhost.worker.builder import WorkerBuilder, WorkerParts
 from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.context import Limits
 from reactorhost.worker.handshake.pending import ClientInfo
-from reactorhost.worker.service import LoadedService, RunningService
+from reactorhost.worker.service import RunningService
 from reactorhost.worker.stream.socket import endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.connected import ConnectedTransport
@@ -244,30 +239,10 @@ class PluginBench:
         self._raise_failures()
 
     def _boot(self) -> None:
-        plugins = [
-            loading.load(each, __version__) if isinstance(each, str) else loading.load_object(each, _name_of(each))
-            for each in self._named
-        ]
-        names = {plugin.name for plugin in plugins}
-        for name in self._tables.keys() - names:
-            what = f"options for {name!r}, which is not one of the plugins"
-            raise ConfigError([Problem(what, hint=did_you_mean(name, names) or f"they are {', '.join(names)}")])
-        for plugin in plugins:
-            options.configure(plugin, self._tables.get(plugin.name, {}), lambda key: None)
-        watcher = loading.load_object(CloseWatcher(self._clients), "(bench)")
-        new_framing = self._new_framing(plugins)
-        self._has_sessions = new_framing is not None and new_framing.is_session
-        worker_limit.from_plugins("default", plugins)
-        serving = protocols.from_plugins("default", plugins)
-        service = LoadedService(
-            "default",
-            [*plugins, watcher],
-            self._limits,
-            new_framing,
-            serving=serving,
-            has_sessions=self._has_sessions,
-            tls_role=FakeTlsRole(),
+        service = bench_service.load(
+            self._named, self._tables, self._framing, self._limits, CloseWatcher(self._clients)
         )
+        self._has_sessions = service.has_sessions
         other = OtherWorker(self._time.reactor)
         self._parts = WorkerBuilder(
             reactor=self._time.reactor,
@@ -285,18 +260,11 @@ class PluginBench:
         ).build([service], self._limits)
         other.bench = self._parts.bus
         self.bus = BenchBus(other, self._within)
-        self._service = self._parts.services["default"]
+        self._service = self._parts.services[service.name]
         # From the start: the bench does not notice threads that plugins start.
         self._parts.context.loop_thread.other_starts()
-        self.worker = self._parts.facades.of(plugins[0].name if plugins else "(bench)")
+        self.worker = self._parts.facades.of(service.plugins[0].name)
         self._parts.call(self._parts.hooks.worker_start)
-
-    def _new_framing(self, plugins: list[LoadedPlugin]) -> framings.NewFraming | None:
-        brought = {plugin.name: framings.brought_by(plugin) for plugin in plugins}
-        kinds = framings.brought_by_all("default", plugins, brought)
-        if self._framing is None:
-            return framings.from_plugins("default", plugins)
-        return framings.from_config("default", self._framing, None, kinds)
 
     def _within(self, call: Callable[[], object]) -> None:
         self._time.within(call)
@@ -343,9 +311,3 @@ class PluginBench:
 
     def _hook_cancel_ignored(self, connection: Connection) -> None:
         self._failures.append(TimeoutError(f"a hook of {connection!r} did not end when it was cancelled"))
-
-
-def _name_of(plugin: object) -> str:
-    if isinstance(plugin, types.ModuleType):
-        return plugin.__name__.rpartition(".")[2].removeprefix("reactorhost_")
-    return plugin.__name__ if isinstance(plugin, type) else type(plugin).__name__

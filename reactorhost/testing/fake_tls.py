@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from reactorhost.reactor import Reactor
 from reactorhost.tls.facts import TlsFacts
@@ -23,6 +23,7 @@ class FakeTlsRole:
     """Our side of such a session; `host` is the name of the server, None if it is the plugin's side."""
 
     host: str | None = None
+    has_defaults: ClassVar[bool] = True
 
     def wrap(
         self,

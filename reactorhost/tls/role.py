@@ -25,6 +25,10 @@ OnBroken = Callable[[str], object]
 class TlsRole(Protocol):
     """The side of TLS that the host takes on the connections of a service."""
 
+    @property
+    def has_defaults(self) -> bool:
+        """Whether a session needs neither a context nor a name of the plugin."""
+
     def wrap(
         self,
         reactor: Reactor,
@@ -46,6 +50,11 @@ class ServerRole:
     """The server's side, with the certificates of the service."""
 
     tls: ServerTls | None = None
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether the service has certificates."""
+        return self.tls is not None
 
     def wrap(
         self,
@@ -72,6 +81,11 @@ class ClientRole:
     host: str
     default_context: Callable[[], SSLContext]
 
+    @property
+    def has_defaults(self) -> bool:
+        """Whether there is a name to verify the certificate for."""
+        return bool(self.host)
+
     def wrap(
         self,
         reactor: Reactor,
@@ -82,7 +96,8 @@ class ClientRole:
     ) -> TlsSocket:
         """See `TlsRole`."""
         name = server_name or self.host
-        if not name:
+        # With a context that checks no name none is needed.
+        if not name and (context is None or getattr(context, "check_hostname", False)):
             raise ValueError("a unix address has no host name to verify the certificate for: pass server_name")
         return _wrapped(reactor, sock, on_broken, context or self.default_context(), name)
 

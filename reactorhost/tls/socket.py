@@ -71,8 +71,8 @@ _MOST_CIPHERTEXT = 2 * _CHUNK_BYTES
 class TlsSocket:
     """One end of a TLS connection over a non-blocking socket.
 
-    With `server_hostname` it is the client's end, which verifies the server's certificate for this name; else it is
-    the server's. `on_broken` is called with a reason when TLS fails after the handshake.
+    With `server_hostname` it is the client's end, which verifies the server's certificate for this name, unless it is
+    empty; else it is the server's. `on_broken` is called with a reason when TLS fails after the handshake.
     """
 
     reactor: Reactor
@@ -95,7 +95,7 @@ class TlsSocket:
 
     def __post_init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
         is_server = server_hostname is None
-        self._session = context.wrap_bio(self._incoming, self._outgoing, is_server, server_hostname)
+        self._session = context.wrap_bio(self._incoming, self._outgoing, is_server, server_hostname or None)
         self._unsent = UnsentCiphertext(self.reactor, self.socket)
         # Bound once: each costs a lookup in every message otherwise.
         self._read = self._session.read

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.api.close_reason import CloseReason
@@ -26,18 +27,16 @@ from reactorhost.logs import EventLog
 from reactorhost.plugins.chain import Around, Chain, as_it_is
 from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.reactor import Arrivals, Reactor
-from reactorhost.system.rate_limit import RateLimit
 from reactorhost.tls.role import ServerRole, TlsRole
+from reactorhost.worker.client_log import ClientLog
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
 from reactorhost.worker.hooks.loop_thread import LoopThread
+from reactorhost.worker.hooks.timers import PluginTimers
 from reactorhost.worker.hooks.variables import DIRECT, HookRunner
-from reactorhost.worker.limited_lines import LimitedLines
 
 if TYPE_CHECKING:
     from reactorhost.worker.hooks.hook_queues import HookQueues
-
-_CLIENT_LINES_PER_SECOND = 5
 
 Resolve = Callable[[OnError, Around], Chain]
 """Makes a chain: called with the callback for exceptions and with the wrapper for each hook."""
@@ -149,6 +148,7 @@ class ServiceContext:
             service without unix sockets.
         proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
+        client_log: the log lines about its clients.
         tls_role: our side of TLS on connections that begin in plain text, with the defaults for it.
     """
 
@@ -173,9 +173,7 @@ class ServiceContext:
         self.loop_thread = worker.loop_thread
         self.check_thread = worker.loop_thread.check
         self._worker = worker
-        # For events that clients cause and can cause at any rate.
-        self._client_lines = RateLimit(_CLIENT_LINES_PER_SECOND)
-        self._handshake_lines = LimitedLines(worker.reactor, worker.log)
+        self.client_log = ClientLog(name, worker.reactor, worker.log)
         self._plain = self.chain = self._queued(resolve(self.hook_failed, as_it_is))
         # Both chains exist from the start, so that switching to timed calls is one assignment.
         timed = resolve(self.hook_failed, worker.timing.around)
@@ -225,68 +223,30 @@ class ServiceContext:
         """Report what a framing raised in the opening handshake of a session, before there is a connection."""
         self._worker.hook_failed(self.chain.plugin_of(raised), "framing", None, as_error(raised))
 
+    def new_timers(
+        self, connection: Connection, variables: Context, on_idle: Callable[[], object] | None = None
+    ) -> PluginTimers:
+        """Return the timers and tasks of a connection; an exception of a timer closes it."""
+        return PluginTimers(self.reactor, partial(self._timer_failed, connection), on_idle, variables)
+
+    def _timer_failed(self, connection: Connection, error: Exception) -> None:
+        self.hook_failed(self.chain.plugin_of(error), "timer", connection, error)
+
     def task_failed(self, connection: Connection) -> Callable[[Exception], None]:
         """Return what reports an exception of a task that is made now, under the plugin that makes it."""
-        plugin = self.chain.caller()
+        return partial(self._task_failed, self.chain.caller(), connection)
 
-        def failed(error: Exception) -> None:
-            self.hook_failed(plugin or self.chain.plugin_of(error), "task", connection, error)
-
-        return failed
+    def _task_failed(self, plugin: str | None, connection: Connection, error: Exception) -> None:
+        self.hook_failed(plugin or self.chain.plugin_of(error), "task", connection, error)
 
     def framing_broken(self, connection: Connection, error: FramingError) -> None:
         """Log that a client's bytes do not fit the framing, and close its connection."""
-        if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "framing_broken",
-                **self._client(connection),
-                reason=str(error),
-                suppressed=self._client_lines.take_suppressed(),
-            )
+        self.client_log.framing_broken(connection, str(error))
         transport_of(connection).close_for(CloseReason.FRAMING)
 
     def overflowed(self, connection: Connection) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
-        if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "send_buffer_overflow",
-                **self._client(connection),
-                queued_bytes=connection.queued,
-                max_send_buffer=self.limits.max_send_buffer,
-                suppressed=self._client_lines.take_suppressed(),
-            )
-
-    def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
-        """Log that a client is reset because it accepts nothing of what was sent before the close."""
-        if self._client_lines.admits(self.reactor.now):
-            self.log.warning(
-                "close_timed_out",
-                **self._client(connection),
-                queued_bytes=queued_bytes,
-                suppressed=self._client_lines.take_suppressed(),
-            )
-
-    def tls_failed(self, connection: Connection, reason: str) -> None:
-        """Log that the handshake of `start_tls` has failed."""
-        if self.admits_handshake_line():
-            self.log.info("handshake_failed", **self._client(connection), reason=reason)
-
-    def tls_injected(self, connection: Connection) -> None:
-        """Log that there was plain text behind the request for TLS."""
-        if self.admits_handshake_line():
-            self.log.warning("starttls_injection", **self._client(connection))
-
-    def tls_broken(self, connection: Connection, reason: str) -> None:
-        """Log that TLS has failed after the handshake of `start_tls`."""
-        if self.admits_handshake_line():
-            self.log.info("tls_broken", **self._client(connection), reason=reason)
-
-    def admits_handshake_line(self) -> bool:
-        """Count a line about a handshake or a PROXY header, and return whether to log it."""
-        return self._handshake_lines.admits(service=self.name)
-
-    def _client(self, connection: Connection) -> dict[str, object]:
-        return {"service": self.name, "peer": connection.peer, "connection": connection.id}
+        self.client_log.overflowed(connection, self.limits.max_send_buffer)
 
     # Pauses and ends.
 

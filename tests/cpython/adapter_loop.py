@@ -24,6 +24,7 @@ from reactorhost.plugins import protocols
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.tls.socket import TlsSocket
+from reactorhost.worker.adapter.loop_methods import accept_own_transports
 from reactorhost.worker.adapter.transport import AsyncioTransport
 from reactorhost.worker.aio.event_loop import AsyncioBridge
 from reactorhost.worker.builder import WorkerBuilder
@@ -73,6 +74,8 @@ class AdapterWorker:
         self._loop = loop
         self._reactor = Reactor(new_poller("epoll"))
         bridge = AsyncioBridge(self._reactor, loop)
+        # As the loop of a worker does.
+        accept_own_transports(loop)
         # As `AsyncioBridge.run`, but the tests run the loop.
         self._turning = bridge._reactor_turning()
         self._turning.__enter__()

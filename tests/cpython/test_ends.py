@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from peers import Peer
-from recorded import BIG, Recorder, same_as_asyncio
+import pytest
+
+from peers import Peer, contexts
+from recorded import BIG, WAYS, Recorder, calls, needs_uvloop, same_as_asyncio
 
 Serve = Callable[..., Recorder]
 
@@ -178,3 +180,19 @@ async def test_facts_after_the_end(serve: Serve, peer: Peer) -> Any:
     transport = served.transport
     assert {name: transport.get_extra_info(name) for name in facts} == facts
     return transport.get_protocol(), transport.get_extra_info("unknown", 5)
+
+
+async def cancelled_start_tls(serve: Serve, peer: Peer) -> None:
+    served = serve()
+    await served.until("made")
+    starting = asyncio.get_running_loop().start_tls(served.transport, served, contexts()[0], server_side=True)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(starting, 0.05)
+    # Much less than the host's `handshake_timeout`.
+    await asyncio.wait_for(served.until("lost"), 5)
+
+
+# Not compared: asyncio calls no `connection_lost` then.
+@pytest.mark.parametrize("way", ["asyncio", pytest.param("uvloop", marks=needs_uvloop)])
+def test_a_start_tls_that_is_cancelled_ends_the_connection_at_once(way: str) -> None:
+    assert calls(cancelled_start_tls, WAYS[way]) == ([[("made",), ("lost", "NoneType")]], None, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO
 
 from websockets.sync.client import connect
 
+from clients import http_client
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -23,7 +23,7 @@ Hosts = Callable[..., LiveHost]
 
 def get(address: tuple[str, int], method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     """Return status and body of an answer."""
-    with contextlib.closing(http.client.HTTPConnection(*address, timeout=DEADLINE_SECONDS)) as connection:
+    with http_client(address) as connection:
         connection.request(method, "/", body)
         response = connection.getresponse()
         return response.status, response.read()
@@ -40,12 +40,13 @@ def test_a_note_reaches_the_browsers_of_every_worker(live_host: Hosts) -> None:
     with contextlib.ExitStack() as stack:
         streams: list[IO[bytes]] = []
         # Enough to have some in each worker.
-        while not all(worker["connections"] for worker in host.workers()) or len(streams) < 2:
+        for _ in range(16):
             sock = stack.enter_context(host.connect())
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             stream: IO[bytes] = stack.enter_context(sock.makefile("rb"))
             read_until(stream, b": listening\n")
             streams.append(stream)
+        host.until(lambda document: all(worker["connections"] for worker in document["workers"]), "clients everywhere")
         assert get(host.address(), "POST", b"hello") == (204, b"")
         for stream in streams:
             read_until(stream, b"data: hello\n")

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import httptools
 
 from reactorhost import Connection
-from reactorhost_asgi import deadlines
+from reactorhost_asgi import deadlines, upgrade
 from reactorhost_asgi.answer_writer import AnswerWriter
 from reactorhost_asgi.refusals import (
     HEAD_TOO_LARGE,
@@ -32,7 +32,7 @@ from reactorhost_asgi.refusals import (
     RefusedError,
 )
 from reactorhost_asgi.request_cycle import RequestCycle
-from reactorhost_asgi.request_reader import RequestReader
+from reactorhost_asgi.request_reader import Cycle, RequestReader
 from reactorhost_asgi.serving import Serving
 from reactorhost_asgi.websocket_protocol import WebSocketProtocol
 
@@ -65,7 +65,7 @@ class HttpProtocol(RequestReader):
     def __init__(self, serving: Serving) -> None:
         super().__init__(serving)
         self.draining = False
-        self.running: RequestCycle | None = None
+        self.running: Cycle | None = None
         # Most clients never have one.
         self.pipeline = _NO_REQUESTS
         self._connection: Connection | None = None
@@ -90,12 +90,12 @@ class HttpProtocol(RequestReader):
             self.unseen += len(data)
             try:
                 self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]
+            except httptools.HttpParserUpgrade as ended:
+                data = data[ended.args[0] :]
                 if self._should_upgrade():
                     self._upgrade(data)
                     return
-                # Of a protocol that is not known here: the client continues with HTTP/1.1.
+                data = self.without_upgrade() + data
                 continue
             except httptools.HttpParserError as error:
                 raised = error.__context__
@@ -121,7 +121,7 @@ class HttpProtocol(RequestReader):
         (waiting[0] if waiting else self.running).keep_alive = False
         for cycle in (self.running, *waiting):
             cycle.peer_closed = True
-        self.running.message_event.set()
+        self.running.notify()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -131,9 +131,9 @@ class HttpProtocol(RequestReader):
         for cycle in (self.running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None:
                 cycle.disconnect()
-                if self.draining and cycle.task is not None and not cycle.response_complete:
+                if self.draining:
                     # The worker is about to leave, and waits only for work behind complete answers.
-                    cycle.task.cancel()
+                    cycle.cancel()
         self.pipeline = _NO_REQUESTS
         # They refer to this object.
         self.parser = None  # type: ignore[assignment]  # as in uvicorn
@@ -148,15 +148,19 @@ class HttpProtocol(RequestReader):
     def begin_request(self, *, keep_alive: bool) -> None:
         """Let the application answer the newest request, or queue it behind those that are not answered."""
         keep_alive = keep_alive and not self.draining
-        self.cycle = cycle = RequestCycle(self, expects_continue=self.expect_100_continue, keep_alive=keep_alive)
+        self.cycle = cycle = self.new_cycle(keep_alive=keep_alive)
         most = self.serving.settings.max_requests
-        app: Any = TOO_MANY if most and len(self.tasks) >= most else self.app
+        app: Any = TOO_MANY if most and self.serving.running >= most else self.app
         if self.running is None:
             self._start_asgi_task(cycle, app)
         else:
             self._queue(cycle, app)
 
-    def _queue(self, cycle: RequestCycle, app: Any) -> None:
+    def new_cycle(self, *, keep_alive: bool) -> Cycle:
+        """Return what answers the newest request."""
+        return RequestCycle(self, expects_continue=self.expect_100_continue, keep_alive=keep_alive)
+
+    def _queue(self, cycle: Cycle, app: Any) -> None:
         self.flow.pause_reading()
         if not self.pipeline:
             self.pipeline = deque()
@@ -186,7 +190,7 @@ class HttpProtocol(RequestReader):
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif not self.cycle.more_body:
+        elif not (self.cycle.more_body or self.in_head):
             # A client may stay idle for long.
             self.cycle = self.scope = self.headers = None  # type: ignore[assignment]  # as uvicorn begins
         if not self.pipeline:
@@ -219,14 +223,10 @@ class HttpProtocol(RequestReader):
         else:
             self.handle_websocket_upgrade()
 
-    def _should_upgrade_to_ws(self) -> bool:
-        return self.serving.websockets
-
     def handle_websocket_upgrade(self) -> None:
         """Pass the client on to a protocol for WebSocket, with the request as its first input."""
         self.connections.discard(self)
-        headers = b"".join(b"%s: %s\r\n" % header for header in self.headers)
-        request = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), self.url, headers)
+        request = upgrade.head(self.scope["method"], self.url, "1.1", self.headers)
         scheme: Literal["ws", "wss"] = "wss" if self.scheme == "https" else "ws"
         protocol = WebSocketProtocol(self.serving, scheme=scheme, extension=self.extension())
         self.transport.set_protocol(protocol)
@@ -246,6 +246,6 @@ class HttpProtocol(RequestReader):
         """Answer what was requested, then close."""
         self.draining = True
         if self.running is None:
-            self.check(self.loop.time())
+            deadlines.begin_drain(self, self.loop.time())
         elif self.running.response_started:
             self.running.end_event_stream()

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import urllib.parse
 from abc import abstractmethod
+from typing import TYPE_CHECKING, Union
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from reactorhost_asgi import upgrade
 from reactorhost_asgi.refusals import (
     BODY_TOO_LARGE,
     HEAD_TOO_LARGE,
     HOST_WRONG,
+    MALFORMED,
     UPGRADE_BODY,
     VERSION_WRONG,
     RefusedError,
 )
 from reactorhost_asgi.request_cycle import RequestCycle
 from reactorhost_asgi.serving import Serving
+
+if TYPE_CHECKING:
+    from reactorhost_asgi.wsgi.direct_cycle import DirectCycle
+
+Cycle = Union[RequestCycle, "DirectCycle"]
 
 _HIGH_WATER = 65_536
 _PROGRESS_BYTES = 16_384
@@ -39,7 +47,7 @@ class RequestReader(HttpToolsProtocol):
         unseen: bytes since the last callback.
     """
 
-    cycle: RequestCycle
+    cycle: Cycle  # type: ignore[assignment]  # of our classes
 
     # With the attributes of uvicorn's class these are more than an instance can share the keys of (30): a connection
     # would need 2 KiB more.
@@ -113,6 +121,8 @@ class RequestReader(HttpToolsProtocol):
                 self.expect_100_continue = value.lower() == b"100-continue"
             elif name == b"transfer-encoding":
                 self._has_body = True
+                if value.lower() != b"chunked":
+                    raise RefusedError(MALFORMED)
             else:
                 self._has_body = value != b"0"
                 if 0 < self.serving.settings.max_body < int(value):
@@ -127,12 +137,16 @@ class RequestReader(HttpToolsProtocol):
         scope["method"] = self.parser.get_method().decode("ascii")
         if http_version != "1.1":
             scope["http_version"] = http_version
+            # It knows no `100 Continue`.
+            self.expect_100_continue = False
             if http_version != "1.0":
                 raise RefusedError(VERSION_WRONG)
         elif self._hosts != 1:
             raise RefusedError(HOST_WRONG)
-        if self.parser.should_upgrade() and self._should_upgrade():
-            if self._has_body:
+        if self.parser.should_upgrade():
+            if scope["method"] == "CONNECT":
+                raise RefusedError(MALFORMED)
+            if self._has_body and self._should_upgrade():
                 raise RefusedError(UPGRADE_BODY)
             return
         parsed_url = httptools.parse_url(self.url)
@@ -161,11 +175,21 @@ class RequestReader(HttpToolsProtocol):
         cycle.body += body
         if len(cycle.body) > _HIGH_WATER:
             self.flow.pause_reading()
-        cycle.message_event.set()
+        cycle.notify()
 
     def on_message_complete(self) -> None:
         """End a request."""
-        if self.parser.should_upgrade() and self._should_upgrade():
+        if self.parser.should_upgrade():
             return
         self.cycle.more_body = False
-        self.cycle.message_event.set()
+        self.cycle.notify()
+
+    def without_upgrade(self) -> bytes:
+        """Return the head of the request for an upgrade as that of an ordinary one, for a new parser."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        headers = upgrade.without_upgrade(self.headers)
+        return upgrade.head(self.scope["method"], self.url, self.scope["http_version"], headers)
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return self.serving.websockets and self.scope["http_version"] == "1.1"

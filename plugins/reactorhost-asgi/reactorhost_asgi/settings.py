@@ -13,10 +13,20 @@ OPTIONS = (
     Option("app", help="the application, as package.module:name"),
     Option("app_dir", default=".", help="folder from which the application is imported"),
     Option("factory", bool, default=False, help="whether the name is that of a function that returns the application"),
-    Option("interface", default="auto", choices=("auto", "asgi3", "asgi2", "wsgi"), help="what calls the application"),
-    Option("lifespan", default="auto", choices=("auto", "on", "off"), help="whether it is started and stopped (ASGI)"),
+    Option(
+        "interface",
+        default="auto",
+        choices=("auto", "asgi3", "asgi2", "wsgi"),
+        help="interface of the application; auto: by its arguments",
+    ),
+    Option(
+        "lifespan",
+        default="auto",
+        choices=("auto", "on", "off"),
+        help="whether an ASGI application is started and stopped; auto: if it can",
+    ),
     Option("root_path", default="", help="path under which a proxy serves the application"),
-    Option("forwarded_allow_ips", list, default=[], help="proxies whose X-Forwarded headers are used; * for all"),
+    Option("forwarded_allow_ips", list, default=[], help="proxies whose X-Forwarded headers are used; unix; * for all"),
     Option("header_timeout", float, default=20.0, help="seconds in which line and headers of a request must arrive"),
     Option("body_timeout", float, default=60.0, help="seconds in which each 16 KiB of a request body must arrive"),
     Option("request_timeout", float, default=0.0, help="seconds until the application begins its answer; 0 for any"),
@@ -29,7 +39,9 @@ OPTIONS = (
     Option("ws_ping_timeout", float, default=20.0, help="seconds in which a client must answer a ping"),
     Option("ws_compression", bool, default=True, help="whether WebSocket messages may be compressed"),
     Option("access_log", default="off", help="off, log (the host's log), - (standard output), or an absolute path"),
-    Option("access_log_format", default="combined", choices=("common", "combined", "json"), help="of its lines"),
+    Option(
+        "access_log_format", default="combined", choices=("common", "combined", "json"), help="format of the access log"
+    ),
     Option("server_header", default="reactorhost", help="value of the header Server; empty for none"),
     Option("date_header", bool, default=True, help="whether answers have the header Date"),
 )

@@ -36,6 +36,7 @@ SMUGGLED = get("/smuggled")
         get("/", "transfer-encoding: chunked, identity", method="POST") + b"0\r\n\r\n",
         get("/", "transfer-encoding: xchunked", method="POST") + b"0\r\n\r\n",
         get("/", "transfer-encoding: gzip", method="POST") + b"0\r\n\r\n",
+        get("/", "transfer-encoding: gzip, chunked", method="POST") + b"0\r\n\r\n",
         get("/", " transfer-encoding: chunked", method="POST") + b"0\r\n\r\n",
         get("/", CHUNKED, method="POST") + b"0x1\r\na\r\n0\r\n\r\n",
         get("/", CHUNKED, method="POST") + b"-1\r\na\r\n0\r\n\r\n",
@@ -70,6 +71,7 @@ SMUGGLED = get("/smuggled")
         b"G\xc3\xb6T / HTTP/1.1\r\nhost: x\r\n\r\n",
         b"BREW / HTTP/1.1\r\nhost: x\r\n\r\n",
         b"CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"CONNECT / HTTP/1.1\r\nhost: x\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\x00" * 100,
@@ -89,6 +91,28 @@ def test_a_malformed_request_is_answered_and_nothing_behind_it_is_read(plugin_be
     assert [each.status for each in answers(client)] in ([400], [505])
     assert client.eof
     assert "/smuggled" not in paths
+
+
+@pytest.mark.parametrize("size", [1, 1000], ids=["in single bytes", "at once"])
+@pytest.mark.parametrize(
+    ("protocol", "version"), [("h2c", "1.1"), ("anything", "1.0"), ("websocket", "1.0"), ("h2c, websocket", "1.1")]
+)
+def test_a_body_behind_an_upgrade_is_no_request(plugin_bench: Bench, protocol: str, version: str, size: int) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["path"], dict(scope["headers"]).get(b"upgrade")))
+        await echo(scope, receive, send)
+
+    bench = served(plugin_bench, app, lifespan="off")
+    headers = ("connection: upgrade", f"upgrade: {protocol}", f"content-length: {len(SMUGGLED)}")
+    data = get("/", *headers, method="POST", version=version) + SMUGGLED
+    client = bench.connect()
+    for each in range(0, len(data), size):
+        client.send(data[each : each + size])
+    (answer,) = answers(client)
+    assert answer.body == SMUGGLED
+    assert seen == [("/", None)]
 
 
 @pytest.mark.parametrize("size", [1, 1000], ids=["in single bytes", "at once"])
@@ -351,6 +375,25 @@ async def bad_status(scope: Any, receive: Any, send: Any) -> None:
     await body(send)
 
 
+async def cancels_itself(scope: Any, receive: Any, send: Any) -> None:
+    """Let the end of another task pass."""
+    task = asyncio.ensure_future(asyncio.sleep(10))
+    task.cancel()
+    await task
+
+
+async def two_lengths(scope: Any, receive: Any, send: Any) -> None:
+    """Send two lengths."""
+    await start(send, 200, (b"content-length", b"5"), (b"Content-Length", b"6"))
+    await body(send, b"12345")
+
+
+async def unknown_coding(scope: Any, receive: Any, send: Any) -> None:
+    """Send a body in a coding that is not made here."""
+    await start(send, 200, (b"transfer-encoding", b"gzip"))
+    await body(send, b"12345")
+
+
 @pytest.mark.parametrize(
     ("app", "received"),
     [
@@ -368,6 +411,9 @@ async def bad_status(scope: Any, receive: Any, send: Any) -> None:
         (bad_name, 500),
         (bad_value, 500),
         (bad_status, 500),
+        (cancels_itself, 500),
+        (two_lengths, 500),
+        (unknown_coding, 500),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -386,6 +432,64 @@ def test_a_faulty_application_is_logged_and_its_client_notices(
     (record,) = (each for each in caplog.records if each.levelno == logging.ERROR)
     assert record.getMessage().startswith(("application_failed", "application_wrong"))
     assert bench.stats("Asgi")["failures"] == 1
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize(
+    "headers",
+    [[], [(b"content-length", b"5")], [(b"transfer-encoding", b"chunked")]],
+    ids=["no header", "a length", "chunks"],
+)
+@pytest.mark.parametrize("parts", [[b"12345"], [b"123", b"45"], [b""]], ids=["a body", "parts", "no body"])
+def test_an_answer_without_content_has_no_body(
+    plugin_bench: Bench, status: int, headers: list[tuple[bytes, bytes]], parts: list[bytes]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await start(send, status, *headers)
+        for number, part in enumerate(parts):
+            await body(send, part, more=number + 1 < len(parts))
+
+    bench = served(plugin_bench, app, lifespan="off")
+    client = bench.connect()
+    client.send(get() * 2)
+    assert [each.status for each in answers(client, heads=True)] == [status, status]
+    assert not client.eof
+    assert b"chunked" not in client.received
+    assert bench.stats("Asgi")["failures"] == (2 if any(parts) else 0)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("length", [(), ((b"content-length", b"5"),)], ids=["no length", "a length"])
+def test_chunks_are_the_servers_decision(
+    plugin_bench: Bench, version: str, length: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = (each for each in ((b"transfer-encoding", b"chunked"), *length))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await body(send, b"12345")
+
+    (answer,) = requested(served(plugin_bench, app, lifespan="off"), get(version=version))
+    assert answer.body == b"12345"
+    assert ("transfer-encoding" in answer.headers) is (version == "1.1" and not length)
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["while it waits", "while it writes"])
+def test_an_application_that_never_stops_is_ended_behind_its_client(plugin_bench: Bench, within: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await start(send)
+        while True:
+            await body(send, b"x" * 10_000, more=True)
+            if within:
+                scope["extensions"]["reactorhost"]["connection"].abort()
+
+    bench = served(plugin_bench, app, lifespan="off")
+    client = bench.connect()
+    client.pause()
+    client.send(get())
+    if not within:
+        client.reset()
+    assert bench.stats("Asgi")["running"] == 0
+    assert bench.stats("Asgi")["failures"] == 0
 
 
 def test_an_application_that_never_answers_is_cancelled_at_the_deadline(

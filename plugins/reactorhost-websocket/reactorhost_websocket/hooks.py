@@ -1,4 +1,4 @@
-"""The hooks: the framing by its name and as the one of a service, pings, and the end of a worker."""
+"""WebSocket as the framing of a service, so that browsers can talk to its plugins."""
 
 from __future__ import annotations
 

@@ -174,11 +174,11 @@ class PendingHandshakes:
     # Log lines.
 
     def _log_failed(self, client: ClientInfo, reason: str) -> None:
-        if self._context.admits_handshake_line():
+        if self._context.client_log.admits_handshake_line():
             self._context.log.info("handshake_failed", service=self._context.name, peer=client.peer, reason=reason)
 
     def _log_refused(self, client: ClientInfo, error: StepError | OSError) -> None:
-        if self._context.admits_handshake_line():
+        if self._context.client_log.admits_handshake_line():
             self._context.log.warning("proxy_refused", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_silent(self, client: ClientInfo, error: NoDataError) -> None:
@@ -187,5 +187,5 @@ class PendingHandshakes:
             self._context.log.debug("no_data_received", service=self._context.name, peer=client.peer, reason=str(error))
 
     def _log_broken_tls(self, client: ClientInfo, reason: str) -> None:
-        if self._context.admits_handshake_line():
+        if self._context.client_log.admits_handshake_line():
             self._context.log.info("tls_broken", service=self._context.name, peer=client.peer, reason=reason)

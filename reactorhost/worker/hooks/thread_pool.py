@@ -17,8 +17,6 @@ cancelled.
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import sys
 import threading
 from collections import OrderedDict, deque
@@ -31,6 +29,7 @@ from typing import Any, TypeVar
 from reactorhost.api.awaitable import TaskState
 from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
 from reactorhost.plugins.guard import as_error
+from reactorhost.worker.hooks.callbacks import check_function, name_of
 from reactorhost.worker.hooks.hook_errors import HookFailure
 
 T = TypeVar("T")
@@ -316,25 +315,6 @@ def _outcome(
         return variables.run(function, *args), None
     except BaseException as raised:  # noqa: BLE001  a plugin may raise anything
         return None, as_error(raised)
-
-
-def name_of(function: Any) -> str:
-    """Return the qualified name of a function, of what a `partial` calls, or of a callable object's class."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
-
-
-def check_function(name: str, function: object) -> None:
-    """Check a callback of a plugin, that the parameter `name` is for.
-
-    Raises:
-        TypeError: it is not callable, or is a coroutine function.
-    """
-    if not callable(function):
-        raise TypeError(f"{name} takes a function, not {function!r}")
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        raise TypeError(f"{name} takes a plain function, and {function!r} is a coroutine function: await it instead")
 
 
 def _in_asyncio() -> bool:

@@ -53,6 +53,7 @@ class ClosedTransport:
     is_open: ClassVar[bool] = False
     is_paused: ClassVar[bool] = False
     protocol: ClassVar[None] = None
+    can_start_tls: ClassVar[bool] = False
 
     @property
     def peer(self) -> Endpoint:

@@ -1,8 +1,8 @@
 """One transport, as the modules beside it see it.
 
-`receiving`, `sending` and `ending` are functions over a transport, for what few messages need. So a connection is one
-object, and each of these concerns is one file. They name this protocol, and the transport names them; where one of them
-needs a later one of this list, it goes through a method of the transport.
+`receiving`, `sending`, `deadlines` and `ending` are functions over a transport, for what few messages need. So a
+connection is one object, and each of these concerns is one file. They name this protocol, and the transport names them;
+where one of them needs a later one of this list, it goes through a method of the transport.
 """
 
 from __future__ import annotations
@@ -64,9 +64,6 @@ class Stream(Source, Protocol):
 
     def ready(self, events: int) -> None:
         """Handle what epoll reports, unless the reactor reads by itself."""
-
-    def plugin_timers(self) -> PluginTimers:
-        """Return the timers and tasks of the plugin, made on first use."""
 
     def call_now(self, function: Callable[..., object], *args: Any) -> None:
         """Call a plugin's function as a timer is called."""

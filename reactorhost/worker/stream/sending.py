@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import as_bytes
@@ -12,9 +13,9 @@ from reactorhost.worker.stream.file_part import FilePart, FilePartError
 from reactorhost.worker.stream.framed_input import FramedInput
 from reactorhost.worker.stream.protocol import Stream
 from reactorhost.worker.stream.receiving import release, watch
-from reactorhost.worker.stream.send_buffer import SendBuffer
+from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
 from reactorhost.worker.stream.socket import StreamSocket
-from reactorhost.worker.stream.states import CORKED, DIRECT, FIN_PENDING, FIN_SENT, QUEUED, SEND_FULL
+from reactorhost.worker.stream.states import BROKEN, CORKED, DIRECT, FIN_PENDING, FIN_SENT, QUEUED, SEND_FULL
 
 _CORKED_BYTES = 16 * 1024
 
@@ -82,6 +83,14 @@ def _queued(stream: Stream, buffer: SendBuffer) -> None:
         # Not by `hold`: the registration below adds WRITE too, in the same system call.
         stream.held |= SEND_FULL
     watch(stream)
+
+
+def when_drained(stream: Stream, function: Callable[[bool], object]) -> None:
+    """Call `function(True)` once few bytes are queued, or `function(False)` when nothing can be sent any more."""
+    if stream.buffer is None or len(stream.buffer) <= LOW_WATER:
+        function(stream.send_state is not BROKEN)
+    else:
+        stream.buffer.when_low(function)
 
 
 def send_part(stream: Stream, part: FilePart) -> None:

@@ -61,7 +61,7 @@ def start(
     if stream.close_state is not OPEN:
         return not_started()
     service, plain = stream.context, cast("Any", stream.socket)
-    on_broken = partial(service.tls_broken, stream.connection)
+    on_broken = partial(service.client_log.tls_broken, stream.connection)
     tls = (role or service.tls_role).wrap(service.reactor, plain, on_broken, context, server_name)
     started = TlsStart()
     if _input_waits(stream):
@@ -74,6 +74,12 @@ def start(
         return not_started()
     StartingSocket(stream, plain, tls, started, on_result).begin()
     return started
+
+
+def can_start(stream: Stream) -> bool:
+    """Return whether `start` would begin a handshake now without a context; see `Connection.can_start_tls`."""
+    begins = stream.close_state is OPEN and stream.send_state < FIN_PENDING and not stream.held & TLS_HANDSHAKE
+    return begins and stream.connection.tls is None and stream.context.tls_role.has_defaults
 
 
 def not_started() -> TlsStart:
@@ -90,7 +96,7 @@ def _input_waits(stream: Stream) -> bool:
 
 def _refuse(stream: Stream, started: TlsStart) -> None:
     """Close a connection with plain text behind the request for TLS."""
-    stream.context.tls_injected(stream.connection)
+    stream.context.client_log.tls_injected(stream.connection)
     ending.close(stream, CloseReason.TLS)
     started.set_exception(_failure(stream, "it sent plain text behind the request for TLS"))
 
@@ -167,7 +173,7 @@ class StartingSocket:
             sending.file_failed(stream, result)
             self.started.set_exception(_failure(stream, "it was reset"))
         else:
-            stream.context.tls_failed(stream.connection, str(result))
+            stream.context.client_log.tls_failed(stream.connection, str(result))
             ending.close(stream, CloseReason.TLS)
             self.started.set_exception(_failure(stream, str(result)))
         # One that was being closed has waited for the handshake.

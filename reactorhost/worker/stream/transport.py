@@ -33,7 +33,6 @@ the plugin and the close progress are made when they are needed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextvars import Context
 from dataclasses import InitVar, dataclass, field
 from typing import Any
@@ -48,14 +47,14 @@ from reactorhost.ipc.scoreboard import Counters
 from reactorhost.reactor import READ, READ_BYTES, WRITE, Arrivals, TimerHandle
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.worker.context import ServiceContext
-from reactorhost.worker.hooks.timers import PluginTimer, PluginTimers, checked_timeout
+from reactorhost.worker.hooks.timers import PluginTimers, checked_timeout
 from reactorhost.worker.hooks.variables import HookRunner
-from reactorhost.worker.stream import ending, files, peer_facts, receiving, sending, starttls, tasks
+from reactorhost.worker.stream import deadlines, ending, files, peer_facts, plugin_timers, receiving, sending, starttls
 from reactorhost.worker.stream.closed import ClosedTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress, CloseState
 from reactorhost.worker.stream.framed_input import FramedInput, replaceable
 from reactorhost.worker.stream.protocol import HANG_UP, protocol_of
-from reactorhost.worker.stream.send_buffer import LOW_WATER, SendBuffer
+from reactorhost.worker.stream.send_buffer import SendBuffer
 from reactorhost.worker.stream.socket import NO_ENDPOINT, StreamSocket, endpoint
 from reactorhost.worker.stream.states import BROKEN, CLOSING, DIRECT, HOOK_BACKLOG, PEER_EOF, PLUGIN, Send
 
@@ -73,7 +72,7 @@ class StreamTransport:
         kept: input that was read and is not delivered yet, or None.
         corked: bytes that are collected in the state CORKED.
         active_at: when bytes were last received or sent, or a hook of this client has ended.
-        deadline: see `ending`.
+        deadline: see `deadlines`.
         idle_seconds: the idle timeout, or None.
     """
 
@@ -121,7 +120,7 @@ class StreamTransport:
         """Call the `connect` hooks, then read."""
         self.runner.run(self.context.chain.connect, self.connection)
         if self.close_state is OPEN and self.deadline is None:
-            ending.watch_open(self)
+            deadlines.watch_open(self)
         receiving.watch(self)
 
     # What the dispatcher and the reactor call.
@@ -189,7 +188,7 @@ class StreamTransport:
         self.active_at = self.context.reactor.now
         receiving.release(self, PLUGIN)
         if self.send_state is BROKEN and self.close_state is OPEN:
-            ending.watch_open(self)
+            deadlines.watch_open(self)
         self.context.resumed(self.connection)
         if self.held & PEER_EOF:
             # At the end of the turn: an answer may follow.
@@ -207,34 +206,6 @@ class StreamTransport:
         elif framing is not None:
             self.receiver = FramedInput(self, self.context, replaceable(framing))
             receiving.set_read_size(self, READ_BYTES)
-
-    def when_drained(self, function: Callable[[bool], object]) -> None:
-        """Call `function(True)` once few bytes are queued, or `function(False)` when nothing can be sent any more."""
-        if self.buffer is None or len(self.buffer) <= LOW_WATER:
-            function(self.send_state is not BROKEN)
-        else:
-            self.buffer.when_low(function)
-
-    def call_later(self, seconds: float, function: Callable[..., object], *args: Any) -> PluginTimer:
-        """Call a plugin's function later, unless the connection ends before."""
-        # Returned for a closed connection too, so that a plugin need not look before each call.
-        timer = self.plugin_timers().call_later(seconds, function, args)
-        if self.close_state is not OPEN:
-            timer.cancel()
-        return timer
-
-    def plugin_timers(self) -> PluginTimers:
-        """Return the timers and tasks of the plugin, made on first use."""
-        if self.timers is None:
-            self.timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
-        return self.timers
-
-    def call_now(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a plugin's function as a timer is called; not from within another call of this connection."""
-        self.plugin_timers().call(function, args, self.variables)
-
-    def _timer_failed(self, error: Exception) -> None:
-        self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
 
     @property
     def peer(self) -> Endpoint:
@@ -293,7 +264,7 @@ class StreamTransport:
     def idle_timeout(self, seconds: float | None) -> None:
         self.idle_seconds = checked_timeout(seconds)
         if self.close_state is OPEN:
-            ending.watch_open(self)
+            deadlines.watch_open(self)
 
     # What the dispatcher, the framing, the hook queue and the modules beside this one call. A function of these modules
     # is a method by assignment: a method that only forwards would be a second call.
@@ -307,7 +278,12 @@ class StreamTransport:
     advance = ending.advance
     close_for = ending.close
     protocol = property(protocol_of)
-    create_task = tasks.create_task
+    can_start_tls = property(starttls.can_start)
+    when_drained = sending.when_drained
+    call_later = plugin_timers.call_later
+    call_now = plugin_timers.call_now
+    create_task = plugin_timers.create_task
+    cancel_timers = plugin_timers.cancel
     send_file = files.send_file
     start_tls = starttls.start
 
@@ -345,11 +321,6 @@ class StreamTransport:
         """Reset the connection now."""
         self.context.plugin_closes(self.connection)
         self.advance(CloseEvent.ABORT, CloseReason.LOCAL)
-
-    def cancel_timers(self) -> None:
-        """Cancel the timers and tasks of the plugin."""
-        if self.timers is not None:
-            self.timers.cancel_all()
 
     def release(self) -> None:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""

@@ -254,11 +254,8 @@ class ConnectedTransport(NoStream):
 
     def _plugin_timers(self) -> PluginTimers:
         if self._timers is None:
-            self._timers = PluginTimers(self.context.reactor, self._timer_failed, variables=self.variables)
+            self._timers = self.context.new_timers(self.connection, self.variables)
         return self._timers
-
-    def _timer_failed(self, error: Exception) -> None:
-        self.context.hook_failed(self.context.chain.plugin_of(error), "timer", self.connection, error)
 
     @property
     def idle_timeout(self) -> float | None:

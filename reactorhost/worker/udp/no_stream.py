@@ -25,6 +25,7 @@ class NoStream:
     __slots__ = ()
 
     protocol = None
+    can_start_tls = False
 
     @property
     def queued(self) -> int:

@@ -105,9 +105,7 @@ class DatagramTransport(NoStream):
     def _plugin_timers(self) -> PluginTimers:
         sock = self._socket
         if self._timers is None:
-            self._timers = PluginTimers(
-                sock.context.reactor, self._timer_failed, lambda: sock.timers_over(self), self.variables
-            )
+            self._timers = sock.context.new_timers(self.connection, self.variables, lambda: sock.timers_over(self))
         return self._timers
 
     @property
@@ -119,10 +117,6 @@ class DatagramTransport(NoStream):
         """Cancel all timers and tasks of this connection."""
         if self._timers is not None:
             self._timers.cancel_all()
-
-    def _timer_failed(self, error: Exception) -> None:
-        context = self._socket.context
-        context.hook_failed(context.chain.plugin_of(error), "timer", self.connection, error)
 
     def when_drained(self, callback: Callable[[bool], object], /) -> None:
         """Call back at once: nothing is ever queued."""

@@ -22,8 +22,8 @@ from reactorhost.plugins.guard import as_error
 from reactorhost.reactor import Reactor
 from reactorhost.worker.bus.local.history_transfer import HistoryTransfer, TransferState
 from reactorhost.worker.bus.local.interest import Interest
+from reactorhost.worker.hooks.callbacks import check_function
 from reactorhost.worker.hooks.hook_errors import HookFailure
-from reactorhost.worker.hooks.thread_pool import check_function
 
 MOST_KEPT_MESSAGES = 100_000
 STORED_SECONDS = 5.0

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from reactorhost import ThreadQueueFullError, ThreadTask
-from reactorhost.worker.hooks.thread_pool import ThreadPool, name_of
+from reactorhost.worker.hooks.callbacks import name_of
+from reactorhost.worker.hooks.thread_pool import ThreadPool
 
 DEADLINE_SECONDS = 20.0
 

@@ -12,7 +12,7 @@ from reactorhost import CloseReason, Connection, Lines, hookimpl
 from reactorhost.reactor import READ, WRITE
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.testing.fakes import FakeSocket
-from reactorhost.worker.stream import ending
+from reactorhost.worker.stream import deadlines, ending
 from reactorhost.worker.stream.socket import HangUp
 
 Bench = Callable[..., PluginBench]
@@ -549,7 +549,7 @@ def test_bytes_that_the_client_acknowledges_are_progress_too(
 ) -> None:
     bench = plugin_bench(Generous(), close_timeout=10)
     unacknowledged = [MIB]
-    monkeypatch.setattr(ending, "unacknowledged_bytes", lambda sock: unacknowledged[0])
+    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: unacknowledged[0])
     client = bench.connect(ends_too=False)
     client.send(b"x")
     for _ in range(10):
@@ -563,7 +563,7 @@ def test_bytes_that_the_client_acknowledges_are_progress_too(
 def test_a_client_that_has_everything_is_not_reset(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     options: list[object] = []
     monkeypatch.setattr(FakeSocket, "setsockopt", lambda self, *option: options.append(option))
-    monkeypatch.setattr(ending, "unacknowledged_bytes", lambda sock: 0)
+    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: 0)
     bench = plugin_bench(Generous(), close_timeout=10)
     client = bench.connect(ends_too=False)
     client.send(b"x")

@@ -354,6 +354,7 @@ def test_a_session_cannot_begin_on_an_open_connection(plugin_bench: Bench, first
 def test_what_works_below_the_framing_is_refused(bench: Bench, method: str) -> None:
     client = bench().connect(opening=GREETING)
     arguments = [io.BytesIO()] if method == "send_file" else []
+    assert not client.connection.can_start_tls
     with pytest.raises(TypeError, match=f"{method} works below the framing, and that of this connection is a session"):
         getattr(client.connection, method)(*arguments)
 

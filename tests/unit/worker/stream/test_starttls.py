@@ -15,8 +15,9 @@ import pytest
 
 from reactorhost import CloseReason, Connection, FileSend, Lines, TlsFacts, TlsFailedError, TlsStart, Worker, hookimpl
 from reactorhost.testing import BenchClient, PluginBench
+from reactorhost.testing.fake_tls import FakeTlsRole
 from reactorhost.tls.role import ClientRole, ServerRole
-from reactorhost.worker.stream import ending
+from reactorhost.worker.stream import deadlines
 from tls_peer import AUTHORITY, CLIENT, SERVER, TlsPeer, with_real_tls
 
 Bench = Callable[..., PluginBench]
@@ -357,7 +358,7 @@ def test_a_close_waits_for_the_handshake_and_what_is_queued(plugin_bench: Bench,
 
 def test_a_close_does_not_wait_longer_than_close_timeout(plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # The client's kernel has everything, as that of a real client that is silent.
-    monkeypatch.setattr(ending, "unacknowledged_bytes", lambda sock: 0)
+    monkeypatch.setattr(deadlines, "unacknowledged_bytes", lambda sock: 0)
     mail = Mail()
     mail.on_started = Connection.close
     bench = plugin_bench(mail, close_timeout=2.0)
@@ -614,10 +615,41 @@ def test_a_connection_that_has_ended_does_not_begin_tls(plugin_bench: Bench, how
     assert client.connection.start_tls(SERVER).state.value == "failed"
 
 
+@pytest.mark.parametrize("how", ["pause", "send_eof", "close", "abort"])
+def test_a_plugin_can_see_whether_tls_can_begin(plugin_bench: Bench, how: str) -> None:
+    client = plugin_bench(Mail()).connect()
+    assert client.connection.can_start_tls
+    getattr(client.connection, how)()
+    assert client.connection.can_start_tls == (how == "pause")
+
+
+def test_tls_can_begin_once(plugin_bench: Bench) -> None:
+    client = started(plugin_bench(Mail()))
+    client._transport.context.tls_role = FakeTlsRole()
+    assert not client.connection.can_start_tls
+    TlsPeer(client, CLIENT, plain=len(READY)).shake_hands()
+    assert client.connection.tls is not None
+    assert not client.connection.can_start_tls
+
+
+def test_tls_can_begin_without_a_context_only_with_certificates(plugin_bench: Bench) -> None:
+    client = with_real_tls(plugin_bench(Mail())).connect()
+    assert not client.connection.can_start_tls
+    with pytest.raises(ValueError, match="the service has no certificates"):
+        client.connection.start_tls()
+
+
+@pytest.mark.parametrize("host", ["localhost", ""])
+def test_tls_can_begin_on_an_outbound_connection_to_a_host(plugin_bench: Bench, host: str) -> None:
+    server = probed(plugin_bench(Probe("tcp://localhost:25")), host)
+    assert server.connection.can_start_tls == bool(host)
+
+
 def test_a_datagram_does_not_begin_tls(plugin_bench: Bench) -> None:
     class Datagrams:
         @hookimpl
         def receive(self, connection: Connection, data: bytes) -> None:
+            assert not connection.can_start_tls
             connection.start_tls()
 
     with pytest.raises(RuntimeError, match="a datagram cannot begin TLS"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies
 
-from reactorhost import CloseReason, Connection, Lines, hookimpl
+from reactorhost import CloseReason, Connection, FileSend, Lines, hookimpl
+from reactorhost.api.awaitable import TaskState
 from reactorhost.reactor import READ, WRITE
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.worker.stream import ending
@@ -17,8 +19,9 @@ from reactorhost.worker.stream.socket import HangUp
 
 STEPS = (
     *("line", "line", "half a line", "fin", "reset", "broken send", "stop reading", "read again"),
-    *("send", "send much", "pause", "resume", "send_eof", "close", "abort", "wait"),
+    *("send", "send much", "pause", "resume", "send_eof", "close", "abort", "wait", "file", "task"),
 )
+FILE_BYTES = 100_000
 
 
 class Plain:
@@ -60,14 +63,18 @@ class Async(Plain):
 class Run:
     """A connection, what its client has sent, and whether some of it may be lost by now."""
 
-    def __init__(self, bench: PluginBench, plugin: Plain) -> None:
+    def __init__(self, bench: PluginBench, plugin: Plain, path: Path) -> None:
         self.bench = bench
+        self.path = path
         self.plugin = plugin
         self.client: BenchClient = bench.connect()
         self.sent = b""
         self.lossy = False
         self.gone = False
         self.paused = False
+        self.files: list[FileSend] = []
+        self.counts: list[int] = []
+        self.tasks: list[asyncio.Task[None]] = []
 
     def do(self, step: str) -> None:
         client, connection = self.client, self.client.connection
@@ -83,6 +90,14 @@ class Run:
             client.resume()
         elif step == "wait":
             self.bench.advance(3)
+        elif step == "file":
+            with self.path.open("rb") as file:
+                self.files.append(connection.send_file(file, on_result=self.counts.append))
+            self.bench.settle()
+        elif step == "task":
+            if isinstance(self.plugin, Async):
+                task = self.bench._time.within(lambda: connection.create_task(answer_later(connection)))
+                self.tasks.append(task)
         else:
             self.paused = step == "pause" or (self.paused and step != "resume")
             self.lossy |= step in ("close", "abort")
@@ -122,8 +137,20 @@ class Run:
             self.do("wait")
 
 
+async def answer_later(connection: Connection) -> None:
+    await asyncio.sleep(5)
+    connection.send(b"later")
+
+
 def broken(data: bytes) -> int:
     raise BrokenPipeError
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("files") / "file"
+    path.write_bytes(bytes(FILE_BYTES))
+    return path
 
 
 @pytest.mark.parametrize("kind", [Plain, Async])
@@ -131,16 +158,19 @@ def broken(data: bytes) -> int:
 @given(strategies.lists(strategies.sampled_from(STEPS), max_size=25))
 @settings(deadline=None)
 def test_any_sequence_ends_once_and_loses_nothing_of_an_open_connection(
-    kind: Any, framed: bool, steps: list[str]
+    path: Path, kind: Any, framed: bool, steps: list[str]
 ) -> None:
     plugin = kind(framed)
     with pytest.MonkeyPatch.context() as patch, PluginBench(plugin, close_timeout=10) as bench:
-        run = Run(bench, plugin)
+        run = Run(bench, plugin, path)
         patch.setattr(ending, "hang_up", lambda *_: HangUp.BROKEN)
         for step in steps:
             run.do(step)
         run.finish()
         assert len(plugin.closed) == 1
+        assert {file.state for file in run.files} <= {TaskState.DONE, TaskState.FAILED}
+        assert run.counts == [FILE_BYTES for file in run.files if file.state is TaskState.DONE]
+        assert all(task.done() for task in run.tasks)
         if not run.lossy and plugin.closed != [CloseReason.OVERFLOW]:
             expected = run.sent[: run.sent.rfind(b"\n") + 1] if framed else run.sent
             assert plugin.received == expected

@@ -358,6 +358,7 @@ def test_members_of_streams_have_no_effect(handler: Handler, bench: PluginBench,
 
 
 def test_tls_and_files_are_refused(handler: Handler, bench: PluginBench, server: BenchClient) -> None:
+    assert not server.connection.can_start_tls
     with pytest.raises(RuntimeError, match="a datagram cannot begin TLS"):
         server.connection.start_tls()
     with pytest.raises(RuntimeError, match="a file does not go into a datagram"):

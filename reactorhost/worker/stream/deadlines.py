@@ -1,0 +1,136 @@
+"""The times after which a connection ends by itself.
+
+Each connection has one timer at most, in `Stream.deadline`:
+
+- Idle, while it is open: nothing was received or sent for `idle_timeout`. A connection that the plugin has paused, or
+  that waits for an async hook or a task, is not idle.
+- Silence, after the client has ended its half, or while an async hook runs for one that nothing can be sent to: no
+  answer was sent, and no hook or task has finished, for `close_timeout`. A client that has vanished cannot be
+  distinguished from one that only reads.
+- Grace, for a client that is reset while it is paused: its last input can be read for a short time if the plugin
+  resumes. Only the pause can end this one, so it replaces the idle timer.
+- Close, once it is being closed: see `closing.CloseProgress`.
+
+The timers look at the time of the last activity when they are due, so a message touches no timer.
+"""
+
+from __future__ import annotations
+
+from reactorhost.api.close_reason import CloseReason
+from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
+from reactorhost.worker.stream.protocol import Stream
+from reactorhost.worker.stream.receiving import read
+from reactorhost.worker.stream.socket import let_client_be_slow, unacknowledged_bytes
+from reactorhost.worker.stream.states import BROKEN, PEER_EOF, PLUGIN, TLS_HANDSHAKE
+
+_GRACE_SECONDS = 0.5
+
+
+def cancel(stream: Stream) -> None:
+    """Cancel the timer of a connection, if it has one."""
+    if stream.deadline is not None:
+        stream.deadline.cancel()
+        stream.deadline = None
+
+
+def watch_open(stream: Stream) -> None:
+    """Start the timer of an open connection anew: for silence after the client's end, else for idleness."""
+    # Any other timer would outlast the grace, for example when a plugin sets `idle_timeout` now.
+    if stream.held & PLUGIN and stream.send_state is BROKEN:
+        # Its grace, or none: see `end_paused`.
+        return
+    cancel(stream)
+    if is_kept(stream) and (stream.held & PEER_EOF or stream.send_state is BROKEN):
+        due_at = stream.active_at + stream.context.limits.close_timeout
+        stream.deadline = stream.context.reactor.call_at(due_at, _silence_due, stream)
+    elif stream.idle_seconds is not None:
+        due_at = stream.active_at + stream.idle_seconds
+        stream.deadline = stream.context.reactor.call_at(due_at, _idle_due, stream)
+
+
+def watch_paused(stream: Stream) -> None:
+    """Start the short time in which the plugin can resume a client that has been reset."""
+    cancel(stream)
+    stream.deadline = stream.context.reactor.call_later(_GRACE_SECONDS, _grace_due, stream)
+
+
+def watch_close(stream: Stream, progress: CloseProgress, seconds: float | None) -> None:
+    """Start the deadline of a connection that is being closed; one of `seconds` is not moved by progress."""
+    cancel(stream)
+    reactor, moves = stream.context.reactor, seconds is None
+    limit = stream.context.limits.close_timeout if seconds is None else seconds
+    due_at = progress.start(reactor.now, limit, stream.connection.bytes_out, moves=moves)
+    stream.deadline = reactor.call_at(due_at, _close_due, stream, progress)
+
+
+def _idle_due(stream: Stream) -> None:
+    stream.deadline = None
+    if _works(stream) or stream.held & (PLUGIN | TLS_HANDSHAKE) or stream.context.drain_runs(stream.connection):
+        stream.active_at = stream.context.reactor.now
+    if _is_idle(stream) and not stream.held:
+        # A turn that had no room for this client may have left something unread.
+        read(stream)
+    if stream.close_state is not OPEN or stream.deadline is not None:
+        return
+    if _is_idle(stream):
+        stream.close_for(CloseReason.IDLE)
+    else:
+        watch_open(stream)
+
+
+def _is_idle(stream: Stream) -> bool:
+    seconds = stream.idle_seconds
+    # The sum that `watch_open` has made: a difference may be rounded to less, and the timer would be due again at once.
+    return seconds is not None and stream.context.reactor.now >= stream.active_at + seconds
+
+
+def _silence_due(stream: Stream) -> None:
+    stream.deadline = None
+    if stream.held & PLUGIN:
+        stream.active_at = stream.context.reactor.now
+    if stream.context.reactor.now >= stream.active_at + stream.context.limits.close_timeout:
+        stream.advance(CloseEvent.DEADLINE)
+    else:
+        watch_open(stream)
+
+
+def _grace_due(stream: Stream) -> None:
+    stream.deadline = None
+    stream.advance(CloseEvent.DEADLINE)
+
+
+def _close_due(stream: Stream, progress: CloseProgress) -> None:
+    now = stream.context.reactor.now
+    # Bytes that the kernel has accepted are not with the client yet.
+    unacknowledged = unacknowledged_bytes(stream.socket)
+    if not progress.is_over(now, stream.connection.bytes_out, unacknowledged or 0):
+        if unacknowledged and progress.moves:
+            let_client_be_slow(stream.socket)
+        stream.deadline = stream.context.reactor.call_at(progress.check_at(now), _close_due, stream, progress)
+        return
+    stream.deadline = None
+    if stream.queued or unacknowledged:
+        if progress.moves:
+            stream.context.client_log.close_timed_out(stream.connection, stream.queued + (unacknowledged or 0))
+            if progress.reason is CloseReason.LOCAL:
+                progress.reason = CloseReason.TIMEOUT
+        stream.advance(CloseEvent.DEADLINE)
+    elif unacknowledged == 0 and not stream.held & TLS_HANDSHAKE:
+        # The client's kernel has everything, our FIN too. A reset could destroy what the client has not read yet.
+        stream.advance(CloseEvent.LINGER_DEADLINE)
+    else:
+        stream.advance(CloseEvent.DEADLINE)
+
+
+def is_kept(stream: Stream) -> bool:
+    """Return whether a client that has ended is kept for what works for it."""
+    # The task of a protocol may wait for that end, and the protocol itself decides how long the connection stays open.
+    return bool(stream.owed) if stream.context.protocols is not None else _works(stream)
+
+
+def _works(stream: Stream) -> bool:
+    """Return whether an async hook or a task is at work for a client, and may send it something."""
+    # A task for a client that has ended and cannot be sent anything has nothing left to do. A hook has: messages of the
+    # client may wait behind it.
+    has_tasks = stream.timers is not None and stream.timers.has_tasks
+    return bool(stream.owed) or (has_tasks and stream.send_state is not BROKEN)
