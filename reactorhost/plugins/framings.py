@@ -6,12 +6,12 @@ The operator chooses among the built-in ones and those that the plugins of the s
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from reactorhost.errors import ConfigError, PluginError, Problem
+from reactorhost.errors import ConfigError, PluginError, Problem, most_similar
 from reactorhost.framing import Framing, framing_named
 from reactorhost.framing.contract import is_session
 from reactorhost.framing.named import BUILT_IN, NAME, kind_of, may_be_brought
@@ -118,15 +118,18 @@ def from_config(
             raise
         problem = str(error.__cause__)
     if plugin is None and may_be_brought(framing):
-        problem = _unknown(str(kind)) or problem
+        problem = _unknown(str(kind), (*BUILT_IN, *brought.kinds)) or problem
     raise ConfigError([Problem(f"service {service!r}: {problem}", where)])
 
 
-def _unknown(kind: str) -> str | None:
-    """Return what to do about a kind that is the name of an installed plugin, or None if there is none."""
-    for identity in installed():
-        if identity.name.replace("-", "_") == kind:
-            return f"there is no framing {kind!r}; add the plugin {identity.name!r} to the plugins of the service"
+def _unknown(kind: str, known: Iterable[str]) -> str | None:
+    """Return what to do about a kind that is, or resembles, the name of an installed plugin; None if there is none."""
+    plugins = {identity.name.replace("-", "_"): identity.name for identity in installed()}
+    if kind in plugins:
+        return f"there is no framing {kind!r}; add the plugin {plugins[kind]!r} to the plugins of the service"
+    similar = most_similar(kind, {*plugins, *known})
+    if similar in plugins:
+        return f"there is no framing {kind!r}; did you mean {similar!r}, of the plugin {plugins[similar]!r}?"
     return None
 
 

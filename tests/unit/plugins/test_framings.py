@@ -147,6 +147,16 @@ def test_an_installed_plugin_that_is_not_named_is_mentioned(install: Callable[..
         from_config("feed", "made_kind", None)
 
 
+def test_a_framing_that_resembles_the_name_of_an_installed_plugin_is_mentioned(install: Callable[..., object]) -> None:
+    install("reactorhost-made-kind", "[reactorhost]\nmade-kind = made_kind\n")
+    with pytest.raises(
+        ConfigError, match="no framing 'made_knid'; did you mean 'made_kind', of the plugin 'made-kind'"
+    ):
+        from_config("feed", "made_knid", None)
+    with pytest.raises(ConfigError, match="no framing 'csw'; did you mean 'csv'"):
+        from_config("feed", "csw", None, brought(Csv))
+
+
 def test_a_callable_that_fails_is_a_fault_of_its_plugin() -> None:
     with pytest.raises(PluginError, match="plugin csv failed in its framing: ZeroDivisionError"):
         from_config("feed", "csv", None, brought(lambda: 1 // 0))
