@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -42,6 +43,10 @@ async def app(scope, receive, send):
         await send({{"type": "websocket.accept"}})
         while (message := await receive())["type"] == "websocket.receive":
             await send({{**message, "type": "websocket.send"}})
+        return
+    if scope["path"] == "/file":
+        await send({{"type": "http.response.start", "status": 200, "headers": []}})
+        await send({{"type": "http.response.pathsend", "path": scope["query_string"].decode()}})
         return
     if scope["path"] == "/events":
         headers = [(b"content-type", b"text/event-stream")]
@@ -183,6 +188,10 @@ def test_the_scheme_is_https_over_tls(live_host: Hosts, tmp_path: Path) -> None:
     connection = http.client.HTTPSConnection("localhost", port, timeout=DEADLINE_SECONDS, context=pki.context())
     with contextlib.closing(connection):
         assert facts(connection)["scheme"] == "https"
+        content = os.urandom(1_000_000)
+        (tmp_path / "file").write_bytes(content)
+        connection.request("GET", f"/file?{tmp_path}/file")
+        assert connection.getresponse().read() == content
     with connect(f"wss://localhost:{port}/", ssl=pki.context()) as websocket:
         websocket.send(b"\x00" * 100_000)
         assert websocket.recv(DEADLINE_SECONDS) == b"\x00" * 100_000

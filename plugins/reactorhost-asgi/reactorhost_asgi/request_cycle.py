@@ -17,10 +17,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from reactorhost_asgi import file_answer
 from reactorhost_asgi.refusals import FAILED, TOO_SLOW, Refusal, RefusedError
 
 if TYPE_CHECKING:
@@ -157,11 +158,39 @@ class RequestCycle(RequestResponseCycle):
             if self.flow.write_paused:
                 return self._send_when_drained(message)
             self._start(message)
+        elif kind in file_answer.MESSAGES and self.response_started and not self.response_complete:
+            return file_answer.send(self, message)
         return super().send(message)
 
     async def _send_when_drained(self, message: Any) -> None:
         await self.flow.drain()
         await self.send(message)
+
+    @property
+    def missing(self) -> int | None:
+        """How much of its Content-Length was not sent yet; None without one."""
+        return None if self.chunked_encoding or self._ends_with_connection else self.expected_content_length
+
+    async def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send a part of a file; returns when the kernel has accepted all of it, or the client has left."""
+        connection = self._protocol.transport.get_extra_info("connection")
+        writer = self._protocol.writer
+        if self.chunked_encoding:
+            writer.write(b"%x\r\n" % count)
+        writer.flush()
+        begin = connection.bytes_out + connection.queued
+        sending = connection.send_file(file, offset, count)
+        # All of it is queued and counted before anything is awaited: the application may be cancelled meanwhile.
+        if self.chunked_encoding:
+            writer.write(b"\r\n")
+        else:
+            self.expected_content_length -= count
+        try:
+            await sending
+        except ConnectionError:
+            self.disconnect()
+        finally:
+            self._size += min(max(connection.bytes_out - begin, 0), count)
 
     def _start(self, message: Any) -> None:
         status = message["status"]
