@@ -129,13 +129,7 @@ class Clients(threading.Thread):
             while not self.enough.is_set():
                 self.connections += 1
                 with http_client(self._address) as each:
-                    ends = False
-                    while not (ends or self.enough.is_set()):
-                        each.request("GET", "/")
-                        response = each.getresponse()
-                        response.read()
-                        ends = response.getheader("connection") == "close"
-                        self.answered += 1
+                    self._request_until_the_end(each)
         except (OSError, http.client.HTTPException) as error:
             self.failures.append(error)
 
