@@ -8,6 +8,10 @@ server gives by itself, and the one line of metrics and access log for each requ
 - An HTTP/1.0 client does not know chunks. Without Content-Length its answer ends with the connection.
 - Headers are held until the first part of the body: one call of the system sends both, and an application that fails
   between them gets an answer of the server.
+- An answer without content (204, 304) gets no body, whatever the application sends: a client would read it as the
+  beginning of the next answer. How a body ends is the server's to say: a header Transfer-Encoding is dropped.
+- What is sent to a client that has left is dropped, and behind 100 messages fails: an application that never stops
+  would block the worker, because nothing holds it back any more.
 - An answer that begins before the request has arrived completely ends the connection, because what is left of the
   request cannot be told from the next one by a client that waits for `100 Continue`.
 """
@@ -21,12 +25,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from reactorhost_asgi.answer_headers import without_framing
 from reactorhost_asgi.refusals import FAILED, TOO_SLOW, Refusal, RefusedError
 
 if TYPE_CHECKING:
     from reactorhost_asgi.http_protocol import HttpProtocol
 
 _EVENT_STREAM = b"text/event-stream"
+_MOST_DROPPED = 100
 
 
 class RequestCycle(RequestResponseCycle):
@@ -41,7 +47,9 @@ class RequestCycle(RequestResponseCycle):
 
     # With the attributes of uvicorn's class these are more than an instance can share the keys of (30).
     __slots__ = (
+        "_dropped",
         "_ends_with_connection",
+        "_has_content",
         "_headers",
         "_protocol",
         "_received_all",
@@ -80,8 +88,19 @@ class RequestCycle(RequestResponseCycle):
         self._received_all = False
         self._reported_end = False
         self._ends_with_connection = False
+        self._has_content = True
+        self._dropped = 0
         self._headers: Iterable[tuple[bytes, bytes]] = ()
         self._recorded = False
+
+    def take_over(self, scope: Any, began: float, since: float, *, peer_closed: bool) -> None:
+        """Continue a request that has arrived completely before this object was made."""
+        self.scope = scope
+        self.began = began
+        self.since = since
+        self.peer_closed = peer_closed
+        self.more_body = False
+        self._received_all = True
 
     # The application.
 
@@ -90,9 +109,12 @@ class RequestCycle(RequestResponseCycle):
         serving = self._protocol.serving
         try:
             result = await app(self.scope, self.receive, self.send)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not _is_being_cancelled():
+                serving.application_failed(error)
+                self._fail()
             # By the deadline, which has answered already, or at the end of the worker.
-            if not self.response_complete:
+            elif not self.response_complete:
                 self.transport.close()
         except RefusedError as error:
             self.answer(error.refusal)
@@ -147,32 +169,54 @@ class RequestCycle(RequestResponseCycle):
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """Write what the application sends."""
         kind = message["type"]
+        # The end of a connection that breaks while it is written to is reported in the next turn.
+        if self.disconnected or (self.transport.is_closing() and not self.response_complete):
+            return self._drop()
         if kind == "http.response.body":
+            if not self._has_content:
+                message = self._without_body(message)
             body = message.get("body", b"")
-            if not self.disconnected:
-                self._size += len(body)
+            self._size += len(body)
             if self._ends_with_connection and not message.get("more_body", False):
                 self.expected_content_length = len(body)
-        elif kind == "http.response.start" and not (self.response_started or self.disconnected):
+        elif kind == "http.response.start" and not self.response_started:
             if self.flow.write_paused:
                 return self._send_when_drained(message)
-            self._start(message)
+            message = self._start(message)
         return super().send(message)
+
+    async def _drop(self) -> None:
+        self.disconnect()
+        self._dropped += 1
+        # Others run meanwhile, also if the exception is ignored.
+        await asyncio.sleep(0)
+        if self._dropped > _MOST_DROPPED:
+            raise ConnectionError("the client has disconnected")
+
+    def _without_body(self, message: Any) -> Any:
+        if message.get("body") and not self._size:
+            self._size = 1
+            self._protocol.serving.application_wrong(f"an answer with status {self._status} has a body")
+        # What uvicorn compares with the body.
+        self.expected_content_length = 0
+        return {**message, "body": b""}
 
     async def _send_when_drained(self, message: Any) -> None:
         await self.flow.drain()
         await self.send(message)
 
-    def _start(self, message: Any) -> None:
+    def _start(self, message: Any) -> Any:
+        """Prepare an answer; returns the message that uvicorn writes."""
         status = message["status"]
         if not 200 <= status < 600:
             raise RuntimeError(f"{status} is not the status of an answer")
         self._status = status
-        self._headers = headers = message.get("headers", ())
+        self._has_content = status not in (204, 304)
+        self._headers = headers = without_framing(message.get("headers", ()))
         protocol = self._protocol
         if self.more_body or protocol.draining:
             self.keep_alive = False
-        if self.scope["http_version"] != "1.1" and self.scope["method"] != "HEAD" and status not in (204, 304):
+        if self.scope["http_version"] != "1.1" and self.scope["method"] != "HEAD" and self._has_content:
             self._ends_with_connection = not any(name.lower() == b"content-length" for name, _ in headers)
             if self._ends_with_connection:
                 # uvicorn then writes the body as it is, and counts what is left of its length.
@@ -180,6 +224,7 @@ class RequestCycle(RequestResponseCycle):
                 self.expected_content_length = sys.maxsize
         # uvicorn's coroutine does not wait between this and its one write.
         protocol.writer.hold()
+        return message if headers is message.get("headers") else {**message, "headers": headers}
 
     # The server in place of the application.
 
@@ -207,6 +252,15 @@ class RequestCycle(RequestResponseCycle):
         self.disconnected = True
         self.message_event.set()
 
+    def notify(self) -> None:
+        """Let the application look at what has changed: more of the body, its end, or the end of the client."""
+        self.message_event.set()
+
+    def cancel(self) -> None:
+        """Stop the application, unless its answer is complete."""
+        if self.task is not None and not self.response_complete:
+            self.task.cancel()
+
     def end_event_stream(self) -> None:
         """End an answer that never ends by itself, and whose client connects again when it does."""
         if not any(
@@ -233,3 +287,9 @@ class RequestCycle(RequestResponseCycle):
 
 def _nothing() -> None:
     pass
+
+
+def _is_being_cancelled() -> bool:
+    """Return whether this task was cancelled, and the application has not raised the exception by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -244,7 +244,11 @@ class AsyncioTransport(_FlowControlMixin):
             self._protocol_paused = False
             # Now, and not at the end of the turn: a connection that is being closed ends with the last byte, and what
             # SSLProtocol has kept back meanwhile, such as its close_notify, has to be in the buffer before that.
-            self.stream.variables.run(self.call, "resume_writing")
+            try:
+                self.stream.variables.run(self.call, "resume_writing")
+            except RuntimeError:
+                # In this context already: `start_tls` sends what is queued within the call of a hook.
+                self.call("resume_writing")
 
     # Ending.
 
