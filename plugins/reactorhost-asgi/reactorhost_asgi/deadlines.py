@@ -12,8 +12,10 @@ from reactorhost_asgi.refusals import BODY_LATE, HEAD_LATE
 if TYPE_CHECKING:
     from reactorhost_asgi.http_protocol import HttpProtocol
 
-# A client that has just been answered may have sent its next request already.
+# Seconds for a request that is on its way when the worker begins to leave: of a client that has just been answered, and
+# of one that has been idle for longer.
 _DRAIN_IDLE_SECONDS = 1.0
+_DRAIN_GRACE_SECONDS = 0.5
 _DRAIN_NEW_SECONDS = 5.0
 
 
@@ -47,3 +49,16 @@ def _check_waiting(client: HttpProtocol, now: float) -> None:
         limit = _DRAIN_IDLE_SECONDS if client.answered else _DRAIN_NEW_SECONDS
     if now - client.idle_since >= limit:
         client.transport.close()
+
+
+def begin_drain(client: HttpProtocol, now: float) -> None:
+    """Let a client without a request send one more within a short time."""
+    client.idle_since = max(client.idle_since, now + _DRAIN_GRACE_SECONDS - _DRAIN_IDLE_SECONDS)
+    # A timer of the host: it is called behind the input that has arrived before it is due, one of uvloop is not.
+    client.serving.worker.call_later(_DRAIN_GRACE_SECONDS, _end_grace, client)
+
+
+def _end_grace(client: HttpProtocol) -> None:
+    # It may have become a WebSocket.
+    if client in client.serving.connections:
+        client.check(client.loop.time())

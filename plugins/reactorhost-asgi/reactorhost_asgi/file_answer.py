@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from reactorhost_asgi.http_protocol import HttpProtocol
     from reactorhost_asgi.request_cycle import RequestCycle
 
 PATH = "http.response.pathsend"
@@ -20,7 +21,7 @@ MESSAGES = frozenset((PATH, FILE))
 READ_BYTES = 65_536
 
 
-async def send(cycle: RequestCycle, message: Any) -> None:
+async def send(cycle: RequestCycle, protocol: HttpProtocol, message: Any) -> None:
     """Send the file of a message; returns when the kernel has accepted all of it, or the client has left.
 
     Raises:
@@ -32,12 +33,12 @@ async def send(cycle: RequestCycle, message: Any) -> None:
         await cycle.flow.drain()
     if message["type"] == FILE:
         with message["file"] as file:
-            await _send_part(cycle, file, message["offset"], message["count"])
+            await _send_part(cycle, protocol, file, message["offset"], message["count"])
         return
-    if cycle.scope["method"] != "HEAD" and not cycle.disconnected:
+    if cycle.sends_body:
         # A thread for it would cost more: the system has its inode as a rule, because applications look for the size.
         with open(message["path"], "rb", buffering=0, opener=_opened) as file:  # noqa: ASYNC230
-            await _send_part(cycle, file, 0, os.fstat(file.fileno()).st_size)
+            await _send_part(cycle, protocol, file, 0, os.fstat(file.fileno()).st_size)
     await cycle.send({"type": "http.response.body"})
 
 
@@ -46,8 +47,8 @@ def _opened(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-async def _send_part(cycle: RequestCycle, file: BinaryIO, offset: int, count: int) -> None:
-    if cycle.scope["method"] == "HEAD" or cycle.disconnected:
+async def _send_part(cycle: RequestCycle, protocol: HttpProtocol, file: BinaryIO, offset: int, count: int) -> None:
+    if not cycle.sends_body:
         return
     missing = cycle.missing
     if missing is not None:
@@ -56,7 +57,28 @@ async def _send_part(cycle: RequestCycle, file: BinaryIO, offset: int, count: in
         # A file that grows, as a log does, is sent as far as was announced.
         count = missing
     if count > READ_BYTES:
-        await cycle.send_file(file, offset, count)
+        await _send_large(cycle, protocol, file, offset, count)
     else:
         data = os.pread(file.fileno(), count, offset)
         await cycle.send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _send_large(cycle: RequestCycle, protocol: HttpProtocol, file: BinaryIO, offset: int, count: int) -> None:
+    connection = protocol.transport.get_extra_info("connection")
+    writer = protocol.writer
+    if cycle.chunked_encoding:
+        writer.write(b"%x\r\n" % count)
+    writer.flush()
+    begin = connection.bytes_out + connection.queued
+    sending = connection.send_file(file, offset, count)
+    # All of it is queued and counted before anything is awaited: the application may be cancelled meanwhile.
+    if cycle.chunked_encoding:
+        writer.write(b"\r\n")
+    else:
+        cycle.expected_content_length -= count
+    try:
+        await sending
+    except ConnectionError:
+        cycle.disconnect()
+    finally:
+        cycle.count_body(min(max(connection.bytes_out - begin, 0), count))

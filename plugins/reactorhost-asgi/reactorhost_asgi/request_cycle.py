@@ -8,6 +8,10 @@ server gives by itself, and the one line of metrics and access log for each requ
 - An HTTP/1.0 client does not know chunks. Without Content-Length its answer ends with the connection.
 - Headers are held until the first part of the body: one call of the system sends both, and an application that fails
   between them gets an answer of the server.
+- An answer without content (204, 304) gets no body, whatever the application sends: a client would read it as the
+  beginning of the next answer. How a body ends is the server's to say: a header Transfer-Encoding is dropped.
+- What is sent to a client that has left is dropped, and behind 100 messages fails: an application that never stops
+  would block the worker, because nothing holds it back any more.
 - An answer that begins before the request has arrived completely ends the connection, because what is left of the
   request cannot be told from the next one by a client that waits for `100 Continue`.
 """
@@ -17,17 +21,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from reactorhost_asgi import file_answer
+from reactorhost_asgi.answer_headers import without_framing
 from reactorhost_asgi.refusals import FAILED, TOO_SLOW, Refusal, RefusedError
 
 if TYPE_CHECKING:
     from reactorhost_asgi.http_protocol import HttpProtocol
 
 _EVENT_STREAM = b"text/event-stream"
+_MOST_DROPPED = 100
 
 
 class RequestCycle(RequestResponseCycle):
@@ -42,7 +48,10 @@ class RequestCycle(RequestResponseCycle):
 
     # With the attributes of uvicorn's class these are more than an instance can share the keys of (30).
     __slots__ = (
+        "_disconnect_received",
+        "_dropped",
         "_ends_with_connection",
+        "_has_content",
         "_headers",
         "_protocol",
         "_received_all",
@@ -79,45 +88,68 @@ class RequestCycle(RequestResponseCycle):
         self._status = 0
         self._size = 0
         self._received_all = False
-        self._reported_end = False
+        self._disconnect_received = False
         self._ends_with_connection = False
+        self._has_content = True
+        self._dropped = 0
         self._headers: Iterable[tuple[bytes, bytes]] = ()
         self._recorded = False
+
+    def take_over(self, scope: Any, began: float, since: float, *, peer_closed: bool) -> None:
+        """Continue a request that has arrived completely before this object was made."""
+        self.scope = scope
+        self.began = began
+        self.since = since
+        self.peer_closed = peer_closed
+        self.more_body = False
+        self._received_all = True
 
     # The application.
 
     async def run_asgi(self, app: Any) -> None:
         """Call the application, and answer in its place if it fails."""
-        serving = self._protocol.serving
         try:
             result = await app(self.scope, self.receive, self.send)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not _is_being_cancelled():
+                self._protocol.serving.application_failed(error)
+                self._fail()
             # By the deadline, which has answered already, or at the end of the worker.
-            if not self.response_complete:
+            elif not self.response_complete:
                 self.transport.close()
         except RefusedError as error:
             self.answer(error.refusal)
         except BaseException as error:  # noqa: BLE001  the application may raise anything
-            if self.disconnected:
-                serving.log.info("application_disconnected error=%r", str(error) or type(error).__name__)
-            else:
-                serving.application_failed(error)
-                self._fail()
+            self._raised(error)
         else:
-            if result is not None:
-                serving.application_wrong(f"it has returned {result!r}, not None")
-                self._fail()
-            elif self._reported_end and not self.response_complete:
-                # It has stopped because of that.
-                self.transport.close()
-            elif not self.response_complete and not self.disconnected:
-                missing = "the end of its answer" if self.response_started else "an answer"
-                serving.application_wrong(f"it has returned without {missing}")
-                self._fail()
+            self._returned(result)
         finally:
             self.on_response = _nothing
             self.task = None
             self.record()
+
+    def _raised(self, error: BaseException) -> None:
+        if self.disconnected or self._disconnect_received:
+            self._protocol.serving.log.info("application_disconnected error=%r", str(error) or type(error).__name__)
+        else:
+            self._protocol.serving.application_failed(error)
+        if not self.disconnected:
+            self._fail()
+
+    def _returned(self, result: object) -> None:
+        serving = self._protocol.serving
+        if result is not None:
+            serving.application_wrong(f"it has returned {result!r}, not None")
+            self._fail()
+        elif self.response_complete or self.disconnected:
+            return
+        elif self._disconnect_received:
+            # As ASGI has it: an application that knows that its client has left need not end its answer.
+            self.transport.close()
+        else:
+            missing = "the end of its answer" if self.response_started else "an answer"
+            serving.application_wrong(f"it has returned without {missing}")
+            self._fail()
 
     async def receive(self) -> Any:
         """Return what the application receives next: a part of the body, or the end of the client."""
@@ -132,11 +164,11 @@ class RequestCycle(RequestResponseCycle):
                 self._resume_reading()
                 return {"type": "http.request", "body": body, "more_body": self.more_body}
             if self.peer_closed:
-                self._reported_end = True
                 break
             self._resume_reading()
             self.message_event.clear()
             await self.message_event.wait()
+        self._disconnect_received = True
         return {"type": "http.disconnect"}
 
     def _resume_reading(self) -> None:
@@ -148,60 +180,70 @@ class RequestCycle(RequestResponseCycle):
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """Write what the application sends."""
         kind = message["type"]
+        # The end of a connection that breaks while it is written to is reported in the next turn.
+        if self.disconnected or (self.transport.is_closing() and not self.response_complete):
+            return self._drop()
         if kind == "http.response.body":
+            if not self._has_content:
+                message = self._without_body(message)
             body = message.get("body", b"")
-            if not self.disconnected:
-                self._size += len(body)
+            self._size += len(body)
             if self._ends_with_connection and not message.get("more_body", False):
                 self.expected_content_length = len(body)
-        elif kind == "http.response.start" and not (self.response_started or self.disconnected):
+        elif kind == "http.response.start" and not self.response_started:
             if self.flow.write_paused:
                 return self._send_when_drained(message)
-            self._start(message)
+            message = self._start(message)
         elif kind in file_answer.MESSAGES and self.response_started and not self.response_complete:
-            return file_answer.send(self, message)
+            return file_answer.send(self, self._protocol, message)
         return super().send(message)
+
+    async def _drop(self) -> None:
+        self.disconnect()
+        self._dropped += 1
+        # Others run meanwhile, also if the exception is ignored.
+        await asyncio.sleep(0)
+        if self._dropped > _MOST_DROPPED:
+            raise ConnectionError("the client has disconnected")
+
+    def _without_body(self, message: Any) -> Any:
+        if message.get("body") and not self._size:
+            self._size = 1
+            self._protocol.serving.application_wrong(f"an answer with status {self._status} has a body")
+        # What uvicorn compares with the body.
+        self.expected_content_length = 0
+        return {**message, "body": b""}
 
     async def _send_when_drained(self, message: Any) -> None:
         await self.flow.drain()
         await self.send(message)
 
     @property
+    def sends_body(self) -> bool:
+        """Whether the answer has a body for the client."""
+        return self._has_content and self.scope["method"] != "HEAD" and not self.disconnected
+
+    @property
     def missing(self) -> int | None:
         """How much of its Content-Length was not sent yet; None without one."""
         return None if self.chunked_encoding or self._ends_with_connection else self.expected_content_length
 
-    async def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
-        """Send a part of a file; returns when the kernel has accepted all of it, or the client has left."""
-        connection = self._protocol.transport.get_extra_info("connection")
-        writer = self._protocol.writer
-        if self.chunked_encoding:
-            writer.write(b"%x\r\n" % count)
-        writer.flush()
-        begin = connection.bytes_out + connection.queued
-        sending = connection.send_file(file, offset, count)
-        # All of it is queued and counted before anything is awaited: the application may be cancelled meanwhile.
-        if self.chunked_encoding:
-            writer.write(b"\r\n")
-        else:
-            self.expected_content_length -= count
-        try:
-            await sending
-        except ConnectionError:
-            self.disconnect()
-        finally:
-            self._size += min(max(connection.bytes_out - begin, 0), count)
+    def count_body(self, size: int) -> None:
+        """Count bytes of the body that were sent by another way."""
+        self._size += size
 
-    def _start(self, message: Any) -> None:
+    def _start(self, message: Any) -> Any:
+        """Prepare an answer; returns the message that uvicorn writes."""
         status = message["status"]
         if not 200 <= status < 600:
             raise RuntimeError(f"{status} is not the status of an answer")
         self._status = status
-        self._headers = headers = message.get("headers", ())
+        self._has_content = status not in (204, 304)
+        self._headers = headers = without_framing(message.get("headers", ()))
         protocol = self._protocol
         if self.more_body or protocol.draining:
             self.keep_alive = False
-        if self.scope["http_version"] != "1.1" and self.scope["method"] != "HEAD" and status not in (204, 304):
+        if self.scope["http_version"] != "1.1" and self.scope["method"] != "HEAD" and self._has_content:
             self._ends_with_connection = not any(name.lower() == b"content-length" for name, _ in headers)
             if self._ends_with_connection:
                 # uvicorn then writes the body as it is, and counts what is left of its length.
@@ -209,6 +251,7 @@ class RequestCycle(RequestResponseCycle):
                 self.expected_content_length = sys.maxsize
         # uvicorn's coroutine does not wait between this and its one write.
         protocol.writer.hold()
+        return message if headers is message.get("headers") else {**message, "headers": headers}
 
     # The server in place of the application.
 
@@ -236,6 +279,15 @@ class RequestCycle(RequestResponseCycle):
         self.disconnected = True
         self.message_event.set()
 
+    def notify(self) -> None:
+        """Let the application look at what has changed: more of the body, its end, or the end of the client."""
+        self.message_event.set()
+
+    def cancel(self) -> None:
+        """Stop the application, unless its answer is complete."""
+        if self.task is not None and not self.response_complete:
+            self.task.cancel()
+
     def end_event_stream(self) -> None:
         """End an answer that never ends by itself, and whose client connects again when it does."""
         if not any(
@@ -262,3 +314,9 @@ class RequestCycle(RequestResponseCycle):
 
 def _nothing() -> None:
     pass
+
+
+def _is_being_cancelled() -> bool:
+    """Return whether this task was cancelled, and the application has not raised the exception by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -375,6 +375,25 @@ async def bad_status(scope: Any, receive: Any, send: Any) -> None:
     await body(send)
 
 
+async def cancels_itself(scope: Any, receive: Any, send: Any) -> None:
+    """Let the end of another task pass."""
+    task = asyncio.ensure_future(asyncio.sleep(10))
+    task.cancel()
+    await task
+
+
+async def two_lengths(scope: Any, receive: Any, send: Any) -> None:
+    """Send two lengths."""
+    await start(send, 200, (b"content-length", b"5"), (b"Content-Length", b"6"))
+    await body(send, b"12345")
+
+
+async def unknown_coding(scope: Any, receive: Any, send: Any) -> None:
+    """Send a body in a coding that is not made here."""
+    await start(send, 200, (b"transfer-encoding", b"gzip"))
+    await body(send, b"12345")
+
+
 @pytest.mark.parametrize(
     ("app", "received"),
     [
@@ -392,6 +411,9 @@ async def bad_status(scope: Any, receive: Any, send: Any) -> None:
         (bad_name, 500),
         (bad_value, 500),
         (bad_status, 500),
+        (cancels_itself, 500),
+        (two_lengths, 500),
+        (unknown_coding, 500),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -410,6 +432,64 @@ def test_a_faulty_application_is_logged_and_its_client_notices(
     (record,) = (each for each in caplog.records if each.levelno == logging.ERROR)
     assert record.getMessage().startswith(("application_failed", "application_wrong"))
     assert bench.stats("Asgi")["failures"] == 1
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize(
+    "headers",
+    [[], [(b"content-length", b"5")], [(b"transfer-encoding", b"chunked")]],
+    ids=["no header", "a length", "chunks"],
+)
+@pytest.mark.parametrize("parts", [[b"12345"], [b"123", b"45"], [b""]], ids=["a body", "parts", "no body"])
+def test_an_answer_without_content_has_no_body(
+    plugin_bench: Bench, status: int, headers: list[tuple[bytes, bytes]], parts: list[bytes]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await start(send, status, *headers)
+        for number, part in enumerate(parts):
+            await body(send, part, more=number + 1 < len(parts))
+
+    bench = served(plugin_bench, app, lifespan="off")
+    client = bench.connect()
+    client.send(get() * 2)
+    assert [each.status for each in answers(client, heads=True)] == [status, status]
+    assert not client.eof
+    assert b"chunked" not in client.received
+    assert bench.stats("Asgi")["failures"] == (2 if any(parts) else 0)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("length", [(), ((b"content-length", b"5"),)], ids=["no length", "a length"])
+def test_chunks_are_the_servers_decision(
+    plugin_bench: Bench, version: str, length: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = (each for each in ((b"transfer-encoding", b"chunked"), *length))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await body(send, b"12345")
+
+    (answer,) = requested(served(plugin_bench, app, lifespan="off"), get(version=version))
+    assert answer.body == b"12345"
+    assert ("transfer-encoding" in answer.headers) is (version == "1.1" and not length)
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["while it waits", "while it writes"])
+def test_an_application_that_never_stops_is_ended_behind_its_client(plugin_bench: Bench, within: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await start(send)
+        while True:
+            await body(send, b"x" * 10_000, more=True)
+            if within:
+                scope["extensions"]["reactorhost"]["connection"].abort()
+
+    bench = served(plugin_bench, app, lifespan="off")
+    client = bench.connect()
+    client.pause()
+    client.send(get())
+    if not within:
+        client.reset()
+    assert bench.stats("Asgi")["running"] == 0
+    assert bench.stats("Asgi")["failures"] == 0
 
 
 def test_an_application_that_never_answers_is_cancelled_at_the_deadline(

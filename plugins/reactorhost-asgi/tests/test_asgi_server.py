@@ -239,20 +239,21 @@ def test_an_answer_that_is_being_made_is_the_last_one(plugin_bench: Bench) -> No
     assert client.eof
 
 
-@pytest.mark.parametrize(("idle", "open_for"), [(10, 0), (0, 1)])
-def test_an_idle_connection_is_closed_unless_it_was_just_used(plugin_bench: Bench, idle: int, open_for: int) -> None:
+@pytest.mark.parametrize(("idle", "grace"), [(10, 0.5), (0, 1)])
+def test_a_request_that_is_on_its_way_at_the_end_is_answered(plugin_bench: Bench, idle: int, grace: float) -> None:
     bench = served(plugin_bench, hello)
-    client = bench.connect()
-    client.send(get())
+    client, other = bench.connect(), bench.connect()
+    for each in (client, other):
+        each.send(get())
     bench.advance(idle)
     bench.drain()
-    assert client.eof is not bool(open_for)
-    if open_for:
-        # It was on its way.
-        client.send(get())
-        assert answers(client)[1].headers["connection"] == "close"
-    bench.advance(3)
+    bench.advance(grace - 0.1)
+    assert not other.eof
+    client.send(get())
+    assert answers(client)[1].headers["connection"] == "close"
     assert client.eof
+    bench.advance(1.1)
+    assert other.eof
 
 
 def test_a_connection_without_a_request_yet_gets_some_time(plugin_bench: Bench) -> None:

@@ -500,12 +500,35 @@ def test_an_upgrade_to_websocket_is_an_ordinary_request(plugin_bench: Bench) -> 
     assert requested(served(plugin_bench, hello), data)[0].body == b"hello /"
 
 
-def test_a_request_for_which_no_thread_can_wait_is_refused(
-    plugin_bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("error", [ThreadQueueFullError("full"), RuntimeError("can't start new thread")])
+def test_a_request_that_no_thread_can_run_is_refused(plugin_bench: Bench, error: RuntimeError) -> None:
     def full(*arguments: Any) -> None:
-        raise ThreadQueueFullError
+        raise error
 
     bench = served(plugin_bench, hello)
-    monkeypatch.setattr(Worker, "run_in_thread", full)
-    assert [each.status for each in requested(bench, get())] == [503]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "run_in_thread", full)
+        assert [each.status for each in requested(bench, get())] == [503]
+    assert [each.status for each in requested(bench, get())] == [200]
+
+
+def test_a_call_that_a_busy_thread_takes_needs_no_other() -> None:
+    made: list[int] = []
+
+    class FullWorker:
+        def run_in_thread(self, function: Callable[[], None]) -> None:
+            function()
+            raise ThreadQueueFullError
+
+    class OneCall:
+        def run(self) -> None:
+            made.append(1)
+
+        def wake(self) -> None:
+            raise AssertionError
+
+    async def main() -> None:
+        Calls(FullWorker()).add(OneCall())  # type: ignore[arg-type]  # all that is used of it
+
+    asyncio.run(main())
+    assert made == [1]
