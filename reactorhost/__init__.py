@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reactorhost.api.file_send import FileSend
     from reactorhost.api.history_request import HistoryRequest
     from reactorhost.api.hookspecs import hookimpl
-    from reactorhost.api.option import Option
+    from reactorhost.api.option import Option, OptionError
     from reactorhost.api.peer_credentials import PeerCredentials
     from reactorhost.api.proxy_facts import ProxyFacts, ProxyTls
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
@@ -52,6 +52,7 @@ __all__ = [
     "Lines",
     "Member",
     "Option",
+    "OptionError",
     "PeerCredentials",
     "ProxyFacts",
     "ProxyTls",
@@ -78,7 +79,7 @@ _NAMES = {
     "api.connection_protocols": ("Timer",),
     "api.counter": ("Counter", "SharedCounter"),
     "api.hookspecs": ("hookimpl",),
-    "api.option": ("Option",),
+    "api.option": ("Option", "OptionError"),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
     "api.worker": ("Worker",),
     "api.worker_protocols": ("Subscription", "Watch"),
