@@ -32,6 +32,10 @@ Hosts = Callable[..., LiveHost]
 
 HELLO = """
 import json
+import os
+
+with open({imports!r}, "a") as file:
+    print(os.getpid(), file=file)
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -67,8 +71,8 @@ async def app(scope, receive, send):
 
 
 def write(folder: Path, text: str = "one", startup: str = "pass") -> None:
-    """Write the application."""
-    (folder / "site_of_test.py").write_text(HELLO.format(text=text, startup=startup))
+    """Write the application. Each import adds the process to a file."""
+    (folder / "site_of_test.py").write_text(HELLO.format(text=text, startup=startup, imports=str(folder / "imports")))
 
 
 def arguments(folder: Path) -> tuple[str, ...]:
@@ -107,8 +111,17 @@ def test_a_startup_that_fails_refuses_the_start_and_the_reload(
     assert "OSError: no database" in reload.stdout + reload.stderr
     with http_client(host.address()) as connection:
         assert facts(connection)["text"] == "one"
+    (tmp_path / "site_of_test.py").write_text("import missing_library")
+    reload = host.command("reload")
+    assert reload.returncode == 4
+    output = reload.stdout + reload.stderr
+    assert "'app' of plugin asgi: 'site_of_test:app' cannot be imported: ModuleNotFoundError" in output
+    assert f"where: {tmp_path}/site_of_test.py:1\n" in output
+    (tmp_path / "imports").unlink()
     write(tmp_path, "two")
     assert host.command("reload").returncode == 0
+    (worker,) = host.status()["workers"]
+    assert (tmp_path / "imports").read_text().split() == [str(worker["pid"])]
     with http_client(host.address()) as connection:
         assert facts(connection)["text"] == "two"
 
