@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import pluggy
 
+from reactorhost.api.setup_error import SetupError
+
 # From this file's own path and not from the package: importing `reactorhost` here would be an import upward.
 _HOST_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _PLUGGY_FOLDER = os.path.dirname(os.path.abspath(pluggy.__file__)) + os.sep
@@ -16,6 +18,8 @@ _PLUGGY_FOLDER = os.path.dirname(os.path.abspath(pluggy.__file__)) + os.sep
 
 def headline(error: BaseException) -> str:
     """Return the exception in one line, for example `KeyError: 'port'`."""
+    if isinstance(error, SetupError):
+        return " ".join(str(error).split())
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
     line = (
@@ -34,6 +38,11 @@ def words(error: BaseException) -> str:
         return f"{name}: {error}"
     except BaseException:  # noqa: BLE001 - plugin code, and called outside of every guard
         return f"{name}: <its __str__ raised>"
+
+
+def evidence(error: BaseException, home: str | None) -> dict[str, str | None]:
+    """Return `where` and `details` of an error for the operator, except for one that is not about the plugin's code."""
+    return {} if isinstance(error, SetupError) else {"where": place(error, home), "details": text(error)}
 
 
 def text(error: BaseException) -> str:
