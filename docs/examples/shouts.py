@@ -5,7 +5,7 @@ from reactorhost import hookimpl
 
 
 class Shouts:
-    """Repeat each message in capitals, made by a thread that lives as long as the worker."""
+    """Repeat each message in capitals, made by a thread that runs as long as the worker."""
 
     def __init__(self):
         self.messages = queue.SimpleQueue()

@@ -192,7 +192,7 @@ class Connection:
             TypeError: the framing of the connection is a session.
         """
         transport = self._in_loop("connection.start_tls")
-        _refuse_session("start_tls", transport)
+        refuse_session("start_tls", transport)
         return transport.start_tls(context, server_name, on_result)
 
     def send_file(
@@ -220,7 +220,7 @@ class Connection:
             RuntimeError: the connection is that of a datagram.
         """
         transport = self._in_loop("connection.send_file")
-        _refuse_session("send_file", transport)
+        refuse_session("send_file", transport)
         return transport.send_file(file, offset, count, on_result)
 
     def join(self, group: str, info: bytes | None = None) -> None:
@@ -368,8 +368,8 @@ def _text_error(method: str, data: object) -> TypeError | None:
     return TypeError(what) if isinstance(data, str) else None
 
 
-def _refuse_session(method: str, transport: Transport) -> None:
-    """Raise a TypeError if bytes outside of a message would break the protocol of the connection."""
+def refuse_session(method: str, transport: Transport) -> None:
+    """Raise a TypeError if bytes outside of a message would break the protocol of the connection. For the host only."""
     if is_session(transport.framing):
         name = type(transport.framing).__name__
         raise TypeError(f"{method} works below the framing, and that of this connection is a session, {name}")

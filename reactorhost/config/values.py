@@ -230,9 +230,12 @@ _MESSAGE_SIZE = size(1, 1 << 36)
 
 def _read_framing(value: object) -> object:
     """Return a name or a table as it is, for the framing to check; only `max_size` may have a unit and is read here."""
-    if isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
+        return plain_text(value, "a framing's name or a table")
+    try:
         return {key: _MESSAGE_SIZE.read(each) if key == "max_size" else each for key, each in value.items()}
-    return plain_text(value, "a framing's name or a table")
+    except InvalidValueError as error:
+        raise InvalidValueError(f"has a max_size that {error}", error.hint) from None
 
 
 def _show_framing(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 
 from reactorhost.errors import PluginError
@@ -11,6 +12,19 @@ from reactorhost.plugins.contract import source_of
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Implementation, Registry
+
+# What the adapter calls, without awaiting it.
+_METHODS = (
+    "connection_made",
+    "data_received",
+    "get_buffer",
+    "buffer_updated",
+    "eof_received",
+    "pause_writing",
+    "resume_writing",
+    "connection_lost",
+    "drain_requested",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +81,17 @@ def _factory(service: str, found: Implementation) -> Callable[[], Any] | None:
         what = f"plugin {plugin.identity}: protocol returned {factory!r}, which cannot be called"
         hint = "return a class of protocols, or a function without arguments that makes one for each client"
         raise PluginError(what, where=source_of(found.hook.function), hint=hint)
+    if isinstance(factory, type):
+        method = async_method(factory)
+        if method is not None:
+            name = f"{factory.__name__}.{method}"
+            what = f"plugin {plugin.identity}: {name} is async, but a protocol's methods are not awaited"
+            hint = "write a plain method that starts a task, or serve clients with stream_handler"
+            raise PluginError(what, where=source_of(getattr(factory, method)), hint=hint)
     new_protocol: Callable[[], Any] | None = factory
     return new_protocol
+
+
+def async_method(protocol: object) -> str | None:
+    """Return the name of a method of a protocol, or of its class, that is async and would never run."""
+    return next((name for name in _METHODS if iscoroutinefunction(getattr(protocol, name, None))), None)

@@ -26,15 +26,31 @@ class ClientLog:
 
     def framing_broken(self, connection: Connection, reason: str) -> None:
         """Log that a client's bytes do not fit the framing."""
-        self._warn("framing_broken", connection, reason=reason)
+        if self._limit.admits(self._reactor.now):
+            self._log.warning(
+                "framing_broken", **self._client(connection), reason=reason, suppressed=self._limit.take_suppressed()
+            )
 
     def overflowed(self, connection: Connection, max_send_buffer: int) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
-        self._warn("send_buffer_overflow", connection, queued_bytes=connection.queued, max_send_buffer=max_send_buffer)
+        if self._limit.admits(self._reactor.now):
+            self._log.warning(
+                "send_buffer_overflow",
+                **self._client(connection),
+                queued_bytes=connection.queued,
+                max_send_buffer=max_send_buffer,
+                suppressed=self._limit.take_suppressed(),
+            )
 
     def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
         """Log that a client is reset because it accepts nothing of what was sent before the close."""
-        self._warn("close_timed_out", connection, queued_bytes=queued_bytes)
+        if self._limit.admits(self._reactor.now):
+            self._log.warning(
+                "close_timed_out",
+                **self._client(connection),
+                queued_bytes=queued_bytes,
+                suppressed=self._limit.take_suppressed(),
+            )
 
     def tls_failed(self, connection: Connection, reason: str) -> None:
         """Log that the handshake of `start_tls` has failed."""
@@ -54,11 +70,6 @@ class ClientLog:
     def admits_handshake_line(self) -> bool:
         """Count a line about a handshake or a PROXY header, and return whether to log it."""
         return self._handshake_lines.admits(service=self._service)
-
-    def _warn(self, event: str, connection: Connection, **fields: object) -> None:
-        if self._limit.admits(self._reactor.now):
-            suppressed = self._limit.take_suppressed()
-            self._log.warning(event, **self._client(connection), **fields, suppressed=suppressed)
 
     def _client(self, connection: Connection) -> dict[str, object]:
         return {"service": self._service, "peer": connection.peer, "connection": connection.id}

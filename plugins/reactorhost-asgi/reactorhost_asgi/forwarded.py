@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
 
@@ -43,3 +44,21 @@ def forwarded(application: Application, proxies: Sequence[str]) -> Application:
     middleware = ProxyHeadersMiddleware(application)
     middleware.trusted_hosts = _TrustedProxies(list(proxies))
     return middleware
+
+
+def forwarding(proxies: Sequence[str]) -> Callable[[Any], None]:
+    """Return a function that changes the scope of a request as `forwarded` does."""
+    middleware = forwarded(_nothing, proxies)
+
+    def apply(scope: Any) -> None:
+        # It waits for nothing before the application, which ends at once.
+        try:
+            middleware(scope, None, None).send(None)
+        except StopIteration:
+            return
+
+    return apply
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.middleware.asgi2 import ASGI2Middleware
@@ -11,13 +12,14 @@ from uvicorn.middleware.asgi2 import ASGI2Middleware
 from reactorhost import Connection, Option, Worker, hookimpl
 from reactorhost_asgi import application
 from reactorhost_asgi.access_log import AccessLog
-from reactorhost_asgi.forwarded import forwarded
+from reactorhost_asgi.forwarded import forwarded, forwarding
 from reactorhost_asgi.http_protocol import HttpProtocol
 from reactorhost_asgi.lifespan import Lifespan
 from reactorhost_asgi.serving import Serving
 from reactorhost_asgi.settings import OPTIONS, Settings
 from reactorhost_asgi.websocket_protocol import WebSocketProtocol
 from reactorhost_asgi.wsgi.application import WsgiApplication
+from reactorhost_asgi.wsgi.protocol import WsgiProtocol
 
 _TASK_SECONDS = 2.0
 
@@ -32,6 +34,7 @@ class Asgi:
     def __init__(self) -> None:
         self._lifespan: Lifespan | None = None
         self._access_log: AccessLog | None = None
+        self._new_protocol: Callable[[Serving], HttpProtocol] = HttpProtocol
 
     @hookimpl
     def options(self) -> list[Option]:
@@ -50,7 +53,7 @@ class Asgi:
     @hookimpl
     def protocol(self) -> Callable[[], asyncio.Protocol]:
         """Serve clients with HTTP/1.1 and WebSocket."""
-        return lambda: HttpProtocol(self._serving)
+        return lambda: self._new_protocol(self._serving)
 
     @hookimpl
     async def worker_start(self, worker: Worker) -> None:
@@ -59,7 +62,9 @@ class Asgi:
         app = application.imported(settings.app, settings.app_dir, factory=settings.factory)
         interface = application.interface_of(app) if settings.interface == "auto" else settings.interface
         if interface == "wsgi":
+            change = forwarding(settings.forwarded_allow_ips) if settings.forwarded_allow_ips else None
             app = WsgiApplication(app, worker)
+            self._new_protocol = partial(WsgiProtocol, app, change)
         elif interface == "asgi2":
             app = ASGI2Middleware(cast("Any", app))
         app_state: dict[str, Any] = {}
@@ -85,7 +90,7 @@ class Asgi:
     def stats(self) -> Mapping[str, float]:
         """Return what is open now."""
         state = self._serving.state
-        return {"open": len(state.connections), "running": len(state.tasks)}
+        return {"open": len(state.connections), "running": self._serving.running}
 
     @hookimpl
     async def worker_stop(self, worker: Worker) -> None:

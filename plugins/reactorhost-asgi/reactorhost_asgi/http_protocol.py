@@ -32,7 +32,7 @@ from reactorhost_asgi.refusals import (
     RefusedError,
 )
 from reactorhost_asgi.request_cycle import RequestCycle
-from reactorhost_asgi.request_reader import RequestReader
+from reactorhost_asgi.request_reader import Cycle, RequestReader
 from reactorhost_asgi.serving import Serving
 from reactorhost_asgi.websocket_protocol import WebSocketProtocol
 
@@ -65,7 +65,7 @@ class HttpProtocol(RequestReader):
     def __init__(self, serving: Serving) -> None:
         super().__init__(serving)
         self.draining = False
-        self.running: RequestCycle | None = None
+        self.running: Cycle | None = None
         # Most clients never have one.
         self.pipeline = _NO_REQUESTS
         self._connection: Connection | None = None
@@ -121,7 +121,7 @@ class HttpProtocol(RequestReader):
         (waiting[0] if waiting else self.running).keep_alive = False
         for cycle in (self.running, *waiting):
             cycle.peer_closed = True
-        self.running.message_event.set()
+        self.running.notify()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -131,9 +131,9 @@ class HttpProtocol(RequestReader):
         for cycle in (self.running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None:
                 cycle.disconnect()
-                if self.draining and cycle.task is not None and not cycle.response_complete:
+                if self.draining:
                     # The worker is about to leave, and waits only for work behind complete answers.
-                    cycle.task.cancel()
+                    cycle.cancel()
         self.pipeline = _NO_REQUESTS
         # They refer to this object.
         self.parser = None  # type: ignore[assignment]  # as in uvicorn
@@ -148,15 +148,19 @@ class HttpProtocol(RequestReader):
     def begin_request(self, *, keep_alive: bool) -> None:
         """Let the application answer the newest request, or queue it behind those that are not answered."""
         keep_alive = keep_alive and not self.draining
-        self.cycle = cycle = RequestCycle(self, expects_continue=self.expect_100_continue, keep_alive=keep_alive)
+        self.cycle = cycle = self.new_cycle(keep_alive=keep_alive)
         most = self.serving.settings.max_requests
-        app: Any = TOO_MANY if most and len(self.tasks) >= most else self.app
+        app: Any = TOO_MANY if most and self.serving.running >= most else self.app
         if self.running is None:
             self._start_asgi_task(cycle, app)
         else:
             self._queue(cycle, app)
 
-    def _queue(self, cycle: RequestCycle, app: Any) -> None:
+    def new_cycle(self, *, keep_alive: bool) -> Cycle:
+        """Return what answers the newest request."""
+        return RequestCycle(self, expects_continue=self.expect_100_continue, keep_alive=keep_alive)
+
+    def _queue(self, cycle: Cycle, app: Any) -> None:
         self.flow.pause_reading()
         if not self.pipeline:
             self.pipeline = deque()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import urllib.parse
 from abc import abstractmethod
+from typing import TYPE_CHECKING, Union
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,6 +26,11 @@ from reactorhost_asgi.refusals import (
 from reactorhost_asgi.request_cycle import RequestCycle
 from reactorhost_asgi.serving import Serving
 
+if TYPE_CHECKING:
+    from reactorhost_asgi.wsgi.direct_cycle import DirectCycle
+
+Cycle = Union[RequestCycle, "DirectCycle"]
+
 _HIGH_WATER = 65_536
 _PROGRESS_BYTES = 16_384
 _WATCHED = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
@@ -41,7 +47,7 @@ class RequestReader(HttpToolsProtocol):
         unseen: bytes since the last callback.
     """
 
-    cycle: RequestCycle
+    cycle: Cycle  # type: ignore[assignment]  # of our classes
 
     # With the attributes of uvicorn's class these are more than an instance can share the keys of (30): a connection
     # would need 2 KiB more.
@@ -169,14 +175,14 @@ class RequestReader(HttpToolsProtocol):
         cycle.body += body
         if len(cycle.body) > _HIGH_WATER:
             self.flow.pause_reading()
-        cycle.message_event.set()
+        cycle.notify()
 
     def on_message_complete(self) -> None:
         """End a request."""
         if self.parser.should_upgrade():
             return
         self.cycle.more_body = False
-        self.cycle.message_event.set()
+        self.cycle.notify()
 
     def without_upgrade(self) -> bytes:
         """Return the head of the request for an upgrade as that of an ordinary one, for a new parser."""

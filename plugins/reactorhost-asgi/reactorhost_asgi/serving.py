@@ -32,6 +32,8 @@ class Serving:
         clock: measures durations. Deadlines are by `loop.time`, which may be a millisecond behind.
         connections: the protocols that are connected; those of `state`.
         state: uvicorn's: open connections, running tasks, and the headers of every answer.
+        direct: requests that run without a task.
+        head: the headers of every answer as they are sent.
         app_state: what the lifespan of the application has made; each request gets a copy.
         extensions: facts of the worker for `scope["extensions"]`.
     """
@@ -57,6 +59,7 @@ class Serving:
         self.worker = worker
         self.state = ServerState()
         self.connections: set[Any] = self.state.connections
+        self.direct: set[object] = set()
         self.config = _uvicorn_config(application, settings)
         self._access_log = access_log
         self.refresh_headers()
@@ -68,6 +71,12 @@ class Serving:
         server = [(b"server", settings.server_header.encode())] if settings.server_header else []
         date = [(b"date", formatdate(usegmt=True).encode())] if settings.date_header else []
         self.state.default_headers = [*date, *server]
+        self.head = b"".join(b"%s: %s\r\n" % header for header in self.state.default_headers)
+
+    @property
+    def running(self) -> int:
+        """How many requests the application answers now."""
+        return len(self.state.tasks) + len(self.direct)
 
     def check(self) -> None:
         """Refresh the date, and enforce the deadlines of all connections."""

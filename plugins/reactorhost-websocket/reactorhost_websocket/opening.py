@@ -81,7 +81,9 @@ def refusal(status: int, text: str) -> Response:
 
 
 def _unparsed(protocol: ServerProtocol) -> RefusedError:
-    cause = protocol.handshake_exc.__cause__ if protocol.handshake_exc is not None else None
+    found = protocol.handshake_exc
+    # What is too long is the exception itself, and what is malformed its cause.
+    cause = found.__cause__ or found if found is not None else None
     # The head is whole, so the end that the library misses is that of a line.
     what = "a line of the request ends without a carriage return" if isinstance(cause, EOFError) else str(cause)
     error = refused(400, what[:_MOST_SHOWN])

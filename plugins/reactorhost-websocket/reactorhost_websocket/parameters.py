@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from reactorhost.framing import DEFAULT_MAX_SIZE
 
 SAME_ORIGIN = "same"
 _SEND_AS = ("same", "text", "binary")
+# A site as a browser sends it, or a pattern of it: a scheme and no path.
+_ORIGIN = re.compile(r"same|null|([*?\[]|[^/]+://)[^/]*", re.IGNORECASE)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Parameters:
             raise TypeError(f"compression is {self.compression!r}, not true or false")
         for name in ("origins", "subprotocols"):
             _check_texts(name, getattr(self, name))
+        _check_each("origins", self.origins, _ORIGIN, "a site as browsers send it, such as https://example.org")
+        _check_each("subprotocols", self.subprotocols, _TOKEN, "a name without spaces and separators")
         for name in ("ping_interval", "ping_timeout"):
             _check_seconds(name, getattr(self, name))
 
@@ -85,3 +91,10 @@ def _check_texts(name: str, value: object) -> None:
     # A text is a sequence of texts too, and a frequent mistake.
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(each, str) for each in value):
         raise TypeError(f"{name} is {value!r}, not a list of texts")
+
+
+def _check_each(name: str, values: Sequence[str], form: re.Pattern[str], expected: str) -> None:
+    # What has another form would never match, and refuse each client that it is meant for.
+    for value in values:
+        if not form.fullmatch(value):
+            raise ValueError(f"{name} has {value!r}, which is not {expected}")

@@ -18,6 +18,15 @@ from reactorhost_websocket import Parameters
         ({"compression": "yes"}, TypeError, "compression is 'yes', not true or false"),
         ({"origins": "https://example.org"}, TypeError, "origins is 'https://example.org', not a list of texts"),
         ({"origins": [1]}, TypeError, "origins is .1., not a list of texts"),
+        (
+            {"origins": ["example.org"]},
+            ValueError,
+            "origins has 'example.org', which is not a site as browsers send it",
+        ),
+        ({"origins": ["https://example.org/"]}, ValueError, "origins has 'https://example.org/'"),
+        ({"origins": ["*", ""]}, ValueError, "origins has ''"),
+        ({"subprotocols": ["chat v1"]}, ValueError, "subprotocols has 'chat v1', which is not a name without spaces"),
+        ({"subprotocols": [""]}, ValueError, "subprotocols has ''"),
         ({"subprotocols": None}, TypeError, "subprotocols is None, not a list of texts"),
         ({"ping_interval": -1}, ValueError, "ping_interval is -1"),
         ({"ping_interval": float("nan")}, ValueError, "ping_interval is nan"),
@@ -30,4 +39,15 @@ def test_an_invalid_parameter_is_named(values: dict[str, object], error: type[Ex
 
 
 def test_the_defaults_and_lists_are_valid() -> None:
-    assert Parameters(origins=["same"], subprotocols=["a"], ping_interval=0, ping_timeout=0.5).send_as == "same"
+    origins = [
+        "same",
+        "null",
+        "*",
+        "https://example.org:8443",
+        "https://*.example.org",
+        "*.example.org",
+        "*://localhost:*",
+    ]
+    subprotocols = ["a", "chat.v1+json"]
+    Parameters(origins=origins, subprotocols=subprotocols, ping_interval=0, ping_timeout=0.5)
+    assert Parameters().send_as == "same"

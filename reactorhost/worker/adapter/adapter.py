@@ -28,7 +28,7 @@ from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
 from reactorhost.plugins.contract import HOOKS, UNMARKED, Hook
 from reactorhost.plugins.guard import as_error
-from reactorhost.plugins.protocols import ServingHandler, ServingPlugin
+from reactorhost.plugins.protocols import ServingHandler, ServingPlugin, async_method
 from reactorhost.worker.adapter.stream_handler import HandlerProtocol
 from reactorhost.worker.adapter.transport import AsyncioTransport
 from reactorhost.worker.stream.closing import OPEN, CloseEvent
@@ -47,6 +47,7 @@ class ProtocolAdapter:
         self.plugin = serving.plugin
         self._serving = serving
         self._transports: dict[Connection, AsyncioTransport] = {}
+        self._checked: set[type] = set()
 
     def hooks(self) -> list[Hook]:
         """Return what is called in place of the hooks that the plugin does not need."""
@@ -78,7 +79,21 @@ class ProtocolAdapter:
     def _new_protocol(self) -> Any:
         if isinstance(self._serving, ServingHandler):
             return HandlerProtocol(self._serving.stream_handler, self.failed)
-        return self._serving.new_protocol()
+        protocol = self._serving.new_protocol()
+        kind = type(protocol)
+        if kind not in self._checked:
+            self._check(protocol)
+            self._checked.add(kind)
+        return protocol
+
+    def _check(self, protocol: Any) -> None:
+        """Raise a TypeError for what asyncio would fail to call, or call without any effect."""
+        name = type(protocol).__name__
+        if not callable(getattr(protocol, "connection_made", None)):
+            raise TypeError(f"the factory has returned {name}, which has no connection_made and so is not a protocol")
+        method = async_method(protocol)
+        if method is not None:
+            raise TypeError(f"{name}.{method} is async, but a protocol's methods are not awaited")
 
     def receive(self, connection: Connection, data: bytes) -> bool | None:
         """Pass input to the protocol."""
@@ -139,6 +154,9 @@ class ProtocolAdapter:
             stream.context.reactor.call_soon(stream.variables.run, self._lose, transport, stream.progress.reason)
 
     def _lose(self, transport: AsyncioTransport, reason: CloseReason) -> None:
+        if reason is CloseReason.PEER:
+            # A framing with a session has an end before that of the stream, and the connection is closed for it.
+            transport.end_input()
         transport.lose(reason)
 
     def protocol_of(self, connection: Connection) -> object | None:

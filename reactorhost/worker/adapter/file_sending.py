@@ -37,7 +37,7 @@ async def sendfile(
     # asyncio sends what there is, and a part that ends behind the file is no error.
     begin = min(offset, size)
     end = size if count is None else min(begin + count, size)
-    sending = transport.stream.send_file(file, begin, end - begin, None)
+    sending = transport.stream.connection.send_file(file, begin, end - begin)
     transport._maybe_pause_protocol()  # noqa: SLF001  asyncio has no public name
     sent = await sending
     file.seek(begin + sent)

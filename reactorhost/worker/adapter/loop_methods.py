@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from typing import Any, NoReturn
 
+from reactorhost.api.connection import refuse_session
 from reactorhost.tls.role import ClientRole, ServerRole
 from reactorhost.worker.adapter import file_sending
 from reactorhost.worker.adapter.transport import AsyncioTransport
@@ -55,6 +56,7 @@ async def _start_tls(
         raise TypeError(f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}")
     role = ServerRole() if server_side else ClientRole("", _no_default)
     name = None if server_side else server_hostname
+    refuse_session("start_tls", transport.stream)
     started = starttls.start(transport.stream, sslcontext, name, None, role)
     transport.set_protocol(protocol)
     # As asyncio does.

@@ -124,7 +124,8 @@ class AsyncioTransport(_FlowControlMixin):
             case CloseReason.LOCAL:
                 ends_well = not self.was_reset
             case CloseReason.PEER:
-                ends_well = bool(self.stream.held & PEER_EOF) and not self.was_reset
+                has_ended = self._input_ended or self.stream.held & PEER_EOF
+                ends_well = bool(has_ended) and not self.was_reset
             case CloseReason.IDLE:
                 return TimeoutError("the connection was idle for too long")
             case _:
@@ -244,7 +245,11 @@ class AsyncioTransport(_FlowControlMixin):
             self._protocol_paused = False
             # Now, and not at the end of the turn: a connection that is being closed ends with the last byte, and what
             # SSLProtocol has kept back meanwhile, such as its close_notify, has to be in the buffer before that.
-            self.stream.variables.run(self.call, "resume_writing")
+            try:
+                self.stream.variables.run(self.call, "resume_writing")
+            except RuntimeError:
+                # In this context already: `start_tls` sends what is queued within the call of a hook.
+                self.call("resume_writing")
 
     # Ending.
 

@@ -36,7 +36,9 @@ class SendBuffer:
     @property
     def memory_bytes(self) -> int:
         """How many bytes it holds itself."""
-        return len(self._bytes) + sum(len(behind) for _, behind in self._files or ())
+        if self._files is None:
+            return len(self._bytes)
+        return len(self._bytes) + sum(len(behind) for _, behind in self._files)
 
     def add(self, data: bytes, start: int) -> None:
         """Append `data[start:]`."""

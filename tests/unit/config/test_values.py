@@ -235,6 +235,12 @@ def test_a_long_invalid_value_is_truncated() -> None:
     assert len(values.written("x" * 1000)) == 60
 
 
+@pytest.mark.parametrize("largest", ["lots", 0])
+def test_the_size_in_the_table_of_a_framing_is_named(largest: object) -> None:
+    with pytest.raises(InvalidValueError, match="has a max_size that must be "):
+        values.FRAMING.read({"kind": "lines", "max_size": largest})
+
+
 @pytest.mark.parametrize(
     ("framing", "shown"),
     [

@@ -13,7 +13,7 @@ from reactorhost.errors import PluginError
 from reactorhost.plugins.contract import scan
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.plugins.loading import load_object
-from reactorhost.plugins.protocols import ServingHandler, ServingProtocol, from_plugins
+from reactorhost.plugins.protocols import ServingHandler, ServingProtocol, async_method, from_plugins
 
 Loaded = Callable[..., LoadedPlugin]
 
@@ -67,6 +67,21 @@ def test_what_cannot_be_called_is_refused(loaded: Loaded) -> None:
         from_plugins("web", [returning(loaded, "web", instance)])
     assert refused.value.what == f"plugin web: protocol returned {instance!r}, which cannot be called"
     assert (refused.value.where or "").startswith(__file__)
+
+
+class Async(asyncio.Protocol):
+    """Has a method that would never run."""
+
+    async def data_received(self, data: bytes) -> None:  # type: ignore[override]
+        """Do nothing."""
+
+
+def test_a_class_with_an_async_method_is_refused(loaded: Loaded) -> None:
+    with pytest.raises(PluginError) as refused:
+        from_plugins("web", [returning(loaded, "web", Async)])
+    assert refused.value.what == "plugin web: Async.data_received is async, but a protocol's methods are not awaited"
+    assert (refused.value.where or "").startswith(__file__)
+    assert async_method(asyncio.Protocol) is None
 
 
 def test_a_hook_that_raises_fails_the_boot(loaded: Loaded) -> None:

@@ -12,10 +12,11 @@ thread. What is complete is sent before the iterable is closed, because framewor
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
 from types import TracebackType
 from typing import IO, Any
@@ -50,32 +51,28 @@ class WsgiApplication:
         body = await collected(receive, self._worker)
         if body is None:
             return
-        response = _Response(self._application, environ_of(scope, *body), body[0], self._calls, self._log)
-        left: asyncio.Task[Message] | None = None
-        try:
-            self._calls.add(response)
-            more = True
-            while more:
-                message = await response.next_message()
-                await send(message)
-                more = message.get("more_body", True)
-                if more and left is None and "body" in message:
-                    # The body of the request has arrived: what comes now is the end of the client.
-                    left = asyncio.get_running_loop().create_task(receive())
-                    left.add_done_callback(lambda _: response.leave())
-        except ClientLeftError:
-            pass
-        finally:
-            response.leave()
-            if left is not None:
-                left.cancel()
+        response = Response(self._application, environ_of(scope, *body), body[0], self._calls, self._log)
+        self._calls.add(response)
+        await response.relay(receive, send)
+
+    def start(self, scope: Mapping[str, Any], data: bytes, on_message: Callable[[], object]) -> Response:
+        """Call the application for a request that has arrived, without a coroutine; `on_message` is for its answer.
+
+        Raises:
+            RefusedError: too many calls wait already.
+        """
+        body = io.BytesIO(data)
+        response = Response(self._application, environ_of(scope, body, len(data)), body, self._calls, self._log)
+        response.on_message = on_message
+        self._calls.add(response)
+        return response
 
 
 class ClientLeftError(ConnectionError):
     """The client has disconnected before the end of its answer."""
 
 
-class _Response:
+class Response:
     """One call of the application; `run` and what it calls run in the thread, the others in the event loop."""
 
     def __init__(
@@ -95,6 +92,7 @@ class _Response:
         self._variables = copy_context()
         self._messages: deque[Message | BaseException] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self.on_message: Callable[[], object] | None = None
         self._queued_bytes = 0
         self._room = threading.Condition()
         self._left = False
@@ -106,6 +104,37 @@ class _Response:
         self._complete = False
 
     # In the event loop.
+
+    async def relay(
+        self, receive: Callable[[], Coroutine[Any, Any, Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        """Send the answer, as an ASGI application does."""
+        left: asyncio.Task[Message] | None = None
+        try:
+            more = True
+            while more:
+                message = await self.next_message()
+                await send(message)
+                more = message.get("more_body", True)
+                if more and left is None and "body" in message:
+                    # The body of the request has arrived: what comes now is the end of the client.
+                    left = asyncio.get_running_loop().create_task(receive())
+                    left.add_done_callback(lambda _: self.leave())
+        except ClientLeftError:
+            pass
+        finally:
+            self.leave()
+            if left is not None:
+                left.cancel()
+
+    def first(self) -> BaseException | tuple[Message, Message]:
+        """Return the headers and the first part of the body, or what the application has raised before them."""
+        message = self._messages[0]
+        if isinstance(message, BaseException):
+            return message
+        part = self._messages[1]
+        assert not isinstance(part, BaseException), "headers are queued with a part of the body"
+        return message, part
 
     async def next_message(self) -> Message:
         """Return the next message for the client.
@@ -136,8 +165,10 @@ class _Response:
         self.wake()
 
     def wake(self) -> None:
-        """Let the coroutine take the messages that are queued."""
-        if self._waiter is not None and not self._waiter.done():
+        """Let the coroutine, or what stands in for it, take the messages that are queued."""
+        if self.on_message is not None:
+            self.on_message()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     # In the thread.

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import copy_context
 from typing import Protocol
 
-from reactorhost import ThreadQueueFullError, Worker
+from reactorhost import Worker
 from reactorhost_asgi.refusals import TOO_MANY, RefusedError
 
 _MOST_PENDING = 1000
@@ -41,6 +42,8 @@ class Calls:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
+        # An answer may begin the next request of its client, which must not see what the application has set.
+        self._variables = copy_context()
         self._pending: deque[Call] = deque()
         self._notifying: deque[Call] = deque()
         self._starting = False
@@ -57,8 +60,13 @@ class Calls:
         self._pending.append(call)
         try:
             self._start()
-        except ThreadQueueFullError:
-            self._pending.remove(call)
+        except RuntimeError:
+            # The queue is full, or the system cannot start a thread.
+            try:
+                self._pending.remove(call)
+            except ValueError:
+                # A thread that runs other calls has taken it meanwhile.
+                return
             raise RefusedError(TOO_MANY) from None
 
     def _start(self) -> None:
@@ -66,7 +74,7 @@ class Calls:
             self._starting = True
             try:
                 self._worker.run_in_thread(self._run)
-            except ThreadQueueFullError:
+            except RuntimeError:
                 self._starting = False
                 raise
 
@@ -82,7 +90,7 @@ class Calls:
         self._notifying.append(call)
         if not self._notified:
             self._notified = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            self._loop.call_soon_threadsafe(self._deliver, context=self._variables)
 
     def _run(self) -> None:
         self._starting = False

@@ -296,6 +296,28 @@ def test_a_factory_that_fails_refuses_the_client(plugin_bench: NewBench) -> None
     assert raised.value.__notes__[0].startswith("raised in protocol of plugin Plugin")
 
 
+class Async(asyncio.Protocol):
+    """Has a method that would never run."""
+
+    async def eof_received(self) -> None:  # type: ignore[override]
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (None, "the factory has returned NoneType, which has no connection_made and so is not a protocol"),
+        (Async(), "Async.eof_received is async, but a protocol's methods are not awaited"),
+    ],
+)
+def test_a_factory_that_returns_no_protocol_refuses_each_client(plugin_bench: NewBench, made: Any, words: str) -> None:
+    bench = plugin_bench(Plugin(lambda: made))
+    for _ in range(2):
+        with pytest.raises(TypeError, match=words) as raised:
+            bench.connect()
+        assert raised.value.__notes__[0].startswith("raised in protocol of plugin Plugin")
+
+
 class Guard:
     """Refuses clients, and records the hooks of others."""
 

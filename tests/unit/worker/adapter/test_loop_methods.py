@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from tls_peer import CLIENT, SERVER, TlsPeer, with_real_tls
 NewBench = Callable[..., PluginBench]
 
 READY = b"220 ready\r\n"
+SESSION = Path(__file__).parents[4] / "docs" / "examples" / "framing_session.py"
 
 
 class Mail(asyncio.Protocol):
@@ -251,3 +254,33 @@ def test_what_a_stream_handler_has_not_read_is_plain_text_behind_the_request(
     assert (client.closed, client.received) == (CloseReason.TLS, READY)
     assert [type(error) for error in plugin.errors] == [TlsFailedError]
     assert "starttls_injection" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["start_tls", "sendfile"])
+def test_what_works_below_the_framing_is_refused_on_a_session(plugin_bench: NewBench, method: str) -> None:
+    class InSession(Mail):
+        @hookimpl
+        def framings(self) -> dict[str, Any]:
+            kinds: dict[str, Any] = runpy.run_path(str(SESSION))["framings"]()
+            return kinds
+
+        def data_received(self, data: bytes) -> None:
+            self.task = asyncio.get_running_loop().create_task(self.start_tls())
+
+        async def start_tls(self) -> None:
+            loop = asyncio.get_running_loop()
+            try:
+                if method == "start_tls":
+                    await loop.start_tls(self.transport, self, SERVER, server_side=True)
+                else:
+                    with SESSION.open("rb") as file:
+                        await loop.sendfile(self.transport, file)
+            except TypeError as error:
+                self.events.append(str(error))
+
+    mail = InSession()
+    client = plugin_bench(mail, framing="hello").connect(opening=b"HELLO bob\n")
+    client.send(b"message\n")
+    (error,) = [event for event in mail.events if isinstance(event, str)]
+    assert "works below the framing, and that of this connection is a session, Hello" in error
+    assert client.closed is None

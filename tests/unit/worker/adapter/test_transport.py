@@ -320,3 +320,18 @@ def test_a_stream_writer_can_wait_until_it_is_closed(plugin_bench: NewBench) -> 
     client = plugin_bench(Waits).connect()
     client.send(b"x")
     assert (client.received, client.closed, ended) == (b"x", CloseReason.LOCAL, ["closed"])
+
+
+def test_tls_that_begins_while_writing_is_paused_resumes_it(plugin_bench: NewBench) -> None:
+    class Mail(Noted):
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(bytes(100_000))
+            # The kernel has room again, and what is queued is sent within this call.
+            mail.client._socket.reading = True
+            self.transport.get_extra_info("connection").start_tls()
+
+    mail = Served(plugin_bench, Mail())
+    mail.client.pause()
+    mail.client.send(b"STARTTLS")
+    assert mail.protocol.calls == ["pause_writing", "resume_writing"]
+    assert mail.client.connection.tls is not None
