@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from reactorhost import SetupError
+
 Application = Callable[..., Any]
 
 # By the number of arguments of a call: (scope, receive, send), (scope), (environ, start_response).
 _INTERFACES = {3: "asgi3", 1: "asgi2", 2: "wsgi"}
 
 
-class ApplicationError(Exception):
+class ApplicationError(SetupError):
     """The application cannot be found or called; the text says what to change."""
 
 

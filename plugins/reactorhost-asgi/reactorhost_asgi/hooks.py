@@ -46,7 +46,7 @@ class Asgi:
         """Set the options.
 
         Raises:
-            ValueError: an option has an invalid value.
+            SetupError: an option has an invalid value.
         """
         self._settings = Settings.checked(config)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost import Option, hookimpl
+from reactorhost import Option, SetupError, hookimpl
 from reactorhost.errors import ConfigError, PluginError
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.options import configure, declared, fill
@@ -153,6 +153,16 @@ def test_objects_that_are_not_options_are_refused(loaded: Callable[..., LoadedPl
 def test_an_option_declared_twice_is_refused(loaded: Callable[..., LoadedPlugin]) -> None:
     with pytest.raises(PluginError, match="declares option 'x' twice"):
         declared(loaded("echo", options=hookimpl(lambda: [Option("x"), Option("x", int)])))
+
+
+def test_what_the_operator_has_to_change_is_one_sentence(loaded: Callable[..., LoadedPlugin]) -> None:
+    def fail(config: object) -> None:
+        raise SetupError("port must be\nabove 0")
+
+    with pytest.raises(PluginError) as caught:
+        configure(loaded("echo", configure=hookimpl(fail)), {}, _where)
+    assert caught.value.lines() == ["plugin echo failed in configure: port must be above 0"]
+    assert caught.value.details is None
 
 
 def test_an_exception_in_configure_is_a_plugin_error(loaded: Callable[..., LoadedPlugin]) -> None:
