@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reactorhost.api.option import Option, OptionError
     from reactorhost.api.peer_credentials import PeerCredentials
     from reactorhost.api.proxy_facts import ProxyFacts, ProxyTls
+    from reactorhost.api.setup_error import SetupError
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
     from reactorhost.api.tls_start import TlsFailedError, TlsStart
     from reactorhost.api.worker import Worker
@@ -56,6 +57,7 @@ __all__ = [
     "PeerCredentials",
     "ProxyFacts",
     "ProxyTls",
+    "SetupError",
     "SharedCounter",
     "Subscription",
     "ThreadQueueFullError",
@@ -80,6 +82,7 @@ _NAMES = {
     "api.counter": ("Counter", "SharedCounter"),
     "api.hookspecs": ("hookimpl",),
     "api.option": ("Option", "OptionError"),
+    "api.setup_error": ("SetupError",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
     "api.worker": ("Worker",),
     "api.worker_protocols": ("Subscription", "Watch"),

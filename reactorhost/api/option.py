@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 
+from reactorhost.api.setup_error import SetupError
+
 OPTION_TYPES: Mapping[type, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -17,7 +19,7 @@ OPTION_TYPES: Mapping[type, str] = {
 """The types that an option may have, each as error messages describe it."""
 
 
-class OptionError(ValueError):
+class OptionError(SetupError):
     """The value of an option is wrong in a way that only the plugin can see; to be raised by `configure`.
 
     The host reports it with the place where the option was set. With a cause, which is code that the option names and

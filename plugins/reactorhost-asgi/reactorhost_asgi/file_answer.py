@@ -7,6 +7,7 @@ together with the headers: that costs less.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ async def _send_large(cycle: RequestCycle, protocol: HttpProtocol, file: BinaryI
     else:
         cycle.expected_content_length -= count
     try:
-        await sending
-    except ConnectionError:
-        cycle.disconnect()
+        # If the client has left, the end of the answer is dropped.
+        with suppress(ConnectionError):
+            await sending
     finally:
         cycle.count_body(min(max(connection.bytes_out - begin, 0), count))

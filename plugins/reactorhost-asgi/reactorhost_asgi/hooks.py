@@ -49,7 +49,7 @@ class Asgi:
 
         Raises:
             ApplicationError: there is no such application, or its import has failed.
-            ValueError: an option has an invalid value.
+            SetupError: an option has an invalid value.
         """
         self._settings = settings = Settings.checked(config)
         try:

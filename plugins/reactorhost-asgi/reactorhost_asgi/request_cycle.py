@@ -111,12 +111,7 @@ class RequestCycle(RequestResponseCycle):
         try:
             result = await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError as error:
-            if not _is_being_cancelled():
-                self._protocol.serving.application_failed(error)
-                self._fail()
-            # By the deadline, which has answered already, or at the end of the worker.
-            elif not self.response_complete:
-                self.transport.close()
+            self._cancelled(error)
         except RefusedError as error:
             self.answer(error.refusal)
         except BaseException as error:  # noqa: BLE001  the application may raise anything
@@ -299,6 +294,16 @@ class RequestCycle(RequestResponseCycle):
         self.disconnect()
         self.transport.close()
 
+    def _cancelled(self, error: BaseException) -> None:
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            # The application has raised it by itself.
+            self._protocol.serving.application_failed(error)
+            self._fail()
+        # By the deadline, which has answered already, or at the end of the worker.
+        elif not self.response_complete:
+            self.transport.close()
+
     def _fail(self) -> None:
         # One that is complete is not affected, and the next one may have begun. The end of the connection shows that
         # one which has begun is incomplete.
@@ -314,9 +319,3 @@ class RequestCycle(RequestResponseCycle):
 
 def _nothing() -> None:
     pass
-
-
-def _is_being_cancelled() -> bool:
-    """Return whether this task was cancelled, and the application has not raised the exception by itself."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from reactorhost import SetupError
 from reactorhost.testing import HostFailedError, PluginBench
 from reactorhost_asgi import Asgi, application
 from reactorhost_asgi.access_log import Entry, combined, common
@@ -31,6 +32,13 @@ Bench = Callable[..., PluginBench]
     [
         ({"app": "module"}, "app must have the form package.module:name"),
         ({"app": ":name"}, "app must have the form"),
+        ({"app": "./module.py:name"}, "app must have the form"),
+        ({"app": ".module:name"}, "app must have the form"),
+        ({"app": "module:name."}, "app must have the form"),
+        ({"forwarded_allow_ips": ["10.0.0.0/33"]}, "forwarded_allow_ips must have .*, not '10.0.0.0/33'"),
+        ({"forwarded_allow_ips": ["10.0.0.1/8"]}, "forwarded_allow_ips must have"),
+        ({"forwarded_allow_ips": ["localhost"]}, "forwarded_allow_ips must have"),
+        ({"forwarded_allow_ips": ["*", "unix"]}, "or [*] alone"),
         ({"keep_alive": 0.0}, "keep_alive must be above 0"),
         ({"max_header": -1}, "max_header must be above 0"),
         ({"request_timeout": -1.0}, "request_timeout must not be negative"),
@@ -42,7 +50,7 @@ Bench = Callable[..., PluginBench]
     ],
 )
 def test_a_wrong_option_is_reported(plugin_bench: Bench, options: dict[str, Any], error: str) -> None:
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises(SetupError, match=error):
         plugin_bench(Asgi(), options={"Asgi": {"app": "served:app", **options}})
 
 
@@ -223,6 +231,11 @@ async def raises(send: Any) -> None:
     raise OSError("no database")
 
 
+async def exits(send: Any) -> None:
+    """End the process, it believes."""
+    sys.exit("no database")
+
+
 async def sends_nonsense(send: Any) -> None:
     """Send what no one expects."""
     await send({"type": "lifespan.startup.perhaps"})
@@ -233,6 +246,7 @@ async def sends_nonsense(send: Any) -> None:
     [
         (refuses, "auto", "the application has failed in its startup: OSError: no database"),
         (refuses, "on", "the application has failed in its startup: OSError: no database"),
+        (exits, "auto", r"the application has called sys.exit\('no database'\)"),
         (raises, "on", "the application has failed in its startup: OSError: no database"),
         (sends_nonsense, "on", "failed in its startup: RuntimeError: the application sends 'lifespan.startup.perhaps'"),
     ],
@@ -455,7 +469,7 @@ def test_the_access_log_can_be_the_log_of_the_host(plugin_bench: Bench, caplog: 
 
 
 def test_a_file_that_cannot_be_opened_fails_the_boot(plugin_bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(SetupError, match=r"the access log .*/missing/log cannot be opened: No such file or directory"):
         served(plugin_bench, hello, lifespan="off", access_log=str(tmp_path / "missing" / "log"))
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost import Option, OptionError, hookimpl
+from reactorhost import Option, OptionError, SetupError, hookimpl
 from reactorhost.config.plugin_tables import OptionText
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import ConfigError, PluginError
@@ -156,6 +156,16 @@ def test_objects_that_are_not_options_are_refused(loaded: Callable[..., LoadedPl
 def test_an_option_declared_twice_is_refused(loaded: Callable[..., LoadedPlugin]) -> None:
     with pytest.raises(PluginError, match="declares option 'x' twice"):
         declared(loaded("echo", options=hookimpl(lambda: [Option("x"), Option("x", int)])))
+
+
+def test_what_the_operator_has_to_change_is_one_sentence(loaded: Callable[..., LoadedPlugin]) -> None:
+    def fail(config: object) -> None:
+        raise SetupError("port must be\nabove 0")
+
+    with pytest.raises(PluginError) as caught:
+        configure(loaded("echo", configure=hookimpl(fail)), {}, _where)
+    assert caught.value.lines() == ["plugin echo failed in configure: port must be above 0"]
+    assert caught.value.details is None
 
 
 def test_an_exception_in_configure_is_a_plugin_error(loaded: Callable[..., LoadedPlugin]) -> None:
