@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from reactorhost_asgi import file_answer
 from reactorhost_asgi.answer_headers import without_framing
 from reactorhost_asgi.refusals import FAILED, TOO_SLOW, Refusal, RefusedError
 
@@ -188,6 +189,8 @@ class RequestCycle(RequestResponseCycle):
             if self.flow.write_paused:
                 return self._send_when_drained(message)
             message = self._start(message)
+        elif kind in file_answer.MESSAGES and self.response_started and not self.response_complete:
+            return file_answer.send(self, self._protocol, message)
         return super().send(message)
 
     async def _drop(self) -> None:
@@ -209,6 +212,20 @@ class RequestCycle(RequestResponseCycle):
     async def _send_when_drained(self, message: Any) -> None:
         await self.flow.drain()
         await self.send(message)
+
+    @property
+    def sends_body(self) -> bool:
+        """Whether the answer has a body for the client."""
+        return self._has_content and self.scope["method"] != "HEAD" and not self.disconnected
+
+    @property
+    def missing(self) -> int | None:
+        """How much of its Content-Length was not sent yet; None without one."""
+        return None if self.chunked_encoding or self._ends_with_connection else self.expected_content_length
+
+    def count_body(self, size: int) -> None:
+        """Count bytes of the body that were sent by another way."""
+        self._size += size
 
     def _start(self, message: Any) -> Any:
         """Prepare an answer; returns the message that uvicorn writes."""

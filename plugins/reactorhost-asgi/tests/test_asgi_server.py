@@ -76,7 +76,7 @@ def test_an_application_that_is_not_there_is_reported(
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     (tmp_path / "made.py").write_text(source)
     with pytest.raises(ApplicationError, match=error):
-        application.imported(app, str(tmp_path), factory=False)
+        application.imported(app, str(tmp_path))
 
 
 def test_an_import_that_fails_inside_the_application_is_raised_as_it_is(
@@ -86,7 +86,48 @@ def test_an_import_that_fails_inside_the_application_is_raised_as_it_is(
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     (tmp_path / "made.py").write_text("import missing_library")
     with pytest.raises(ModuleNotFoundError, match="missing_library"):
-        application.imported("made:app", str(tmp_path), factory=False)
+        application.imported("made:app", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "cause"),
+    [
+        (None, "there is no module 'made' in", None),
+        ("def app(a, b, c, d): pass", "is neither ASGI nor WSGI", None),
+        (
+            "import missing_library",
+            "'made:app' cannot be imported: ModuleNotFoundError: No module",
+            ModuleNotFoundError,
+        ),
+        ("app = (", "'made:app' cannot be imported: SyntaxError: '\\(' was never closed", SyntaxError),
+    ],
+)
+def test_an_application_that_is_wrong_is_found_before_the_worker_starts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str | None,
+    error: str,
+    cause: type[Exception] | None,
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    if source is not None:
+        (tmp_path / "made.py").write_text(source)
+    options = {each.name: each.default for each in OPTIONS}
+    with pytest.raises(ApplicationError, match=error) as caught:
+        Asgi().configure({**options, "app": "made:app", "app_dir": str(tmp_path)})
+    assert (caught.value.option, type(caught.value.__cause__)) == ("app", cause or type(None))
+
+
+def test_a_factory_is_called_in_the_event_loop(plugin_bench: Bench) -> None:
+    loops: list[Any] = []
+
+    def make() -> Any:
+        loops.append(asyncio.get_running_loop())
+        return hello
+
+    assert requested(served(plugin_bench, make, factory=True), get())[0].status == 200
+    assert len(loops) == 1
 
 
 def test_a_factory_makes_the_application(plugin_bench: Bench) -> None:
