@@ -11,8 +11,6 @@ import pytest
 hypothesis.settings.register_profile("loaded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("loaded")
 
-pytest_plugins = ["reactorhost.testing"]
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--soak`, the long form of some tests."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from adapter_loop import AdapterWorker
+from event_loops import UVLOOP
 from peers import DEADLINE_SECONDS, Peer, TlsPeer, contexts
 from reactorhost import Connection, hookimpl
 from reactorhost.worker.aio.event_loop import new_loop
@@ -137,8 +137,6 @@ WAYS = {
     "tls": Way(new_worker=lambda loop: AdapterWorker(loop, context=contexts()[0]), new_peer=TlsPeer),
 }
 
-needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
-
 
 def same_as_asyncio(run: Scenario) -> Callable[..., None]:
     """Make a test of a coroutine function that is called with `serve` and the peer.
@@ -147,9 +145,7 @@ def same_as_asyncio(run: Scenario) -> Callable[..., None]:
     as well.
     """
 
-    @pytest.mark.parametrize(
-        "way", [pytest.param(name, marks=needs_uvloop if name == "uvloop" else ()) for name in WAYS]
-    )
+    @pytest.mark.parametrize("way", [UVLOOP if name == "uvloop" else name for name in WAYS])
     def test(way: str) -> None:
         assert calls(run, WAYS[way]) == calls_by_asyncio(run)
 

@@ -22,6 +22,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from clients import connect_unix, http_client, read_to_eof
 from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
 from waiting import until
@@ -70,6 +71,11 @@ def arguments(folder: Path) -> tuple[str, ...]:
     return ("--plugin", "asgi", "--set", "asgi.app=site_of_test:app", "--set", f"asgi.app_dir={folder}")
 
 
+def body_of(client: socket.socket) -> bytes:
+    """Return the body of an answer that ends with the connection."""
+    return read_to_eof(client).partition(b"\r\n\r\n")[2]
+
+
 def facts(connection: http.client.HTTPConnection) -> dict[str, object]:
     """Return what the application answers."""
     connection.request("GET", "/")
@@ -94,11 +100,11 @@ def test_a_startup_that_fails_refuses_the_start_and_the_reload(
     reload = host.command("reload")
     assert reload.returncode == 3
     assert "OSError: no database" in reload.stdout + reload.stderr
-    with contextlib.closing(http.client.HTTPConnection(*host.address(), timeout=DEADLINE_SECONDS)) as connection:
+    with http_client(host.address()) as connection:
         assert facts(connection)["text"] == "one"
     write(tmp_path, "two")
     assert host.command("reload").returncode == 0
-    with contextlib.closing(http.client.HTTPConnection(*host.address(), timeout=DEADLINE_SECONDS)) as connection:
+    with http_client(host.address()) as connection:
         assert facts(connection)["text"] == "two"
 
 
@@ -122,7 +128,7 @@ class Clients(threading.Thread):
         try:
             while not self.enough.is_set():
                 self.connections += 1
-                with contextlib.closing(http.client.HTTPConnection(*self._address, timeout=DEADLINE_SECONDS)) as each:
+                with http_client(self._address) as each:
                     self._request_until_the_end(each)
         except (OSError, http.client.HTTPException) as error:
             self.failures.append(error)
@@ -158,7 +164,7 @@ def test_no_request_is_lost_in_reloads_and_open_streams_do_not_delay_them(
             address, port = host.address()
             with (
                 connect(f"ws://{address}:{port}/") as websocket,
-                contextlib.closing(http.client.HTTPConnection(address, port, timeout=DEADLINE_SECONDS)) as connection,
+                http_client((address, port)) as connection,
             ):
                 websocket.send("hello")
                 assert websocket.recv(DEADLINE_SECONDS) == "hello"
@@ -210,7 +216,7 @@ def test_the_client_is_the_one_that_a_proxy_names(live_host: Hosts, tmp_path: Pa
     host = live_host(*arguments(tmp_path), "--proxy-from", "127.0.0.1", "--workers", "1")
     with host.connect() as sock:
         sock.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\nGET / HTTP/1.0\r\n\r\n")
-        body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
+        body = body_of(sock)
     assert json.loads(body)["client"] == ["192.0.2.7", 4711]
     assert json.loads(body)["server"] == ["192.0.2.1", 443]
 
@@ -223,7 +229,7 @@ def test_the_scheme_is_https_if_a_proxy_has_ended_tls(live_host: Hosts, tmp_path
     with host.connect() as sock:
         sock.sendall(b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack("!H", len(addresses + tls)) + addresses + tls)
         sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
+        body = body_of(sock)
     assert json.loads(body)["client"] == ["192.0.2.7", 4711]
     assert json.loads(body)["scheme"] == "https"
 
@@ -233,11 +239,9 @@ def test_a_unix_socket_has_no_client_address(live_host: Hosts, tmp_path: Path) -
     path = tmp_path / "site.sock"
     log = tmp_path / "access.log"
     live_host(*arguments(tmp_path), "--listen", f"unix://{path}", "--set", f"asgi.access_log={log}", "--workers", "1")
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(DEADLINE_SECONDS)
-        sock.connect(str(path))
+    with connect_unix(path) as sock:
         sock.sendall(b"GET /a HTTP/1.0\r\n\r\n")
-        body = sock.makefile("rb").read().partition(b"\r\n\r\n")[2]
+        body = body_of(sock)
     assert json.loads(body)["client"] is None
     # The line is written behind the answer.
     until(log.read_text, "a line in the access log")

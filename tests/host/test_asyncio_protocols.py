@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import socket
 import struct
@@ -11,27 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from clients import ended, read_exactly
+from clients import connect_unix, ended, read_exactly, read_to_eof
+from event_loops import LOOPS
 from pki import Pki
 from plugin_files import WITNESS, plugin_file, told, told_until
-from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
+from reactorhost.testing import HostFailedError, LiveHost
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "guide" / "asyncio-protocols.md"
 EXAMPLES = sorted((DOCS / "examples").glob("protocol_*.py"))
 
 Hosts = Callable[..., LiveHost]
-
-needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
-LOOPS = ["asyncio", pytest.param("uvloop", marks=needs_uvloop)]
-
-
-def read_to_eof(client: socket.socket) -> bytes:
-    """Return what is received up to the end, which is not a reset."""
-    received = b""
-    while data := client.recv(65536):
-        received += data
-    return received
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -136,9 +125,7 @@ def test_addresses_are_those_behind_a_proxy_header(live_host: Hosts, tmp_path: P
 def test_addresses_of_a_unix_socket_are_its_path_and_nothing(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "s"
     host = live_host("--plugin", plugin_file(tmp_path, "facts", FACTS), "--workers", "1", "--listen", f"unix://{path}")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(DEADLINE_SECONDS)
-        client.connect(str(path))
+    with connect_unix(path) as client:
         client.sendall(b"hello")
         assert read_exactly(client, 5) == b"hello"
     made = told(host)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ftplib
 import hashlib
-import http.client
 import importlib.util
 import io
 import json
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from clients import http_client
+from event_loops import LOOPS
 from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
@@ -29,7 +30,7 @@ def needs(module: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
 
 
-@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=needs("uvloop"))])
+@pytest.fixture(params=LOOPS)
 def serve(request: pytest.FixtureRequest, live_host: Hosts) -> Hosts:
     """Return a function that starts a host with a class of a plugin file, as `serve("mail:Mail")`."""
 
@@ -180,14 +181,11 @@ def test_requests_and_a_websocket_are_served_by_aiohttp(serve: Hosts) -> None:
     from websockets.sync.client import connect
 
     host, port = serve("web:Web").address()
-    client = http.client.HTTPConnection(host, port, timeout=DEADLINE_SECONDS)
-    try:
+    with http_client((host, port)) as client:
         for number, size in enumerate((0, 10, 900_000)):
             client.request("POST", f"/{number}", b"x" * size)
             answer = json.load(client.getresponse())
             assert answer == {"path": f"/{number}", "remote": host, "bytes": size}
-    finally:
-        client.close()
     with connect(f"ws://{host}:{port}/echo", open_timeout=DEADLINE_SECONDS, max_size=None) as socket:
         for message in ("hello", "x" * 1_000_000):
             socket.send(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO
 
 from websockets.sync.client import connect
 
+from clients import http_client
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -23,7 +23,7 @@ Hosts = Callable[..., LiveHost]
 
 def get(address: tuple[str, int], method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     """Return status and body of an answer."""
-    with contextlib.closing(http.client.HTTPConnection(*address, timeout=DEADLINE_SECONDS)) as connection:
+    with http_client(address) as connection:
         connection.request(method, "/", body)
         response = connection.getresponse()
         return response.status, response.read()

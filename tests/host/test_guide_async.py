@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from clients import ended, read_exactly
+from event_loops import LOOPS
 from plugin_files import WITNESS, plugin_file, told, told_until
 from reactorhost.testing import HostFailedError, LiveHost
 
@@ -22,9 +22,6 @@ PAGE = DOCS / "guide" / "async.md"
 EXAMPLES = sorted((DOCS / "examples").glob("async_*.py"))
 
 Hosts = Callable[..., LiveHost]
-
-needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
-LOOPS = ["asyncio", pytest.param("uvloop", marks=needs_uvloop)]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

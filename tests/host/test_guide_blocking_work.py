@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 import socket
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients import answers, ended, read_exactly
+from event_loops import LOOPS
 from reactorhost.testing import LiveHost
 from waiting import until
 
@@ -21,8 +21,6 @@ Write = Callable[..., str]
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 PATH = {"PYTHONPATH": str(EXAMPLES)}
-
-needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
 
 
 @pytest.mark.parametrize(("number", "name"), [(0, "digest"), (1, "digest_async"), (2, "busy"), (3, "shouts")])
@@ -237,7 +235,7 @@ async def receive(connection, data):
 """
 
 
-@pytest.mark.parametrize("loop", ["asyncio", pytest.param("uvloop", marks=needs_uvloop)])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_an_async_hook_awaits_a_thread_and_only_uncaught_exceptions_are_logged(
     live_host: Hosts, write_plugin: Write, tmp_path: Path, expected_errors: list[str], loop: str
 ) -> None:

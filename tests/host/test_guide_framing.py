@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from clients import ended, read_exactly
+from clients import connect_unix, ended, read_exactly
 from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
@@ -163,10 +163,8 @@ def test_a_session_follows_proxy_header_and_tls_and_a_stop_ends_it(
             client.sendall(b"GOOD DAY\n")
             assert read_exactly(client, 100) == b"SORRY say HELLO and your name\n"
     assert "peer=192.0.2.7:4711 reason=" in host.wait_for_log("handshake_failed")
-    with host.connect() as plain, socket.socket(socket.AF_UNIX) as local:
+    with host.connect() as plain, connect_unix(unix) as local:
         plain.sendall(header)
-        local.settimeout(DEADLINE_SECONDS)
-        local.connect(str(unix))
         local.sendall(header)
         with pki.wrap(plain) as client:
             for each in (client, local):

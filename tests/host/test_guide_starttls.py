@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import smtplib
-import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from clients import ended, read_exactly
+from clients import connect_unix, ended, read_exactly
+from event_loops import LOOPS
 from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
@@ -80,7 +80,7 @@ def test_openssl_begins_tls_and_closes_with_close_notify(mail: Hosts, pki: Pki) 
     assert host.status()["services"][0]["addresses"][0].startswith("tcp://")
 
 
-@pytest.mark.parametrize("loop", ["none", "asyncio", "uvloop"])
+@pytest.mark.parametrize("loop", ["none", *LOOPS])
 def test_smtplib_begins_tls_with_a_client_certificate(mail: Hosts, pki: Pki, tmp_path: Path, loop: str) -> None:
     arguments = ["--client-ca", str(pki.authority)]
     if loop != "none":
@@ -117,7 +117,7 @@ async def stream_handler(reader, writer):
 """
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_a_stream_handler_begins_tls_with_smtplib(live_host: Hosts, pki: Pki, tmp_path: Path, loop: str) -> None:
     certificate, key = pki.issue("streams", "localhost", "127.0.0.1")
     (tmp_path / "streams.py").write_text(STREAMS.format(certificate=str(certificate), key=str(key)))
@@ -153,9 +153,7 @@ def test_a_client_that_goes_on_in_plain_text_is_disconnected(mail: Hosts) -> Non
 
 def test_a_client_of_a_unix_socket_begins_tls(mail: Hosts, pki: Pki, tmp_path: Path) -> None:
     mail(listen=f"unix://{tmp_path}/s")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(DEADLINE_SECONDS)
-        client.connect(f"{tmp_path}/s")
+    with connect_unix(tmp_path / "s") as client:
         client.sendall(b"STARTTLS\r\n")
         assert read_exactly(client, len(GREETING + READY)) == GREETING + READY
         with pki.wrap(client) as secure:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import trustme
 from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 from waiting import until
 
@@ -64,17 +63,13 @@ def exchanged(sender: ClientConnection, receiver: ClientConnection) -> bool:
 def test_messages_are_echoed_over_tls_and_the_connection_moves_to_a_new_worker(
     live_host: Callable[..., LiveHost], tmp_path: Path
 ) -> None:
-    authority = trustme.CA()
-    leaf = authority.issue_cert("localhost")
-    pem, key = tmp_path / "server.pem", tmp_path / "server.key"
-    leaf.private_key_pem.write_to_path(key)
-    leaf.cert_chain_pems[0].write_to_path(pem)
+    pki = Pki(tmp_path)
+    pki.issue("server", "localhost")
     host = live_host(
         *("--plugin", "websocket", "--plugin", "echo", "--workers", "1", "--listen", "tls://127.0.0.1:0"),
-        *("--certificate", str(pem), "--key", str(key)),
+        *pki.arguments("server"),
     )
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
+    context = pki.context()
     url = f"wss://localhost:{host.address()[1]}/"
 
     async def converse() -> None:

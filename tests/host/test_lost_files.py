@@ -10,27 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from clients import answers
+from clients import answers, connect_unix
 from daemons import Daemon, run
-from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from reactorhost.testing import LiveHost
 from waiting import until
 
 Hosts = Callable[..., LiveHost]
 
 
 def is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(DEADLINE_SECONDS)
-        client.connect(str(path))
+    with connect_unix(path) as client:
         return answers(client)
 
 
 def test_files_that_were_removed_are_made_again(live_host: Hosts, tmp_path: Path) -> None:
     path = tmp_path / "a.sock"
     host = live_host("--plugin", "echo", "--workers", "2", "--listen", f"unix://{path}", "--unix-mode", "0620")
-    with socket.socket(socket.AF_UNIX) as open_before:
-        open_before.settimeout(DEADLINE_SECONDS)
-        open_before.connect(str(path))
+    with connect_unix(path) as open_before:
         assert answers(open_before)
         shutil.rmtree(host.run_dir)
         path.unlink()

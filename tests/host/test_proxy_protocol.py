@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from clients import ended, read_exactly
+from clients import connect_unix, ended, read_exactly, read_to_eof
 from pki import Pki
 from plugin_files import plugin_file
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
@@ -39,13 +39,6 @@ def behind_proxy(live_host: Hosts, tmp_path: Path) -> Callable[..., LiveHost]:
     """Start a host of one worker behind a proxy, whose plugin sends each client its addresses."""
     plugin = plugin_file(tmp_path, "who", SENDS_ADDRESSES)
     return lambda *settings: live_host("--plugin", plugin, "--workers", "1", *settings)
-
-
-def read_to_eof(client: socket.socket) -> bytes:
-    answer = b""
-    while data := client.recv(4096):
-        answer += data
-    return answer
 
 
 def reason(host: LiveHost, count: int = 1) -> str:
@@ -150,11 +143,9 @@ def test_unlisted_peers_and_peers_without_a_header_are_refused_with_a_reason(beh
 
 
 def test_unix_peers_may_be_proxies(behind_proxy: Hosts, tmp_path: Path) -> None:
-    path = str(tmp_path / "socket")
+    path = tmp_path / "socket"
     host = behind_proxy("--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{path}", "--proxy-from", "unix")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(DEADLINE_SECONDS)
-        client.connect(path)
+    with connect_unix(path) as client:
         client.sendall(HEADER_V2 + b"hello")
         assert read_exactly(client, 34) == b"192.0.2.7:4711 192.0.2.1:443 hello"
     with host.connect() as unlisted:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from clients import read_exactly
+from clients import connect_unix, read_exactly, read_to_eof
 from pki import Pki
 from plugin_files import plugin_file, told_until
-from reactorhost.testing import DEADLINE_SECONDS, LiveHost
+from reactorhost.testing import LiveHost
 
 Hosts = Callable[..., LiveHost]
 
@@ -120,15 +120,8 @@ def host_of(kind: str, live_host: Hosts, path: Path, pki: Pki) -> LiveHost:
 
 def connected(host: LiveHost, kind: str, path: Path, pki: Pki) -> socket.socket:
     if kind == "unix":
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(DEADLINE_SECONDS)
-        client.connect(str(path.parent / "socket"))
-        return client
+        return connect_unix(path.parent / "socket")
     return pki.connect(host) if "tls" in KINDS[kind][1] else host.connect()
-
-
-def all_of(client: socket.socket) -> bytes:
-    return b"".join(iter(lambda: client.recv(MIB), b""))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,7 +131,7 @@ def test_a_file_arrives_whole_between_what_was_sent_around_it(
     host = host_of(kind, live_host, path, pki)
     with connected(host, kind, path, pki) as client:
         client.sendall(b"x")
-        received = all_of(client)
+        received = read_to_eof(client)
     content = path.read_bytes()
     # Not by pytest, whose comparison of this much takes long.
     assert (received == b"head" + content[1:] + b"tail") is True
@@ -169,7 +162,7 @@ def test_a_file_that_becomes_shorter_resets_the_connection(
         read_exactly(client, 100)
         os.truncate(path, SIZE - MIB)
         with pytest.raises(ConnectionResetError):
-            all_of(client)
+            read_to_eof(client)
     log = host.wait_for_log("hook_failed")
     assert "plugin=sends hook=send_file peer=127.0.0.1:" in log
     assert "a file that is being sent has become shorter, and 1048579 bytes are missing" in log

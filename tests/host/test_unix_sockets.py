@@ -13,11 +13,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from clients import answers
+from clients import answers, connect_unix
 from daemons import run
 from kernel import sleeps
 from plugin_files import plugin_file
@@ -54,9 +53,7 @@ def test_a_socket_file_has_its_mode_and_owner_and_is_served(live_host: Hosts, tm
     facts = path.stat()
     assert stat.S_IMODE(facts.st_mode) == 0o620
     assert (facts.st_uid, facts.st_gid) == (user.pw_uid, user.pw_gid)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(DEADLINE_SECONDS)
-        client.connect(str(path))
+    with connect_unix(path) as client:
         assert answers(client)
     assert host.stop() == 0
     assert not path.exists()
@@ -238,11 +235,8 @@ def test_credentials_are_those_of_the_process_that_has_connected(live_host: Host
     )
     host = live_host("--plugin", plugin, "--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{path}")
     mine = str((os.getpid(), os.geteuid(), os.getegid()))
-    addresses: list[tuple[Any, str]] = [(str(path), mine), (host.address(), "()")]
-    for address, expected in addresses:
-        with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as client:
-            client.settimeout(DEADLINE_SECONDS)
-            client.connect(address)
+    for is_unix, expected in ((True, mine), (False, "()")):
+        with connect_unix(path) if is_unix else host.connect() as client:
             assert client.recv(100).decode() == expected
         host.wait_for_log(f"gone: {expected}")
 

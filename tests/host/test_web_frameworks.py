@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.client
 import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect
 
+from clients import http_client
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 APPS = Path(__file__).parent / "support" / "web_apps"
@@ -34,16 +34,6 @@ def site(request: pytest.FixtureRequest, live_host: Callable[..., LiveHost]) -> 
     return live_host("--plugin", "asgi", "--workers", "1", *(word for each in settings for word in ("--set", each)))
 
 
-@contextmanager
-def connected(host: LiveHost) -> Iterator[http.client.HTTPConnection]:
-    """Yield a connection, which is closed."""
-    connection = http.client.HTTPConnection(*host.address(), timeout=DEADLINE_SECONDS)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
 def requested(
     connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> bytes:
@@ -57,7 +47,7 @@ def requested(
 
 def test_a_site_serves_everything_over_one_connection(site: LiveHost, request: pytest.FixtureRequest) -> None:
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n%s\r\n--x--\r\n'
-    with connected(site) as connection:
+    with http_client(site.address()) as connection:
         assert requested(connection, "GET", "/hello?name=you") == b"hello you"
         kind = "multipart/form-data; boundary=x"
         upload = form % (b"u" * UPLOAD_BYTES)

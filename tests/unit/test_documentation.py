@@ -34,6 +34,7 @@ from reactorhost.plugins.loading import load_object
 from reactorhost.testing import BenchBus, BenchClient, BenchMember, LiveHost, PluginBench
 from reactorhost.tls import errors as tls_errors
 from reactorhost.worker.stream.closing import CloseState
+from websocket_frames import TEXT, frame, request
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -217,22 +218,15 @@ def test_every_test_on_the_bench_in_an_example_passes(example: Example, request:
             test(**{fixture: request.getfixturevalue(fixture) for fixture in inspect.signature(test).parameters})
 
 
-OPENING = (
-    b"GET /rooms/blue HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n\r\n"
-)
-# A text under a mask of zeros.
-MESSAGE = b"\x81\x85\0\0\0\0hello"
-
-
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if "hookimpl" in each.code], ids=str)
 def test_every_plugin_in_an_example_serves_a_client(
     example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Some open a database in the working directory.
     monkeypatch.chdir(tmp_path)
-    speaks_websocket = "from reactorhost_websocket import" in example.code
-    beside, opening, message = (("websocket",), OPENING, MESSAGE) if speaks_websocket else ((), b"", b"hello")
+    beside, opening, message = [], b"", b"hello"
+    if "from reactorhost_websocket import" in example.code:
+        beside, opening, message = ["websocket"], request("/rooms/blue"), frame(TEXT, b"hello")
     for plugin in plugins_in(module_of(example)):
         with PluginBench(*beside, plugin) as bench:
             bench.connect(opening=opening).send(message)

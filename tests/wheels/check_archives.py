@@ -10,6 +10,7 @@ from pathlib import Path
 PACKAGES = {
     "reactorhost": {"reactorhost", "README.md", "CHANGELOG.md", "LICENSE"},
     "reactorhost_accesslog": {"reactorhost_accesslog", "README.md", "tests"},
+    "reactorhost_asgi": {"reactorhost_asgi", "README.md", "tests"},
     "reactorhost_chat": {"reactorhost_chat", "README.md", "tests"},
     "reactorhost_echo": {"reactorhost_echo", "README.md", "tests"},
     "reactorhost_redis": {"reactorhost_redis", "README.md", "tests"},

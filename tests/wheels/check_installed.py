@@ -5,6 +5,7 @@ Start in the background, talk, stop, uninstall the plugin, see the right error. 
 
 from __future__ import annotations
 
+import http.client
 import importlib.metadata
 import re
 import socket
@@ -12,11 +13,24 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 SECONDS = 60
 BIN = Path(sys.prefix) / "bin"
+APPS = {
+    "asgi": """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"asgi"})
+""",
+    "wsgi": """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"wsgi"]
+""",
+}
 
 
 def main() -> None:
@@ -36,6 +50,11 @@ def main() -> None:
             greet(address)
         with started(run_dir, "--plugin", "websocket", "--plugin", "echo") as address:
             upgrade(address)
+        for interface, app in APPS.items():
+            Path(folder, f"{interface}_app.py").write_text(app)
+            settings = ("--set", f"asgi.app={interface}_app:app", "--set", f"asgi.app_dir={folder}")
+            with started(run_dir, "--plugin", "asgi", *settings) as address:
+                request(address, interface)
         command(5, "status", "--run-dir", str(run_dir))
         # Loads the bus and its parser, and connects nothing.
         bus = ("--bus-url", "redis://127.0.0.1", "--listen", "tcp://127.0.0.1:0", "--run-dir", str(run_dir))
@@ -111,6 +130,16 @@ def upgrade(address: tuple[str, int]) -> None:
         answer = answers.read(7)
     if not head[0].startswith(b"HTTP/1.1 101 ") or answer != b"\x81\x05hello":
         raise SystemExit(f"the WebSocket answers with {head[0]!r}, {answer!r}")
+
+
+def request(address: tuple[str, int], expected: str) -> None:
+    """Expect this body from an application."""
+    with closing(http.client.HTTPConnection(*address, timeout=SECONDS)) as client:
+        client.request("GET", "/")
+        response = client.getresponse()
+        body = response.read().decode()
+    if (response.status, body) != (200, expected):
+        raise SystemExit(f"the application answers with {response.status} {body!r}")
 
 
 def uninstall(distribution: str) -> None:

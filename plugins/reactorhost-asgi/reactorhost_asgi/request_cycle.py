@@ -47,6 +47,7 @@ class RequestCycle(RequestResponseCycle):
 
     # With the attributes of uvicorn's class these are more than an instance can share the keys of (30).
     __slots__ = (
+        "_disconnect_received",
         "_dropped",
         "_ends_with_connection",
         "_has_content",
@@ -86,7 +87,7 @@ class RequestCycle(RequestResponseCycle):
         self._status = 0
         self._size = 0
         self._received_all = False
-        self._reported_end = False
+        self._disconnect_received = False
         self._ends_with_connection = False
         self._has_content = True
         self._dropped = 0
@@ -106,12 +107,11 @@ class RequestCycle(RequestResponseCycle):
 
     async def run_asgi(self, app: Any) -> None:
         """Call the application, and answer in its place if it fails."""
-        serving = self._protocol.serving
         try:
             result = await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError as error:
             if not _is_being_cancelled():
-                serving.application_failed(error)
+                self._protocol.serving.application_failed(error)
                 self._fail()
             # By the deadline, which has answered already, or at the end of the worker.
             elif not self.response_complete:
@@ -119,26 +119,36 @@ class RequestCycle(RequestResponseCycle):
         except RefusedError as error:
             self.answer(error.refusal)
         except BaseException as error:  # noqa: BLE001  the application may raise anything
-            if self.disconnected:
-                serving.log.info("application_disconnected error=%r", str(error) or type(error).__name__)
-            else:
-                serving.application_failed(error)
-                self._fail()
+            self._raised(error)
         else:
-            if result is not None:
-                serving.application_wrong(f"it has returned {result!r}, not None")
-                self._fail()
-            elif self._reported_end and not self.response_complete:
-                # It has stopped because of that.
-                self.transport.close()
-            elif not self.response_complete and not self.disconnected:
-                missing = "the end of its answer" if self.response_started else "an answer"
-                serving.application_wrong(f"it has returned without {missing}")
-                self._fail()
+            self._returned(result)
         finally:
             self.on_response = _nothing
             self.task = None
             self.record()
+
+    def _raised(self, error: BaseException) -> None:
+        if self.disconnected or self._disconnect_received:
+            self._protocol.serving.log.info("application_disconnected error=%r", str(error) or type(error).__name__)
+        else:
+            self._protocol.serving.application_failed(error)
+        if not self.disconnected:
+            self._fail()
+
+    def _returned(self, result: object) -> None:
+        serving = self._protocol.serving
+        if result is not None:
+            serving.application_wrong(f"it has returned {result!r}, not None")
+            self._fail()
+        elif self.response_complete or self.disconnected:
+            return
+        elif self._disconnect_received:
+            # As ASGI has it: an application that knows that its client has left need not end its answer.
+            self.transport.close()
+        else:
+            missing = "the end of its answer" if self.response_started else "an answer"
+            serving.application_wrong(f"it has returned without {missing}")
+            self._fail()
 
     async def receive(self) -> Any:
         """Return what the application receives next: a part of the body, or the end of the client."""
@@ -153,11 +163,11 @@ class RequestCycle(RequestResponseCycle):
                 self._resume_reading()
                 return {"type": "http.request", "body": body, "more_body": self.more_body}
             if self.peer_closed:
-                self._reported_end = True
                 break
             self._resume_reading()
             self.message_event.clear()
             await self.message_event.wait()
+        self._disconnect_received = True
         return {"type": "http.disconnect"}
 
     def _resume_reading(self) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from reactorhost import CloseReason
-from reactorhost.testing import PluginBench
-from served import Answer, answers, body, echo, get, hello, post, requested, served, start
+from reactorhost.testing import BenchClient, PluginBench
+from served import answers, body, echo, get, hello, post, requested, served, start
 
 Bench = Callable[..., PluginBench]
 
@@ -207,32 +208,33 @@ def test_a_client_that_has_sent_its_end_gets_its_answer(plugin_bench: Bench) -> 
     assert client.closed is CloseReason.LOCAL
 
 
-def test_an_application_that_waits_for_the_end_of_its_client_sees_it(plugin_bench: Bench) -> None:
+@pytest.mark.parametrize("leave", [BenchClient.end, BenchClient.reset])
+@pytest.mark.parametrize("path", ["/waits", "/streams", "/raises"])
+def test_an_application_that_waits_for_the_end_of_its_client_sees_it_and_need_not_answer(
+    plugin_bench: Bench, caplog: pytest.LogCaptureFixture, leave: Callable[[BenchClient], None], path: str
+) -> None:
     received: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        if scope["path"] == "/begun":
+        if path == "/streams":
             await start(send)
             await body(send, b"part", more=True)
         received.append((await receive())["type"])
+        if path == "/raises":
+            raise ValueError("the client has left")
 
     bench = served(plugin_bench, app, lifespan="off")
-    for path in ("/", "/begun"):
-        for leave in ("end", "reset"):
-            client = bench.connect()
-            client.send(get(path))
-            assert not received
-            getattr(client, leave)()
-            assert received == ["http.disconnect"]
-            assert client.closed is not None
-            received.clear()
-    # To stop then is no fault.
-    assert bench.stats("Asgi")["failures"] == 0
+    client = bench.connect()
+    client.send(get(path))
+    assert not received
+    leave(client)
+    assert received == ["http.disconnect"]
+    assert client.closed is not None
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
 def test_a_body_that_the_client_breaks_off_disconnects(plugin_bench: Bench) -> None:
-    seen: list[Answer] = []
     received: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -245,7 +247,7 @@ def test_a_body_that_the_client_breaks_off_disconnects(plugin_bench: Bench) -> N
     client.end()
     assert [each["type"] for each in received] == ["http.request", "http.disconnect"]
     assert client.closed is not None
-    assert not seen
+    assert not client.received
 
 
 def test_a_slow_reader_holds_back_the_application(plugin_bench: Bench) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from websockets.uri import parse_uri
 
 from reactorhost.testing import BenchClient, PluginBench
 from served import answers, get, served
+from websocket_frames import BINARY, CLOSE, RSV1, close, deflated, frame, frames
 
 Bench = Callable[..., PluginBench]
 
@@ -83,14 +83,6 @@ def connected(plugin_bench: Bench, app: Any = echo, **options: Any) -> WebSocket
     return client
 
 
-def frame(opcode: int, data: bytes, *, fin: bool = True, masked: bool = True, reserved: int = 0) -> bytes:
-    """Return a frame of up to 125 bytes, as wrong as it may be."""
-    head = bytes([fin << 7 | reserved << 4 | opcode, masked << 7 | len(data)])
-    if not masked:
-        return head + data
-    return head + b"\1\2\3\4" + bytes(byte ^ b"\1\2\3\4"[index % 4] for index, byte in enumerate(data))
-
-
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 500_000])
 def test_messages_are_echoed(plugin_bench: Bench, size: int) -> None:
     client = connected(plugin_bench)
@@ -148,24 +140,24 @@ def test_the_scope_has_what_asgi_describes(plugin_bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (frame(1, b"unmasked", masked=False), 1002),
-        (frame(1, b"x", reserved=2), 1002),
+        (frame(1, b"unmasked", mask=None), 1002),
+        (frame(1, b"x", rsv=2), 1002),
         (frame(3, b"x"), 1002),
         (frame(11, b"x"), 1002),
         (frame(0, b"x"), 1002),
         (frame(1, b"x", fin=False) + frame(1, b"y"), 1002),
         (frame(9, b"x", fin=False), 1002),
-        (b"\x89\xfe\x00\x7e\0\0\0\0" + b"x" * 126, 1002),
+        (frame(9, b"x" * 126), 1002),
         (frame(8, b"\x03"), 1002),
-        (frame(8, struct.pack("!H", 999)), 1002),
-        (frame(8, struct.pack("!H", 1005)), 1002),
-        (frame(8, struct.pack("!H", 5000)), 1002),
-        (frame(8, struct.pack("!H", 1000) + b"\xff"), 1007),
+        (close(999), 1002),
+        (close(1005), 1002),
+        (close(5000), 1002),
+        (close(1000, b"\xff"), 1007),
         (frame(1, b"\xff\xff"), 1007),
         (frame(1, b"\xe2\x82", fin=False) + frame(0, b"x"), 1007),
-        (frame(8, struct.pack("!H", 1000) + b"bye"), 1000),
-        (frame(8, struct.pack("!H", 4711)), 4711),
-        (frame(8, b""), None),
+        (close(1000, b"bye"), 1000),
+        (close(4711), 4711),
+        (close(), None),
     ],
     ids=[
         "unmasked",
@@ -202,9 +194,8 @@ def test_a_connection_is_closed_with_the_right_code(plugin_bench: Bench, data: b
     client = connected(plugin_bench, app)
     # The library's own client would not read on.
     client.client.send(data)
-    received = client.client.received.partition(b"\r\n\r\n")[2]
-    assert received[0] == 0x88
-    assert received[2 : 2 + received[1]][:2] == (struct.pack("!H", code) if code else b"")
+    (sent,) = frames(client.client.received.partition(b"\r\n\r\n")[2])
+    assert (sent.opcode, sent.data[:2]) == (CLOSE, struct.pack("!H", code) if code else b"")
     assert client.client.eof
     assert len(disconnected) == 1
 
@@ -217,14 +208,9 @@ def test_a_compressed_bomb_is_refused(plugin_bench: Bench) -> None:
         extensions=[ClientPerMessageDeflateFactory()],
     )
     assert b"permessage-deflate" in client.client.received
-    packer = zlib.compressobj(9, zlib.DEFLATED, -12)
-    bomb = packer.compress(b"\0" * 50_000_000) + packer.flush(zlib.Z_SYNC_FLUSH)
-    data = bomb[:-4]
+    data = deflated(bytes(10_000_000))
     assert len(data) < 100_000
-    head = (
-        b"\xc2\xfe" + struct.pack("!H", len(data)) if len(data) < 65_536 else b"\xc2\xff" + struct.pack("!Q", len(data))
-    )
-    client.raw(head + b"\0\0\0\0" + data)
+    client.raw(frame(BINARY, data, rsv=RSV1))
     assert client.close_code == 1009
 
 

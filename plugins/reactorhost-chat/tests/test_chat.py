@@ -19,9 +19,6 @@ from reactorhost_chat.text import HELP
 if TYPE_CHECKING:
     from reactorhost.testing import BenchClient, LiveHost, PluginBench
 
-# For a run of these tests alone.
-pytest_plugins = ["reactorhost.testing"]
-
 FIRST_REF = "0" * 16 + "-" + "0" * 16 + "-1"
 LAST_REF = "f" * 16 + "-" + "f" * 16 + "-1"
 

@@ -14,9 +14,6 @@ from chromium import Chromium
 if TYPE_CHECKING:
     from reactorhost.testing import LiveHost
 
-# For a run of these tests alone.
-pytest_plugins = ["reactorhost.testing"]
-
 CONFIG = """
 [host]
 workers = 2

@@ -26,8 +26,8 @@ from websocket_frames import (
     frame,
     frames,
     inflated,
-    opened,
 )
+from websocket_server import opened
 
 GREETING = "Hello-µ@ßöäüàá-UTF-8!!".encode()
 NO_CODE = 1005

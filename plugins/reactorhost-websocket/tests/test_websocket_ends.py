@@ -11,16 +11,7 @@ from reactorhost import CloseReason, Connection, hookimpl
 from reactorhost_chat import Chat
 from reactorhost_websocket import Ping, Text, hooks
 from websocket_bench import Bench, Browser, Speaker, closed, table
-from websocket_frames import (
-    PING,
-    PONG,
-    TEXT,
-    Sent,
-    frame,
-)
-
-# For a run of these tests alone.
-pytest_plugins = ["reactorhost.testing"]
+from websocket_frames import PING, PONG, TEXT, Sent, frame
 
 
 def test_a_client_that_a_plugin_has_paused_is_not_closed(plugin_bench: Bench) -> None:

@@ -9,20 +9,8 @@ import pytest
 from reactorhost.framing import FramingError
 from reactorhost_websocket import Parameters, WebSocket
 from reactorhost_websocket.opening import MOST_BYTES
-from websocket_frames import (
-    DEFLATE,
-    KEY,
-    PING,
-    PONG,
-    TEXT,
-    Sent,
-    Server,
-    close,
-    frame,
-    frames,
-    opened,
-    request,
-)
+from websocket_frames import DEFLATE, KEY, PING, PONG, TEXT, Sent, close, frame, frames, request
+from websocket_server import Server, opened
 
 # The example of RFC 6455, section 1.3.
 RFC_KEY = "dGhlIHNhbXBsZSBub25jZQ=="

@@ -16,23 +16,8 @@ from reactorhost import CloseReason, Connection, Lines, hookimpl
 from reactorhost_chat import Chat
 from reactorhost_websocket import Parameters, WebSocket, close, hooks, refuse
 from websocket_bench import Bench, Browser, Speaker, closed
-from websocket_frames import (
-    BINARY,
-    CLOSE,
-    DEFLATE,
-    PING,
-    PONG,
-    RSV1,
-    TEXT,
-    Sent,
-    deflated,
-    frame,
-    inflated,
-)
+from websocket_frames import BINARY, CLOSE, DEFLATE, PING, PONG, RSV1, TEXT, Sent, deflated, frame, inflated
 from websocket_frames import close as client_close
-
-# For a run of these tests alone.
-pytest_plugins = ["reactorhost.testing"]
 
 
 def test_the_entry_point_names_the_hooks() -> None:

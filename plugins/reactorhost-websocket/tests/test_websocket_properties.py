@@ -6,21 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reactorhost_websocket import Parameters, WebSocket
-from websocket_frames import (
-    BINARY,
-    CLOSE,
-    CONT,
-    DEFLATE,
-    PING,
-    PONG,
-    TEXT,
-    Server,
-    deflated,
-    frame,
-    frames,
-    opened,
-    request,
-)
+from websocket_frames import BINARY, CLOSE, CONT, DEFLATE, PING, PONG, TEXT, deflated, frame, frames, request
+from websocket_server import Server, opened
 
 MOST = 300
 TEXTS = [each.encode() for each in ("", "grüße", "👋" * 10, "x" * 130)]

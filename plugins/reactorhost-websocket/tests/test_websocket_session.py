@@ -9,21 +9,8 @@ import pytest
 
 from reactorhost.framing import FramingError
 from reactorhost_websocket import Binary, Parameters, Ping, Text
-from websocket_frames import (
-    BINARY,
-    CLOSE,
-    DEFLATE,
-    PING,
-    RSV1,
-    TEXT,
-    Sent,
-    close,
-    deflated,
-    frame,
-    frames,
-    inflated,
-    opened,
-)
+from websocket_frames import BINARY, CLOSE, DEFLATE, PING, RSV1, TEXT, Sent, close, deflated, frame, frames, inflated
+from websocket_server import opened
 
 
 def test_a_message_is_compressed_from_a_size_on() -> None:

@@ -154,6 +154,9 @@ class ProtocolAdapter:
             stream.context.reactor.call_soon(stream.variables.run, self._lose, transport, stream.progress.reason)
 
     def _lose(self, transport: AsyncioTransport, reason: CloseReason) -> None:
+        if reason is CloseReason.PEER:
+            # A framing with a session has an end before that of the stream, and the connection is closed for it.
+            transport.end_input()
         transport.lose(reason)
 
     def protocol_of(self, connection: Connection) -> object | None:

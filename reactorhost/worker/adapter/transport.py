@@ -124,7 +124,8 @@ class AsyncioTransport(_FlowControlMixin):
             case CloseReason.LOCAL:
                 ends_well = not self.was_reset
             case CloseReason.PEER:
-                ends_well = bool(self.stream.held & PEER_EOF) and not self.was_reset
+                has_ended = self._input_ended or self.stream.held & PEER_EOF
+                ends_well = bool(has_ended) and not self.was_reset
             case CloseReason.IDLE:
                 return TimeoutError("the connection was idle for too long")
             case _:

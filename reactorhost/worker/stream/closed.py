@@ -81,7 +81,7 @@ class ClosedTransport:
         self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
     ) -> TlsStart:
         """Return a handshake that has failed."""
-        return not_started()
+        return not_started(self.variables)
 
     def send_file(
         self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None

@@ -37,9 +37,10 @@ _FLAGS = (
 
 
 def require_chromium() -> None:
-    """Skip the test if there is no Chromium; in CI that has tried to install it, fail."""
-    if PROGRAM is None:
-        reason = "there is no chromium: apt-get install chromium"
+    """Skip the test if there is no Chromium that works; in CI that has installed it, fail."""
+    # Without its libraries, as an interrupted installation leaves it, even this fails.
+    if PROGRAM is None or subprocess.run([PROGRAM, "--version"], capture_output=True, check=False).returncode:
+        reason = "there is no chromium that works: apt-get install chromium"
         if os.environ.get("REQUIRE_CHROMIUM"):
             pytest.fail(reason)
         pytest.skip(reason)

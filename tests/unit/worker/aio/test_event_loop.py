@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 
 import pytest
 
+from event_loops import LOOPS
 from reactorhost.reactor import Reactor, new_poller
 from reactorhost.worker.aio.event_loop import AsyncioBridge, new_loop
-
-needs_uvloop = pytest.mark.skipif(importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed")
-LOOPS = ["asyncio", pytest.param("uvloop", marks=needs_uvloop)]
 
 name: ContextVar[str] = ContextVar("name", default="-")
 

@@ -845,3 +845,30 @@ def test_a_session_without_a_part_is_refused_at_the_start(plugin_bench: Bench, m
     delattr(kind, missing)
     with pytest.raises(HostFailedError, match=rf"has outgoing\(\), as a session has, but no {missing}"):
         plugin_bench(Bringing(kind), framing="made")
+
+
+class Ended(asyncio.Protocol):
+    """Records how its connections end."""
+
+    def __init__(self, calls: list[object]) -> None:
+        self.calls = calls
+
+    def eof_received(self) -> None:
+        self.calls.append("eof_received")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.calls.append(exc)
+
+
+def test_the_end_of_a_session_is_the_end_of_the_input_for_a_protocol(bench: Bench) -> None:
+    calls: list[object] = []
+
+    class Protocols:
+        @hookimpl
+        def protocol(self, service: str) -> Callable[[], asyncio.Protocol]:
+            return lambda: Ended(calls)
+
+    client = bench(Protocols).connect(opening=GREETING)
+    client.send(b"BYE\n")
+    assert client.closed is CloseReason.PEER
+    assert calls == ["eof_received", None]
