@@ -43,8 +43,8 @@ class ClosedTransport:
     local: Endpoint
     age: float
     variables: Context
-    peer_credentials: PeerCredentials | None
-    proxy: ProxyFacts | None
+    peer_credentials: PeerCredentials | None = field(default=None, init=False)
+    proxy: ProxyFacts | None = field(default=None, init=False)
     framing: Framing | None = field(default=None, init=False)
     idle_timeout: float | None = field(default=None, init=False)
     # Of the class: each end of a connection makes one of these.
