@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reactorhost.api.file_send import FileSend
     from reactorhost.api.history_request import HistoryRequest
     from reactorhost.api.hookspecs import hookimpl
-    from reactorhost.api.option import Option, OptionError
+    from reactorhost.api.option import Option
     from reactorhost.api.peer_credentials import PeerCredentials
     from reactorhost.api.proxy_facts import ProxyFacts, ProxyTls
     from reactorhost.api.setup_error import SetupError
@@ -53,7 +53,6 @@ __all__ = [
     "Lines",
     "Member",
     "Option",
-    "OptionError",
     "PeerCredentials",
     "ProxyFacts",
     "ProxyTls",
@@ -81,7 +80,7 @@ _NAMES = {
     "api.connection_protocols": ("Timer",),
     "api.counter": ("Counter", "SharedCounter"),
     "api.hookspecs": ("hookimpl",),
-    "api.option": ("Option", "OptionError"),
+    "api.option": ("Option",),
     "api.setup_error": ("SetupError",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
     "api.worker": ("Worker",),

@@ -19,24 +19,6 @@ OPTION_TYPES: Mapping[type, str] = {
 """The types that an option may have, each as error messages describe it."""
 
 
-class OptionError(SetupError):
-    """The value of an option is wrong in a way that only the plugin can see; to be raised by `configure`.
-
-    The host reports it with the place where the option was set. With a cause, which is code that the option names and
-    that has failed, it reports the place and the traceback of the cause.
-
-    Args:
-        option: the name of the option.
-        what: what is wrong, in one sentence.
-        hint: what to do about it.
-    """
-
-    def __init__(self, option: str, what: str, *, hint: str | None = None) -> None:
-        super().__init__(what)
-        self.option = option
-        self.hint = hint
-
-
 @dataclass(frozen=True, slots=True)
 class Option:
     """One key of a plugin's `[plugin.NAME]` table.

@@ -11,7 +11,8 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from reactorhost.api.option import Option, OptionError
+from reactorhost.api.option import Option
+from reactorhost.api.setup_error import SetupError
 from reactorhost.config.plugin_tables import UNREADABLE, FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Layer, Origin
@@ -54,7 +55,7 @@ def configure(plugin: LoadedPlugin, table: Mapping[str, object], where_of: Where
     """Call a plugin's `configure` hook with the values of its options.
 
     Raises:
-        ConfigError: the table does not match the options, or the hook raised an `OptionError`.
+        ConfigError: the table does not match the options, or the hook raised a `SetupError` with an option.
         PluginError: the hook raised another exception, or code that an option names has failed.
     """
     values = fill(plugin.name, plugin.options, table, where_of)
@@ -65,21 +66,22 @@ def configure(plugin: LoadedPlugin, table: Mapping[str, object], where_of: Where
         with loading(plugin.identity, "failed in configure", plugin.home):
             registry.call("configure", config=MappingProxyType(values))
     except PluginError as failed:
-        if isinstance(failed.__cause__, OptionError):
-            raise _refused(plugin, failed.__cause__, table, where_of) from failed.__cause__
+        error = failed.__cause__
+        if isinstance(error, SetupError) and error.option is not None:
+            raise _refused(plugin, error, error.option, table, where_of) from error
         raise
 
 
 def _refused(
-    plugin: LoadedPlugin, error: OptionError, table: Mapping[str, object], where_of: WhereOf
+    plugin: LoadedPlugin, error: SetupError, option: str, table: Mapping[str, object], where_of: WhereOf
 ) -> ConfigError | PluginError:
-    what = f"{error.option!r} of plugin {plugin.name}: {error}"
+    what = f"{option!r} of plugin {plugin.name}: {error}"
     cause = error.__cause__
     if cause is not None:
         where = tracebacks.place(cause, None)
         return PluginError(what, where=where, hint=error.hint, details=tracebacks.text(cause))
     problems = Problems()
-    problems.add(what, _origin(table, error.option, where_of), error.hint)
+    problems.add(what, _origin(table, option, where_of), error.hint)
     return problems.error()
 
 

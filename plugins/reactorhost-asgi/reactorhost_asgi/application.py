@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from reactorhost import OptionError
+from reactorhost import SetupError
 
 Application = Callable[..., Any]
 
@@ -17,11 +17,11 @@ Application = Callable[..., Any]
 _INTERFACES = {3: "asgi3", 1: "asgi2", 2: "wsgi"}
 
 
-class ApplicationError(OptionError):
+class ApplicationError(SetupError):
     """The application cannot be found or called; the text says what to change."""
 
     def __init__(self, what: str) -> None:
-        super().__init__("app", what)
+        super().__init__(what, option="app")
 
 
 def imported(app: str, app_dir: str) -> Application:

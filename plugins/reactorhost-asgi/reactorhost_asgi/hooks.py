@@ -48,8 +48,7 @@ class Asgi:
         """Set the options, and import the application: `reactorhost check` calls this too.
 
         Raises:
-            ApplicationError: there is no such application, or its import has failed.
-            SetupError: an option has an invalid value.
+            SetupError: there is no such application, its import has failed, or an option has an invalid value.
         """
         self._settings = settings = Settings.checked(config)
         try:

@@ -175,15 +175,18 @@ class RequestCycle(RequestResponseCycle):
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """Write what the application sends."""
         kind = message["type"]
-        # The end of a connection that breaks while it is written to is reported in the next turn.
-        if self.disconnected or (self.transport.is_closing() and not self.response_complete):
+        if self.disconnected:
             return self._drop()
         if kind == "http.response.body":
+            more = message.get("more_body", False)
+            # The end of a connection that breaks while it is written to is reported in the next turn.
+            if more and self.transport.is_closing() and not self.response_complete:
+                return self._drop()
             if not self._has_content:
                 message = self._without_body(message)
             body = message.get("body", b"")
             self._size += len(body)
-            if self._ends_with_connection and not message.get("more_body", False):
+            if self._ends_with_connection and not more:
                 self.expected_content_length = len(body)
         elif kind == "http.response.start" and not self.response_started:
             if self.flow.write_paused:

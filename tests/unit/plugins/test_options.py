@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost import Option, OptionError, SetupError, hookimpl
+from reactorhost import Option, SetupError, hookimpl
 from reactorhost.config.plugin_tables import OptionText
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import ConfigError, PluginError
@@ -183,7 +183,7 @@ def test_a_value_that_only_the_plugin_can_refuse_is_reported_where_it_was_set(
     loaded: Callable[..., LoadedPlugin],
 ) -> None:
     def refuse(config: object) -> None:
-        raise OptionError("limit", "is above the rate", hint="lower it")
+        raise SetupError("is above the rate", option="limit", hint="lower it")
 
     plugin = replace(loaded("echo", configure=hookimpl(refuse)), options=(Option("limit", int),))
     with pytest.raises(ConfigError) as caught:
@@ -210,11 +210,11 @@ def test_code_that_an_option_names_and_that_fails_is_reported_with_its_own_place
         try:
             fails()
         except OSError as error:
-            raise OptionError("limit", "cannot be used") from error
+            raise SetupError("cannot be used", option="limit") from error
 
     with pytest.raises(PluginError, match=r"^'limit' of plugin echo: cannot be used$") as caught:
         configure(loaded("echo", configure=hookimpl(refuse)), {}, _where)
     assert caught.value.where == f"{__file__}:{fails.__code__.co_firstlineno + 1}"
     details = caught.value.details or ""
     assert details.endswith("OSError: no such database\n")
-    assert "OptionError" not in details
+    assert "SetupError" not in details
