@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 
-from reactorhost.api.setup_error import SetupError
-
 OPTION_TYPES: Mapping[type, str] = {
     bool: "true or false",
     int: "a whole number",
