@@ -111,7 +111,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of everything."""
-    session.install(".", *group("types"))
+    install(session, "types")
     session.run("mypy")
 
 
