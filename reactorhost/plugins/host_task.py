@@ -11,7 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
+import types
+from collections.abc import Iterator
 from typing import Any
+
+from reactorhost.plugins.tracebacks import place_of_frames
 
 
 class HostTask(asyncio.Task[Any]):
@@ -62,3 +67,21 @@ def cancel_all(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
         else:
             task.cancel()
     return tasks
+
+
+def describe(task: asyncio.Task[Any]) -> str:
+    """Return `FILE:LINE` of the plugin code that a task waits in, with the name of the task if it was given one."""
+    place = place_of_frames(_frames(task.get_coro()), None)
+    name = task.get_name()
+    if place is None:
+        return name
+    return place if re.fullmatch(r"Task-\d+", name) else f"{name} at {place}"
+
+
+def _frames(awaited: object) -> Iterator[tuple[types.FrameType, int]]:
+    """Return the frames of a coroutine and of those that it awaits, the outermost first."""
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            yield frame, frame.f_lineno
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)

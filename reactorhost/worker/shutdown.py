@@ -242,7 +242,7 @@ class Shutdown:
         if parts.bridge is not None:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))
             if unfinished:
-                self.parts.context.log.warning("tasks_abandoned", count=len(unfinished), tasks=",".join(unfinished))
+                self.parts.context.log.warning("tasks_abandoned", count=len(unfinished), tasks=_few(unfinished))
 
     def exit_seconds(self) -> float:
         """Return how long the exit functions of plugins may run; `finish` was called before."""
@@ -252,7 +252,14 @@ class Shutdown:
     def _log_abandoned_threads(self) -> None:
         running, cancelled = self.threads.running(), self.threads.cancelled()
         if running or cancelled:
-            names = ", ".join(list(dict.fromkeys(running + cancelled))[:_MOST_NAMES])
             self.parts.context.log.warning(
-                "threads_abandoned", running=len(running), cancelled=len(cancelled), functions=names
+                "threads_abandoned",
+                running=len(running),
+                cancelled=len(cancelled),
+                functions=_few(running + cancelled),
             )
+
+
+def _few(names: list[str]) -> str:
+    """Return the first different names."""
+    return ", ".join(list(dict.fromkeys(names))[:_MOST_NAMES])

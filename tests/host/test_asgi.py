@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import math
+import os
 import re
 import shutil
 import signal
@@ -31,6 +32,10 @@ Hosts = Callable[..., LiveHost]
 
 HELLO = """
 import json
+import os
+
+with open({imports!r}, "a") as file:
+    print(os.getpid(), file=file)
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -45,6 +50,10 @@ async def app(scope, receive, send):
         await send({{"type": "websocket.accept"}})
         while (message := await receive())["type"] == "websocket.receive":
             await send({{**message, "type": "websocket.send"}})
+        return
+    if scope["path"] == "/file":
+        await send({{"type": "http.response.start", "status": 200, "headers": []}})
+        await send({{"type": "http.response.pathsend", "path": scope["query_string"].decode()}})
         return
     if scope["path"] == "/events":
         headers = [(b"content-type", b"text/event-stream")]
@@ -62,8 +71,8 @@ async def app(scope, receive, send):
 
 
 def write(folder: Path, text: str = "one", startup: str = "pass") -> None:
-    """Write the application."""
-    (folder / "site_of_test.py").write_text(HELLO.format(text=text, startup=startup))
+    """Write the application. Each import adds the process to a file."""
+    (folder / "site_of_test.py").write_text(HELLO.format(text=text, startup=startup, imports=str(folder / "imports")))
 
 
 def arguments(folder: Path) -> tuple[str, ...]:
@@ -102,8 +111,17 @@ def test_a_startup_that_fails_refuses_the_start_and_the_reload(
     assert "OSError: no database" in reload.stdout + reload.stderr
     with http_client(host.address()) as connection:
         assert facts(connection)["text"] == "one"
+    (tmp_path / "site_of_test.py").write_text("import missing_library")
+    reload = host.command("reload")
+    assert reload.returncode == 4
+    output = reload.stdout + reload.stderr
+    assert "'app' of plugin asgi: 'site_of_test:app' cannot be imported: ModuleNotFoundError" in output
+    assert f"where: {tmp_path}/site_of_test.py:1\n" in output
+    (tmp_path / "imports").unlink()
     write(tmp_path, "two")
     assert host.command("reload").returncode == 0
+    (worker,) = host.status()["workers"]
+    assert (tmp_path / "imports").read_text().split() == [str(worker["pid"])]
     with http_client(host.address()) as connection:
         assert facts(connection)["text"] == "two"
 
@@ -206,6 +224,10 @@ def test_the_scheme_is_https_over_tls(live_host: Hosts, tmp_path: Path) -> None:
     connection = http.client.HTTPSConnection("localhost", port, timeout=DEADLINE_SECONDS, context=pki.context())
     with contextlib.closing(connection):
         assert facts(connection)["scheme"] == "https"
+        content = os.urandom(1_000_000)
+        (tmp_path / "file").write_bytes(content)
+        connection.request("GET", f"/file?{tmp_path}/file")
+        assert connection.getresponse().read() == content
     with connect(f"wss://localhost:{port}/", ssl=pki.context()) as websocket:
         websocket.send(b"\x00" * 100_000)
         assert websocket.recv(DEADLINE_SECONDS) == b"\x00" * 100_000

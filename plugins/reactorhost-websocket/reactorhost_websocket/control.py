@@ -9,8 +9,10 @@ from reactorhost_websocket.session import WebSocket
 def close(connection: Connection, code: int = 1000, reason: str = "") -> None:
     """Close a WebSocket connection with a code and a reason; the client gets them after what was sent before.
 
+    In a `connect` hook the request is accepted for it.
+
     Raises:
-        TypeError: the connection is not a WebSocket connection.
+        TypeError: the connection is not a WebSocket connection, or the reason is not a text.
         ValueError: the code is neither one that a server may send nor from 3000 to 4999, or the reason has more than
             123 bytes.
     """
@@ -26,9 +28,12 @@ def refuse(connection: Connection, status: int = 403, text: str = "The connectio
     Raises:
         TypeError: the connection is not a WebSocket connection.
         ValueError: the status is not that of an error, 400 to 599.
+        RuntimeError: the request was accepted already.
     """
     session = _session_of("refuse", connection)
     if session is not None:
+        if session.is_accepted:
+            raise RuntimeError("the request was accepted when connect returned; use close(connection, code, reason)")
         session.refuse_with(status, text)
     connection.close()
 

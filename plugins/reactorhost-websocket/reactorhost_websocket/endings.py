@@ -37,12 +37,15 @@ def checked_close(code: int, reason: str) -> tuple[int, str]:
     """Return code and reason of a close if a close can have them.
 
     Raises:
+        TypeError: the reason is not a text.
         ValueError: they cannot be sent.
     """
+    if not isinstance(reason, str):
+        raise TypeError(f"the reason of a close is a text, not {reason!r}")
     try:
         Close(code, "").check()
-    except ProtocolError:
-        raise ValueError(f"a close has a code such as 1000, or one from 3000 to 4999, not {code}") from None
+    except (ProtocolError, TypeError):
+        raise ValueError(f"a close has a code such as 1000, or one from 3000 to 4999, not {code!r}") from None
     size = len(reason.encode())
     if size > _MOST_REASON:
         raise ValueError(f"the reason of a close has at most {_MOST_REASON} bytes, not {size}")

@@ -123,6 +123,11 @@ class WebSocket:
         return self._assembly.is_text
 
     @property
+    def is_accepted(self) -> bool:
+        """Whether the request was accepted, and the client knows it."""
+        return self._answer is None and not self.opening
+
+    @property
     def close_code(self) -> int | None:
         """The code of the client's close: None if it has sent none, 1005 for a close without a code."""
         received = self._protocol.close_rcvd
@@ -177,7 +182,11 @@ class WebSocket:
 
     def closing(self, reason: str) -> None:
         """End the session from this side: refuse the request, or send a close."""
-        if self._answer is not None:
+        if self._answer and self._close is not None and self._refusal is None:
+            # A plugin closes with a code while the request waits: a page gets a code with a close only.
+            self.accept()
+            self._end(close_frame(*self._close))
+        elif self._answer is not None:
             self._refuse(refusal(*(self._refusal or answer_for(reason))).serialize())
         elif not self._is_closed:
             # The client may have ended it, and the connection is closed before its last messages were taken.
@@ -215,8 +224,8 @@ class WebSocket:
         Raises:
             ValueError: the status is not that of an error.
         """
-        if not 400 <= status < 600:
-            raise ValueError(f"a request is refused with a status from 400 to 599, not {status}")
+        if not isinstance(status, int) or not 400 <= status < 600:
+            raise ValueError(f"a request is refused with a status from 400 to 599, not {status!r}")
         self._refusal = (status, text)
 
     @property

@@ -135,6 +135,23 @@ def test_a_plugin_closes_with_a_code_after_what_it_has_sent(plugin_bench: Bench)
     assert speaker.closes == [(CloseReason.LOCAL, None, "")]
 
 
+def test_a_close_with_a_code_in_connect_reaches_the_page(plugin_bench: Bench) -> None:
+    def connect(connection: Connection) -> None:
+        connection.send(b"first")
+        close(connection, 4001, "not welcome")
+
+    browser = Browser(plugin_bench(hooks, Speaker(connect=connect)))
+    assert browser.answer.startswith(b"HTTP/1.1 101 ")
+    assert browser.shown == [Sent(TEXT, b"first"), closed(4001, "not welcome")]
+    assert browser.client.eof
+
+
+def test_a_request_that_was_accepted_cannot_be_refused(plugin_bench: Bench) -> None:
+    browser = Browser(plugin_bench(hooks, Speaker(receive=lambda connection, _data: refuse(connection))))
+    with pytest.raises(RuntimeError, match="the request was accepted when connect returned; use close"):
+        browser.client.send(frame(TEXT, b"x"))
+
+
 def test_the_close_hook_knows_the_code_of_the_client(plugin_bench: Bench) -> None:
     speaker = Speaker(receive=Connection.send_message)
     browser = Browser(plugin_bench(hooks, speaker))

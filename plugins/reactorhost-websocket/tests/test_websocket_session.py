@@ -118,7 +118,7 @@ def test_a_plugin_chooses_the_close() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(999, ""), (1005, ""), (1006, ""), (1015, ""), (5000, ""), (1000, "ä" * 62)]
+    ("code", "reason"), [("1000", ""), (999, ""), (1005, ""), (1006, ""), (1015, ""), (5000, ""), (1000, "ä" * 62)]
 )
 def test_a_close_that_cannot_be_sent_is_refused(code: int, reason: str) -> None:
     with pytest.raises(ValueError, match="a close"):

@@ -48,7 +48,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.plugins.host_task import cancel_all
+from reactorhost.plugins.host_task import cancel_all, describe
 from reactorhost.reactor import Reactor
 
 T = TypeVar("T")
@@ -180,13 +180,13 @@ class AsyncioBridge:
         self._ticks += 1
 
     def close(self, seconds: float) -> list[str]:
-        """Cancel every task, and return the names of those that have not ended after `seconds`."""
+        """Cancel every task, and return where those are that have not ended after `seconds`."""
         tasks = cancel_all(self._loop)
         unfinished: set[asyncio.Task[Any]] = set()
         if tasks:
             _, unfinished = self._run_until_done(self._loop.create_task(asyncio.wait(tasks, timeout=seconds)))
         self._run_until_done(self._loop.create_task(self._loop.shutdown_asyncgens()))
-        return [task.get_name() for task in unfinished]
+        return [describe(task) for task in unfinished]
 
     def _run_until_done(self, task: asyncio.Task[T]) -> T:
         while True:

@@ -64,6 +64,28 @@ def test_a_coroutine_completes_although_the_loop_was_stopped(kind: str) -> None:
     assert done == ["done"]
 
 
+@pytest.mark.parametrize(("name", "before"), [(None, ""), ("poller", "poller at ")])
+def test_a_task_that_does_not_end_is_described_by_its_place(name: str | None, before: str) -> None:
+    reactor = Reactor(new_poller("epoll"))
+    loop = new_loop("asyncio")
+
+    async def ignore() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    async def wait() -> None:
+        await ignore()
+
+    with contextlib.closing(loop), contextlib.closing(reactor):
+        bridge = AsyncioBridge(reactor, loop)
+        task = loop.create_task(wait(), name=name)
+        bridge.complete(asyncio.sleep(0), copy_context())
+        assert bridge.close(0.0) == [f"{before}{__file__}:{wait.__code__.co_firstlineno + 1}"]
+        task.cancel()
+        loop.run_until_complete(asyncio.wait([task]))
+
+
 @pytest.mark.parametrize("kind", LOOPS)
 def test_the_reactor_turns_once_for_each_timer(kind: str) -> None:
     reactor = Reactor(new_poller("epoll"))
