@@ -674,7 +674,7 @@ def test_a_datagram_does_not_begin_tls(plugin_bench: Bench) -> None:
 
 
 class Probe:
-    """Connects to a server, and begins TLS when it is told so."""
+    """Connects to a server, and begins TLS at the first data."""
 
     def __init__(self, address: str, server_name: str | None = None) -> None:
         self.address = address
