@@ -56,7 +56,8 @@ class DuplicateDescriptor:
         """
         try:
             mode = os.fstat(original).st_mode
-        except OSError:
+        # The second one for a number that no descriptor can have.
+        except (OSError, OverflowError):
             raise ValueError(f"descriptor {original} is not open") from None
         # epoll refuses them, and poll does not.
         if stat.S_ISREG(mode) or stat.S_ISDIR(mode):

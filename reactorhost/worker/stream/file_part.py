@@ -136,7 +136,8 @@ def checked_part(file: Any, offset: int, count: int | None) -> tuple[int, int, i
         raise ValueError(f"send_file sends regular files, and {file!r} is not one")
     left = status.st_size - offset
     if left < 0 or (count is not None and count > left):
-        raise ValueError(f"the file has {status.st_size} bytes, which ends before offset {offset} and count {count}")
+        part = f"offset {offset}" if count is None else f"offset {offset} and count {count}"
+        raise ValueError(f"the file has {status.st_size} bytes, and ends before {part}")
     return descriptor, offset, left if count is None else count
 
 

@@ -297,6 +297,7 @@ class Idle:
         ),
         (-1, {"on_readable": print}, ValueError, "descriptor -1 is not open"),
         (10**6, {"on_writable": print}, ValueError, "descriptor 1000000 is not open"),
+        (10**20, {"on_readable": print}, ValueError, "descriptor 100000000000000000000 is not open"),
     ],
 )
 def test_what_cannot_be_watched_is_refused(
