@@ -72,7 +72,9 @@ def tests(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Run the tests under load for minutes: hundreds of reloads and kills, a gigabyte, 5,000 idle clients."""
     install(session, "test")
-    files = [f"tests/host/test_{name}.py" for name in ("zero_loss", "crashes", "connections")]
+    files = [
+        f"tests/host/test_{name}.py" for name in ("zero_loss", "crashes", "connections", "asgi", "foreign_protocols")
+    ]
     files += [f"plugins/reactorhost-redis/tests/test_{name}.py" for name in ("outages", "namespaces")]
     files += ["tests/cpython"]
     session.run("pytest", *files, "--soak", "--timeout", "1800", *session.posargs)
@@ -109,7 +111,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of everything."""
-    session.install(".", *group("types"))
+    install(session, "types")
     session.run("mypy")
 
 

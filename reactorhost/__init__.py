@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reactorhost.api.option import Option
     from reactorhost.api.peer_credentials import PeerCredentials
     from reactorhost.api.proxy_facts import ProxyFacts, ProxyTls
+    from reactorhost.api.setup_error import SetupError
     from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
     from reactorhost.api.tls_start import TlsFailedError, TlsStart
     from reactorhost.api.worker import Worker
@@ -55,6 +56,7 @@ __all__ = [
     "PeerCredentials",
     "ProxyFacts",
     "ProxyTls",
+    "SetupError",
     "SharedCounter",
     "Subscription",
     "ThreadQueueFullError",
@@ -79,6 +81,7 @@ _NAMES = {
     "api.counter": ("Counter", "SharedCounter"),
     "api.hookspecs": ("hookimpl",),
     "api.option": ("Option",),
+    "api.setup_error": ("SetupError",),
     "api.thread_task": ("ThreadQueueFullError", "ThreadTask"),
     "api.worker": ("Worker",),
     "api.worker_protocols": ("Subscription", "Watch"),

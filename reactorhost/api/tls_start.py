@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from reactorhost.api.awaitable import AwaitableTask
+from reactorhost.api.connection_ended import ConnectionEndedError
 from reactorhost.tls.facts import TlsFacts
 
 
-class TlsFailedError(ConnectionError):
+class TlsFailedError(ConnectionEndedError):
     """The handshake of `connection.start_tls` has failed, and the connection is closed; the text says why."""
 
     # The name by which plugins import it: tracebacks and the log show the full name.

@@ -89,7 +89,7 @@ class Attribution:
             return None
         named = plugin or self._only_plugin()
         lines = ((frame, frame.f_lineno) for frame in frames)
-        where = place_of_frames(lines, plugin.home if plugin else None)
+        where = place_of_frames(lines, plugin.home if plugin else None, with_callees=True)
         return StackPosition(
             named.name if named else "?", hook, where or f"{innermost.f_code.co_filename}:{innermost.f_lineno}"
         )

@@ -251,6 +251,5 @@ def _boot_error(plugin: LoadedPlugin | None, hook: str, error: Exception) -> Boo
     name = f"plugin {plugin.identity}" if plugin else "a plugin"
     return BootError(
         f"{name} failed in {hook}: {tracebacks.headline(error)}",
-        where=tracebacks.place(error, plugin.home if plugin else None),
-        details=tracebacks.text(error),
+        **tracebacks.evidence(error, plugin.home if plugin else None),
     )

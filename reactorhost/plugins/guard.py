@@ -74,9 +74,8 @@ def loading(identity: PluginIdentity, failed: str, home: str | None) -> Iterator
         hint = for_missing_module(identity, missing) if missing else None
         raise PluginError(
             f"plugin {identity} {failed}: {tracebacks.headline(error)}",
-            where=tracebacks.place(error, home),
             hint=hint,
-            details=tracebacks.text(error),
+            **tracebacks.evidence(error, home),
         ) from error
 
 

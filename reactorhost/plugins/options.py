@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from reactorhost.api.option import Option
+from reactorhost.api.setup_error import SetupError
 from reactorhost.config.plugin_tables import UNREADABLE, FromEnvironment, FromFile, OptionText
 from reactorhost.config.problems import Problems
 from reactorhost.config.settings import Layer, Origin
 from reactorhost.config.values import SWITCH, InvalidValueError
-from reactorhost.errors import PluginError, did_you_mean
+from reactorhost.errors import ConfigError, PluginError, did_you_mean
+from reactorhost.plugins import tracebacks
 from reactorhost.plugins.guard import loading
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.registry import Registry
@@ -53,15 +55,34 @@ def configure(plugin: LoadedPlugin, table: Mapping[str, object], where_of: Where
     """Call a plugin's `configure` hook with the values of its options.
 
     Raises:
-        ConfigError: the table does not match the options.
-        PluginError: the hook raised an exception.
+        ConfigError: the table does not match the options, or the hook raised a `SetupError` with an option.
+        PluginError: the hook raised another exception, or code that an option names has failed.
     """
     values = fill(plugin.name, plugin.options, table, where_of)
     if any(given is UNREADABLE for given in table.values()):
         return
     registry = Registry([plugin])
-    with loading(plugin.identity, "failed in configure", plugin.home):
-        registry.call("configure", config=MappingProxyType(values))
+    try:
+        with loading(plugin.identity, "failed in configure", plugin.home):
+            registry.call("configure", config=MappingProxyType(values))
+    except PluginError as failed:
+        error = failed.__cause__
+        if isinstance(error, SetupError) and error.option is not None:
+            raise _refused(plugin, error, error.option, table, where_of) from error
+        raise
+
+
+def _refused(
+    plugin: LoadedPlugin, error: SetupError, option: str, table: Mapping[str, object], where_of: WhereOf
+) -> ConfigError | PluginError:
+    what = f"{option!r} of plugin {plugin.name}: {error}"
+    cause = error.__cause__
+    if cause is not None:
+        where = tracebacks.place(cause, None)
+        return PluginError(what, where=where, hint=error.hint, details=tracebacks.text(cause))
+    problems = Problems()
+    problems.add(what, _origin(table, option, where_of), error.hint)
+    return problems.error()
 
 
 def fill(name: str, options: Sequence[Option], table: Mapping[str, object], where_of: WhereOf) -> dict[str, object]:

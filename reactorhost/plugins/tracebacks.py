@@ -9,13 +9,18 @@ from collections.abc import Iterable
 
 import pluggy
 
+from reactorhost.api.setup_error import SetupError
+
 # From this file's own path and not from the package: importing `reactorhost` here would be an import upward.
 _HOST_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _PLUGGY_FOLDER = os.path.dirname(os.path.abspath(pluggy.__file__)) + os.sep
+_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
 def headline(error: BaseException) -> str:
     """Return the exception in one line, for example `KeyError: 'port'`."""
+    if isinstance(error, SetupError):
+        return " ".join(str(error).split())
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg}"
     line = (
@@ -36,6 +41,11 @@ def words(error: BaseException) -> str:
         return f"{name}: <its __str__ raised>"
 
 
+def evidence(error: BaseException, home: str | None) -> dict[str, str | None]:
+    """Return `where` and `details` of an error for the operator, except for one that is not about the plugin's code."""
+    return {} if isinstance(error, SetupError) else {"where": place(error, home), "details": text(error)}
+
+
 def text(error: BaseException) -> str:
     """Return the traceback without the frames of the host and of the import system that lead to the plugin."""
     summary = traceback.TracebackException.from_exception(error)
@@ -52,16 +62,27 @@ def place(error: BaseException, home: str | None) -> str | None:
     return place_of_frames(reversed(list(traceback.walk_tb(error.__traceback__))), home)
 
 
-def place_of_frames(frames: Iterable[tuple[types.FrameType, int]], home: str | None) -> str | None:
+def place_of_frames(
+    frames: Iterable[tuple[types.FrameType, int]], home: str | None, *, with_callees: bool = False
+) -> str | None:
     """Return `FILE:LINE` of the first of `frames` in the plugin's `home`, or if there is none of the first one.
 
-    `frames` are frames and lines, the innermost first; those of the host are left out.
+    `frames` are frames and lines, the innermost first; those of the host are left out. With `with_callees` the code
+    that the plugin calls counts as well, unless it is of a library: a plugin may serve the application of an operator.
     """
     files = ((frame.f_code.co_filename, line) for frame, line in frames)
     places = [place for place in files if not leads_to_plugins(place[0]) and not place[0].startswith("<frozen ")]
-    at_home = (place for place in places if home is not None and lies_in(home, place[0]))
-    found = next(at_home, places[0] if places else None)
-    return f"{found[0]}:{found[1]}" if found else None
+    if not places:
+        return None
+    at_home = (number for number, (file, _) in enumerate(places) if home is not None and lies_in(home, file))
+    first = next(at_home, None)
+    callees = places[:first] if with_callees and first is not None else []
+    file, line = next((place for place in callees if not _is_of_library(place[0])), places[first or 0])
+    return f"{file}:{line}"
+
+
+def _is_of_library(file: str) -> bool:
+    return file.startswith((_STANDARD_LIBRARY, "<")) or "/site-packages/" in file or "/dist-packages/" in file
 
 
 def lies_in(home: str, file: str) -> bool:

@@ -45,7 +45,7 @@ _BOTH = READ | WRITE
 _MOST_READY = 64
 # How long timers that are due wait for those others. What has arrived before a deadline, while the process was busy,
 # must be read before the deadline is enforced.
-_LONGEST_HOLD = 0.25
+_LONGEST_HOLD = 0.05
 
 Callback = Callable[[int], object]
 """Called with the ready events, `READ`, `WRITE` or both; for an error or a hang-up with both."""

@@ -26,14 +26,14 @@ class ClientLog:
 
     def framing_broken(self, connection: Connection, reason: str) -> None:
         """Log that a client's bytes do not fit the framing."""
-        if self._admits_line():
+        if self._limit.admits(self._reactor.now):
             self._log.warning(
                 "framing_broken", **self._client(connection), reason=reason, suppressed=self._limit.take_suppressed()
             )
 
     def overflowed(self, connection: Connection, max_send_buffer: int) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
-        if self._admits_line():
+        if self._limit.admits(self._reactor.now):
             self._log.warning(
                 "send_buffer_overflow",
                 **self._client(connection),
@@ -44,7 +44,7 @@ class ClientLog:
 
     def close_timed_out(self, connection: Connection, queued_bytes: int) -> None:
         """Log that a client is reset because it accepts nothing of what was sent before the close."""
-        if self._admits_line():
+        if self._limit.admits(self._reactor.now):
             self._log.warning(
                 "close_timed_out",
                 **self._client(connection),
@@ -70,9 +70,6 @@ class ClientLog:
     def admits_handshake_line(self) -> bool:
         """Count a line about a handshake or a PROXY header, and return whether to log it."""
         return self._handshake_lines.admits(service=self._service)
-
-    def _admits_line(self) -> bool:
-        return self._limit.admits(self._reactor.now)
 
     def _client(self, connection: Connection) -> dict[str, object]:
         return {"service": self._service, "peer": connection.peer, "connection": connection.id}

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.connection import Connection, transport_of
+from reactorhost.api.connection_ended import ConnectionEndedError
 from reactorhost.api.connection_protocols import Groups
-from reactorhost.api.file_send import ConnectionEndedError
 from reactorhost.api.peer_credentials import PeerCredentials
 from reactorhost.api.proxy_facts import ProxyFacts
-from reactorhost.api.tls_start import TlsFailedError
 from reactorhost.framing import FramingError
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import EventLog
@@ -207,16 +206,13 @@ class ServiceContext:
     def hook_failed(self, plugin: str, hook: str, connection: Connection, error: Exception) -> None:
         """Report an exception of a plugin's code and close its connection."""
         if isinstance(error, ConnectionEndedError) and error.variables is transport_of(connection).variables:
-            # An async hook has waited for something that the client did not: it has only ended.
+            # A hook that awaits something need not catch what the client has caused.
             return
         self._worker.hook_failed(plugin, hook, connection, error)
         transport_of(connection).close_for(CloseReason.ERROR)
 
     def hook_raised(self, hook: str, connection: Connection, raised: BaseException) -> None:
         """Report what a hook or a plugin's framing raised, under the plugin that the exception comes from."""
-        if isinstance(raised, TlsFailedError) and not transport_of(connection).is_open:
-            # A hook that awaits the handshake need not catch what a client has caused, and the host has logged.
-            return
         self.hook_failed(self.chain.plugin_of(raised), hook, connection, as_error(raised))
 
     def session_raised(self, raised: BaseException) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from event_loops import needs_uvloop
 from peers import Peer, contexts
-from recorded import BIG, WAYS, Recorder, calls, needs_uvloop, same_as_asyncio
+from recorded import BIG, WAYS, Recorder, calls, same_as_asyncio
 
 Serve = Callable[..., Recorder]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from clients import http_client
-from event_loops import LOOPS
+from event_loops import LOOPS, needs_uvloop
 from pki import Pki
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
@@ -30,13 +30,23 @@ def needs(module: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"{module} is not installed")
 
 
-@pytest.fixture(params=LOOPS)
-def serve(request: pytest.FixtureRequest, live_host: Hosts) -> Hosts:
+# What depends on the loop is shown by TLS and by much data in both directions.
+BOTH_LOOPS = pytest.mark.parametrize("serve", LOOPS, indirect=True)
+MORE_IN_SOAK = pytest.mark.parametrize(
+    "serve", ["asyncio", pytest.param("uvloop, soak", marks=needs_uvloop)], indirect=True
+)
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest, live_host: Hosts, soak: bool) -> Hosts:
     """Return a function that starts a host with a class of a plugin file, as `serve("mail:Mail")`."""
+    loop, _, long = request.param.partition(", ")
+    if long and not soak:
+        pytest.skip("run by --soak")
 
     def start(plugin: str, *arguments: str) -> LiveHost:
         return live_host(
-            "--plugin", plugin, "--workers", "1", "--event-loop", request.param, *arguments,
+            "--plugin", plugin, "--workers", "1", "--event-loop", loop, *arguments,
             environment={"PYTHONPATH": str(PLUGINS)},
         )  # fmt: skip
 
@@ -60,6 +70,7 @@ def pki(tmp_path: Path) -> Pki:
     return Pki(tmp_path)
 
 
+@BOTH_LOOPS
 @needs("aiosmtpd")
 def test_mail_is_accepted_by_aiosmtpd_plain_and_after_starttls(mail_host: LiveHost, tmp_path: Path, pki: Pki) -> None:
     host, port = mail_host.address()
@@ -105,6 +116,7 @@ def with_asyncssh(address: tuple[str, int], command: str, data: bytes) -> tuple[
 no_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 
 
+@BOTH_LOOPS
 @needs("asyncssh")
 def test_commands_run_over_asyncssh(serve: Hosts) -> None:
     run = with_ssh if shutil.which("ssh") else with_asyncssh
@@ -116,6 +128,7 @@ def test_commands_run_over_asyncssh(serve: Hosts) -> None:
     assert run(address, "cat", data) == (0, data)
 
 
+@MORE_IN_SOAK
 @needs("asyncssh")
 @no_ssh
 def test_an_ssh_session_outlives_a_reload(serve: Hosts) -> None:
@@ -137,6 +150,7 @@ def test_an_ssh_session_outlives_a_reload(serve: Hosts) -> None:
 # pymodbus.
 
 
+@MORE_IN_SOAK
 @needs("pymodbus")
 def test_registers_are_read_and_written_over_pymodbus(serve: Hosts) -> None:
     from pymodbus.client import ModbusTcpClient
@@ -155,6 +169,7 @@ def test_registers_are_read_and_written_over_pymodbus(serve: Hosts) -> None:
 # aioftp.
 
 
+@MORE_IN_SOAK
 @needs("aioftp")
 def test_files_are_stored_listed_and_fetched_over_aioftp(serve: Hosts, tmp_path: Path) -> None:
     data = hashlib.shake_128(b"seed").digest(1_000_000)
@@ -176,6 +191,7 @@ def test_files_are_stored_listed_and_fetched_over_aioftp(serve: Hosts, tmp_path:
 # aiohttp.
 
 
+@MORE_IN_SOAK
 @needs("aiohttp")
 def test_requests_and_a_websocket_are_served_by_aiohttp(serve: Hosts) -> None:
     from websockets.sync.client import connect
@@ -195,6 +211,7 @@ def test_requests_and_a_websocket_are_served_by_aiohttp(serve: Hosts) -> None:
 # amqtt.
 
 
+@MORE_IN_SOAK
 @needs("amqtt")
 def test_messages_are_published_and_delivered_by_amqtt(serve: Hosts) -> None:
     from amqtt.client import MQTTClient

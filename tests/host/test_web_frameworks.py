@@ -1,9 +1,11 @@
-"""Sites on the frameworks that people use, served as they are: hello, an upload, a stream, a WebSocket."""
+"""Sites on the frameworks that people use, served as they are: hello, an upload, a stream, a file, a WebSocket."""
 
 from __future__ import annotations
 
 import http.client
 import importlib.util
+import os
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +47,12 @@ def requested(
     return text
 
 
-def test_a_site_serves_everything_over_one_connection(site: LiveHost, request: pytest.FixtureRequest) -> None:
+def test_a_site_serves_everything_over_one_connection(
+    site: LiveHost, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    content = os.urandom(UPLOAD_BYTES)
+    (tmp_path / "file").write_bytes(content)
+    file = f"/file?path={urllib.parse.quote(str(tmp_path / 'file'))}"
     form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n%s\r\n--x--\r\n'
     with http_client(site.address()) as connection:
         assert requested(connection, "GET", "/hello?name=you") == b"hello you"
@@ -53,10 +60,18 @@ def test_a_site_serves_everything_over_one_connection(site: LiveHost, request: p
         upload = form % (b"u" * UPLOAD_BYTES)
         assert requested(connection, "POST", "/upload", upload, content_type=kind) == b"a.bin %d" % UPLOAD_BYTES
         assert requested(connection, "GET", "/stream") == b"0\n1\n2\n3\n4\n"
+        assert requested(connection, "GET", file) == content
+        connection.request("HEAD", file)
+        head = connection.getresponse()
+        assert (head.read(), head.status, head.getheader("content-length")) == (b"", 200, str(UPLOAD_BYTES))
         connection.request("GET", "/missing")
         missing = connection.getresponse()
         missing.read()
         assert missing.status == 404
+        if not request.node.callspec.params["site"].startswith("django"):
+            connection.request("GET", file, headers={"Range": "bytes=100-299999"})
+            part = connection.getresponse()
+            assert (part.status, part.read()) == (206, content[100:300_000])
     if request.node.callspec.params["site"] in ("starlette", "fastapi"):
         host, port = site.address()
         with connect(f"ws://{host}:{port}/talk") as websocket:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from reactorhost import SetupError
 from reactorhost_accesslog.line_file import LineFile
 
 
@@ -80,10 +81,13 @@ class AccessLog:
         """Open the file.
 
         Raises:
-            OSError: it cannot be opened for appending.
+            SetupError: it cannot be opened for appending.
         """
         if self._file is not None:
-            self._file.open()
+            try:
+                self._file.open()
+            except OSError as error:
+                raise SetupError(f"the access log {self._file.path} cannot be opened: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the file."""

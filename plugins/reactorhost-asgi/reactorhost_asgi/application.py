@@ -9,18 +9,23 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from reactorhost import SetupError
+
 Application = Callable[..., Any]
 
 # By the number of arguments of a call: (scope, receive, send), (scope), (environ, start_response).
 _INTERFACES = {3: "asgi3", 1: "asgi2", 2: "wsgi"}
 
 
-class ApplicationError(Exception):
+class ApplicationError(SetupError):
     """The application cannot be found or called; the text says what to change."""
 
+    def __init__(self, what: str) -> None:
+        super().__init__(what, option="app")
 
-def imported(app: str, app_dir: str, *, factory: bool) -> Application:
-    """Return the application that `package.module:name` names.
+
+def imported(app: str, app_dir: str) -> Application:
+    """Return the application that `package.module:name` names, or its factory.
 
     Raises:
         ApplicationError: there is no such module or name, or it cannot be called.
@@ -45,9 +50,17 @@ def imported(app: str, app_dir: str, *, factory: bool) -> Application:
         found = getattr(found, name)
     if not callable(found):
         raise ApplicationError(f"app = {app!r} leads to {found!r}, which cannot be called")
-    if not factory:
-        return found  # type: ignore[no-any-return]  # checked above
-    made = found()
+    return found  # type: ignore[no-any-return]  # checked above
+
+
+def made(factory: Application, app: str) -> Application:
+    """Return the application that a factory makes.
+
+    Raises:
+        ApplicationError: it makes something else.
+        Exception: raised by the application's own code.
+    """
+    made = factory()
     if not callable(made):
         raise ApplicationError(f"the factory {app!r} has returned {made!r}, which cannot be called")
     return made  # type: ignore[no-any-return]  # as above

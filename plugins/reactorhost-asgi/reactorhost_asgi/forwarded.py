@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware, _TrustedHosts
 
+from reactorhost import SetupError
 from reactorhost_asgi.application import Application
 
 UNIX = "unix"
@@ -16,6 +18,22 @@ UNIX = "unix"
 class _TrustedProxies(_TrustedHosts):
     def __contains__(self, host: str | None) -> bool:
         return super().__contains__(host or UNIX)
+
+
+def check_proxies(proxies: Sequence[object]) -> None:
+    """Check the names of proxies; uvicorn accepts any text, and then trusts nothing.
+
+    Raises:
+        SetupError: one is neither an address, a network nor `unix`, or `*` is not alone.
+    """
+    for proxy in proxies:
+        if proxy == UNIX or (proxy == "*" and len(proxies) == 1):
+            continue
+        try:
+            ipaddress.ip_network(str(proxy))
+        except ValueError:
+            known = "addresses, networks such as 10.0.0.0/8, and unix; or * alone"
+            raise SetupError(f"forwarded_allow_ips must have {known}, not {proxy!r}") from None
 
 
 def forwarded(application: Application, proxies: Sequence[str]) -> Application:

@@ -12,6 +12,7 @@ from uvicorn.middleware.asgi2 import ASGI2Middleware
 from reactorhost import Connection, Option, Worker, hookimpl
 from reactorhost_asgi import application
 from reactorhost_asgi.access_log import AccessLog
+from reactorhost_asgi.application import Application, ApplicationError
 from reactorhost_asgi.forwarded import forwarded, forwarding
 from reactorhost_asgi.http_protocol import HttpProtocol
 from reactorhost_asgi.lifespan import Lifespan
@@ -29,6 +30,7 @@ class Asgi:
 
     # Set by `configure` and `worker_start`, which are called before anything else.
     _settings: Settings
+    _app: Application
     _serving: Serving
 
     def __init__(self) -> None:
@@ -43,12 +45,22 @@ class Asgi:
 
     @hookimpl
     def configure(self, config: Mapping[str, object]) -> None:
-        """Set the options.
+        """Set the options, and import the application: `reactorhost check` calls this too.
 
         Raises:
-            ValueError: an option has an invalid value.
+            SetupError: there is no such application, its import has failed, or an option has an invalid value.
         """
-        self._settings = Settings.checked(config)
+        self._settings = settings = Settings.checked(config)
+        try:
+            self._app = application.imported(settings.app, settings.app_dir)
+        except ApplicationError:
+            raise
+        except Exception as error:  # the code of the application may raise any
+            line = f"{type(error).__name__}: {error}"
+            raise ApplicationError(f"{settings.app!r} cannot be imported: {line}") from error
+        # A factory is called later, in the event loop, as it expects.
+        if settings.interface == "auto" and not settings.factory:
+            application.interface_of(self._app)
 
     @hookimpl
     def protocol(self) -> Callable[[], asyncio.Protocol]:
@@ -57,9 +69,9 @@ class Asgi:
 
     @hookimpl
     async def worker_start(self, worker: Worker) -> None:
-        """Import the application, and start it; what fails fails the boot of the worker."""
+        """Start the application; what fails fails the boot of the worker."""
         settings = self._settings
-        app = application.imported(settings.app, settings.app_dir, factory=settings.factory)
+        app = application.made(self._app, settings.app) if settings.factory else self._app
         interface = application.interface_of(app) if settings.interface == "auto" else settings.interface
         if interface == "wsgi":
             change = forwarding(settings.forwarded_allow_ips) if settings.forwarded_allow_ips else None

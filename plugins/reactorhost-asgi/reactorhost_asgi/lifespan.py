@@ -40,13 +40,15 @@ class Lifespan:
         """Start the application.
 
         Raises:
-            LifespanError: it has refused, or lifespan is required and it has ended without an answer; with what it has
-                raised as the cause.
+            LifespanError: it has refused or called `sys.exit`, or lifespan is required and it has ended without an
+                answer; with what it has raised as the cause.
         """
         self._task = asyncio.get_running_loop().create_task(self._run(), name="lifespan")
         if await self._answered("startup"):
             return
         raised = _raised(self._task)
+        if isinstance(raised, LifespanError):
+            raise raised
         if self._required:
             why = f"{type(raised).__name__}: {raised}" if raised else "it has ended without an answer"
             raise LifespanError(f"the application has failed in its startup: {why}") from raised
@@ -66,7 +68,11 @@ class Lifespan:
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
-        await self._application(scope, self._messages.get, self._send)
+        try:
+            await self._application(scope, self._messages.get, self._send)
+        # A task would raise it out of the loop.
+        except SystemExit as error:
+            raise LifespanError(f"the application has called sys.exit({error.code!r})") from error
 
     async def _answered(self, phase: str) -> bool:
         """Send the message of a phase, and return whether the application has answered before it ended.

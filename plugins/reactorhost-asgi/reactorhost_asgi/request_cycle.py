@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from reactorhost_asgi import file_answer
 from reactorhost_asgi.answer_headers import without_framing
 from reactorhost_asgi.refusals import FAILED, TOO_SLOW, Refusal, RefusedError
 
@@ -110,12 +111,7 @@ class RequestCycle(RequestResponseCycle):
         try:
             result = await app(self.scope, self.receive, self.send)
         except asyncio.CancelledError as error:
-            if not _is_being_cancelled():
-                self._protocol.serving.application_failed(error)
-                self._fail()
-            # By the deadline, which has answered already, or at the end of the worker.
-            elif not self.response_complete:
-                self.transport.close()
+            self._cancelled(error)
         except RefusedError as error:
             self.answer(error.refusal)
         except BaseException as error:  # noqa: BLE001  the application may raise anything
@@ -179,20 +175,25 @@ class RequestCycle(RequestResponseCycle):
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
         """Write what the application sends."""
         kind = message["type"]
-        # The end of a connection that breaks while it is written to is reported in the next turn.
-        if self.disconnected or (self.transport.is_closing() and not self.response_complete):
+        if self.disconnected:
             return self._drop()
         if kind == "http.response.body":
+            more = message.get("more_body", False)
+            # The end of a connection that breaks while it is written to is reported in the next turn.
+            if more and self.transport.is_closing() and not self.response_complete:
+                return self._drop()
             if not self._has_content:
                 message = self._without_body(message)
             body = message.get("body", b"")
             self._size += len(body)
-            if self._ends_with_connection and not message.get("more_body", False):
+            if self._ends_with_connection and not more:
                 self.expected_content_length = len(body)
         elif kind == "http.response.start" and not self.response_started:
             if self.flow.write_paused:
                 return self._send_when_drained(message)
             message = self._start(message)
+        elif kind in file_answer.MESSAGES and self.response_started and not self.response_complete:
+            return file_answer.send(self, self._protocol, message)
         return super().send(message)
 
     async def _drop(self) -> None:
@@ -214,6 +215,20 @@ class RequestCycle(RequestResponseCycle):
     async def _send_when_drained(self, message: Any) -> None:
         await self.flow.drain()
         await self.send(message)
+
+    @property
+    def sends_body(self) -> bool:
+        """Whether the answer has a body for the client."""
+        return self._has_content and self.scope["method"] != "HEAD" and not self.disconnected
+
+    @property
+    def missing(self) -> int | None:
+        """How much of its Content-Length was not sent yet; None without one."""
+        return None if self.chunked_encoding or self._ends_with_connection else self.expected_content_length
+
+    def count_body(self, size: int) -> None:
+        """Count bytes of the body that were sent by another way."""
+        self._size += size
 
     def _start(self, message: Any) -> Any:
         """Prepare an answer; returns the message that uvicorn writes."""
@@ -282,6 +297,16 @@ class RequestCycle(RequestResponseCycle):
         self.disconnect()
         self.transport.close()
 
+    def _cancelled(self, error: BaseException) -> None:
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            # The application has raised it by itself.
+            self._protocol.serving.application_failed(error)
+            self._fail()
+        # By the deadline, which has answered already, or at the end of the worker.
+        elif not self.response_complete:
+            self.transport.close()
+
     def _fail(self) -> None:
         # One that is complete is not affected, and the next one may have begun. The end of the connection shows that
         # one which has begun is incomplete.
@@ -297,9 +322,3 @@ class RequestCycle(RequestResponseCycle):
 
 def _nothing() -> None:
     pass
-
-
-def _is_being_cancelled() -> bool:
-    """Return whether this task was cancelled, and the application has not raised the exception by itself."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Union
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from reactorhost_asgi import upgrade
+from reactorhost_asgi import file_answer, upgrade
 from reactorhost_asgi.refusals import (
     BODY_TOO_LARGE,
     HEAD_TOO_LARGE,
@@ -90,7 +90,7 @@ class RequestReader(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin with a request."""
         super().on_message_begin()
-        self.scope["extensions"] = {"reactorhost": self.extension()}
+        self.scope["extensions"] = {"reactorhost": self.extension(), file_answer.PATH: {}}
         self.in_head = True
         self._room = self.serving.settings.max_header
         self.unseen = 0

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from reactorhost import Option
+from reactorhost import Option, SetupError
+from reactorhost_asgi.forwarded import check_proxies
 
 OPTIONS = (
     Option("app", help="the application, as package.module:name"),
@@ -79,7 +80,7 @@ class Settings:
         """Return the settings of a plugin's table.
 
         Raises:
-            ValueError: an option has an invalid value.
+            SetupError: an option has an invalid value.
         """
         settings = cls(**{each.name: config[each.name] for each in fields(cls)})
         settings._check()
@@ -87,19 +88,24 @@ class Settings:
 
     def _check(self) -> None:
         module, colon, name = self.app.partition(":")
-        if not (module and colon and name):
-            raise ValueError(f"app must have the form package.module:name, not {self.app!r}")
+        if not (colon and _is_dotted(module) and _is_dotted(name)):
+            raise SetupError(f"app must have the form package.module:name, not {self.app!r}")
         for option in ("header_timeout", "body_timeout", "keep_alive", "ws_max_size", "max_header", "ws_ping_timeout"):
             if getattr(self, option) <= 0:
-                raise ValueError(f"{option} must be above 0, not {getattr(self, option)}")
+                raise SetupError(f"{option} must be above 0, not {getattr(self, option)}")
         for option in ("request_timeout", "max_body", "max_requests", "ws_ping_interval"):
             if getattr(self, option) < 0:
-                raise ValueError(f"{option} must not be negative")
+                raise SetupError(f"{option} must not be negative, not {getattr(self, option)}")
+        check_proxies(self.forwarded_allow_ips)
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
-            raise ValueError(f"root_path must begin with a / and not end with one, as in /shop, not {self.root_path!r}")
+            raise SetupError(f"root_path must begin with a / and not end with one, as in /shop, not {self.root_path!r}")
         if not self.root_path.isascii():
-            raise ValueError(f"root_path must be ASCII, with other characters as %XX, not {self.root_path!r}")
+            raise SetupError(f"root_path must be ASCII, with other characters as %XX, not {self.root_path!r}")
         if self.access_log not in ("off", "log", "-") and not os.path.isabs(self.access_log):
-            raise ValueError(f"access_log must be off, log, - or an absolute path, not {self.access_log!r}")
+            raise SetupError(f"access_log must be off, log, - or an absolute path, not {self.access_log!r}")
         if not (self.server_header.isascii() and self.server_header.isprintable()) and self.server_header:
-            raise ValueError("server_header must be printable ASCII")
+            raise SetupError("server_header must be printable ASCII")
+
+
+def _is_dotted(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Literal
 
 from uvicorn.protocols.utils import ClientDisconnected
@@ -61,11 +62,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Call the application, and close the connection when it has returned."""
         serving = self.serving
         self._task = asyncio.current_task()
+        assert self._task is not None
         try:
             result = await self.app(self.scope, self.receive, self.send)
         except ClientDisconnected:
             pass
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not self._task.cancelling():
+                # The application has raised it by itself.
+                serving.application_failed(error)
             self._fail()
         except BaseException as error:  # noqa: BLE001  the application may raise anything
             serving.application_failed(error)
@@ -111,6 +116,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not paused and (self._queued_bytes > _MOST_BYTES or self.queue.qsize() >= _MOST_MESSAGES):
             self.read_paused = True
             self.transport.pause_reading()
+
+    # A plain function that returns uvicorn's coroutine, as in `RequestCycle`.
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        """Write what the application sends."""
+        if self.transport.is_closing() and not self.close_sent:
+            return self._disconnected()
+        return super().send(message)
+
+    async def _disconnected(self) -> None:
+        # Nothing holds the application back any more: others run meanwhile, also if it ignores the exception.
+        await asyncio.sleep(0)
+        raise ClientDisconnected
 
     async def receive(self) -> Any:
         """Return the next message, or the end of the client."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from reactorhost import SetupError
 from reactorhost.testing import HostFailedError, PluginBench
 from reactorhost_asgi import Asgi, application
 from reactorhost_asgi.access_log import Entry, combined, common
@@ -31,6 +32,13 @@ Bench = Callable[..., PluginBench]
     [
         ({"app": "module"}, "app must have the form package.module:name"),
         ({"app": ":name"}, "app must have the form"),
+        ({"app": "./module.py:name"}, "app must have the form"),
+        ({"app": ".module:name"}, "app must have the form"),
+        ({"app": "module:name."}, "app must have the form"),
+        ({"forwarded_allow_ips": ["10.0.0.0/33"]}, "forwarded_allow_ips must have .*, not '10.0.0.0/33'"),
+        ({"forwarded_allow_ips": ["10.0.0.1/8"]}, "forwarded_allow_ips must have"),
+        ({"forwarded_allow_ips": ["localhost"]}, "forwarded_allow_ips must have"),
+        ({"forwarded_allow_ips": ["*", "unix"]}, "or [*] alone"),
         ({"keep_alive": 0.0}, "keep_alive must be above 0"),
         ({"max_header": -1}, "max_header must be above 0"),
         ({"request_timeout": -1.0}, "request_timeout must not be negative"),
@@ -42,7 +50,7 @@ Bench = Callable[..., PluginBench]
     ],
 )
 def test_a_wrong_option_is_reported(plugin_bench: Bench, options: dict[str, Any], error: str) -> None:
-    with pytest.raises(ValueError, match=error):
+    with pytest.raises(SetupError, match=error):
         plugin_bench(Asgi(), options={"Asgi": {"app": "served:app", **options}})
 
 
@@ -68,7 +76,7 @@ def test_an_application_that_is_not_there_is_reported(
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     (tmp_path / "made.py").write_text(source)
     with pytest.raises(ApplicationError, match=error):
-        application.imported(app, str(tmp_path), factory=False)
+        application.imported(app, str(tmp_path))
 
 
 def test_an_import_that_fails_inside_the_application_is_raised_as_it_is(
@@ -78,7 +86,48 @@ def test_an_import_that_fails_inside_the_application_is_raised_as_it_is(
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     (tmp_path / "made.py").write_text("import missing_library")
     with pytest.raises(ModuleNotFoundError, match="missing_library"):
-        application.imported("made:app", str(tmp_path), factory=False)
+        application.imported("made:app", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "cause"),
+    [
+        (None, "there is no module 'made' in", None),
+        ("def app(a, b, c, d): pass", "is neither ASGI nor WSGI", None),
+        (
+            "import missing_library",
+            "'made:app' cannot be imported: ModuleNotFoundError: No module",
+            ModuleNotFoundError,
+        ),
+        ("app = (", "'made:app' cannot be imported: SyntaxError: '\\(' was never closed", SyntaxError),
+    ],
+)
+def test_an_application_that_is_wrong_is_found_before_the_worker_starts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str | None,
+    error: str,
+    cause: type[Exception] | None,
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    if source is not None:
+        (tmp_path / "made.py").write_text(source)
+    options = {each.name: each.default for each in OPTIONS}
+    with pytest.raises(ApplicationError, match=error) as caught:
+        Asgi().configure({**options, "app": "made:app", "app_dir": str(tmp_path)})
+    assert (caught.value.option, type(caught.value.__cause__)) == ("app", cause or type(None))
+
+
+def test_a_factory_is_called_in_the_event_loop(plugin_bench: Bench) -> None:
+    loops: list[Any] = []
+
+    def make() -> Any:
+        loops.append(asyncio.get_running_loop())
+        return hello
+
+    assert requested(served(plugin_bench, make, factory=True), get())[0].status == 200
+    assert len(loops) == 1
 
 
 def test_a_factory_makes_the_application(plugin_bench: Bench) -> None:
@@ -182,6 +231,11 @@ async def raises(send: Any) -> None:
     raise OSError("no database")
 
 
+async def exits(send: Any) -> None:
+    """End the process, it believes."""
+    sys.exit("no database")
+
+
 async def sends_nonsense(send: Any) -> None:
     """Send what no one expects."""
     await send({"type": "lifespan.startup.perhaps"})
@@ -192,6 +246,7 @@ async def sends_nonsense(send: Any) -> None:
     [
         (refuses, "auto", "the application has failed in its startup: OSError: no database"),
         (refuses, "on", "the application has failed in its startup: OSError: no database"),
+        (exits, "auto", r"the application has called sys.exit\('no database'\)"),
         (raises, "on", "the application has failed in its startup: OSError: no database"),
         (sends_nonsense, "on", "failed in its startup: RuntimeError: the application sends 'lifespan.startup.perhaps'"),
     ],
@@ -414,7 +469,7 @@ def test_the_access_log_can_be_the_log_of_the_host(plugin_bench: Bench, caplog: 
 
 
 def test_a_file_that_cannot_be_opened_fails_the_boot(plugin_bench: Bench, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(SetupError, match=r"the access log .*/missing/log cannot be opened: No such file or directory"):
         served(plugin_bench, hello, lifespan="off", access_log=str(tmp_path / "missing" / "log"))
 
 

@@ -314,6 +314,29 @@ def test_an_application_that_fails_closes_with_1011(plugin_bench: Bench, caplog:
     assert [each.levelno for each in caplog.records] == [logging.ERROR]
 
 
+@pytest.mark.parametrize("ignores", [False, True])
+def test_an_application_that_never_stops_is_ended_behind_its_client(plugin_bench: Bench, ignores: bool) -> None:
+    failed = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal failed
+        await receive()
+        await send({"type": "websocket.accept"})
+        scope["extensions"]["reactorhost"]["connection"].abort()
+        while True:
+            try:
+                await send({"type": "websocket.send", "text": "x" * 10_000})
+            except OSError:
+                failed += 1
+                if not ignores or failed == 1000:
+                    raise
+
+    bench = served(plugin_bench, app, lifespan="off")
+    bench.connect().send(UPGRADE)
+    assert bench.stats("Asgi")["running"] == 0
+    assert bench.stats("Asgi")["failures"] == 0
+
+
 def test_an_application_that_does_not_decide_in_time_is_refused(plugin_bench: Bench) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(100)

@@ -167,6 +167,12 @@ def no_content(environ: Environ, start_response: Any) -> list[bytes]:
     return [b""]
 
 
+def body_of_204(environ: Environ, start_response: Any) -> list[bytes]:
+    """Send a body with a status that has none."""
+    start_response("204 No Content", [])
+    return [b"x"]
+
+
 def changes_its_mind(environ: Environ, start_response: Any) -> list[bytes]:
     """Replace the headers after an error."""
     start_response("200 OK", [TEXT])
@@ -196,8 +202,9 @@ def test_an_answer_of_any_kind_arrives(plugin_bench: Bench, app: Any, status: in
     assert not client.eof
 
 
-def test_an_answer_without_content_has_no_body(plugin_bench: Bench) -> None:
-    bench = served(plugin_bench, no_content)
+@pytest.mark.parametrize("app", [no_content, body_of_204])
+def test_an_answer_without_content_has_no_body(plugin_bench: Bench, app: Any) -> None:
+    bench = served(plugin_bench, app)
     client = bench.connect()
     client.send(get() * 2)
     assert [each.status for each in answers(client, heads=True)] == [204, 204]
@@ -427,6 +434,12 @@ def bad_header(environ: Environ, start_response: Any) -> list[bytes]:
     return [b"x"]
 
 
+def two_lengths(environ: Environ, start_response: Any) -> list[bytes]:
+    """Send two lengths."""
+    start_response("200 OK", [("Content-Length", "1"), ("Content-Length", "1")])
+    return [b"x"]
+
+
 def no_bytes(environ: Environ, start_response: Any) -> list[Any]:
     """Send a text."""
     start_response("200 OK", [TEXT])
@@ -446,6 +459,7 @@ def no_bytes(environ: Environ, start_response: Any) -> list[Any]:
         (sends_too_little, b"little"),
         (bad_status, 500),
         (bad_header, 500),
+        (two_lengths, 500),
         (no_bytes, 500),
     ],
 )

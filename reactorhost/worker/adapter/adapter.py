@@ -5,7 +5,7 @@ chain. So accepting, TLS, the order of plugins, guards, timing and the close of 
 plugin, and a message costs the protocol's own method and one lookup. No task and no queue is involved, unless another
 plugin of the service has an async hook.
 
-Three events are no hooks. `worker.stream.ending` notifies the adapter of them:
+Three events are not hooks. `worker.stream.ending` notifies the adapter of them:
 
 - The client's end. It becomes `eof_received` once everything before it was delivered, at the end of the turn: the
   protocol may be at work on this connection further up the stack. If the protocol wants to go on, the connection stays

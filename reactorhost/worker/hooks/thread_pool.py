@@ -137,7 +137,8 @@ class ThreadPool:
             thread.start()
         except RuntimeError:
             self._threads.remove(thread)
-            self._coming = False
+            with self._lock:
+                self._coming = False
             if not self._threads:
                 for task in self._all_waiting():
                     task.cancel()

@@ -43,8 +43,8 @@ class ClosedTransport:
     local: Endpoint
     age: float
     variables: Context
-    peer_credentials: PeerCredentials | None
-    proxy: ProxyFacts | None
+    peer_credentials: PeerCredentials | None = field(default=None, init=False)
+    proxy: ProxyFacts | None = field(default=None, init=False)
     framing: Framing | None = field(default=None, init=False)
     idle_timeout: float | None = field(default=None, init=False)
     # Of the class: each end of a connection makes one of these.
@@ -81,7 +81,7 @@ class ClosedTransport:
         self, context: SSLContext | None, server_name: str | None, on_result: Callable[[TlsFacts], object] | None
     ) -> TlsStart:
         """Return a handshake that has failed."""
-        return not_started()
+        return not_started(self.variables)
 
     def send_file(
         self, file: BinaryIO, offset: int, count: int | None, on_result: Callable[[int], object] | None

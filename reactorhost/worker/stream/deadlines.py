@@ -125,7 +125,7 @@ def _close_due(stream: Stream, progress: CloseProgress) -> None:
 def is_kept(stream: Stream) -> bool:
     """Return whether a client that has ended is kept for what works for it."""
     # The task of a protocol may wait for that end, and the protocol itself decides how long the connection stays open.
-    return bool(stream.owed) if stream.context.protocols is not None else _works(stream)
+    return stream.owed > 0 or (stream.timers is not None and stream.context.protocols is None and _works(stream))
 
 
 def _works(stream: Stream) -> bool:
@@ -133,4 +133,4 @@ def _works(stream: Stream) -> bool:
     # A task for a client that has ended and cannot be sent anything has nothing left to do. A hook has: messages of the
     # client may wait behind it.
     has_tasks = stream.timers is not None and stream.timers.has_tasks
-    return bool(stream.owed) or (has_tasks and stream.send_state is not BROKEN)
+    return stream.owed > 0 or (has_tasks and stream.send_state is not BROKEN)

@@ -208,7 +208,8 @@ def _end(stream: Stream, reason: CloseReason) -> None:
         reactor.unregister(stream.socket.fileno())
         stream.interest = 0
     stream.held |= CLOSING
-    peer_facts.keep_credentials(stream)
+    if stream.context.credentials is not None:
+        peer_facts.keep_credentials(stream, stream.context.credentials)
     # Unregistered before it is closed: see the rules in `reactor.reactor`.
     stream.socket.close()
     stream.kept = None

@@ -133,7 +133,7 @@ def checked_part(file: Any, offset: int, count: int | None) -> tuple[int, int, i
     descriptor = _descriptor_of(file)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"send_file sends regular files, and {file!r} is none")
+        raise ValueError(f"send_file sends regular files, and {file!r} is not one")
     left = status.st_size - offset
     if left < 0 or (count is not None and count > left):
         part = f"offset {offset}" if count is None else f"offset {offset} and count {count}"

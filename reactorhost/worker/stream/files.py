@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import BinaryIO
 
-from reactorhost.api.file_send import ConnectionEndedError, FileSend
+from reactorhost.api.connection_ended import ConnectionEndedError
+from reactorhost.api.file_send import FileSend
 from reactorhost.worker.stream import sending
 from reactorhost.worker.stream.file_part import FilePart, checked_part
 from reactorhost.worker.stream.protocol import Stream
@@ -20,12 +21,12 @@ def send_file(stream: Stream, file: BinaryIO, offset: int, count: int | None, on
     descriptor, offset, count = checked_part(file, offset, count)
     result = FileSend()
     if stream.send_state >= FIN_PENDING:
-        result.set_exception(ConnectionEndedError(stream.variables))
+        result.set_exception(_not_sent(stream.variables))
         return result
 
     def ended(is_sent: bool) -> None:
         if not is_sent:
-            result.set_exception(ConnectionEndedError(stream.variables))
+            result.set_exception(_not_sent(stream.variables))
             return
         result.set_result(count)
         if on_result is not None:
@@ -45,5 +46,9 @@ def refuse_file(file: BinaryIO, offset: int, count: int | None, variables: Conte
     """Return the result for a connection that has ended, with its context."""
     checked_part(file, offset, count)
     result = FileSend()
-    result.set_exception(ConnectionEndedError(variables))
+    result.set_exception(_not_sent(variables))
     return result
+
+
+def _not_sent(variables: Context) -> ConnectionEndedError:
+    return ConnectionEndedError("the connection has ended before all of the file was sent", variables)

@@ -30,10 +30,10 @@ def proxy(stream: Stream) -> ProxyFacts | None:
     return stream.context.proxies.get(stream.connection.id)
 
 
-def keep_credentials(stream: Stream) -> None:
+def keep_credentials(stream: Stream, kept: dict[int, PeerCredentials]) -> None:
     """Read the credentials, because the socket is about to be closed."""
-    kept = stream.context.credentials
-    if kept is not None and (found := _read(stream.socket)) is not None:
+    found = _read(stream.socket)
+    if found is not None:
         kept[stream.connection.id] = found
 
 

@@ -44,7 +44,7 @@ class SendBuffer:
         """Append `data[start:]`."""
         last = self._bytes if self._files is None else self._files[-1][1]
         last += memoryview(data)[start:]
-        if len(self) > HIGH_WATER:
+        if len(last) > HIGH_WATER or (self._files is not None and len(self) > HIGH_WATER):
             self.is_full = True
 
     def add_file(self, part: FilePart) -> None:
@@ -70,7 +70,7 @@ class SendBuffer:
         del self._bytes[:sent]
         if self._files is not None:
             self._end_files(self._files)
-        left = len(self)
+        left = len(self._bytes) if self._files is None else len(self)
         if left <= LOW_WATER:
             self.is_full = False
         if self._waiters:

@@ -17,6 +17,7 @@ the kernel has is read by the handshake, to which plain text is an error.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -59,7 +60,7 @@ def start(
     if stream.close_state is OPEN and BROKEN > stream.send_state >= FIN_PENDING:
         raise RuntimeError("the connection cannot begin TLS after send_eof()")
     if stream.close_state is not OPEN:
-        return not_started()
+        return not_started(stream.variables)
     service, plain = stream.context, cast("Any", stream.socket)
     on_broken = partial(service.client_log.tls_broken, stream.connection)
     tls = (role or service.tls_role).wrap(service.reactor, plain, on_broken, context, server_name)
@@ -71,7 +72,7 @@ def start(
     sending.uncork(stream)
     if stream.close_state is not OPEN or stream.send_state is BROKEN:
         stream.close_for(CloseReason.TLS)
-        return not_started()
+        return not_started(stream.variables)
     StartingSocket(stream, plain, tls, started, on_result).begin()
     return started
 
@@ -82,10 +83,10 @@ def can_start(stream: Stream) -> bool:
     return begins and stream.connection.tls is None and stream.context.tls_role.has_defaults
 
 
-def not_started() -> TlsStart:
-    """Return a handshake that has failed before it could begin."""
+def not_started(variables: Context) -> TlsStart:
+    """Return a handshake that has failed before it could begin, for a connection with this context."""
     started = TlsStart()
-    started.set_exception(TlsFailedError("the connection has ended before its TLS handshake"))
+    started.set_exception(TlsFailedError("the connection has ended before its TLS handshake", variables))
     return started
 
 
@@ -102,7 +103,7 @@ def _refuse(stream: Stream, started: TlsStart) -> None:
 
 
 def _failure(stream: Stream, reason: str) -> TlsFailedError:
-    return TlsFailedError(f"no TLS with {stream.connection.peer}: {reason}")
+    return TlsFailedError(f"no TLS with {stream.connection.peer}: {reason}", stream.variables)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -230,7 +231,8 @@ class StartingSocket:
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.end()
-        self.started.set_exception(TlsFailedError("the connection has ended during its TLS handshake"))
+        ended = "the connection has ended during its TLS handshake"
+        self.started.set_exception(TlsFailedError(ended, self.stream.variables))
         if self._unsent is not None:
             self._unsent.abandon()
 

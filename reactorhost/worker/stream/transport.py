@@ -326,7 +326,7 @@ class StreamTransport:
         """Break the reference cycles of a connection that has ended, after its `close` hooks."""
         self.receiver = self.context
         self.timers = None
-        closed = ClosedTransport(
-            self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables, *peer_facts.release(self)
-        )
+        closed = ClosedTransport(self.context, self._peer, self._local or NO_ENDPOINT, self.age, self.variables)
+        if self.context.credentials or self.context.proxies:
+            closed.peer_credentials, closed.proxy = peer_facts.release(self)
         replace_transport(self.connection, closed)

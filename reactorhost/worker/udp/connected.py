@@ -315,5 +315,5 @@ class ConnectedTransport(NoStream):
         """Break the reference cycles of a connection that has ended, after its `close`."""
         self._timers = None
         local = self._local or NO_ENDPOINT
-        closed = ClosedTransport(self.context, self._peer, local, self.age, self.variables, None, None)
+        closed = ClosedTransport(self.context, self._peer, local, self.age, self.variables)
         replace_transport(self.connection, closed)

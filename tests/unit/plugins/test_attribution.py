@@ -156,6 +156,17 @@ def test_locate_without_a_hook_returns_the_plugin_of_the_innermost_file(loaded: 
     assert _located(attribution, _called_back(_here)) == ("b", "timer", where)
 
 
+@pytest.mark.parametrize("folder", ["/srv/shop", "/venv/lib/python3/site-packages/flask"])
+def test_locate_shows_the_line_of_an_application_and_not_of_a_library(loaded: Make, folder: str) -> None:
+    plugins = [loaded("a", home="/nowhere", connect=_marked()), loaded("b", home=__file__, connect=_marked())]
+    application: dict[str, Any] = {"sys": sys}
+    exec(compile("def view():\n    return sys._getframe()\n", f"{folder}/app.py", "exec"), application)
+    frame = _called_back(application["view"])
+    line = _called_back.__code__.co_firstlineno + 1
+    where = "/srv/shop/app.py:2" if "shop" in folder else f"{__file__}:{line}"
+    assert _located(resolve_worker(plugins, _never).attribution, frame) == ("b", "timer", where)
+
+
 def test_locate_finds_no_plugin_for_foreign_code_unless_the_host_called_it_back(loaded: Make) -> None:
     a, b = loaded("a", connect=_marked()), loaded("b", connect=_marked())
     two, one = (resolve_worker(plugins, _never).attribution for plugins in ([a, b], [a]))

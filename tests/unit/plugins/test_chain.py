@@ -10,6 +10,7 @@ import pytest
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.hookspecs import hookimpl
+from reactorhost.api.setup_error import SetupError
 from reactorhost.errors import BootError, PluginError
 from reactorhost.plugins.chain import resolve, resolve_worker
 from reactorhost.plugins.identity import LoadedPlugin
@@ -227,6 +228,16 @@ def test_each_plugin_gets_its_own_worker_also_inside_a_wrapper(loaded: Make) -> 
 
 def _start_fails() -> None:
     raise OSError("no database")
+
+
+def test_worker_start_may_say_in_one_sentence_what_to_change(loaded: Make) -> None:
+    def fail() -> None:
+        raise SetupError("the folder data is missing")
+
+    with pytest.raises(BootError) as caught:
+        resolve_worker([loaded("b", worker_start=hookimpl(fail))], _never).worker_start(str)
+    assert caught.value.lines() == ["plugin b failed in worker_start: the folder data is missing"]
+    assert caught.value.details is None
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reactorhost import Option, hookimpl
+from reactorhost import Option, SetupError, hookimpl
+from reactorhost.config.plugin_tables import OptionText
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import ConfigError, PluginError
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.options import configure, declared, fill
@@ -155,6 +158,16 @@ def test_an_option_declared_twice_is_refused(loaded: Callable[..., LoadedPlugin]
         declared(loaded("echo", options=hookimpl(lambda: [Option("x"), Option("x", int)])))
 
 
+def test_what_the_operator_has_to_change_is_one_sentence(loaded: Callable[..., LoadedPlugin]) -> None:
+    def fail(config: object) -> None:
+        raise SetupError("port must be\nabove 0")
+
+    with pytest.raises(PluginError) as caught:
+        configure(loaded("echo", configure=hookimpl(fail)), {}, _where)
+    assert caught.value.lines() == ["plugin echo failed in configure: port must be above 0"]
+    assert caught.value.details is None
+
+
 def test_an_exception_in_configure_is_a_plugin_error(loaded: Callable[..., LoadedPlugin]) -> None:
     def fail(config: object) -> None:
         raise OSError("no such database")
@@ -164,3 +177,44 @@ def test_an_exception_in_configure_is_a_plugin_error(loaded: Callable[..., Loade
     assert caught.value.where == f"{__file__}:{fail.__code__.co_firstlineno + 1}"
     assert "no such database" in (caught.value.details or "")
     assert "pluggy" not in (caught.value.details or "")
+
+
+def test_a_value_that_only_the_plugin_can_refuse_is_reported_where_it_was_set(
+    loaded: Callable[..., LoadedPlugin],
+) -> None:
+    def refuse(config: object) -> None:
+        raise SetupError("is above the rate", option="limit", hint="lower it")
+
+    plugin = replace(loaded("echo", configure=hookimpl(refuse)), options=(Option("limit", int),))
+    with pytest.raises(ConfigError) as caught:
+        configure(plugin, {"limit": 5}, _where)
+    (problem,) = caught.value.problems
+    assert list(problem.lines()) == [
+        "'limit' of plugin echo: is above the rate",
+        f"  where: {_where('limit')}",
+        "  hint: lower it",
+    ]
+    flag = OptionText("5", Origin(Layer.FLAG, "--set echo.limit"))
+    with pytest.raises(ConfigError) as caught:
+        configure(plugin, {"limit": flag}, _where)
+    assert (caught.value.exit_status, caught.value.problems[0].where) == (2, "--set echo.limit")
+
+
+def test_code_that_an_option_names_and_that_fails_is_reported_with_its_own_place(
+    loaded: Callable[..., LoadedPlugin],
+) -> None:
+    def fails() -> None:
+        raise OSError("no such database")
+
+    def refuse(config: object) -> None:
+        try:
+            fails()
+        except OSError as error:
+            raise SetupError("cannot be used", option="limit") from error
+
+    with pytest.raises(PluginError, match=r"^'limit' of plugin echo: cannot be used$") as caught:
+        configure(loaded("echo", configure=hookimpl(refuse)), {}, _where)
+    assert caught.value.where == f"{__file__}:{fails.__code__.co_firstlineno + 1}"
+    details = caught.value.details or ""
+    assert details.endswith("OSError: no such database\n")
+    assert "SetupError" not in details

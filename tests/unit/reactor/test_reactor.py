@@ -71,8 +71,8 @@ def test_timers_do_not_wait_for_input_that_never_ends() -> None:
     while len(called) < 2:
         loop.reactor.turn(0)
     first, second = (when % 10 for when in called)
-    assert 0.25 <= first < 0.4
-    assert 0.25 <= second < 0.4
+    assert 0.05 <= first < 0.2
+    assert 0.05 <= second < 0.2
 
 
 def test_run_waits_for_one_timer_after_the_other() -> None:

@@ -14,17 +14,20 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import copy_context
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from reactorhost import Worker
+from reactorhost_asgi import file_answer
 from reactorhost_asgi.wsgi.body import collected
 from reactorhost_asgi.wsgi.calls import Calls
 from reactorhost_asgi.wsgi.environ import environ_of
+from reactorhost_asgi.wsgi.file_wrapper import FileWrapper, OwnFile
 
 _HIGH_WATER = 65_536
 
@@ -199,6 +202,9 @@ class Response:
 
     def _send_parts(self, parts: Iterable[bytes]) -> None:
         only = isinstance(parts, list | tuple) and len(parts) == 1
+        if type(parts) is FileWrapper and (found := parts.regular_file()):
+            self._send_file(*found)
+            parts = ()
         for part in parts:
             if only:
                 self._set_length(len(part))
@@ -207,6 +213,21 @@ class Response:
         if not self._complete:
             self._begin()
             self._queue({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send a file, up to the Content-Length. A large one needs no thread while a client reads it."""
+        if self._missing is not None:
+            count = min(count, self._missing)
+        self._set_length(count)
+        if not count:
+            return
+        if count <= file_answer.READ_BYTES:
+            self.write(file.read(count))
+            return
+        self._begin()
+        # The application closes its own when this has returned.
+        own = OwnFile(os.dup(file.fileno()))
+        self._queue({"type": file_answer.FILE, "file": own, "offset": offset, "count": count, "more_body": True})
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
@@ -267,7 +288,7 @@ class Response:
 
     def _queue(self, message: Message | BaseException) -> None:
         if not isinstance(message, BaseException):
-            size = len(message["body"])
+            size = len(message.get("body", b""))
             with self._room:
                 while self._queued_bytes > _HIGH_WATER and not self._left:
                     self._room.wait()

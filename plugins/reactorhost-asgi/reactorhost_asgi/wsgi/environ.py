@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
-_BLOCK_BYTES = 65_536
-
-
-class FileWrapper:
-    """The file of an answer, in blocks; what `wsgi.file_wrapper` makes."""
-
-    def __init__(self, file: Any, block_size: int = _BLOCK_BYTES) -> None:
-        self._file = file
-        # Applications name the small sizes of their examples.
-        self._block_size = max(block_size, _BLOCK_BYTES)
-        # `close` is called at the end of a response if there is one.
-        if hasattr(file, "close"):
-            self.close: Callable[[], object] = file.close
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self._file.read(self._block_size), b"")
+from reactorhost_asgi.wsgi.file_wrapper import FileWrapper
 
 
 def environ_of(scope: Mapping[str, Any], body: IO[bytes], body_bytes: int) -> dict[str, Any]:

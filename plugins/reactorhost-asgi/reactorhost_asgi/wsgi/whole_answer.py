@@ -31,6 +31,8 @@ def head_of(
         if written is None or HEADER_VALUE_RE.search(value):
             return None
         if written == b"content-length: ":
+            if size >= 0:
+                return None
             size = int(value)
         content += (written, value, b"\r\n")
     has_body = not is_head and status not in _BODYLESS

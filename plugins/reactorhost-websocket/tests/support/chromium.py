@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 DEADLINE_SECONDS = 30.0
@@ -77,8 +78,9 @@ class Chromium:
 
     def __exit__(self, *raised: object) -> None:
         try:
-            # It ends its own processes then, some of which are in sessions of their own.
-            self.call("Browser.close")
+            # It ends its own processes then, some of which are in sessions of their own, perhaps before it answers.
+            with contextlib.suppress(ConnectionClosed):
+                self.call("Browser.close")
             self._connected.close()
             self._process.wait(DEADLINE_SECONDS)
         finally:

@@ -1,9 +1,11 @@
 """A site on Django, as WSGI and as ASGI."""
 
+from pathlib import Path
+
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
 
@@ -27,7 +29,11 @@ def stream(request):
     return StreamingHttpResponse((f"{number}\n" for number in range(5)), content_type="text/plain")
 
 
-urlpatterns = [path("hello", hello), path("upload", upload), path("stream", stream)]
+def file(request):
+    return FileResponse(Path(request.GET["path"]).open("rb"))
+
+
+urlpatterns = [path("hello", hello), path("upload", upload), path("stream", stream), path("file", file)]
 
 settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="not one", MIDDLEWARE=[])
 asgi = get_asgi_application()

@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI, UploadFile, WebSocket
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import FileResponse, PlainTextResponse, StreamingResponse
 
 
 @asynccontextmanager
@@ -32,6 +32,11 @@ async def upload(file: UploadFile):
 @app.get("/stream")
 async def stream():
     return StreamingResponse((f"{number}\n" for number in range(5)), media_type="text/plain")
+
+
+@app.api_route("/file", methods=["GET", "HEAD"])
+async def file(path: str):
+    return FileResponse(path)
 
 
 @app.websocket("/talk")

@@ -1,6 +1,6 @@
 """A site on Flask."""
 
-from flask import Flask, Response, request, stream_with_context
+from flask import Flask, Response, request, send_file, stream_with_context
 
 app = Flask(__name__)
 
@@ -25,3 +25,8 @@ def stream():
             yield f"{number}\n"
 
     return Response(parts(), mimetype="text/plain")
+
+
+@app.get("/file")
+def file():
+    return send_file(request.args["path"], conditional=True)

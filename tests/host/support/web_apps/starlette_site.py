@@ -3,7 +3,7 @@
 import asyncio
 
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 
 
@@ -28,6 +28,10 @@ async def stream(request):
     return StreamingResponse(parts(), media_type="text/plain")
 
 
+async def file(request):
+    return FileResponse(request.query_params["path"])
+
+
 async def talk(websocket):
     await websocket.accept()
     async for text in websocket.iter_text():
@@ -39,6 +43,7 @@ app = Starlette(
         Route("/hello", hello),
         Route("/upload", upload, methods=["POST"]),
         Route("/stream", stream),
+        Route("/file", file),
         WebSocketRoute("/talk", talk),
     ]
 )

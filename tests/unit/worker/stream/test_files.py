@@ -74,8 +74,10 @@ def served(plugin_bench: Bench) -> Callable[..., BenchClient]:
 Served = Callable[..., BenchClient]
 
 
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def descriptors(path: Path) -> int:
+    """Return how many descriptors are of this file; those of other tests may be closed at any moment."""
+    links = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum(os.path.exists(link) and os.readlink(link) == str(path) for link in links)
 
 
 # Order
@@ -129,12 +131,12 @@ def test_the_file_may_be_closed_at_once_and_keeps_its_position(plugin_bench: Ben
             positions.append(file.tell())
 
     client = plugin_bench(Calls(use)).connect()
-    before = descriptors()
+    before = descriptors(path)
     client.pause()
     client.send(b"x")
-    assert descriptors() == before + 1
+    assert descriptors(path) == before + 1
     client.resume()
-    assert (client.received, positions, descriptors()) == (CONTENT[1:], [7], before)
+    assert (client.received, positions, descriptors(path)) == (CONTENT[1:], [7], before)
 
 
 def test_answers_to_messages_that_come_together_keep_their_order(plugin_bench: Bench, file: BinaryIO) -> None:
@@ -297,7 +299,7 @@ def test_an_end_before_that_releases_the_file_and_fails_what_awaits_it(
             results.append(str(error))
 
     bench = plugin_bench(Calls(use), max_send_buffer=1000)
-    before = descriptors()
+    before = descriptors(path)
     client = bench.connect()
     client.pause()
     client.send(b"x")
@@ -311,7 +313,7 @@ def test_an_end_before_that_releases_the_file_and_fails_what_awaits_it(
         client.end()
     bench.settle()
     assert results == ["the connection has ended before all of the file was sent"]
-    assert (client.closed is None, descriptors()) == (False, before)
+    assert (client.closed is None, descriptors(path)) == (False, before)
 
 
 def _broken(data: bytes | memoryview) -> int:
@@ -507,11 +509,11 @@ def test_a_closed_file_is_refused(served: Served, path: Path) -> None:
         served(lambda connection: connection.send_file(file))
 
 
-def test_a_connection_that_has_ended_sends_nothing(served: Served, file: BinaryIO) -> None:
+def test_a_connection_that_has_ended_sends_nothing(served: Served, file: BinaryIO, path: Path) -> None:
     client = served(lambda connection: connection.abort())
-    before = descriptors()
+    before = descriptors(path)
     assert isinstance(client.connection.send_file(file)._exception, ConnectionError)
-    assert descriptors() == before
+    assert descriptors(path) == before
 
 
 # What the kernel copies

@@ -645,6 +645,20 @@ def test_tls_can_begin_on_an_outbound_connection_to_a_host(plugin_bench: Bench, 
     assert server.connection.can_start_tls == bool(host)
 
 
+def test_a_hook_that_fails_by_the_tls_of_another_connection_is_reported(plugin_bench: Bench) -> None:
+    class Waits:
+        @hookimpl
+        async def receive(self, connection: Connection, data: bytes) -> None:
+            connection.close()
+            await other.connection.start_tls(SERVER)
+
+    bench = with_real_tls(plugin_bench(Waits()))
+    client, other = bench.connect(), bench.connect()
+    client.send(b"x")
+    with pytest.raises(TlsFailedError, match="it sent plain text, not TLS"):
+        other.send(b"not TLS")
+
+
 def test_a_datagram_does_not_begin_tls(plugin_bench: Bench) -> None:
     class Datagrams:
         @hookimpl
@@ -660,7 +674,7 @@ def test_a_datagram_does_not_begin_tls(plugin_bench: Bench) -> None:
 
 
 class Probe:
-    """Connects to a server, and begins TLS when it is told so."""
+    """Connects to a server, and begins TLS at the first data."""
 
     def __init__(self, address: str, server_name: str | None = None) -> None:
         self.address = address
