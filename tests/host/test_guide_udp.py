@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = {
     "udp.md": ("udp_upper.py", "udp_later.py"),
     "time.md": ("time_patience.py", "time_keeper.py"),
-    "unix-sockets.md": (),
+    "unix-sockets.md": ("own_user.py",),
 }
 
 Hosts = Callable[..., LiveHost]
@@ -99,3 +100,11 @@ def test_a_host_runs_the_example_of_timers(live_host: Hosts) -> None:
     host = live_host("--plugin", example("time_patience.py"), "--workers", "1")
     with host.connect() as client:
         assert answers(client)
+
+
+def test_the_test_of_the_page_on_unix_sockets_passes(plugin_bench: Callable[..., PluginBench]) -> None:
+    text = (DOCS / "guide" / "unix-sockets.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n((?:(?!```).)*def test_.*?)^```", text, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(block.replace("docs/examples/", f"{DOCS}/examples/"), names)
+    names["test_another_user_is_refused"](plugin_bench)
