@@ -11,7 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from reactorhost import Option, hookimpl
+from reactorhost import Option, SetupError, hookimpl
 from reactorhost_accesslog.entry import FORMATS, Entry
 from reactorhost_accesslog.line_file import LineFile
 
@@ -45,13 +45,13 @@ class AccessLog:
         """Set the options.
 
         Raises:
-            ValueError: an option has an invalid value.
+            SetupError: an option has an invalid value.
         """
         chosen, path = str(config["format"]), str(config["file"])
         if chosen not in FORMATS:
-            raise ValueError(f"format must be {' or '.join(FORMATS)}, not {chosen!r}")
+            raise SetupError(f"it must be {' or '.join(FORMATS)}, not {chosen!r}", option="format")
         if path != "-" and not os.path.isabs(path):
-            raise ValueError(f"file must be an absolute path, or - for standard output, not {path!r}")
+            raise SetupError(f"it must be an absolute path, or - for standard output, not {path!r}", option="file")
         self.format = chosen
         self.file = LineFile(path)
 

@@ -103,7 +103,7 @@ def test_an_existing_log_is_appended_to_and_a_new_one_is_not_readable_by_others(
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(ValueError, match="format must be text or json, not 'xml'"):
+    with pytest.raises(ValueError, match="it must be text or json, not 'xml'"):
         started(format="xml")
 
 

@@ -33,7 +33,7 @@ def check_proxies(proxies: Sequence[object]) -> None:
             ipaddress.ip_network(str(proxy))
         except ValueError:
             known = "addresses, networks such as 10.0.0.0/8, and unix; or * alone"
-            raise SetupError(f"forwarded_allow_ips must have {known}, not {proxy!r}") from None
+            raise SetupError(f"it must have {known}, not {proxy!r}", option="forwarded_allow_ips") from None
 
 
 def forwarded(application: Application, proxies: Sequence[str]) -> Application:

@@ -89,22 +89,28 @@ class Settings:
     def _check(self) -> None:
         module, colon, name = self.app.partition(":")
         if not (colon and _is_dotted(module) and _is_dotted(name)):
-            raise SetupError(f"app must have the form package.module:name, not {self.app!r}")
+            raise SetupError(f"it must have the form package.module:name, not {self.app!r}", option="app")
         for option in ("header_timeout", "body_timeout", "keep_alive", "ws_max_size", "max_header", "ws_ping_timeout"):
             if getattr(self, option) <= 0:
-                raise SetupError(f"{option} must be above 0, not {getattr(self, option)}")
+                raise SetupError(f"it must be above 0, not {getattr(self, option)}", option=option)
         for option in ("request_timeout", "max_body", "max_requests", "ws_ping_interval"):
             if getattr(self, option) < 0:
-                raise SetupError(f"{option} must not be negative, not {getattr(self, option)}")
+                raise SetupError(f"it must not be negative, as {getattr(self, option)} is", option=option)
         check_proxies(self.forwarded_allow_ips)
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
-            raise SetupError(f"root_path must begin with a / and not end with one, as in /shop, not {self.root_path!r}")
+            raise SetupError(
+                f"it must begin with a / and not end with one, as in /shop, not {self.root_path!r}", option="root_path"
+            )
         if not self.root_path.isascii():
-            raise SetupError(f"root_path must be ASCII, with other characters as %XX, not {self.root_path!r}")
+            raise SetupError(
+                f"it must be ASCII, with other characters as %XX, not {self.root_path!r}", option="root_path"
+            )
         if self.access_log not in ("off", "log", "-") and not os.path.isabs(self.access_log):
-            raise SetupError(f"access_log must be off, log, - or an absolute path, not {self.access_log!r}")
+            raise SetupError(
+                f"it must be off, log, - or an absolute path, not {self.access_log!r}", option="access_log"
+            )
         if not (self.server_header.isascii() and self.server_header.isprintable()) and self.server_header:
-            raise SetupError("server_header must be printable ASCII")
+            raise SetupError("it must be printable ASCII", option="server_header")
 
 
 def _is_dotted(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from reactorhost import Connection, Lines, Member, Option, Worker, hookimpl
+from reactorhost import Connection, Lines, Member, Option, SetupError, Worker, hookimpl
 from reactorhost_chat.commands import Commands
 from reactorhost_chat.people import EVERYONE, ROOM, People, name_of, person_of, say
 from reactorhost_chat.text import NAME_RULE, cleaned, valid_name
@@ -39,7 +39,7 @@ class Chat:
         """Set the options.
 
         Raises:
-            ValueError: an option has an invalid value.
+            SetupError: an option has an invalid value.
         """
         self.greeting = cleaned(str(config["greeting"]).encode())
         self.room = str(config["room"]).lower()
@@ -47,9 +47,9 @@ class Chat:
         self.max_length = _number(config, "max_length", 1, 4000)
         self.rate = cast("float", config["rate"])
         if valid_name(self.room) is None:
-            raise ValueError(f"room is {self.room!r}, and the name of a room {NAME_RULE}")
+            raise SetupError(f"the name of a room {NAME_RULE}, which {self.room!r} has not", option="room")
         if self.rate <= 0:
-            raise ValueError(f"rate must be above 0, not {self.rate:g}")
+            raise SetupError(f"it must be above 0, not {self.rate:g}", option="rate")
 
     @hookimpl
     def framing(self) -> Lines:
@@ -149,5 +149,5 @@ class Chat:
 def _number(config: Mapping[str, object], name: str, least: int, most: int) -> int:
     number = cast("int", config[name])
     if not least <= number <= most:
-        raise ValueError(f"{name} must be between {least} and {most}, not {number}")
+        raise SetupError(f"it must be between {least} and {most}, not {number}", option=name)
     return number

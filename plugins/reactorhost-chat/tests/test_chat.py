@@ -388,11 +388,11 @@ def test_a_name_that_was_taken_before_a_worker_knew_the_others_is_settled(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"room": "a room"}, "room is 'a room', and the name of a room has 1 to 20 letters, digits, - and _"),
-        ({"history": -1}, "history must be between 0 and 1000, not -1"),
-        ({"history": 1001}, "history must be between 0 and 1000, not 1001"),
-        ({"max_length": 0}, "max_length must be between 1 and 4000, not 0"),
-        ({"rate": 0.0}, "rate must be above 0, not 0"),
+        ({"room": "a room"}, "the name of a room has 1 to 20 letters, digits, - and _, which 'a room' has not"),
+        ({"history": -1}, "it must be between 0 and 1000, not -1"),
+        ({"history": 1001}, "it must be between 0 and 1000, not 1001"),
+        ({"max_length": 0}, "it must be between 1 and 4000, not 0"),
+        ({"rate": 0.0}, "it must be above 0, not 0"),
     ],
 )
 def test_invalid_options_are_refused(
