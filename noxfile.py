@@ -74,7 +74,16 @@ def soak(session: nox.Session) -> None:
     install(session, "test")
     files = [f"tests/host/test_{name}.py" for name in ("zero_loss", "crashes", "connections")]
     files += [f"plugins/reactorhost-redis/tests/test_{name}.py" for name in ("outages", "namespaces")]
+    files += ["tests/cpython"]
     session.run("pytest", *files, "--soak", "--timeout", "1800", *session.posargs)
+
+
+@nox.session
+def mqtt(session: nox.Session) -> None:
+    """Serve an MQTT broker from PyPI, which pins versions that the other tests need newer."""
+    install(session, "test")
+    session.install("amqtt")
+    session.run("pytest", "tests/host/test_foreign_protocols.py", "-k", "amqtt", *session.posargs)
 
 
 @nox.session

@@ -161,7 +161,7 @@ class Worker:
         Raises:
             TypeError: `function` or a callback is not callable, or is a coroutine function.
             ThreadQueueFullError: as many functions wait for a thread as the setting `thread_queue` allows.
-            RuntimeError: the system cannot start another thread.
+            RuntimeError: the system cannot start the first thread.
         """
         return self._threads.run(self.plugin, function, args, on_result, on_error)
 

@@ -61,11 +61,23 @@ class Poller(Protocol):
     def poll(self, timeout: float, most: int, /) -> list[tuple[int, int]]:
         """Wait at most `timeout` seconds; return at most `most` pairs of a descriptor and what it is ready for."""
 
+    def hang_up(self, descriptor: int, /) -> int:
+        """Return ERROR, HANG_UP, both or neither: what the kernel says of a descriptor now, registered or not."""
+
     def fileno(self) -> int:
         """Return a descriptor that is readable when one of the registered ones is ready."""
 
     def close(self) -> None:
         """Close the poller's own descriptor."""
+
+
+def hang_up(descriptor: int) -> int:
+    """See `Poller.hang_up`."""
+    # poll(2) reports both without a request, and behind any unread input, where `recv` would not come to it. Made for
+    # each call: this is rare, and a poll object for each connection is not small.
+    poller = select.poll()
+    poller.register(descriptor, 0)
+    return sum(events for _, events in poller.poll(0)) & (ERROR | HANG_UP)
 
 
 class EpollPoller:
@@ -78,6 +90,7 @@ class EpollPoller:
     __slots__ = ("close", "fileno", "modify", "poll", "register", "unregister")
 
     longest_wait = _LONGEST_WAIT
+    hang_up = staticmethod(hang_up)
 
     def __init__(self) -> None:
         epoll = select.epoll()
@@ -99,6 +112,7 @@ class SelectorsPoller:
     __slots__ = ("_first", "_selector", "_without_events", "_without_events_count")
 
     longest_wait = _HANG_UP_SECONDS
+    hang_up = staticmethod(hang_up)
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         self._selector = selectors.DefaultSelector() if selector is None else selector
@@ -170,6 +184,7 @@ class AbandonedPoller:
     """The poller of a forked child, in which the code that forked may still close connections and set timers."""
 
     longest_wait = 0.0
+    hang_up = staticmethod(hang_up)
 
     def __init__(self, end: Callable[..., NoReturn]) -> None:
         self.poll = self.fileno = self.close = end

@@ -119,6 +119,10 @@ class Reactor:
         self._removed.add(descriptor)
         self._deferred.pop(descriptor, None)
 
+    def hang_up(self, descriptor: int) -> int:
+        """Return ERROR, HANG_UP, both or neither: what the kernel says of a descriptor now, registered or not."""
+        return self._poller.hang_up(descriptor)
+
     def on_arrivals(self, arrivals: Arrivals, handler: Callable[[Arrivals], object]) -> None:
         """Call `handler` with what a turn added to `arrivals`, once all streams are read; the list is emptied then."""
         self._handlers.append((arrivals, handler))

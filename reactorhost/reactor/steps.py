@@ -7,6 +7,7 @@ that it can say what it was waiting for.
 
 from __future__ import annotations
 
+import inspect
 import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -112,7 +113,9 @@ class StepRunner(Generic[T]):
         """Close the socket without a call of `done` or `failed`; without effect when the steps have ended."""
         step = self._release()
         if step is not None:
-            step.close()
+            # A plugin's callback of its TLS context may end the connection from within the step.
+            if inspect.getgeneratorstate(step) != inspect.GEN_RUNNING:
+                step.close()
             self.socket.close()
 
     def _advance(self, ready: int) -> None:
@@ -130,14 +133,16 @@ class StepRunner(Generic[T]):
 
     def _run(self, resume: Callable[[Any], int], argument: object) -> int:
         """Continue the step, and return what it waits for; 0 when it has ended."""
+        wanted = 0
         try:
-            return resume(argument)
+            wanted = resume(argument)
         except StopIteration as finished:
-            self._release()
-            self.done(finished.value)
+            if self._release() is not None:
+                self.done(finished.value)
         except (StepError, OSError) as error:
-            self._fail(error)
-        return 0
+            if self.step is not None:
+                self._fail(error)
+        return 0 if self.step is None else wanted
 
     def _fail(self, error: StepError | OSError) -> None:
         self.end()

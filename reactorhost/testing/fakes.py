@@ -109,6 +109,10 @@ class FakePoller:
             self._clock.now += timeout
         return ready[:most]
 
+    def hang_up(self, descriptor: int) -> int:
+        """See `Poller`."""
+        return self.sockets[descriptor].ready() & (ERROR | HANG_UP)
+
     def fileno(self) -> int:
         """Return a number that no descriptor has."""
         return -1

@@ -86,7 +86,6 @@ async def test_calls_after_the_end(serve: Serve, peer: Peer) -> Any:
     await served.until("lost")
     transport = served.transport
     transport.write(b"nothing")
-    transport.writelines([b"nothing"])
     transport.pause_reading()
     transport.resume_reading()
     transport.write_eof()

@@ -155,7 +155,8 @@ def test_no_request_is_lost_in_reloads_and_open_streams_do_not_delay_them(
                 assert closed.value.rcvd.code == 1012
                 # To its end: the stream is complete for the client.
                 assert events.read() == b"\n"
-                host.until(lambda document, old=old: _replaced(document, old), "the end of the old workers")  # type: ignore[misc]  # the default binds the loop's variable
+            # Outside of the block, because the host waits for clients that have not closed.
+            host.until(lambda document, old=old: _replaced(document, old), "the end of the old workers")  # type: ignore[misc]  # the default binds the loop's variable
     finally:
         for client in clients:
             client.enough.set()

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import pytest
 
 from reactorhost.errors import ReactorhostError
-from reactorhost.reactor import READ, WRITE, Arrivals, Poller, Reactor, TimerHandle, WakeUp
+from reactorhost.reactor import ERROR, HANG_UP, READ, WRITE, Arrivals, Poller, Reactor, TimerHandle, WakeUp
 from reactorhost.reactor.poller import EpollPoller, SelectorsPoller
 from reactorhost.testing import DEADLINE_SECONDS
 from reactorhost.worker.builder import asyncio_bridge
@@ -367,6 +367,14 @@ def test_a_descriptor_without_events_is_called_for_an_error_or_a_hang_up_only(
     leave(near, far)
     reactor.turn(DEADLINE_SECONDS)
     assert seen == [READ | WRITE]
+
+
+def test_a_hang_up_is_known_on_request(reactor: Reactor, pair: tuple[socket.socket, socket.socket]) -> None:
+    near, far = pair
+    far.send(b"unread")
+    assert reactor.hang_up(near.fileno()) == 0
+    reset(near, far)
+    assert reactor.hang_up(near.fileno()) & (ERROR | HANG_UP)
 
 
 def test_a_hang_up_without_events_ends_a_wait(reactor: Reactor, pair: tuple[socket.socket, socket.socket]) -> None:

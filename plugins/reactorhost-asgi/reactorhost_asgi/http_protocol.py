@@ -9,82 +9,69 @@ its body, the end of its answer, the end of the client.
 
 What is wrong with a request is answered by a `Refusal`, in the order of the requests, and nothing is parsed behind it:
 the next byte may belong to anything.
-
-Limits count what the parser keeps. It keeps a name or value until it is complete, without a callback, so `_unseen`
-counts the bytes since the last one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import urllib.parse
 from collections import deque
 from typing import Any, Literal
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reactorhost import Connection
 from reactorhost_asgi import deadlines
 from reactorhost_asgi.answer_writer import AnswerWriter
 from reactorhost_asgi.refusals import (
-    BODY_TOO_LARGE,
     HEAD_TOO_LARGE,
-    HOST_WRONG,
     MALFORMED,
     TOO_MANY,
     UPGRADE_BODY,
     UPGRADE_BUSY,
-    VERSION_WRONG,
     Refusal,
     RefusedError,
 )
 from reactorhost_asgi.request_cycle import RequestCycle
+from reactorhost_asgi.request_reader import RequestReader
 from reactorhost_asgi.serving import Serving
 from reactorhost_asgi.websocket_protocol import WebSocketProtocol
 
-_HIGH_WATER = 65_536
-_PROGRESS_BYTES = 16_384
-_WATCHED = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
+_NO_REQUESTS: tuple[()] = ()
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(RequestReader):
     """One client.
 
     Attributes:
         running: the request that is answered now, or None.
         draining: whether the worker is about to leave.
         answered: how many requests were answered.
-        in_head: whether a request has begun whose headers are not complete.
-        head_since: when that was first seen, or None.
-        body_since: when the newest request has last made progress.
         idle_since: when the last answer was complete.
         writer: what answers are written to.
     """
 
-    cycle: RequestCycle
-    pipeline: deque[tuple[RequestCycle, Any]]  # type: ignore[assignment]  # of our class
+    pipeline: Any
+
+    __slots__ = (
+        "_connection",
+        "_refused",
+        "answered",
+        "draining",
+        "idle_since",
+        "running",
+        "writer",
+    )
 
     def __init__(self, serving: Serving) -> None:
-        super().__init__(serving.config, serving.state, serving.app_state, serving.loop)
-        self.serving = serving
+        super().__init__(serving)
         self.draining = False
         self.running: RequestCycle | None = None
+        # Most clients never have one.
+        self.pipeline = _NO_REQUESTS
+        self._connection: Connection | None = None
         self.writer: AnswerWriter = None  # type: ignore[assignment]  # set by connection_made
-        self._extensions: dict[str, dict[object, object]] = {}
         self._refused = False
         self.answered = 0
-        # Of the request whose headers are not complete yet.
-        self.in_head = False
-        self.head_since: float | None = None
-        self._room = 0
-        self._unseen = 0
-        self._hosts = 0
-        self._has_body = False
-        # Of the newest request.
-        self._body_bytes = 0
-        self.body_since = 0.0
-        self._body_mark = 0
         self.idle_since = serving.loop.time()
 
     # The transport.
@@ -93,15 +80,14 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin with a client."""
         super().connection_made(transport)
         self.writer = AnswerWriter(transport)
-        connection: Connection | None = transport.get_extra_info("connection")
-        self._extensions = {"reactorhost": {"connection": connection, "worker": self.serving.worker}}
+        self._connection = connection = transport.get_extra_info("connection")
         if connection is not None and connection.proxy is not None and connection.proxy.tls is not None:
             self.scheme = "https"
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client has sent."""
         while data and not self._refused:
-            self._unseen += len(data)
+            self.unseen += len(data)
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
@@ -115,7 +101,7 @@ class HttpProtocol(HttpToolsProtocol):
                 raised = error.__context__
                 self.refuse(raised.refusal if isinstance(raised, RefusedError) else MALFORMED)
                 return
-            if self._unseen > self.serving.settings.max_header:
+            if self.unseen > self.serving.settings.max_header:
                 self.refuse(HEAD_TOO_LARGE)
             return
 
@@ -148,112 +134,33 @@ class HttpProtocol(HttpToolsProtocol):
                 if self.draining and cycle.task is not None and not cycle.response_complete:
                     # The worker is about to leave, and waits only for work behind complete answers.
                     cycle.task.cancel()
-        self.pipeline.clear()
+        self.pipeline = _NO_REQUESTS
         # They refer to this object.
         self.parser = None  # type: ignore[assignment]  # as in uvicorn
         self.cycle = None  # type: ignore[assignment]  # as in uvicorn
 
-    # The parser.
+    def extension(self) -> dict[object, object]:
+        """Return the connection and the worker."""
+        return {"connection": self._connection, "worker": self.serving.worker}
 
-    def on_message_begin(self) -> None:
-        """Begin with a request."""
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
-        self.in_head = True
-        self._room = self.serving.settings.max_header
-        self._unseen = 0
-        self._hosts = 0
-        self._has_body = False
+    # Requests.
 
-    def on_url(self, url: bytes) -> None:
-        """Add a part of the URL."""
-        self.url += url
-        self._room -= len(url)
-        if self._room < 0:
-            raise RefusedError(HEAD_TOO_LARGE)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header; those behind a body are dropped, because an application does not expect them there."""
-        self._unseen = 0
-        self._room -= len(name) + len(value) + 4
-        if self._room < 0:
-            raise RefusedError(HEAD_TOO_LARGE)
-        if not self.in_head:
-            return
-        name = name.lower()
-        self.headers.append((name, value))
-        if name in _WATCHED:
-            if name == b"host":
-                self._hosts += 1
-            elif name == b"expect":
-                self.expect_100_continue = value.lower() == b"100-continue"
-            elif name == b"transfer-encoding":
-                self._has_body = True
-            else:
-                self._has_body = value != b"0"
-                if 0 < self.serving.settings.max_body < int(value):
-                    raise RefusedError(BODY_TOO_LARGE)
-
-    def on_headers_complete(self) -> None:
-        """Let the application answer, or queue the request behind those that are not answered."""
-        self.in_head = False
-        self.head_since = None
-        http_version = self.parser.get_http_version()
-        scope = self.scope
-        scope["method"] = self.parser.get_method().decode("ascii")
-        if http_version != "1.1":
-            scope["http_version"] = http_version
-            if http_version != "1.0":
-                raise RefusedError(VERSION_WRONG)
-        elif self._hosts != 1:
-            raise RefusedError(HOST_WRONG)
-        if self.parser.should_upgrade() and self._should_upgrade():
-            if self._has_body:
-                raise RefusedError(UPGRADE_BODY)
-            return
-        parsed_url = httptools.parse_url(self.url)
-        path = parsed_url.path.decode("ascii")
-        scope["raw_path"] = self.config.root_path.encode("ascii") + parsed_url.path
-        scope["path"] = self.root_path + (urllib.parse.unquote(path) if "%" in path else path)
-        scope["query_string"] = parsed_url.query or b""
-        keep_alive = http_version != "1.0" and self.parser.should_keep_alive() and not self.draining
+    def begin_request(self, *, keep_alive: bool) -> None:
+        """Let the application answer the newest request, or queue it behind those that are not answered."""
+        keep_alive = keep_alive and not self.draining
         self.cycle = cycle = RequestCycle(self, expects_continue=self.expect_100_continue, keep_alive=keep_alive)
-        self._body_bytes = 0
-        self._body_mark = _PROGRESS_BYTES
-        self.body_since = cycle.since
         most = self.serving.settings.max_requests
         app: Any = TOO_MANY if most and len(self.tasks) >= most else self.app
         if self.running is None:
             self._start_asgi_task(cycle, app)
         else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, app))
+            self._queue(cycle, app)
 
-    def on_body(self, body: bytes) -> None:
-        """Add a part of the body; one that nothing reads any more is dropped."""
-        self._unseen = 0
-        cycle = self.cycle
-        self._body_bytes += len(body)
-        if 0 < self.serving.settings.max_body < self._body_bytes:
-            raise RefusedError(BODY_TOO_LARGE)
-        if self._body_bytes >= self._body_mark:
-            self._body_mark = self._body_bytes + _PROGRESS_BYTES
-            self.body_since = self.loop.time()
-        if cycle.response_complete or cycle.disconnected:
-            return
-        cycle.body += body
-        if len(cycle.body) > _HIGH_WATER:
-            self.flow.pause_reading()
-        cycle.message_event.set()
-
-    def on_message_complete(self) -> None:
-        """End a request."""
-        if self.parser.should_upgrade() and self._should_upgrade():
-            return
-        self.cycle.more_body = False
-        self.cycle.message_event.set()
-
-    # Requests.
+    def _queue(self, cycle: RequestCycle, app: Any) -> None:
+        self.flow.pause_reading()
+        if not self.pipeline:
+            self.pipeline = deque()
+        self.pipeline.appendleft((cycle, app))
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.running = cycle
@@ -279,6 +186,9 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif not self.cycle.more_body:
+            # A client may stay idle for long.
+            self.cycle = self.scope = self.headers = None  # type: ignore[assignment]  # as uvicorn begins
         if not self.pipeline:
             self.flow.resume_reading()
 
@@ -299,7 +209,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.running is None:
             self._start_asgi_task(cycle, refusal)
         else:
-            self.pipeline.appendleft((cycle, refusal))
+            self._queue(cycle, refusal)
 
     def _upgrade(self, rest: bytes) -> None:
         if self.running is not None:
@@ -318,7 +228,7 @@ class HttpProtocol(HttpToolsProtocol):
         headers = b"".join(b"%s: %s\r\n" % header for header in self.headers)
         request = b"%s %s HTTP/1.1\r\n%s\r\n" % (self.scope["method"].encode(), self.url, headers)
         scheme: Literal["ws", "wss"] = "wss" if self.scheme == "https" else "ws"
-        protocol = WebSocketProtocol(self.serving, scheme=scheme, extension=self._extensions["reactorhost"])
+        protocol = WebSocketProtocol(self.serving, scheme=scheme, extension=self.extension())
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         protocol.data_received(request)

@@ -36,9 +36,23 @@ class RequestCycle(RequestResponseCycle):
         began: when its headers were complete, for its duration.
         since: the same, for its deadlines.
         peer_closed: whether the client has closed its sending side.
-        refusal: the answer that the server gives in place of the application, or None.
         task: runs the application, once it was started.
     """
+
+    # With the attributes of uvicorn's class these are more than an instance can share the keys of (30).
+    __slots__ = (
+        "_ends_with_connection",
+        "_headers",
+        "_protocol",
+        "_received_all",
+        "_recorded",
+        "_size",
+        "_status",
+        "began",
+        "peer_closed",
+        "since",
+        "task",
+    )
 
     def __init__(self, protocol: HttpProtocol, *, expects_continue: bool, keep_alive: bool) -> None:
         serving = protocol.serving
@@ -58,7 +72,6 @@ class RequestCycle(RequestResponseCycle):
         self.began = serving.clock()
         self.since = serving.loop.time()
         self.peer_closed = False
-        self.refusal: Refusal | None = None
         self.task: asyncio.Task[None] | None = None
         self._protocol = protocol
         self._status = 0

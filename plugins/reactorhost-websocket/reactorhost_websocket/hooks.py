@@ -38,7 +38,7 @@ def connect(connection: Connection) -> None:
     """Begin to ping a client."""
     session = connection.framing
     if isinstance(session, WebSocket):
-        pings.start(connection, session.parameters)
+        pings.start(connection, session)
 
 
 @hookimpl(wrapper=True)

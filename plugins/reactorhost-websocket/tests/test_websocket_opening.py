@@ -197,7 +197,11 @@ def test_a_subprotocol_is_negotiated(offered: str | None, status: int, chosen: s
 @pytest.mark.parametrize(
     ("compression", "offer", "answer"),
     [
-        (True, DEFLATE, "permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
+        (
+            True,
+            DEFLATE,
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12",
+        ),
         (
             True,
             "permessage-deflate; server_max_window_bits=10",

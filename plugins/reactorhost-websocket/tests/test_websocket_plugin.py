@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame
 
 import reactorhost_echo
-from reactorhost import CloseReason, Connection, Lines, Worker, hookimpl
+from reactorhost import CloseReason, Connection, Lines, hookimpl
 from reactorhost_chat import Chat
-from reactorhost_websocket import Parameters, Ping, Text, WebSocket, close, hooks, refuse
+from reactorhost_websocket import Parameters, WebSocket, close, hooks, refuse
+from websocket_bench import Bench, Browser, Speaker, closed
 from websocket_frames import (
     BINARY,
     CLOSE,
@@ -26,48 +27,12 @@ from websocket_frames import (
     Sent,
     deflated,
     frame,
-    frames,
     inflated,
-    request,
 )
 from websocket_frames import close as client_close
 
-if TYPE_CHECKING:
-    from reactorhost.testing import BenchClient, PluginBench
-
 # For a run of these tests alone.
 pytest_plugins = ["reactorhost.testing"]
-
-Bench = Callable[..., "PluginBench"]
-
-
-class Browser:
-    """A client, and the frames that it has not looked at yet."""
-
-    def __init__(self, bench: PluginBench, path: str = "/", *, behind: bytes = b"", **headers: str) -> None:
-        self.client: BenchClient = bench.connect(opening=request(path, **headers) + behind)
-        self.answer, _, rest = self.client.received.partition(b"\r\n\r\n")
-        self._seen = len(self.client.received) - len(rest)
-
-    @property
-    def shown(self) -> list[Sent]:
-        """The frames since the last look."""
-        data = self.client.received[self._seen :]
-        self._seen += len(data)
-        return frames(data)
-
-    @property
-    def texts(self) -> list[str]:
-        return [each.data.decode() for each in self.shown if each.opcode == TEXT]
-
-    def sends(self, data: bytes) -> list[Sent]:
-        """Send bytes, and return what is shown then."""
-        self.client.send(data)
-        return self.shown
-
-
-def closed(code: int, reason: str = "") -> Sent:
-    return Sent(CLOSE, code.to_bytes(2, "big") + reason.encode())
 
 
 def test_the_entry_point_names_the_hooks() -> None:
@@ -100,33 +65,6 @@ def test_people_chat_in_browsers(plugin_bench: Bench) -> None:
     assert bob.texts == ["ann: schöne Grüße"]
     assert bob.sends(frame(TEXT, b"/quit")) == [Sent(TEXT, b"* Goodbye."), closed(1000)]
     assert "* bob has left." in ann.texts
-
-
-class Speaker:
-    """Does what a test wants in each hook."""
-
-    def __init__(self, **do: Callable[..., Any]) -> None:
-        self.do = do
-        self.closes: list[tuple[CloseReason, int | None, str]] = []
-
-    @hookimpl
-    def worker_start(self, worker: Worker) -> None:
-        self.worker = worker
-
-    @hookimpl
-    def connect(self, connection: Connection) -> None:
-        if "connect" in self.do:
-            self.do["connect"](connection)
-
-    @hookimpl
-    def receive(self, connection: Connection, data: bytes) -> None:
-        if "receive" in self.do:
-            self.do["receive"](connection, data)
-
-    @hookimpl
-    def close(self, connection: Connection, reason: CloseReason) -> None:
-        framing: Any = connection.framing
-        self.closes.append((reason, framing.close_code, framing.close_reason))
 
 
 def test_another_framing_of_a_plugin_is_replaced_and_the_operators_parameters_hold(plugin_bench: Bench) -> None:
@@ -328,95 +266,6 @@ def test_async_hooks_keep_messages_in_order_and_know_their_types(plugin_bench: B
         closed(1000),
     ]
     assert Sent(PONG, b"p") in sent
-
-
-def table(**parameters: object) -> dict[str, object]:
-    return {"kind": "websocket", **parameters}
-
-
-def test_a_client_is_pinged_as_long_as_it_answers(plugin_bench: Bench) -> None:
-    bench = plugin_bench(hooks, reactorhost_echo, framing=table(ping_interval=30, ping_timeout=10))
-    browser = Browser(bench)
-    for _ in range(3):
-        bench.advance(29.9)
-        assert browser.shown == []
-        bench.advance(0.1)
-        assert browser.shown == [Sent(PING, b"")]
-        browser.client.send(frame(PONG))
-    bench.advance(30)
-    assert browser.shown == [Sent(PING, b"")]
-    bench.advance(9.9)
-    assert browser.shown == []
-    bench.advance(0.1)
-    assert browser.shown == [closed(1011, "no answer to a ping")]
-
-
-def test_progress_with_what_is_queued_is_an_answer(plugin_bench: Bench) -> None:
-    speaker = Speaker()
-    bench = plugin_bench(hooks, speaker, framing=table(ping_interval=5, ping_timeout=5))
-    browser = Browser(bench)
-    browser.client.pause()
-    browser.client.connection.send(bytes(3_000_000))
-    bench.advance(5)
-    # It reads something, and stops again.
-    browser.client.resume()
-    browser.client.pause()
-    assert browser.client.connection.queued == 0
-    browser.client.connection.send(bytes(3_000_000))
-    bench.advance(5)
-    assert browser.client.connection.queued > 0
-    assert browser.client.closed is None
-    bench.advance(10)
-    browser.client.resume()
-    assert browser.shown[-1] == closed(1011, "no answer to a ping")
-
-
-@pytest.mark.parametrize(
-    ("parameters", "seconds", "pings"), [({"ping_interval": 0}, 1000, 0), ({"ping_timeout": 0}, 100, 5)]
-)
-def test_pings_and_their_deadline_can_be_off(
-    plugin_bench: Bench, parameters: dict[str, object], seconds: float, pings: int
-) -> None:
-    bench = plugin_bench(hooks, reactorhost_echo, framing=table(**parameters))
-    browser = Browser(bench)
-    bench.advance(seconds)
-    assert browser.shown == [Sent(PING, b"")] * pings
-    assert browser.client.closed is None
-
-
-def test_a_plugin_pings_too(plugin_bench: Bench) -> None:
-    speaker = Speaker(receive=lambda connection, data: connection.send(Ping(data)))
-    assert Browser(plugin_bench(hooks, speaker)).sends(frame(TEXT, b"x")) == [Sent(PING, b"x")]
-
-
-def test_a_worker_that_leaves_closes_with_1012_after_the_other_plugins(plugin_bench: Bench) -> None:
-    class Polite:
-        @hookimpl
-        async def drain(self, connection: Connection) -> None:
-            await asyncio.sleep(0)
-            connection.send(Text(b"see you"))
-
-    bench = plugin_bench(hooks, Polite)
-    browser = Browser(bench)
-    bench.drain()
-    assert browser.shown == [Sent(TEXT, b"see you"), closed(1012, "restart")]
-    assert browser.client.eof
-
-
-def test_a_plugin_that_closes_by_itself_when_the_worker_leaves_sends_1012_too(plugin_bench: Bench) -> None:
-    bench = plugin_bench(Chat, hooks)
-    browser = Browser(bench)
-    assert browser.texts
-    bench.drain()
-    assert browser.shown == [Sent(TEXT, b"* The server restarts. Please connect again."), closed(1012, "restart")]
-
-
-def test_an_idle_client_is_closed_with_1001(plugin_bench: Bench) -> None:
-    bench = plugin_bench(hooks, reactorhost_echo, framing=table(ping_interval=0), idle_timeout=60)
-    browser = Browser(bench)
-    bench.advance(61)
-    assert browser.shown == [closed(1001, "idle")]
-    assert browser.client.closed is CloseReason.IDLE
 
 
 def test_a_compressed_message_is_received(plugin_bench: Bench) -> None:

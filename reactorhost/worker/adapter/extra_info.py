@@ -54,7 +54,8 @@ def _socket_address(endpoint: Endpoint) -> Any:
     """Return an address as the socket module has it."""
     host, port = endpoint
     if host.startswith("unix"):
-        return host.removeprefix("unix").removeprefix(":")
+        path = host.removeprefix("unix").removeprefix(":")
+        return b"\0" + path[1:].encode() if path.startswith("@") else path
     if ":" not in host:
         return (host, port)
     scope = 0

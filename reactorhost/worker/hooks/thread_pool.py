@@ -1,13 +1,17 @@
 """Threads that run blocking functions of plugins; results and exceptions are delivered in the event loop.
 
-`concurrent.futures` starts, reuses and joins the threads. The queue is our own: a ThreadPoolExecutor keeps a cancelled
-call and its arguments until a thread reaches it, and while all threads hang that is never. So the executor gets a
-call only when a thread is free, and a thread that has finished one takes the next from our queue.
+Threads and queue are our own. A ThreadPoolExecutor keeps a cancelled call and its arguments until a thread reaches it,
+and while all threads hang that is never; and it wakes a thread for each call, which costs more than a short call.
 
     run -> waiting -> running (in a thread) -> finished -> delivered (in the loop)
 
-`_lock` guards `_waiting` and `_running`. `_finished` is a deque, whose `append` and `popleft` are atomic. Everything
-else, also all state of a task, belongs to the loop; a thread only reads whether its task was cancelled.
+Only one thread at a time is on its way to the queue. The calls that the loop adds in one turn are mostly run by that
+one, in a row, without a switch between threads. When it has taken one and others wait, it wakes the loop, which cannot
+run before this thread waits for something or has used its time; if calls still wait then, the loop wakes the next.
+
+`_lock` guards `_waiting`, `_running`, `_parked` and `_coming`. `_finished` is a deque, whose `append` and `popleft` are
+atomic. Everything else, also all state of a task, belongs to the loop; a thread only reads whether its task was
+cancelled.
 """
 
 from __future__ import annotations
@@ -21,15 +25,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 from reactorhost.api.awaitable import TaskState
 from reactorhost.api.thread_task import ThreadQueueFullError, ThreadTask
 from reactorhost.plugins.guard import as_error
 from reactorhost.worker.hooks.hook_errors import HookFailure
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -65,7 +67,12 @@ class ThreadPool:
     hook_failed: HookFailure
     wake: Callable[[], object]
     after_call: Callable[[], object] = lambda: None
-    _executor: ThreadPoolExecutor | None = field(default=None, init=False)
+    _threads: list[threading.Thread] = field(default_factory=list, init=False)
+    # Of the threads that wait for calls; each is locked until its thread is to go on.
+    _parked: list[threading.Lock] = field(default_factory=list, init=False)
+    # Whether a thread was woken or started that has not looked for a call yet.
+    _coming: bool = field(default=False, init=False)
+    _joined: bool = field(default=False, init=False)
     # Reentrant: the garbage collector may run under it and call a plugin's `__del__`, which may cancel a task.
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
     _waiting: OrderedDict[ThreadTask[Any], _Call] = field(default_factory=OrderedDict, init=False)
@@ -92,7 +99,7 @@ class ThreadPool:
         Raises:
             TypeError: the function or a callback is not callable, or is a coroutine function.
             ThreadQueueFullError: too many calls wait already.
-            RuntimeError: the system cannot start another thread.
+            RuntimeError: the system cannot start the first thread.
         """
         check_function("run_in_thread", function)
         for name, callback in (("on_result", on_result), ("on_error", on_error)):
@@ -102,64 +109,90 @@ class ThreadPool:
         task: ThreadTask[T] = ThreadTask(self, plugin, name_of(function), has_callbacks=has_callbacks)
         call = _Call(task, function, args, on_result, on_error)
         with self._lock:
-            if len(self._running) >= self.max_threads:
-                if len(self._waiting) >= self.max_waiting:
-                    what = f"{len(self._waiting)} functions already wait for one of {self.max_threads} threads"
-                    raise ThreadQueueFullError(f"{what}, the limit of thread_queue")
-                self._waiting[task] = call
-                return task
-            self._running[task] = call
-        self._start(call)
+            if len(self._waiting) >= self.max_waiting + self.max_threads - len(self._running):
+                what = f"{self.max_waiting} functions already wait for one of {self.max_threads} threads"
+                raise ThreadQueueFullError(f"{what}, the limit of thread_queue")
+            self._waiting[task] = call
+        self._wake_thread()
         return task
 
-    def _start(self, call: _Call) -> None:
-        from concurrent.futures import ThreadPoolExecutor
+    def _wake_thread(self) -> None:
+        """Let one more thread look for a call, unless one is on its way or all of them run one.
 
-        if self._executor is None:
-            # Its threads are started one by one, and only when no other is free.
-            self._executor = ThreadPoolExecutor(self.max_threads, thread_name_prefix="reactorhost")
-        # In a list that the thread empties: the executor's own frame keeps its arguments, and an exception of the
-        # function keeps that frame. Again a cycle: see `_outcome`.
-        handover = [call]
-        try:
-            self._executor.submit(self._work, handover)
-        except RuntimeError:
-            # The executor queues a call before it starts the thread for it, and keeps it when that fails.
-            try:
-                handover.pop()
-            except IndexError:
-                # Another thread was free by then, and runs it.
+        Raises:
+            RuntimeError: the system cannot start the first thread; the call that waits is withdrawn.
+        """
+        with self._lock:
+            if self._coming:
                 return
-            with self._lock:
-                del self._running[call.task]
-            call.task.cancel()
-            raise
+            parked = self._parked.pop() if self._parked else None
+            if parked is None and len(self._threads) >= self.max_threads:
+                return
+            self._coming = True
+        if parked is not None:
+            parked.release()
+            return
+        thread = threading.Thread(target=self._work, name=f"reactorhost_{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._threads.remove(thread)
+            self._coming = False
+            if not self._threads:
+                for task in self._all_waiting():
+                    task.cancel()
+                raise
 
     # In a thread.
 
-    def _work(self, handover: list[_Call]) -> None:
-        """Run a call, then whatever waits."""
-        try:
-            call: _Call | None = handover.pop()
-        except IndexError:
-            # No thread could be started for it.
-            return
-        while call is not None:
-            if call.task.state is not TaskState.CANCELLED:
-                call.result, call.exception = _outcome(call.variables, call.function, call.args)
-                self.after_call()
-            call = self._finish(call)
+    def _work(self) -> None:
+        """Run what waits, again and again."""
+        parked = threading.Lock()
+        parked.acquire()
+        while True:
+            call = self._first(parked)
+            while call is not None:
+                if call.task.state is not TaskState.CANCELLED:
+                    call.result, call.exception = _outcome(call.variables, call.function, call.args)
+                    self.after_call()
+                call = self._finish(call, parked)
+            # `join` releases the lock of a thread that is between these two.
+            if self._joined:
+                return
+            parked.acquire()
 
-    def _finish(self, call: _Call) -> _Call | None:
+    def _first(self, parked: threading.Lock) -> _Call | None:
+        """Return the first call after this thread was woken; None if it waits again."""
+        with self._lock:
+            self._coming = False
+            call = self._next(parked)
+            more = bool(self._waiting)
+        if more and call is not None:
+            # This call may block, and the loop cannot know.
+            self._wake(call)
+        return call
+
+    def _finish(self, call: _Call, parked: threading.Lock) -> _Call | None:
         """Pass a call to the loop; returns the next one."""
         # In this order: `busy` has to be true at every moment until the call is delivered.
         self._finished.append(call)
         with self._lock:
             del self._running[call.task]
-            following = None
-            if self._waiting:
-                task, following = self._waiting.popitem(last=False)
-                self._running[task] = following
+            following = self._next(parked)
+        self._wake(call)
+        return following
+
+    def _next(self, parked: threading.Lock) -> _Call | None:
+        """Return the next call to run; without one, the thread counts as parked. The caller has the lock."""
+        if not self._waiting:
+            self._parked.append(parked)
+            return None
+        task, call = self._waiting.popitem(last=False)
+        self._running[task] = call
+        return call
+
+    def _wake(self, call: _Call) -> None:
         self.wake()
         # Read after the append: a coroutine that awaits the task later finds the call finished.
         loop = call.task.loop
@@ -167,12 +200,13 @@ class ThreadPool:
             # Closed, when the worker has left before this thread is done.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self.deliver)
-        return following
 
     # In the loop.
 
     def deliver(self) -> None:
-        """Settle the tasks of finished calls, and call their callbacks."""
+        """Settle the tasks of finished calls, and call their callbacks; let another thread run what still waits."""
+        if self._waiting:
+            self._wake_thread()
         for _ in range(min(len(self._finished), _DELIVERIES_PER_TURN)):
             finished = self._finished.popleft()
             if isinstance(finished, _Call):
@@ -239,7 +273,10 @@ class ThreadPool:
 
     def finish(self, on_idle: Callable[[], object]) -> None:
         """Cancel what waits, and call `on_idle` once nothing runs, which may be now."""
-        for task in self._all_waiting():
+        with self._lock:
+            # There are threads for the others.
+            queued = list(islice(self._waiting, self.max_threads - len(self._running), None))
+        for task in queued:
             task.cancel()
             self._cancelled.append(task.name)
         self._on_idle = on_idle
@@ -255,9 +292,14 @@ class ThreadPool:
         return [*self._cancelled, *(task.name for task in self._all_waiting())]
 
     def join(self) -> None:
-        """Wait until every thread has ended."""
-        if self._executor is not None:
-            self._executor.shutdown()
+        """Run what still waits, and wait until every thread has ended."""
+        with self._lock:
+            self._joined = True
+            parked, self._parked = self._parked, []
+        for each in parked:
+            each.release()
+        for thread in self._threads:
+            thread.join()
 
     def _all_waiting(self) -> list[ThreadTask[Any]]:
         with self._lock:

@@ -76,7 +76,7 @@ def handle_reset(stream: Stream) -> None:
 
 def handle_hang_up(stream: Stream) -> None:
     """Handle a hang-up that epoll has reported while nothing is read."""
-    how = hang_up(stream.socket)
+    how = hang_up(stream.context.reactor, stream.socket)
     if how is HangUp.NO:
         # An event of this turn for an earlier registration of the descriptor.
         return

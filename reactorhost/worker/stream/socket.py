@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import enum
 import fcntl
-import select
 import socket
 import struct
 import termios
 from typing import Any, Protocol
 
 from reactorhost.address import Endpoint, unix_endpoint
+from reactorhost.reactor import ERROR, HANG_UP, Reactor
 from reactorhost.system.scope import host_of
 
 NO_ENDPOINT = Endpoint("", 0)
@@ -44,16 +44,12 @@ class HangUp(enum.Enum):
     """A reset, or an error that ends the connection."""
 
 
-def hang_up(sock: StreamSocket) -> HangUp:
+def hang_up(reactor: Reactor, sock: StreamSocket) -> HangUp:
     """Ask the kernel whether a connection is over, whether or not there is input to read."""
-    # poll(2) reports an error or a hang-up without a request, and behind any unread input, where `recv` would not
-    # come to it. Made for each call: this is rare, and a poll object for each connection is not small.
-    poller = select.poll()
-    poller.register(sock.fileno(), 0)
-    events = sum(flags for _, flags in poller.poll(0))
-    if events & select.POLLERR:
+    events = reactor.hang_up(sock.fileno())
+    if events & ERROR:
         return HangUp.BROKEN
-    return HangUp.ORDERLY if events & select.POLLHUP else HangUp.NO
+    return HangUp.ORDERLY if events & HANG_UP else HangUp.NO
 
 
 def unacknowledged_bytes(sock: StreamSocket) -> int | None:

@@ -8,10 +8,10 @@ belongs to the steps. What is sent meanwhile waits in the send buffer, and is en
 for all of that.
 
 Nothing of the plain text may be interpreted as if it had come through TLS: it could be that of an attacker, who has
-sent it ahead of the victim's handshake (CVE-2011-0411). It waits in one of four places. Three are looked at when the
-handshake begins: input that was kept, the framing, the queue of async hooks. The fourth, what the reactor has read in
-this turn, is kept by the dispatcher, and is looked at when the handshake has ended. What the kernel has is read by the
-handshake, to which plain text is an error.
+sent it ahead of the victim's handshake (CVE-2011-0411). It waits in one of five places. Four are looked at when the
+handshake begins: input that was kept, the framing, the queue of async hooks, the reader of a stream handler. The fifth,
+what the reactor has read in this turn, is kept by the dispatcher, and is looked at when the handshake has ended. What
+the kernel has is read by the handshake, to which plain text is an error.
 """
 
 from __future__ import annotations

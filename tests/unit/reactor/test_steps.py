@@ -114,3 +114,35 @@ def test_steps_that_are_ended_call_nothing_and_can_be_ended_twice() -> None:
     stage.runner.end()
     stage.runner.end()
     assert (stage.results, stage.errors, stage.idle, stage.socket.finished) == ([], [], True, True)
+
+
+def returns_at_its_deadline() -> Step[str]:
+    try:
+        yield READ
+    except TimeoutError:
+        return "too late"
+    return "done"
+
+
+def test_a_step_may_return_a_result_at_its_deadline() -> None:
+    stage = Stage(returns_at_its_deadline())
+    assert stage.idle
+    # The socket belongs to `done`.
+    assert (stage.results, stage.errors, stage.socket.finished) == (["too late"], [], False)
+
+
+@pytest.mark.parametrize("outcome", ["returns", "raises", "waits"])
+def test_a_step_may_end_its_own_runner(outcome: str) -> None:
+    def ends_itself() -> Step[str]:
+        yield READ
+        stage.runner.end()
+        if outcome == "raises":
+            raise StepError("too late")
+        if outcome == "waits":
+            yield READ
+        return "too late"
+
+    stage = Stage(ends_itself())
+    stage.socket.incoming.append(b"x")
+    stage.reactor.turn(0)
+    assert (stage.results, stage.errors, stage.idle, stage.socket.finished) == ([], [], True, True)

@@ -534,3 +534,14 @@ def test_advance_moves_the_clock_of_the_worker(plugin_bench: Start) -> None:
     assert seen == [pytest.approx(2.5)]
     assert bench.worker.now() - began == pytest.approx(4.0)
     assert client.connection.age == pytest.approx(4.0)
+
+
+def test_a_client_that_is_reset_while_it_is_paused_ends(plugin_bench: Start) -> None:
+    class Pauses:
+        @hookimpl
+        def connect(self, connection: Connection) -> None:
+            connection.pause()
+
+    client = plugin_bench(Pauses).connect()
+    client.reset()
+    assert client.closed is CloseReason.PEER

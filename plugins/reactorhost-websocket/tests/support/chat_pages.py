@@ -24,11 +24,25 @@ class ChatPage:
 
     def types(self, line: str) -> None:
         """Type a line, and press the button."""
-        self.page.run(f"text.value = {json.dumps(line)}; document.querySelector('button').click()")
+        self.page.run(_typing(line))
 
     def until_shown(self, words: str, times: int = 1) -> None:
         """Wait until the page shows words, so many times."""
         self.page.until(f"lines.innerText.split({json.dumps(words)}).length > {times}")
+
+    def types_until_shown(self, line: str, other: ChatPage) -> None:
+        """Type a line every half second until another page shows it.
+
+        While workers are replaced, a page may be connecting once more, and the worker of the one may not know the
+        client of the other yet.
+        """
+        timer = self.page.run(f"setInterval(() => {{ {_typing(line)} }}, 500)")
+        other.until_shown(f": {line}")
+        self.page.run(f"clearInterval({timer})")
+
+
+def _typing(line: str) -> str:
+    return f"text.value = {json.dumps(line)}; document.querySelector('button').click();"
 
 
 def converse(browser: Chromium, port: int) -> tuple[ChatPage, ChatPage]:

@@ -7,14 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import pytest
 from hypothesis import given, settings, strategies
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.api.hookspecs import hookimpl
 from reactorhost.testing import PluginBench
-from reactorhost.worker.stream import ending
-from reactorhost.worker.stream.socket import HangUp
 
 CLIENT = ("send", "end", "reset", "stop reading", "read on")
 PROTOCOL = ("write little", "write much", "close", "abort", "write_eof", "pause_reading", "resume_reading")
@@ -144,11 +141,6 @@ class Scenario:
         self.bench.advance(60.0)
 
 
-def hang_up_of(sock: Any) -> HangUp:
-    """Return what a kernel would say of a socket of the bench."""
-    return HangUp.BROKEN if sock.incoming and isinstance(sock.incoming[-1], Exception) else HangUp.NO
-
-
 @settings(max_examples=150)
 @given(
     strategies.lists(strategies.sampled_from(CLIENT + PROTOCOL), max_size=12),
@@ -159,8 +151,7 @@ def test_a_protocol_sees_one_beginning_and_one_end(steps: list[str], stays_open:
     protocol = Watched(stays_open)
     plugin = type("Plugin", (), {"protocol": hookimpl(lambda self, service: lambda: protocol)})
     guards = [AsyncGuard] if queued else []
-    with pytest.MonkeyPatch.context() as patch, PluginBench(*guards, plugin) as bench:
-        patch.setattr(ending, "hang_up", hang_up_of)
+    with PluginBench(*guards, plugin) as bench:
         scenario = Scenario(bench, protocol)
         for step in steps:
             scenario.make(step)

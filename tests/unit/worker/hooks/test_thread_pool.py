@@ -167,8 +167,6 @@ def test_cancelled_calls_do_not_accumulate_behind_a_thread_that_hangs(made: list
         loop.run(int).cancel()
     assert loop.threads.cancelled() == []
     assert len(loop.threads._waiting) == 0
-    assert loop.threads._executor is not None
-    assert loop.threads._executor._work_queue.qsize() == 0
     release.set()
     loop.turn()
 
@@ -303,6 +301,64 @@ def test_a_thread_that_cannot_be_started_raises_and_the_next_call_works(
     loop.run(int, 5, on_result=seen.append)
     loop.turn()
     assert seen == [5]
+
+
+def test_calls_of_one_turn_are_run_by_one_thread_if_none_blocks(made: list[Loop]) -> None:
+    made.append(loop := Loop(threads=3))
+    threads: list[int] = []
+    with loop.threads._lock:
+        for _ in range(10):
+            loop.run(threading.get_ident, on_result=threads.append)
+    loop.threads.join()
+    loop.turn()
+    assert len(threads) == 10
+    assert len(set(threads)) == 1
+
+
+def test_a_call_that_blocks_does_not_hold_back_those_behind_it(made: list[Loop]) -> None:
+    made.append(loop := Loop(threads=3))
+    together = threading.Barrier(3)
+    with loop.threads._lock:
+        for _ in range(3):
+            loop.run(together.wait, DEADLINE_SECONDS)
+    loop.turn()
+    assert loop.failures == []
+
+
+def test_awaited_calls_that_block_run_at_once_while_no_reactor_turns() -> None:
+    async def test(loop: AsyncLoop) -> None:
+        loop.threads.max_threads = 2
+        loop.threads.wake = lambda: None
+        together = threading.Barrier(2)
+        await asyncio.gather(loop.run(together.wait, DEADLINE_SECONDS), loop.run(together.wait, DEADLINE_SECONDS))
+
+    in_asyncio(test)
+
+
+def test_a_call_waits_for_a_thread_if_no_other_can_be_started(
+    made: list[Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.append(loop := Loop(threads=2))
+    release = loop.fill()
+    seen: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", lambda thread: fail(RuntimeError("can't start new thread")))
+        loop.run(int, 5, on_result=seen.append)
+    release.set()
+    loop.turn()
+    assert seen == [5]
+
+
+def test_finish_lets_the_calls_run_for_which_there_are_threads(made: list[Loop]) -> None:
+    made.append(loop := Loop(threads=2))
+    seen: list[int] = []
+    with loop.threads._lock:
+        for number in range(3):
+            loop.run(int, number, on_result=seen.append)
+        loop.threads.finish(lambda: seen.append(-1))
+    loop.turn()
+    assert sorted(seen) == [-1, 0, 1]
+    assert loop.threads.cancelled() == ["int"]
 
 
 @settings(max_examples=30, deadline=None)

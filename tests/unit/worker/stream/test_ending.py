@@ -38,7 +38,7 @@ def broken(self: FakeSocket, data: bytes | memoryview) -> int:
 
 def hang_up(client: BenchClient, monkeypatch: pytest.MonkeyPatch, how: HangUp) -> None:
     """Report a hang-up of a client that is not read, as epoll does."""
-    monkeypatch.setattr(ending, "hang_up", lambda sock: how)
+    monkeypatch.setattr(ending, "hang_up", lambda *_: how)
     client._transport.ready(READ | WRITE)
     client._settle()
 

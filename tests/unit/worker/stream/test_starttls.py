@@ -7,6 +7,7 @@ import gc
 import ssl
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from reactorhost import CloseReason, Connection, FileSend, Lines, TlsFacts, TlsF
 from reactorhost.testing import BenchClient, PluginBench
 from reactorhost.tls.role import ClientRole, ServerRole
 from reactorhost.worker.stream import ending
-from tls_peer import CLIENT, SERVER, TlsPeer, with_real_tls
+from tls_peer import AUTHORITY, CLIENT, SERVER, TlsPeer, with_real_tls
 
 Bench = Callable[..., PluginBench]
 
@@ -845,3 +846,21 @@ def test_a_file_that_becomes_shorter_before_the_handshake_resets(plugin_bench: B
     with pytest.raises(ConnectionError, match="a file that is being sent has become shorter"):
         client.resume()
     assert (client.closed, plugin.events) == (CloseReason.ERROR, [CloseReason.ERROR])
+
+
+@pytest.mark.parametrize("how", ["abort", "close"])
+def test_a_callback_of_the_context_may_end_the_connection(plugin_bench: Bench, how: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert("localhost").configure_cert(context)
+
+    class Refuses(Mail):
+        @hookimpl
+        def receive(self, connection: Connection, data: bytes) -> None:
+            context.sni_callback = lambda *_: getattr(connection, how)()
+            connection.start_tls(context)
+
+    plugin = Refuses()
+    client = started(plugin_bench(plugin))
+    with suppress(AssertionError, ConnectionError):
+        TlsPeer(client).shake_hands()
+    assert plugin.events == [CloseReason.LOCAL]

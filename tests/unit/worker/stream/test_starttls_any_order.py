@@ -155,7 +155,7 @@ def test_any_sequence_ends_once_and_mixes_nothing(kind: Any, steps: list[str]) -
     plugin = kind()
     with pytest.MonkeyPatch.context() as patch, PluginBench(plugin, close_timeout=10) as bench:
         run = Run(with_real_tls(bench), plugin)
-        patch.setattr(ending, "hang_up", lambda sock: HangUp.BROKEN)
+        patch.setattr(ending, "hang_up", lambda *_: HangUp.BROKEN)
         patch.setattr(unsent, "os", SimpleNamespace(dup=run.duplicate, close=run.close_duplicate))
         for step in steps:
             run.do(step)

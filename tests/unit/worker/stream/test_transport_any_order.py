@@ -163,7 +163,7 @@ def test_any_sequence_ends_once_and_loses_nothing_of_an_open_connection(
     plugin = kind(framed)
     with pytest.MonkeyPatch.context() as patch, PluginBench(plugin, close_timeout=10) as bench:
         run = Run(bench, plugin, path)
-        patch.setattr(ending, "hang_up", lambda sock: HangUp.BROKEN)
+        patch.setattr(ending, "hang_up", lambda *_: HangUp.BROKEN)
         for step in steps:
             run.do(step)
         run.finish()
