@@ -43,9 +43,6 @@ READ_BYTES = 16 * 1024
 _BOTH = READ | WRITE
 # The others are ready in the next turn too: a turn of slow hooks must come to its timers.
 _MOST_READY = 64
-# How long timers that are due wait for those others. What has arrived before a deadline, while the process was busy,
-# must be read before the deadline is enforced.
-_LONGEST_HOLD = 0.05
 
 Callback = Callable[[int], object]
 """Called with the ready events, `READ`, `WRITE` or both; for an error or a hang-up with both."""
@@ -83,7 +80,6 @@ class Reactor:
         self._timers = Timers()
         # Those that are being called.
         self._due: list[TimerHandle] = []
-        self._held_until: float | None = None
         self._soon: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._signals: SignalWatch | None = None
         self._on_call_added: Callable[[], object] = _do_nothing
@@ -240,18 +236,12 @@ class Reactor:
             if arrivals:
                 handler(arrivals)
                 arrivals.clear()
-        if self._timers.soonest <= now and not (len(ready) == _MOST_READY and self._holds(now)):
+        if self._timers.soonest <= now:
             self._call_due(now)
         if self._soon:
             self._run_soon()
 
-    def _holds(self, now: float) -> bool:
-        if self._held_until is None:
-            self._held_until = now + _LONGEST_HOLD
-        return now < self._held_until
-
     def _call_due(self, now: float) -> None:
-        self._held_until = None
         self._due = self._timers.pop_due(now)
         for timer in self._due:
             if timer.callback is not None:

@@ -43,38 +43,6 @@ def test_a_turn_makes_its_steps_in_order() -> None:
     assert loop.calls == [WRITE, [(stream, b"data")], "timer", "soon"]
 
 
-def test_what_has_arrived_before_a_timer_is_read_before_it() -> None:
-    loop = Loop()
-    reactor, arrivals = loop.reactor, Arrivals()
-    reactor.on_arrivals(arrivals, lambda arrived: loop.calls.extend("data" for _ in arrived))
-    for _ in range(1000):
-        stream = Stream(loop.socket(), arrivals)
-        stream.socket.incoming.append(b"data")
-        reactor.register_stream(stream.socket.fileno(), stream)
-    reactor.call_at(100.0, loop.calls.append, "timer")
-    while "timer" not in loop.calls:
-        reactor.turn(0)
-    assert loop.calls == ["data"] * 1000 + ["timer"]
-
-
-def test_timers_do_not_wait_for_input_that_never_ends() -> None:
-    loop = Loop()
-    called: list[float] = []
-
-    def work(ready: int) -> None:
-        loop.clock.now += 0.001
-
-    for _ in range(100):
-        loop.reactor.register(loop.socket().fileno(), WRITE, work)
-    for when in (100.0, 110.0):
-        loop.reactor.call_at(when, lambda: called.append(loop.reactor.now))
-    while len(called) < 2:
-        loop.reactor.turn(0)
-    first, second = (when % 10 for when in called)
-    assert 0.05 <= first < 0.2
-    assert 0.05 <= second < 0.2
-
-
 def test_run_waits_for_one_timer_after_the_other() -> None:
     loop = Loop()
     for seconds in (7200.0, 0.5, 30.0):
