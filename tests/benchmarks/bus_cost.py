@@ -29,6 +29,7 @@ from bench import Bench, Settings, column, figure_of
 from compiler import compiler
 from fleet import Fleet
 from loading import Work, bus_program, measured
+from option_types import several
 from peer_catalog import PLUGINS, Peer, workerman_missing
 from processors import places
 from results import Figure, Rounds, write_figures
@@ -95,20 +96,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--window", type=int, default=16, help="messages under way at a time")
     parser.add_argument("--before", type=Path, help="folder with the reactorhost command of another installation")
-    parser.add_argument("--figures", type=several, default=list(FIGURES), help=f"of {', '.join(FIGURES)}")
+    parser.add_argument("--figures", type=several(FIGURES), default=list(FIGURES), help=f"of {', '.join(FIGURES)}")
     parser.add_argument("--workerman", type=Path, metavar="AUTOLOAD_PHP", help="path of Workerman's autoload.php")
     parser.add_argument("--peers", help="names of servers with a bus, separated by commas")
     parser.add_argument("--json", type=Path, help="file for the results")
     return parser.parse_args()
-
-
-def several(text: str) -> list[str]:
-    """Read names of figures, separated by commas."""
-    names = text.split(",")
-    unknown = [name for name in names if name not in FIGURES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown name {unknown[0]!r}; known are {', '.join(FIGURES)}")
-    return names
 
 
 def yardsticks(figure: Figure) -> Sequence[str]:

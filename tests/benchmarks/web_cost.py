@@ -23,6 +23,7 @@ from bench import Bench, Settings, column, figure_of
 from compiler import compiler
 from fleet import Fleet
 from loading import Work, bus_program, call_program, measured
+from option_types import several
 from peer_catalog import Peer
 from process_tree import pss_kib
 from processors import places
@@ -71,18 +72,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--reloads", type=int, default=20)
     parser.add_argument("--apps", help=f"of {', '.join(TARGETS)}; separated by commas")
     parser.add_argument("--servers", help=f"of {', '.join(web_servers())}; separated by commas")
-    parser.add_argument("--figures", type=several, default=list(FIGURES), help=f"of {', '.join(FIGURES)}")
+    parser.add_argument("--figures", type=several(FIGURES), default=list(FIGURES), help=f"of {', '.join(FIGURES)}")
     parser.add_argument("--json", type=Path, help="file for the results")
     return parser.parse_args()
-
-
-def several(text: str) -> list[str]:
-    """Read names of figures, separated by commas."""
-    names = text.split(",")
-    unknown = [name for name in names if name not in FIGURES]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown name {unknown[0]!r}; known are {', '.join(FIGURES)}")
-    return names
 
 
 class Measurement:

@@ -6,7 +6,6 @@
 #include "wire.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,14 +22,14 @@ struct client {
 
 static struct client *clients;
 static unsigned number;
-static double nanoseconds_apart;
+static double events_per_second;
 static struct stream stream;
 static int epoll;
 static struct histogram latencies, lateness;
 
 void open_loop_prepare(unsigned count, size_t message, double rate) {
     number = count;
-    nanoseconds_apart = 1e9 / rate;
+    events_per_second = rate;
     clients = calloc(count, sizeof *clients);
     stream = stream_of(message, 1);
     epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -77,15 +76,13 @@ static unsigned long take(struct client *client) {
     }
 }
 
-static double drawn(void) { return -log(1 - drand48()) * nanoseconds_apart; }
-
 struct work open_loop(double seconds) {
     struct epoll_event events[EVENTS];
     uint64_t began = nanoseconds(), deadline = began + (uint64_t)(seconds * 1e9), now = began;
-    double next = (double)began + drawn();
+    double next = (double)began + drawn(events_per_second);
     unsigned long sent = 0, done = 0;
     while (next < (double)deadline || done < sent) {
-        for (; next <= (double)now && next < (double)deadline; next += drawn())
+        for (; next <= (double)now && next < (double)deadline; next += drawn(events_per_second))
             put(&clients[sent++ % number], (uint64_t)next, now);
         int ready = epoll_wait(epoll, events, EVENTS, 0);
         errno = 0;

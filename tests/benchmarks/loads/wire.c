@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -137,3 +138,19 @@ void tell(const char *format, ...) {
     while ((letter = getchar()) != '\n')
         if (letter == EOF) exit(0);
 }
+
+/* The bytes that a word has in hexadecimal digits. */
+char *decoded(const char *hex, size_t *bytes) {
+    size_t count = strlen(hex) / 2;
+    char *made = malloc(count + 1);
+    if (!made) fail("no memory for %zu bytes", count);
+    for (size_t at = 0; at < count; at++) {
+        char pair[3] = {hex[2 * at], hex[2 * at + 1], 0};
+        made[at] = (char)strtol(pair, NULL, 16);
+    }
+    *bytes = count;
+    return made;
+}
+
+/* Nanoseconds until the next of events that come at a rate, independently of each other (Poisson). */
+double drawn(double rate) { return -log(1 - drand48()) * 1e9 / rate; }

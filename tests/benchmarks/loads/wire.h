@@ -27,6 +27,8 @@ struct epoll_event;
 int await(int epoll, struct epoll_event *events, int most);
 double idle_seconds(void);
 void tell(const char *format, ...);
+char *decoded(const char *hex, size_t *bytes);
+double drawn(double rate);
 
 /* Each mode runs for that long and returns how much it did: messages, or connections. */
 struct work {

@@ -37,10 +37,10 @@ _FLAGS = (
 
 
 def require_chromium() -> None:
-    """Skip the test if there is no Chromium that works; in CI that has installed it, fail."""
+    """Skip the test if Chromium does not start; where CI has installed it, fail."""
     # Without its libraries, as an interrupted installation leaves it, even this fails.
     if PROGRAM is None or subprocess.run([PROGRAM, "--version"], capture_output=True, check=False).returncode:
-        reason = "there is no chromium that works: apt-get install chromium"
+        reason = "chromium is not installed, or does not start: apt-get install chromium"
         if os.environ.get("REQUIRE_CHROMIUM"):
             pytest.fail(reason)
         pytest.skip(reason)

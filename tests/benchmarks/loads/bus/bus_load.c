@@ -39,15 +39,6 @@ static unsigned had[MOST_UNDER_WAY];
 static uint64_t intended[MOST_UNDER_WAY];
 static struct histogram latencies, lateness;
 
-static void decode(const char *hex) {
-    message_bytes = strlen(hex) / 2;
-    message = malloc(message_bytes + 1);
-    for (size_t at = 0; at < message_bytes; at++) {
-        char pair[3] = {hex[2 * at], hex[2 * at + 1], 0};
-        message[at] = (char)strtol(pair, NULL, 16);
-    }
-}
-
 static void publish(uint64_t when) {
     if (sent - over == MOST_UNDER_WAY) fail("the server does not keep up with the rate");
     had[sent % MOST_UNDER_WAY] = 0;
@@ -99,8 +90,6 @@ static struct work closed(double seconds, double window) {
     return (struct work){done, (double)(nanoseconds() - began) / 1e9};
 }
 
-static double drawn(double rate) { return -__builtin_log(1 - drand48()) * 1e9 / rate; }
-
 static struct work at_a_rate(double seconds, double rate) {
     struct epoll_event events[EVENTS];
     uint64_t began = nanoseconds(), deadline = began + (uint64_t)(seconds * 1e9), now = began;
@@ -126,7 +115,7 @@ int main(int count, char **words) {
     double warm_up = atof(words[2]), seconds = atof(words[3]), last = atof(words[7]);
     publisher_count = (unsigned)atoi(words[4]);
     delivery_bytes = (size_t)atol(words[5]);
-    decode(words[6]);
+    message = decoded(words[6], &message_bytes);
     member_count = (unsigned)count - 8 - publisher_count;
     publishers = calloc(publisher_count, sizeof *publishers);
     members = calloc(member_count, sizeof *members);

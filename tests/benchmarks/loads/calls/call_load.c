@@ -38,15 +38,6 @@ static unsigned *idle, idle_count;
 static uint64_t waiting[MOST_WAITING];
 static unsigned long first_waiting, last_waiting;
 
-static void decode(const char *hex) {
-    call_bytes = strlen(hex) / 2;
-    call = malloc(call_bytes + 1);
-    for (size_t at = 0; at < call_bytes; at++) {
-        char pair[3] = {hex[2 * at], hex[2 * at + 1], 0};
-        call[at] = (char)strtol(pair, NULL, 16);
-    }
-}
-
 static void begin(struct caller *caller, uint64_t intended) {
     caller->got = 0;
     caller->intended = intended;
@@ -98,8 +89,6 @@ static struct work closed(double seconds, double rate) {
     return (struct work){done, (double)(nanoseconds() - began) / 1e9};
 }
 
-static double drawn(double rate) { return -__builtin_log(1 - drand48()) * 1e9 / rate; }
-
 static struct work at_a_rate(double seconds, double rate) {
     struct epoll_event events[EVENTS];
     uint64_t began = nanoseconds(), deadline = began + (uint64_t)(seconds * 1e9), now = began;
@@ -137,7 +126,7 @@ int main(int count, char **words) {
     struct work (*run)(double, double) = strcmp(words[1], "open") ? closed : at_a_rate;
     double warm_up = atof(words[2]), seconds = atof(words[3]), rate = atof(words[6]);
     answer_bytes = (size_t)atol(words[4]);
-    decode(words[5]);
+    call = decoded(words[5], &call_bytes);
     caller_count = (unsigned)count - 7;
     callers = calloc(caller_count, sizeof *callers);
     idle = calloc(caller_count, sizeof *idle);
