@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,15 @@ from reactorhost_asgi.settings import OPTIONS
 from served import answers, body, get, hello, requested, served, start
 
 Bench = Callable[..., PluginBench]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder for the module `made_site`, which is forgotten afterwards."""
+    paths = list(sys.path)
+    yield tmp_path
+    sys.path[:] = paths
+    sys.modules.pop("made_site", None)
 
 
 # Options and the application.
@@ -64,59 +73,48 @@ def test_the_application_must_be_named(plugin_bench: Bench) -> None:
     ("source", "app", "error"),
     [
         ("", "missing:app", r"there is no module 'missing' in .* or installed; see app_dir"),
-        ("", "made.missing:app", "there is no module 'made.missing'"),
-        ("", "made:app", "there is no 'app' in <module 'made'"),
-        ("app = 1", "made:app", "app = 'made:app' leads to 1, which cannot be called"),
-        ("class Site: pass", "made:Site.app", "there is no 'app' in <class 'made.Site'>"),
+        ("", "made_site.missing:app", "there is no module 'made_site.missing'"),
+        ("", "made_site:app", "there is no 'app' in <module 'made_site'"),
+        ("app = 1", "made_site:app", "app = 'made_site:app' leads to 1, which cannot be called"),
+        ("class Site: pass", "made_site:Site.app", "there is no 'app' in <class 'made_site.Site'>"),
     ],
 )
-def test_an_application_that_is_not_there_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, app: str, error: str
-) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    (tmp_path / "made.py").write_text(source)
+def test_an_application_that_is_not_there_is_reported(folder: Path, source: str, app: str, error: str) -> None:
+    (folder / "made_site.py").write_text(source)
     with pytest.raises(ApplicationError, match=error):
-        application.imported(app, str(tmp_path))
+        application.imported(app, str(folder))
 
 
-def test_an_import_that_fails_inside_the_application_is_raised_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    (tmp_path / "made.py").write_text("import missing_library")
+def test_an_import_that_fails_inside_the_application_is_raised_as_it_is(folder: Path) -> None:
+    (folder / "made_site.py").write_text("import missing_library")
     with pytest.raises(ModuleNotFoundError, match="missing_library"):
-        application.imported("made:app", str(tmp_path))
+        application.imported("made_site:app", str(folder))
 
 
 @pytest.mark.parametrize(
     ("source", "error", "cause"),
     [
-        (None, "there is no module 'made' in", None),
+        (None, "there is no module 'made_site' in", None),
         ("def app(a, b, c, d): pass", "is neither ASGI nor WSGI", None),
         (
             "import missing_library",
-            "'made:app' cannot be imported: ModuleNotFoundError: No module",
+            "'made_site:app' cannot be imported: ModuleNotFoundError: No module",
             ModuleNotFoundError,
         ),
-        ("app = (", "'made:app' cannot be imported: SyntaxError: '\\(' was never closed", SyntaxError),
+        ("app = (", "'made_site:app' cannot be imported: SyntaxError: '\\(' was never closed", SyntaxError),
     ],
 )
 def test_an_application_that_is_wrong_is_found_before_the_worker_starts(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
     source: str | None,
     error: str,
     cause: type[Exception] | None,
 ) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     if source is not None:
-        (tmp_path / "made.py").write_text(source)
+        (folder / "made_site.py").write_text(source)
     options = {each.name: each.default for each in OPTIONS}
     with pytest.raises(ApplicationError, match=error) as caught:
-        Asgi().configure({**options, "app": "made:app", "app_dir": str(tmp_path)})
+        Asgi().configure({**options, "app": "made_site:app", "app_dir": str(folder)})
     assert (caught.value.option, type(caught.value.__cause__)) == ("app", cause or type(None))
 
 

@@ -20,7 +20,7 @@ def _modules_removed() -> Iterator[None]:
     yield
     sys.path[:] = folders
     for name in sys.modules.keys() - before.keys():
-        if name.startswith(("reactorhost_", "made_", "__editable__")):
+        if name.startswith(("reactorhost_", "made", "__editable__")):
             del sys.modules[name]
 
 
