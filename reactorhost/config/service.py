@@ -31,6 +31,7 @@ class Service:
     plugins: tuple[str, ...]
     """As the operator named them: `echo`, `module:object`, `/absolute/path/file.py`."""
     idle_timeout: float | None = None
+    message_timeout: float | None = None
     when_full: str = "wait"
     """`wait` or `refuse`."""
     handshake_timeout: float = 10.0
@@ -49,6 +50,15 @@ class Service:
     """`USER`, `USER:GROUP` or `:GROUP`."""
     workers: int | None = None
     """How many workers may accept its clients; None for all of the host."""
+
+    allow: tuple[str, ...] = ()
+    """Networks of the clients that are served; without any, all are."""
+    deny: tuple[str, ...] = ()
+    """Networks of clients that are refused, also if `allow` has them."""
+    max_connections_per_address: int | None = None
+    """Open connections that one client address may have, in all workers together."""
+    accept_rate: int | None = None
+    """Connections accepted in a second, in all workers together; further clients wait."""
 
     def speaks_tls(self, address: Address) -> bool:
         """Return whether clients of one of its addresses speak TLS."""

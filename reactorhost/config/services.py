@@ -26,7 +26,19 @@ from reactorhost.config.settings import (
 from reactorhost.config.toml_file import TomlFile, named_tables, report_unknown
 from reactorhost.config.values import NAME
 
-_AS_WRITTEN = ("starttls", "handshake_timeout", "framing", "proxy_from", "max_datagram", "unix_mode", "unix_owner")
+_AS_WRITTEN = (
+    "starttls",
+    "handshake_timeout",
+    "framing",
+    "proxy_from",
+    "max_datagram",
+    "unix_mode",
+    "unix_owner",
+    "allow",
+    "deny",
+    "max_connections_per_address",
+    "accept_rate",
+)
 """The settings that a service has as they are given."""
 _DEFAULT_ORIGIN = Origin(Layer.DEFAULT)
 

@@ -8,6 +8,22 @@ from typing import Any, NamedTuple
 from reactorhost.config.service import Service
 from reactorhost.config.settings import BY_SERVICE_KEY, HOST_KEYS, HOST_TABLES, TABLE, Settings
 
+_SHOWN = (
+    "workers",
+    "allow",
+    "deny",
+    "max_connections_per_address",
+    "accept_rate",
+    "proxy_from",
+    "framing",
+    "handshake_timeout",
+    "idle_timeout",
+    "message_timeout",
+    "when_full",
+    "unix_mode",
+    "unix_owner",
+)
+
 
 class SettingRow(NamedTuple):
     """A setting, its value as it would be written, and its origin."""
@@ -41,8 +57,7 @@ def _shown(service: Service) -> dict[str, str]:
         values |= {"certificate": service.tls.certificates, "key": service.tls.keys}
         values |= {key: getattr(service.tls, key) for key in ("client_ca", "client_certificates", "alpn")}
         values["starttls"] = service.starttls
-    others = ("workers", "proxy_from", "framing", "handshake_timeout", "idle_timeout", "when_full", "unix_mode")
-    values |= {key: getattr(service, key) for key in (*others, "unix_owner")}
+    values |= {key: getattr(service, key) for key in _SHOWN}
     return {
         key: ", ".join(map(str, value)) or "-" if BY_SERVICE_KEY[key].many else BY_SERVICE_KEY[key].kind.show(value)
         for key, value in values.items()

@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
+from reactorhost.address import Address
 from reactorhost.config import values
 from reactorhost.config.service import Service
 from reactorhost.config.values import ValueKind
@@ -86,6 +87,16 @@ class Settings:
     threads: int
     thread_queue: int
     slow_hook: float | None
+    message_timeout: float | None
+    max_age: float | None
+    max_rss: int | None
+    max_connections_per_worker: int | None
+    max_messages_per_worker: int | None
+    admin: Address | None
+    ready_min: int
+    drain_delay: float
+    reload_on_change: bool
+    debug: bool
     bus_url: str | None
     bus_max_message: int
     bus_max_queue: int
@@ -193,6 +204,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("unix_mode", values.MODE, None, _SERVICE, shown="what the umask leaves of 0777"),
     Setting("unix_owner", values.OWNER, None, _SERVICE),
     Setting("service_workers", values.COUNT, None, _SERVICE, shown="all"),
+    Setting("allow", values.NETWORK, (), _SERVICE, many=True, shown="all"),
+    Setting("deny", values.NETWORK, (), _SERVICE, many=True),
+    Setting("max_connections_per_address", values.COUNT, None, _SERVICE, shown="no limit"),
+    Setting("accept_rate", values.COUNT, None, _SERVICE, shown="no limit"),
     Setting("config", values.PATH, None, None, shown="none"),
     Setting("set", values.OPTION_TEXT, (), None, many=True),
     Setting("workers", values.whole(1, MAX_WORKERS, "auto"), "auto"),
@@ -228,6 +243,18 @@ TABLE: tuple[Setting, ...] = (
     Setting("threads", values.whole(1, 1024), 4),
     Setting("thread_queue", values.whole(1, 10_000_000), 1000),
     Setting("slow_hook", values.duration(0, 3600, zero_is_none=True), 0.1),
+    Setting("message_timeout", values.duration(0, 30 * _DAY, zero_is_none=True), None),
+    Setting("max_age", values.duration(0, 365 * _DAY, zero_is_none=True), None),
+    Setting("max_rss", values.MEMORY, None, shown="no limit"),
+    Setting("max_connections_per_worker", values.COUNT, None, shown="no limit"),
+    Setting("max_messages_per_worker", values.COUNT, None, shown="no limit"),
+    Setting("admin", values.ADMIN_ADDRESS, None, shown="none"),
+    Setting("ready_min", values.whole(1, MAX_WORKERS), 1),
+    Setting("drain_delay", values.duration(0, 3600), 0.0),
+    Setting(
+        "reload_on_change", values.SWITCH, False, spellings=("--reload-on-change", "--reload"), off_flag="--no-reload"
+    ),
+    Setting("debug", values.SWITCH, False, off_flag="--no-debug"),
     Setting("bus_url", values.URL, None, "bus"),
     # Below the longest frame that a worker reads (bus.frames).
     Setting("bus_max_message", values.size(1, 64 << 20), 1 << 20, "bus"),
@@ -242,7 +269,7 @@ HOST_TABLES: Mapping[str, Mapping[str, Setting]] = {
 """The tables that are not of one service, and their settings by key."""
 HOST_KEYS: frozenset[str] = frozenset(HOST_TABLES["host"])
 SERVICE_SETTINGS: tuple[Setting, ...] = tuple(setting for setting in TABLE if setting.table == _SERVICE)
-OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"], BY_NAME["when_full"])
+OVERRIDES: tuple[Setting, ...] = (BY_NAME["idle_timeout"], BY_NAME["message_timeout"], BY_NAME["when_full"])
 """Settings of the host that a service can override."""
 BY_SERVICE_KEY: Mapping[str, Setting] = {setting.key: setting for setting in (*SERVICE_SETTINGS, *OVERRIDES)}
 SERVICE_KEYS: frozenset[str] = frozenset(BY_SERVICE_KEY)
@@ -275,6 +302,10 @@ HELP: Mapping[str, str] = {
     "unix_mode": "Mode of unix socket files, octal.",
     "unix_owner": "Owner of unix socket files: USER, USER:GROUP or :GROUP; - for the user that starts the host.",
     "service_workers": "Number of workers that accept the clients of the service; a plugin may require fewer.",
+    "allow": "Network of clients that are served; all others are refused. May be repeated.",
+    "deny": "Network of clients that are refused. May be repeated.",
+    "max_connections_per_address": "Number of open connections that one client address may have, in all workers.",
+    "accept_rate": "Number of connections accepted in a second, in all workers; further clients wait.",
     "config": "TOML file with settings, services and plugin tables.",
     "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
     "workers": "Number of worker processes; auto: one for each usable CPU.",
@@ -306,6 +337,16 @@ HELP: Mapping[str, str] = {
     "threads": "Threads of each worker for blocking calls of plugins; started when needed.",
     "thread_queue": "Calls that may wait for a thread, for each worker; further calls are refused.",
     "slow_hook": f"Time for which a hook may block the event loop before it is logged: {_TIME_OR_NEVER}",
+    "message_timeout": f"Time within which a message that has begun must be complete: {_TIME_OR_NEVER}",
+    "max_age": f"Age at which a worker is replaced: {_TIME_OR_NEVER}",
+    "max_rss": "Resident memory at which a worker is replaced: bytes, or 512MiB, 2GiB.",
+    "max_connections_per_worker": "Number of accepted connections after which a worker is replaced.",
+    "max_messages_per_worker": "Number of received messages after which a worker is replaced.",
+    "admin": "Address of the HTTP endpoint for probes and metrics: tcp://HOST:PORT or unix:///PATH.",
+    "ready_min": "Number of ready workers below which the host reports that it is not ready.",
+    "drain_delay": f"Time between the report that a stop begins and the close of the listeners: {_TIME}",
+    "reload_on_change": "Reload when a plugin or a module that it imports changes on disk.",
+    "debug": "Prepare for a debugger: one worker, and no alarms about code that takes long.",
     "bus_url": "URL of the server that connects the buses of several machines, such as redis://HOST:6379.",
     "bus_max_message": "Size of the largest message on the bus; a larger one is refused: bytes, or 64KiB, 1MiB.",
     "bus_max_queue": "Bytes that may wait for one other worker; further messages to it are dropped: bytes, or 16MiB.",

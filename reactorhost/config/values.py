@@ -140,11 +140,18 @@ def _read_account(value: object) -> object:
     return plain_text(value, "a name or a number")
 
 
-def _read_address(value: object) -> object:
+def _read_address(value: object) -> address.Address:
     try:
         return address.parse(plain_text(value, "an address"))
     except UsageError as error:
         raise InvalidValueError(error.what, error.hint) from None
+
+
+def _read_admin_address(value: object) -> object:
+    found = _read_address(value)
+    if found.scheme not in ("tcp", "unix"):
+        raise InvalidValueError(f"must be a tcp:// or unix:// address, not {written(value)}")
+    return found
 
 
 def _read_plugin(value: object) -> object:
@@ -321,6 +328,7 @@ PATH = ValueKind("PATH", _read_path, show=_or_dash)
 LOG_PATH = ValueKind("PATH", _read_log_path, show=_or_dash)
 ACCOUNT = ValueKind("NAME", _read_account, show=_or_dash)
 ADDRESS = ValueKind("URI", _read_address)
+ADMIN_ADDRESS = ValueKind("URI", _read_admin_address, show=_or_dash)
 PLUGIN = ValueKind("NAME", _read_plugin)
 OPTION_TEXT = ValueKind("NAME.KEY=VALUE", str)
 FRAMING = ValueKind("KIND", _read_framing, show=_show_framing)
@@ -328,5 +336,6 @@ NETWORK = ValueKind("NETWORK", _read_network)
 MODE = ValueKind("MODE", _read_mode, show=_show_mode)
 OWNER = ValueKind("USER:GROUP", _read_owner, show=_or_dash)
 PROTOCOL = ValueKind("NAME", _read_protocol)
+MEMORY = replace(size(1 << 20, 1 << 44), show=lambda value: "-" if value is None else show_size(value))
 COUNT = replace(whole(1, 2**31 - 1), show=_or_dash)
 URL = ValueKind("URL", _read_url, show=_show_url)

@@ -106,6 +106,9 @@ GOOD = {
     "retire_delay": "3", "idle_timeout": "4s", "stall_timeout": "6s", "close_timeout": "5s",
     "event_loop": "uvloop", "poller": "selectors", "peer_timeout": "7m",
     "threads": "2", "thread_queue": "9", "slow_hook": "50ms",
+    "message_timeout": "9s", "max_age": "2h", "max_rss": "512MiB", "max_connections_per_worker": "11",
+    "max_messages_per_worker": "12", "admin": "tcp://127.0.0.1:9901", "ready_min": "2", "drain_delay": "5s",
+    "reload_on_change": "yes", "debug": "yes",
     "bus_url": "redis://h:1", "bus_max_message": "2KiB", "bus_max_queue": "65KiB", "bus_down_period": "9s",
 }  # fmt: skip
 
@@ -114,7 +117,7 @@ GOOD = {
 def test_every_setting_has_the_same_value_from_flag_environment_and_file(name: str, write: Write) -> None:
     text = GOOD[name]
     table, key = BY_NAME[name].table, BY_NAME[name].key
-    bare = "true" if name == "daemon" else text if text.isdecimal() else f"'{text}'"
+    bare = "true" if text == "yes" else text if text.isdecimal() else f"'{text}'"
     from_flag = getattr(settings({name: text}), name)
     from_environment = getattr(settings({}, {f"REACTORHOST_{name.upper()}": text}), name)
     from_file = getattr(of_file(write(f"{SERVICE}[{table}]\n{key} = {bare}\n")), name)

@@ -37,7 +37,7 @@ def test_the_table_contains_exactly_the_settings() -> None:
     }
     assert {_FIELDS.get(name, name) for name in SERVICE_KEYS} == fields_of_services - {"name", "tls"}
     keys = {BY_NAME[name].key for name in BY_NAME.keys() - {setting.name for setting in HOST} - {"config", "set"}}
-    assert keys == SERVICE_KEYS - {"idle_timeout", "when_full"}
+    assert keys == SERVICE_KEYS - {"idle_timeout", "message_timeout", "when_full"}
 
 
 @pytest.mark.parametrize("setting", HOST, ids=lambda setting: setting.name)
