@@ -6,12 +6,12 @@ the master is alive.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from reactorhost.cli import client
+from reactorhost.cli.documents import json_option, print_document
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
 from reactorhost.errors import ReactorhostError, UsageError
@@ -20,7 +20,7 @@ from reactorhost.errors import ReactorhostError, UsageError
 @click.command()
 @click.option("--live", "only_live", is_flag=True, help="Check only whether the master answers.")
 @click.option("--ready", is_flag=True, help="Check whether the host is ready for clients; this is the default.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object, whatever the state of the host.")
 @host_options
 def health(only_live: bool, ready: bool, as_json: bool, **flags: Any) -> None:
     """Check whether a host is alive and ready for clients, for probes that run a command.
@@ -36,7 +36,7 @@ def health(only_live: bool, ready: bool, as_json: bool, **flags: Any) -> None:
     except ReactorhostError as error:
         reasons = [error.what]
     if as_json:
-        echo(json.dumps({"schema": 1, "live": alive, "ready": alive and not reasons, "not_ready": reasons}))
+        print_document(live=alive, ready=alive and not reasons, not_ready=reasons)
     elif alive and (only_live or not reasons):
         echo("alive" if only_live else "ready")
     else:
