@@ -61,6 +61,9 @@ SLOTS = _gauge("slots", "Slots by state.", "state")
 SLOTS_ADOPTED = _gauge("slots_adopted", "Slots whose sockets a worker of another slot serves.")
 SLOT_RESTARTS = _counter("slot_restarts", "Workers of a slot that crashed or did not boot.", "slot")
 WORKER_EXITS = _counter("worker_exits", "Workers that ended, by reason.", "reason")
+WORKERS_RECYCLED = _counter(
+    "workers_recycled", "Workers that were replaced because of a limit, by its setting.", "limit"
+)
 WORKER_CPU = _counter("worker_cpu_seconds", "Processor time of the workers of a slot.", "slot")
 WORKER_MEMORY = _gauge("worker_resident_memory_bytes", "Resident memory of the workers of a slot.", "slot")
 WORKER_LAG = _gauge("worker_loop_lag_seconds", "Longest turn of a worker's loop in the last second.", "slot")

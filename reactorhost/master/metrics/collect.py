@@ -94,6 +94,8 @@ def _workers(values: Values, context: MasterContext, samples: dict[int, Sample],
     values.set(catalog.MAX_CONNECTIONS, planner.settings.max_connections * most)
     for reason in ExitReason:
         values.set(catalog.WORKER_EXITS, ended.exits[reason], reason)
+    for limit, count in planner.recycle_limits.recycled.items():
+        values.set(catalog.WORKERS_RECYCLED, count, limit)
     for number, past in ended.slots.items():
         for metric, name in _TOTALS:
             values.set(metric, getattr(past, name), number)
