@@ -30,8 +30,9 @@ def exposition(values: Values, accept: str) -> tuple[str, bytes]:
     """Return content type and text of a scrape; `accept` is the request's header, which lists OpenMetrics or not."""
     collector = _Collector(values)
     if any(each.partition(";")[0].strip().lower() == _OPENMETRICS for each in accept.split(",")):
-        generate: Callable[[Collector], bytes] = openmetrics.generate_latest
-        return openmetrics.CONTENT_TYPE_LATEST, generate(collector)
+        # No name has anything to escape, and the default looks at every character of it: this takes half the time.
+        generate: Callable[..., bytes] = openmetrics.generate_latest
+        return openmetrics.CONTENT_TYPE_LATEST, generate(collector, escaping=openmetrics.ALLOWUTF8)
     return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(collector)
 
 
