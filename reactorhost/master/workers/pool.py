@@ -80,6 +80,7 @@ class WorkerPool:
 
     def __post_init__(self) -> None:
         self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
+        self.registry.add(self.scoreboard, self.scoreboard.close_descriptors)
 
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
