@@ -338,7 +338,7 @@ HELP: Mapping[str, str] = {
     "thread_queue": "Calls that may wait for a thread, for each worker; further calls are refused.",
     "slow_hook": f"Time for which a hook may block the event loop before it is logged: {_TIME_OR_NEVER}",
     "message_timeout": f"Time within which a message that has begun must be complete: {_TIME_OR_NEVER}",
-    "max_age": f"Age at which a worker is replaced: {_TIME_OR_NEVER}",
+    "max_age": f"Time after which a worker is replaced, without loss of connections: {_TIME_OR_NEVER}",
     "max_rss": "Resident memory at which a worker is replaced: bytes, or 512MiB, 2GiB.",
     "max_connections_per_worker": "Number of accepted connections after which a worker is replaced.",
     "max_messages_per_worker": "Number of received messages after which a worker is replaced.",

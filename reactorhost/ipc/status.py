@@ -247,6 +247,8 @@ class StatusDocument(TypedDict):
     workers_wanted: int
     workers_ready: int
     reloading: bool
+    recycled: dict[str, int]
+    """Workers that were replaced because of a limit, by its setting."""
     problems: list[str]
     """What is wrong with files of the host, a sentence each: removed and not made again, or replaced."""
     services: list[ServiceStatus]

@@ -32,6 +32,7 @@ from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
+from reactorhost.master.recycler import Recycler
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
@@ -111,6 +112,7 @@ def run_host(
             files = FileWatch(context, rundir, control, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
+            lifecycle.each_second.append(Recycler(context, supervisor).check)
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()

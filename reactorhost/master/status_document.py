@@ -53,6 +53,7 @@ class StatusBuilder:
             "workers_wanted": planner.scaling.target,
             "workers_ready": planner.scaling.ready_slots(),
             "reloading": planner.reload.running,
+            "recycled": dict(planner.recycle_limits.recycled),
             "problems": list(self.context.problems.values()),
             "services": self._services(),
             "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
-from reactorhost.dashboard.text.quantities import amount, clock, counted, duration
+from reactorhost.dashboard.text.quantities import amount, clock, counted, duration, number
 from reactorhost.ipc.status import EventStatus
 
 Fields = Mapping[str, Any]
@@ -77,6 +77,12 @@ def _not_booted(fields: Fields) -> str:
     return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
 
 
+def _limit(fields: Fields) -> str:
+    setting, value, limit = str(fields["reason"]), float(fields["value"]), float(fields["limit"])
+    show = {"max_age": duration, "max_rss": amount}.get(setting, number)
+    return f"{setting}, {show(value)} of {show(limit)}"
+
+
 def _not_reopened(fields: Fields) -> str:
     if "slot" in fields:
         return f"{_worker(fields)} keeps the old log file: {fields['error']}"
@@ -118,6 +124,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
     "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",
     "recycling": lambda f: f"recycling {_worker(f)}",
+    "worker_recycled": lambda f: f"{_worker(f)} replaced: {_limit(f)}",
+    "worker_not_recycled": lambda f: f"{_worker(f)} serves on in spite of {f['reason']}: {f['error']}",
     "action_failed": lambda f: f"an action failed ({f['action']}): {f['error']}",
     "slot_retired": lambda f: f"slot {f['slot']} retired",
     "slot_not_opened": lambda f: f"slot {f['slot']} cannot listen: {f['error']}",

@@ -226,7 +226,8 @@ class AdminCommands:
                 what = f"the old log file is still in use by {', '.join(failed)}"
                 session.failed(ReactorhostError(what, hint="run `reactorhost reopen` again, or `reactorhost reload`"))
             elif session is not None:
-                session.done()
+                log_file = self.context.planner.settings.log_file
+                session.done(log_file=None if log_file is None else str(log_file))
 
         if descriptor is None:
             done(())

@@ -183,6 +183,12 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         "workers_wanted": count,
         "workers_ready": count,
         "reloading": False,
+        "recycled": {
+            "max_age": 0,
+            "max_rss": 0,
+            "max_connections_per_worker": 0,
+            "max_messages_per_worker": 0,
+        },
         "problems": [],
         "services": [
             {

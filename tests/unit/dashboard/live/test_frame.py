@@ -77,6 +77,10 @@ def on_broken_bus() -> Snapshot:
     return following(None, made)
 
 
+def recycled() -> Snapshot:
+    return following(None, document(8, history=history(), recycled={"max_age": 3, "max_rss": 1_204}))
+
+
 def lost() -> Snapshot:
     return replace(calm(), link=Link(lost_seconds=3))
 
@@ -99,6 +103,7 @@ SCENES: dict[str, tuple[Snapshot, View, Size]] = {
     "events-80x12": (trouble(), View(page=Page.EVENTS), Size(80, 12)),
     "worker-80x24": (trouble(), View(page=Page.WORKER, selected=4248), Size(80, 24)),
     "master-80x24": (trouble(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
+    "recycled-master-80x24": (recycled(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
     "bus-120x40": (on_bus_of_many(), View(), Size(120, 40)),
     "bus-80x24": (on_broken_bus(), View(), Size(80, 24)),
     "bus-40x10": (on_broken_bus(), View(), Size(40, 10)),
