@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
+from reactorhost.ipc.address_sketch import AddressSketch
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.system.shared_memory import SharedMemory
 
@@ -40,6 +41,10 @@ class Counters:
         connections: open now, pending handshakes included.
         accepted: connections accepted.
         refused: connections that a plugin ended in its `connect` hook, or that failed before it.
+        denied: connections and datagrams refused because of their network.
+        over_address_limit: connections refused because their address has as many as it may have.
+        late_messages: connections closed because a message was not complete in time.
+        rate_pauses: how often accepting paused because of `accept_rate`.
         messages: calls of `receive`.
         bytes_in: bytes received.
         bytes_out: bytes that the kernel accepted.
@@ -63,6 +68,10 @@ class Counters:
     connections: int = 0
     accepted: int = 0
     refused: int = 0
+    denied: int = 0
+    over_address_limit: int = 0
+    late_messages: int = 0
+    rate_pauses: int = 0
     messages: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -102,6 +111,10 @@ class Timings:
 TOTALS = (
     "accepted",
     "refused",
+    "denied",
+    "over_address_limit",
+    "late_messages",
+    "rate_pauses",
     "messages",
     "bytes_in",
     "bytes_out",
@@ -209,6 +222,7 @@ class Scoreboard:
         cells = None if state is None else state.cells_descriptor
         self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
         self.shared_cells = SharedCells(self._cells.memory)
+        self._address_sketch: AddressSketch | None = None
 
     def export(self) -> ScoreboardState:
         """Return the state, for the program that this process executes."""
@@ -233,7 +247,18 @@ class Scoreboard:
         # Before the fork: the master must not read the totals of an earlier worker as those of the new one.
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         self.shared_cells.use(page)
+        if self._address_sketch is not None:
+            self._address_sketch.use(page)
         return page
+
+    def address_sketch(self) -> AddressSketch:
+        """Return the counts of connections by address.
+
+        They are made at the first call: the master calls this before it forks the first worker that needs them.
+        """
+        if self._address_sketch is None:
+            self._address_sketch = AddressSketch(self._capacity)
+        return self._address_sketch
 
     def give_back(self, page: int) -> None:
         """Mark the page of a worker that has ended as unused."""
@@ -245,6 +270,8 @@ class Scoreboard:
             if not earlier.used:
                 self._earlier.remove(earlier)
                 earlier.memory.close()
+        if self._address_sketch is not None:
+            self._address_sketch.clear(page)
         self._free.append(page)
 
     def write(self, page: int, counters: Counters) -> None:
