@@ -85,12 +85,14 @@ class Timings:
         calls: calls of `receive` that were timed.
         nanoseconds: time in all timed hooks, without the time of other plugins called inside.
         errors: exceptions in all calls, not only in timed ones.
+        receive_nanoseconds: time in the timed calls of `receive`, the sum of what the histogram counts.
         receive: histogram of the durations of `receive`.
     """
 
     calls: int = 0
     nanoseconds: int = 0
     errors: int = 0
+    receive_nanoseconds: int = 0
     receive: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
 
@@ -101,6 +103,8 @@ TOTALS = (
     "bytes_in",
     "bytes_out",
     "hook_errors",
+    "accept_pauses",
+    "cpu_seconds",
     "bus_in",
     "bus_out",
     "bus_dropped",
@@ -110,7 +114,7 @@ TOTALS = (
 _COUNTERS = struct.Struct("".join("d" if each.type == "float" else "q" for each in fields(Counters)))
 # Not `dataclasses.astuple`, which copies every value deeply: this takes a third of its time.
 _values = attrgetter(*(each.name for each in fields(Counters)))
-_TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
+_TIMINGS = struct.Struct(f"{4 + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
@@ -164,15 +168,16 @@ class Scoreboard:
         """Store the worker's timings, then those of its plugins."""
         for position, each in enumerate(timings[: 1 + MOST_PLUGINS]):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            self._store(at, _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, *each.receive))
+            packed = _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, each.receive_nanoseconds, *each.receive)
+            self._store(at, packed)
 
     def read_timings(self, page: int, plugins: int) -> list[Timings]:
         """Return the worker's timings and those of its first `plugins` plugins."""
         found: list[Timings] = []
         for position in range(1 + min(plugins, MOST_PLUGINS)):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            calls, nanoseconds, errors, *receive = _TIMINGS.unpack_from(self._memory, at)
-            found.append(Timings(calls, nanoseconds, errors, receive))
+            calls, nanoseconds, errors, receive_nanoseconds, *receive = _TIMINGS.unpack_from(self._memory, at)
+            found.append(Timings(calls, nanoseconds, errors, receive_nanoseconds, receive))
         return found
 
     def write_bus_id(self, page: int, bus_id: bytes) -> None:

@@ -39,8 +39,8 @@ def test_pages_are_separate_and_a_page_taken_again_is_empty() -> None:
     board.write(first, Counters(pid=1))
     board.write(second, Counters(pid=2))
     assert (board.read(first).pid, board.read(second).pid) == (1, 2)
-    timings = [Timings(1, 2, 3), Timings(4, 5, 6)]
-    timings[1].receive[7] = 8
+    timings = [Timings(1, 2, 3, 4), Timings(5, 6, 7, 8)]
+    timings[1].receive[7] = 9
     board.write_timings(first, timings)
     assert board.read_timings(first, 1) == timings
     assert board.read_timings(second, 1) == [Timings(), Timings()]
