@@ -18,6 +18,7 @@ from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.rundir import RunDirectory
+from reactorhost.master.stats.ended_workers import exit_reason
 from reactorhost.master.stats.samples import INTERVAL_SECONDS
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.exit_report import ExitReport
@@ -54,6 +55,11 @@ class Lifecycle:
         pool.on(Report.REOPENED, self.context.requests.answered)
         self.supervisor.after_settling += [self._report_start, self.write_workers]
         self.supervisor.on_failure = self._fail_start_if_starting
+
+    @property
+    def started(self) -> bool:
+        """Whether the start is complete."""
+        return self._started
 
     def run(self) -> None:
         """Supervise until the host has stopped.
@@ -146,14 +152,15 @@ class Lifecycle:
         log, planner = self.context.log, self.context.planner
         self.context.requests.worker_ended(pid)
         self.context.introductions.worker_ended(pid)
-        self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
+        self.context.monitor.worker_ended(pid, worker.slot, report.last)
         counters = report.last.counters
         planner.leadership.note_progress(pid, Moment(counters.jobs_until, counters.jobs_until_unix))
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
         ended = planner.exited(pid, report.how, boot_error, time.monotonic())
         if ended is None:
             return
+        self.context.monitor.samples.ended.exits[exit_reason(ended, report)] += 1
         match ended.kind:
             case ExitKind.EXPECTED if report.stack is None:
                 log.info("worker_exited", slot=worker.slot, pid=pid, how=report.how)

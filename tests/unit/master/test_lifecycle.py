@@ -53,12 +53,12 @@ class Host:
 def test_what_has_to_do_with_a_worker_is_notified_of_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(1, [100, 101])
     host.settle()
-    report = Mock(how="exit status 3", boot_error=lambda *of: BootError("ended"))
+    report = Mock(how="exit status 3", out_of_memory=False, boot_error=lambda *of: BootError("ended"))
     host.pool.reap = Mock(return_value=report)
     monkeypatch.setattr(Monitor, "worker_ended", ended := Mock())
     monkeypatch.setattr(os, "wait4", Mock(side_effect=[(100, 0, None), ChildProcessError]))
     host.lifecycle.reap()
-    ended.assert_called_once_with(100, report.last)
+    ended.assert_called_once_with(100, 0, report.last)
     for each in (host.context.requests, host.context.introductions):
         each.worker_ended.assert_called_once_with(100)  # type: ignore[attr-defined]
 
