@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
@@ -48,6 +49,9 @@ from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
+
+if TYPE_CHECKING:
+    from reactorhost.master.http.server import HttpServer
 
 # During a reload old and new workers of a slot run side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
@@ -109,7 +113,10 @@ def run_host(
             clean_up.callback(control.close)
             _watch_signals(reactor, commands.signals())
             control.open()
-            files = FileWatch(context, rundir, control, log_file, commands.restore_log)
+            endpoint = _open_endpoint(context, registry, status)
+            if endpoint is not None:
+                clean_up.callback(endpoint.close)
+            files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
             lifecycle.each_second.append(Recycler(context, supervisor).check)
@@ -136,6 +143,23 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )
+
+
+def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
+    """Listen for probes, from before the first worker starts until the last one has ended."""
+    address = context.planner.settings.admin
+    if address is None:
+        return None
+    # Late: most hosts need neither it nor h11.
+    from reactorhost.master.admin.probes import Probes
+    from reactorhost.master.http.server import HttpServer
+    from reactorhost.master.http.sockets import is_local
+
+    server = HttpServer.at(address, context.reactor, registry, Probes(context.planner, status).routes())
+    context.admin.extend(server.sockets.addresses())
+    if not is_local(address):
+        context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
+    return server
 
 
 def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
