@@ -31,6 +31,7 @@ from reactorhost.master.leftovers import GRACE_SECONDS, Leftovers
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
+from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.bus_monitor import BusMonitor
@@ -90,7 +91,8 @@ def run_host(
         process.raise_descriptor_limit()
         process.name_process("rh-master")
         with _as_start_error():
-            listeners = Listeners(settings, registry)
+            passed = PassedSockets.of(manager.descriptors)
+            listeners = Listeners(settings, registry, passed)
             clean_up.callback(listeners.close)
             _bind(listeners, leftovers)
 
@@ -100,6 +102,7 @@ def run_host(
             registry.add(reactor, reactor.close)
             pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
             context = _context(settings, listeners, pool)
+            passed.close(context.log)
             status = StatusBuilder(context, time.time(), time.monotonic())
 
             def started() -> None:
