@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactorhost.cli.documents import json_option
 from reactorhost.cli.options import examine_settings, settings_from, start_options, working_directory
 from reactorhost.cli.output import echo
 from reactorhost.config.problems import Problems
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@json_option("Print the status document in place of the banner.")
 @start_options
-def start(**flags: Any) -> None:
+def start(as_json: bool, **flags: Any) -> None:
     """Start a host.
 
     In the foreground it prints a banner when the workers are ready, then logs to standard error; Ctrl-C stops it. With
@@ -45,15 +47,16 @@ def start(**flags: Any) -> None:
         # Raises: the problems with all others.
         validate(settings, problems, starts=False)
     serve = partial(_serve, flags, working_directory(), settings, manager)
+    show = partial(_show_started, as_json=as_json)
     if not settings.daemon:
-        serve(_show_banner)
+        serve(show)
         return
 
     from reactorhost.config.default_paths import DEFAULT_LOG
     from reactorhost.master.daemon import start_daemon
 
     passed = [descriptor for descriptor, _ in manager.descriptors]
-    _show_banner(start_daemon(serve, settings.log_file or settings.run_dir / DEFAULT_LOG, passed))
+    show(start_daemon(serve, settings.log_file or settings.run_dir / DEFAULT_LOG, passed))
 
 
 def _serve(
@@ -103,7 +106,8 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings, imported
         return fresh
 
     return Launch(
-        arguments=tuple(sys.argv[1:]),
+        # How this command reports its result is nothing of the host.
+        arguments=tuple(word for word in sys.argv[1:] if word != "--json"),
         directory=str(directory),
         environment=environment,
         read_again=read_again,
@@ -126,11 +130,17 @@ def _is_hung_up(terminal: int) -> bool:
     return False
 
 
-def _show_banner(document: Any) -> None:
-    from reactorhost.dashboard.output.banner import banner
+def _show_started(document: Any, *, as_json: bool) -> None:
+    if as_json:
+        import json
 
+        text = json.dumps(document, indent=2)
+    else:
+        from reactorhost.dashboard.output.banner import banner
+
+        text = banner(document)
     try:
-        echo(banner(document))
+        echo(text)
     except OSError:
         # Standard output is closed or full; the host serves all the same. The text stays in the buffer, and flushing it
         # at exit would fail again: from now on the descriptor leads to /dev/null.

@@ -88,12 +88,14 @@ class Timings:
         calls: calls of `receive` that were timed.
         nanoseconds: time in all timed hooks, without the time of other plugins called inside.
         errors: exceptions in all calls, not only in timed ones.
+        receive_nanoseconds: time in the timed calls of `receive`, the sum of what the histogram counts.
         receive: histogram of the durations of `receive`.
     """
 
     calls: int = 0
     nanoseconds: int = 0
     errors: int = 0
+    receive_nanoseconds: int = 0
     receive: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
 
@@ -104,6 +106,8 @@ TOTALS = (
     "bytes_in",
     "bytes_out",
     "hook_errors",
+    "accept_pauses",
+    "cpu_seconds",
     "bus_in",
     "bus_out",
     "bus_dropped",
@@ -114,7 +118,7 @@ _FORMATS = {each.name: "d" if each.type == "float" else "q" for each in fields(C
 _COUNTERS = struct.Struct("".join(_FORMATS.values()))
 # Not `dataclasses.astuple`, which copies every value deeply: this takes a third of its time.
 _values = attrgetter(*(each.name for each in fields(Counters)))
-_TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
+_TIMINGS = struct.Struct(f"{4 + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
@@ -162,7 +166,7 @@ class EarlierPages:
         self.used = set(state.used)
         self.memory = SharedMemory("", capacity * state.layout.page_bytes, state.descriptor)
         self._counters = struct.Struct("".join(kind for _, kind in state.layout.counters))
-        self._timings = struct.Struct(f"{3 + state.layout.buckets}q")
+        self._timings = struct.Struct(f"{4 + state.layout.buckets}q")
 
     def export(self) -> PagesState:
         """Return the state of these pages."""
@@ -179,9 +183,10 @@ class EarlierPages:
         found: list[Timings] = []
         for position in range(1 + min(plugins, self.layout.most_plugins)):
             at = page * self.layout.page_bytes + self.layout.timings_at + position * self._timings.size
-            calls, nanoseconds, errors, *receive = self._timings.unpack_from(self.memory.memory, at)
+            calls, nanoseconds, errors, inside, *receive = self._timings.unpack_from(self.memory.memory, at)
             same = self.layout.buckets == BUCKETS
-            found.append(Timings(calls, nanoseconds, errors, receive) if same else Timings(0, nanoseconds, errors))
+            timings = Timings(calls, nanoseconds, errors, inside, receive) if same else Timings(0, nanoseconds, errors)
+            found.append(timings)
         return found
 
 
@@ -258,7 +263,8 @@ class Scoreboard:
         """Store the worker's timings, then those of its plugins."""
         for position, each in enumerate(timings[: 1 + MOST_PLUGINS]):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            self._store(at, _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, *each.receive))
+            packed = _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, each.receive_nanoseconds, *each.receive)
+            self._store(at, packed)
 
     def read_timings(self, page: int, plugins: int) -> list[Timings]:
         """Return the worker's timings and those of its first `plugins` plugins."""
@@ -268,8 +274,8 @@ class Scoreboard:
         found: list[Timings] = []
         for position in range(1 + min(plugins, MOST_PLUGINS)):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            calls, nanoseconds, errors, *receive = _TIMINGS.unpack_from(self._memory, at)
-            found.append(Timings(calls, nanoseconds, errors, receive))
+            calls, nanoseconds, errors, receive_nanoseconds, *receive = _TIMINGS.unpack_from(self._memory, at)
+            found.append(Timings(calls, nanoseconds, errors, receive_nanoseconds, receive))
         return found
 
     def write_bus_id(self, page: int, bus_id: bytes) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
@@ -33,6 +34,7 @@ from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.plan.planner import Planner
+from reactorhost.master.recycler import Recycler
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
@@ -40,7 +42,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.systemd.notices import manager_notices, reporting_failure
+from reactorhost.master.systemd.notices import notify_manager, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
@@ -50,6 +52,9 @@ from reactorhost.system import process
 from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.manager_variables import ManagerVariables
+
+if TYPE_CHECKING:
+    from reactorhost.master.http.server import HttpServer
 
 # During a reload old and new workers of a slot run side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
@@ -91,8 +96,7 @@ def run_host(
         process.raise_descriptor_limit()
         process.name_process("rh-master")
         with _as_start_error():
-            passed = PassedSockets.of(manager.descriptors)
-            listeners = Listeners(settings, registry, passed)
+            listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
             clean_up.callback(listeners.close)
             _bind(listeners, leftovers)
 
@@ -102,7 +106,6 @@ def run_host(
             registry.add(reactor, reactor.close)
             pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
             context = _context(settings, listeners, pool)
-            passed.close(context.log)
             status = StatusBuilder(context, time.time(), time.monotonic())
 
             def started() -> None:
@@ -116,12 +119,15 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
             clean_up.callback(control.close)
-            notices = manager_notices(notify_socket, manager, context, lifecycle, supervisor)
-            _watch_signals(reactor, notices.around_hangup(commands.signals()) if notices else commands.signals())
+            _watch_signals(reactor, notify_manager(notify_socket, manager, context, lifecycle, commands.signals()))
             control.open()
-            files = FileWatch(context, rundir, control, log_file, commands.restore_log)
+            endpoint = _open_endpoint(context, registry, status)
+            if endpoint is not None:
+                clean_up.callback(endpoint.close)
+            files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
+            lifecycle.each_second.append(Recycler(context, supervisor).check)
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
@@ -133,6 +139,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
     monitor = Monitor(reactor, pool)
+    listeners.passed.close(log)
     return MasterContext(
         reactor,
         log,
@@ -145,6 +152,23 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )
+
+
+def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
+    """Listen for probes, from before the first worker starts until the last one has ended."""
+    address = context.planner.settings.admin
+    if address is None:
+        return None
+    # Late: most hosts need neither it nor h11.
+    from reactorhost.master.admin.probes import Probes
+    from reactorhost.master.http.server import HttpServer
+    from reactorhost.master.http.sockets import is_local
+
+    server = HttpServer.at(address, context.reactor, registry, Probes(context.planner, status).routes())
+    context.admin.extend(server.sockets.addresses())
+    if not is_local(address):
+        context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
+    return server
 
 
 def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:

@@ -156,7 +156,7 @@ def test_what_is_passed_and_not_used_is_logged_and_closed(activate: Activate) ->
         host = activate(passed, "--plugin", "echo", "--listen", "tcp://127.0.0.1:0")
         host.wait_for_log('name=pipe address="not a listening socket"')
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
-        assert f"socket_not_used master={host.pid} descriptor=3 name=spare address={address}" in host.log()
+        assert f"socket_not_used master={host.pid} descriptor=3 socket=spare address={address}" in host.log()
         links = [os.readlink(f"/proc/{host.pid}/fd/{number}") for number in os.listdir(f"/proc/{host.pid}/fd")]
         assert f"socket:[{os.fstat(listener.fileno()).st_ino}]" not in links
 

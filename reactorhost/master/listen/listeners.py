@@ -62,7 +62,7 @@ class Listeners:
 
     def __init__(self, settings: Settings, registry: ForkRegistry, passed: PassedSockets | None = None) -> None:
         self._settings = settings
-        self._passed = passed or PassedSockets()
+        self.passed = passed or PassedSockets()
         self._registry = registry
         self.groups: list[Group] = []
         self._sockets: list[SlotSocket] = []
@@ -79,10 +79,10 @@ class Listeners:
         """
         # After `close` this is another try, because an address was in use: nothing stays of the first one.
         self.groups.clear()
-        self._passed.begin()
+        self.passed.begin()
         for service in self._settings.services:
             for address in service.listen:
-                used, families = self._passed.use(service, address, self._settings.peer_timeout)
+                used, families = self.passed.use(service, address, self._settings.peer_timeout)
                 for each in used:
                     self.groups.append(each.group)
                     self._add(each)

@@ -101,7 +101,7 @@ class PassedSockets:
         """Close what was passed, and log what no service uses; what is used was duplicated."""
         for each in self._all:
             if not each.is_used:
-                log.warning("socket_not_used", descriptor=each.descriptor, name=each.name, address=str(each))
+                log.warning("socket_not_used", descriptor=each.descriptor, socket=each.name, address=str(each))
             if each.socket is None:
                 os.close(each.descriptor)
             else:

@@ -258,6 +258,6 @@ class WorkerPool:
             # The kernel does not say which process it killed: a count that grew is the closest there is.
             kills = oom.kills()
             if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
-                words += ", sent by the kernel: out of memory"
+                words += exit_report.OUT_OF_MEMORY
             self._oom_kills = kills
         return words

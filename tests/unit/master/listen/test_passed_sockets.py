@@ -178,7 +178,7 @@ def test_a_passed_socket_stays_open_for_others_when_the_host_closes(new: New) ->
     with socket.create_connection(sock.getsockname()) as client:
         host.close()
         host.log.warning.assert_called_once()
-        assert host.log.warning.call_args.kwargs["name"] == "spare"
+        assert host.log.warning.call_args.kwargs["socket"] == "spare"
         # The client that waited is still in the queue.
         accepted, _ = sock.accept()
         accepted.close()
