@@ -289,8 +289,8 @@ HELP: Mapping[str, str] = {
         "Plugin to load: an installed name, module:object or ./file.py. May be repeated; the first is called first."
     ),
     "listen": (
-        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH or unix://@NAME. May "
-        "be repeated."
+        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://@NAME, or "
+        "fd://NAME for sockets of systemd. May be repeated."
     ),
     "framing": "How bytes are split into messages: lines, or a kind that a plugin brings; in the file also a table.",
     "certificate": (

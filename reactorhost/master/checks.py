@@ -155,7 +155,9 @@ def _check_descriptors(settings: Settings) -> None:
 def _sockets(settings: Settings, of_address: Callable[[Address], int]) -> int:
     """Return the number of listening sockets of a host; `of_address` returns those of an address in one slot."""
     return sum(
-        1 if address.scheme == "unix" else of_address(address) * min(settings.workers, service.workers or MAX_WORKERS)
+        1
+        if address.scheme in ("unix", "fd")
+        else of_address(address) * min(settings.workers, service.workers or MAX_WORKERS)
         for service in settings.services
         for address in service.listen
     )

@@ -32,6 +32,7 @@ from reactorhost.master.leftovers import GRACE_SECONDS, Leftovers
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
+from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.recycler import Recycler
 from reactorhost.master.rundir import RunDirectory
@@ -41,7 +42,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.systemd.notices import manager_notices, reporting_failure
+from reactorhost.master.systemd.notices import notify_manager, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
@@ -94,7 +95,7 @@ def run_host(
         process.raise_descriptor_limit()
         process.name_process("rh-master")
         with _as_start_error():
-            listeners = Listeners(settings, registry)
+            listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
             clean_up.callback(listeners.close)
             _bind(listeners, leftovers)
 
@@ -117,8 +118,7 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
             clean_up.callback(control.close)
-            notices = manager_notices(notify_socket, manager, context, lifecycle, supervisor)
-            _watch_signals(reactor, notices.around_hangup(commands.signals()) if notices else commands.signals())
+            _watch_signals(reactor, notify_manager(notify_socket, manager, context, lifecycle, commands.signals()))
             control.open()
             endpoint = _open_endpoint(context, registry, status)
             if endpoint is not None:
@@ -138,6 +138,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
     monitor = Monitor(reactor, pool)
+    listeners.passed.close(log)
     return MasterContext(
         reactor,
         log,

@@ -103,6 +103,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "host_leaving": lambda f: f"stop requested, begins in {float(f['seconds']):g} s: {_open(f)}",
     "host_stopped": lambda f: "host stopped",
     "terminal_gone": lambda f: "the terminal hung up, stopping",
+    "service_manager_lost": lambda f: f"the service manager is not notified: {f['error']}",
+    "socket_not_used": lambda f: f"no service uses the socket {f['socket']} that was passed: {f['address']}",
     "admin_exposed": lambda f: f"the HTTP endpoint on {f['address']}: {f['hint']}",
     "backlog_limited": lambda f: f"the kernel limits the backlog to {f['effective']} (requested: {f['asked']})",
     "worker_starting": lambda f: f"{_worker(f)} starting, generation {f['generation']}",
