@@ -24,6 +24,7 @@ from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
+from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.context import MasterContext
 from reactorhost.master.file_watch import FileWatch
 from reactorhost.master.instances import check_alone
@@ -112,7 +113,7 @@ def run_host(
             files = FileWatch(context, rundir, control, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-            lifecycle.each_second.append(Recycler(context, supervisor).check)
+            lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
