@@ -25,6 +25,7 @@ from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
+from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.context import MasterContext
 from reactorhost.master.file_watch import FileWatch
 from reactorhost.master.instances import check_alone
@@ -125,8 +126,9 @@ def run_host(
                 clean_up.callback(endpoint.close)
             files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
-            recycler = Recycler(context, supervisor)
-            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample, recycler.check]
+            recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
+            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
+            lifecycle.each_second += [recycler.check, autoscaler.check]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
