@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "restart": ("restart", "Stop a host and start it with the same settings."),
     "reload": ("running", "Replace all workers, without losing a connection."),
     "scale": ("running", "Change the number of workers."),
+    "ls": ("ls", "List the running hosts."),
     "status": ("status", "Show the master and the workers."),
     "top": ("top", "Show a live view of the master and the workers."),
     "connections": ("status", "List the client connections."),
