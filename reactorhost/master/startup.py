@@ -28,7 +28,7 @@ from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.context import MasterContext
 from reactorhost.master.file_watch import FileWatch
-from reactorhost.master.instances import check_alone
+from reactorhost.master.instances import MASTER_NAME, check_alone
 from reactorhost.master.leftovers import GRACE_SECONDS, Leftovers
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
@@ -94,7 +94,7 @@ def run_host(
         settings = _with_log_of_daemon(settings)
         log_file = _open_log(settings, unless_started)
         process.raise_descriptor_limit()
-        process.name_process("rh-master")
+        process.name_process(MASTER_NAME)
         with _as_start_error():
             listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
             clean_up.callback(listeners.close)
