@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "reload": ("running", "Replace all workers, without losing a connection."),
     "scale": ("running", "Change the number of workers."),
     "status": ("status", "Show the master and the workers."),
+    "health": ("health", "Check whether a host is alive and ready, for probes."),
     "top": ("top", "Show a live view of the master and the workers."),
     "connections": ("status", "List the client connections."),
     "plugins": ("plugins", "List the installed plugins, or describe one."),

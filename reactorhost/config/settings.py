@@ -105,6 +105,11 @@ class Settings:
     origins: Mapping[str, Origin]
     """By name of a setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
 
+    def addresses(self) -> list[Address]:
+        """Return every address that the host listens on: those of the services, then `admin`."""
+        of_services = [address for service in self.services for address in service.listen]
+        return of_services if self.admin is None else [*of_services, self.admin]
+
     @property
     def stop_drain_seconds(self) -> float:
         """Return how long connections may continue after a stop began; the rest of `stop_timeout` is for closing."""

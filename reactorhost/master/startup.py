@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
@@ -40,6 +41,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.systemd.notices import manager_notices, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
@@ -48,6 +50,10 @@ from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.manager_variables import ManagerVariables
+
+if TYPE_CHECKING:
+    from reactorhost.master.http.server import HttpServer
 
 # During a reload old and new workers of a slot run side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
@@ -56,11 +62,15 @@ _LEFTOVER_POLL_SECONDS = 0.05
 
 
 def run_host(
-    settings: Settings, launch: Launch, run_worker: RunWorker, on_started: Callable[[StatusDocument], None]
+    settings: Settings,
+    launch: Launch,
+    manager: ManagerVariables,
+    run_worker: RunWorker,
+    on_started: Callable[[StatusDocument], None],
 ) -> None:
     """Run the master of a host until the host has stopped; `on_started` is called once its workers are ready.
 
-    `run_worker` is the entry point of the forked workers.
+    `manager` is what a service manager passed, `run_worker` the entry point of the forked workers.
 
     Raises:
         ReactorhostError: the host did not start. No process and no file is left.
@@ -72,6 +82,7 @@ def run_host(
     rundir.prepare()
     rundir.take_lock()
     with ExitStack() as clean_up:
+        notify_socket = clean_up.enter_context(reporting_failure(manager, registry))
         # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
         leftovers = Leftovers(rundir.recorded_workers(), EventLog(logging.getLogger(HOST_LOGGER)))
         registry.add(leftovers, leftovers.close)
@@ -107,9 +118,13 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
             clean_up.callback(control.close)
-            _watch_signals(reactor, commands.signals())
+            notices = manager_notices(notify_socket, manager, context, lifecycle, supervisor)
+            _watch_signals(reactor, notices.around_hangup(commands.signals()) if notices else commands.signals())
             control.open()
-            files = FileWatch(context, rundir, control, log_file, commands.restore_log)
+            endpoint = _open_endpoint(context, registry, status)
+            if endpoint is not None:
+                clean_up.callback(endpoint.close)
+            files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
             lifecycle.each_second.append(Recycler(context, supervisor).check)
@@ -136,6 +151,23 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )
+
+
+def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
+    """Listen for probes, from before the first worker starts until the last one has ended."""
+    address = context.planner.settings.admin
+    if address is None:
+        return None
+    # Late: most hosts need neither it nor h11.
+    from reactorhost.master.admin.probes import Probes
+    from reactorhost.master.http.server import HttpServer
+    from reactorhost.master.http.sockets import is_local
+
+    server = HttpServer.at(address, context.reactor, registry, Probes(context.planner, status).routes())
+    context.admin.extend(server.sockets.addresses())
+    if not is_local(address):
+        context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
+    return server
 
 
 def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:

@@ -80,6 +80,7 @@ class WorkerPool:
 
     def __post_init__(self) -> None:
         self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
+        self.registry.add(self.scoreboard, self.scoreboard.close_descriptors)
 
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
@@ -259,6 +260,6 @@ class WorkerPool:
             # The kernel does not say which process it killed: a count that grew is the closest there is.
             kills = oom.kills()
             if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
-                words += ", sent by the kernel: out of memory"
+                words += exit_report.OUT_OF_MEMORY
             self._oom_kills = kills
         return words
