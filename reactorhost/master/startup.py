@@ -89,8 +89,7 @@ def run_host(
         clean_up.callback(lambda: rundir.clean_up(leftovers=bool(leftovers.running())))
         check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
-        if settings.log_file is None and settings.daemon:
-            settings = dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+        settings = _with_log_of_daemon(settings)
         log_file = _open_log(settings, unless_started)
         process.raise_descriptor_limit()
         process.name_process("rh-master")
@@ -126,8 +125,8 @@ def run_host(
                 clean_up.callback(endpoint.close)
             files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
-            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-            lifecycle.each_second.append(Recycler(context, supervisor).check)
+            recycler = Recycler(context, supervisor)
+            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample, recycler.check]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
@@ -197,6 +196,12 @@ def _remove_log(path: Path, kind: object, error: BaseException | None, trace: ob
         with contextlib.suppress(OSError):
             error.details = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
     path.unlink(missing_ok=True)
+
+
+def _with_log_of_daemon(settings: Settings) -> Settings:
+    if settings.log_file is None and settings.daemon:
+        return dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+    return settings
 
 
 def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:
