@@ -146,7 +146,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
 
 
 def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
-    """Listen for probes, from before the first worker starts until the last one has ended."""
+    """Listen for probes and scrapes, from before the first worker starts until the last one has ended."""
     address = context.planner.settings.admin
     if address is None:
         return None
@@ -154,8 +154,10 @@ def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: Statu
     from reactorhost.master.admin.probes import Probes
     from reactorhost.master.http.server import HttpServer
     from reactorhost.master.http.sockets import is_local
+    from reactorhost.master.metrics.route import metrics_route
 
-    server = HttpServer.at(address, context.reactor, registry, Probes(context.planner, status).routes())
+    routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
+    server = HttpServer.at(address, context.reactor, registry, routes)
     context.admin.extend(server.sockets.addresses())
     if not is_local(address):
         context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
