@@ -202,7 +202,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("alpn", values.PROTOCOL, (), _SERVICE, many=True),
     Setting("starttls", values.SWITCH, False, _SERVICE, off_flag="--no-starttls"),
-    Setting("proxy_from", values.NETWORK, (), _SERVICE, many=True),
+    Setting("proxy_from", values.PROXY_NETWORK, (), _SERVICE, many=True),
     Setting("handshake_timeout", values.duration(0.1, 3600), 10.0, _SERVICE),
     # The length field of UDP has 16 bits, so nothing larger arrives.
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),

@@ -22,7 +22,7 @@ from reactorhost.plugins import discovery, framings
 from reactorhost.plugins.discovery import check_host
 from reactorhost.system.account import resolve_account
 
-_DESCRIPTORS_OF_A_MASTER = 12
+_DESCRIPTORS_OF_A_MASTER = 16
 """What a master has open beside its sockets and its workers."""
 
 

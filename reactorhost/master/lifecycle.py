@@ -56,6 +56,11 @@ class Lifecycle:
         self.supervisor.after_settling += [self._report_start, self.write_workers]
         self.supervisor.on_failure = self._fail_start_if_starting
 
+    @property
+    def started(self) -> bool:
+        """Whether the start is complete."""
+        return self._started
+
     def run(self) -> None:
         """Supervise until the host has stopped.
 

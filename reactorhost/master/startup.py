@@ -41,6 +41,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.systemd.notices import manager_notices, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
@@ -49,6 +50,7 @@ from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.manager_variables import ManagerVariables
 
 if TYPE_CHECKING:
     from reactorhost.master.http.server import HttpServer
@@ -60,11 +62,15 @@ _LEFTOVER_POLL_SECONDS = 0.05
 
 
 def run_host(
-    settings: Settings, launch: Launch, run_worker: RunWorker, on_started: Callable[[StatusDocument], None]
+    settings: Settings,
+    launch: Launch,
+    manager: ManagerVariables,
+    run_worker: RunWorker,
+    on_started: Callable[[StatusDocument], None],
 ) -> None:
     """Run the master of a host until the host has stopped; `on_started` is called once its workers are ready.
 
-    `run_worker` is the entry point of the forked workers.
+    `manager` is what a service manager passed, `run_worker` the entry point of the forked workers.
 
     Raises:
         ReactorhostError: the host did not start. No process and no file is left.
@@ -76,14 +82,14 @@ def run_host(
     rundir.prepare()
     rundir.take_lock()
     with ExitStack() as clean_up:
+        notify_socket = clean_up.enter_context(reporting_failure(manager, registry))
         # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
         leftovers = Leftovers(rundir.recorded_workers(), EventLog(logging.getLogger(HOST_LOGGER)))
         registry.add(leftovers, leftovers.close)
         clean_up.callback(lambda: rundir.clean_up(leftovers=bool(leftovers.running())))
         check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
-        if settings.log_file is None and settings.daemon:
-            settings = dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+        settings = _with_log_of_daemon(settings)
         log_file = _open_log(settings, unless_started)
         process.raise_descriptor_limit()
         process.name_process("rh-master")
@@ -111,15 +117,16 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
             clean_up.callback(control.close)
-            _watch_signals(reactor, commands.signals())
+            notices = manager_notices(notify_socket, manager, context, lifecycle, supervisor)
+            _watch_signals(reactor, notices.around_hangup(commands.signals()) if notices else commands.signals())
             control.open()
             endpoint = _open_endpoint(context, registry, status)
             if endpoint is not None:
                 clean_up.callback(endpoint.close)
             files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
-            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-            lifecycle.each_second.append(Recycler(context, supervisor).check)
+            recycler = Recycler(context, supervisor)
+            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample, recycler.check]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
@@ -191,6 +198,12 @@ def _remove_log(path: Path, kind: object, error: BaseException | None, trace: ob
         with contextlib.suppress(OSError):
             error.details = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
     path.unlink(missing_ok=True)
+
+
+def _with_log_of_daemon(settings: Settings) -> Settings:
+    if settings.log_file is None and settings.daemon:
+        return dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+    return settings
 
 
 def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:

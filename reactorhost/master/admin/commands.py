@@ -283,7 +283,9 @@ class AdminCommands:
             planner.scaling.request(fresh.workers)
         # The fixed ones keep their values, so that the status document is right.
         kept = {name: getattr(settings, name) for name in _FIXED_SETTINGS}
-        waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
+        changed = [name for name, value in kept.items() if getattr(fresh, name) != value]
+        # A daemon without a log file was given one at its start.
+        waiting = [name for name in changed if name != "log_file" or fresh.log_file is not None]
         if waiting:
             self.context.log.warning("settings_wait_for_restart", settings=",".join(waiting))
         planner.settings = dataclasses.replace(fresh, **kept)

@@ -44,6 +44,7 @@ from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, reuseport_filter
 from reactorhost.master.listen.bind import SocketAddress
+from reactorhost.master.listen.listeners_state import ListenersState, export_group, restore_group
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.fork import ForkRegistry
@@ -82,6 +83,22 @@ class Listeners:
                     self._bind_unix(service, address)
                 else:
                     self._bind_internet(service, address)
+
+    def export(self) -> ListenersState:
+        """Return the state of all sockets, whose descriptors stay open."""
+        groups = tuple(export_group(group, self._sockets) for group in self.groups)
+        files = self._unix_files.made()
+        return ListenersState(groups, files, tuple(self._leaving), tuple(self._full), self.steered)
+
+    def restore(self, state: ListenersState) -> None:
+        """Own the sockets of another process or program from now on, in place of `bind`."""
+        for each in state.groups:
+            group, sockets = restore_group(each)
+            self.groups.append(group)
+            for sock in sockets:
+                self._add(sock)
+        self._unix_files.restore(state.unix_files)
+        self._leaving, self._full, self.steered = state.leaving, state.full, state.steered
 
     def open_slot(self, slot: int, services: Collection[str]) -> None:
         """Make the sockets of these services that a slot lacks; no client reaches them yet.
