@@ -76,6 +76,12 @@ CONNECTIONS = _gauge("connections", "Open connections.", "slot")
 MAX_CONNECTIONS = _gauge("max_connections", "Limit of open connections over all wanted workers.")
 ACCEPTED = _counter("connections_accepted", "Connections accepted.", "slot")
 REFUSED = _counter("connections_refused", "Connections that were refused, or failed before the connect hook.", "slot")
+DENIED = _counter("denied", "Connections and datagrams that were refused because of their network.", "slot")
+OVER_ADDRESS_LIMIT = _counter(
+    "connections_over_address_limit", "Connections of addresses that had max_connections_per_address.", "slot"
+)
+LATE_MESSAGES = _counter("late_messages", "Connections that were closed because of message_timeout.", "slot")
+RATE_PAUSES = _counter("accept_rate_pauses", "Pauses of accepting because of accept_rate.", "slot")
 ACCEPT_PAUSES = _counter("accept_pauses", "Pauses of accepting because descriptors or memory ran out.", "slot")
 MESSAGES = _counter("messages", "Calls of receive, including datagrams.", "slot")
 RECEIVED = _counter("received_bytes", "Bytes received.", "slot")

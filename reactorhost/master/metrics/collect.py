@@ -31,6 +31,10 @@ from reactorhost.system import procfs
 _TOTALS = (
     (catalog.ACCEPTED, "accepted"),
     (catalog.REFUSED, "refused"),
+    (catalog.DENIED, "denied"),
+    (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
+    (catalog.LATE_MESSAGES, "late_messages"),
+    (catalog.RATE_PAUSES, "rate_pauses"),
     (catalog.ACCEPT_PAUSES, "accept_pauses"),
     (catalog.MESSAGES, "messages"),
     (catalog.RECEIVED, "bytes_in"),
