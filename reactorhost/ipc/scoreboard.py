@@ -53,6 +53,8 @@ class Counters:
         rss_peak_bytes: largest resident memory so far.
         cpu_seconds: processor time used so far, user and system.
         lag_max_seconds: longest turn of the loop in about the last second.
+        busy_seconds: time that the loop did not wait so far; of a worker with an event loop of asyncio, only the turns
+            of the reactor in it.
         bus_groups: groups that have members among this worker's connections now.
         bus_members: memberships of this worker's connections now; one in three groups counts three times.
         bus_in: messages of other workers that arrived and were wanted here.
@@ -80,6 +82,7 @@ class Counters:
     rss_peak_bytes: int = 0
     cpu_seconds: float = 0.0
     lag_max_seconds: float = 0.0
+    busy_seconds: float = 0.0
     bus_groups: int = 0
     bus_members: int = 0
     bus_in: int = 0
