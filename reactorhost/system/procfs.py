@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _PSS_SECONDS = 5.0
@@ -34,10 +35,10 @@ def open_descriptors() -> int | None:
         return None
 
 
-def waited_seconds() -> float:
-    """Return how long the main thread of this process was ready to run so far and had no processor."""
+def waited_seconds(pid: int | Literal["self"] = "self") -> float:
+    """Return how long the main thread of a process was ready to run so far and had no processor."""
     try:
-        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 
