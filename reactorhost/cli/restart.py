@@ -85,9 +85,10 @@ def restart(as_json: bool, **flags: Any) -> None:
     reply = client.request(location, "launch")
     launch = _Launch.from_reply(reply)
     host = client.selected(location, reply.get("name")).host
-    services = client.request(location, "status")["document"]["services"]
+    document = client.request(location, "status")["document"]
+    served = [address for service in document["services"] for address in service["addresses"]]
     try:
-        environment = _checked(launch, [address for service in services for address in service["addresses"]], json)
+        environment = _checked(launch, [*served, *document.get("admin", ())], json)
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
         echo(f"{host} is not restarted and keeps serving", err=True)
         raise
@@ -150,7 +151,7 @@ def _check_addresses(settings: Settings, served: Iterable[str]) -> None:
     addresses = [parse(text) for text in served]
     own = {(address.scheme == "udp", address.port) for address in addresses}
     own_unix = {unix_socket_files.real_name(address) for address in addresses if address.scheme == "unix"}
-    for address in (address for service in settings.services for address in service.listen):
+    for address in settings.addresses():
         if address.scheme == "unix":
             if unix_socket_files.real_name(address) in own_unix:
                 continue

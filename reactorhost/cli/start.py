@@ -19,6 +19,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
+from reactorhost.system.manager_variables import ManagerVariables
 
 if TYPE_CHECKING:
     from reactorhost.plugins.imports import ImportedCode
@@ -37,6 +38,7 @@ def start(as_json: bool, **flags: Any) -> None:
     # the collector again once it has frozen them.
     gc.disable()
     _fill_standard_descriptors()
+    manager = ManagerVariables.remove_from(os.environ, os.getpid())
     require_features()
     settings, problems = examine_settings(flags)
     if problems.found:
@@ -44,7 +46,7 @@ def start(as_json: bool, **flags: Any) -> None:
 
         # Raises: the problems with all others.
         validate(settings, problems, starts=False)
-    serve = partial(_serve, flags, working_directory(), settings)
+    serve = partial(_serve, flags, working_directory(), settings, manager)
     show = partial(_show_started, as_json=as_json)
     if not settings.daemon:
         serve(show)
@@ -53,10 +55,17 @@ def start(as_json: bool, **flags: Any) -> None:
     from reactorhost.config.default_paths import DEFAULT_LOG
     from reactorhost.master.daemon import start_daemon
 
-    show(start_daemon(serve, settings.log_file or settings.run_dir / DEFAULT_LOG))
+    passed = [descriptor for descriptor, _ in manager.descriptors]
+    show(start_daemon(serve, settings.log_file or settings.run_dir / DEFAULT_LOG, passed))
 
 
-def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_started: Callable[[Any], None]) -> None:
+def _serve(
+    flags: dict[str, Any],
+    directory: Path,
+    settings: Settings,
+    manager: ManagerVariables,
+    on_started: Callable[[Any], None],
+) -> None:
     """Check the settings and run the host.
 
     The imports stand here so that the command that starts a daemon does not load what only the daemon needs.
@@ -68,7 +77,8 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
 
     validate(settings, Problems(), starts=True)
     imported = ImportedCode()
-    run_host(settings, _launch(flags, directory, settings, imported), partial(run_worker, imported), on_started)
+    launch = _launch(flags, directory, settings, imported)
+    run_host(settings, launch, manager, partial(run_worker, imported), on_started)
 
 
 def _fill_standard_descriptors() -> None:

@@ -109,6 +109,11 @@ class Settings:
     origins: Mapping[str, Origin]
     """By name of a setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
 
+    def addresses(self) -> list[Address]:
+        """Return every address that the host listens on: those of the services, then `admin`."""
+        of_services = [address for service in self.services for address in service.listen]
+        return of_services if self.admin is None else [*of_services, self.admin]
+
     @property
     def most_workers(self) -> int:
         """Return the largest number of workers that is reached without a request."""
@@ -206,7 +211,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("alpn", values.PROTOCOL, (), _SERVICE, many=True),
     Setting("starttls", values.SWITCH, False, _SERVICE, off_flag="--no-starttls"),
-    Setting("proxy_from", values.NETWORK, (), _SERVICE, many=True),
+    Setting("proxy_from", values.PROXY_NETWORK, (), _SERVICE, many=True),
     Setting("handshake_timeout", values.duration(0.1, 3600), 10.0, _SERVICE),
     # The length field of UDP has 16 bits, so nothing larger arrives.
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
@@ -293,8 +298,8 @@ HELP: Mapping[str, str] = {
         "Plugin to load: an installed name, module:object or ./file.py. May be repeated; the first is called first."
     ),
     "listen": (
-        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH or unix://@NAME. May "
-        "be repeated."
+        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://@NAME, or "
+        "fd://NAME for sockets of systemd. May be repeated."
     ),
     "framing": "How bytes are split into messages: lines, or a kind that a plugin brings; in the file also a table.",
     "certificate": (

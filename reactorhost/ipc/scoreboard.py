@@ -1,24 +1,28 @@
 """The scoreboard: one page of shared memory for each worker, written by the worker and read by the master.
 
-The mapping is anonymous and shared across fork, so that a page outlives its worker: the totals of a worker that crashed
-are still there. A worker writes a page a few times a second, from its loop; there is one writer, and no lock.
+The memory is shared across fork, so that a page outlives its worker: the totals of a worker that crashed are still
+there. A worker writes a page a few times a second, from its loop; there is one writer, and no lock.
 
 Every field is 8 bytes and aligned, and a page is written by one copy from packed bytes. So a reader on a 64-bit machine
 sees the old or the new value of a field, never a mixture. `struct.pack_into` would not do: it fills its target with
 zeros first, which a reader could see. Different fields may be of different moments: a page is a set of gauges, not a
 transaction.
+
+An upgrade of the master passes the memory on, and the workers of before keep writing to it. A version with other fields
+finds those of the older pages by their names (`Layout`), and has pages of its own for the workers that it starts.
 """
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
-from reactorhost.ipc.shared_cells import SharedCells
+from reactorhost.ipc.address_sketch import AddressSketch
+from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
+from reactorhost.system.shared_memory import SharedMemory
 
 PAGE_BYTES = 16384
 MOST_PLUGINS = 14
@@ -37,6 +41,10 @@ class Counters:
         connections: open now, pending handshakes included.
         accepted: connections accepted.
         refused: connections that a plugin ended in its `connect` hook, or that failed before it.
+        denied: connections and datagrams refused because of their network.
+        over_address_limit: connections refused because their address has as many as it may have.
+        late_messages: connections closed because a message was not complete in time.
+        rate_pauses: how often accepting paused because of `accept_rate`.
         messages: calls of `receive`.
         bytes_in: bytes received.
         bytes_out: bytes that the kernel accepted.
@@ -62,6 +70,10 @@ class Counters:
     connections: int = 0
     accepted: int = 0
     refused: int = 0
+    denied: int = 0
+    over_address_limit: int = 0
+    late_messages: int = 0
+    rate_pauses: int = 0
     messages: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -88,32 +100,42 @@ class Timings:
         calls: calls of `receive` that were timed.
         nanoseconds: time in all timed hooks, without the time of other plugins called inside.
         errors: exceptions in all calls, not only in timed ones.
+        receive_nanoseconds: time in the timed calls of `receive`, the sum of what the histogram counts.
         receive: histogram of the durations of `receive`.
     """
 
     calls: int = 0
     nanoseconds: int = 0
     errors: int = 0
+    receive_nanoseconds: int = 0
     receive: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
 
 TOTALS = (
     "accepted",
     "refused",
+    "denied",
+    "over_address_limit",
+    "late_messages",
+    "rate_pauses",
     "messages",
     "bytes_in",
     "bytes_out",
     "hook_errors",
+    "accept_pauses",
+    "cpu_seconds",
     "bus_in",
     "bus_out",
     "bus_dropped",
 )
 """The counters that only grow; the host keeps the sums of workers that have ended."""
 
-_COUNTERS = struct.Struct("".join("d" if each.type == "float" else "q" for each in fields(Counters)))
+_FORMATS = {each.name: "d" if each.type == "float" else "q" for each in fields(Counters)}
+_COUNTERS = struct.Struct("".join(_FORMATS.values()))
 # Not `dataclasses.astuple`, which copies every value deeply: this takes a third of its time.
 _values = attrgetter(*(each.name for each in fields(Counters)))
-_TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
+_TIMINGS_FIELDS = tuple(each.name for each in fields(Timings) if each.name != "receive")
+_TIMINGS = struct.Struct(f"{len(_TIMINGS_FIELDS) + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
@@ -124,19 +146,106 @@ _BUS_ID_AT = PAGE_BYTES - _BUS_ID_BYTES
 assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= _BUS_ID_AT
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the fields of a page are; `timings` are the fields in front of the buckets."""
+
+    page_bytes: int = PAGE_BYTES
+    counters: tuple[tuple[str, str], ...] = tuple(_FORMATS.items())
+    timings: tuple[str, ...] = _TIMINGS_FIELDS
+    timings_at: int = _TIMINGS_AT
+    buckets: int = BUCKETS
+    most_plugins: int = MOST_PLUGINS
+
+
+@dataclass(frozen=True, slots=True)
+class PagesState:
+    """Pages of one layout, and those of them that workers use."""
+
+    descriptor: int
+    layout: Layout
+    used: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreboardState:
+    """A scoreboard, for the program that this process executes; the first pages are those for new workers."""
+
+    capacity: int
+    cells_descriptor: int
+    pages: tuple[PagesState, ...]
+
+
+class EarlierPages:
+    """Pages that the workers of an earlier version write; fields that this version does not have are left out."""
+
+    def __init__(self, state: PagesState, capacity: int) -> None:
+        self.layout = state.layout
+        self.used = set(state.used)
+        self.memory = SharedMemory("", capacity * state.layout.page_bytes, state.descriptor)
+        self._counters = struct.Struct("".join(kind for _, kind in state.layout.counters))
+        self._timings = struct.Struct(f"{len(state.layout.timings) + state.layout.buckets}q")
+
+    def export(self) -> PagesState:
+        """Return the state of these pages."""
+        return PagesState(self.memory.descriptor, self.layout, tuple(sorted(self.used)))
+
+    def read(self, page: int) -> Counters:
+        """See `Scoreboard`."""
+        values = self._counters.unpack_from(self.memory.memory, page * self.layout.page_bytes)
+        named = zip(self.layout.counters, values, strict=True)
+        return Counters(**{name: value for (name, _), value in named if name in _FORMATS})
+
+    def read_timings(self, page: int, plugins: int) -> list[Timings]:
+        """See `Scoreboard`; a histogram with other buckets counts as empty."""
+        found: list[Timings] = []
+        for position in range(1 + min(plugins, self.layout.most_plugins)):
+            at = page * self.layout.page_bytes + self.layout.timings_at + position * self._timings.size
+            values = self._timings.unpack_from(self.memory.memory, at)
+            named = zip(self.layout.timings, values, strict=False)
+            timings = Timings(**{name: value for name, value in named if name in _TIMINGS_FIELDS})
+            if self.layout.buckets == BUCKETS:
+                timings.receive = list(values[len(self.layout.timings) :])
+            else:
+                timings.calls = 0
+            found.append(timings)
+        return found
+
+
 class Scoreboard:
-    """Pages for at most `capacity` workers at the same time.
+    """Pages for at most `capacity` workers at the same time; those of `state` continue.
 
     Attributes:
         shared_cells: the cells of shared counters, some for each page.
     """
 
-    def __init__(self, capacity: int) -> None:
-        # -1 is anonymous, and shared by default: a page that is written after the fork is seen by the master. Without a
-        # file, a full disk cannot end a worker with SIGBUS.
-        self._memory = mmap.mmap(-1, capacity * PAGE_BYTES)
-        self._free = list(range(capacity - 1, -1, -1))
-        self.shared_cells = SharedCells(capacity)
+    def __init__(self, capacity: int, state: ScoreboardState | None = None) -> None:
+        self._capacity = capacity if state is None else state.capacity
+        earlier = () if state is None else state.pages
+        current = earlier[0] if earlier and earlier[0].layout == Layout() else None
+        size = self._capacity * PAGE_BYTES
+        self._pages = SharedMemory("scoreboard", size, None if current is None else current.descriptor)
+        self._memory = self._pages.memory
+        self._earlier = [EarlierPages(each, self._capacity) for each in earlier if each is not current]
+        used = {page for each in earlier for page in each.used}
+        self._free = [page for page in range(self._capacity - 1, -1, -1) if page not in used]
+        cells = None if state is None else state.cells_descriptor
+        self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
+        self.shared_cells = SharedCells(self._cells.memory)
+        self._address_sketch: AddressSketch | None = None
+
+    def export(self) -> ScoreboardState:
+        """Return the state, for the program that this process executes."""
+        earlier = [each.export() for each in self._earlier]
+        unused = {*self._free, *(page for each in earlier for page in each.used)}
+        used = tuple(page for page in range(self._capacity) if page not in unused)
+        current = PagesState(self._pages.descriptor, Layout(), used)
+        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier))
+
+    def close_descriptors(self) -> None:
+        """Close the files of the memory, which stays mapped; called in forked workers."""
+        for each in (self._pages, self._cells, *(earlier.memory for earlier in self._earlier)):
+            each.close()
 
     def take_page(self) -> int:
         """Return the number of an unused page, filled with zeros; its cells of shared counters keep their values.
@@ -148,11 +257,31 @@ class Scoreboard:
         # Before the fork: the master must not read the totals of an earlier worker as those of the new one.
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         self.shared_cells.use(page)
+        if self._address_sketch is not None:
+            self._address_sketch.use(page)
         return page
+
+    def address_sketch(self) -> AddressSketch:
+        """Return the counts of connections by address.
+
+        They are made at the first call: the master calls this before it forks the first worker that needs them.
+        """
+        if self._address_sketch is None:
+            self._address_sketch = AddressSketch(self._capacity)
+        return self._address_sketch
 
     def give_back(self, page: int) -> None:
         """Mark the page of a worker that has ended as unused."""
-        self.write_bus_id(page, bytes(_BUS_ID_BYTES))
+        earlier = self._earlier_of(page)
+        if earlier is None:
+            self.write_bus_id(page, bytes(_BUS_ID_BYTES))
+        else:
+            earlier.used.discard(page)
+            if not earlier.used:
+                self._earlier.remove(earlier)
+                earlier.memory.close()
+        if self._address_sketch is not None:
+            self._address_sketch.clear(page)
         self._free.append(page)
 
     def write(self, page: int, counters: Counters) -> None:
@@ -161,21 +290,28 @@ class Scoreboard:
 
     def read(self, page: int) -> Counters:
         """Return the counters that the page's worker wrote last."""
+        earlier = self._earlier_of(page)
+        if earlier is not None:
+            return earlier.read(page)
         return Counters(*_COUNTERS.unpack_from(self._memory, page * PAGE_BYTES))
 
     def write_timings(self, page: int, timings: Sequence[Timings]) -> None:
         """Store the worker's timings, then those of its plugins."""
         for position, each in enumerate(timings[: 1 + MOST_PLUGINS]):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            self._store(at, _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, *each.receive))
+            packed = _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, each.receive_nanoseconds, *each.receive)
+            self._store(at, packed)
 
     def read_timings(self, page: int, plugins: int) -> list[Timings]:
         """Return the worker's timings and those of its first `plugins` plugins."""
+        earlier = self._earlier_of(page)
+        if earlier is not None:
+            return earlier.read_timings(page, plugins)
         found: list[Timings] = []
         for position in range(1 + min(plugins, MOST_PLUGINS)):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            calls, nanoseconds, errors, *receive = _TIMINGS.unpack_from(self._memory, at)
-            found.append(Timings(calls, nanoseconds, errors, receive))
+            calls, nanoseconds, errors, receive_nanoseconds, *receive = _TIMINGS.unpack_from(self._memory, at)
+            found.append(Timings(calls, nanoseconds, errors, receive_nanoseconds, receive))
         return found
 
     def write_bus_id(self, page: int, bus_id: bytes) -> None:
@@ -186,6 +322,9 @@ class Scoreboard:
         """Return whether a worker that has not ended has this id; any worker may read it."""
         ends = (page * PAGE_BYTES for page in range(1, 1 + self.shared_cells.pages_used))
         return any(bus_id) and any(self._memory[end - _BUS_ID_BYTES : end] == bus_id for end in ends)
+
+    def _earlier_of(self, page: int) -> EarlierPages | None:
+        return next((each for each in self._earlier if page in each.used), None)
 
     def _store(self, at: int, packed: bytes) -> None:
         self._memory[at : at + len(packed)] = packed

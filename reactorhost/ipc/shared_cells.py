@@ -4,7 +4,7 @@ A worker adds to the cells of its own page only, and the value of a counter is t
 that has a page continues from the numbers that it finds there. So nothing is moved when a worker ends, however it ends,
 and the sum never falls.
 
-The mapping is shared across fork as the scoreboard is, and there is no lock either. A page belongs to one worker at a
+The memory is shared across fork as the scoreboard is, and there is no lock either. A page belongs to one worker at a
 time, so that a cell has one writer. It is 8 bytes and aligned, and a memoryview of 64-bit integers stores an item by
 one copy: a reader on a 64-bit machine sees the old or the new number, never a mixture.
 """
@@ -17,8 +17,13 @@ MOST_SHARED_COUNTERS = 128
 """Shared counters of one host, those of all plugins together."""
 
 
+def cells_bytes(pages: int) -> int:
+    """Return the size of the memory for so many pages."""
+    return (1 + pages) * MOST_SHARED_COUNTERS * 8
+
+
 class SharedCells:
-    """Cells of at most `pages` workers at the same time.
+    """The cells in a memory of `cells_bytes`, which is zeros at first.
 
     Attributes:
         cells: all cells; `position` returns the index of one.
@@ -26,8 +31,8 @@ class SharedCells:
 
     # The first row is no page's. Its first cell is the number of pages that were ever used, written by the master only:
     # a sum does not have to read the pages of workers that a host could have.
-    def __init__(self, pages: int) -> None:
-        self.cells = memoryview(mmap.mmap(-1, (1 + pages) * MOST_SHARED_COUNTERS * 8)).cast("q")
+    def __init__(self, memory: mmap.mmap) -> None:
+        self.cells = memoryview(memory).cast("q")
 
     def use(self, page: int) -> None:
         """Count the cells of a page in sums from now on; only in the master."""

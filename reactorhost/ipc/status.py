@@ -251,7 +251,11 @@ class StatusDocument(TypedDict):
     time: float
     """Unix time in seconds of the document."""
     state: str
-    """starting, running or stopping."""
+    """starting, running, leaving (a stop begins after drain_delay) or stopping."""
+    ready: bool
+    """Whether new clients should be sent to it, as the probe /readyz reports."""
+    not_ready: list[str]
+    """Why it is not, a sentence each."""
     generation: int
     started_at: float
     """Unix time in seconds."""
@@ -261,6 +265,8 @@ class StatusDocument(TypedDict):
     pid_file: str
     log_file: str | None
     config_file: str | None
+    admin: list[str]
+    """Addresses of the HTTP endpoint, with the real port."""
     backlog: int
     """Connections that each listening socket queues at most, as the kernel limits it."""
     max_connections: int

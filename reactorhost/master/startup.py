@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
@@ -27,11 +28,12 @@ from reactorhost.master.admin.control_server import ControlServer
 from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.context import MasterContext
 from reactorhost.master.file_watch import FileWatch
-from reactorhost.master.instances import check_alone
+from reactorhost.master.instances import MASTER_NAME, check_alone
 from reactorhost.master.leftovers import GRACE_SECONDS, Leftovers
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
+from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.recycler import Recycler
 from reactorhost.master.rundir import RunDirectory
@@ -41,6 +43,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.systemd.notices import notify_manager, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
@@ -49,6 +52,10 @@ from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.manager_variables import ManagerVariables
+
+if TYPE_CHECKING:
+    from reactorhost.master.http.server import HttpServer
 
 # During a reload old and new workers of a slot run side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
@@ -57,11 +64,15 @@ _LEFTOVER_POLL_SECONDS = 0.05
 
 
 def run_host(
-    settings: Settings, launch: Launch, run_worker: RunWorker, on_started: Callable[[StatusDocument], None]
+    settings: Settings,
+    launch: Launch,
+    manager: ManagerVariables,
+    run_worker: RunWorker,
+    on_started: Callable[[StatusDocument], None],
 ) -> None:
     """Run the master of a host until the host has stopped; `on_started` is called once its workers are ready.
 
-    `run_worker` is the entry point of the forked workers.
+    `manager` is what a service manager passed, `run_worker` the entry point of the forked workers.
 
     Raises:
         ReactorhostError: the host did not start. No process and no file is left.
@@ -73,19 +84,19 @@ def run_host(
     rundir.prepare()
     rundir.take_lock()
     with ExitStack() as clean_up:
+        notify_socket = clean_up.enter_context(reporting_failure(manager, registry))
         # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
         leftovers = Leftovers(rundir.recorded_workers(), EventLog(logging.getLogger(HOST_LOGGER)))
         registry.add(leftovers, leftovers.close)
         clean_up.callback(lambda: rundir.clean_up(leftovers=bool(leftovers.running())))
         check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
-        if settings.log_file is None and settings.daemon:
-            settings = dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+        settings = _with_log_of_daemon(settings)
         log_file = _open_log(settings, unless_started)
         process.raise_descriptor_limit()
-        process.name_process("rh-master")
+        process.name_process(MASTER_NAME)
         with _as_start_error():
-            listeners = Listeners(settings, registry)
+            listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
             clean_up.callback(listeners.close)
             _bind(listeners, leftovers)
 
@@ -108,12 +119,16 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
             clean_up.callback(control.close)
-            _watch_signals(reactor, commands.signals())
+            _watch_signals(reactor, notify_manager(notify_socket, manager, context, lifecycle, commands.signals()))
             control.open()
-            files = FileWatch(context, rundir, control, log_file, commands.restore_log)
+            endpoint = _open_endpoint(context, registry, status)
+            if endpoint is not None:
+                clean_up.callback(endpoint.close)
+            files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
+            recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-            lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
+            lifecycle.each_second += [recycler.check, autoscaler.check]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
@@ -125,6 +140,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
     monitor = Monitor(reactor, pool)
+    listeners.passed.close(log)
     return MasterContext(
         reactor,
         log,
@@ -137,6 +153,25 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )
+
+
+def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
+    """Listen for probes and scrapes, from before the first worker starts until the last one has ended."""
+    address = context.planner.settings.admin
+    if address is None:
+        return None
+    # Late: most hosts need neither it nor h11.
+    from reactorhost.master.admin.probes import Probes
+    from reactorhost.master.http.server import HttpServer
+    from reactorhost.master.http.sockets import is_local
+    from reactorhost.master.metrics.route import metrics_route
+
+    routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
+    server = HttpServer.at(address, context.reactor, registry, routes)
+    context.admin.extend(server.sockets.addresses())
+    if not is_local(address):
+        context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
+    return server
 
 
 def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
@@ -166,6 +201,12 @@ def _remove_log(path: Path, kind: object, error: BaseException | None, trace: ob
         with contextlib.suppress(OSError):
             error.details = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
     path.unlink(missing_ok=True)
+
+
+def _with_log_of_daemon(settings: Settings) -> Settings:
+    if settings.log_file is None and settings.daemon:
+        return dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+    return settings
 
 
 def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:

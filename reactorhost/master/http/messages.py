@@ -54,4 +54,5 @@ def text_response(status: int, text: str, headers: Mapping[str, str] | None = No
 
 def json_response(status: int, value: object) -> Response:
     """Return a response with a JSON document."""
-    return Response(status, json.dumps(value).encode() + b"\n", JSON)
+    # `default`: fields of events may be paths.
+    return Response(status, json.dumps(value, default=str).encode() + b"\n", JSON)

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import h11
 
@@ -23,6 +24,7 @@ from reactorhost.master.http.sockets import EndpointSockets
 from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.reactor.steps import StepRunner
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.own_file import FileState
 
 IDLE_SECONDS = 120.0
 EXCHANGE_SECONDS = 20.0
@@ -103,6 +105,15 @@ class HttpServer:
         for sock in self.sockets.opened:
             self.registry.add(sock, sock.close)
         self._watch()
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a unix socket, or None for another address."""
+        return self.sockets.path
+
+    def state(self) -> FileState:
+        """Return what is at the path."""
+        return self.sockets.state()
 
     def close(self) -> None:
         """Stop listening and disconnect every client."""

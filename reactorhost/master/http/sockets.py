@@ -55,9 +55,7 @@ class EndpointSockets:
 
     def state(self) -> FileState:
         """Return what is at the path; an address without a file is always there."""
-        if self._path is None:
-            return FileState.PRESENT
-        return self._files.state(self._path)
+        return FileState.PRESENT if self.path is None else self._files.state(self.path)
 
     def addresses(self) -> list[str]:
         """Return the addresses of the sockets, with the port that the kernel chose."""
@@ -75,14 +73,15 @@ class EndpointSockets:
         self.opened = []
 
     @property
-    def _path(self) -> Path | None:
+    def path(self) -> Path | None:
+        """The file of a unix socket, or None for another address."""
         is_file = self.address.scheme == "unix" and not self.address.is_abstract
         return Path(self.address.path) if is_file else None
 
     def _bound(self) -> Iterator[socket.socket]:
         address = self.address
-        if self._path is not None:
-            yield self._files.bind(self._path, self)
+        if self.path is not None:
+            yield self._files.bind(self.path, self)
         elif address.is_abstract:
             yield bind.abstract_socket(address)
         else:

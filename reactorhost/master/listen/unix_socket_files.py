@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -66,6 +67,14 @@ class UnixSocketFiles:
                 raise bind_error(path, error) from None
             on_error.pop_all()
         return sock
+
+    def made(self) -> tuple[OwnFile, ...]:
+        """Return the files that are there, or were."""
+        return tuple(self._made.values())
+
+    def restore(self, files: Iterable[OwnFile]) -> None:
+        """Count files of another process or program as made by this host."""
+        self._made = {each.path: each for each in files}
 
     def state(self, path: Path) -> FileState:
         """Return what is at the path of a socket that this host bound."""

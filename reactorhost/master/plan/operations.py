@@ -55,6 +55,7 @@ class Reload:
         slot: slot whose replacement boots, or -1.
         replaced: replacements that became ready.
         total: slots that are replaced in this reload.
+        error: why the newest reload failed, or None.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class Reload:
         self.slot = -1
         self.replaced = 0
         self.total = 0
+        self.error: ReactorhostError | None = None
         self._watchers: list[Watcher] = []
         self._queue: list[Watcher] = []
 
@@ -87,7 +89,7 @@ class Reload:
         self.state, self.requested = ReloadState.CHOOSING, False
         self._watchers, self._queue = self._queue, []
         self.generation, self.waiting = generation, list(slots)
-        self.replaced, self.total = 0, len(self.waiting)
+        self.replaced, self.total, self.error = 0, len(self.waiting), None
 
     def choose(self, wanted: Collection[int]) -> int | None:
         """Return the slot to replace now, or None; slots that are not wanted are skipped, the present one too."""
@@ -129,6 +131,7 @@ class Reload:
 
     def fail(self, error: ReactorhostError) -> None:
         """End the reload: its replacement did not become ready. Requests that wait are not affected."""
+        self.error = error
         for watcher in self._end():
             watcher.failed(error)
 

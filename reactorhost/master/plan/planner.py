@@ -68,6 +68,8 @@ class HostState(enum.Enum):
 
     STARTING = "starting"
     RUNNING = "running"
+    LEAVING = "leaving"
+    """A stop was requested and begins after `drain_delay`; until then clients are served as before."""
     STOPPING = "stopping"
 
 
@@ -207,7 +209,7 @@ class Planner:
 
     def _not_booted(self, number: int, error: ReactorhostError, now: float) -> bool:
         """Fail the requests that waited for a worker of this slot; returns whether the slot needs another one."""
-        if self.state is HostState.RUNNING:
+        if self.state is not HostState.STARTING:
             self.scaling.worker_failed(number, error)
         if self.recycling.not_booted(number, error, now, self._jitter):
             # No back-off of the slot, and no count: it still has its worker.
@@ -236,6 +238,12 @@ class Planner:
             return False
         self.reload.begin(self.generation + 1, sorted(self.scaling.wanted()))
         return True
+
+    def leave(self, now: float) -> None:
+        """Announce a stop that begins after `drain_delay`."""
+        self.state = HostState.LEAVING
+        begin_at = now + self.settings.drain_delay
+        self.stopping.announce(begin_at, begin_at + self.settings.stop_seconds)
 
     def stop(self, now: float, *, at_once: bool) -> None:
         """Want no worker any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 from reactorhost.ipc.status import EventStatus
@@ -14,11 +14,18 @@ _MOST = 200
 
 
 class EventRing(EventLog):
-    """A log that also keeps its newest events, from level info up."""
+    """A log that also keeps its newest events, from level info up.
+
+    Attributes:
+        counts: how many events there were, by name and level.
+        newest: when the newest of each name was, in Unix time.
+    """
 
     def __init__(self, logger: logging.Logger, **context: object) -> None:
         super().__init__(logger, **context)
         self._events: deque[EventStatus] = deque(maxlen=_MOST)
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.newest: dict[str, float] = {}
 
     def events(self) -> list[EventStatus]:
         """Return the events, the oldest first."""
@@ -34,4 +41,7 @@ class EventRing(EventLog):
         plain: dict[str, str | int | float | None] = {
             key: value if isinstance(value, int | float) else str(value) for key, value in fields.items()
         }
-        self._events.append({"time": time.time(), "level": level, "event": event, "fields": plain})
+        now = time.time()
+        self.counts[event, level] += 1
+        self.newest[event] = now
+        self._events.append({"time": now, "level": level, "event": event, "fields": plain})

@@ -8,13 +8,14 @@ READY, and is answered before SERVE.
 from __future__ import annotations
 
 import itertools
+import mmap
 import operator
 from collections.abc import Callable, MutableSequence
 
 from reactorhost.api.counter import VALUE_LIMIT, SharedCounter
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Report, Values
-from reactorhost.ipc.shared_cells import MOST_SHARED_COUNTERS, SharedCells
+from reactorhost.ipc.shared_cells import MOST_SHARED_COUNTERS, SharedCells, cells_bytes
 
 
 class CellCounter:
@@ -110,7 +111,7 @@ class SharedCounters:
 def counters_without_host() -> SharedCounters:
     """Return the counters of a worker that has no master."""
     rows = itertools.count()
-    cells = SharedCells(1)
+    cells = SharedCells(mmap.mmap(-1, cells_bytes(1)))
     cells.use(0)
     counters = SharedCounters(cells, 0, lambda message: counters.assign(message["plugin"], message["name"], next(rows)))
     return counters

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import struct
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
-from reactorhost.ipc.scoreboard import MOST_PLUGINS, TOTALS, Counters, Scoreboard, Timings
+from reactorhost.ipc.scoreboard import (
+    MOST_PLUGINS,
+    TOTALS,
+    Counters,
+    Layout,
+    PagesState,
+    Scoreboard,
+    ScoreboardState,
+    Timings,
+)
+from reactorhost.ipc.typed_json import from_json, to_json
+from reactorhost.system.shared_memory import SharedMemory
 
 
 def test_every_field_is_read_as_it_was_stored() -> None:
@@ -39,8 +53,8 @@ def test_pages_are_separate_and_a_page_taken_again_is_empty() -> None:
     board.write(first, Counters(pid=1))
     board.write(second, Counters(pid=2))
     assert (board.read(first).pid, board.read(second).pid) == (1, 2)
-    timings = [Timings(1, 2, 3), Timings(4, 5, 6)]
-    timings[1].receive[7] = 8
+    timings = [Timings(1, 2, 3, 4), Timings(5, 6, 7, 8)]
+    timings[1].receive[7] = 9
     board.write_timings(first, timings)
     assert board.read_timings(first, 1) == timings
     assert board.read_timings(second, 1) == [Timings(), Timings()]
@@ -85,3 +99,53 @@ def test_the_bus_id_of_a_worker_is_known_until_it_has_ended() -> None:
     board.give_back(first)
     assert not board.has_bus_id(b"worker 1")
     assert board.has_bus_id(b"worker 2")
+
+
+def handed_over(board: Scoreboard, pages: tuple[PagesState, ...] | None = None) -> Scoreboard:
+    """Return the scoreboard of a program that gets a board's descriptors; the first `pages` are those of `board`."""
+    state = from_json(ScoreboardState, to_json(board.export()))
+    pages = tuple(replace(each, descriptor=os.dup(each.descriptor)) for each in pages or state.pages)
+    return Scoreboard(99, replace(state, cells_descriptor=os.dup(state.cells_descriptor), pages=pages))
+
+
+def test_the_pages_of_workers_continue_in_another_program() -> None:
+    board = Scoreboard(3)
+    first, second = board.take_page(), board.take_page()
+    board.give_back(first)
+    board.write(second, Counters(pid=2, messages=7))
+    board.write_timings(second, [Timings(1, 2, 3)])
+    board.shared_cells.cells[board.shared_cells.position(second, 5)] = 9
+    other = handed_over(board)
+    board.close_descriptors()
+    assert (other.read(second), other.read_timings(second, 0)) == (Counters(pid=2, messages=7), [Timings(1, 2, 3)])
+    assert other.shared_cells.sum(5) == 9
+    # The worker of before goes on writing, and the other program starts workers.
+    board.write(second, Counters(pid=2, messages=8))
+    assert {other.take_page(), other.take_page()} == {0, 2}
+    assert other.read(second).messages == 8
+    with pytest.raises(IndexError):
+        other.take_page()
+
+
+def test_pages_with_other_fields_are_read_by_name_until_their_workers_have_ended() -> None:
+    board = Scoreboard(2)
+    page = board.take_page()
+    fields = (("pid", "q"), ("removed", "d"), ("messages", "q"))
+    memory = SharedMemory("earlier", 2 * 4096)
+    struct.pack_into("qdq", memory.memory, page * 4096, 7, 1.5, 11)
+    struct.pack_into("7q", memory.memory, page * 4096 + 64, 1, 2, 3, 4, 5, 6, 7)
+    struct.pack_into("7q", memory.memory, page * 4096 + 64 + 56, 8, 9, 10, 0, 0, 0, 0)
+    earlier = PagesState(memory.descriptor, Layout(4096, fields, ("calls", "nanoseconds", "errors"), 64, 4, 1), (page,))
+    other = handed_over(board, (earlier,))
+    assert other.read(page) == Counters(pid=7, messages=11)
+    assert other.read_timings(page, 5) == [Timings(0, 2, 3), Timings(0, 9, 10)]
+    fresh = other.take_page()
+    other.write(fresh, Counters(pid=8))
+    # Through one more program, while the worker still runs.
+    third = handed_over(other)
+    assert (fresh, third.read(page).pid, third.read(fresh).pid) == (1 - page, 7, 8)
+    assert len(third.export().pages) == 2
+    third.give_back(page)
+    assert [each.used for each in third.export().pages] == [(fresh,)]
+    assert third.take_page() == page
+    assert third.read(page) == Counters()

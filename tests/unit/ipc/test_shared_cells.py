@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 
 import pytest
 
 from reactorhost.ipc.scoreboard import Scoreboard
-from reactorhost.ipc.shared_cells import MOST_SHARED_COUNTERS, SharedCells
+from reactorhost.ipc.shared_cells import MOST_SHARED_COUNTERS, SharedCells, cells_bytes
+
+
+def new_cells(pages: int) -> SharedCells:
+    return SharedCells(mmap.mmap(-1, cells_bytes(pages)))
 
 
 def test_a_sum_has_one_cell_of_each_used_page() -> None:
-    shared = SharedCells(3)
+    shared = new_cells(3)
     shared.use(0)
     shared.use(2)
     shared.use(1)
@@ -35,7 +40,7 @@ def test_a_page_taken_again_keeps_its_cells() -> None:
 
 
 def test_what_a_child_stores_is_seen_by_its_parent() -> None:
-    shared = SharedCells(1)
+    shared = new_cells(1)
     shared.use(0)
     pid = os.fork()
     if pid == 0:
@@ -46,7 +51,7 @@ def test_what_a_child_stores_is_seen_by_its_parent() -> None:
 
 
 def test_the_cells_end_with_the_last_page() -> None:
-    shared = SharedCells(2)
+    shared = new_cells(2)
     shared.cells[shared.position(1, MOST_SHARED_COUNTERS - 1)] = 1
     with pytest.raises(IndexError):
         shared.cells[shared.position(2, 0)] = 1

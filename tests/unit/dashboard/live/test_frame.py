@@ -146,7 +146,8 @@ def documents(draw: st.DrawFn) -> StatusDocument:
     made["name"] = draw(TEXTS)
     made["generation"] = draw(st.integers(0, 10**6))
     made["reloading"] = draw(st.booleans())
-    made["state"] = draw(st.sampled_from(["starting", "running", "stopping"]))
+    made["state"] = draw(st.sampled_from(["starting", "running", "leaving", "stopping"]))
+    made["ready"] = draw(st.booleans())
     made["rates"]["messages"] = draw(st.floats(0, 1e15))
     made["max_connections"] = draw(st.integers(0, 10**9))
     made["history"] = draw(st.sampled_from([None, history(), history(1), history(0)]))
@@ -244,6 +245,18 @@ def test_only_unusual_values_are_coloured() -> None:
     assert styles_of(trouble(), "400/1024") == {"yellow"}
     assert styles_of(trouble(), "2/s") == {"bold red"}
     assert styles_of(trouble(), "6/8 ready") == {"yellow"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"state": "leaving", "ready": False}, "leaving"),
+        ({"state": "starting", "ready": False}, "starting"),
+        ({"ready": False}, "not ready"),
+    ],
+)
+def test_the_title_names_a_state_in_which_clients_should_go_elsewhere(fields: dict[str, object], words: str) -> None:
+    assert styles_of(replace(calm(), document=document(8, **fields)), words) == {"bold yellow"}
 
 
 def test_the_last_frame_of_a_lost_host_is_dimmed() -> None:

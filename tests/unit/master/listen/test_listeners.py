@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError
+from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
+from reactorhost.master.listen.listeners_state import ListenersState
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState
 
@@ -168,3 +172,49 @@ def test_a_unix_socket_that_was_made_again_while_the_first_worker_booted_listens
     listeners.open([borrowed])
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))
+
+
+def test_listeners_continue_in_another_program_with_their_queues(new_listeners: NewListeners, tmp_path: Path) -> None:
+    first = new_listeners("tcp://127.0.0.1:0")
+    first.bind()
+    for slot in (1, 2):
+        first.open_slot(slot, ["default"])
+    open_slot_0(first)
+    first.open(first.of_slot(1, ["default"]))
+    # So that the order of the kernel is not that of the slots.
+    first.close_slot(0)
+    assert first.steer_away((1,)) is False
+    with socket.create_connection(first.owned_by(1)[0].socket.getsockname()):
+        other = new_listeners("tcp://127.0.0.1:0")
+        other.restore(from_json(ListenersState, to_json(_duplicated(first.export()))))
+        first.close()
+        assert [(each.slot, each.is_open) for each in other.of_slot(1, ["default"])] == [(1, True)]
+        assert [(each.slot, each.is_open) for each in other.owned_by(2)] == [(2, False)]
+        assert [each.slot for each in other.groups[0].order] == [1]
+        assert other.queued(1) == 1
+    # What joins later is numbered after what was there.
+    other.open(other.of_slot(2, ["default"]))
+    assert [each.slot for each in other.groups[0].order] == [1, 2]
+    assert other.steer_away((1,))
+
+
+def test_the_file_of_a_unix_socket_stays_that_of_the_host_in_another_program(
+    new_listeners: NewListeners, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.sock"
+    first = new_listeners(f"unix://{path}")
+    first.bind()
+    open_slot_0(first)
+    other = new_listeners(f"unix://{path}")
+    other.restore(from_json(ListenersState, to_json(_duplicated(first.export()))))
+    assert other.file_state(other.shared()[0]) is FileState.PRESENT
+    other.close()
+    assert not path.exists()
+
+
+def _duplicated(state: ListenersState) -> ListenersState:
+    groups = []
+    for group in state.groups:
+        sockets = tuple(replace(each, descriptor=os.dup(each.descriptor)) for each in group.sockets)
+        groups.append(replace(group, sockets=sockets))
+    return replace(state, groups=tuple(groups))
