@@ -18,6 +18,13 @@ _EVENTS = 10
 _RECENT_EVENTS = 3
 _RECENT_SECONDS = 3600
 
+_LIMITED = {
+    "denied": "denied",
+    "over_address_limit": "over max_connections_per_address",
+    "late_messages": "late in a message",
+    "rate_pauses": "pauses by accept_rate",
+}
+
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
     """Return the head, the worker table, the metrics of plugins, and the last warnings and errors of the last hour."""
@@ -100,6 +107,7 @@ def _traffic(document: StatusDocument) -> Line:
         parts.append(f"{number(totals['refused'])} refused")
     if recycled := sum(document.get("recycled", {}).values()):
         parts.append(f"{number(recycled)} recycled")
+    parts += [f"{number(count)} {_LIMITED[name]}" for name, count in document.get("limited", {}).items() if count]
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
         shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))

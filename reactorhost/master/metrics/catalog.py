@@ -76,6 +76,12 @@ MAX_CONNECTIONS = _gauge("max_connections", "Limit of open connections over all 
 ACCEPTED = _counter("connections_accepted", "Connections accepted.", "slot")
 REFUSED = _counter("connections_refused", "Connections that were refused, or failed before the connect hook.", "slot")
 ACCEPT_PAUSES = _counter("accept_pauses", "Pauses of accepting because descriptors or memory ran out.", "slot")
+DENIED = _counter("clients_denied", "Connections and datagrams that allow or deny refused.", "slot")
+OVER_ADDRESS_LIMIT = _counter(
+    "clients_over_address_limit", "Connections that max_connections_per_address refused.", "slot"
+)
+LATE_MESSAGES = _counter("late_messages", "Connections that message_timeout closed.", "slot")
+RATE_PAUSES = _counter("accept_rate_pauses", "Pauses of accepting because of accept_rate.", "slot")
 MESSAGES = _counter("messages", "Calls of receive, including datagrams.", "slot")
 RECEIVED = _counter("received_bytes", "Bytes received.", "slot")
 SENT = _counter("sent_bytes", "Bytes that the kernel accepted for sending.", "slot")
