@@ -62,10 +62,10 @@ def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
         for service in facts.without_message_timeout
     ]
     for service in settings.services:
-        allowed = min(service.workers or settings.workers, settings.workers)
+        allowed = min(service.workers or settings.most_workers, settings.most_workers)
         limit = facts.most_workers.get(service.name)
         if limit is not None and limit.workers < allowed:
-            warnings.append(fewer_workers(service.name, limit.workers, settings.workers, limit.plugin))
+            warnings.append(fewer_workers(service.name, limit.workers, settings.most_workers, limit.plugin))
     return warnings
 
 
