@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from reactorhost.dashboard.model.snapshot import following
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.banner import chain
@@ -115,7 +117,9 @@ def _traffic(document: StatusDocument) -> Line:
         parts.append(f"{number(totals['refused'])} refused")
     if recycled := sum(document.get("recycled", {}).values()):
         parts.append(f"{number(recycled)} recycled")
-    parts += [f"{number(count)} {_LIMITED[name]}" for name, count in document.get("limited", {}).items() if count]
+    # Not in a recording of an earlier version.
+    limited = cast("dict[str, int]", document.get("limited", {}))
+    parts += [f"{number(count)} {_LIMITED[name]}" for name, count in limited.items() if count]
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
         shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))

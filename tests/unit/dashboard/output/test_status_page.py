@@ -52,7 +52,7 @@ def test_workers_that_were_replaced_because_of_limits_are_counted() -> None:
 
 def test_the_limits_for_clients_are_shown_once_they_took_effect() -> None:
     limited = document(2, limited={"denied": 3, "over_address_limit": 0, "late_messages": 1, "rate_pauses": 2})
-    assert plain(brief(limited, View(), 160))[2].endswith("  3 denied  1 late in a message  2 pauses by accept_rate")
+    assert "  3 denied  1 late in a message  2 pauses by accept_rate" in plain(brief(limited, View(), 160))[2]
     assert "denied" not in plain(brief(document(2), View(), 160))[2]
 
 
