@@ -439,6 +439,7 @@ SHAPES: Mapping[str, Any] = {
     "The host": status.StatusDocument,
     "A service": status.ServiceStatus,
     "Totals": status.Totals,
+    "Limits for clients": status.LimitTotals,
     "A slot": status.SlotStatus,
     "A worker": status.WorkerStatus,
     "Rates": status.Rates,
