@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -159,7 +160,11 @@ class ChaoticHost:
         found: dict[str, Any] = {}
 
         def settled() -> bool:
-            found.update(self.live.status())
+            # The control socket may have been removed a moment ago.
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                found.update(self.live.status())
+            if not found:
+                return False
             workers = [worker["state"] for worker in found["workers"]]
             return (
                 not found["reloading"]
