@@ -33,6 +33,7 @@ _PROBE_SECONDS = 10.0
 _STATUSES = (0, 1, 3, 4)
 _STATUSES_OF = {"recycle": (*_STATUSES, 2), "a second start": (6,)}
 _ENDED_ALONE = ("worker_crashed", "worker_killed")
+_ENDS = ("worker_exited", "worker_crashed", "worker_not_booted")
 
 
 class ViolationError(AssertionError):
@@ -145,6 +146,8 @@ class ChaoticHost:
         self._wait(lambda: self._swarm.paused, "the end of the clients")
         document = self._settle("rest without clients")
         self._judge()
+        # Whatever happens from here on has no cause before; process ids are used again too.
+        actions.forget()
         self._compare(document)
 
     def _request(self, verb: str, **fields: object) -> None:
@@ -233,6 +236,8 @@ class ChaoticHost:
                 if pid not in self._actions.touched:
                     unexpected.append(event)
                 causes.add_kill(Kill(pid, event.moment))
+            if event.name in _ENDS:
+                causes.add_end(event.fields["pid"], event.moment)
             if event.level in ("error", "critical") and event.name not in causes.expected_events:
                 unexpected.append(event)
         if unexpected:
