@@ -9,6 +9,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "stop": ("stop", "Stop a host and wait until it has ended."),
     "restart": ("restart", "Stop a host and start it with the same settings."),
     "reload": ("running", "Replace all workers, without losing a connection."),
+    "upgrade": ("running", "Replace the master too, by the installation of this command."),
     "scale": ("running", "Change the number of workers."),
     "status": ("status", "Show the master and the workers."),
     "top": ("top", "Show a live view of the master and the workers."),

@@ -1,7 +1,8 @@
-"""`reactorhost reload`, `scale` and `reopen`: requests that change a running host."""
+"""`reactorhost reload`, `upgrade`, `scale` and `reopen`: requests that change a running host."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -22,6 +23,20 @@ def reload(**flags: Any) -> None:
     """
     result = _request_with_progress(flags, "reload", "reloading")
     echo(f"reloaded: {counted(result['replaced'], 'worker')}, generation {result['generation']}")
+
+
+@click.command()
+@host_options
+def upgrade(**flags: Any) -> None:
+    """Replace the master and all workers by the installation of this command; no connection is lost.
+
+    The installation is checked first, as by `check`. If it cannot run the host, nothing is changed, and the command
+    prints why. The master keeps its process id, its files and its sockets; then all workers are replaced as by
+    `reload`.
+    """
+    result = _request_with_progress(flags, "upgrade", "upgrading", interpreter=sys.executable)
+    workers = counted(result["replaced"], "worker")
+    echo(f"upgraded: {result['before']} -> {result['version']}, {workers}, generation {result['generation']}")
 
 
 @click.command()

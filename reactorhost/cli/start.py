@@ -18,6 +18,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
+from reactorhost.system.handover import Handover, Purpose, received
 
 if TYPE_CHECKING:
     from reactorhost.plugins.imports import ImportedCode
@@ -36,6 +37,10 @@ def start(**flags: Any) -> None:
     gc.disable()
     _fill_standard_descriptors()
     require_features()
+    handover = received(os.environ)
+    if handover is not None:
+        _continue(handover, flags)
+        return
     settings, problems = examine_settings(flags)
     if problems.found:
         from reactorhost.cli.validation import validate
@@ -66,6 +71,33 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
     validate(settings, Problems(), starts=True)
     imported = ImportedCode()
     run_host(settings, _launch(flags, directory, settings, imported), partial(run_worker, imported), on_started)
+
+
+def _continue(handover: Handover, flags: dict[str, Any]) -> None:
+    """Report whether this program could resume the host that has executed it, or resume it."""
+    from reactorhost.cli.validation import validate
+    from reactorhost.master.startup import run_host
+    from reactorhost.master.upgrade.document import Document, Resumption
+    from reactorhost.master.upgrade.preflight import report
+    from reactorhost.master.upgrade.state import fit_settings
+    from reactorhost.plugins.imports import ImportedCode
+    from reactorhost.worker.boot import run_worker
+
+    def examine(document: Document, *, starts: bool) -> tuple[Settings, list[str]]:
+        settings, problems = examine_settings(flags)
+        if not problems.found:
+            settings = fit_settings(settings, document.state)
+        return settings, validate(settings, problems, starts=starts)
+
+    if handover.purpose is Purpose.CHECK:
+        report(handover.descriptor, lambda document: examine(document, starts=False)[1])
+        return
+    resumption = Resumption(handover.descriptor)
+    with resumption.falling_back():
+        settings, _ = examine(resumption.load(), starts=True)
+        imported = ImportedCode()
+        launch = _launch(flags, working_directory(), settings, imported)
+        run_host(settings, launch, partial(run_worker, imported), _show_banner, resumption)
 
 
 def _fill_standard_descriptors() -> None:

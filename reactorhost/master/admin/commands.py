@@ -31,7 +31,7 @@ from reactorhost.plugins import discovery
 from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
-_FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog", "peer_timeout")
+FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog", "peer_timeout")
 _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 
@@ -136,7 +136,7 @@ class AdminCommands:
             installed = f"{PROJECT} {versions['installed']} is installed and {__version__} runs: " if versions else ""
             session.warning(
                 f"{installed}{', '.join(changed)} changed on disk since the host started; "
-                "workers use the old code until `reactorhost restart`"
+                "workers use the old code until `reactorhost upgrade`"
             )
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
@@ -256,14 +256,14 @@ class AdminCommands:
     def _change_settings(self, fresh: Settings) -> None:
         """Run with other settings from now on; those of workers take effect in the workers that start from now on."""
         settings, planner = self.context.planner.settings, self.context.planner
-        if _bound(settings) != _bound(fresh):
+        if bound(settings) != bound(fresh):
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         # Only if the file changed: the operator may have scaled the host by a signal or a command since.
         if fresh.workers != settings.workers:
             planner.scaling.request(fresh.workers)
         # The fixed ones keep their values, so that the status document is right.
-        kept = {name: getattr(settings, name) for name in _FIXED_SETTINGS}
+        kept = {name: getattr(settings, name) for name in FIXED_SETTINGS}
         waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
         if waiting:
             self.context.log.warning("settings_wait_for_restart", settings=",".join(waiting))
@@ -275,6 +275,6 @@ class AdminCommands:
             raise ReactorhostError("the host is being stopped")
 
 
-def _bound(settings: Settings) -> list[tuple[str, Address, bool]]:
+def bound(settings: Settings) -> list[tuple[str, Address, bool]]:
     """Return every service's addresses, and whether TLS is used there."""
     return [(each.name, address, each.speaks_tls(address)) for each in settings.services for address in each.listen]

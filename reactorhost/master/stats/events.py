@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from reactorhost.ipc.status import EventStatus
 from reactorhost.logs import EventLog
@@ -23,6 +23,10 @@ class EventRing(EventLog):
     def events(self) -> list[EventStatus]:
         """Return the events, the oldest first."""
         return list(self._events)
+
+    def restore(self, events: Iterable[EventStatus]) -> None:
+        """Add the events that another program kept."""
+        self._events.extend(events)
 
     def _log(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
         super()._log(level, event, fields, details)
