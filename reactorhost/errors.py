@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 _MAX_TEXT = 4000
 _MAX_DETAILS = 32_000
+_MAX_PROBLEMS = 100
 """Limits of what is sent to another process, in characters; of a traceback the end is sent."""
 
 
@@ -126,8 +127,9 @@ class ConfigError(ReactorhostError):
         return self._problems
 
     def as_fields(self) -> dict[str, object]:
-        """Return the error with all problems in one text."""
-        return {**super().as_fields(), "what": "\n".join(self.lines())[:_MAX_TEXT]}
+        """Return the error with all problems in one text, and each with its place and hint."""
+        problems = [asdict(problem) for problem in self._problems[:_MAX_PROBLEMS]]
+        return {**super().as_fields(), "what": "\n".join(self.lines())[:_MAX_TEXT], "problems": problems}
 
 
 _LIMITS = {
@@ -152,7 +154,11 @@ def error_from_os(error: OSError, what: str, *, hint: str | None) -> Reactorhost
 
 def error_from_fields(fields: Mapping[str, Any]) -> ReactorhostError:
     """Return the error that another process sent by `as_fields`."""
-    # A ConfigError was sent as one text and its class has no such constructor; its status means ReactorhostError.
+    if fields.get("problems"):
+        error = ConfigError([Problem(**each) for each in fields["problems"]])
+        error.exit_status, error.what = fields["status"], fields["what"]
+        return error
+    # An older host sends a ConfigError as one text; its status means ReactorhostError.
     kinds = {kind.exit_status: kind for kind in ReactorhostError.__subclasses__() if kind is not ConfigError}
     kind = kinds.get(fields["status"], ReactorhostError)
     return kind(fields["what"], where=fields["where"], hint=fields["hint"], details=fields["details"])

@@ -33,6 +33,12 @@ def middle_seconds(number: int) -> float:
     return (9 + 2 * quarter << octave + 6) * 1e-9
 
 
+def upper_nanoseconds(number: int) -> int:
+    """Return the end of a bucket, which it does not contain; the last bucket has none, and must not be passed."""
+    octave, quarter = divmod(number - 1, 4)
+    return (5 + quarter << octave + 7) if number else 512
+
+
 def percentile(counts: Sequence[int], part: float) -> float | None:
     """Return the duration in seconds that a `part` (0 to 1) of all durations does not exceed, or None without any."""
     total = sum(counts)

@@ -15,6 +15,7 @@ import click
 
 from reactorhost import __version__
 from reactorhost.cli.command_table import COMMANDS
+from reactorhost.cli.documents import print_error, wants_json
 from reactorhost.cli.failures import show_failure, traceback_option
 from reactorhost.cli.output import echo
 from reactorhost.errors import ReactorhostError, did_you_mean
@@ -34,18 +35,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # In a locale without these characters, print `?` instead: a host must not fail because of its banner.
         sys.stdout.reconfigure(errors="replace")
     try:
-        result = reactorhost.main(arguments, prog_name="reactorhost", standalone_mode=False)
+        status = _run(arguments)
         # Flush here: an error at interpreter shutdown could not be reported with an exit status of our own.
         if sys.stdout is not None:
             sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
-    except ReactorhostError as error:
-        show_failure(error, "--traceback" in arguments)
-        sys.exit(error.exit_status)
     except BrokenPipeError:
         # The reader, `head` for instance, has closed the pipe. Without this, Python would flush again at exit and print
         # an error of its own.
@@ -57,7 +52,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stdout = None
         echo(f"reactorhost: cannot write the output: {error.strerror}", err=True)
         sys.exit(1)
-    sys.exit(result if isinstance(result, int) else 0)
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command and report its failure; return the exit status."""
+    try:
+        result = reactorhost.main(arguments, prog_name="reactorhost", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        failure: click.ClickException | ReactorhostError = error
+        status = error.exit_code
+    except ReactorhostError as error:
+        show_failure(error, "--traceback" in arguments)
+        failure, status = error, error.exit_status
+    else:
+        return result if isinstance(result, int) else 0
+    if wants_json(arguments):
+        print_error(failure)
+    return status
 
 
 def _reset_inherited_signals() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reactorhost import __version__
+from reactorhost.cli.documents import json_option, print_document
 from reactorhost.cli.options import examine_settings, start_options, working_directory
 from reactorhost.cli.output import echo
 from reactorhost.config.settings import Settings
@@ -16,8 +17,9 @@ _LOAD_SECONDS = 10.0
 
 
 @click.command()
+@json_option("Print one JSON object: the warnings.")
 @start_options
-def check(**flags: Any) -> None:
+def check(as_json: bool, **flags: Any) -> None:
     """Check settings, plugins, files and addresses as `start` does, without creating a file or binding an address.
 
     Exit status: 0 no error, 1 a setting is invalid, 2 usage error, 3 the limit of open files is too low, 4 a plugin
@@ -28,9 +30,13 @@ def check(**flags: Any) -> None:
 
     require_features()
     settings, problems = examine_settings(flags)
-    for warning in validate(settings, problems, starts=False):
+    warnings = validate(settings, problems, starts=False)
+    for warning in warnings:
         echo(f"reactorhost: warning: {warning}", err=True)
-    echo("ok")
+    if as_json:
+        print_document(warnings=warnings)
+    else:
+        echo("ok")
 
 
 @click.group()
@@ -39,8 +45,9 @@ def config() -> None:
 
 
 @config.command()
+@json_option("Print one JSON object with a row for each setting.")
 @start_options
-def show(**flags: Any) -> None:
+def show(as_json: bool, **flags: Any) -> None:
     """Show every setting, its value and where it comes from.
 
     Each plugin is loaded in a separate process to read its options. Secret values are hidden. Of a plugin that cannot
@@ -48,15 +55,20 @@ def show(**flags: Any) -> None:
     """
     from reactorhost.config import resolve
     from reactorhost.config.setting_rows import rows
-    from reactorhost.dashboard.output.rich_tables import setting_table
-    from reactorhost.dashboard.terminal.screen import print_renderable
     from reactorhost.plugins import option_text
     from reactorhost.plugins.inspection import inspect_named
 
     settings = resolve.resolve(flags, os.environ, working_directory(), needs_plugin=False)
     reports = inspect_named(_named(settings), _LOAD_SECONDS, __version__)
     options = {report.identity.name: report.options for report in reports}
-    print_renderable(setting_table([*rows(settings), *option_text.rows(settings, options)]))
+    found = [*rows(settings), *option_text.rows(settings, options)]
+    if as_json:
+        print_document(settings=[row._asdict() for row in found])
+        return
+    from reactorhost.dashboard.output.rich_tables import setting_table
+    from reactorhost.dashboard.terminal.screen import print_renderable
+
+    print_renderable(setting_table(found))
 
 
 def _named(settings: Settings) -> list[str]:

@@ -12,6 +12,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "upgrade": ("running", "Replace the master too, by the installation of this command."),
     "scale": ("running", "Change the number of workers."),
     "status": ("status", "Show the master and the workers."),
+    "health": ("health", "Check whether a host is alive and ready, for probes."),
     "top": ("top", "Show a live view of the master and the workers."),
     "connections": ("status", "List the client connections."),
     "plugins": ("plugins", "List the installed plugins, or describe one."),

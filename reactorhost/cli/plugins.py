@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ import click
 from reactorhost import __version__
 from reactorhost.cli import client
 from reactorhost.cli.command_table import COMMANDS
+from reactorhost.cli.documents import json_option, print_document
+from reactorhost.cli.failures import show_failure
 from reactorhost.cli.options import complete_plugins, host_options, location_from
 from reactorhost.cli.output import echo
 from reactorhost.errors import PluginError, ReactorhostError
@@ -24,7 +25,7 @@ _LOAD_SECONDS = 10.0
 
 @click.command()
 @click.argument("named", metavar="[NAME]", required=False, shell_complete=complete_plugins)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with a row for each plugin.")
+@json_option("Print one JSON object with a row for each plugin.")
 @host_options
 def plugins(named: str | None, as_json: bool, **flags: Any) -> None:
     """List the installed plugins: version, hooks, load errors, and whether a running host uses them.
@@ -46,7 +47,7 @@ def _show_all(active: set[str], *, as_json: bool) -> None:
 
     rows = [_row(report, active) for report in inspect_all(_LOAD_SECONDS, __version__)]
     if as_json:
-        echo(json.dumps({"schema": 1, "plugins": rows}, indent=2))
+        print_document(plugins=rows)
     elif not rows:
         echo("no plugins are installed; a file can be one: reactorhost start --plugin ./FILE.py")
     else:
@@ -77,11 +78,16 @@ def _show_one(named: str, active: set[str], *, as_json: bool) -> None:
         "shadowed": named in COMMANDS,
     }
     if as_json:
-        echo(json.dumps({"schema": 1, "plugin": row, "sample": "\n".join(table)}, indent=2))
+        print_document(plugin=row, sample="\n".join(table))
     else:
         echo("\n".join(lines(row, table)))
     if row["error"] is not None:
-        raise PluginError(row["error"], details=report.details)
+        error = PluginError(row["error"], details=report.details)
+        if not as_json:
+            raise error
+        # The document that was printed has the error: a second one would be none of its own.
+        show_failure(error, traceback=False)
+        raise click.exceptions.Exit(error.exit_status)
 
 
 def _row(report: PluginReport, active: set[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import click
 
 from reactorhost.address import parse
 from reactorhost.cli import client
+from reactorhost.cli.documents import json_option
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
 from reactorhost.cli.start import start
@@ -71,29 +72,33 @@ def _unusable() -> ReactorhostError:
 
 
 @click.command()
+@json_option("Print the status document of the new start.")
 @host_options
-def restart(**flags: Any) -> None:
+def restart(as_json: bool, **flags: Any) -> None:
     """Stop a host and start it with the same arguments and variables, in the same directory.
 
     Settings and plugins are checked first, as by `check`; if they are wrong, the host keeps serving. A daemon starts as
     a daemon again. A host that ran in the foreground starts in the foreground of this terminal.
     """
     location = location_from(flags)
+    json = ("--json",) if as_json else ()
     reply = client.request(location, "launch")
     launch = _Launch.from_reply(reply)
     host = client.selected(location, reply.get("name")).host
-    services = client.request(location, "status")["document"]["services"]
+    document = client.request(location, "status")["document"]
+    served = [address for service in document["services"] for address in service["addresses"]]
     try:
-        environment = _checked(launch, [address for service in services for address in service["addresses"]])
+        environment = _checked(launch, [*served, *document.get("admin", ())], json)
     except (ReactorhostError, click.ClickException, click.exceptions.Exit):
         echo(f"{host} is not restarted and keeps serving", err=True)
         raise
     with client.continuing(location, "to stop, and will not be started again", _by_hand(launch)):
-        stop_and_wait(location, at_once=False)
-    echo(f"{host} has stopped, starting it again")
+        stop_and_wait(location, at_once=False, shown=not as_json)
+    echo(f"{host} has stopped, starting it again", err=as_json)
     # `exec` drops what Python has buffered.
     sys.stdout.flush()
-    os.execve(sys.executable, [*_PROGRAM, *launch.before, "start", *launch.after], environment)  # noqa: S606  no shell
+    words = [*_PROGRAM, *launch.before, "start", *json, *launch.after]
+    os.execve(sys.executable, words, environment)  # noqa: S606  no shell
 
 
 def _by_hand(launch: _Launch) -> str:
@@ -106,10 +111,10 @@ def _by_hand(launch: _Launch) -> str:
     )
 
 
-def _checked(launch: _Launch, served: Iterable[str]) -> dict[str, str]:
+def _checked(launch: _Launch, served: Iterable[str], options: Sequence[str] = ()) -> dict[str, str]:
     """Enter the directory of the host, check what would be started there, and return the environment for it.
 
-    `served` are the addresses that the host has now.
+    `served` are the addresses that the host has now, and `options` those with which `check` prints its result.
 
     Raises:
         ReactorhostError: the start would fail.
@@ -126,10 +131,11 @@ def _checked(launch: _Launch, served: Iterable[str]) -> dict[str, str]:
         what = f"cannot enter the directory of the host's start, {launch.directory}: {error.strerror}"
         raise ReactorhostError(what, hint="create it, or use stop and start with other paths") from None
     environment, settings = _resolved(launch)
-    checked = subprocess.run(
-        [*_PROGRAM, *launch.before, "check", *launch.after], stdout=subprocess.DEVNULL, env=environment, check=False
-    )
+    words = [*_PROGRAM, *launch.before, "check", *options, *launch.after]
+    checked = subprocess.run(words, stdout=subprocess.PIPE, text=True, env=environment, check=False)
     if checked.returncode != 0:
+        if checked.stdout:
+            echo(checked.stdout.rstrip("\n"))
         raise click.exceptions.Exit(max(checked.returncode, 1))
     _check_addresses(settings, served)
     return environment
@@ -145,7 +151,7 @@ def _check_addresses(settings: Settings, served: Iterable[str]) -> None:
     addresses = [parse(text) for text in served]
     own = {(address.scheme == "udp", address.port) for address in addresses}
     own_unix = {unix_socket_files.real_name(address) for address in addresses if address.scheme == "unix"}
-    for address in (address for service in settings.services for address in service.listen):
+    for address in settings.addresses():
         if address.scheme == "unix":
             if unix_socket_files.real_name(address) in own_unix:
                 continue

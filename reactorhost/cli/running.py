@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from reactorhost.cli import client
+from reactorhost.cli.documents import json_option, print_document
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
 from reactorhost.errors import counted
@@ -15,64 +16,88 @@ from reactorhost.ipc.messages import Message
 
 
 @click.command()
+@json_option("Print one JSON object: the number of replaced workers, the generation, and warnings.")
 @host_options
-def reload(**flags: Any) -> None:
+def reload(as_json: bool, **flags: Any) -> None:
     """Replace every worker by one that imports the plugins anew; no connection is lost.
 
     The first replacement is the canary. If it does not become ready, all old workers stay, and the command prints why.
     """
-    result = _request_with_progress(flags, "reload", "reloading")
+    result, warnings = _request_with_progress(flags, "reload", "reloading", shown=not as_json)
+    if as_json:
+        print_document(replaced=result["replaced"], generation=result["generation"], warnings=warnings)
+        return
     echo(f"reloaded: {counted(result['replaced'], 'worker')}, generation {result['generation']}")
 
 
 @click.command()
+@json_option("Print one JSON object: the versions, the number of replaced workers, the generation, and warnings.")
 @host_options
-def upgrade(**flags: Any) -> None:
+def upgrade(as_json: bool, **flags: Any) -> None:
     """Replace the master and all workers by the installation of this command; no connection is lost.
 
     The installation is checked first, as by `check`. If it cannot run the host, nothing is changed, and the command
     prints why. The master keeps its process id, its files and its sockets; then all workers are replaced as by
     `reload`.
     """
-    result = _request_with_progress(flags, "upgrade", "upgrading", interpreter=sys.executable)
+    result, warnings = _request_with_progress(
+        flags, "upgrade", "upgrading", shown=not as_json, interpreter=sys.executable
+    )
+    if as_json:
+        shown = {name: result[name] for name in ("before", "version", "replaced", "generation")}
+        print_document(**shown, warnings=warnings)
+        return
     workers = counted(result["replaced"], "worker")
     echo(f"upgraded: {result['before']} -> {result['version']}, {workers}, generation {result['generation']}")
 
 
 @click.command()
 @click.argument("workers", type=click.IntRange(1, 256))
+@json_option("Print one JSON object: the numbers of ready and of draining workers.")
 @host_options
-def scale(workers: int, **flags: Any) -> None:
+def scale(workers: int, as_json: bool, **flags: Any) -> None:
     """Change the number of workers to WORKERS and wait until they are ready; no connection is lost.
 
     Surplus workers accept no more connections, and end when their last connection has ended.
     """
-    result = _request_with_progress(flags, "scale", "scaling", workers=workers)
+    result, _ = _request_with_progress(flags, "scale", "scaling", shown=not as_json, workers=workers)
+    if as_json:
+        print_document(workers=result["workers"], draining=result["draining"])
+        return
     draining = f", {result['draining']} draining" if result["draining"] else ""
     echo(f"scaled: {counted(result['workers'], 'worker')} ready{draining}")
 
 
 @click.command()
+@json_option("Print one JSON object: the log file.")
 @host_options
-def reopen(**flags: Any) -> None:
+def reopen(as_json: bool, **flags: Any) -> None:
     """Open the log file again and pass it to every worker, after a rotation has renamed it.
 
     A worker that does not confirm is named, and the exit status is 1.
     """
-    client.request(location_from(flags), "reopen")
-    echo("log files reopened")
+    result = client.request(location_from(flags), "reopen")
+    if as_json:
+        print_document(log_file=result["log_file"])
+    else:
+        echo("log files reopened")
 
 
-def _request_with_progress(flags: dict[str, Any], verb: str, title: str, **fields: object) -> Message:
+def _request_with_progress(
+    flags: dict[str, Any], verb: str, title: str, *, shown: bool, **fields: object
+) -> tuple[Message, list[str]]:
+    """Request a verb and show its progress; return its result and the warnings."""
     from reactorhost.dashboard.output.progress import ProgressView
 
     location = location_from(flags)
-    with ProgressView(title) as view:
+    warnings: list[str] = []
+    with ProgressView(title, shown=shown) as view:
 
         def show(message: Message) -> None:
             if message.get("warning"):
+                warnings.append(message["progress"])
                 echo(f"reactorhost: warning: {message['progress']}", err=True)
                 return
             view.show(message["progress"], message.get("done"), message.get("total"))
 
-        return client.request(location, verb, show, **fields)
+        return client.request(location, verb, show, **fields), warnings

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reactorhost.cli.documents import json_option
 from reactorhost.cli.options import examine_settings, settings_from, start_options, working_directory
 from reactorhost.cli.output import echo
 from reactorhost.config.problems import Problems
@@ -19,14 +20,16 @@ from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
 from reactorhost.system.handover import Handover, Purpose, received
+from reactorhost.system.manager_variables import ManagerVariables
 
 if TYPE_CHECKING:
     from reactorhost.plugins.imports import ImportedCode
 
 
 @click.command()
+@json_option("Print the status document in place of the banner.")
 @start_options
-def start(**flags: Any) -> None:
+def start(as_json: bool, **flags: Any) -> None:
     """Start a host.
 
     In the foreground it prints a banner when the workers are ready, then logs to standard error; Ctrl-C stops it. With
@@ -36,10 +39,11 @@ def start(**flags: Any) -> None:
     # the collector again once it has frozen them.
     gc.disable()
     _fill_standard_descriptors()
+    manager = ManagerVariables.remove_from(os.environ, os.getpid())
     require_features()
     handover = received(os.environ)
     if handover is not None:
-        _continue(handover, flags)
+        _continue(handover, flags, manager)
         return
     settings, problems = examine_settings(flags)
     if problems.found:
@@ -47,18 +51,26 @@ def start(**flags: Any) -> None:
 
         # Raises: the problems with all others.
         validate(settings, problems, starts=False)
-    serve = partial(_serve, flags, working_directory(), settings)
+    serve = partial(_serve, flags, working_directory(), settings, manager)
+    show = partial(_show_started, as_json=as_json)
     if not settings.daemon:
-        serve(_show_banner)
+        serve(show)
         return
 
     from reactorhost.config.default_paths import DEFAULT_LOG
     from reactorhost.master.daemon import start_daemon
 
-    _show_banner(start_daemon(serve, settings.log_file or settings.run_dir / DEFAULT_LOG))
+    passed = [descriptor for descriptor, _ in manager.descriptors]
+    show(start_daemon(serve, settings.log_file or settings.run_dir / DEFAULT_LOG, passed))
 
 
-def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_started: Callable[[Any], None]) -> None:
+def _serve(
+    flags: dict[str, Any],
+    directory: Path,
+    settings: Settings,
+    manager: ManagerVariables,
+    on_started: Callable[[Any], None],
+) -> None:
     """Check the settings and run the host.
 
     The imports stand here so that the command that starts a daemon does not load what only the daemon needs.
@@ -70,10 +82,11 @@ def _serve(flags: dict[str, Any], directory: Path, settings: Settings, on_starte
 
     validate(settings, Problems(), starts=True)
     imported = ImportedCode()
-    run_host(settings, _launch(flags, directory, settings, imported), partial(run_worker, imported), on_started)
+    launch = _launch(flags, directory, settings, imported)
+    run_host(settings, launch, manager, partial(run_worker, imported), on_started)
 
 
-def _continue(handover: Handover, flags: dict[str, Any]) -> None:
+def _continue(handover: Handover, flags: dict[str, Any], manager: ManagerVariables) -> None:
     """Report whether this program could resume the host that has executed it, or resume it."""
     from reactorhost.cli.validation import validate
     from reactorhost.master.startup import run_host
@@ -97,7 +110,11 @@ def _continue(handover: Handover, flags: dict[str, Any]) -> None:
         settings, _ = examine(resumption.load(), starts=True)
         imported = ImportedCode()
         launch = _launch(flags, working_directory(), settings, imported)
-        run_host(settings, launch, partial(run_worker, imported), _show_banner, resumption)
+        run_host(settings, launch, manager, partial(run_worker, imported), _ignore, resumption)
+
+
+def _ignore(document: Any) -> None:
+    """Show nothing: the host has started long ago."""
 
 
 def _fill_standard_descriptors() -> None:
@@ -125,7 +142,8 @@ def _launch(flags: dict[str, Any], directory: Path, settings: Settings, imported
         return fresh
 
     return Launch(
-        arguments=tuple(sys.argv[1:]),
+        # How this command reports its result is nothing of the host.
+        arguments=tuple(word for word in sys.argv[1:] if word != "--json"),
         directory=str(directory),
         environment=environment,
         read_again=read_again,
@@ -148,11 +166,17 @@ def _is_hung_up(terminal: int) -> bool:
     return False
 
 
-def _show_banner(document: Any) -> None:
-    from reactorhost.dashboard.output.banner import banner
+def _show_started(document: Any, *, as_json: bool) -> None:
+    if as_json:
+        import json
 
+        text = json.dumps(document, indent=2)
+    else:
+        from reactorhost.dashboard.output.banner import banner
+
+        text = banner(document)
     try:
-        echo(banner(document))
+        echo(text)
     except OSError:
         # Standard output is closed or full; the host serves all the same. The text stays in the buffer, and flushing it
         # at exit would fail again: from now on the descriptor leads to /dev/null.

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reactorhost.cli import client
+from reactorhost.cli.documents import json_option, print_document
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
 from reactorhost.errors import BootError
@@ -16,7 +17,7 @@ from reactorhost.ipc.status import StatusDocument
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the status document (schema 1).")
+@json_option("Print the status document (schema 1).")
 @host_options
 def status(as_json: bool, **flags: Any) -> None:
     """Show the master and the workers, and errors of the last hour.
@@ -43,7 +44,7 @@ def _print_page(document: StatusDocument) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the rows, and the unanswered workers.")
+@json_option("Print one JSON object: the rows, and the unanswered workers.")
 @host_options
 def connections(as_json: bool, **flags: Any) -> None:
     """List the client connections: worker, peer, age, traffic, state.
@@ -55,7 +56,7 @@ def connections(as_json: bool, **flags: Any) -> None:
     rows.sort(key=lambda row: (row["slot"], row["pid"], row["id"]))
     unanswered = result["unanswered"]
     if as_json:
-        echo(json.dumps({"schema": 1, "connections": rows, "unanswered": unanswered}, indent=2))
+        print_document(connections=rows, unanswered=unanswered)
     else:
         from reactorhost.dashboard.output.connection_lines import connection_lines
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import click
 
 from reactorhost.cli import client
+from reactorhost.cli.documents import json_option, print_document
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
 from reactorhost.config.resolve import Location
@@ -27,8 +28,9 @@ _POLL_SECONDS = 0.02
 
 @click.command()
 @click.option("--now", is_flag=True, help="Close every connection at once, without waiting for stop_timeout.")
+@json_option("Print one JSON object: name and run directory of the host that has stopped.")
 @host_options
-def stop(now: bool, **flags: Any) -> None:
+def stop(now: bool, as_json: bool, **flags: Any) -> None:
     """Stop a host and wait until its process has ended.
 
     The host accepts no more connections, and closes those that have not ended by themselves: all within stop_timeout.
@@ -36,12 +38,17 @@ def stop(now: bool, **flags: Any) -> None:
     location = location_from(flags)
     again = f"wait for it with `reactorhost stop{client.selected(location).flags}`; with --now it ends at once"
     with client.continuing(location, "to stop", again):
-        name = stop_and_wait(location, at_once=now)
+        name = stop_and_wait(location, at_once=now, shown=not as_json)
+    if as_json:
+        print_document(name=name or (location.name if location.by_name else None), run_dir=str(location.run_dir))
+        return
     echo(f"{client.selected(location, name).host} has stopped")
 
 
-def stop_and_wait(location: Location, *, at_once: bool) -> str | None:
-    """Stop a host, show its progress, and return when its process has ended: its name, or None if it did not answer.
+def stop_and_wait(location: Location, *, at_once: bool, shown: bool = True) -> str | None:
+    """Stop a host, and return when its process has ended: its name, or None if it did not answer.
+
+    Its progress is printed if `shown`.
 
     Raises:
         ReactorhostError: the host does not run, belongs to another user, or does not end.
@@ -63,7 +70,7 @@ def stop_and_wait(location: Location, *, at_once: bool) -> str | None:
                 host.send("ping")
                 host.send("stop", now=at_once)
             try:
-                return _wait_with_progress(host, master)
+                return _wait_with_progress(host, master, shown=shown)
             except TimeoutError:
                 echo(f"the master (pid {master.pid}) does not answer, sending it a signal", err=True)
                 master.signal_and_wait(at_once=at_once)
@@ -139,7 +146,7 @@ class _Master:
             raise ReactorhostError(what, hint=f"see its log, then kill -9 {self.pid}")
 
 
-def _wait_with_progress(host: ControlClient, master: _Master) -> str | None:
+def _wait_with_progress(host: ControlClient, master: _Master, *, shown: bool) -> str | None:
     """Show progress until the process has ended; return the name of the host.
 
     Raises:
@@ -149,7 +156,7 @@ def _wait_with_progress(host: ControlClient, master: _Master) -> str | None:
 
     waited_for: list[Any] = [host.socket] if master.pidfd is None else [master.pidfd, host.socket]
     most, name = 0, None
-    with ProgressView("stopping", lead="stopping: ") as view:
+    with ProgressView("stopping", lead="stopping: ", shown=shown) as view:
         while True:
             ready, _, _ = select.select(waited_for, (), (), _SILENCE_SECONDS)
             # A pidfd is readable once the process has ended, before it is reaped (pidfd_open(2)).

@@ -105,6 +105,11 @@ class Settings:
     origins: Mapping[str, Origin]
     """By name of a setting; also `service.NAME.KEY`, `plugin.NAME` and `plugin.NAME.KEY`."""
 
+    def addresses(self) -> list[Address]:
+        """Return every address that the host listens on: those of the services, then `admin`."""
+        of_services = [address for service in self.services for address in service.listen]
+        return of_services if self.admin is None else [*of_services, self.admin]
+
     @property
     def stop_drain_seconds(self) -> float:
         """Return how long connections may continue after a stop began; the rest of `stop_timeout` is for closing."""
@@ -197,7 +202,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("alpn", values.PROTOCOL, (), _SERVICE, many=True),
     Setting("starttls", values.SWITCH, False, _SERVICE, off_flag="--no-starttls"),
-    Setting("proxy_from", values.NETWORK, (), _SERVICE, many=True),
+    Setting("proxy_from", values.PROXY_NETWORK, (), _SERVICE, many=True),
     Setting("handshake_timeout", values.duration(0.1, 3600), 10.0, _SERVICE),
     # The length field of UDP has 16 bits, so nothing larger arrives.
     Setting("max_datagram", values.size(1, 65535), 65535, _SERVICE),
@@ -338,7 +343,7 @@ HELP: Mapping[str, str] = {
     "thread_queue": "Calls that may wait for a thread, for each worker; further calls are refused.",
     "slow_hook": f"Time for which a hook may block the event loop before it is logged: {_TIME_OR_NEVER}",
     "message_timeout": f"Time within which a message that has begun must be complete: {_TIME_OR_NEVER}",
-    "max_age": f"Age at which a worker is replaced: {_TIME_OR_NEVER}",
+    "max_age": f"Time after which a worker is replaced, without loss of connections: {_TIME_OR_NEVER}",
     "max_rss": "Resident memory at which a worker is replaced: bytes, or 512MiB, 2GiB.",
     "max_connections_per_worker": "Number of accepted connections after which a worker is replaced.",
     "max_messages_per_worker": "Number of received messages after which a worker is replaced.",

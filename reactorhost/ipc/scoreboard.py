@@ -15,11 +15,12 @@ finds those of the older pages by their names (`Layout`), and has pages of its o
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
+from reactorhost.ipc.address_sketch import AddressSketch, SketchState
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.system.shared_memory import SharedMemory
 
@@ -40,6 +41,10 @@ class Counters:
         connections: open now, pending handshakes included.
         accepted: connections accepted.
         refused: connections that a plugin ended in its `connect` hook, or that failed before it.
+        denied: connections and datagrams refused because of their network.
+        over_address_limit: connections refused because their address has as many as it may have.
+        late_messages: connections closed because a message was not complete in time.
+        rate_pauses: how often accepting paused because of `accept_rate`.
         messages: calls of `receive`.
         bytes_in: bytes received.
         bytes_out: bytes that the kernel accepted.
@@ -63,6 +68,10 @@ class Counters:
     connections: int = 0
     accepted: int = 0
     refused: int = 0
+    denied: int = 0
+    over_address_limit: int = 0
+    late_messages: int = 0
+    rate_pauses: int = 0
     messages: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -88,22 +97,30 @@ class Timings:
         calls: calls of `receive` that were timed.
         nanoseconds: time in all timed hooks, without the time of other plugins called inside.
         errors: exceptions in all calls, not only in timed ones.
+        receive_nanoseconds: time in the timed calls of `receive`, the sum of what the histogram counts.
         receive: histogram of the durations of `receive`.
     """
 
     calls: int = 0
     nanoseconds: int = 0
     errors: int = 0
+    receive_nanoseconds: int = 0
     receive: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
 
 TOTALS = (
     "accepted",
     "refused",
+    "denied",
+    "over_address_limit",
+    "late_messages",
+    "rate_pauses",
     "messages",
     "bytes_in",
     "bytes_out",
     "hook_errors",
+    "accept_pauses",
+    "cpu_seconds",
     "bus_in",
     "bus_out",
     "bus_dropped",
@@ -114,7 +131,8 @@ _FORMATS = {each.name: "d" if each.type == "float" else "q" for each in fields(C
 _COUNTERS = struct.Struct("".join(_FORMATS.values()))
 # Not `dataclasses.astuple`, which copies every value deeply: this takes a third of its time.
 _values = attrgetter(*(each.name for each in fields(Counters)))
-_TIMINGS = struct.Struct(f"{3 + BUCKETS}q")
+_TIMINGS_FIELDS = tuple(each.name for each in fields(Timings) if each.name != "receive")
+_TIMINGS = struct.Struct(f"{len(_TIMINGS_FIELDS) + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
@@ -127,10 +145,11 @@ assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= _BUS_ID_AT
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the fields of a page are; the fields of timings before `buckets` are those of `Timings`."""
+    """Where the fields of a page are; `timings` are the fields in front of the buckets."""
 
     page_bytes: int = PAGE_BYTES
     counters: tuple[tuple[str, str], ...] = tuple(_FORMATS.items())
+    timings: tuple[str, ...] = _TIMINGS_FIELDS
     timings_at: int = _TIMINGS_AT
     buckets: int = BUCKETS
     most_plugins: int = MOST_PLUGINS
@@ -152,6 +171,14 @@ class ScoreboardState:
     capacity: int
     cells_descriptor: int
     pages: tuple[PagesState, ...]
+    sketch: SketchState | None = None
+
+    def descriptors(self) -> Iterator[int]:
+        """Yield the descriptor of every memory."""
+        yield self.cells_descriptor
+        yield from (each.descriptor for each in self.pages)
+        if self.sketch is not None:
+            yield self.sketch.descriptor
 
 
 class EarlierPages:
@@ -162,7 +189,7 @@ class EarlierPages:
         self.used = set(state.used)
         self.memory = SharedMemory("", capacity * state.layout.page_bytes, state.descriptor)
         self._counters = struct.Struct("".join(kind for _, kind in state.layout.counters))
-        self._timings = struct.Struct(f"{3 + state.layout.buckets}q")
+        self._timings = struct.Struct(f"{len(state.layout.timings) + state.layout.buckets}q")
 
     def export(self) -> PagesState:
         """Return the state of these pages."""
@@ -179,9 +206,14 @@ class EarlierPages:
         found: list[Timings] = []
         for position in range(1 + min(plugins, self.layout.most_plugins)):
             at = page * self.layout.page_bytes + self.layout.timings_at + position * self._timings.size
-            calls, nanoseconds, errors, *receive = self._timings.unpack_from(self.memory.memory, at)
-            same = self.layout.buckets == BUCKETS
-            found.append(Timings(calls, nanoseconds, errors, receive) if same else Timings(0, nanoseconds, errors))
+            values = self._timings.unpack_from(self.memory.memory, at)
+            named = zip(self.layout.timings, values, strict=False)
+            timings = Timings(**{name: value for name, value in named if name in _TIMINGS_FIELDS})
+            if self.layout.buckets == BUCKETS:
+                timings.receive = list(values[len(self.layout.timings) :])
+            else:
+                timings.calls = 0
+            found.append(timings)
         return found
 
 
@@ -205,6 +237,9 @@ class Scoreboard:
         cells = None if state is None else state.cells_descriptor
         self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
         self.shared_cells = SharedCells(self._cells.memory)
+        self._address_sketch: AddressSketch | None = None
+        if state is not None and state.sketch is not None and state.sketch.fits:
+            self._address_sketch = AddressSketch(self._capacity, state.sketch)
 
     def export(self) -> ScoreboardState:
         """Return the state, for the program that this process executes."""
@@ -212,12 +247,15 @@ class Scoreboard:
         unused = {*self._free, *(page for each in earlier for page in each.used)}
         used = tuple(page for page in range(self._capacity) if page not in unused)
         current = PagesState(self._pages.descriptor, Layout(), used)
-        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier))
+        sketch = None if self._address_sketch is None else self._address_sketch.export()
+        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier), sketch)
 
     def close_descriptors(self) -> None:
         """Close the files of the memory, which stays mapped; called in forked workers."""
         for each in (self._pages, self._cells, *(earlier.memory for earlier in self._earlier)):
             each.close()
+        if self._address_sketch is not None:
+            self._address_sketch.shared.close()
 
     def take_page(self) -> int:
         """Return the number of an unused page, filled with zeros; its cells of shared counters keep their values.
@@ -229,7 +267,18 @@ class Scoreboard:
         # Before the fork: the master must not read the totals of an earlier worker as those of the new one.
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         self.shared_cells.use(page)
+        if self._address_sketch is not None:
+            self._address_sketch.use(page)
         return page
+
+    def address_sketch(self) -> AddressSketch:
+        """Return the counts of connections by address.
+
+        They are made at the first call: the master calls this before it forks the first worker that needs them.
+        """
+        if self._address_sketch is None:
+            self._address_sketch = AddressSketch(self._capacity)
+        return self._address_sketch
 
     def give_back(self, page: int) -> None:
         """Mark the page of a worker that has ended as unused."""
@@ -241,6 +290,8 @@ class Scoreboard:
             if not earlier.used:
                 self._earlier.remove(earlier)
                 earlier.memory.close()
+        if self._address_sketch is not None:
+            self._address_sketch.clear(page)
         self._free.append(page)
 
     def write(self, page: int, counters: Counters) -> None:
@@ -258,7 +309,8 @@ class Scoreboard:
         """Store the worker's timings, then those of its plugins."""
         for position, each in enumerate(timings[: 1 + MOST_PLUGINS]):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            self._store(at, _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, *each.receive))
+            packed = _TIMINGS.pack(each.calls, each.nanoseconds, each.errors, each.receive_nanoseconds, *each.receive)
+            self._store(at, packed)
 
     def read_timings(self, page: int, plugins: int) -> list[Timings]:
         """Return the worker's timings and those of its first `plugins` plugins."""
@@ -268,8 +320,8 @@ class Scoreboard:
         found: list[Timings] = []
         for position in range(1 + min(plugins, MOST_PLUGINS)):
             at = page * PAGE_BYTES + _TIMINGS_AT + position * _TIMINGS.size
-            calls, nanoseconds, errors, *receive = _TIMINGS.unpack_from(self._memory, at)
-            found.append(Timings(calls, nanoseconds, errors, receive))
+            calls, nanoseconds, errors, receive_nanoseconds, *receive = _TIMINGS.unpack_from(self._memory, at)
+            found.append(Timings(calls, nanoseconds, errors, receive_nanoseconds, receive))
         return found
 
     def write_bus_id(self, page: int, bus_id: bytes) -> None:

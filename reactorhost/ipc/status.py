@@ -230,7 +230,11 @@ class StatusDocument(TypedDict):
     time: float
     """Unix time in seconds of the document."""
     state: str
-    """starting, running or stopping."""
+    """starting, running, leaving (a stop begins after drain_delay) or stopping."""
+    ready: bool
+    """Whether new clients should be sent to it, as the probe /readyz reports."""
+    not_ready: list[str]
+    """Why it is not, a sentence each."""
     generation: int
     started_at: float
     """Unix time in seconds."""
@@ -240,6 +244,8 @@ class StatusDocument(TypedDict):
     pid_file: str
     log_file: str | None
     config_file: str | None
+    admin: list[str]
+    """Addresses of the HTTP endpoint, with the real port."""
     backlog: int
     """Connections that each listening socket queues at most, as the kernel limits it."""
     max_connections: int
@@ -247,6 +253,8 @@ class StatusDocument(TypedDict):
     workers_wanted: int
     workers_ready: int
     reloading: bool
+    recycled: dict[str, int]
+    """Workers that were replaced because of a limit, by its setting."""
     problems: list[str]
     """What is wrong with files of the host, a sentence each: removed and not made again, or replaced."""
     services: list[ServiceStatus]

@@ -12,6 +12,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.settings import MAX_WORKERS, Settings
 from reactorhost.errors import BootError, ConfigError, PluginError, ReactorhostError, counted
 from reactorhost.framing.named import may_be_brought
+from reactorhost.master.http.sockets import is_local
 from reactorhost.master.listen import bind
 from reactorhost.master.listen.overlaps import check_overlaps
 from reactorhost.master.listen.unix_socket_files import check_owners
@@ -89,6 +90,13 @@ def _check_certificates(settings: Settings) -> list[str]:
     return warnings
 
 
+def _check_admin(settings: Settings) -> list[str]:
+    """Return a warning if other machines reach the HTTP endpoint."""
+    if settings.admin is None or is_local(settings.admin):
+        return []
+    return [f"admin is {settings.admin}: other machines reach it, without password and TLS"]
+
+
 def check_settings(settings: Settings) -> list[str]:
     """Check accounts, addresses, limits, plugins, framings and certificates; returns warnings.
 
@@ -105,6 +113,7 @@ def check_settings(settings: Settings) -> list[str]:
         check_plugins,
         _check_framings,
         _check_certificates,
+        _check_admin,
     ):
         try:
             warnings += check(settings) or ()

@@ -21,7 +21,8 @@ from reactorhost.reactor import Reactor
 class MasterContext:
     """What the supervisor, the lifecycle, requests and the status document work on.
 
-    `problems` says what is wrong now with files of the host that others removed or replaced.
+    `problems` says what is wrong now with files of the host that others removed or replaced. `admin` has the addresses
+    of the HTTP endpoint, as it was bound.
     """
 
     reactor: Reactor
@@ -35,3 +36,4 @@ class MasterContext:
     shared_counters: SharedCounterRows
     bus: BusMonitor
     problems: dict[Path, str] = field(default_factory=dict)
+    admin: list[str] = field(default_factory=list)

@@ -7,7 +7,7 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ _END_SECONDS = 3.0
 RunHost = Callable[[Callable[[StatusDocument], None]], None]
 
 
-def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
+def start_daemon(run: RunHost, log_file: Path, passed: Collection[int] = ()) -> StatusDocument:
     """Run a host as a daemon; returns its status document once it is ready.
 
     `run` is called in the daemon, with a callback for the moment when the host is ready. `log_file` is where its output
-    goes, for the hint of a daemon that ends without reporting why.
+    goes, for the hint of a daemon that ends without reporting why. The descriptors `passed` stay open in it.
 
     Raises:
         ReactorhostError: it did not start; the error is the one of a start in the foreground, or the fork failed.
@@ -38,7 +38,7 @@ def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
         raise _not_forked(error) from None
     if child == 0:
         os.close(reader)
-        run_and_exit(lambda: _fork_again(run, writer))
+        run_and_exit(lambda: _fork_again(run, writer, passed))
     # With this copy open, the end of a daemon that sends nothing would not be the end of the file.
     os.close(writer)
     os.waitpid(child, 0)
@@ -46,7 +46,7 @@ def start_daemon(run: RunHost, log_file: Path) -> StatusDocument:
         return _wait(messages, log_file)
 
 
-def _fork_again(run: RunHost, writer: int) -> int:
+def _fork_again(run: RunHost, writer: int, passed: Collection[int]) -> int:
     # The second fork: a process that does not lead its session cannot get a controlling terminal any more.
     os.setsid()
     try:
@@ -55,7 +55,7 @@ def _fork_again(run: RunHost, writer: int) -> int:
         _send(FileIO(writer, "w"), {"failed": _not_forked(error).as_fields()})
         return 1
     if daemon == 0:
-        run_and_exit(lambda: _run_daemon(run, writer))
+        run_and_exit(lambda: _run_daemon(run, writer, passed))
     return 0
 
 
@@ -63,8 +63,8 @@ def _not_forked(error: OSError) -> ReactorhostError:
     return BootError(f"cannot fork the daemon: {error.strerror}", hint=limit_hint(error))
 
 
-def _run_daemon(run: RunHost, writer: int) -> int:
-    _close_inherited(writer)
+def _run_daemon(run: RunHost, writer: int, passed: Collection[int]) -> int:
+    _close_inherited({writer, *passed})
     # Unbuffered: data left in a buffer after a failed write would be written again by the close.
     starter = FileIO(writer, "w")
     _send(starter, {"pid": os.getpid()})
@@ -86,11 +86,11 @@ def _run_daemon(run: RunHost, writer: int) -> int:
     return 0
 
 
-def _close_inherited(keep: int) -> None:
+def _close_inherited(keep: Collection[int]) -> None:
     """Close what the command has inherited: a lock of a shell, for instance, would be held as long as the host runs."""
     for name in os.listdir("/proc/self/fd"):
         descriptor = int(name)
-        if descriptor > 2 and descriptor != keep:
+        if descriptor > 2 and descriptor not in keep:
             # The one of the listing is closed already.
             with contextlib.suppress(OSError):
                 os.close(descriptor)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reactorhost.errors import ReactorhostError
 from reactorhost.logs import AppendHandler
@@ -20,6 +21,9 @@ from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.system.own_file import FileState
 
+if TYPE_CHECKING:
+    from reactorhost.master.http.server import HttpServer
+
 
 @dataclass(slots=True)
 class FileWatch:
@@ -28,6 +32,7 @@ class FileWatch:
     context: MasterContext
     rundir: RunDirectory
     control: ControlServer
+    endpoint: HttpServer | None
     log_file: AppendHandler
     restore_log: Callable[[], object]
 
@@ -42,19 +47,25 @@ class FileWatch:
         if log_path is not None and (is_locked or self.rundir.path not in log_path.parents):
             state = FileState.MISSING if self.log_file.was_removed() else FileState.PRESENT
             self._ensure(log_path, state, self.restore_log)
+        if self.endpoint is not None and self.endpoint.path is not None:
+            self._ensure_socket(self.endpoint.path, self.endpoint.state(), self.endpoint.open)
         listeners = self.context.listeners
         for each in listeners.shared():
-            path, state = Path(str(each.group.sockaddr)), listeners.file_state(each)
-            if state is FileState.REPLACED:
-                self._report(path, f"another process has replaced {path}, so that no client reaches this host there")
-            else:
-                self._ensure(path, state, partial(listeners.bind_again, each))
+            path = Path(str(each.group.sockaddr))
+            self._ensure_socket(path, listeners.file_state(each), partial(listeners.bind_again, each))
         # Also to workers that were not ready when a socket was made, or could not be sent it for want of descriptors.
         for worker in self.context.planner.workers.values():
             if worker.state is WorkerState.READY:
                 services = self.context.planner.limits.services_of(worker.slot)
                 shared = [each for each in listeners.shared() if each.group.service in services]
                 self.context.pool.lend_again(worker.pid, shared)
+
+    def _ensure_socket(self, path: Path, state: FileState, restore: Callable[[], object]) -> None:
+        """Make the file of a socket anew, unless another process has put its own there."""
+        if state is FileState.REPLACED:
+            self._report(path, f"another process has replaced {path}, so that no client reaches this host there")
+        else:
+            self._ensure(path, state, restore)
 
     def _ensure(self, path: Path, state: FileState, restore: Callable[[], object]) -> bool:
         """Make a file anew if it is not there; returns whether it is there now."""

@@ -18,9 +18,11 @@ from reactorhost.master.plan.operations import Watcher
 from reactorhost.master.plan.planner import Exit, ExitKind, HostState
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.rundir import RunDirectory
+from reactorhost.master.stats.ended_workers import exit_reason
 from reactorhost.master.stats.samples import INTERVAL_SECONDS
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.exit_report import ExitReport
+from reactorhost.reactor import TimerHandle
 
 _STOP_PROGRESS_SECONDS = 1.0
 
@@ -43,6 +45,7 @@ class Lifecycle:
     other_children: dict[int, Callable[[int], object]] = field(default_factory=dict)
     _failure: ReactorhostError | None = None
     _stop_watchers: list[Watcher] = field(default_factory=list)
+    _delay: TimerHandle | None = None
     _written_workers: list[tuple[int, int, int]] | None = None
 
     def __post_init__(self) -> None:
@@ -156,14 +159,15 @@ class Lifecycle:
         log, planner = self.context.log, self.context.planner
         self.context.requests.worker_ended(pid)
         self.context.introductions.worker_ended(pid)
-        self.context.monitor.worker_ended(pid, report.last)
         worker = planner.workers[pid]
+        self.context.monitor.worker_ended(pid, worker.slot, report.last)
         counters = report.last.counters
         planner.leadership.note_progress(pid, Moment(counters.jobs_until, counters.jobs_until_unix))
         boot_error = report.boot_error(worker.slot, pid, worker.reason)
         ended = planner.exited(pid, report.how, boot_error, time.monotonic())
         if ended is None:
             return
+        self.context.monitor.samples.ended.exits[exit_reason(ended, report)] += 1
         match ended.kind:
             case ExitKind.EXPECTED if report.stack is None:
                 log.info("worker_exited", slot=worker.slot, pid=pid, how=report.how)
@@ -248,11 +252,37 @@ class Lifecycle:
 
     # Stop.
 
-    def stop(self, watcher: Watcher | None = None, *, at_once: bool = False) -> None:
-        """Stop the host; `watcher` follows the drain, and sees the end of this process as success."""
+    def stop(self, watcher: Watcher | None = None, *, delayed: bool = False, at_once: bool = False) -> None:
+        """Stop the host; `watcher` follows the drain, and sees the end of this process as success.
+
+        A `delayed` stop begins after `drain_delay`, if workers serve: until then only the readiness of the host has
+        changed, so that load balancers send no more clients when its listeners are closed.
+        """
         if watcher is not None:
             self._stop_watchers.append(watcher)
-        begins = self.context.planner.state is not HostState.STOPPING
+        planner = self.context.planner
+        if delayed and planner.state is HostState.RUNNING and planner.settings.drain_delay:
+            self._leave()
+        elif not (delayed and planner.state is HostState.LEAVING):
+            self._stop(at_once=at_once)
+
+    def _leave(self) -> None:
+        """Announce the stop."""
+        planner, connections = self.context.planner, self.context.pool.connections()
+        delay = planner.settings.drain_delay
+        hint = "clients are accepted until then; a second signal ends the delay"
+        self.context.log.info("host_leaving", connections=connections, seconds=delay, hint=hint)
+        planner.leave(time.monotonic())
+        self._delay = self.context.reactor.call_later(delay, self._stop)
+        self.supervisor.schedule()
+        self._report_stop_progress()
+
+    def _stop(self, *, at_once: bool = False) -> None:
+        state = self.context.planner.state
+        begins = state is not HostState.STOPPING
+        if self._delay is not None:
+            self._delay.cancel()
+            self._delay = None
         if begins:
             self._log_stopping(at_once=at_once)
             # Before the workers drain: each closes its copies right after it found its queues empty. If the master
@@ -262,7 +292,7 @@ class Lifecycle:
                 self._failure = StoppedEarlyError("stopped before it was ready")
         self.context.planner.stop(time.monotonic(), at_once=at_once)
         self.supervisor.schedule()
-        if begins:
+        if begins and state is not HostState.LEAVING:
             # After `_settle`, which sets the deadlines that are reported.
             self.context.reactor.call_soon(self._report_stop_progress)
 
@@ -277,7 +307,10 @@ class Lifecycle:
     def _report_stop_progress(self) -> None:
         left, workers = self.context.pool.connections(), len(self.context.planner.workers)
         seconds = self.context.planner.stopping.seconds_left(time.monotonic())
+        text = f"{counted(left, 'connection')} open on {counted(workers, 'worker')}, at most {seconds:.0f} s left"
+        if self.context.planner.state is HostState.LEAVING:
+            delay = self.context.planner.stopping.delay_left(time.monotonic())
+            text = f"clients are accepted for {delay:.0f} s more; {text}"
         for watcher in self._stop_watchers:
-            text = f"{counted(left, 'connection')} open on {counted(workers, 'worker')}, at most {seconds:.0f} s left"
             watcher.progress(text, connections=left, workers=workers, seconds=round(seconds, 1))
         self.context.reactor.call_later(_STOP_PROGRESS_SECONDS, self._report_stop_progress)

@@ -33,13 +33,12 @@ def _checks(settings: Settings) -> Iterator[Callable[[], object]]:
     # In the run directory, which a start creates, it is written with the other files.
     if settings.pid_file.parent != settings.run_dir:
         yield partial(_check, settings.pid_file, f"write the pid file {settings.pid_file}", "--pid-file")
-    for service in settings.services:
-        for address in service.listen:
-            if address.scheme == "unix":
-                if not address.is_abstract:
-                    yield partial(_check_folder, Path(address.path))
-            else:
-                yield partial(bind.check_local, address)
+    for address in settings.addresses():
+        if address.scheme == "unix":
+            if not address.is_abstract:
+                yield partial(_check_folder, Path(address.path))
+        else:
+            yield partial(bind.check_local, address)
 
 
 def _check_run_directory(path: Path) -> None:

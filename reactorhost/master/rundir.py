@@ -70,6 +70,8 @@ class RunDirectory:
         self._locked_file: OwnFile | None = None
         self._has_pid_file = False
         self._workers: str | None = None
+        # Whether the file has what `_workers` has.
+        self._workers_current = False
         self._recorded: list[tuple[int, int]] = []
         self._record = b""
         self._made: list[Path] = []
@@ -147,13 +149,13 @@ class RunDirectory:
         self._write_record()
 
     def missing(self) -> list[tuple[Path, Callable[[], object]]]:
-        """Return the files that were written and are not there any more, with what writes each of them."""
-        written: list[tuple[Path, Callable[[], object]]] = []
-        if self._has_pid_file:
-            written.append((self.pid_file, self.write_pid_file))
-        if self._workers is not None:
-            written.append((self.workers_file, self._write_workers))
-        return [(path, write) for path, write in written if not os.path.lexists(path)]
+        """Return the files that are not there any more, or could not be written, with what writes each of them."""
+        missing: list[tuple[Path, Callable[[], object]]] = []
+        if self._has_pid_file and not os.path.lexists(self.pid_file):
+            missing.append((self.pid_file, self.write_pid_file))
+        if self._workers is not None and not (self._workers_current and os.path.lexists(self.workers_file)):
+            missing.append((self.workers_file, self._write_workers))
+        return missing
 
     def write_pid_file(self) -> None:
         """Write the master's process id.
@@ -183,10 +185,12 @@ class RunDirectory:
         self._write_workers()
 
     def _write_workers(self) -> None:
+        self._workers_current = False
         if self.state() is not FileState.PRESENT:
             raise ReactorhostError(f"{self.lock_file} was removed")
         try:
             _replace(self.workers_file, self._workers or "")
+            self._workers_current = True
             self._write_record()
         except OSError as error:
             raise error_from_os(error, f"cannot write {self.workers_file}", hint=_HINT) from None

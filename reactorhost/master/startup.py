@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
@@ -32,6 +33,7 @@ from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.plan.planner import Planner
+from reactorhost.master.recycler import Recycler
 from reactorhost.master.rundir import RunDirectory
 from reactorhost.master.stats.bus_monitor import BusMonitor
 from reactorhost.master.stats.events import EventRing
@@ -39,6 +41,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
+from reactorhost.master.systemd.notices import manager_notices, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.upgrade.document import Resumption
 from reactorhost.master.upgrade.operation import Upgrade
@@ -50,6 +53,11 @@ from reactorhost.reactor import Reactor, new_poller
 from reactorhost.system import process
 from reactorhost.system.account import resolve_account
 from reactorhost.system.fork import ForkRegistry
+from reactorhost.system.manager_variables import ManagerVariables
+
+if TYPE_CHECKING:
+    from reactorhost.master.http.server import HttpServer
+    from reactorhost.system.notify import NotifySocket
 
 # During a reload old and new workers of a slot run side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
@@ -60,14 +68,15 @@ _LEFTOVER_POLL_SECONDS = 0.05
 def run_host(
     settings: Settings,
     launch: Launch,
+    manager: ManagerVariables,
     run_worker: RunWorker,
     on_started: Callable[[StatusDocument], None],
     resumption: Resumption | None = None,
 ) -> None:
     """Run the master of a host until the host has stopped; `on_started` is called once its workers are ready.
 
-    `run_worker` is the entry point of the forked workers. With a `resumption` the host runs already, and this program
-    continues it.
+    `manager` is what a service manager passed, `run_worker` the entry point of the forked workers. With a `resumption`
+    the host runs already, and this program continues it.
 
     Raises:
         ReactorhostError: the host did not start. No process and no file is left.
@@ -83,7 +92,9 @@ def run_host(
     with ExitStack() as clean_up:
         # Inside: a program that cannot continue the host returns to the one of before, and must not clean up.
         with contextlib.nullcontext() if resumption is None else resumption.falling_back():
-            lifecycle = _set_up(clean_up, settings, launch, run_worker, on_started, registry, rundir, resumption)
+            lifecycle = _set_up(
+                clean_up, settings, launch, manager, run_worker, on_started, registry, rundir, resumption
+            )
             if resumption is not None:
                 resumption.complete()
         lifecycle.run()
@@ -93,6 +104,7 @@ def _set_up(
     clean_up: ExitStack,
     settings: Settings,
     launch: Launch,
+    manager: ManagerVariables,
     run_worker: RunWorker,
     on_started: Callable[[StatusDocument], None],
     registry: ForkRegistry,
@@ -102,6 +114,7 @@ def _set_up(
     """Return what runs the host; everything else is in place by then, or restored from the program of before."""
     state = None if resumption is None else resumption.document.state
     account = resolve_account(settings.user, settings.group)
+    notify_socket = clean_up.enter_context(reporting_failure(manager, registry))
     # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
     leftovers = Leftovers(rundir.recorded_workers(), EventLog(logging.getLogger(HOST_LOGGER)))
     registry.add(leftovers, leftovers.close)
@@ -110,8 +123,7 @@ def _set_up(
         # A host that continues has its lock for long, and a look at it from this process would end it.
         check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
     unless_started = clean_up.enter_context(ExitStack())
-    if settings.log_file is None and settings.daemon:
-        settings = dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+    settings = _with_log_of_daemon(settings)
     log_file = _open_log(settings, unless_started, None if state is None else state.log)
     process.raise_descriptor_limit()
     process.name_process("rh-master")
@@ -140,25 +152,49 @@ def _set_up(
 
         supervisor = Supervisor(context)
         lifecycle = Lifecycle(context, supervisor, rundir, started, started=state is not None)
-        commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
-        # Called when the control socket is there, which has the verb of the upgrade.
-        upgrade = Upgrade(launch, lifecycle, lambda: MasterParts(context, rundir, control, status, log_file))
-        verbs = {**commands.verbs(), **upgrade.verbs()}
-        control = ControlServer(reactor, registry, rundir.control_socket, verbs, context.log)
-        clean_up.callback(control.close)
-        _watch_signals(reactor, {**commands.signals(), **upgrade.signals()})
-        if resumption is None:
-            control.open()
-        else:
-            upgrade.resume(resumption.document)
-        files = FileWatch(context, rundir, control, log_file, commands.restore_log)
         leftovers.schedule(reactor, settings.stop_timeout)
-        lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
+        _serve_operators(clean_up, lifecycle, status, launch, log_file, manager, notify_socket, resumption)
         # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
         # copy the pages that it shares with the master.
         gc.freeze()
         gc.enable()
     return lifecycle
+
+
+def _serve_operators(
+    clean_up: ExitStack,
+    lifecycle: Lifecycle,
+    status: StatusBuilder,
+    launch: Launch,
+    log_file: AppendHandler,
+    manager: ManagerVariables,
+    notify_socket: NotifySocket | None,
+    resumption: Resumption | None,
+) -> None:
+    """Handle signals and requests, notify the service manager, and watch the files."""
+    context, supervisor, rundir = lifecycle.context, lifecycle.supervisor, lifecycle.rundir
+    reactor, registry = context.reactor, context.pool.registry
+    commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
+    # Called when the control socket is there, which has the verb of the upgrade.
+    upgrade = Upgrade(
+        launch, lifecycle, manager, lambda: MasterParts(context, rundir, control, endpoint, status, log_file)
+    )
+    verbs = {**commands.verbs(), **upgrade.verbs()}
+    control = ControlServer(reactor, registry, rundir.control_socket, verbs, context.log)
+    clean_up.callback(control.close)
+    notices = manager_notices(notify_socket, manager, context, lifecycle, supervisor)
+    signals = {**commands.signals(), **upgrade.signals()}
+    _watch_signals(reactor, notices.around_hangup(signals) if notices else signals)
+    if resumption is None:
+        control.open()
+    endpoint = _open_endpoint(context, registry, status, resumption)
+    if endpoint is not None:
+        clean_up.callback(endpoint.close)
+    if resumption is not None:
+        upgrade.resume(resumption.document)
+    files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
+    recycler = Recycler(context, supervisor)
+    lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample, recycler.check]
 
 
 def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
@@ -188,6 +224,26 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     )
 
 
+def _open_endpoint(
+    context: MasterContext, registry: ForkRegistry, status: StatusBuilder, resumption: Resumption | None
+) -> HttpServer | None:
+    """Listen for probes, from before the first worker starts until the last one has ended."""
+    address = context.planner.settings.admin
+    if address is None:
+        return None
+    # Late: most hosts need neither it nor h11.
+    from reactorhost.master.admin.probes import Probes
+    from reactorhost.master.http.server import HttpServer
+    from reactorhost.master.http.sockets import is_local
+
+    state = None if resumption is None else resumption.document.state.endpoint
+    server = HttpServer.at(address, context.reactor, registry, Probes(context.planner, status).routes(), state)
+    context.admin.extend(server.sockets.addresses())
+    if state is None and not is_local(address):
+        context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
+    return server
+
+
 def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable[[], object]]) -> None:
     reactor.watch_signals(callbacks)
     if os.isatty(1) or os.isatty(2):
@@ -214,6 +270,12 @@ def _remove_log(path: Path, kind: object, error: BaseException | None, trace: ob
         with contextlib.suppress(OSError):
             error.details = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
     path.unlink(missing_ok=True)
+
+
+def _with_log_of_daemon(settings: Settings) -> Settings:
+    if settings.log_file is None and settings.daemon:
+        return dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+    return settings
 
 
 def _open_log(settings: Settings, unless_started: ExitStack, resumed: int | None = None) -> AppendHandler:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from reactorhost import __version__
 from reactorhost.ipc import status
 from reactorhost.master.context import MasterContext
+from reactorhost.master.plan import readiness
 from reactorhost.master.plan.slot import Slot
 from reactorhost.master.plan.worker_table import WorkerRecord
 from reactorhost.master.stats.samples import latency, totals_of
@@ -32,6 +33,7 @@ class StatusBuilder:
         settings = planner.settings
         samples = self.context.monitor.samples
         rates = samples.rates()
+        not_ready = readiness.reasons(planner)
         workers = sorted(planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
         return {
             "schema": status.SCHEMA,
@@ -40,6 +42,8 @@ class StatusBuilder:
             "pid": os.getpid(),
             "time": time.time(),
             "state": planner.state.value,
+            "ready": not not_ready,
+            "not_ready": not_ready,
             "generation": planner.generation,
             "started_at": self.started_at,
             "uptime_seconds": round(now - self.started_monotonic, 3),
@@ -48,11 +52,13 @@ class StatusBuilder:
             "pid_file": str(settings.pid_file),
             "log_file": None if settings.log_file is None else str(settings.log_file),
             "config_file": None if settings.config_file is None else str(settings.config_file),
+            "admin": list(self.context.admin),
             "backlog": self.context.listeners.effective_backlog(),
             "max_connections": settings.max_connections * min(planner.scaling.target, planner.limits.most()),
             "workers_wanted": planner.scaling.target,
             "workers_ready": planner.scaling.ready_slots(),
             "reloading": planner.reload.running,
+            "recycled": dict(planner.recycle_limits.recycled),
             "problems": list(self.context.problems.values()),
             "services": self._services(),
             "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),

@@ -27,6 +27,8 @@ from reactorhost.plugins.chain import Around, Chain, as_it_is
 from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.reactor import Arrivals, Reactor
 from reactorhost.tls.role import ServerRole, TlsRole
+from reactorhost.worker.admission.address_counts import AddressCounts
+from reactorhost.worker.admission.admission import Admission
 from reactorhost.worker.client_log import ClientLog
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
@@ -114,6 +116,7 @@ class WorkerContext:
         variables: the context of `worker_start` and of the worker's other hooks; a new connection has a copy of it.
         hook_failed: called with every exception of a plugin's code.
         groups: the groups that connections have joined.
+        address_counts: returns the counts of connections by address, for a service that limits them.
         hook_queues: run the hooks of services with async hooks; None in a worker without any.
     """
 
@@ -127,6 +130,7 @@ class WorkerContext:
     timing: HookTiming
     log: EventLog
     groups: Memberships
+    address_counts: Callable[[], AddressCounts]
     hook_queues: HookQueues | None = None
 
 
@@ -147,6 +151,7 @@ class ServiceContext:
             service without unix sockets.
         proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
+        admission: which clients are admitted; None for all.
         client_log: the log lines about its clients.
         tls_role: our side of TLS on connections that begin in plain text, with the defaults for it.
     """
@@ -162,6 +167,7 @@ class ServiceContext:
         self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
         self.protocols: ProtocolEvents | None = None
+        self.admission: Admission | None = None
         # Few connections have them, and a slot would make every idle one larger.
         self.credentials: dict[int, PeerCredentials] | None = None
         self.proxies: dict[int, ProxyFacts] = {}

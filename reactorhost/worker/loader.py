@@ -20,6 +20,7 @@ from reactorhost.plugins import framings, guard, loading, options, protocols, wo
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.system import process
 from reactorhost.system.account import Account
+from reactorhost.worker.admission.admission import AdmissionRules
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService
 
@@ -193,6 +194,7 @@ class WorkerLoader:
             new_framing,
             tls,
             proxy_from=service.proxy_from,
+            rules=AdmissionRules(service.allow, service.deny, service.max_connections_per_address),
             most_workers=most_workers,
             serving=serving,
             has_sessions=new_framing is not None and new_framing.is_session,

@@ -20,6 +20,7 @@ from reactorhost.config.resolve import resolve
 from reactorhost.ipc.control_client import ControlClient, ForeignHostError
 from reactorhost.master.instances import foreign_owner
 from reactorhost.master.startup import run_host
+from reactorhost.system.manager_variables import ManagerVariables
 from reactorhost.testing import DEADLINE_SECONDS
 from users import NOBODY, another_user, run_as_nobody
 
@@ -115,7 +116,7 @@ def test_a_second_start_is_refused_while_the_name_runs_in_another_place(
         fcntl.lockf(lock, fcntl.LOCK_EX)
         unused = cast("Any", None)
         settings = resolve({"plugins": ("echo",), "name": "one"}, os.environ, Path("/"), uid=NOBODY)
-        status, lines = run_as_nobody(lambda: run_host(settings, unused, unused, unused))
+        status, lines = run_as_nobody(lambda: run_host(settings, unused, ManagerVariables(), unused, unused))
     assert (status, lines) == (
         6,
         [

@@ -123,7 +123,8 @@ def test_log_files_are_reopened(live_host: Hosts, tmp_path: Path) -> None:
 def test_settings_of_a_whole_process_life_are_kept(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
     config = tmp_path / "host.toml"
     service = '[service.echo]\nlisten = "tcp://127.0.0.1:0"\nplugins = "echo"\n'
-    config.write_text(f'[host]\nname = "first"\nbacklog = 50\nmax_connections = 10\n{service}')
+    admin = f'admin = "unix://{tmp_path}/admin.sock"\n'
+    config.write_text(f'[host]\nname = "first"\nbacklog = 50\nmax_connections = 10\n{admin}{service}')
     host = daemon("--config", str(config))
     before = host.status()
     other = tmp_path / "other"
@@ -131,8 +132,10 @@ def test_settings_of_a_whole_process_life_are_kept(daemon: Callable[..., Daemon]
     host.signal(signal.SIGHUP)
     host.wait_for_log("reload_finished")
     after = host.status()
-    for fixed in ("name", "daemon", "run_dir", "pid_file", "log_file", "backlog"):
+    for fixed in ("name", "daemon", "run_dir", "pid_file", "log_file", "backlog", "admin"):
         assert after[fixed] == before[fixed], fixed
+    # Also one that was removed; the log file of a daemon was never in the file.
+    assert "settings=name,pid_file,backlog,admin" in host.log()
     assert not other.exists()
     assert host.command("reopen").returncode == 0
     assert host.command("stop").returncode == 0

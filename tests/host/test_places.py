@@ -43,6 +43,8 @@ def failures(folder: Path, **flags: object) -> list[str]:
         ({"listen": ["unix://{}"]}, " exists and is not a socket"),
         ({"listen": ["unix://{}/link"]}, "/link is a symbolic link to a file that does not exist"),
         ({"listen": ["tcp://192.0.2.1:0"]}, "tcp://192.0.2.1:0 is not an address of this machine"),
+        ({"admin": "tcp://192.0.2.1:0"}, "tcp://192.0.2.1:0 is not an address of this machine"),
+        ({"admin": "unix:///nowhere/socket"}, "the folder /nowhere of unix:///nowhere/socket does not exist"),
         ({"listen": ["udp://192.0.2.1:0"]}, "udp://192.0.2.1:0 is not an address of this machine"),
     ],
 )

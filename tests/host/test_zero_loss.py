@@ -71,6 +71,21 @@ def test_reloads_lose_no_connection(live_host: Hosts, soak: bool, nothing_lost: 
     assert host.status()["generation"] == 1 + reloads
 
 
+def test_workers_that_reach_a_limit_are_replaced_without_loss(
+    live_host: Hosts, soak: bool, nothing_lost: Verdict
+) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--max-connections-per-worker", "50")
+    first = {worker["pid"] for worker in host.workers()}
+    wanted = 100 if soak else 3
+    with Load(host.address()) as load:
+        while host.status()["recycled"]["max_connections_per_worker"] < wanted:
+            load.more(200)
+        nothing_lost(host, load.stop())
+    assert first.isdisjoint(worker["pid"] for worker in host.workers())
+    assert "worker_recycled" in host.log()
+    assert all(slot["restarts"] == 0 for slot in host.status()["slots"])
+
+
 PROTOCOL = """
 import asyncio
 

@@ -7,6 +7,8 @@ import json
 import pytest
 
 from reactorhost import errors
+from reactorhost.config.problems import Problems
+from reactorhost.config.settings import Layer, Origin
 from reactorhost.errors import ConfigError, PluginError, Problem, ReactorhostError, did_you_mean, error_from_fields
 
 
@@ -34,7 +36,15 @@ def test_an_error_survives_json(kind: type[ReactorhostError]) -> None:
 def test_all_problems_of_a_configuration_are_in_the_error_and_its_fields() -> None:
     error = ConfigError([Problem("a is wrong", "f:1"), Problem("b is wrong", "f:2", "use c")])
     assert error.lines() == ["a is wrong", "  where: f:1", "b is wrong", "  where: f:2", "  hint: use c"]
-    assert error_from_fields(error.as_fields()).what == "\n".join(error.lines())
+    again = error_from_fields(json.loads(json.dumps(error.as_fields())))
+    assert again.what == "\n".join(error.lines())
+    assert again.problems == error.problems
+
+
+def test_the_exit_status_of_a_configuration_is_the_one_that_was_sent() -> None:
+    problems = Problems()
+    problems.add("a is wrong", Origin(Layer.FLAG, "--a"))
+    assert error_from_fields(problems.error().as_fields()).exit_status == 2
 
 
 def test_exit_statuses_are_the_documented_ones() -> None:

@@ -20,6 +20,12 @@ def test_a_longer_duration_is_never_in_an_earlier_bucket(one: int, other: int) -
     assert 0 <= bucket(one) < BUCKETS
 
 
+@given(strategies.integers(0, BUCKETS - 2))
+def test_the_end_of_a_bucket_is_the_beginning_of_the_next(number: int) -> None:
+    end = histogram.upper_nanoseconds(number)
+    assert (bucket(end - 1), bucket(end)) == (number, number + 1)
+
+
 def test_the_shortest_and_the_longest_have_a_bucket() -> None:
     assert bucket(0) == bucket(511) == 0
     assert bucket(512) == 1

@@ -58,6 +58,8 @@ def _title(document: StatusDocument, width: int) -> Line:
         parts.append((2, line(("reloading", "cyan"))))
     if document["state"] != "running":
         parts.append((2, line((document["state"], "bold yellow"))))
+    elif not document.get("ready", True):
+        parts.append((2, line(("not ready", "bold yellow"))))
     while len(parts) > 1 and width_of(_joined(parts)) > width:
         # By importance and not from the end: on a narrow screen the name and the number of ready workers remain.
         parts.remove(max(parts, key=lambda part: part[0]))

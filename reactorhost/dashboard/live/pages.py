@@ -127,8 +127,16 @@ def _master_facts(document: StatusDocument) -> Facts:
         ("run directory", document["run_dir"]),
         ("log", document["log_file"] or "standard error"),
         ("configuration", document["config_file"] or "no file"),
+        *_recycled(document),
         *(bus_facts(bus) if bus else []),
     ]
+
+
+def _recycled(document: StatusDocument) -> Facts:
+    # Earlier versions, and recordings of them, have no such field.
+    counts = document.get("recycled", {})
+    parts = [f"{number(count)} {setting}" for setting, count in counts.items() if count]
+    return [("recycled", ", ".join(parts))] if parts else []
 
 
 def _worker_facts(snapshot: Snapshot, pid: int | None) -> Facts:

@@ -19,17 +19,19 @@ class ProgressView:
     Args:
         title: the text beside the bar.
         lead: the beginning of plain lines.
+        shown: False if standard output is for the result only.
     """
 
-    def __init__(self, title: str, lead: str = "") -> None:
+    def __init__(self, title: str, lead: str = "", *, shown: bool = True) -> None:
         self._title = title
         self._lead = lead
+        self._shown = shown
         self._last = ""
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        if can_draw(1):
+        if self._shown and can_draw(1):
             # Imported here: a command without a terminal does not need rich.
             from rich.progress import BarColumn, Progress, TextColumn
 
@@ -50,6 +52,8 @@ class ProgressView:
 
     def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
         """Show a progress text; without `total` the bar only pulses."""
+        if not self._shown:
+            return
         if self._bar is None:
             if text != self._last:
                 click.echo(f"{self._lead}{printable(text)}")  # noqa: TID251  escaped here

@@ -98,6 +98,8 @@ def _traffic(document: StatusDocument) -> Line:
     ]
     if totals["refused"]:
         parts.append(f"{number(totals['refused'])} refused")
+    if recycled := sum(document.get("recycled", {}).values()):
+        parts.append(f"{number(recycled)} recycled")
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
         shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))

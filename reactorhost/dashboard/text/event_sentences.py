@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reactorhost.dashboard.text.line import EMPTY, Line, cut, line
-from reactorhost.dashboard.text.quantities import amount, clock, counted, duration
+from reactorhost.dashboard.text.quantities import amount, clock, counted, duration, number
 from reactorhost.ipc.status import EventStatus
 
 Fields = Mapping[str, Any]
@@ -77,6 +77,12 @@ def _not_booted(fields: Fields) -> str:
     return f"{_worker(fields)} did not start: {str(fields['error']).rpartition('did not become ready: ')[2]}"
 
 
+def _limit(fields: Fields) -> str:
+    setting, value, limit = str(fields["reason"]), float(fields["value"]), float(fields["limit"])
+    show = {"max_age": duration, "max_rss": amount}.get(setting, number)
+    return f"{setting}, {show(value)} of {show(limit)}"
+
+
 def _not_reopened(fields: Fields) -> str:
     if "slot" in fields:
         return f"{_worker(fields)} keeps the old log file: {fields['error']}"
@@ -94,8 +100,10 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "host_starting": lambda f: f"host starting, version {f['version']}, {_workers(f)}",
     "host_ready": lambda f: f"host ready, {_workers(f)}",
     "host_stopping": _stopping,
+    "host_leaving": lambda f: f"stop requested, begins in {float(f['seconds']):g} s: {_open(f)}",
     "host_stopped": lambda f: "host stopped",
     "terminal_gone": lambda f: "the terminal hung up, stopping",
+    "admin_exposed": lambda f: f"the HTTP endpoint on {f['address']}: {f['hint']}",
     "backlog_limited": lambda f: f"the kernel limits the backlog to {f['effective']} (requested: {f['asked']})",
     "worker_starting": lambda f: f"{_worker(f)} starting, generation {f['generation']}",
     "worker_ready": lambda f: f"{_worker(f)} ready, generation {f['generation']}",
@@ -118,6 +126,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
     "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",
     "recycling": lambda f: f"recycling {_worker(f)}",
+    "worker_recycled": lambda f: f"{_worker(f)} replaced: {_limit(f)}",
+    "worker_not_recycled": lambda f: f"{_worker(f)} serves on in spite of {f['reason']}: {f['error']}",
     "action_failed": lambda f: f"an action failed ({f['action']}): {f['error']}",
     "slot_retired": lambda f: f"slot {f['slot']} retired",
     "slot_not_opened": lambda f: f"slot {f['slot']} cannot listen: {f['error']}",

@@ -22,6 +22,7 @@ from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.control_server import Session, Verb
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
+from reactorhost.master.plan import readiness
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 from reactorhost.master.status_document import StatusBuilder
@@ -31,7 +32,18 @@ from reactorhost.plugins import discovery
 from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
-FIXED_SETTINGS = ("name", "daemon", "run_dir", "pid_file", "log_file", "user", "group", "backlog", "peer_timeout")
+FIXED_SETTINGS = (
+    "name",
+    "daemon",
+    "run_dir",
+    "pid_file",
+    "log_file",
+    "user",
+    "group",
+    "backlog",
+    "peer_timeout",
+    "admin",
+)
 _SERVING = (WorkerState.READY, WorkerState.DRAINING, WorkerState.STOPPING)
 
 
@@ -79,6 +91,7 @@ class AdminCommands:
         return {
             "ping": lambda session, message: session.done(name=self.context.planner.settings.name),
             "status": self._send_status,
+            "health": self._send_health,
             "recycle": self._recycle,
             "stop": lambda session, message: self._stop(session, at_once=bool(message.get("now"))),
             "reload": lambda session, message: self._reload(session),
@@ -104,9 +117,10 @@ class AdminCommands:
     # Each of these raises a ReactorhostError where the request is not possible, and changes nothing then.
 
     def _stop(self, session: Session | None = None, *, at_once: bool = False) -> None:
-        # A second signal stops at once; a second client only follows.
-        again = session is None and self.context.planner.state is HostState.STOPPING
-        self.lifecycle.stop(session, at_once=at_once or again)
+        # A second signal ends the delay of a stop, and stops at once without one; a second client only follows.
+        state = self.context.planner.state if session is None else None
+        at_once = at_once or state is HostState.STOPPING
+        self.lifecycle.stop(session, delayed=not at_once and state is not HostState.LEAVING, at_once=at_once)
 
     def _reload(self, session: Session | None = None) -> None:
         self._check_not_stopping()
@@ -163,6 +177,10 @@ class AdminCommands:
         # An exit can be recorded in this turn already; the file must not show less than the response.
         self.lifecycle.write_workers()
         session.done(document=self.status.document(history=bool(message.get("history"))))
+
+    def _send_health(self, session: Session, message: Message) -> None:
+        not_ready = readiness.reasons(self.context.planner)
+        session.done(ready=not not_ready, not_ready=not_ready)
 
     def _list_connections(self, session: Session, message: Message) -> None:
         def answered(worker: WorkerRecord, answer: Message) -> None:
@@ -226,7 +244,8 @@ class AdminCommands:
                 what = f"the old log file is still in use by {', '.join(failed)}"
                 session.failed(ReactorhostError(what, hint="run `reactorhost reopen` again, or `reactorhost reload`"))
             elif session is not None:
-                session.done()
+                log_file = self.context.planner.settings.log_file
+                session.done(log_file=None if log_file is None else str(log_file))
 
         if descriptor is None:
             done(())
@@ -264,14 +283,16 @@ class AdminCommands:
             planner.scaling.request(fresh.workers)
         # The fixed ones keep their values, so that the status document is right.
         kept = {name: getattr(settings, name) for name in FIXED_SETTINGS}
-        waiting = [name for name, value in kept.items() if getattr(fresh, name) not in (value, None)]
+        changed = [name for name, value in kept.items() if getattr(fresh, name) != value]
+        # A daemon without a log file was given one at its start.
+        waiting = [name for name in changed if name != "log_file" or fresh.log_file is not None]
         if waiting:
             self.context.log.warning("settings_wait_for_restart", settings=",".join(waiting))
         planner.settings = dataclasses.replace(fresh, **kept)
         self.supervisor.schedule()
 
     def _check_not_stopping(self) -> None:
-        if self.context.planner.state is HostState.STOPPING:
+        if self.context.planner.state in (HostState.LEAVING, HostState.STOPPING):
             raise ReactorhostError("the host is being stopped")
 
 

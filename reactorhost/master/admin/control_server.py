@@ -128,6 +128,9 @@ class ControlServer:
             raise error_from_os(error, f"cannot create {self.path}", hint="use another, shorter --run-dir") from None
         finally:
             os.umask(before)
+        # Clients that connected before the file was removed wait in the queue of the socket that is replaced.
+        while self._listener is not None and self._accept_next(self._listener):
+            pass
         self._stop_listening()
         self._listen(listener)
 
@@ -262,24 +265,27 @@ class ControlServer:
             self.reactor.register(self._listener.fileno(), READ, self._accept)
 
     def _accept(self, events: int) -> None:
-        listener = self._listener
-        assert listener is not None, "only a listener that is open is watched"
+        assert self._listener is not None, "only a listener that is open is watched"
+        self._accept_next(self._listener)
+
+    def _accept_next(self, listener: socket.socket) -> bool:
+        """Accept a client that waits; returns False if there is none, or no descriptor for it."""
         try:
             client, _ = listener.accept()
         except OSError as error:
             # At the limit of descriptors the client stays in the queue. A place is made for it, or else the listener,
             # which would be reported in every turn, is not looked at for a while.
-            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._make_room():
+            if error.errno in (errno.EMFILE, errno.ENFILE) and self._retry is None and not self._make_room():
                 self.reactor.unregister(listener.fileno())
                 self._retry = self.reactor.call_later(_RETRY_SECONDS, self._watch)
-            # Else the client has disconnected.
-            return
+            # Else none waits, or the client has disconnected.
+            return False
         # A second check beside the mode of the file, which an operator can change.
         pid, uid, _ = peer(client)
         if not is_trusted(uid):
             self.log.warning("control_refused", pid=pid, uid=uid)
             client.close()
-            return
+            return True
         try:
             process.require_free_descriptors(_SPARE_DESCRIPTORS)
         except OSError:
@@ -291,6 +297,7 @@ class ControlServer:
             what = f"{len(self._sessions) - 1} clients of the control socket wait for responses"
             session.line.send(ReactorhostError(what, hint="try again later").as_fields())
             session.line.close_when_sent()
+        return True
 
     def _add(self, client: socket.socket, state: LineState | None = None) -> Session:
         line = JsonLine(

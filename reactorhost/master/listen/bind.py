@@ -115,13 +115,25 @@ def probe(family: socket.AddressFamily, sockaddr: SocketAddress | str, address: 
     Raises:
         ReactorhostError: it is in use, or cannot be bound.
     """
-    try:
-        with _create(family, _kind(address)) as sock:
+    exclusive_socket(family, sockaddr, address).close()
+
+
+def exclusive_socket(family: socket.AddressFamily, sockaddr: SocketAddress | str, address: Address) -> socket.socket:
+    """Return a socket bound to an address that no other socket may share.
+
+    Raises:
+        ReactorhostError: it is in use, or cannot be bound.
+    """
+    with ExitStack() as on_error:
+        try:
+            sock = on_error.enter_context(_create(family, _kind(address)))
             if address.scheme != "udp":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(sockaddr)
-    except OSError as error:
-        raise bind_error(address, error) from None
+        except OSError as error:
+            raise bind_error(address, error) from None
+        on_error.pop_all()
+    return sock
 
 
 def check_local(address: Address) -> None:

@@ -20,7 +20,7 @@ _WILDCARDS = frozenset(("0.0.0.0", "::"))
 
 
 def check_overlaps(settings: Settings) -> None:
-    """Check that no two addresses overlap, as `0.0.0.0:9000` and `127.0.0.1:9000` do.
+    """Check that no two addresses overlap, as `0.0.0.0:9000` and `127.0.0.1:9000` do, those of services and `admin`.
 
     Raises:
         ConfigError: two do.
@@ -36,12 +36,21 @@ def check_overlaps(settings: Settings) -> None:
                 origin = settings.origins[f"service.{service.name}.listen"]
                 problems.add(what, origin, "a host can bind only one of them: remove one, or change it")
             before.append((service.name, address))
+    if settings.admin is not None:
+        for name, each in before:
+            if _is_same(settings.admin, each) or _overlap(settings.admin, each):
+                what = f"admin: {settings.admin} overlaps with {each} of service {name!r}"
+                problems.add(what, settings.origins["admin"], "use a different port or path")
     if problems.found:
         raise problems.error()
 
 
+def _is_same(one: Address, other: Address) -> bool:
+    return not set(canonical_sockets(one)).isdisjoint(canonical_sockets(other))
+
+
 def _overlap(one: Address, other: Address) -> bool:
-    if not set(canonical_sockets(one)).isdisjoint(canonical_sockets(other)):
+    if _is_same(one, other):
         # Reported when the settings were read.
         return False
     if one.scheme == "unix" or other.scheme == "unix":

@@ -12,10 +12,10 @@ import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 from reactorhost.address import Address
 from reactorhost.config.problems import Problems
-from reactorhost.config.service import Service
 from reactorhost.config.settings import Settings
 from reactorhost.errors import NotPermittedError, ReactorhostError, UsageError
 from reactorhost.master.listen.bind import AddressInUseError
@@ -27,19 +27,31 @@ _UNCHANGED = -1
 _ALL = 0o777
 
 
+class FileRights(Protocol):
+    """Mode and owner of a socket's file, as a `Service` has them; None for what the umask and this user make them."""
+
+    @property
+    def unix_mode(self) -> int | None:
+        """The mode."""
+
+    @property
+    def unix_owner(self) -> str | None:
+        """`USER`, `USER:GROUP` or `:GROUP`."""
+
+
 class UnixSocketFiles:
     """The files that this host made."""
 
     def __init__(self) -> None:
         self._made: dict[Path, OwnFile] = {}
 
-    def bind(self, path: Path, service: Service) -> socket.socket:
-        """Return a socket bound to a path, whose file has the mode and the owner of its service.
+    def bind(self, path: Path, rights: FileRights) -> socket.socket:
+        """Return a socket bound to a path, whose file has this mode and this owner.
 
         Raises:
             ReactorhostError: the path is in use or not permitted, or its folder or the owner does not exist.
         """
-        owner = _owner_ids(service)
+        owner = _owner_ids(rights)
         if probe(path):
             try:
                 path.unlink()
@@ -49,7 +61,7 @@ class UnixSocketFiles:
             try:
                 sock = on_error.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
                 sock.setblocking(False)
-                _bind(sock, path, service, owner)
+                _bind(sock, path, rights, owner)
                 self._made[path] = OwnFile.at(path)
             except OSError as error:
                 raise bind_error(path, error) from None
@@ -93,19 +105,19 @@ def check_owners(settings: Settings) -> None:
         raise problems.error()
 
 
-def _owner_ids(service: Service) -> tuple[int, int] | None:
+def _owner_ids(rights: FileRights) -> tuple[int, int] | None:
     """Return the ids of user and group, `_UNCHANGED` for one that is not configured, or None without an owner.
 
     Raises:
         UsageError: the account does not exist.
     """
-    if service.unix_owner is None:
+    if rights.unix_owner is None:
         return None
-    user, _, group = service.unix_owner.partition(":")
+    user, _, group = rights.unix_owner.partition(":")
     return user_id(user) if user else _UNCHANGED, group_id(group) if group else _UNCHANGED
 
 
-def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, int] | None) -> None:
+def _bind(sock: socket.socket, path: Path, rights: FileRights, owner: tuple[int, int] | None) -> None:
     """Bind a socket; the file never has more rights than it has in the end.
 
     Raises:
@@ -113,7 +125,7 @@ def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, i
         ReactorhostError: its owner cannot be changed.
     """
     before = os.umask(0)
-    mode = _ALL & ~before if service.unix_mode is None else service.unix_mode
+    mode = _ALL & ~before if rights.unix_mode is None else rights.unix_mode
     # bind() makes the file, and clients can connect from then on: without any right until it has its owner.
     os.umask(_ALL & ~mode if owner is None else _ALL)
     try:
@@ -128,7 +140,7 @@ def _bind(sock: socket.socket, path: Path, service: Service, owner: tuple[int, i
     except OSError as error:
         path.unlink(missing_ok=True)
         kind = NotPermittedError if error.errno == errno.EPERM else ReactorhostError
-        what = f"cannot change the owner of unix://{path} to {service.unix_owner}: {error.strerror}"
+        what = f"cannot change the owner of unix://{path} to {rights.unix_owner}: {error.strerror}"
         raise kind(what, hint="only root can change the user; the group must be one of this user's") from None
 
 

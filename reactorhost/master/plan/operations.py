@@ -15,10 +15,12 @@ replacement ends both.
 from __future__ import annotations
 
 import enum
+import random
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from reactorhost.errors import ReactorhostError
+from reactorhost.master.plan.slot import Backoff
 from reactorhost.master.plan.worker_table import WorkerRecord
 
 
@@ -53,6 +55,7 @@ class Reload:
         slot: slot whose replacement boots, or -1.
         replaced: replacements that became ready.
         total: slots that are replaced in this reload.
+        error: why the newest reload failed, or None.
     """
 
     def __init__(self) -> None:
@@ -63,6 +66,7 @@ class Reload:
         self.slot = -1
         self.replaced = 0
         self.total = 0
+        self.error: ReactorhostError | None = None
         self._watchers: list[Watcher] = []
         self._queue: list[Watcher] = []
 
@@ -85,7 +89,7 @@ class Reload:
         self.state, self.requested = ReloadState.CHOOSING, False
         self._watchers, self._queue = self._queue, []
         self.generation, self.waiting = generation, list(slots)
-        self.replaced, self.total = 0, len(self.waiting)
+        self.replaced, self.total, self.error = 0, len(self.waiting), None
 
     def choose(self, wanted: Collection[int]) -> int | None:
         """Return the slot to replace now, or None; slots that are not wanted are skipped, the present one too."""
@@ -127,6 +131,7 @@ class Reload:
 
     def fail(self, error: ReactorhostError) -> None:
         """End the reload: its replacement did not become ready. Requests that wait are not affected."""
+        self.error = error
         for watcher in self._end():
             watcher.failed(error)
 
@@ -147,9 +152,14 @@ class Reload:
 
 
 class Recycling:
-    """The workers that are being replaced, at most one in a slot."""
+    """The workers that are being replaced, at most one in a slot.
+
+    Attributes:
+        backoff: replacements in a row that did not boot, and the delay before limits cause another one.
+    """
 
     def __init__(self) -> None:
+        self.backoff = Backoff()
         # By slot: the process id of the worker, and the client that requested it.
         self._requests: dict[int, tuple[int, Watcher]] = {}
 
@@ -168,10 +178,17 @@ class Recycling:
 
     def replacement_ready(self, worker: WorkerRecord) -> None:
         """Report that a slot has a new worker."""
+        self.backoff = Backoff()
         request = self._requests.pop(worker.slot, None)
         if request is not None:
             old_pid, watcher = request
             watcher.done(slot=worker.slot, old=old_pid, new=worker.pid)
+
+    def not_booted(self, slot: int, error: ReactorhostError, now: float, jitter: random.Random) -> bool:
+        """Report that the worker that was forked in a slot did not boot; returns whether it was a replacement."""
+        if slot in self:
+            self.backoff.add_boot_failure(now, jitter)
+        return self.fail(slot, error)
 
     def worker_ended(self, pid: int) -> None:
         """Report that a worker ended before its replacement was ready; its slot is filled as after any crash."""

@@ -52,6 +52,7 @@ from reactorhost.master.plan.adoption import Adoption
 from reactorhost.master.plan.leadership import Leadership
 from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.overload import Overload
+from reactorhost.master.plan.recycle_limits import RecycleLimits
 from reactorhost.master.plan.scale import Scaling
 from reactorhost.master.plan.service_limits import Declared, ServiceLimits
 from reactorhost.master.plan.slot import Slot, SlotEvent, SlotState
@@ -66,6 +67,8 @@ class HostState(enum.Enum):
 
     STARTING = "starting"
     RUNNING = "running"
+    LEAVING = "leaving"
+    """A stop was requested and begins after `drain_delay`; until then clients are served as before."""
     STOPPING = "stopping"
 
 
@@ -110,6 +113,7 @@ class Planner:
         self.leadership = Leadership(self.table, started)
         self.stopping = Stopping(self.table)
         self._jitter = jitter or random.Random()  # noqa: S311  not for secrets
+        self.recycle_limits = RecycleLimits(self.table, self.scaling, self.reload, self.recycling, self._jitter)
 
     # Events.
 
@@ -203,10 +207,10 @@ class Planner:
 
     def _not_booted(self, number: int, error: ReactorhostError, now: float) -> bool:
         """Fail the requests that waited for a worker of this slot; returns whether the slot needs another one."""
-        if self.state is HostState.RUNNING:
+        if self.state is not HostState.STARTING:
             self.scaling.worker_failed(number, error)
-        if self.recycling.fail(number, error):
-            # No back-off, and no count: the slot still has its worker.
+        if self.recycling.not_booted(number, error, now, self._jitter):
+            # No back-off of the slot, and no count: it still has its worker.
             return False
         self.slots[number].backoff.add_boot_failure(now, self._jitter)
         return True
@@ -232,6 +236,12 @@ class Planner:
             return False
         self.reload.begin(self.generation + 1, sorted(self.scaling.wanted()))
         return True
+
+    def leave(self, now: float) -> None:
+        """Announce a stop that begins after `drain_delay`."""
+        self.state = HostState.LEAVING
+        begin_at = now + self.settings.drain_delay
+        self.stopping.announce(begin_at, begin_at + self.settings.stop_seconds)
 
     def stop(self, now: float, *, at_once: bool) -> None:
         """Want no worker any more."""

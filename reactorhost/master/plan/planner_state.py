@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from reactorhost.master.plan.leadership import LeadershipRecord
 from reactorhost.master.plan.planner import HostState, Planner
+from reactorhost.master.plan.recycle_limits import RecycleRecord
 from reactorhost.master.plan.service_limits import LimitsRecord
-from reactorhost.master.plan.slot import Slot
+from reactorhost.master.plan.slot import Backoff, Slot
 from reactorhost.master.plan.worker_table import WorkerRecord
 
 
@@ -26,6 +27,8 @@ class PlannerState:
     limits: LimitsRecord
     leadership: LeadershipRecord
     avoided: tuple[int, ...]
+    recycling: RecycleRecord
+    recycling_backoff: Backoff
 
 
 def is_idle(planner: Planner) -> bool:
@@ -45,6 +48,8 @@ def export(planner: Planner) -> PlannerState:
         planner.limits.export(),
         planner.leadership.export(),
         planner.overload.avoided,
+        planner.recycle_limits.export(),
+        planner.recycling.backoff,
     )
 
 
@@ -60,3 +65,5 @@ def restore(planner: Planner, state: PlannerState) -> None:
     planner.limits.restore(state.limits)
     planner.leadership.restore(state.leadership)
     planner.overload.avoided = state.avoided
+    planner.recycle_limits.restore(state.recycling)
+    planner.recycling.backoff = state.recycling_backoff

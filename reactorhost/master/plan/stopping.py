@@ -14,8 +14,13 @@ class Stopping:
 
     def __init__(self, table: WorkerTable) -> None:
         self._table = table
+        self._begin_at = 0.0
         self._end_at = 0.0
         self._at_once = False
+
+    def announce(self, begin_at: float, end_at: float) -> None:
+        """Expect the stop at `begin_at`, and its end until `end_at`, monotonic seconds."""
+        self._begin_at, self._end_at = begin_at, end_at
 
     def begin(self, end_at: float) -> None:
         """Let the workers drain until `end_at`, monotonic seconds."""
@@ -24,6 +29,10 @@ class Stopping:
     def hurry(self) -> None:
         """Let no worker drain any more."""
         self._at_once = True
+
+    def delay_left(self, now: float) -> float:
+        """Return the time until a stop that was announced begins."""
+        return max(0.0, self._begin_at - now)
 
     def seconds_left(self, now: float) -> float:
         """Return how long the stop still takes at most."""

@@ -56,8 +56,8 @@ class Monitor:
         beats = ((pid, self.pool.counters(pid).heartbeat) for pid in self.pool.pids())
         return {pid: beat for pid, beat in beats if beat}
 
-    def worker_ended(self, pid: int, last: Sample) -> None:
+    def worker_ended(self, pid: int, slot: int, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""
-        self.samples.worker_ended(last)
+        self.samples.worker_ended(pid, slot, last)
         self.memory.forget(pid)
         self.metrics.worker_ended(pid)

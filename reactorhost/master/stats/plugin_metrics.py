@@ -53,10 +53,16 @@ class PluginMetrics:
 
     def of(self, plugin: str) -> Values:
         """Return the metrics of a plugin over all workers, by name."""
-        counters = _sum(each.get(plugin, {}) for each in (*self._counters.values(), self._ended))
-        gauges = _sum(each.get(plugin, {}) for each in self._gauges.values())
-        kept = dict(list({**gauges, **counters}.items())[: 2 * MAX_METRICS])
+        kept = dict(list({**self.gauges(plugin), **self.counters(plugin)}.items())[: 2 * MAX_METRICS])
         return dict(sorted(kept.items()))
+
+    def counters(self, plugin: str) -> Values:
+        """Return the counters of a plugin, with those of workers that ended."""
+        return _sum(each.get(plugin, {}) for each in (*self._counters.values(), self._ended))
+
+    def gauges(self, plugin: str) -> Values:
+        """Return the gauges of a plugin over the live workers."""
+        return _sum(each.get(plugin, {}) for each in self._gauges.values())
 
 
 def _sum(many: Iterable[Values]) -> Values:

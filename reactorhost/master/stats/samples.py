@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from reactorhost import histogram
-from reactorhost.ipc.scoreboard import TOTALS, Counters, Timings
+from reactorhost.ipc.scoreboard import Counters, Timings
 from reactorhost.ipc.status import History, Latency, Rates, Totals
+from reactorhost.master.stats.ended_workers import EndedWorkers, add_totals, plugin_timings
 from reactorhost.master.workers.exit_report import Sample
 
 INTERVAL_SECONDS = 1.0
@@ -34,7 +35,7 @@ class SamplesState:
     """What another program needs of the samples: see `Samples`; `newest` is the last sample of each worker."""
 
     past: Counters
-    past_errors: dict[str, int]
+    ended: EndedWorkers
     points: tuple[Point, ...]
     newest: dict[int, Sample]
     newest_wall: float
@@ -46,13 +47,14 @@ class Samples:
 
     Attributes:
         past: the counters of workers that ended, added up.
+        ended: the same by slot, and what else their sums are needed of.
     """
 
     def __init__(self) -> None:
         self._workers: dict[int, deque[Sample]] = {}
         self._points: deque[Point] = deque(maxlen=_HISTORY + 1)
         self.past = Counters()
-        self._past_errors: dict[str, int] = {}
+        self.ended = EndedWorkers()
         self._newest_wall = 0.0
         self.regular_since = 0.0
 
@@ -60,14 +62,17 @@ class Samples:
         """Return the totals and the history, for another program."""
         newest = {pid: samples[-1] for pid, samples in self._workers.items()}
         points = tuple(self._points)
-        return SamplesState(self.past, dict(self._past_errors), points, newest, self._newest_wall, self.regular_since)
+        return SamplesState(self.past, self.ended, points, newest, self._newest_wall, self.regular_since)
 
     def restore(self, state: SamplesState) -> None:
         """Continue with the totals and the history of another program, in which totals may be missing."""
         # In place: the bus counts on from the same object.
         for each in fields(Counters):
             setattr(self.past, each.name, getattr(state.past, each.name))
-        self._past_errors = dict(state.past_errors)
+        self.ended = state.ended
+        for timings in (self.ended.receive, *self.ended.plugins.values()):
+            if len(timings.receive) != histogram.BUCKETS:
+                timings.receive = [0] * histogram.BUCKETS
         zeros = totals_of(())
         self._points.extend(Point(each.at, {**zeros, **each.totals}) for each in state.points)
         for pid, sample in state.newest.items():
@@ -89,13 +94,12 @@ class Samples:
         self._points.append(Point(now, self.totals([sample.counters for sample in samples.values()])))
         self._newest_wall = time.time()
 
-    def worker_ended(self, last: Sample) -> None:
+    def worker_ended(self, pid: int, slot: int, last: Sample) -> None:
         """Add the counters of a worker that ended to the totals."""
-        for name in TOTALS:
-            setattr(self.past, name, getattr(self.past, name) + getattr(last.counters, name))
-        # Not strict: only the first plugins of a worker have timings of their own (scoreboard.py).
-        for name, timings in zip(last.plugins, last.timings[1:], strict=False):
-            self._past_errors[name] = self._past_errors.get(name, 0) + timings.errors
+        # Now, and not with the next samples: until then its errors would be counted twice.
+        self._workers.pop(pid, None)
+        add_totals(self.past, last.counters)
+        self.ended.add(slot, last)
 
     def totals(self, live: Sequence[Counters]) -> Totals:
         """Return the totals of the host, including those of workers that ended."""
@@ -156,10 +160,10 @@ class Samples:
 
     def plugin_errors(self, ago: int = 0) -> dict[str, int]:
         """Return the exceptions of every plugin so far, or as of some samples ago."""
-        errors = dict(self._past_errors)
+        errors = {name: timings.errors for name, timings in self.ended.plugins.items()}
         for samples in self._workers.values():
             sample = samples[max(-len(samples), -1 - ago)]
-            for name, timings in zip(sample.plugins, sample.timings[1:], strict=False):
+            for name, timings in plugin_timings(sample):
                 errors[name] = errors.get(name, 0) + timings.errors
         return errors
 

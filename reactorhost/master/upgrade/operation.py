@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 
 from reactorhost import __version__
@@ -34,6 +35,7 @@ from reactorhost.master.upgrade.preflight import Preflight, Verdict
 from reactorhost.master.upgrade.state import MasterParts
 from reactorhost.reactor import TimerHandle
 from reactorhost.system.handover import Handover, Program, Purpose
+from reactorhost.system.manager_variables import ManagerVariables
 
 _RETRY_SECONDS = 0.1
 # Beside the boot of a worker, which the check includes: to start the interpreter and import the host.
@@ -49,18 +51,25 @@ class UpgradeState(enum.Enum):
 
 
 class Upgrade:
-    """The upgrade of a host; `parts` is called once the master is set up."""
+    """The upgrade of a host; `manager` is what a service manager passed.
 
-    def __init__(self, launch: Launch, lifecycle: Lifecycle, parts: Callable[[], MasterParts]) -> None:
+    `parts` is called once the master is set up.
+    """
+
+    def __init__(
+        self, launch: Launch, lifecycle: Lifecycle, manager: ManagerVariables, parts: Callable[[], MasterParts]
+    ) -> None:
         self.state = UpgradeState.IDLE
         self._launch = launch
         self._lifecycle = lifecycle
+        self._manager = manager
         self._parts = parts
         self._context = lifecycle.context
         self._watchers: list[Session] = []
         self._program: Program | None = None
         self._preflight: Preflight | None = None
         self._timer: TimerHandle | None = None
+        self._has_waited = False
         lifecycle.supervisor.after_settling.append(self._settled)
 
     def verbs(self) -> dict[str, Verb]:
@@ -85,7 +94,7 @@ class Upgrade:
         """
         state = self._context.planner.state
         if state is not HostState.RUNNING or not self._lifecycle.started:
-            doing = "being stopped" if state is HostState.STOPPING else "still starting"
+            doing = "being stopped" if self._stops() else "still starting"
             raise ReactorhostError(f"the host is {doing}")
         if self.state is not UpgradeState.IDLE:
             if session is not None:
@@ -131,7 +140,7 @@ class Upgrade:
         finally:
             preflight.close()
         self._note(verdict)
-        self.state = UpgradeState.WAITING
+        self.state, self._has_waited = UpgradeState.WAITING, False
         self._advance()
 
     def _note(self, verdict: Verdict) -> None:
@@ -141,23 +150,31 @@ class Upgrade:
                 watcher.warning(warning)
 
     def _settled(self) -> None:
-        if self.state is not UpgradeState.IDLE and self._context.planner.state is HostState.STOPPING:
+        if self.state is not UpgradeState.IDLE and self._stops():
             if self._preflight is not None:
                 self._preflight.end()
             self._fail(ReactorhostError("the host is being stopped"))
+
+    def _stops(self) -> bool:
+        return self._context.planner.state in (HostState.LEAVING, HostState.STOPPING)
 
     def _advance(self) -> None:
         """Execute the program as soon as nothing runs that the next one could not continue."""
         if self.state is UpgradeState.WAITING:
             if self._is_quiet():
                 self._execute()
+            elif not self._has_waited:
+                self._has_waited = True
+                self._progress("waiting until what runs now has ended")
             if self.state is UpgradeState.WAITING:
                 self._timer = self._context.reactor.call_later(_RETRY_SECONDS, self._advance)
 
     def _is_quiet(self) -> bool:
         # A client that waits for another operation gets its end from the program that has begun it.
-        others = [each for each in self._parts().control.sessions() if each.busy and each not in self._watchers]
-        return planner_state.is_idle(self._context.planner) and self._context.requests.idle and not others
+        parts = self._parts()
+        others = [each for each in parts.control.sessions() if each.busy and each not in self._watchers]
+        waits = others or not self._context.requests.idle or (parts.endpoint is not None and not parts.endpoint.idle)
+        return planner_state.is_idle(self._context.planner) and not waits
 
     def _execute(self) -> None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -179,13 +196,18 @@ class Upgrade:
         sessions = parts.control.sessions()
         requesters = tuple(sessions.index(each) for each in self._watchers if each in sessions)
         state = parts.export(blocked)
-        own = self._installation(sys.executable)
+        # Not of the program of a check, which is no part of the host for a service manager.
+        variables = self._manager.notify_variables(os.getpid())
+        own, program = (
+            replace(each, environment=each.environment | variables)
+            for each in (self._installation(sys.executable), self._program)
+        )
         content = document.encode(Document(state, own, requesters))
         descriptor = document.write(content)
         try:
             for each in state.descriptors():
                 os.set_inheritable(each, True)
-            self._program.execute(Handover(Purpose.RESUME, descriptor))
+            program.execute(Handover(Purpose.RESUME, descriptor))
         finally:
             # The present program goes on.
             for each in state.descriptors():

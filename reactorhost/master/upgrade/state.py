@@ -7,27 +7,31 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
-from reactorhost.ipc.status import EventStatus
 from reactorhost.ipc.typed_json import from_json, to_json
 from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.commands import FIXED_SETTINGS, bound
 from reactorhost.master.admin.control_server import ControlServer, Session
 from reactorhost.master.admin.control_state import ControlState
 from reactorhost.master.context import MasterContext
+from reactorhost.master.http.sockets import EndpointState
 from reactorhost.master.listen.listeners_state import ListenersState
 from reactorhost.master.plan import planner_state
 from reactorhost.master.plan.planner_state import PlannerState
 from reactorhost.master.rundir import RunDirectory, RunDirectoryState
 from reactorhost.master.stats.bus_monitor import BusMonitorState
+from reactorhost.master.stats.events import EventsState
 from reactorhost.master.stats.plugin_metrics import MetricsState
 from reactorhost.master.stats.samples import SamplesState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.workers.introductions import IntroductionsState
 from reactorhost.master.workers.pool_state import PoolState
+
+if TYPE_CHECKING:
+    from reactorhost.master.http.server import HttpServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class StatsState:
     bus: BusMonitorState
     shared_counters: dict[tuple[str, str], int]
     errors: dict[str, tuple[str, float]]
-    events: list[EventStatus]
+    events: EventsState
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class MasterState:
     introductions: IntroductionsState
     stats: StatsState
     control: ControlState
+    endpoint: EndpointState | None
     problems: dict[Path, str]
 
     def descriptors(self) -> Iterator[int]:
@@ -77,6 +82,8 @@ class MasterState:
         yield from self.listeners.descriptors()
         yield from self.pool.descriptors()
         yield from self.control.descriptors()
+        if self.endpoint is not None:
+            yield from self.endpoint.sockets
 
 
 def fit_settings(settings: Settings, state: MasterState) -> Settings:
@@ -100,6 +107,7 @@ class MasterParts:
     context: MasterContext
     rundir: RunDirectory
     control: ControlServer
+    endpoint: HttpServer | None
     status: StatusBuilder
     log_file: AppendHandler
 
@@ -118,7 +126,7 @@ class MasterParts:
             context.bus.export(),
             context.shared_counters.export(),
             monitor.errors,
-            context.log.events(),
+            context.log.export(),
         )
         return MasterState(
             tuple(sorted(blocked)),
@@ -132,13 +140,14 @@ class MasterParts:
             context.introductions.export(),
             stats,
             self.control.export(),
+            None if self.endpoint is None else self.endpoint.sockets.export(),
             dict(context.problems),
         )
 
     def restore(self, state: MasterState) -> list[Session]:
         """Continue from a state; returns the clients of the control socket in its order.
 
-        The lock, the log, the listeners and the scoreboard were restored where they are made.
+        The lock, the log, all other listeners and the scoreboard were restored where they are made.
         """
         context, stats = self.context, state.stats
         planner_state.restore(context.planner, state.planner)

@@ -15,6 +15,9 @@ _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+)')
 _HOST = os.path.dirname(os.path.abspath(reactorhost.__file__)) + os.sep
 _MOST_BYTES = 65536
 
+OUT_OF_MEMORY = ", sent by the kernel: out of memory"
+"""Follows the signal of a process that the kernel has most likely killed to free memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -42,6 +45,11 @@ class ExitReport:
     last: Sample
     stack: StackDump | None
     failure: ReactorhostError | None
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has most likely killed it to free memory."""
+        return self.how.endswith(OUT_OF_MEMORY)
 
     def boot_error(self, slot: int, pid: int, reason: str) -> ReactorhostError:
         """Return why the worker did not become ready; `reason` is why the master ended it, empty if it did not."""

@@ -148,6 +148,8 @@ class WorkerPool:
         except OSError:
             os.close(stack_descriptor)
             raise
+        if any(service.max_connections_per_address is not None for service in settings.services):
+            self.scoreboard.address_sketch()
         page = self.scoreboard.take_page()
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets
@@ -296,6 +298,6 @@ class WorkerPool:
             # The kernel does not say which process it killed: a count that grew is the closest there is.
             kills = oom.kills()
             if kills is not None and self._oom_kills is not None and kills > self._oom_kills:
-                words += ", sent by the kernel: out of memory"
+                words += exit_report.OUT_OF_MEMORY
             self._oom_kills = kills
         return words

@@ -36,8 +36,7 @@ class PoolState:
 
     def descriptors(self) -> Iterator[int]:
         """Yield every descriptor of the pool."""
-        yield self.scoreboard.cells_descriptor
-        yield from (pages.descriptor for pages in self.scoreboard.pages)
+        yield from self.scoreboard.descriptors()
         for handle in self.handles:
             yield handle.stack_descriptor
             yield from handle.line.descriptors()

@@ -139,4 +139,5 @@ def _measured(call: Call, count: Callable[[int], object]) -> Call:
 
 def _count_receive(timings: Timings, nanoseconds: int) -> None:
     timings.calls += 1
+    timings.receive_nanoseconds += nanoseconds
     timings.receive[bucket(nanoseconds)] += 1

@@ -170,6 +170,8 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         "pid": 4242,
         "time": NOON,
         "state": "running",
+        "ready": True,
+        "not_ready": [],
         "generation": 7,
         "started_at": NOON - 273_600,
         "uptime_seconds": 273_600.0,
@@ -178,11 +180,18 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         "pid_file": "/run/reactorhost/default/master.pid",
         "log_file": None,
         "config_file": None,
+        "admin": [],
         "backlog": 1024,
         "max_connections": 65_536,
         "workers_wanted": count,
         "workers_ready": count,
         "reloading": False,
+        "recycled": {
+            "max_age": 0,
+            "max_rss": 0,
+            "max_connections_per_worker": 0,
+            "max_messages_per_worker": 0,
+        },
         "problems": [],
         "services": [
             {

@@ -98,3 +98,12 @@ def test_a_unix_socket_in_use_is_refused(tmp_path: Path, address: str, itself: s
         with pytest.raises(ReactorhostError, match="is in use by another process"):
             _check_addresses(settings, ["tcp://127.0.0.1:9"])
     _check_addresses(settings, [])
+
+
+def test_the_address_of_the_endpoint_must_be_free_if_the_host_does_not_have_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        admin = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        settings = resolve({"plugins": ("echo",), "listen": ("tcp://127.0.0.1:0",), "admin": admin}, {}, tmp_path)
+        _check_addresses(settings, [admin])
+        with pytest.raises(ReactorhostError, match="is in use by another process"):
+            _check_addresses(settings, [])

@@ -53,8 +53,8 @@ def test_pages_are_separate_and_a_page_taken_again_is_empty() -> None:
     board.write(first, Counters(pid=1))
     board.write(second, Counters(pid=2))
     assert (board.read(first).pid, board.read(second).pid) == (1, 2)
-    timings = [Timings(1, 2, 3), Timings(4, 5, 6)]
-    timings[1].receive[7] = 8
+    timings = [Timings(1, 2, 3, 4), Timings(5, 6, 7, 8)]
+    timings[1].receive[7] = 9
     board.write_timings(first, timings)
     assert board.read_timings(first, 1) == timings
     assert board.read_timings(second, 1) == [Timings(), Timings()]
@@ -135,7 +135,7 @@ def test_pages_with_other_fields_are_read_by_name_until_their_workers_have_ended
     struct.pack_into("qdq", memory.memory, page * 4096, 7, 1.5, 11)
     struct.pack_into("7q", memory.memory, page * 4096 + 64, 1, 2, 3, 4, 5, 6, 7)
     struct.pack_into("7q", memory.memory, page * 4096 + 64 + 56, 8, 9, 10, 0, 0, 0, 0)
-    earlier = PagesState(memory.descriptor, Layout(4096, fields, 64, 4, 1), (page,))
+    earlier = PagesState(memory.descriptor, Layout(4096, fields, ("calls", "nanoseconds", "errors"), 64, 4, 1), (page,))
     other = handed_over(board, (earlier,))
     assert other.read(page) == Counters(pid=7, messages=11)
     assert other.read_timings(page, 5) == [Timings(0, 2, 3), Timings(0, 9, 10)]

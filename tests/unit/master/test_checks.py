@@ -32,3 +32,10 @@ def test_the_limit_of_open_files_must_be_enough(
         check_settings(settings)
     assert refused.value.hint is not None
     assert "ulimit -n" in refused.value.hint
+
+
+@pytest.mark.parametrize(("admin", "warns"), [("tcp://0.0.0.0:0", True), ("tcp://127.0.0.1:0", False), (None, False)])
+def test_an_endpoint_that_other_machines_reach_is_a_warning(tmp_path: Path, admin: str | None, warns: bool) -> None:
+    settings = resolve({"plugins": ("echo",), "admin": admin}, {}, tmp_path)
+    expected = ["admin is tcp://0.0.0.0:0: other machines reach it, without password and TLS"]
+    assert check_settings(settings) == (expected if warns else [])

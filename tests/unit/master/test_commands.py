@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import signal
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import pytest
+
 from planner_settings import host_settings
+from reactorhost.errors import ReactorhostError
 from reactorhost.master.admin.commands import AdminCommands
 from reactorhost.master.lifecycle import Lifecycle
-from reactorhost.master.plan.planner import Planner
+from reactorhost.master.plan.planner import HostState, Planner
 
 
 def test_the_file_of_the_workers_is_written_before_a_status_is_sent() -> None:
@@ -33,3 +37,64 @@ def test_a_signal_that_finds_no_free_descriptor_does_not_end_the_master() -> Non
     commands = AdminCommands(context, Mock(), Mock(), Mock(), launch, Mock())
     commands.signals()[signal.SIGHUP]()
     context.log.error.assert_called_once_with("action_failed", action="signal", error="Too many open files")
+
+
+def commands_of(planner: Planner, lifecycle: Mock) -> AdminCommands:
+    context: Any = SimpleNamespace(planner=planner, log=Mock())
+    return AdminCommands(context, Mock(), lifecycle, Mock(), Mock(), Mock())
+
+
+def by_signal(commands: AdminCommands) -> None:
+    commands.signals()[signal.SIGTERM]()
+
+
+def by_quit(commands: AdminCommands) -> None:
+    commands.signals()[signal.SIGQUIT]()
+
+
+def by_client(commands: AdminCommands) -> None:
+    commands.verbs()["stop"](Mock(), {})
+
+
+def by_client_now(commands: AdminCommands) -> None:
+    commands.verbs()["stop"](Mock(), {"now": True})
+
+
+@pytest.mark.parametrize(
+    ("state", "request_stop", "delayed", "at_once"),
+    [
+        (HostState.RUNNING, by_signal, True, False),
+        (HostState.RUNNING, by_client, True, False),
+        (HostState.RUNNING, by_quit, False, True),
+        (HostState.RUNNING, by_client_now, False, True),
+        (HostState.LEAVING, by_signal, False, False),
+        (HostState.LEAVING, by_client, True, False),
+        (HostState.LEAVING, by_client_now, False, True),
+        (HostState.STOPPING, by_signal, False, True),
+        (HostState.STOPPING, by_client, True, False),
+    ],
+)
+def test_what_a_request_to_stop_means_depends_on_the_state(
+    state: HostState, request_stop: Callable[[AdminCommands], None], delayed: bool, at_once: bool
+) -> None:
+    planner, lifecycle = Planner(host_settings(1)), Mock()
+    planner.state = state
+    request_stop(commands_of(planner, lifecycle))
+    assert lifecycle.stop.call_args.kwargs == {"delayed": delayed, "at_once": at_once}
+
+
+@pytest.mark.parametrize("state", [HostState.LEAVING, HostState.STOPPING])
+def test_a_host_that_is_being_stopped_is_not_changed(state: HostState) -> None:
+    planner = Planner(host_settings(1))
+    planner.state = state
+    with pytest.raises(ReactorhostError, match="the host is being stopped"):
+        commands_of(planner, Mock()).verbs()["scale"](Mock(), {"workers": 2})
+
+
+def test_health_is_what_the_probe_reports() -> None:
+    planner, session = Planner(host_settings(1)), Mock()
+    planner.state = HostState.LEAVING
+    commands_of(planner, Mock()).verbs()["health"](session, {})
+    result = session.done.call_args.kwargs
+    assert result["ready"] is False
+    assert "the host is being stopped" in result["not_ready"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
 
 from planner_settings import host_settings
 from reactorhost.errors import BootError
+from reactorhost.ipc.messages import Order
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState, Planner
@@ -25,7 +27,8 @@ class Host:
     def __init__(self, workers: int, forks: Iterable[int]) -> None:
         self.started = Mock()
         self.log = Mock()
-        self.reactor = Reactor(FakePoller(FakeClock()))
+        self.clock = FakeClock()
+        self.reactor = Reactor(FakePoller(self.clock), self.clock)
         self.planner = Planner(host_settings(workers))
         self.pool = pool = Mock(pids=list, samples=lambda now: {}, connections=lambda: 0)
         pool.fork = Mock(side_effect=forks)
@@ -50,12 +53,12 @@ class Host:
 def test_what_has_to_do_with_a_worker_is_notified_of_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(1, [100, 101])
     host.settle()
-    report = Mock(how="exit status 3", boot_error=lambda *of: BootError("ended"))
+    report = Mock(how="exit status 3", out_of_memory=False, boot_error=lambda *of: BootError("ended"))
     host.pool.reap = Mock(return_value=report)
     monkeypatch.setattr(Monitor, "worker_ended", ended := Mock())
     monkeypatch.setattr(os, "wait4", Mock(side_effect=[(100, 0, None), ChildProcessError]))
     host.lifecycle.reap()
-    ended.assert_called_once_with(100, report.last)
+    ended.assert_called_once_with(100, 0, report.last)
     for each in (host.context.requests, host.context.introductions):
         each.worker_ended.assert_called_once_with(100)  # type: ignore[attr-defined]
 
@@ -86,3 +89,94 @@ def test_a_start_with_a_slot_that_failed_is_complete_with_a_warning() -> None:
     host.started.assert_called_once_with()
     assert host.events("warning")["workers_missing"] == {"ready": 1, "wanted": 2}
     assert host.events("info")["host_ready"] == {"workers": 1}
+
+
+def leaving(delay: float) -> Host:
+    """Return a host whose worker serves, and that was requested to stop by a signal."""
+    host = Host(1, [100])
+    host.planner.settings = replace(host.planner.settings, drain_delay=delay)
+    host.settle()
+    host.planner.ready(100, 0.0)
+    host.settle()
+    host.lifecycle.stop(delayed=True)
+    host.reactor.turn(0)
+    return host
+
+
+def state(host: Host) -> HostState:
+    return host.planner.state
+
+
+def orders(host: Host) -> list[object]:
+    """Return the orders to the worker."""
+    return [call.args[1]["order"] for call in host.pool.order.call_args_list]
+
+
+def test_a_delayed_stop_changes_nothing_but_the_state_at_first() -> None:
+    host = leaving(7.0)
+    assert state(host) is HostState.LEAVING
+    assert Order.DRAIN not in orders(host)
+    host.context.listeners.close.assert_not_called()  # type: ignore[attr-defined]
+    assert host.events("info")["host_leaving"]["seconds"] == 7.0
+
+
+def test_the_stop_begins_after_its_delay_and_has_all_of_its_time() -> None:
+    host = leaving(7.0)
+    host.clock.now += 6.9
+    host.reactor.turn(0)
+    assert state(host) is HostState.LEAVING
+    host.clock.now += 0.2
+    host.reactor.turn(0)
+    assert state(host) is HostState.STOPPING
+    host.context.listeners.close.assert_called_once_with()  # type: ignore[attr-defined]
+    (drain,) = [call.args[1] for call in host.pool.order.call_args_list if call.args[1]["order"] is Order.DRAIN]
+    assert drain["seconds"] == pytest.approx(host.planner.settings.stop_drain_seconds, abs=0.5)
+
+
+def test_a_worker_that_crashes_during_the_delay_is_replaced() -> None:
+    host = leaving(7.0)
+    host.pool.fork = Mock(return_value=101)
+    host.planner.exited(100, "signal 9", BootError("ended"), 0.0)
+    host.settle()
+    assert list(host.planner.workers) == [101]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "then"),
+    [
+        # A second client of `stop` only follows.
+        ({"delayed": True}, HostState.LEAVING),
+        ({}, HostState.STOPPING),
+        ({"at_once": True}, HostState.STOPPING),
+    ],
+)
+def test_a_second_stop_may_end_the_delay(arguments: dict[str, bool], then: HostState) -> None:
+    host = leaving(7.0)
+    host.lifecycle.stop(Mock(), **arguments)
+    assert state(host) is then
+    # The timer of the delay does not begin a second stop.
+    host.clock.now += 10.0
+    host.reactor.turn(0)
+    host.context.listeners.close.assert_called_once_with()  # type: ignore[attr-defined]
+
+
+def test_the_progress_of_a_delayed_stop_has_both_times() -> None:
+    host = leaving(7.0)
+    watcher = Mock()
+    host.lifecycle.stop(watcher, delayed=True)
+    host.clock.now += 1.0
+    host.reactor.turn(0)
+    text = watcher.progress.call_args.args[0]
+    assert text == "clients are accepted for 7 s more; 0 connections open on 1 worker, at most 12 s left"
+
+
+@pytest.mark.parametrize("delay", [0.0, 7.0])
+def test_a_host_without_a_delay_or_a_ready_worker_stops_at_once(delay: float) -> None:
+    host = Host(1, [100])
+    host.planner.settings = replace(host.planner.settings, drain_delay=delay)
+    host.settle()
+    if not delay:
+        host.planner.ready(100, 0.0)
+        host.settle()
+    host.lifecycle.stop(delayed=True)
+    assert state(host) is HostState.STOPPING

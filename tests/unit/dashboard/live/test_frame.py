@@ -77,6 +77,10 @@ def on_broken_bus() -> Snapshot:
     return following(None, made)
 
 
+def recycled() -> Snapshot:
+    return following(None, document(8, history=history(), recycled={"max_age": 3, "max_rss": 1_204}))
+
+
 def lost() -> Snapshot:
     return replace(calm(), link=Link(lost_seconds=3))
 
@@ -99,6 +103,7 @@ SCENES: dict[str, tuple[Snapshot, View, Size]] = {
     "events-80x12": (trouble(), View(page=Page.EVENTS), Size(80, 12)),
     "worker-80x24": (trouble(), View(page=Page.WORKER, selected=4248), Size(80, 24)),
     "master-80x24": (trouble(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
+    "recycled-master-80x24": (recycled(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
     "bus-120x40": (on_bus_of_many(), View(), Size(120, 40)),
     "bus-80x24": (on_broken_bus(), View(), Size(80, 24)),
     "bus-40x10": (on_broken_bus(), View(), Size(40, 10)),
@@ -141,7 +146,8 @@ def documents(draw: st.DrawFn) -> StatusDocument:
     made["name"] = draw(TEXTS)
     made["generation"] = draw(st.integers(0, 10**6))
     made["reloading"] = draw(st.booleans())
-    made["state"] = draw(st.sampled_from(["starting", "running", "stopping"]))
+    made["state"] = draw(st.sampled_from(["starting", "running", "leaving", "stopping"]))
+    made["ready"] = draw(st.booleans())
     made["rates"]["messages"] = draw(st.floats(0, 1e15))
     made["max_connections"] = draw(st.integers(0, 10**9))
     made["history"] = draw(st.sampled_from([None, history(), history(1), history(0)]))
@@ -239,6 +245,18 @@ def test_only_unusual_values_are_coloured() -> None:
     assert styles_of(trouble(), "400/1024") == {"yellow"}
     assert styles_of(trouble(), "2/s") == {"bold red"}
     assert styles_of(trouble(), "6/8 ready") == {"yellow"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"state": "leaving", "ready": False}, "leaving"),
+        ({"state": "starting", "ready": False}, "starting"),
+        ({"ready": False}, "not ready"),
+    ],
+)
+def test_the_title_names_a_state_in_which_clients_should_go_elsewhere(fields: dict[str, object], words: str) -> None:
+    assert styles_of(replace(calm(), document=document(8, **fields)), words) == {"bold yellow"}
 
 
 def test_the_last_frame_of_a_lost_host_is_dimmed() -> None:

@@ -44,6 +44,12 @@ def test_every_service_has_a_line() -> None:
     ]
 
 
+def test_workers_that_were_replaced_because_of_limits_are_counted() -> None:
+    recycled = document(2, recycled={"max_age": 3, "max_rss": 4})
+    assert "  7 recycled" in plain(brief(recycled, View(), 120))[2]
+    assert "recycled" not in plain(brief(document(2), View(), 120))[2]
+
+
 def test_the_bus_has_a_line_once_it_is_used() -> None:
     assert not any(line.startswith("bus") for line in plain(full(document(2), View(), 120)))
     shown = plain(brief(on_bus(document(2)), View(), 120))

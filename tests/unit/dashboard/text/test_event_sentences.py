@@ -39,6 +39,16 @@ from reactorhost.dashboard.text.event_sentences import _SENTENCES, sentence
             {"connections": 2, "seconds": "10.0"},
             "a worker draining: 2 connections open, at most 10s",
         ),
+        (
+            "worker_recycled",
+            {"slot": 1, "pid": 4244, "reason": "max_age", "value": 3500.2, "limit": 3499.7},
+            "worker 1 (pid 4244) replaced: max_age, 58m20s of 58m19s",
+        ),
+        (
+            "worker_recycled",
+            {"slot": 1, "pid": 4244, "reason": "max_messages_per_worker", "value": 1234, "limit": 950.1},
+            "worker 1 (pid 4244) replaced: max_messages_per_worker, 1,234 of 950",
+        ),
         ("host_stopping", {"connections": 0}, "stopping"),
         ("host_stopping", {"connections": 3, "seconds": "10"}, "stopping: 3 connections open, at most 10 s"),
         ("host_ready", {"workers": 1}, "host ready, 1 worker"),

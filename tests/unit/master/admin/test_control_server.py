@@ -29,6 +29,7 @@ class Host:
     Attributes:
         pings: requests that each turn of the loop carried out.
         waiting: sessions of clients that wait for the response to `wait`.
+        path: the control socket.
     """
 
     def __init__(self, directory: Path, poller: str, closing: ExitStack) -> None:
@@ -36,9 +37,9 @@ class Host:
         self.pings: list[int] = []
         self.waiting: list[Session] = []
         self._closing = closing
-        self._path = directory / "control.sock"
+        self.path = directory / "control.sock"
         verbs = {"ping": self._ping, "wait": lambda session, message: self.waiting.append(session), "fail": self._fail}
-        self.server = ControlServer(self.reactor, ForkRegistry(), self._path, verbs, EventLog(logging.getLogger("x")))
+        self.server = ControlServer(self.reactor, ForkRegistry(), self.path, verbs, EventLog(logging.getLogger("x")))
         self.server.open()
 
     def close(self) -> None:
@@ -47,7 +48,7 @@ class Host:
 
     def client(self, request: str = "") -> socket.socket:
         client = self._closing.enter_context(socket.socket(socket.AF_UNIX))
-        client.connect(str(self._path))
+        client.connect(str(self.path))
         client.setblocking(False)
         client.sendall(request.encode())
         return client
@@ -184,6 +185,14 @@ class OneRefusal:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._listener, name)
+
+
+def test_clients_that_wait_when_the_file_is_made_again_are_served(host: Host) -> None:
+    clients = [host.client(PING), host.client(PING)]
+    host.path.unlink()
+    host.server.open()
+    clients.append(host.client(PING))
+    assert [host.responses(client, 1) for client in clients] == [[{"status": 0}]] * 3
 
 
 def test_a_client_is_refused_while_all_others_wait(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,3 +61,14 @@ def test_other_addresses_do_not_overlap(
     # A name that is abstract is not a path in the working directory.
     monkeypatch.chdir(tmp_path)
     check(tmp_path, first.format(tmp_path), second)
+
+
+@pytest.mark.parametrize("admin", ["tcp://127.0.0.1:9", "tcp://*:9", "tcp://localhost:9"])
+def test_the_endpoint_may_not_overlap_with_a_service(tmp_path: Path, admin: str) -> None:
+    flags = {"plugins": ("echo",), "listen": ("udp://127.0.0.1:9", "tcp://127.0.0.1:9"), "admin": admin}
+    with pytest.raises(ConfigError) as refused:
+        check_overlaps(resolve(flags, {}, tmp_path))
+    (problem,) = refused.value.problems
+    assert problem.what == f"admin: {admin} overlaps with tcp://127.0.0.1:9 of service 'default'"
+    assert problem.where == "--admin"
+    check_overlaps(resolve({**flags, "admin": "tcp://127.0.0.1:10"}, {}, tmp_path))

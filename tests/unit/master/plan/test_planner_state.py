@@ -84,23 +84,41 @@ EXPORTED = {
     "limits": {"_limits", "_plugins"},
     "overload": {"avoided"},
     "leadership": {"state", "since", "_pid", "_why"},
+    "recycling": {"backoff"},
+    "recycle_limits": {"recycled", "_shares"},
 }
 LEFT_OUT = {
     # `table` is the two mappings; RUNNING is the only state in which it is idle; what is configured is read again.
     "planner": {"state", "table", "settings", "_jitter"},
     # A client that follows the scaling is waited for.
     "scaling": {"_watcher", "_reported"},
-    "reload": {"state", "requested", "generation", "waiting", "slot", "replaced", "total", "_watchers", "_queue"},
+    "reload": {
+        "state",
+        "requested",
+        "generation",
+        "waiting",
+        "slot",
+        "replaced",
+        "total",
+        "error",
+        "_watchers",
+        "_queue",
+    },
     "recycling": {"_requests"},
-    "stopping": {"_end_at", "_at_once"},
+    "stopping": {"_begin_at", "_end_at", "_at_once"},
+    "recycle_limits": {"_jitter"},
 }
-PARTS = ("reload", "recycling", "limits", "scaling", "adoption", "overload", "leadership", "stopping")
+PARTS = ("reload", "recycling", "limits", "scaling", "adoption", "overload", "leadership", "stopping", "recycle_limits")
 
 
 @pytest.mark.parametrize("name", ["planner", *PARTS])
 def test_every_attribute_is_exported_or_left_out_for_a_reason(name: str) -> None:
     planner = FakeSupervisor(1).planner
     part = planner if name == "planner" else getattr(planner, name)
-    others = {*PARTS} if name == "planner" else {"_table", "_limits"} - EXPORTED.get(name, set())
+    others = (
+        {*PARTS}
+        if name == "planner"
+        else {"_table", "_limits", "_scaling", "_reload", "_recycling"} - EXPORTED.get(name, set())
+    )
     names = set(vars(part)) - others
     assert names == EXPORTED.get(name, set()) | LEFT_OUT.get(name, set())

@@ -11,7 +11,7 @@ from reactorhost.master.workers.exit_report import Sample
 
 
 def timings(calls: int, seconds: float, errors: int = 0) -> Timings:
-    made = Timings(calls, int(calls * seconds * 1e9), errors)
+    made = Timings(calls, int(calls * seconds * 1e9), errors, int(calls * seconds * 1e9))
     made.receive[bucket(int(seconds * 1e9))] = calls
     return made
 
@@ -50,7 +50,8 @@ def test_rates_are_differences_over_the_time_between() -> None:
 def test_totals_and_errors_of_workers_that_ended_stay() -> None:
     samples = Samples()
     samples.take({7: sample(1.0, 1000, errors=3)}, 1.0)
-    samples.worker_ended(sample(1.5, 1200, errors=4))
+    samples.worker_ended(7, 0, sample(1.5, 1200, errors=4))
+    assert samples.plugin_errors() == {"a": 4, "b": 0}, "not counted twice until the next second"
     samples.take({8: sample(2.0, 50, errors=1)}, 2.0)
     assert samples.totals([Counters(messages=50)])["messages"] == 1250
     assert samples.plugin_errors() == {"a": 5, "b": 0}

@@ -115,6 +115,7 @@ def test_the_whole_receive_chain_is_timed(clock: list[int]) -> None:
     assert watch.around_receive(spend)() == "consumed"
     whole = watch.timings()[0]
     assert whole.calls == sum(whole.receive) == 1
+    assert whole.receive_nanoseconds == 40_000
 
 
 @pytest.mark.parametrize("hook", ["connect", "close", "receive"])
@@ -128,7 +129,7 @@ def test_every_hook_counts_as_time_and_only_receive_as_a_call(clock: list[int], 
     watch.around("echo", hook, spend)()
     echo = watch.timings()[1]
     assert echo.nanoseconds == 10_000
-    assert echo.calls == (1 if hook == "receive" else 0)
+    assert (echo.calls, echo.receive_nanoseconds) == ((1, 10_000) if hook == "receive" else (0, 0))
 
 
 def test_a_call_that_raises_is_timed_and_the_exception_is_passed_on(clock: list[int]) -> None:

@@ -1,0 +1,1 @@
+"""The HTTP endpoint of the master, for probes and metrics."""

@@ -1,0 +1,106 @@
+"""The HTTP endpoint and the command `health` of a real host, through its start, its life and its stop."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clients import answers
+from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
+
+Hosts = Callable[..., LiveHost]
+
+LOCAL = ("--admin", "tcp://127.0.0.1:0")
+
+
+def get(host: LiveHost, path: str) -> tuple[int, str]:
+    """Return status and body of a response of the endpoint."""
+    (address,) = host.status()["admin"]
+    connection = http.client.HTTPConnection(address.partition("://")[2], timeout=DEADLINE_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def test_a_host_that_serves_is_alive_and_ready(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", *LOCAL)
+    assert get(host, "/livez")[0] == 200
+    assert get(host, "/readyz") == (200, "the host is ready\n")
+    status, body = get(host, "/status")
+    assert (status, json.loads(body)["ready"]) == (200, True)
+    # Each worker has closed its copy: the endpoint ends with the master, whatever drains.
+    (address,) = host.status()["admin"]
+    port = int(address.rpartition(":")[2])
+    assert listeners(host, port) == 1
+
+
+def listeners(host: LiveHost, port: int) -> int:
+    """Return how many processes of a host have a socket that listens on a port."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()
+    rows = (line.split() for line in lines[1:])
+    inodes = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    pids = [host.pid, *(worker["pid"] for worker in host.workers())]
+    files = ({str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()} for pid in pids)
+    return sum(not inodes.isdisjoint(links) for links in files)
+
+
+def test_a_stop_is_announced_before_it_begins(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "admin.sock"
+    host = live_host("--plugin", "echo", "--workers", "1", "--admin", f"unix://{path}", "--drain-delay", "1h")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(DEADLINE_SECONDS)
+        probe.connect(str(path))
+        host.signal(signal.SIGTERM)
+        assert host.until(lambda document: document["state"] == "leaving")["ready"] is False
+        probe.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"503 Service Unavailable" in probe.recv(65536)
+        assert host.command("health").returncode == 1
+        assert host.command("health", "--live").returncode == 0
+        with host.connect() as client:
+            assert answers(client)
+        host.signal(signal.SIGTERM)
+        # The endpoint is there until the very end.
+        assert probe.recv(65536) == b""
+    assert host.wait() == 0
+    assert not path.exists()
+
+
+def test_health_of_a_host_that_serves_and_of_none(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1")
+    done = host.command("health")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ready\n", "")
+    assert host.stop() == 0
+    done = host.command("health")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not running" in done.stderr
+    done = host.command("health", "--json", "--live")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["live"] is False
+
+
+def test_a_start_fails_in_words_if_the_address_is_in_use(live_host: Hosts) -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(HostFailedError, match=f"{address} is in use by another process"):
+            live_host("--plugin", "echo", "--workers", "1", "--admin", address)
+
+
+def test_a_removed_file_of_the_endpoint_is_made_again(live_host: Hosts, tmp_path: Path) -> None:
+    path = tmp_path / "admin.sock"
+    host = live_host("--plugin", "echo", "--workers", "1", "--admin", f"unix://{path}")
+    path.unlink()
+    host.wait_for_log("file_restored")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(DEADLINE_SECONDS)
+        probe.connect(str(path))
+        probe.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert probe.recv(65536).startswith(b"HTTP/1.1 200")

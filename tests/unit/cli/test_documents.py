@@ -1,0 +1,86 @@
+"""Results and failures of commands as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from reactorhost.cli.app import _run, reactorhost
+from reactorhost.cli.command_table import COMMANDS
+from reactorhost.cli.documents import wants_json
+
+# It prints a program.
+_WITHOUT = {"completion"}
+
+
+def commands(name: str) -> Iterator[tuple[str, click.Command]]:
+    command = reactorhost.get_command(click.Context(reactorhost), name)
+    assert command is not None
+    if isinstance(command, click.Group):
+        yield from ((f"{name} {each}", found) for each, found in command.commands.items())
+    else:
+        yield name, command
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - _WITHOUT))
+def test_every_command_that_prints_a_result_has_the_option(name: str) -> None:
+    for called, command in commands(name):
+        assert any("--json" in parameter.opts for parameter in command.params), called
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    status = _run(list(arguments))
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert document.keys() == {"schema", "error"}
+    assert document["error"]["problems"][0]["what"] in printed.err
+    return status, document["error"]
+
+
+def test_a_failure_is_a_document_and_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, error = failure(capsys, "status", "--json", "--run-dir", str(tmp_path))
+    assert status == 5
+    [problem] = error.pop("problems")
+    assert error == {"status": 5, "details": None}
+    assert problem["what"] == f"the host in {tmp_path} is not running"
+    assert problem["hint"]
+
+
+def test_each_problem_of_a_configuration_has_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--plugin", "echo", "--backlog", "many", "--threads", "-1")
+    status, error = failure(capsys, "config", "show", "--json", *words)
+    assert (status, error["status"]) == (2, 2)
+    assert [problem["where"] for problem in error["problems"]] == ["--backlog", "--threads"]
+
+
+def test_a_usage_error_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    status, error = failure(capsys, "scale", "--json", "many")
+    assert (status, error["status"]) == (2, 2)
+
+
+def test_without_the_option_nothing_is_printed_to_standard_output(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert _run(["status", "--run-dir", str(tmp_path)]) == 5
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("status --json", True),
+        ("--traceback status --json", True),
+        ("status", False),
+        ("--json", False),
+        # Of a plugin: its option may mean something else.
+        ("chat status --json", False),
+        ("", False),
+    ],
+)
+def test_the_option_is_found_among_the_words(words: str, expected: bool) -> None:
+    assert wants_json(words.split()) is expected
