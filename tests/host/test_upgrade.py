@@ -107,10 +107,6 @@ def test_upgrades_lose_no_connection(
     assert count.failures == {}, f"{count}\n{host.log()}"
 
 
-def a_hang(other: Installation, plugin: Path) -> None:
-    other.hang_in("master/startup.py")
-
-
 def an_import_that_fails(other: Installation, plugin: Path) -> None:
     other.begin_with("master/startup.py", "import no_such_module")
 
@@ -138,7 +134,6 @@ def no_interpreter(other: Installation, plugin: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "status", "text"),
     [
-        (a_hang, 3, "did not finish in time"),
         (an_import_that_fails, 3, "No module named 'no_such_module'"),
         (an_older_host, 3, "exit status 6"),
         (another_schema, 1, f"version {OTHER} cannot continue a host of version {__version__}"),
@@ -157,8 +152,7 @@ def test_an_installation_that_fails_its_check_changes_nothing(
     text: str,
 ) -> None:
     plugin = write_plugin("@hookimpl\ndef receive(connection, data):\n    connection.send(data)\n")
-    # The time for the check follows from it.
-    host = live_host("--plugin", plugin, "--workers", "1", "--boot-timeout", "5" if spoil is not a_hang else "0.1")
+    host = live_host("--plugin", plugin, "--workers", "1")
     before = pids_of(host)
     other = new_installation()
     spoil(other, Path(plugin))
