@@ -95,10 +95,15 @@ MAX_METRICS = 50
 
 
 class MessageDecoder:
-    """Splits received bytes into messages."""
+    """Splits received bytes into messages; `incomplete` was received before."""
 
-    def __init__(self) -> None:
-        self._incomplete = bytearray()
+    def __init__(self, incomplete: bytes = b"") -> None:
+        self._incomplete = bytearray(incomplete)
+
+    @property
+    def incomplete(self) -> bytes:
+        """The bytes of a line whose end has not arrived."""
+        return bytes(self._incomplete)
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Yield the messages that these bytes complete.

@@ -20,7 +20,7 @@ import h11
 from reactorhost.address import Address
 from reactorhost.master.http.exchange import exchange, first_bytes
 from reactorhost.master.http.messages import Route
-from reactorhost.master.http.sockets import EndpointSockets
+from reactorhost.master.http.sockets import EndpointSockets, EndpointState
 from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.reactor.steps import StepRunner
 from reactorhost.system.fork import ForkRegistry
@@ -80,14 +80,25 @@ class HttpServer:
     _retry: TimerHandle | None = None
 
     @classmethod
-    def at(cls, address: Address, reactor: Reactor, registry: ForkRegistry, routes: Mapping[str, Route]) -> HttpServer:
-        """Return a server that listens on an address.
+    def at(
+        cls,
+        address: Address,
+        reactor: Reactor,
+        registry: ForkRegistry,
+        routes: Mapping[str, Route],
+        state: EndpointState | None = None,
+    ) -> HttpServer:
+        """Return a server that listens on an address, or with the sockets of another program that are bound to it.
 
         Raises:
             ReactorhostError: it cannot.
         """
         server = cls(reactor, registry, EndpointSockets(address), routes)
-        server.open()
+        if state is None:
+            server.open()
+        else:
+            server.sockets.restore(state)
+            server._listen()
         return server
 
     def open(self) -> None:
@@ -102,9 +113,17 @@ class HttpServer:
         for sock in before:
             self.registry.discard(sock)
             sock.close()
+        self._listen()
+
+    def _listen(self) -> None:
         for sock in self.sockets.opened:
             self.registry.add(sock, sock.close)
         self._watch()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no client waits for a response."""
+        return all(client.idle for client in self._clients)
 
     @property
     def path(self) -> Path | None:
