@@ -50,6 +50,12 @@ def test_workers_that_were_replaced_because_of_limits_are_counted() -> None:
     assert "recycled" not in plain(brief(document(2), View(), 120))[2]
 
 
+@pytest.mark.parametrize(("state", "shown"), [("running", True), ("leaving", False)])
+def test_a_host_that_runs_and_is_not_ready_says_why(state: str, shown: bool) -> None:
+    made = document(2, state=state, ready=False, not_ready=["every worker is full"])
+    assert ("not ready: every worker is full" in plain(brief(made, View(), 120))) is shown
+
+
 def test_the_bus_has_a_line_once_it_is_used() -> None:
     assert not any(line.startswith("bus") for line in plain(full(document(2), View(), 120)))
     shown = plain(brief(on_bus(document(2)), View(), 120))
