@@ -87,6 +87,12 @@ OVER_ADDRESS_LIMIT = _counter(
 LATE_MESSAGES = _counter("late_messages", "Connections that were closed because of message_timeout.", "slot")
 RATE_PAUSES = _counter("accept_rate_pauses", "Pauses of accepting because of accept_rate.", "slot")
 ACCEPT_PAUSES = _counter("accept_pauses", "Pauses of accepting because descriptors or memory ran out.", "slot")
+DENIED = _counter("clients_denied", "Connections and datagrams that allow or deny refused.", "slot")
+OVER_ADDRESS_LIMIT = _counter(
+    "clients_over_address_limit", "Connections that max_connections_per_address refused.", "slot"
+)
+LATE_MESSAGES = _counter("late_messages", "Connections that message_timeout closed.", "slot")
+RATE_PAUSES = _counter("accept_rate_pauses", "Pauses of accepting because of accept_rate.", "slot")
 MESSAGES = _counter("messages", "Calls of receive, including datagrams.", "slot")
 RECEIVED = _counter("received_bytes", "Bytes received.", "slot")
 SENT = _counter("sent_bytes", "Bytes that the kernel accepted for sending.", "slot")
