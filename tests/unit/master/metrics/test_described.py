@@ -55,7 +55,7 @@ def queries() -> Iterator[Query]:
     for annotation in dashboard()["annotations"]["list"]:
         yield Query(annotation["name"], annotation["expr"], "")
     for line in (DOCS / "how-to" / "monitoring.md").read_text().partition("\n### Queries\n")[2].splitlines():
-        if (row := re.fullmatch(r"\| ([^|`]*) \| `([^`]*)` \|", line)) is not None:
+        if (row := re.fullmatch(r"\| ([^|]*) \| `([^`]*)` \|", line)) is not None:
             yield Query(row[1], row[2], "")
 
 
