@@ -81,6 +81,15 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Carry out random actions on a host under load; `-- --minutes 60`, `--seed`, `--actions`, `--replay JOURNAL`."""
+    install(session, "test")
+    folders = [str(ROOT / "tests" / name) for name in ("chaos", "host/support")]
+    session.env["PYTHONPATH"] = os.pathsep.join(folders)
+    session.run("python", "tests/chaos/chaos.py", *session.posargs)
+
+
+@nox.session
 def mqtt(session: nox.Session) -> None:
     """Serve an MQTT broker from PyPI, which pins versions that the other tests need newer."""
     install(session, "test")

@@ -10,6 +10,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "restart": ("restart", "Stop a host and start it with the same settings."),
     "reload": ("running", "Replace all workers, without losing a connection."),
     "scale": ("running", "Change the number of workers."),
+    "ls": ("ls", "List the running hosts."),
+    "logs": ("logs", "Print the log of a host."),
     "status": ("status", "Show the master and the workers."),
     "health": ("health", "Check whether a host is alive and ready, for probes."),
     "top": ("top", "Show a live view of the master and the workers."),

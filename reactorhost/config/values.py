@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeGuard
 
@@ -261,17 +262,17 @@ def _quoted(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read_network(value: object) -> object:
+def _read_network(value: object, *, unix: bool = False) -> object:
     import ipaddress
 
     text = plain_text(value, "an IP address or a network")
-    if text == "unix":
+    if unix and text == "unix":
         return text
     try:
         # Strict: 10.0.0.7/8 is more often a slip of the keyboard than a network.
         return str(ipaddress.ip_network(text))
     except ValueError:
-        hint = "write 10.0.0.7, 10.0.0.0/8, ::1, or unix for all clients of a unix socket"
+        hint = f"write 10.0.0.7, 10.0.0.0/8, ::1{', or unix for all clients of a unix socket' if unix else ''}"
         with contextlib.suppress(ValueError):
             hint = f"for the network write {ipaddress.ip_network(text, strict=False)}"
         raise InvalidValueError(f"must be an IP address or a network, not {written(value)}", hint) from None
@@ -333,6 +334,7 @@ PLUGIN = ValueKind("NAME", _read_plugin)
 OPTION_TEXT = ValueKind("NAME.KEY=VALUE", str)
 FRAMING = ValueKind("KIND", _read_framing, show=_show_framing)
 NETWORK = ValueKind("NETWORK", _read_network)
+PROXY_NETWORK = ValueKind("NETWORK", partial(_read_network, unix=True))
 MODE = ValueKind("MODE", _read_mode, show=_show_mode)
 OWNER = ValueKind("USER:GROUP", _read_owner, show=_or_dash)
 PROTOCOL = ValueKind("NAME", _read_protocol)

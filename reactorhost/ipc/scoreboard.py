@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
+from reactorhost.ipc.address_sketch import AddressSketch
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.system.shared_memory import SharedMemory
 
@@ -40,6 +41,10 @@ class Counters:
         connections: open now, pending handshakes included.
         accepted: connections accepted.
         refused: connections that a plugin ended in its `connect` hook, or that failed before it.
+        denied: connections and datagrams refused because of their network.
+        over_address_limit: connections refused because their address has as many as it may have.
+        late_messages: connections closed because a message was not complete in time.
+        rate_pauses: how often accepting paused because of `accept_rate`.
         messages: calls of `receive`.
         bytes_in: bytes received.
         bytes_out: bytes that the kernel accepted.
@@ -48,6 +53,8 @@ class Counters:
         rss_peak_bytes: largest resident memory so far.
         cpu_seconds: processor time used so far, user and system.
         lag_max_seconds: longest turn of the loop in about the last second.
+        busy_seconds: time that the loop did not wait so far; of a worker with an event loop of asyncio, only the turns
+            of the reactor in it.
         bus_groups: groups that have members among this worker's connections now.
         bus_members: memberships of this worker's connections now; one in three groups counts three times.
         bus_in: messages of other workers that arrived and were wanted here.
@@ -63,6 +70,10 @@ class Counters:
     connections: int = 0
     accepted: int = 0
     refused: int = 0
+    denied: int = 0
+    over_address_limit: int = 0
+    late_messages: int = 0
+    rate_pauses: int = 0
     messages: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -71,6 +82,7 @@ class Counters:
     rss_peak_bytes: int = 0
     cpu_seconds: float = 0.0
     lag_max_seconds: float = 0.0
+    busy_seconds: float = 0.0
     bus_groups: int = 0
     bus_members: int = 0
     bus_in: int = 0
@@ -102,6 +114,10 @@ class Timings:
 TOTALS = (
     "accepted",
     "refused",
+    "denied",
+    "over_address_limit",
+    "late_messages",
+    "rate_pauses",
     "messages",
     "bytes_in",
     "bytes_out",
@@ -118,7 +134,8 @@ _FORMATS = {each.name: "d" if each.type == "float" else "q" for each in fields(C
 _COUNTERS = struct.Struct("".join(_FORMATS.values()))
 # Not `dataclasses.astuple`, which copies every value deeply: this takes a third of its time.
 _values = attrgetter(*(each.name for each in fields(Counters)))
-_TIMINGS = struct.Struct(f"{4 + BUCKETS}q")
+_TIMINGS_FIELDS = tuple(each.name for each in fields(Timings) if each.name != "receive")
+_TIMINGS = struct.Struct(f"{len(_TIMINGS_FIELDS) + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
@@ -131,10 +148,11 @@ assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= _BUS_ID_AT
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the fields of a page are; the fields of timings before `buckets` are those of `Timings`."""
+    """Where the fields of a page are; `timings` are the fields in front of the buckets."""
 
     page_bytes: int = PAGE_BYTES
     counters: tuple[tuple[str, str], ...] = tuple(_FORMATS.items())
+    timings: tuple[str, ...] = _TIMINGS_FIELDS
     timings_at: int = _TIMINGS_AT
     buckets: int = BUCKETS
     most_plugins: int = MOST_PLUGINS
@@ -166,7 +184,7 @@ class EarlierPages:
         self.used = set(state.used)
         self.memory = SharedMemory("", capacity * state.layout.page_bytes, state.descriptor)
         self._counters = struct.Struct("".join(kind for _, kind in state.layout.counters))
-        self._timings = struct.Struct(f"{4 + state.layout.buckets}q")
+        self._timings = struct.Struct(f"{len(state.layout.timings) + state.layout.buckets}q")
 
     def export(self) -> PagesState:
         """Return the state of these pages."""
@@ -183,9 +201,13 @@ class EarlierPages:
         found: list[Timings] = []
         for position in range(1 + min(plugins, self.layout.most_plugins)):
             at = page * self.layout.page_bytes + self.layout.timings_at + position * self._timings.size
-            calls, nanoseconds, errors, inside, *receive = self._timings.unpack_from(self.memory.memory, at)
-            same = self.layout.buckets == BUCKETS
-            timings = Timings(calls, nanoseconds, errors, inside, receive) if same else Timings(0, nanoseconds, errors)
+            values = self._timings.unpack_from(self.memory.memory, at)
+            named = zip(self.layout.timings, values, strict=False)
+            timings = Timings(**{name: value for name, value in named if name in _TIMINGS_FIELDS})
+            if self.layout.buckets == BUCKETS:
+                timings.receive = list(values[len(self.layout.timings) :])
+            else:
+                timings.calls = 0
             found.append(timings)
         return found
 
@@ -210,6 +232,7 @@ class Scoreboard:
         cells = None if state is None else state.cells_descriptor
         self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
         self.shared_cells = SharedCells(self._cells.memory)
+        self._address_sketch: AddressSketch | None = None
 
     def export(self) -> ScoreboardState:
         """Return the state, for the program that this process executes."""
@@ -234,7 +257,18 @@ class Scoreboard:
         # Before the fork: the master must not read the totals of an earlier worker as those of the new one.
         self._memory[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = bytes(PAGE_BYTES)
         self.shared_cells.use(page)
+        if self._address_sketch is not None:
+            self._address_sketch.use(page)
         return page
+
+    def address_sketch(self) -> AddressSketch:
+        """Return the counts of connections by address.
+
+        They are made at the first call: the master calls this before it forks the first worker that needs them.
+        """
+        if self._address_sketch is None:
+            self._address_sketch = AddressSketch(self._capacity)
+        return self._address_sketch
 
     def give_back(self, page: int) -> None:
         """Mark the page of a worker that has ended as unused."""
@@ -246,6 +280,8 @@ class Scoreboard:
             if not earlier.used:
                 self._earlier.remove(earlier)
                 earlier.memory.close()
+        if self._address_sketch is not None:
+            self._address_sketch.clear(page)
         self._free.append(page)
 
     def write(self, page: int, counters: Counters) -> None:

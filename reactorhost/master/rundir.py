@@ -56,6 +56,8 @@ class RunDirectory:
         self._locked_file: OwnFile | None = None
         self._has_pid_file = False
         self._workers: str | None = None
+        # Whether the file has what `_workers` has.
+        self._workers_current = False
         self._recorded: list[tuple[int, int]] = []
         self._record = b""
         self._made: list[Path] = []
@@ -112,14 +114,18 @@ class RunDirectory:
             self._lock_now(descriptor)
         self._write_record()
 
-    def missing(self) -> list[tuple[Path, Callable[[], object]]]:
-        """Return the files that were written and are not there any more, with what writes each of them."""
-        written: list[tuple[Path, Callable[[], object]]] = []
+    def written(self) -> list[tuple[Path, FileState, Callable[[], object]]]:
+        """Return the files that this host has written, and what writes each of them again.
+
+        One that could not be written counts as missing.
+        """
+        files: list[tuple[Path, FileState, Callable[[], object]]] = []
         if self._has_pid_file:
-            written.append((self.pid_file, self.write_pid_file))
+            files.append((self.pid_file, _presence(self.pid_file), self.write_pid_file))
         if self._workers is not None:
-            written.append((self.workers_file, self._write_workers))
-        return [(path, write) for path, write in written if not os.path.lexists(path)]
+            state = _presence(self.workers_file) if self._workers_current else FileState.MISSING
+            files.append((self.workers_file, state, self._write_workers))
+        return files
 
     def write_pid_file(self) -> None:
         """Write the master's process id.
@@ -149,10 +155,12 @@ class RunDirectory:
         self._write_workers()
 
     def _write_workers(self) -> None:
+        self._workers_current = False
         if self.state() is not FileState.PRESENT:
             raise ReactorhostError(f"{self.lock_file} was removed")
         try:
             _replace(self.workers_file, self._workers or "")
+            self._workers_current = True
             self._write_record()
         except OSError as error:
             raise error_from_os(error, f"cannot write {self.workers_file}", hint=_HINT) from None
@@ -274,6 +282,10 @@ def holder_pid(run_dir: Path) -> int | None:
     # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
     kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def _presence(path: Path) -> FileState:
+    return FileState.PRESENT if os.path.lexists(path) else FileState.MISSING
 
 
 def _replace(path: Path, text: str) -> None:

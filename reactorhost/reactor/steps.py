@@ -25,6 +25,10 @@ class StepError(Exception):
     """A connection does not begin; the text says why, for the log."""
 
 
+class ClientRefusedError(StepError):
+    """The client that the PROXY header names is not admitted."""
+
+
 class TlsHandshakeError(StepError):
     """A TLS handshake failed."""
 

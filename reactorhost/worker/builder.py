@@ -6,6 +6,7 @@ reactor with its poller and clock, the dialer, the bridge to asyncio, and where 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import time
@@ -23,6 +24,7 @@ from reactorhost.logs import HOST_LOGGER, EventLog
 from reactorhost.plugins import chain
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.reactor import Reactor
+from reactorhost.worker.admission.address_counts import AddressCounts, counts_without_host
 from reactorhost.worker.bus.bus import Bus, BusSetup
 from reactorhost.worker.context import Limits, WorkerContext
 from reactorhost.worker.facades import WorkerFacades
@@ -142,6 +144,7 @@ class WorkerBuilder:
         on_ended: called after each connection or handshake that ended.
         role: the place of the worker in its host.
         shared_counters: the counters that the worker shares with the others of its host.
+        address_counts: returns the counts of connections by address of all workers of the host.
         bus: this worker and the others, for messages between them.
         jobs_started: called with each moment up to which jobs of the host are started.
         unix_clock: returns Unix time.
@@ -166,6 +169,7 @@ class WorkerBuilder:
     generation: int = 1
     role: Role = field(default_factory=Role)
     shared_counters: SharedCounters = field(default_factory=counters_without_host)
+    address_counts: Callable[[], AddressCounts] = counts_without_host
     bus: BusSetup = field(default_factory=BusSetup)
     jobs_started: Callable[[Moment], object] = _ignore
     unix_clock: Callable[[], float] = time.time
@@ -201,6 +205,7 @@ class WorkerBuilder:
             self.timing or HookTiming(self.reactor, _ignore),
             self.log,
             bus.groups,
+            functools.cache(self.address_counts),
             hook_queues,
         )
         services = {each.name: RunningService(each, context, self.on_ended) for each in loaded}

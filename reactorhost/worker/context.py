@@ -27,6 +27,8 @@ from reactorhost.plugins.chain import Around, Chain, as_it_is
 from reactorhost.plugins.guard import OnError, as_error
 from reactorhost.reactor import Arrivals, Reactor
 from reactorhost.tls.role import ServerRole, TlsRole
+from reactorhost.worker.admission.address_counts import AddressCounts
+from reactorhost.worker.admission.admission import Admission
 from reactorhost.worker.client_log import ClientLog
 from reactorhost.worker.hooks.hook_errors import HookFailure
 from reactorhost.worker.hooks.hook_timing import HookTiming
@@ -95,6 +97,7 @@ class Limits:
         max_send_buffer: bytes that may be queued for a client that does not read.
         handshake_timeout: seconds for everything that comes before `connect`.
         max_datagram: bytes of the longest datagram that is accepted.
+        message_timeout: seconds within which a message that has begun must be complete, or None.
     """
 
     close_timeout: float = 10.0
@@ -102,6 +105,7 @@ class Limits:
     max_send_buffer: int = 16 << 20
     handshake_timeout: float = 10.0
     max_datagram: int = 65535
+    message_timeout: float | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -114,6 +118,7 @@ class WorkerContext:
         variables: the context of `worker_start` and of the worker's other hooks; a new connection has a copy of it.
         hook_failed: called with every exception of a plugin's code.
         groups: the groups that connections have joined.
+        address_counts: returns the counts of connections by address, for a service that limits them.
         hook_queues: run the hooks of services with async hooks; None in a worker without any.
     """
 
@@ -127,6 +132,7 @@ class WorkerContext:
     timing: HookTiming
     log: EventLog
     groups: Memberships
+    address_counts: Callable[[], AddressCounts]
     hook_queues: HookQueues | None = None
 
 
@@ -147,6 +153,7 @@ class ServiceContext:
             service without unix sockets.
         proxies: what the PROXY headers of connections say, by connection.
         on_closed: called with each transport whose socket is closed, after its `close` hooks have run.
+        admission: which clients are admitted; None for all.
         client_log: the log lines about its clients.
         tls_role: our side of TLS on connections that begin in plain text, with the defaults for it.
     """
@@ -162,6 +169,7 @@ class ServiceContext:
         self.groups = worker.groups
         self.hook_queues: HookQueues | None = None
         self.protocols: ProtocolEvents | None = None
+        self.admission: Admission | None = None
         # Few connections have them, and a slot would make every idle one larger.
         self.credentials: dict[int, PeerCredentials] | None = None
         self.proxies: dict[int, ProxyFacts] = {}
@@ -239,6 +247,13 @@ class ServiceContext:
         """Log that a client's bytes do not fit the framing, and close its connection."""
         self.client_log.framing_broken(connection, str(error))
         transport_of(connection).close_for(CloseReason.FRAMING)
+
+    def message_late(self, connection: Connection) -> None:
+        """Log that a client is disconnected because its message was not complete in time, and close its connection."""
+        self.counters.late_messages += 1
+        assert self.limits.message_timeout is not None
+        self.client_log.message_late(connection, self.limits.message_timeout)
+        transport_of(connection).close_for(CloseReason.TIMEOUT)
 
     def overflowed(self, connection: Connection) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""

@@ -23,6 +23,8 @@ from reactorhost.reactor import Reactor, WakeUp, new_poller
 from reactorhost.worker.accept.acceptor import Acceptor
 from reactorhost.worker.accept.capacity import CapacityReport
 from reactorhost.worker.accept.slot_sockets import SlotSockets
+from reactorhost.worker.admission.accept_rate import accept_rates
+from reactorhost.worker.admission.address_counts import AddressCounts
 from reactorhost.worker.builder import WorkerBuilder, WorkerParts, asyncio_bridge
 from reactorhost.worker.bus.bus import BusSetup
 from reactorhost.worker.bus.connector import BusConnector
@@ -132,6 +134,7 @@ class WorkerLife:
         backend = loader.load_backend()
         self._process.end_if_forked()
         self._most_workers = {each.name: each.most_workers for each in loaded if each.most_workers is not None}
+        role = Role(spec.count)
         self._parts = parts = WorkerBuilder(
             reactor=self._reactor,
             hook_failed=self._error_reporter.hook_failed,
@@ -160,7 +163,8 @@ class WorkerLife:
                 self._connector.leave,
             ),
             shared_counters=self._shared_counters,
-            role=Role(spec.count),
+            address_counts=lambda: AddressCounts(spec.scoreboard.address_sketch(), spec.page),
+            role=role,
             jobs_started=self._stats.note_jobs,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         if backend is not None:
@@ -168,7 +172,13 @@ class WorkerLife:
             self._connector.use(made, backend.plugin, self._error_reporter.hook_failed)
         refusing = {service.name for service in settings.services if service.when_full == "refuse"}
         self._slot_sockets = SlotSockets(
-            self._acceptor, parts.services, refusing, self._fork_registry, self._slot_released, [*spec.listeners]
+            self._acceptor,
+            parts.services,
+            refusing,
+            self._fork_registry,
+            self._slot_released,
+            [*spec.listeners],
+            accept_rates(settings.services, self._most_workers, lambda: role.count, self._reactor.now),
         )
         self._shutdown = Shutdown(
             parts,

@@ -20,6 +20,7 @@ from reactorhost.plugins import framings, guard, loading, options, protocols, wo
 from reactorhost.plugins.identity import LoadedPlugin, PluginIdentity
 from reactorhost.system import process
 from reactorhost.system.account import Account
+from reactorhost.worker.admission.admission import AdmissionRules
 from reactorhost.worker.context import Limits
 from reactorhost.worker.service import LoadedService
 
@@ -106,9 +107,11 @@ class WorkerLoader:
             )
             for service in settings.services
         ]
-        for service in services:
-            if not service.receives and self.slot == 0:
+        for service in services if self.slot == 0 else ():
+            if not service.receives:
                 self.log.warning("no_receive", service=service.name)
+            if service.ignores_message_timeout:
+                self.log.warning("message_timeout_unused", service=service.name)
         return services
 
     def load_backend(self) -> LoadedBackend | None:
@@ -178,6 +181,7 @@ class WorkerLoader:
         limits = Limits(
             close_timeout=settings.close_timeout,
             idle_timeout=service.idle_timeout,
+            message_timeout=service.message_timeout,
             max_send_buffer=settings.max_send_buffer,
             handshake_timeout=service.handshake_timeout,
             max_datagram=service.max_datagram,
@@ -193,6 +197,7 @@ class WorkerLoader:
             new_framing,
             tls,
             proxy_from=service.proxy_from,
+            rules=AdmissionRules(service.allow, service.deny, service.max_connections_per_address),
             most_workers=most_workers,
             serving=serving,
             has_sessions=new_framing is not None and new_framing.is_session,

@@ -18,13 +18,14 @@ from reactorhost.plugins.protocols import ServingPlugin
 from reactorhost.plugins.worker_limit import WorkerLimit
 from reactorhost.tls.facts import TlsFacts
 from reactorhost.tls.role import ServerRole, TlsRole
+from reactorhost.worker.admission.admission import Admission, AdmissionRules
 from reactorhost.worker.context import Limits, Resolve, ServiceContext, WorkerContext
 from reactorhost.worker.handshake.pending import PendingHandshakes
 from reactorhost.worker.handshake.session_opening import OpenedSession
 from reactorhost.worker.stream import receiving
 from reactorhost.worker.stream.closing import CloseState
 from reactorhost.worker.stream.session_input import SessionInput
-from reactorhost.worker.stream.socket import StreamSocket
+from reactorhost.worker.stream.socket import StreamSocket, endpoint
 from reactorhost.worker.stream.transport import StreamTransport
 from reactorhost.worker.udp.socket import DatagramSocket, UdpSocket
 
@@ -46,6 +47,7 @@ class LoadedService:
         tls: its certificates; None for a service that has no TLS.
         tls_role: our side of TLS on connections that begin in plain text; None for the server's.
         proxy_from: networks of proxies that send a PROXY header.
+        rules: which clients are admitted.
         most_workers: what its plugins declare with `service_workers`; None without a limit.
         serving: what serves its clients with asyncio's protocols or streams; None without such a plugin.
     """
@@ -57,9 +59,15 @@ class LoadedService:
     tls: ServerTls | None = None
     tls_role: TlsRole | None = None
     proxy_from: Sequence[str] = ()
+    rules: AdmissionRules = field(default_factory=AdmissionRules)
     most_workers: WorkerLimit | None = None
     serving: ServingPlugin | None = None
     has_sessions: bool = False
+
+    @property
+    def ignores_message_timeout(self) -> bool:
+        """Whether the time of a message is limited, and nothing tells where a message ends."""
+        return self.limits.message_timeout is not None and self.new_framing is None
 
     @property
     def receives(self) -> bool:
@@ -96,6 +104,13 @@ class RunningService:
         self.context.protocols = adapter
         self.context.on_closed = self._transport_closed
         self.context.tls_role = loaded.tls_role or ServerRole(loaded.tls)
+        if loaded.rules.any:
+            counts = worker.address_counts()
+            self.context.admission = Admission(
+                loaded.name, loaded.rules, counts, worker.reactor, worker.counters, worker.log
+            )
+        # Behind a proxy the client's address is known when the PROXY header has arrived.
+        self._admits_before_handshakes = loaded.rules.any and not loaded.proxy_from
         self.transports: set[StreamTransport] = set()
         new_session = loaded.new_framing if loaded.has_sessions else None
         self.pending_handshakes = PendingHandshakes(
@@ -109,7 +124,18 @@ class RunningService:
         """Return the function that serves sockets accepted at an address of this scheme."""
         if scheme == "unix":
             self.keep_credentials()
-        return self.pending_handshakes.acceptor(scheme) or self.accept
+        accept = self.pending_handshakes.acceptor(scheme) or self.accept
+        return partial(self._accept_if_admitted, accept) if self._admits_before_handshakes else accept
+
+    def _accept_if_admitted(self, accept: Accept, sock: socket.SocketType, peer: Any) -> None:
+        admission, counters = self.context.admission, self.context.counters
+        assert admission is not None
+        if admission.admits(endpoint(peer)):
+            accept(sock, peer)
+            return
+        sock.close()
+        counters.accepted += 1
+        counters.refused += 1
 
     def keep_credentials(self) -> None:
         """Let the `close` hooks see the credentials of unix peers."""
@@ -180,6 +206,8 @@ class RunningService:
         self.context.groups.ended(transport.connection)
         if self.context.protocols is not None:
             self.context.protocols.forget(transport.connection)
+        if self.context.admission is not None:
+            self.context.admission.ended(transport.peer)
         transport.release()
         self.context.counters.connections -= 1
         self._on_ended()

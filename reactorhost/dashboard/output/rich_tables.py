@@ -1,4 +1,4 @@
-"""The tables of plugins and settings, folded by rich to the width of the terminal."""
+"""The tables of hosts, plugins and settings, folded by rich to the width of the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from reactorhost.dashboard.text.quantities import UNKNOWN, number, uptime
+from reactorhost.ipc.host_row import HostRow
 from reactorhost.printable import printable
 
 
@@ -19,6 +21,26 @@ def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         package = [row["version"] or "-", row["distribution"] or "-"]
         state = ["yes" if row["active"] else "-", ", ".join(row["hooks"]) or "-"]
         _add(table, row["name"], *package, *state, (row["error"] or "").partition("\n")[0])
+    return table
+
+
+def host_table(rows: Iterable[HostRow]) -> Table:
+    """Return a table with a row for each host."""
+    table = _table("NAME", "PID", "USER", "STATE", "WORKERS", "CONNECTIONS", "UPTIME", "VERSION", "RUN DIRECTORY")
+    for row in rows:
+        workers = UNKNOWN if row["workers_ready"] is None else f"{row['workers_ready']}/{row['workers_wanted']}"
+        _add(
+            table,
+            row["name"] or UNKNOWN,
+            str(row["pid"]),
+            row["user"],
+            row["state"] or "no answer",
+            workers,
+            number(row["connections"]),
+            uptime(row["uptime_seconds"]),
+            row["version"] or UNKNOWN,
+            row["run_dir"],
+        )
     return table
 
 

@@ -127,6 +127,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "reload_finished": lambda f: f"reload to generation {f['generation']} done",
     "reload_failed": lambda f: f"reload failed at slot {f['slot']}, the old worker stays: {f['error']}",
     "scaling": lambda f: f"scaling from {f['before']} to {_workers(f)}",
+    "scaled_by_load": lambda f: f"scaling from {f['before']} to {_workers(f)}: {f['reason']}",
     "recycling": lambda f: f"recycling {_worker(f)}",
     "worker_recycled": lambda f: f"{_worker(f)} replaced: {_limit(f)}",
     "worker_not_recycled": lambda f: f"{_worker(f)} serves on in spite of {f['reason']}: {f['error']}",

@@ -9,12 +9,15 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reactorhost import __version__
 from reactorhost.address import Address
 from reactorhost.api.hookspecs import PROJECT
 from reactorhost.config import plugin_tables
-from reactorhost.config.settings import MAX_WORKERS, Settings
+from reactorhost.config.settings import BY_NAME, Settings
+from reactorhost.config.values import InvalidValueError
+from reactorhost.config.worker_count import WorkerRange
 from reactorhost.errors import ReactorhostError, UsageError, error_from_os, joined_hints
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
@@ -154,14 +157,28 @@ class AdminCommands:
             )
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
-        if not isinstance(workers, int) or isinstance(workers, bool):
-            raise UsageError(f"cannot scale to {workers!r} workers", hint="give a whole number")
+        try:
+            wanted: Any = BY_NAME["workers"].kind.read(workers)
+        except InvalidValueError as error:
+            raise UsageError(f"the number of workers {error}", hint=error.hint) from None
         self._check_not_stopping()
-        if not 1 <= workers <= MAX_WORKERS:
-            raise UsageError(f"cannot scale to {workers} workers", hint=f"give a number from 1 to {MAX_WORKERS}")
-        scaling = self.context.planner.scaling
-        self.context.log.info("scaling", workers=workers, before=scaling.target)
-        scaling.request(workers, session)
+        if wanted == "auto":
+            wanted = self.context.planner.settings.workers_range
+            if wanted is None:
+                hint = "name one: `reactorhost scale 2-8`, or `workers = { min = 2, max = 8 }` in the configuration"
+                raise UsageError("this host has no range of workers", hint=hint)
+        self._want(wanted, session)
+
+    def _want(self, workers: int | WorkerRange, session: Session | None = None) -> None:
+        """Have this number of workers from now on, or one in a range, as the load requires."""
+        planner = self.context.planner
+        before, fields = planner.scaling.target, {}
+        planner.autoscale.range = None
+        if isinstance(workers, WorkerRange):
+            planner.autoscale.range, fields = workers, {"range": str(workers)}
+            workers = workers.nearest(before)
+        self.context.log.info("scaling", workers=workers, before=before, **fields)
+        planner.scaling.request(workers, session)
         self.supervisor.schedule()
 
     def _recycle(self, session: Session, message: Message) -> None:
@@ -279,8 +296,8 @@ class AdminCommands:
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         # Only if the file changed: the operator may have scaled the host by a signal or a command since.
-        if fresh.workers != settings.workers:
-            planner.scaling.request(fresh.workers)
+        if (fresh.workers, fresh.workers_range) != (settings.workers, settings.workers_range):
+            self._want(fresh.workers_range or fresh.workers)
         # The fixed ones keep their values, so that the status document is right.
         kept = {name: getattr(settings, name) for name in _FIXED_SETTINGS}
         changed = [name for name, value in kept.items() if getattr(fresh, name) != value]

@@ -194,6 +194,11 @@ class Listeners:
         """Return how many clients wait in a slot's own queues."""
         return sum(each.queued() for each in self.owned_by(slot))
 
+    def waiting(self, services: Collection[str]) -> int:
+        """Return how many TCP clients of these services wait in all queues."""
+        groups = [each for each in self.groups if each.service in services and each.scheme in ("tcp", "tls")]
+        return sum(each.queued() for group in groups for each in group.order)
+
     def move(self, service: str, slots: Collection[int], to: int | None) -> bool:
         """Move a service's open sockets from these slots to another one, close others; returns whether one moved."""
         given_up = [each for each in self._sockets if each.slot in slots and each.group.service == service]

@@ -108,6 +108,8 @@ class WorkerPool:
         except OSError:
             os.close(stack_descriptor)
             raise
+        if any(service.max_connections_per_address is not None for service in settings.services):
+            self.scoreboard.address_sketch()
         page = self.scoreboard.take_page()
         borrowed = tuple(
             BorrowedListener(each.slot, each.group.service, each.group.scheme, each.socket) for each in sockets

@@ -4,6 +4,9 @@ Accepting pauses while the worker is full or out of descriptors; waiting clients
 and the master lets another worker accept them. If no worker has room, the master orders the clients of services with
 `when_full = "refuse"` to be refused: they are accepted and closed at once.
 
+Above `accept_rate` the listeners of a service are not watched for a while. The master does not know of it: nothing is
+wrong with the worker, and another one has a rate of its own.
+
 All workers share the listener of a unix socket. The kernel wakes one of them for a client, the first of its list that
 waits. So a worker takes one client at a time, and then goes to the end of the list: clients are spread evenly. A worker
 that was woken may not come to accept, because it is killed or its turn ends the registration (a drain, a pause), and
@@ -30,12 +33,14 @@ from reactorhost.reactor.timers import next_second
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.rate_limit import RateLimit
 from reactorhost.worker.accept.capacity import CapacityReport
+from reactorhost.worker.admission.accept_rate import AcceptRate
 from reactorhost.worker.service import Accept
 
 # The rest of a queue waits for the next turn: clients with a connection have their messages handled in between.
 _BATCH = 64
 _RETRY_SECONDS = 0.5
 _REFUSAL_LINE_SECONDS = 60.0
+_RATE_LINE_SECONDS = 60.0
 # accept(2): an error of the connection that was to be accepted, not of the listener.
 _CLIENT_GONE = (errno.ECONNABORTED, errno.EPROTO)
 # The connection stays in the queue, so epoll would report the listener again at once, in every turn.
@@ -46,20 +51,29 @@ class WatchedListener:
     """A listening socket that the worker borrows from a slot; `slot` is None where all slots share the socket.
 
     `on_accepted` is called with each accepted socket and the peer's address; `refuses`: clients that no worker has room
-    for are refused.
+    for are refused. `rate` limits how fast clients are accepted; all listeners of a service share it.
     """
 
-    __slots__ = ("_kind", "accept", "on_accepted", "refuses", "service", "slot", "socket", "watched")
+    __slots__ = ("_kind", "accept", "on_accepted", "rate", "refuses", "service", "slot", "socket", "waits", "watched")
 
     def __init__(
-        self, slot: int | None, service: str, sock: socket.socket, on_accepted: Accept, *, refuses: bool = False
+        self,
+        slot: int | None,
+        service: str,
+        sock: socket.socket,
+        on_accepted: Accept,
+        *,
+        refuses: bool = False,
+        rate: AcceptRate | None = None,
     ) -> None:
         self.slot = slot
         self.service = service
         self.refuses = refuses
+        self.rate = rate
+        self.waits = False
         self.watched = False
         self.socket = sock
-        self.on_accepted = on_accepted
+        self.on_accepted = on_accepted if rate is None else rate.counted(on_accepted)
         self._kind = (int(sock.family), int(sock.type), sock.proto)
         # `_accept` is private to CPython's socket module, so another interpreter or version may not have it.
         self.accept = self._accept_quickly if hasattr(sock, "_accept") else self._accept_portably
@@ -100,6 +114,7 @@ class Acceptor:
     # Logged once until a queue was empty again, not for every connection that ends and makes room for one more.
     _pause_lines: RateLimit = field(default_factory=lambda: RateLimit(1, math.inf), init=False)
     _refusal_lines: RateLimit = field(default_factory=lambda: RateLimit(1, _REFUSAL_LINE_SECONDS), init=False)
+    _rate_lines: RateLimit = field(default_factory=lambda: RateLimit(1, _RATE_LINE_SECONDS), init=False)
 
     def add(self, listeners: Sequence[WatchedListener]) -> None:
         """Accept from these listeners too."""
@@ -158,7 +173,7 @@ class Acceptor:
         # Not while descriptors are what is missing: refusing needs one.
         full = self.counters.connections >= self.most_connections
         refuses = listener.refuses and listener.service in self._refusing
-        self._watch(listener, self._accepting or (refuses and full))
+        self._watch(listener, (self._accepting and not listener.waits) or (refuses and full))
 
     def _watch(self, listener: WatchedListener, watched: bool) -> None:
         if watched is listener.watched:
@@ -193,7 +208,7 @@ class Acceptor:
         self._will_rejoin = False
         if self._accepting:
             for listener in self._listeners:
-                if listener.slot is None:
+                if listener.slot is None and not listener.waits:
                     self._rejoin(listener)
         self._rejoin_later()
 
@@ -211,6 +226,8 @@ class Acceptor:
 
     def _accept_batch(self, listener: WatchedListener) -> None:
         for _ in range(_BATCH):
+            if listener.rate is not None and not self._within_rate(listener, listener.rate):
+                return
             if not self._accepting or not self._accept(listener):
                 return
             if self.counters.connections >= self.most_connections:
@@ -238,6 +255,8 @@ class Acceptor:
                 self.log.warning("clients_refused", reason="max_connections", suppressed=suppressed)
 
     def _accept_one(self, listener: WatchedListener) -> None:
+        if listener.rate is not None and not self._within_rate(listener, listener.rate):
+            return
         if not self._accepting or not self._accept(listener):
             return
         if self.counters.connections >= self.most_connections:
@@ -245,6 +264,24 @@ class Acceptor:
         # Not if the client's hooks have led to the release of the listener.
         elif listener in self._listeners:
             self._rejoin(listener)
+
+    def _within_rate(self, listener: WatchedListener, rate: AcceptRate) -> bool:
+        """Return whether the rate of a service allows one more client; if not, its listener waits."""
+        now = self.reactor.now
+        if rate.allows(now):
+            return True
+        listener.waits = True
+        self.counters.rate_pauses += 1
+        if self._rate_lines.admits(now, listener.service):
+            self.log.warning("accept_rate_reached", service=listener.service, accept_rate=rate.per_second)
+        self._update(listener)
+        self.reactor.call_at(rate.ready_at(now), self._end_wait, listener)
+        return False
+
+    def _end_wait(self, listener: WatchedListener) -> None:
+        listener.waits = False
+        if listener in self._listeners:
+            self._update(listener)
 
     def _accept(self, listener: WatchedListener) -> bool:
         """Accept one connection; returns False when none is queued or none can be accepted now."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from reactorhost.ipc.worker_spec import BorrowedListener
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
+from reactorhost.worker.admission.accept_rate import AcceptRate
 from reactorhost.worker.service import RunningService
 from reactorhost.worker.udp.socket import UdpSocket
 
@@ -31,6 +32,7 @@ class SlotSockets:
     A UDP socket that was released stays open, and in the list, until it owes no answer any more.
 
     Attributes:
+        rates: by service, how fast its clients are accepted, if that is limited.
         waiting: the sockets from the fork, which are served from `begin` on.
     """
 
@@ -40,6 +42,7 @@ class SlotSockets:
     fork_registry: ForkRegistry
     on_released: Callable[[int | None], object]
     waiting: list[BorrowedListener]
+    rates: Mapping[str, AcceptRate] = field(default_factory=dict)
     _udp_sockets: list[_BorrowedUdp] = field(default_factory=list, init=False)
 
     @property
@@ -58,8 +61,9 @@ class SlotSockets:
         slot, sock = borrowed.slot, borrowed.socket
         if borrowed.scheme != "udp":
             refuses = borrowed.service in self.refusing_services
-            accept = service.acceptor(borrowed.scheme)
-            self.acceptor.replace_or_add(WatchedListener(slot, borrowed.service, sock, accept, refuses=refuses))
+            accept, rate = service.acceptor(borrowed.scheme), self.rates.get(borrowed.service)
+            listener = WatchedListener(slot, borrowed.service, sock, accept, refuses=refuses, rate=rate)
+            self.acceptor.replace_or_add(listener)
             return
         self.fork_registry.add(sock, sock.close)
         udp = _BorrowedUdp(slot, borrowed.service, service.udp_socket(sock, lambda: self._udp_socket_closed(udp, sock)))

@@ -15,6 +15,7 @@ from reactorhost.address import Endpoint
 from reactorhost.api.proxy_facts import ProxyFacts
 from reactorhost.framing import Framing
 from reactorhost.reactor.steps import (
+    ClientRefusedError,
     NoDataError,
     ProxyRefusedError,
     SessionRefusedError,
@@ -47,6 +48,7 @@ class ClientInfo:
     """What is known of a client so far: a PROXY header replaces both addresses, and it or a handshake adds facts.
 
     Attributes:
+        is_admitted: whether the service has counted it as admitted.
         on_begun: called with the transport of its connection, once that has begun.
     """
 
@@ -55,6 +57,7 @@ class ClientInfo:
     tls: TlsFacts | None = None
     proxy: ProxyFacts | None = None
     session: OpenedSession | None = None
+    is_admitted: bool = False
     on_begun: Callable[[StreamTransport], object] = _ignore
 
 
@@ -87,7 +90,7 @@ class PendingHandshakes:
         self._tls = tls
         self._proxies = TrustedProxies(proxy_from) if proxy_from else None
         self._new_session = new_session
-        self._running: set[StepRunner[StreamSocket]] = set()
+        self._running: dict[StepRunner[StreamSocket], ClientInfo] = {}
         # Apart, and without a count of the others: they must not use up the lines of refusals.
         self._debug_lines = RateLimit(_MOST_DEBUG_LINES_A_SECOND)
 
@@ -99,7 +102,9 @@ class PendingHandshakes:
         tls = self._tls if scheme == "tls" else None
         if tls is None and self._proxies is None and self._new_session is None:
             return None
-        return lambda sock, peer: self.accept(sock, ClientInfo(endpoint(peer)), tls)
+        # Without a PROXY header a client comes here only when it is admitted.
+        is_admitted = self._proxies is None
+        return lambda sock, peer: self.accept(sock, ClientInfo(endpoint(peer), is_admitted=is_admitted), tls)
 
     def end_all(self) -> None:
         """Close every socket whose handshake is pending."""
@@ -114,7 +119,7 @@ class PendingHandshakes:
         context.counters.connections += 1
 
         def done(wrapped: StreamSocket) -> None:
-            self._running.discard(runner)
+            del self._running[runner]
             # Taken out: `runner` and this function refer to each other, and would keep the framing.
             session, client.session = client.session, None
             transport = self._begin_connection(wrapped, client.peer, client.tls, client.local, client.proxy, session)
@@ -125,14 +130,14 @@ class PendingHandshakes:
         def failed(error: StepError | OSError) -> None:
             if isinstance(error, NoDataError):
                 self._log_silent(client, error)
-            # A failed handshake is logged already.
-            elif not isinstance(error, TlsHandshakeError | SessionRefusedError):
+            # The others are logged already.
+            elif not isinstance(error, ClientRefusedError | TlsHandshakeError | SessionRefusedError):
                 self._log_refused(client, error)
             self._ended(runner, is_refusal=not isinstance(error, NoDataError))
 
         runner = StepRunner(context.reactor, sock, self._steps(sock, client, tls), done, failed)
         # First: the steps may end within `begin`, and then it is removed again.
-        self._running.add(runner)
+        self._running[runner] = client
         runner.begin(context.reactor.now + context.limits.handshake_timeout)
 
     def _steps(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None) -> Step[StreamSocket]:
@@ -143,6 +148,10 @@ class PendingHandshakes:
             header = yield from read_header(sock)
             if header.source is not None:
                 client.peer, client.local, client.proxy = header.source, header.destination, header.facts
+            if self._context.admission is not None:
+                client.is_admitted = self._context.admission.admits(client.peer)
+                if not client.is_admitted:
+                    raise ClientRefusedError("its address is not admitted")
         if tls is None:
             yield from self._open_session(sock, client)
             return sock
@@ -168,7 +177,9 @@ class PendingHandshakes:
         ).run()
 
     def _ended(self, runner: StepRunner[StreamSocket], *, is_refusal: bool) -> None:
-        self._running.discard(runner)
+        client = self._running.pop(runner)
+        if client.is_admitted and self._context.admission is not None:
+            self._context.admission.ended(client.peer)
         self._on_ended(is_refusal)
 
     # Log lines.

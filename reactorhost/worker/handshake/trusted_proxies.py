@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Sequence
 
 from reactorhost.address import Endpoint
 from reactorhost.reactor import READ
 from reactorhost.reactor.steps import NoDataError, ProxyRefusedError, Step
+from reactorhost.worker.admission.networks import Networks, packed
 from reactorhost.worker.handshake.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderParser
 
 _PEEK_BYTES = 4096
@@ -19,17 +19,12 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[str]) -> None:
         self._unix = "unix" in networks
-        self._networks = [ipaddress.ip_network(each) for each in networks if each != "unix"]
+        self._networks = Networks(each for each in networks if each != "unix")
 
     def trusts(self, peer: Endpoint) -> bool:
         """Return whether a peer is in one of the networks."""
-        if peer.host.startswith("unix"):
-            return self._unix
-        address = ipaddress.ip_address(peer.host)
-        if isinstance(address, ipaddress.IPv6Address):
-            # A dual-stack listener reports an IPv4 peer as ::ffff:192.0.2.7.
-            address = address.ipv4_mapped or address
-        return any(address in network for network in self._networks)
+        address = packed(peer.host)
+        return self._unix if address is None else self._networks.contain(address)
 
 
 def read_header(sock: socket.SocketType) -> Step[ProxyHeader]:

@@ -89,6 +89,8 @@ class UdpSocket:
         self._view = memoryview(self._buffer)
         has_pktinfo = pktinfo.is_enabled(sock.family, sock.getsockopt)
         self._receive = self._receive_message if has_pktinfo else self._receive_from
+        has_networks = context.admission is not None and context.admission.rules.has_networks
+        self._received = self._received_if_allowed if has_networks else self._deliver
         self._unfinished: set[DatagramTransport] = set()
         self._timed: set[DatagramTransport] = set()
         self._too_long = 0
@@ -159,7 +161,12 @@ class UdpSocket:
         size, ancillary, _, address = self._socket.recvmsg_into([self._buffer], _ANCILLARY_BYTES, socket.MSG_TRUNC)
         return size, address, ancillary
 
-    def _received(self, size: int, address: Any, ancillary: AncillaryData) -> None:
+    def _received_if_allowed(self, size: int, address: Any, ancillary: AncillaryData) -> None:
+        assert self.context.admission is not None
+        if self.context.admission.allows(Endpoint(host_of(address), address[1])):
+            self._deliver(size, address, ancillary)
+
+    def _deliver(self, size: int, address: Any, ancillary: AncillaryData) -> None:
         context = self.context
         if size > context.limits.max_datagram:
             self._drop_too_long(size, address)

@@ -11,10 +11,15 @@ import struct
 import termios
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
+from reactorhost.system.socket_table import inodes_of
+
 _TCP_LISTEN = 10
+_TCP_TIME_WAIT = 6
+_EVERY_STATE = 0xFFF
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST, _DUMP = 0x1, 0x300
@@ -72,21 +77,49 @@ def sleeps(pid: int) -> bool:
     return _stat(pid)[0] == "S"
 
 
+@dataclass(frozen=True, slots=True)
+class TcpSocket:
+    """A TCP socket of IPv4.
+
+    Attributes:
+        port: its own port.
+        peer_port: that of the other end, 0 for a listener.
+        waiting: bytes to read; for a listener, the connections in its accept queue.
+        inode: its number among all sockets, 0 if no process has it.
+    """
+
+    port: int
+    peer_port: int
+    waiting: int
+    inode: int
+
+
 def queues(port: int) -> list[int]:
     """Return the length of the accept queue of every listener on a port of IPv4."""
+    return [sock.waiting for sock in tcp_sockets(listening=True) if sock.port == port]
+
+
+def accepted_ports(pid: int) -> frozenset[int]:
+    """Return the ports of the clients whose connections a process has accepted, of IPv4."""
+    inodes = {int(inode) for inode in inodes_of(pid)}
+    return frozenset(sock.peer_port for sock in tcp_sockets(listening=False) if sock.inode in inodes)
+
+
+def tcp_sockets(*, listening: bool) -> list[TcpSocket]:
+    """Return the TCP sockets of IPv4 that listen, or all others."""
     try:
-        answer = list(_listeners())
+        return list(_sockets_of_diag(listening))
     except OSError:
-        return _queues_of_proc(port)
-    return [rqueue for number, rqueue in answer if number == port]
+        return list(_sockets_of_proc(listening))
 
 
-def _listeners() -> Iterator[tuple[int, int]]:
-    """Yield port and queue length of every listener, from sock_diag(7).
+def _sockets_of_diag(listening: bool) -> Iterator[TcpSocket]:
+    """Yield sockets from sock_diag(7).
 
     A file of /proc has a line for each socket that ever was, which takes seconds after thousands of connections.
     """
-    request = struct.pack("BBBxI48x", socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << _TCP_LISTEN)
+    states = 1 << _TCP_LISTEN if listening else _EVERY_STATE & ~(1 << _TCP_LISTEN | 1 << _TCP_TIME_WAIT)
+    request = struct.pack("BBBxI48x", socket.AF_INET, socket.IPPROTO_TCP, 0, states)
     header = struct.pack("IHHII", _HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST | _DUMP, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as sock:
         sock.send(header + request)
@@ -98,20 +131,18 @@ def _listeners() -> Iterator[tuple[int, int]]:
                     return
                 if kind == _ERROR:
                     raise OSError("the kernel does not tell")
-                (port,) = struct.unpack_from("!H", data, _HEADER.size + 4)
-                (rqueue,) = struct.unpack_from("I", data, _HEADER.size + 56)
-                yield port, rqueue
+                port, peer_port = struct.unpack_from("!HH", data, _HEADER.size + 4)
+                waiting, _, _, inode = struct.unpack_from("IIII", data, _HEADER.size + 56)
+                yield TcpSocket(port, peer_port, waiting, inode)
                 data = data[(length + 3) & ~3 :]
 
 
-def _queues_of_proc(port: int) -> list[int]:
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    # For a listener, the second queue is the accept queue.
-    return [
-        int(row[4].partition(":")[2], 16)
-        for row in rows
-        if int(row[3], 16) == _TCP_LISTEN and int(row[1].partition(":")[2], 16) == port
-    ]
+def _sockets_of_proc(listening: bool) -> Iterator[TcpSocket]:
+    for row in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:]):
+        if (int(row[3], 16) == _TCP_LISTEN) == listening:
+            port, peer_port = (int(row[number].partition(":")[2], 16) for number in (1, 2))
+            # The second queue of a row: of a listener, its accept queue.
+            yield TcpSocket(port, peer_port, int(row[4].partition(":")[2], 16), int(row[9]))
 
 
 def _stat(pid: int) -> list[str]:

@@ -13,7 +13,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft, complete, from_file, merge
 from reactorhost.config.settings import OVERRIDES, Layer, Origin
 from reactorhost.config.toml_file import parse
-from reactorhost.config.values import NETWORK, InvalidValueError
+from reactorhost.config.values import NETWORK, PROXY_NETWORK, InvalidValueError
 from reactorhost.errors import Problem
 
 FILE = Path("/etc/host.toml")
@@ -254,6 +254,13 @@ def test_a_network_that_is_invalid_is_reported_once_with_a_hint(network: str, hi
         NETWORK.read(network)
     assert str(caught.value) == f"must be an IP address or a network, not '{network}'"
     assert str(caught.value.hint).startswith(hint)
+
+
+def test_only_proxies_may_be_the_clients_of_a_unix_socket() -> None:
+    assert PROXY_NETWORK.read("unix") == "unix"
+    with pytest.raises(InvalidValueError) as caught:
+        NETWORK.read("unix")
+    assert caught.value.hint == "write 10.0.0.7, 10.0.0.0/8, ::1"
 
 
 STARTTLS = "[service.a]\nplugins = 'x'\nstarttls = true\nlisten = {}\n"

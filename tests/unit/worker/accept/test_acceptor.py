@@ -17,6 +17,7 @@ from reactorhost.reactor import EXCLUSIVE, READ, Reactor
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.worker.accept.acceptor import Acceptor, WatchedListener
 from reactorhost.worker.accept.capacity import CapacityReport
+from reactorhost.worker.admission.accept_rate import AcceptRate
 
 
 class FakeAccepted:
@@ -62,7 +63,14 @@ class PortableListener:
 class Host:
     """An acceptor with one listener on a fake reactor."""
 
-    def __init__(self, *queue: Any, most_connections: int = 100, refuses: bool = False, slot: int | None = 0) -> None:
+    def __init__(
+        self,
+        *queue: Any,
+        most_connections: int = 100,
+        refuses: bool = False,
+        slot: int | None = 0,
+        per_second: int | None = None,
+    ) -> None:
         self.now = 0.0
         self.events = READ if slot is not None else READ | EXCLUSIVE
         self.registrations = 0
@@ -81,7 +89,9 @@ class Host:
         capacity = CapacityReport(reactor, lambda report: self.reports.append(report["full"]))
         self.acceptor = Acceptor(reactor, self.counters, log, self.registry, most_connections, capacity)
         listener = cast("socket.socket", self.listener)
-        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses)])
+        self.rate_waits: list[tuple[float, Callable[[], object]]] = []
+        rate = None if per_second is None else AcceptRate(per_second, lambda: 1, self.now)
+        self.acceptor.add([WatchedListener(slot, "echo", listener, self.on_accepted, refuses=refuses, rate=rate)])
 
     def on_accepted(self, sock: socket.SocketType, peer: Any) -> None:
         self.accepted.append((sock, peer))
@@ -111,8 +121,15 @@ class Host:
     def clock(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Any) -> None:
-        self.rejoin_at, self.rejoin = when, callback
+    def call_at(self, when: float, callback: Any, *args: Any) -> None:
+        if args:
+            self.rate_waits.append((when, lambda: callback(*args)))
+        else:
+            self.rejoin_at, self.rejoin = when, callback
+
+    def end_wait(self) -> None:
+        self.now, callback = self.rate_waits.pop()
+        callback()
 
 
 def test_sockets_are_accepted_without_the_private_method_of_cpython() -> None:
@@ -210,6 +227,64 @@ def test_a_pause_is_logged_once_until_a_queue_was_empty(caplog: pytest.LogCaptur
     host.listener.queue.append("d")
     host.turn()
     assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("slot", [0, None])
+def test_above_its_rate_a_service_waits_and_the_master_does_not_know(
+    slot: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host("a", "b", "c", "d", "e", slot=slot, per_second=2)
+    for _ in range(5):
+        host.turn()
+    assert [peer for _, peer in host.accepted] == ["a", "b"]
+    # Not watched, or the loop would spin.
+    assert not host.watched
+    assert (host.reports, host.counters.rate_pauses) == ([], 1)
+    host.end_wait()
+    assert host.now == 0.5
+    for _ in range(5):
+        host.turn()
+    assert [peer for _, peer in host.accepted] == ["a", "b", "c"]
+    assert (len(host.rate_waits), host.counters.rate_pauses) == (1, 2)
+    assert [record.message for record in caplog.records] == ["accept_rate_reached"]
+
+
+def test_no_token_is_taken_for_a_queue_that_is_empty() -> None:
+    host = Host(per_second=1)
+    for _ in range(5):
+        host.turn()
+    host.listener.queue.append("a")
+    host.turn()
+    assert [peer for _, peer in host.accepted] == ["a"]
+
+
+def test_other_reasons_to_accept_again_do_not_end_the_wait_for_the_rate() -> None:
+    host = Host("a", "b", slot=None, per_second=1)
+    host.turn()
+    host.turn()
+    assert host.rejoin is not None
+    host.rejoin()
+    host.acceptor.refuse(["chat"])
+    host.acceptor.resume()
+    assert not host.watched
+    host.end_wait()
+    assert host.watched
+
+
+def test_a_listener_that_waits_can_be_released() -> None:
+    host = Host("a", "b", per_second=1)
+    host.turn()
+    host.acceptor.release(0)
+    assert host.listener.closed
+    host.end_wait()
+    assert not host.watched
+
+
+def test_a_worker_that_leaves_accepts_its_queue_whatever_the_rate() -> None:
+    host = Host("a", "b", "c", per_second=1)
+    host.turn()
+    host.acceptor.empty_queues()
+    assert [peer for _, peer in host.accepted] == ["a", "b", "c"]
 
 
 def test_without_descriptors_accepting_is_tried_again_later() -> None:

@@ -1,0 +1,316 @@
+"""Carry out the steps of a plan on a host: requests, signals, files, limits, and clients that do harm."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+from chaos_plan import Step
+from chaos_plugins import BROKEN, PLAIN
+from chaos_requests import Requests
+from host_log import HostLog
+from judge import Causes, Kill
+from kernel import accepted_ports, is_stopped, leave_descriptors
+from reactorhost.ipc.control_client import CONTROL_SOCKET, ControlClient
+from reactorhost.testing import LiveHost
+from started import children
+
+MOST_WORKERS = 5
+STALL_SECONDS = 5.0
+"""The host's `stall_timeout`; a worker that is blocked or stopped for longer is killed by it."""
+
+_CLIENT_SECONDS = 20.0
+_STOPPING_SECONDS = 0.2
+_BROKEN_EVENTS = frozenset({"worker_not_booted", "reload_failed"})
+_KILLED_EVENTS = frozenset({"worker_crashed", "reload_failed", "worker_not_booted"})
+_LOG_EVENTS = frozenset({"log_not_reopened"})
+_FILE_EVENTS = frozenset({"log_not_reopened", "workers_file_not_written"})
+_SCARCE_EVENTS = _FILE_EVENTS | {"worker_not_forked", "action_failed", "slot_not_opened", "reload_failed", "file_lost"}
+
+
+class Actions:
+    """The actions by name, and what is still to come of them.
+
+    Attributes:
+        causes: what was done, for the judge.
+        touched: workers that may end unexpectedly.
+        requests: those on the control socket.
+    """
+
+    def __init__(self, host: LiveHost, folder: Path, log: HostLog, log_path: Path) -> None:
+        self.causes = Causes()
+        self.touched: set[int] = set()
+        self.requests = Requests(host)
+        self._host = host
+        self._folder = folder
+        self._log = log
+        self._log_path = log_path
+        self._address = host.address("plain")
+        self._later: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = count()
+        self._threads = ThreadPoolExecutor(4)
+        self._running: list[Future[str]] = []
+
+    def close(self) -> None:
+        """Undo what lasts, and wait for threads."""
+        self.undo()
+        self._threads.shutdown()
+        self.requests.close()
+
+    def perform(self, step: Step) -> str:
+        """Carry out a step; return in words what it was."""
+        return str(getattr(self, f"_{step.action}")(step))
+
+    def turn(self) -> None:
+        """End what is due, and read replies."""
+        while self._later and self._later[0][0] <= time.monotonic():
+            heapq.heappop(self._later)[2]()
+        self.requests.read()
+
+    def undo(self) -> None:
+        """End at once what would end later: stopped processes, broken files, limits."""
+        while self._later:
+            heapq.heappop(self._later)[2]()
+
+    def unfinished(self) -> list[str]:
+        """Return what has not ended: requests by name and age, and clients."""
+        self._running = [each for each in self._running if not each.done()]
+        return self.requests.waiting() + ["a thread"] * len(self._running)
+
+    def _after(self, seconds: float, call: Callable[[], object]) -> None:
+        heapq.heappush(self._later, (time.monotonic() + seconds, next(self._order), call))
+
+    def _expect(self, events: frozenset[str]) -> None:
+        self.causes.expected_events |= events
+
+    # Requests and signals to the master.
+
+    def _reload(self, step: Step) -> str:
+        return self.requests.send("reload")
+
+    def _usr1(self, step: Step) -> str:
+        return self._signal_master(signal.SIGUSR1)
+
+    def _hup(self, step: Step) -> str:
+        return self._signal_master(signal.SIGHUP)
+
+    def _ttin(self, step: Step) -> str:
+        workers = sum(1 for _ in children(self._host.pid))
+        return self._signal_master(signal.SIGTTIN) if workers < 2 * MOST_WORKERS else "enough workers"
+
+    def _ttou(self, step: Step) -> str:
+        return self._signal_master(signal.SIGTTOU)
+
+    def _scale(self, step: Step) -> str:
+        return self.requests.send("scale", workers=step.number(0, 1, MOST_WORKERS))
+
+    def _recycle(self, step: Step) -> str:
+        pid = self._worker(step)
+        return "no worker" if pid is None else self.requests.send("recycle", pid=pid)
+
+    def _stop_master(self, step: Step) -> str:
+        seconds = step.seconds(0, 0.1, 4.0)
+        self._after(seconds, lambda: self._host.signal(signal.SIGCONT))
+        return f"{self._signal_master(signal.SIGSTOP)} for {seconds:.1f} s"
+
+    def _signal_master(self, number: signal.Signals) -> str:
+        self._host.signal(number)
+        return f"{number.name} to the master"
+
+    # Workers that end or hang.
+
+    def _kill(self, step: Step) -> str:
+        pid = self._worker(step)
+        if pid is None:
+            return "no worker"
+        self._expect(_KILLED_EVENTS)
+        ports = None
+        if step.draws[1] < 0.7:
+            # A stopped worker accepts nothing more, so these are all that may be lost.
+            self._send(pid, signal.SIGSTOP)
+            ports = accepted_ports(pid) if _stops(pid) else None
+        self._doom(pid, ports)
+        return f"{self._send(pid, signal.SIGKILL)} with {'?' if ports is None else len(ports)} clients"
+
+    def _quit_worker(self, step: Step) -> str:
+        return self._end(step, signal.SIGQUIT)
+
+    def _terminate(self, step: Step) -> str:
+        pid = self._worker(step)
+        if pid is None:
+            return "no worker"
+        # One that has not booted ends at once.
+        self.touched.add(pid)
+        self._expect(_KILLED_EVENTS)
+        return self._send(pid, signal.SIGTERM)
+
+    def _end(self, step: Step, number: signal.Signals) -> str:
+        pid = self._worker(step)
+        if pid is None:
+            return "no worker"
+        self._expect(_KILLED_EVENTS)
+        self._doom(pid)
+        return self._send(pid, number)
+
+    def _stop_worker(self, step: Step) -> str:
+        pid = self._worker(step)
+        if pid is None:
+            return "no worker"
+        seconds = step.seconds(0, 0.1, 3.0)
+        if step.draws[1] < 0.15:
+            seconds += STALL_SECONDS
+        self._expect(_KILLED_EVENTS | {"worker_killed"})
+        self.touched.add(pid)
+        self._after(seconds, lambda: self._send(pid, signal.SIGCONT))
+        return f"{self._send(pid, signal.SIGSTOP)} for {seconds:.1f} s"
+
+    def _block(self, step: Step) -> str:
+        seconds = step.seconds(0, 0.1, 3.0)
+        if step.draws[1] < 0.15:
+            seconds += STALL_SECONDS
+        self._expect(_KILLED_EVENTS | {"worker_killed"})
+        return self._harm(b"!block %.1f\n" % seconds, kills=False)
+
+    def _crash(self, step: Step) -> str:
+        self._expect(_KILLED_EVENTS)
+        return self._harm((b"!exit 3\n", b"!exit 0\n", b"!fault\n")[step.number(0, 0, 2)], kills=True)
+
+    def _harm(self, line: bytes, *, kills: bool) -> str:
+        """Send a line to any worker from another thread: all of them may be stopped."""
+        self._running.append(self._threads.submit(self._send_line, line, kills))
+        return line.decode().strip()
+
+    def _send_line(self, line: bytes, kills: bool) -> str:
+        with contextlib.suppress(OSError), socket.create_connection(self._address, _CLIENT_SECONDS) as client:
+            greeting = client.makefile("rb").readline()
+            if greeting.startswith(b"pid "):
+                pid = int(greeting.split()[1])
+                self.touched.add(pid)
+                if kills:
+                    self.causes.add_kill(Kill(pid, time.monotonic()))
+                client.sendall(line)
+                client.recv(1)
+        return ""
+
+    # Files, limits, and other programs.
+
+    def _break_plugin(self, step: Step) -> str:
+        seconds = step.seconds(0, 0.3, 3.0)
+        source = BROKEN[step.number(1, 0, len(BROKEN) - 1)]
+        self._expect(_BROKEN_EVENTS)
+        self._write_plugin(source)
+        self._after(seconds, lambda: self._write_plugin(PLAIN))
+        return f"{source!r} for {seconds:.1f} s, {self.requests.send('reload')}"
+
+    def _write_plugin(self, source: str) -> None:
+        made = self._folder / "plain.new"
+        made.write_text(source)
+        made.rename(self._folder / "plain.py")
+
+    def _rotate_log(self, step: Step) -> str:
+        self._log.note_file()
+        # Of a worker that is stopped or blocked.
+        self._expect(_LOG_EVENTS)
+        with contextlib.suppress(FileNotFoundError):
+            self._log_path.rename(self._log_path.with_suffix(f".{next(self._order)}"))
+        return self.requests.send("reopen") if step.draws[0] < 0.7 else self._signal_master(signal.SIGHUP)
+
+    def _remove_files(self, step: Step) -> str:
+        run_dir = self._host.run_dir
+        paths = [run_dir / name for name in ("control.sock", "master.pid", "workers.pid", "lock")]
+        paths += [self._folder / "plain.sock", self._log_path]
+        chosen = [path for number, path in enumerate(paths) if int(step.draws[0] * 64) >> number & 1]
+        if self.unfinished():
+            # A second start would take a lock that is missing, as it should.
+            chosen = [path for path in chosen if path.name != "lock"]
+        self._log.note_file()
+        self._expect(_FILE_EVENTS)
+        for path in chosen:
+            if path.name == "plain.sock":
+                self.causes.unlinked.append(time.monotonic())
+            path.unlink(missing_ok=True)
+        return " ".join(path.name for path in chosen)
+
+    def _few_descriptors(self, step: Step) -> str:
+        pid = self._host.pid if step.draws[0] < 0.2 else self._worker(step)
+        if pid is None:
+            return "no worker"
+        more, seconds = step.number(1, 0, 8), step.seconds(2, 0.3, 3.0)
+        if pid == self._host.pid:
+            self._expect(_SCARCE_EVENTS)
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            leave_descriptors(pid, more)
+            self._after(seconds, lambda: _restore_descriptors(pid))
+        return f"{more} more descriptors for {pid} for {seconds:.1f} s"
+
+    def _second_start(self, step: Step) -> str:
+        if not (self._host.run_dir / "lock").exists():
+            return "no lock file"
+        self._running.append(self._threads.submit(self._start_again))
+        return "a second start"
+
+    def _start_again(self) -> str:
+        command = [sys.executable, "-m", "reactorhost", "start", "--listen", "tcp://127.0.0.1:0", "--plugin", "echo"]
+        command += ["--run-dir", str(self._host.run_dir)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        self.requests.replies.append(
+            ("second start", {"status": 0 if ended.returncode == 6 else 99, "what": ended.stderr})
+        )
+        return ""
+
+    def _control_noise(self, step: Step) -> str:
+        noise = (b"\xff" * 3000 + b"\n", b'{"verb": "scale", "workers": "many"}\n', b'{"verb": "status"', b"[]\n")
+        data = noise[step.number(0, 0, len(noise) - 1)]
+        with contextlib.suppress(OSError), ControlClient(self._host.run_dir / CONTROL_SOCKET, 0.0) as client:
+            client.socket.send(data)
+        return f"{data[:20]!r} to the control socket"
+
+    def _worker(self, step: Step) -> int | None:
+        """Return a worker in any state, as the kernel sees them: the master may be stopped."""
+        pids = sorted(self._workers())
+        return pids[step.number(2, 0, len(pids) - 1)] if pids else None
+
+    def _workers(self) -> Iterator[int]:
+        for pid in children(self._host.pid):
+            with contextlib.suppress(OSError):
+                # Not one that is still the master's own image, right after the fork.
+                if Path(f"/proc/{pid}/comm").read_text().startswith("rh-worker"):
+                    yield pid
+
+    def _doom(self, pid: int, ports: frozenset[int] | None = None) -> None:
+        self.touched.add(pid)
+        self.causes.add_kill(Kill(pid, time.monotonic(), ports))
+
+    def _send(self, pid: int, number: signal.Signals) -> str:
+        if pid in children(self._host.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return f"{number.name} to {pid}"
+
+
+def _stops(pid: int) -> bool:
+    """Return whether a process that got STOP has come to rest: another processor may still run it."""
+    deadline = time.monotonic() + _STOPPING_SECONDS
+    with contextlib.suppress(OSError):
+        while time.monotonic() < deadline:
+            if is_stopped(pid):
+                return True
+            os.sched_yield()
+    return False
+
+
+def _restore_descriptors(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
