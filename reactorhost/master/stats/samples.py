@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from reactorhost import histogram
 from reactorhost.ipc.scoreboard import Counters, Timings
-from reactorhost.ipc.status import History, Latency, Rates, Totals
+from reactorhost.ipc.status import History, Latency, LimitTotals, Rates, Totals
 from reactorhost.master.stats.ended_workers import EndedWorkers, add_totals, plugin_timings
 from reactorhost.master.workers.exit_report import Sample
 
@@ -78,6 +78,16 @@ class Samples:
     def totals(self, live: Sequence[Counters]) -> Totals:
         """Return the totals of the host, including those of workers that ended."""
         return totals_of([self.past, *live])
+
+    def limited(self, live: Sequence[Counters]) -> LimitTotals:
+        """Return how often the limits for clients took effect, including workers that ended."""
+        counters = [self.past, *live]
+        return {
+            "denied": sum(each.denied for each in counters),
+            "over_address_limit": sum(each.over_address_limit for each in counters),
+            "late_messages": sum(each.late_messages for each in counters),
+            "rate_pauses": sum(each.rate_pauses for each in counters),
+        }
 
     def rates(self) -> Rates:
         """Return the host's totals per second over the last interval."""
