@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from documents import document, event, on_bus, troubled
+from documents import document, event, on_bus, scaling, troubled
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.status_page import brief, full
 from reactorhost.dashboard.text.line import Line
@@ -42,6 +42,24 @@ def test_every_service_has_a_line() -> None:
         "default: tcp://0.0.0.0:9000  accesslog 0.2.1 > echo 0.1.0",
         "admin: unix:///a, tcp://[::1]:1    1 of 2 workers",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "workers by load: 2-16, use 61%"),
+        ({"use": None, "lag_seconds": None, "queued": None}, "workers by load: 2-16"),
+        ({"lag_seconds": 0.12, "queued": 7}, "workers by load: 2-16, use 61%, lag 120ms, 7 waiting"),
+        (
+            {"reason": "use 91%", "changed_seconds": 75.2},
+            "workers by load: 2-16, use 61%; changed 1m15s ago: use 91%",
+        ),
+        ({"automatic": False, "use": None}, "workers by load: 2-16 off"),
+    ],
+)
+def test_a_range_of_workers_has_a_line(fields: dict[str, Any], words: str) -> None:
+    assert plain(brief(document(2, scaling=scaling(**fields)), View(), 120))[1] == words
+    assert "by load" not in "".join(plain(brief(document(2), View(), 120)))
 
 
 def test_workers_that_were_replaced_because_of_limits_are_counted() -> None:
