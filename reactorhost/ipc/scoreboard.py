@@ -53,6 +53,8 @@ class Counters:
         rss_peak_bytes: largest resident memory so far.
         cpu_seconds: processor time used so far, user and system.
         lag_max_seconds: longest turn of the loop in about the last second.
+        busy_seconds: time that the loop did not wait so far; of a worker with an event loop of asyncio, only the turns
+            of the reactor in it.
         bus_groups: groups that have members among this worker's connections now.
         bus_members: memberships of this worker's connections now; one in three groups counts three times.
         bus_in: messages of other workers that arrived and were wanted here.
@@ -80,6 +82,7 @@ class Counters:
     rss_peak_bytes: int = 0
     cpu_seconds: float = 0.0
     lag_max_seconds: float = 0.0
+    busy_seconds: float = 0.0
     bus_groups: int = 0
     bus_members: int = 0
     bus_in: int = 0
@@ -131,7 +134,8 @@ _FORMATS = {each.name: "d" if each.type == "float" else "q" for each in fields(C
 _COUNTERS = struct.Struct("".join(_FORMATS.values()))
 # Not `dataclasses.astuple`, which copies every value deeply: this takes a third of its time.
 _values = attrgetter(*(each.name for each in fields(Counters)))
-_TIMINGS = struct.Struct(f"{4 + BUCKETS}q")
+_TIMINGS_FIELDS = tuple(each.name for each in fields(Timings) if each.name != "receive")
+_TIMINGS = struct.Struct(f"{len(_TIMINGS_FIELDS) + BUCKETS}q")
 # Rounded up to 8 bytes, so that the fields behind the counters are aligned too.
 _TIMINGS_AT = -(-_COUNTERS.size // 8) * 8
 
@@ -144,10 +148,11 @@ assert _TIMINGS_AT + (1 + MOST_PLUGINS) * _TIMINGS.size <= _BUS_ID_AT
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the fields of a page are; the fields of timings before `buckets` are those of `Timings`."""
+    """Where the fields of a page are; `timings` are the fields in front of the buckets."""
 
     page_bytes: int = PAGE_BYTES
     counters: tuple[tuple[str, str], ...] = tuple(_FORMATS.items())
+    timings: tuple[str, ...] = _TIMINGS_FIELDS
     timings_at: int = _TIMINGS_AT
     buckets: int = BUCKETS
     most_plugins: int = MOST_PLUGINS
@@ -179,7 +184,7 @@ class EarlierPages:
         self.used = set(state.used)
         self.memory = SharedMemory("", capacity * state.layout.page_bytes, state.descriptor)
         self._counters = struct.Struct("".join(kind for _, kind in state.layout.counters))
-        self._timings = struct.Struct(f"{3 + state.layout.buckets}q")
+        self._timings = struct.Struct(f"{len(state.layout.timings) + state.layout.buckets}q")
 
     def export(self) -> PagesState:
         """Return the state of these pages."""
@@ -196,9 +201,14 @@ class EarlierPages:
         found: list[Timings] = []
         for position in range(1 + min(plugins, self.layout.most_plugins)):
             at = page * self.layout.page_bytes + self.layout.timings_at + position * self._timings.size
-            calls, nanoseconds, errors, *receive = self._timings.unpack_from(self.memory.memory, at)
-            same = self.layout.buckets == BUCKETS
-            found.append(Timings(calls, nanoseconds, errors, receive) if same else Timings(0, nanoseconds, errors))
+            values = self._timings.unpack_from(self.memory.memory, at)
+            named = zip(self.layout.timings, values, strict=False)
+            timings = Timings(**{name: value for name, value in named if name in _TIMINGS_FIELDS})
+            if self.layout.buckets == BUCKETS:
+                timings.receive = list(values[len(self.layout.timings) :])
+            else:
+                timings.calls = 0
+            found.append(timings)
         return found
 
 

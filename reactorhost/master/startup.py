@@ -25,6 +25,7 @@ from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
+from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.context import MasterContext
 from reactorhost.master.file_watch import FileWatch
 from reactorhost.master.instances import MASTER_NAME, check_alone
@@ -32,6 +33,7 @@ from reactorhost.master.leftovers import GRACE_SECONDS, Leftovers
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
+from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.recycler import Recycler
 from reactorhost.master.rundir import RunDirectory
@@ -41,7 +43,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.systemd.notices import manager_notices, reporting_failure
+from reactorhost.master.systemd.notices import notify_manager, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
@@ -89,13 +91,12 @@ def run_host(
         clean_up.callback(lambda: rundir.clean_up(leftovers=bool(leftovers.running())))
         check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
         unless_started = clean_up.enter_context(ExitStack())
-        if settings.log_file is None and settings.daemon:
-            settings = dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+        settings = _with_log_of_daemon(settings)
         log_file = _open_log(settings, unless_started)
         process.raise_descriptor_limit()
         process.name_process(MASTER_NAME)
         with _as_start_error():
-            listeners = Listeners(settings, registry)
+            listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
             clean_up.callback(listeners.close)
             _bind(listeners, leftovers)
 
@@ -118,16 +119,16 @@ def run_host(
             commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
             control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
             clean_up.callback(control.close)
-            notices = manager_notices(notify_socket, manager, context, lifecycle, supervisor)
-            _watch_signals(reactor, notices.around_hangup(commands.signals()) if notices else commands.signals())
+            _watch_signals(reactor, notify_manager(notify_socket, manager, context, lifecycle, commands.signals()))
             control.open()
             endpoint = _open_endpoint(context, registry, status)
             if endpoint is not None:
                 clean_up.callback(endpoint.close)
             files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
             leftovers.schedule(reactor, settings.stop_timeout)
+            recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-            lifecycle.each_second.append(Recycler(context, supervisor).check)
+            lifecycle.each_second += [recycler.check, autoscaler.check]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
@@ -139,6 +140,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
     monitor = Monitor(reactor, pool)
+    listeners.passed.close(log)
     return MasterContext(
         reactor,
         log,
@@ -154,7 +156,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
 
 
 def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
-    """Listen for probes, from before the first worker starts until the last one has ended."""
+    """Listen for probes and scrapes, from before the first worker starts until the last one has ended."""
     address = context.planner.settings.admin
     if address is None:
         return None
@@ -162,8 +164,10 @@ def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: Statu
     from reactorhost.master.admin.probes import Probes
     from reactorhost.master.http.server import HttpServer
     from reactorhost.master.http.sockets import is_local
+    from reactorhost.master.metrics.route import metrics_route
 
-    server = HttpServer.at(address, context.reactor, registry, Probes(context.planner, status).routes())
+    routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
+    server = HttpServer.at(address, context.reactor, registry, routes)
     context.admin.extend(server.sockets.addresses())
     if not is_local(address):
         context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
@@ -197,6 +201,12 @@ def _remove_log(path: Path, kind: object, error: BaseException | None, trace: ob
         with contextlib.suppress(OSError):
             error.details = "\n".join(path.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
     path.unlink(missing_ok=True)
+
+
+def _with_log_of_daemon(settings: Settings) -> Settings:
+    if settings.log_file is None and settings.daemon:
+        return dataclasses.replace(settings, log_file=settings.run_dir / DEFAULT_LOG)
+    return settings
 
 
 def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:

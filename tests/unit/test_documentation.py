@@ -443,6 +443,7 @@ SHAPES: Mapping[str, Any] = {
     "A worker": status.WorkerStatus,
     "Rates": status.Rates,
     "Latency": status.Latency,
+    "Scaling": status.ScalingStatus,
     "The bus": status.BusStatus,
     "A backend": status.BackendStatus,
     "The master": status.MasterStatus,

@@ -8,6 +8,7 @@ from reactorhost.dashboard.output.banner import chain
 from reactorhost.dashboard.tables.listener_table import listener_table
 from reactorhost.dashboard.tables.plugin_table import hook_chain, plugin_metrics
 from reactorhost.dashboard.tables.worker_table import needed_height, worker_table
+from reactorhost.dashboard.text import scaling_words
 from reactorhost.dashboard.text.bus_words import bus_line
 from reactorhost.dashboard.text.event_sentences import event_line, event_section
 from reactorhost.dashboard.text.line import EMPTY, Line, in_ascii, line
@@ -56,8 +57,15 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
 
 def _head(document: StatusDocument) -> list[Line]:
     problems = [line((problem, "red")) for problem in document["problems"]]
-    bus = document.get("bus")
-    return [_title(document), *problems, *_services(document), _traffic(document), *([bus_line(bus)] if bus else [])]
+    bus, scaling = document.get("bus"), document.get("scaling")
+    return [
+        _title(document),
+        *problems,
+        *([line(scaling_words.sentence(scaling))] if scaling else []),
+        *_services(document),
+        _traffic(document),
+        *([bus_line(bus)] if bus else []),
+    ]
 
 
 def _title(document: StatusDocument) -> Line:

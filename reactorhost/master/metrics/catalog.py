@@ -44,6 +44,7 @@ BUILD_INFO = Metric(
 )
 START_TIME = _gauge("start_time_seconds", "Unix time of the start.")
 HOST_STATE = _gauge("host_state", "1 for the state that the host is in, 0 for the others.", "state")
+READY = _gauge("ready", "1 if new clients should be sent to the host.")
 GENERATION = _gauge("generation", "Number of the last reload that a worker became ready with.")
 PROBLEMS = _gauge("problems", "Files of the host that were removed or replaced.")
 EVENTS = _counter("events", "Events of the master's log, from level info up.", "event", "level")

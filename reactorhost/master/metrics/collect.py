@@ -19,6 +19,7 @@ from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.context import MasterContext
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.values import Values
+from reactorhost.master.plan import readiness
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerState
@@ -62,6 +63,7 @@ def _host(values: Values, context: MasterContext, started_at: float) -> None:
     values.set(catalog.START_TIME, started_at)
     for state in HostState:
         values.set(catalog.HOST_STATE, planner.state is state, state.value)
+    values.set(catalog.READY, not readiness.reasons(planner))
     values.set(catalog.GENERATION, planner.generation)
     values.set(catalog.PROBLEMS, len(context.problems))
     for (event, level), count in log.counts.items():

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from reactorhost import histogram
 from reactorhost.ipc.scoreboard import Counters, Timings
@@ -88,13 +89,21 @@ class Samples:
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
+        return self._percent(pid, "cpu_seconds")
+
+    def busy_percent(self, pid: int) -> float | None:
+        """Return the time over the last interval in which a worker's loop did not wait, in percent."""
+        return self._percent(pid, "busy_seconds")
+
+    def _percent(self, pid: int, seconds: Literal["cpu_seconds", "busy_seconds"]) -> float | None:
         # Over the time between the worker's own writes: its page is up to a second old.
         writes = (each.counters for each in reversed(self._workers.get(pid, ())))
         after = next(writes, None)
         before = next((each for each in writes if after is not None and each.tick < after.tick), None)
         if after is None or before is None:
             return None
-        return round(100 * (after.cpu_seconds - before.cpu_seconds) / (after.tick - before.tick), 1)
+        used: float = getattr(after, seconds) - getattr(before, seconds)
+        return round(100 * used / (after.tick - before.tick), 1)
 
     def worker_latency(self, pid: int) -> Latency:
         """Return how long calls of `receive` took in a worker, over the window."""

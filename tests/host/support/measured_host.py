@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import mmap
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from planner_settings import host_settings
 from reactorhost.errors import BootError
 from reactorhost.histogram import bucket
 from reactorhost.ipc.scoreboard import Counters, Timings
-from reactorhost.ipc.shared_cells import SharedCells
+from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.metrics.collect import collect
@@ -40,7 +41,7 @@ class FakePool:
         self.reactor = reactor
         self.pages: dict[int, Sample] = {}
         self.loaded: dict[str, dict[str, Any]] = {}
-        self.scoreboard = Mock(shared_cells=SharedCells(4))
+        self.scoreboard = Mock(shared_cells=SharedCells(mmap.mmap(-1, cells_bytes(4))))
         self.on = Mock()
         self.order = Mock()
 

@@ -129,6 +129,15 @@ def test_events_are_counted_beyond_those_that_are_kept() -> None:
     assert value(host.collect(), catalog.EVENTS, "hook_failed", "error") == 1000
 
 
+def test_the_host_is_ready_as_its_probe_says() -> None:
+    host = MeasuredHost(2, ready_min=2)
+    first, _ = host.start()
+    assert value(host.collect(), catalog.READY) == 1
+    host.planner.workers[first].silent = True
+    assert value(host.collect(), catalog.READY) == 0
+    assert value(host.collect(), catalog.WORKERS_READY) == 2
+
+
 def test_the_slots_are_counted_by_state() -> None:
     host = MeasuredHost(3)
     first, *_ = host.start()
