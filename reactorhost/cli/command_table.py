@@ -20,5 +20,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Check settings and plugins without starting a host."),
     "config": ("config", "Show every setting and where it comes from."),
     "reopen": ("running", "Reopen the log files after a rotation."),
+    "systemd-unit": ("systemd_unit", "Print a unit with which systemd runs a host."),
     "completion": ("completion", "Print a shell's completion script."),
 }
