@@ -18,7 +18,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "connections": ("status", "List the client connections."),
     "plugins": ("plugins", "List the installed plugins, or describe one."),
     "check": ("check", "Check settings and plugins without starting a host."),
-    "config": ("check", "Show every setting and where it comes from."),
+    "config": ("config", "Show every setting and where it comes from."),
     "reopen": ("running", "Reopen the log files after a rotation."),
+    "systemd-unit": ("systemd_unit", "Print a unit with which systemd runs a host."),
     "completion": ("completion", "Print a shell's completion script."),
 }

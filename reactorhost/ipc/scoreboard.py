@@ -125,6 +125,7 @@ TOTALS = (
     "hook_errors",
     "accept_pauses",
     "cpu_seconds",
+    "busy_seconds",
     "bus_in",
     "bus_out",
     "bus_dropped",

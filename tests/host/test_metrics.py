@@ -7,9 +7,9 @@ import itertools
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from prometheus_client import parser
+from prometheus_client import Metric, parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from reactorhost.testing import DEADLINE_SECONDS, LiveHost
@@ -108,7 +108,8 @@ def test_a_client_that_accepts_openmetrics_gets_it(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1", "--admin", "tcp://127.0.0.1:0")
     content_type, text = scrape(host, f"{OPENMETRICS};version=1.0.0,text/plain;q=0.5")
     assert content_type.startswith(f"{OPENMETRICS}; version=1.0.0")
-    found = {family.name: family for family in openmetrics_parser.text_string_to_metric_families(text)}
+    parse: Callable[[str], Iterable[Metric]] = openmetrics_parser.text_string_to_metric_families
+    found = {family.name: family for family in parse(text)}
     assert found["reactorhost_ready"].samples[0].value == 1
     assert found["reactorhost_worker_resident_memory_bytes"].samples[0].value > 1 << 20
     (queue,) = found["reactorhost_listener_queue_limit"].samples

@@ -14,7 +14,7 @@ from typing import Any
 from reactorhost import __version__
 from reactorhost.address import Address
 from reactorhost.api.hookspecs import PROJECT
-from reactorhost.config import plugin_tables
+from reactorhost.config import plugin_tables, setting_rows
 from reactorhost.config.settings import BY_NAME, Settings
 from reactorhost.config.values import InvalidValueError
 from reactorhost.config.worker_count import WorkerRange
@@ -31,7 +31,7 @@ from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.requests import TIMEOUT_SECONDS
-from reactorhost.plugins import discovery
+from reactorhost.plugins import discovery, option_text
 from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
@@ -102,6 +102,7 @@ class AdminCommands:
             "connections": self._list_connections,
             "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
+            "settings": self._send_settings,
         }
 
     def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
@@ -219,6 +220,16 @@ class AdminCommands:
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
             prefix=sys.prefix,
+        )
+
+    def _send_settings(self, session: Session, message: Message) -> None:
+        settings = self.context.planner.settings
+        session.done(
+            settings=[row._asdict() for row in setting_rows.rows(settings)],
+            options=[each._asdict() for each in option_text.values(settings)],
+            plugins=list(dict.fromkeys(named for service in settings.services for named in service.plugins)),
+            fixed=list(_FIXED_SETTINGS),
+            workers=self.context.planner.scaling.target,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:

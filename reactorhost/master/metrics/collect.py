@@ -31,6 +31,10 @@ from reactorhost.system import procfs
 _TOTALS = (
     (catalog.ACCEPTED, "accepted"),
     (catalog.REFUSED, "refused"),
+    (catalog.DENIED, "denied"),
+    (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
+    (catalog.LATE_MESSAGES, "late_messages"),
+    (catalog.RATE_PAUSES, "rate_pauses"),
     (catalog.ACCEPT_PAUSES, "accept_pauses"),
     (catalog.DENIED, "denied"),
     (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
@@ -41,6 +45,7 @@ _TOTALS = (
     (catalog.SENT, "bytes_out"),
     (catalog.HOOK_ERRORS, "hook_errors"),
     (catalog.WORKER_CPU, "cpu_seconds"),
+    (catalog.WORKER_BUSY, "busy_seconds"),
 )
 _SLOT_STATES = tuple(dict.fromkeys(Slot(0, state=state).status for state in SlotState))
 _RELOAD_EVENTS = (("succeeded", "reload_finished", "info"), ("failed", "reload_failed", "error"))
@@ -82,6 +87,11 @@ def _slots(values: Values, context: MasterContext) -> None:
     planner = context.planner
     values.set(catalog.WORKERS_WANTED, planner.scaling.target)
     values.set(catalog.WORKERS_READY, planner.scaling.ready_slots())
+    if (limits := planner.autoscale.range) is not None:
+        values.set(catalog.WORKERS_MIN, limits.least)
+        values.set(catalog.WORKERS_MAX, limits.most)
+        if (load := planner.autoscale.load) is not None:
+            values.set(catalog.WORKERS_USE, load.use)
     by_state = Counter(slot.status for slot in planner.slots.values())
     for state in _SLOT_STATES:
         values.set(catalog.SLOTS, by_state[state], state)

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from reactorhost import histogram
 from reactorhost.ipc.scoreboard import Counters, Timings
@@ -29,6 +28,15 @@ class Point:
 
     at: float
     totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds of something between two moments, in monotonic seconds."""
+
+    since: float
+    until: float
+    seconds: float
 
 
 class Samples:
@@ -99,21 +107,33 @@ class Samples:
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
-        return self._percent(pid, "cpu_seconds")
+        between = self._last_interval(pid)
+        if between is None:
+            return None
+        before, after = between
+        return round(100 * (after.cpu_seconds - before.cpu_seconds) / (after.tick - before.tick), 1)
 
     def busy_percent(self, pid: int) -> float | None:
         """Return the time over the last interval in which a worker's loop did not wait, in percent."""
-        return self._percent(pid, "busy_seconds")
+        busy = self.busy(pid)
+        return None if busy is None else round(100 * busy.seconds / (busy.until - busy.since), 1)
 
-    def _percent(self, pid: int, seconds: Literal["cpu_seconds", "busy_seconds"]) -> float | None:
+    def busy(self, pid: int) -> Span | None:
+        """Return the time over the last interval in which a worker's loop did not wait."""
+        between = self._last_interval(pid)
+        if between is None:
+            return None
+        before, after = between
+        return Span(before.tick, after.tick, after.busy_seconds - before.busy_seconds)
+
+    def _last_interval(self, pid: int) -> tuple[Counters, Counters] | None:
         # Over the time between the worker's own writes: its page is up to a second old.
         writes = (each.counters for each in reversed(self._workers.get(pid, ())))
         after = next(writes, None)
         before = next((each for each in writes if after is not None and each.tick < after.tick), None)
         if after is None or before is None:
             return None
-        used: float = getattr(after, seconds) - getattr(before, seconds)
-        return round(100 * used / (after.tick - before.tick), 1)
+        return before, after
 
     def worker_latency(self, pid: int) -> Latency:
         """Return how long calls of `receive` took in a worker, over the window."""

@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[4] / "docs"
 DEPLOY = DOCS / "examples" / "deploy"
 # What Prometheus adds to each series.
 OF_THE_SCRAPE = {"instance", "job"}
-VALUES = {
+VALUES: dict[str, set[str]] = {
     "reason": set(ExitReason),
     "limit": set(LIMITS),
     "result": {"succeeded", "failed"},
