@@ -11,15 +11,16 @@ from typing import NamedTuple
 
 from reactorhost.errors import UsageError, did_you_mean
 
-SCHEMES = ("tcp", "tls", "udp", "unix")
+SCHEMES = ("tcp", "tls", "udp", "unix", "fd")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address to listen on: host and port of TCP, TLS or UDP, or the path of a unix socket.
+    """An address to listen on: host and port of TCP, TLS or UDP, the path of a unix socket, or a name of sockets.
 
     `scheme` is one of `SCHEMES`. An empty `host` means every interface, IPv4 and IPv6. With port 0 the kernel chooses
-    a free port. A path `@NAME` is an abstract name (unix(7)), which has no file.
+    a free port. A path `@NAME` is an abstract name (unix(7)), which has no file. With the scheme `fd`, `path` is the
+    name or number under which a service manager passes sockets.
     """
 
     scheme: str
@@ -38,8 +39,8 @@ class Address:
         return f"\0{self.path[1:]}" if self.is_abstract else self.path
 
     def __str__(self) -> str:
-        if self.scheme == "unix":
-            return f"unix://{self.path}"
+        if self.scheme in ("unix", "fd"):
+            return f"{self.scheme}://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host or "*"
         return f"{self.scheme}://{host}:{self.port}"
 
@@ -66,7 +67,7 @@ def unix_endpoint(name: str | bytes) -> Endpoint:
 
 
 def parse(uri: str) -> Address:
-    """Parse `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT`, the same with `tls` or `udp`, or `unix://` with a path.
+    """Parse `tcp://HOST:PORT`, `tcp://[V6]:PORT`, `HOST:PORT`, the same with `tls` or `udp`, `unix://PATH` or `fd://NAME`.
 
     Raises:
         UsageError: it is not an address; the hint shows the right form.
@@ -75,9 +76,19 @@ def parse(uri: str) -> Address:
     if not separator:
         scheme, rest = ("unix", uri) if uri.startswith(("/", "@")) else ("tcp", uri)
     if scheme not in SCHEMES:
-        hint = did_you_mean(scheme, SCHEMES) or "use tcp://HOST:PORT, tls://, udp:// or unix:///PATH"
+        hint = did_you_mean(scheme, SCHEMES) or "use tcp://HOST:PORT, tls://, udp://, unix:///PATH or fd://NAME"
         raise UsageError(f"{uri!r} has an unknown scheme {scheme!r}", hint=hint)
+    if scheme == "fd":
+        return _passed(uri, rest)
     return _unix(uri, rest) if scheme == "unix" else _internet(scheme, uri, rest)
+
+
+def _passed(uri: str, name: str) -> Address:
+    # sd_listen_fds_with_names(3): the characters and the length that the name of a descriptor may have.
+    if not name or len(name) > 255 or not name.isascii() or not name.isprintable() or ":" in name:
+        hint = "write the name from FileDescriptorName= of a .socket unit, or the number of a descriptor"
+        raise UsageError(f"{uri!r} is not the name of a socket", hint=hint)
+    return Address("fd", path=name)
 
 
 def _unix(uri: str, path: str) -> Address:

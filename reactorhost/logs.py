@@ -86,13 +86,8 @@ class TextFormatter(ContextFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record, and the lines of its traceback."""
-        pairs = "".join(f" {key}={_text_value(value)}" for key, value in self.fields_of(record).items())
-        event = printable(f"{record.levelname.lower()} {record.getMessage()}")
-        line = f"{_timestamp(record.created)} {event}{pairs}"
-        details = self.details_of(record)
-        if details:
-            line += "".join(f"\n    {printable(text)}" for text in details.rstrip().splitlines())
-        return line
+        level, fields = record.levelname.lower(), self.fields_of(record)
+        return text_line(timestamp(record.created), level, record.getMessage(), fields, self.details_of(record))
 
 
 class JsonFormatter(ContextFormatter):
@@ -101,7 +96,7 @@ class JsonFormatter(ContextFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
         line: dict[str, object] = {
-            "time": _timestamp(record.created),
+            "time": timestamp(record.created),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
@@ -260,7 +255,17 @@ def _write_without_waiting(descriptor: int, data: bytes) -> None:
         os.write(descriptor, data[start : start + select.PIPE_BUF])
 
 
-def _timestamp(seconds: float) -> str:
+def text_line(time: str, level: str, event: str, fields: Mapping[str, object], details: str | None) -> str:
+    """Return an event in the format `text`, with its details on lines of their own."""
+    pairs = "".join(f" {key}={_text_value(value)}" for key, value in fields.items())
+    line = f"{time} {printable(f'{level} {event}')}{pairs}"
+    if details:
+        line += "".join(f"\n    {printable(text)}" for text in details.rstrip().splitlines())
+    return line
+
+
+def timestamp(seconds: float) -> str:
+    """Return a Unix time as it is written in the log."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
 

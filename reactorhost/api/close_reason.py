@@ -23,7 +23,8 @@ class CloseReason(enum.Enum):
     TLS = "tls"
     """The handshake of `connection.start_tls` failed, or there was input behind the request for it."""
     TIMEOUT = "timeout"
-    """A plugin called `close()`, and the client accepted none of the remaining bytes for `close_timeout` seconds."""
+    """The client did not complete a message within `message_timeout` seconds. Or a plugin called `close()`, and the
+    client accepted none of the remaining bytes for `close_timeout` seconds."""
     SHUTDOWN = "shutdown"
     """The worker exits, and its deadline passed."""
 

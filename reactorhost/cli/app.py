@@ -99,7 +99,8 @@ class LazyGroup(click.Group):
 
             return plugin_group(cmd_name)
         module, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(f"reactorhost.cli.{module}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"reactorhost.cli.{module}"), name)
         return command
 
     def resolve_command(

@@ -108,6 +108,16 @@ def location_from(flags: dict[str, Any]) -> Location:
     return replace(location, run_dir=found)
 
 
+def log_file_of(flags: dict[str, Any]) -> Path | None:
+    """Return the log file that variables or the file of the host name; of a host that runs, it is known better."""
+    selecting = {name: flags[name] for name in ("name", "run_dir")}
+    try:
+        settings, _ = examine(selecting, os.environ, working_directory(), needs_plugin=False)
+    except ReactorhostError:
+        return None
+    return settings.log_file
+
+
 def _with(command: Decorated, names: Iterable[str]) -> Decorated:
     # Reversed: like decorators, the option that is added last stands first in `--help`.
     for name in reversed(list(names)):

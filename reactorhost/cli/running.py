@@ -11,6 +11,8 @@ from reactorhost.cli import client
 from reactorhost.cli.documents import json_option, print_document
 from reactorhost.cli.options import host_options, location_from
 from reactorhost.cli.output import echo
+from reactorhost.config.settings import BY_NAME
+from reactorhost.config.values import InvalidValueError
 from reactorhost.errors import counted
 from reactorhost.ipc.messages import Message
 
@@ -28,6 +30,21 @@ def reload(as_json: bool, **flags: Any) -> None:
         print_document(replaced=result["replaced"], generation=result["generation"], warnings=warnings)
         return
     echo(f"reloaded: {counted(result['replaced'], 'worker')}, generation {result['generation']}")
+
+
+class WorkerCount(click.ParamType[object]):
+    """A number of workers, a range of numbers, or `auto`, as the control socket expects it."""
+
+    name = "workers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Return a number or a text."""
+        kind = BY_NAME["workers"].kind
+        try:
+            kind.read(given := kind.from_text(value))
+        except InvalidValueError as error:
+            self.fail(f"it {error}", param, ctx)
+        return given
 
 
 @click.command()
@@ -52,11 +69,14 @@ def upgrade(as_json: bool, **flags: Any) -> None:
 
 
 @click.command()
-@click.argument("workers", type=click.IntRange(1, 256))
+@click.argument("workers", type=WorkerCount())
 @json_option("Print one JSON object: the numbers of ready and of draining workers.")
 @host_options
-def scale(workers: int, as_json: bool, **flags: Any) -> None:
-    """Change the number of workers to WORKERS and wait until they are ready; no connection is lost.
+def scale(workers: object, as_json: bool, **flags: Any) -> None:
+    """Change the number of workers and wait until they are ready; no connection is lost.
+
+    WORKERS is a number, which stays from now on; a range such as 2-8, in which the number follows the load; or auto,
+    for the range of the settings.
 
     Surplus workers accept no more connections, and end when their last connection has ended.
     """

@@ -57,11 +57,15 @@ def _load(settings: Settings, *, only_plugins: bool) -> list[str]:
         settings = replace(settings, services=tuple(map(_unchecked, settings.services)))
     facts = dry_run(settings, account)
     warnings = [no_receive(service) for service in facts.without_receive]
+    warnings += [
+        f"service {service!r} has no framing, so message_timeout has no effect there"
+        for service in facts.without_message_timeout
+    ]
     for service in settings.services:
-        allowed = min(service.workers or settings.workers, settings.workers)
+        allowed = min(service.workers or settings.most_workers, settings.most_workers)
         limit = facts.most_workers.get(service.name)
         if limit is not None and limit.workers < allowed:
-            warnings.append(fewer_workers(service.name, limit.workers, settings.workers, limit.plugin))
+            warnings.append(fewer_workers(service.name, limit.workers, settings.most_workers, limit.plugin))
     return warnings
 
 

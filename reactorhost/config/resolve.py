@@ -19,6 +19,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.services import Draft
 from reactorhost.config.settings import BY_NAME, HOST_TABLES, MAX_WORKERS, Layer, Origin, Settings
 from reactorhost.config.toml_file import TomlFile, read
+from reactorhost.config.worker_count import WorkerRange
 from reactorhost.errors import ConfigError, Problem, UsageError
 
 _PREFIX = "REACTORHOST_"
@@ -98,8 +99,11 @@ def examine(
     file = _read(config, layers)
     host = {name: layers.value(setting) for name, setting in BY_NAME.items() if setting.table in HOST_TABLES}
     host = _with_default_paths(host, environ, uid)
-    workers = host["workers"]
-    if workers.value == "auto":
+    workers, workers_range = host["workers"], None
+    if isinstance(workers.value, WorkerRange):
+        workers_range = workers.value
+        host["workers"] = replace(workers, value=workers_range.least)
+    elif workers.value == "auto":
         host["workers"] = SettingValue(min(cpus(), MAX_WORKERS), replace(workers.origin, note="auto"))
     # Before flags and environment are merged in: also a service that they replace is checked.
     file_drafts = services.from_file(file, layers.problems) if file else []
@@ -113,6 +117,7 @@ def examine(
     origins = {name: each.origin for name, each in {**host, "config_file": config}.items()}
     settings = Settings(
         **{name: each.value for name, each in host.items()},
+        workers_range=workers_range,
         services=complete,
         plugin_tables=tables,
         config_file=file.path if file else None,

@@ -201,12 +201,12 @@ def _check_tls(draft: Draft, problems: Problems) -> None:
             "set one key for each certificate, in the same order",
         )
     starttls = draft.value("starttls")
-    if certificates and not schemes & {"tcp", "tls"} and not starttls:
+    if certificates and not schemes & {"tcp", "tls", "fd"} and not starttls:
         hint = "set starttls if a plugin begins TLS on the unix address" if "unix" in schemes else None
         report("certificate", "has a certificate but no TCP address", hint)
     if starttls and not certificates:
         report("starttls", "has starttls but no certificate", "set certificate and key, each a PEM file")
-    if starttls and not schemes & {"tcp", "unix"}:
+    if starttls and not schemes & {"tcp", "unix", "fd"}:
         report("starttls", "has starttls but no tcp:// or unix:// address, whose clients could begin plain")
     for key in ("client_ca", "client_certificates", "alpn"):
         if key in draft.settings and not certificates:
@@ -223,7 +223,8 @@ def _check_transport(draft: Draft, problems: Problems) -> None:
     if draft.value("proxy_from") and "udp" in schemes:
         what = "has proxy_from and a UDP address, but UDP has no PROXY header"
         report("proxy_from", what, "move the UDP address to a service of its own")
-    if "unix" not in schemes and set(draft.value("proxy_from")) == {"unix"}:
+    # What is passed to the host is known when it starts.
+    if not schemes & {"unix", "fd"} and set(draft.value("proxy_from")) == {"unix"}:
         what = "accepts PROXY headers over unix sockets only, but has no unix address"
         report("proxy_from", what, "add the networks of the proxies to proxy_from")
     if "framing" in draft.settings and schemes == {"udp"}:
@@ -233,7 +234,7 @@ def _check_transport(draft: Draft, problems: Problems) -> None:
     for key, is_used, otherwise in (
         ("unix_mode", has_file, no_unix),
         ("unix_owner", has_file, no_unix),
-        ("max_datagram", "udp" in schemes, "no UDP address"),
+        ("max_datagram", bool(schemes & {"udp", "fd"}), "no UDP address"),
     ):
         if key in draft.settings and not is_used:
             report(key, f"has {key} but {otherwise}")
@@ -263,8 +264,8 @@ def canonical_sockets(listen: Address) -> Iterator[tuple[str, int | str]]:
     """Yield the sockets that an address needs, in a canonical form; none if the kernel chooses the port."""
     # TLS uses TCP ports; UDP has a port space of its own.
     protocol = "udp " if listen.scheme == "udp" else ""
-    if listen.scheme == "unix":
-        yield "unix", listen.path
+    if listen.scheme in ("unix", "fd"):
+        yield listen.scheme, listen.path
     elif listen.port == 0:
         return
     elif not listen.host:

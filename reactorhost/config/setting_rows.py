@@ -38,7 +38,10 @@ def rows(settings: Settings) -> Iterator[SettingRow]:
     for setting in TABLE:
         if setting.table in HOST_TABLES:
             shown = setting.name if setting.name in HOST_KEYS else f"{setting.table}.{setting.key}"
-            value = setting.kind.show(getattr(settings, setting.name))
+            found = getattr(settings, setting.name)
+            if setting.name == "workers" and settings.workers_range is not None:
+                found = settings.workers_range
+            value = setting.kind.show(found)
             yield SettingRow(shown, value, str(settings.origins[setting.name]))
     yield _row(settings, "config_file", str(settings.config_file or "-"))
     for service in settings.services:

@@ -19,6 +19,7 @@ from reactorhost.address import Address
 from reactorhost.config import values
 from reactorhost.config.service import Service
 from reactorhost.config.values import ValueKind
+from reactorhost.config.worker_count import WorkerRange, worker_count
 
 # Loopback: a host that was given no address is not reachable from other machines.
 DEFAULT_ADDRESS = "tcp://127.0.0.1:9000"
@@ -62,6 +63,9 @@ class Settings:
     services: tuple[Service, ...]
     plugin_tables: Mapping[str, Mapping[str, object]]
     workers: int
+    """The number at the start."""
+    workers_range: WorkerRange | None
+    """Where the number stays while it follows the load; None if it does not."""
     daemon: bool
     run_dir: Path
     pid_file: Path
@@ -109,6 +113,11 @@ class Settings:
         """Return every address that the host listens on: those of the services, then `admin`."""
         of_services = [address for service in self.services for address in service.listen]
         return of_services if self.admin is None else [*of_services, self.admin]
+
+    @property
+    def most_workers(self) -> int:
+        """Return the largest number of workers that is reached without a request."""
+        return self.workers_range.most if self.workers_range else self.workers
 
     @property
     def stop_drain_seconds(self) -> float:
@@ -215,7 +224,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("accept_rate", values.COUNT, None, _SERVICE, shown="no limit"),
     Setting("config", values.PATH, None, None, shown="none"),
     Setting("set", values.OPTION_TEXT, (), None, many=True),
-    Setting("workers", values.whole(1, MAX_WORKERS, "auto"), "auto"),
+    Setting("workers", worker_count(MAX_WORKERS), "auto"),
     Setting("name", values.NAME, "default"),
     Setting("daemon", values.SWITCH, False, spellings=("--daemon", "-d"), off_flag="--foreground"),
     Setting(
@@ -289,8 +298,8 @@ HELP: Mapping[str, str] = {
         "Plugin to load: an installed name, module:object or ./file.py. May be repeated; the first is called first."
     ),
     "listen": (
-        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH or unix://@NAME. May "
-        "be repeated."
+        "Address to listen on: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://@NAME, or "
+        "fd://NAME for sockets of systemd. May be repeated."
     ),
     "framing": "How bytes are split into messages: lines, or a kind that a plugin brings; in the file also a table.",
     "certificate": (
@@ -313,7 +322,7 @@ HELP: Mapping[str, str] = {
     "accept_rate": "Number of connections accepted in a second, in all workers; further clients wait.",
     "config": "TOML file with settings, services and plugin tables.",
     "set": "Option of a plugin, as in its [plugin.NAME] table. May be repeated.",
-    "workers": "Number of worker processes; auto: one for each usable CPU.",
+    "workers": "Number of worker processes; MIN-MAX: as the load requires; auto: one for each usable CPU.",
     "name": "Name of this instance, to run several on one machine.",
     "daemon": "Run in the background: return once the workers are ready.",
     "run_dir": "Directory for lock file, pid files and control socket.",

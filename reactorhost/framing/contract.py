@@ -19,7 +19,7 @@ class FramingError(Exception):
 class Framing(Protocol):
     """Splits the received bytes of one connection into messages.
 
-    Only `feed` is required. The host uses three optional methods and an attribute:
+    Only `feed` is required. The host uses three optional methods and two attributes:
 
     - `rest() -> bytes` takes out the bytes that were not returned as messages yet, also when the last iterator was not
       exhausted. Without it a connection cannot change from this framing to another one.
@@ -29,6 +29,8 @@ class Framing(Protocol):
       deep copy for each connection.
     - `frame_key` is hashable: framings of equal keys encode a message in the same way, so what `worker.send_to` sends
       to a group is encoded once for all of them. Without it, or with None, it is encoded for each connection.
+    - `incomplete`: whether a message has begun that is not complete, once the messages of the last `feed` are taken;
+      for `message_timeout`. Without it, a message has begun when `feed` has returned none.
     """
 
     def feed(self, data: bytes) -> Iterable[bytes]:

@@ -46,6 +46,11 @@ class Delimited:
         """What `frame` depends on; None for a subclass, which may have another `frame`."""
         return (Delimited, self._delimiter, self._max_size) if type(self) is Delimited else None
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message has begun that is not complete; once the messages of the last `feed` are taken."""
+        return bool(self._splitter.tail)
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the messages that are complete now."""
         return self._splitter.feed(data)
@@ -108,6 +113,11 @@ class Lines:
     def frame_key(self) -> Hashable:
         """What `frame` depends on; None for a subclass, which may have another `frame`."""
         return (Lines, self._max_size, self._keep_ends, self._end) if type(self) is Lines else None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message has begun that is not complete; once the messages of the last `feed` are taken."""
+        return bool(self._splitter.tail)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the lines that are complete now."""

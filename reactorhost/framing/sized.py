@@ -34,6 +34,11 @@ class Fixed:
         """What `frame` depends on; None for a subclass, which may have another `frame`."""
         return (Fixed, self._size) if type(self) is Fixed else None
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message has begun that is not complete; once the messages of the last `feed` are taken."""
+        return bool(self._pending.data)
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the messages that are complete now."""
         pending = self._pending.append(data)
@@ -115,6 +120,11 @@ class LengthPrefixed:
         if type(self) is not LengthPrefixed:
             return None
         return LengthPrefixed, self._prefix.format, self._offset, self._inclusive, self._max_size
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message has begun that is not complete; once the messages of the last `feed` are taken."""
+        return bool(self._pending.data)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Add received bytes and return an iterator over the messages that are complete now."""

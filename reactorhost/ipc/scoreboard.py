@@ -21,6 +21,7 @@ from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
 from reactorhost.ipc.address_sketch import AddressSketch, SketchState
+from reactorhost.ipc.line_parts import close_all
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.system.shared_memory import SharedMemory
 
@@ -53,6 +54,8 @@ class Counters:
         rss_peak_bytes: largest resident memory so far.
         cpu_seconds: processor time used so far, user and system.
         lag_max_seconds: longest turn of the loop in about the last second.
+        busy_seconds: time that the loop did not wait so far; of a worker with an event loop of asyncio, only the turns
+            of the reactor in it.
         bus_groups: groups that have members among this worker's connections now.
         bus_members: memberships of this worker's connections now; one in three groups counts three times.
         bus_in: messages of other workers that arrived and were wanted here.
@@ -80,6 +83,7 @@ class Counters:
     rss_peak_bytes: int = 0
     cpu_seconds: float = 0.0
     lag_max_seconds: float = 0.0
+    busy_seconds: float = 0.0
     bus_groups: int = 0
     bus_members: int = 0
     bus_in: int = 0
@@ -121,6 +125,7 @@ TOTALS = (
     "hook_errors",
     "accept_pauses",
     "cpu_seconds",
+    "busy_seconds",
     "bus_in",
     "bus_out",
     "bus_dropped",
@@ -171,14 +176,14 @@ class ScoreboardState:
     capacity: int
     cells_descriptor: int
     pages: tuple[PagesState, ...]
-    sketch: SketchState | None = None
+    addresses: SketchState | None = None
 
     def descriptors(self) -> Iterator[int]:
         """Yield the descriptor of every memory."""
         yield self.cells_descriptor
         yield from (each.descriptor for each in self.pages)
-        if self.sketch is not None:
-            yield self.sketch.descriptor
+        if self.addresses is not None:
+            yield self.addresses.descriptor
 
 
 class EarlierPages:
@@ -237,9 +242,14 @@ class Scoreboard:
         cells = None if state is None else state.cells_descriptor
         self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
         self.shared_cells = SharedCells(self._cells.memory)
+        addresses = None if state is None else state.addresses
+        self._unused: list[int] = []
         self._address_sketch: AddressSketch | None = None
-        if state is not None and state.sketch is not None and state.sketch.fits:
-            self._address_sketch = AddressSketch(self._capacity, state.sketch)
+        if addresses is not None and addresses.continues:
+            self._address_sketch = AddressSketch(self._capacity, addresses.descriptor)
+        elif addresses is not None:
+            # The connections of before count no more; those of new workers do.
+            self._unused.append(addresses.descriptor)
 
     def export(self) -> ScoreboardState:
         """Return the state, for the program that this process executes."""
@@ -247,15 +257,20 @@ class Scoreboard:
         unused = {*self._free, *(page for each in earlier for page in each.used)}
         used = tuple(page for page in range(self._capacity) if page not in unused)
         current = PagesState(self._pages.descriptor, Layout(), used)
-        sketch = None if self._address_sketch is None else self._address_sketch.export()
-        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier), sketch)
+        addresses = None if self._address_sketch is None else self._address_sketch.export()
+        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier), addresses)
+
+    def close_unused(self) -> None:
+        """Close what this version has no use for, when it cannot return to the one of before any more."""
+        close_all(self._unused)
+        self._unused.clear()
 
     def close_descriptors(self) -> None:
         """Close the files of the memory, which stays mapped; called in forked workers."""
         for each in (self._pages, self._cells, *(earlier.memory for earlier in self._earlier)):
             each.close()
         if self._address_sketch is not None:
-            self._address_sketch.shared.close()
+            self._address_sketch.close_descriptor()
 
     def take_page(self) -> int:
         """Return the number of an unused page, filled with zeros; its cells of shared counters keep their values.

@@ -49,6 +49,19 @@ class Totals(TypedDict):
     hook_errors: int
 
 
+class LimitTotals(TypedDict):
+    """How often the limits for clients took effect since the start, in all workers."""
+
+    denied: int
+    """Connections and datagrams that `allow` or `deny` refused."""
+    over_address_limit: int
+    """Connections that `max_connections_per_address` refused."""
+    late_messages: int
+    """Connections that `message_timeout` closed."""
+    rate_pauses: int
+    """Pauses of accepting because of `accept_rate`."""
+
+
 class Rates(TypedDict):
     """Totals per second."""
 
@@ -134,6 +147,8 @@ class WorkerStatus(Totals):
     """Longest turn of its loop in the last second."""
     cpu_percent: float | None
     """Of one processor."""
+    busy_percent: float | None
+    """Time in which its loop did not wait; of a worker with asyncio without the time in its tasks."""
     rss_bytes: int | None
     pss_bytes: int | None
     """Resident memory with shared pages divided among their users, at most five seconds old."""
@@ -220,6 +235,25 @@ class History(TypedDict):
     hook_errors: list[float]
 
 
+class ScalingStatus(TypedDict):
+    """How the number of workers follows the load; the measures are of the last second."""
+
+    min: int
+    max: int
+    automatic: bool
+    """False after a request for a number, until one for `auto` or a range."""
+    use: float | None
+    """Mean use of the workers, 0 to 1: how busy they are, or their share of `max_connections`."""
+    lag_seconds: float | None
+    """Longest turn of the worker in the middle."""
+    queued: int | None
+    """Clients that wait to be accepted."""
+    reason: str | None
+    """Why the number was changed last."""
+    changed_seconds: float | None
+    """Time since then."""
+
+
 class StatusDocument(TypedDict):
     """A host at one moment."""
 
@@ -253,8 +287,11 @@ class StatusDocument(TypedDict):
     workers_wanted: int
     workers_ready: int
     reloading: bool
+    scaling: ScalingStatus | None
+    """None if the number of workers does not follow the load."""
     recycled: dict[str, int]
     """Workers that were replaced because of a limit, by its setting."""
+    limited: LimitTotals
     problems: list[str]
     """What is wrong with files of the host, a sentence each: removed and not made again, or replaced."""
     services: list[ServiceStatus]

@@ -143,11 +143,11 @@ def _check_descriptors(settings: Settings) -> None:
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     # With an IPv6 socket for each name: names are resolved only if that could be too many.
     sockets = _sockets(settings, lambda address: 2)
-    if limit != resource.RLIM_INFINITY and _needed(settings.workers, sockets) > limit:
+    if limit != resource.RLIM_INFINITY and _needed(settings.most_workers, sockets) > limit:
         sockets = _sockets(settings, lambda address: len(list(bind.resolve(address))))
-        needed = _needed(settings.workers, sockets)
+        needed = _needed(settings.most_workers, sockets)
         if needed > limit:
-            workers, listening = counted(settings.workers, "worker"), counted(sockets, "listening socket")
+            workers, listening = counted(settings.most_workers, "worker"), counted(sockets, "listening socket")
             what = f"{workers} and {listening} need {needed} open files, and the limit is {limit}"
             raise BootError(what, hint="raise it (ulimit -n, LimitNOFILE of systemd), or run fewer workers")
 
@@ -155,7 +155,9 @@ def _check_descriptors(settings: Settings) -> None:
 def _sockets(settings: Settings, of_address: Callable[[Address], int]) -> int:
     """Return the number of listening sockets of a host; `of_address` returns those of an address in one slot."""
     return sum(
-        1 if address.scheme == "unix" else of_address(address) * min(settings.workers, service.workers or MAX_WORKERS)
+        1
+        if address.scheme in ("unix", "fd")
+        else of_address(address) * min(settings.most_workers, service.workers or MAX_WORKERS)
         for service in settings.services
         for address in service.listen
     )

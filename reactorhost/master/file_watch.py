@@ -41,8 +41,8 @@ class FileWatch:
         is_locked = self._ensure(self.rundir.lock_file, self.rundir.state(), self.rundir.take_lock_again)
         if is_locked:
             self._ensure(self.rundir.control_socket, self.control.state(), self.control.open)
-            for path, write in self.rundir.missing():
-                self._ensure(path, FileState.MISSING, write)
+            for path, state, write in self.rundir.written():
+                self._ensure(path, state, write)
         log_path = self.context.planner.settings.log_file
         if log_path is not None and (is_locked or self.rundir.path not in log_path.parents):
             state = FileState.MISSING if self.log_file.was_removed() else FileState.PRESENT

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reactorhost.errors import AlreadyRunningError
@@ -12,19 +13,24 @@ from reactorhost.ipc.control_client import CONTROL_SOCKET
 from reactorhost.master.rundir import LOCK, holder_pid
 from reactorhost.system.ownership import is_trusted
 
+MASTER_NAME = "rh-master"
+"""The name of the process, for `ps` and `top`."""
+
 
 def running(bases: Iterable[Path]) -> dict[str, Path]:
     """Return the run directory of each instance that runs, by name; the first directory counts for a name."""
     found: dict[str, Path] = {}
-    for base in bases:
-        try:
-            names = sorted(os.listdir(base))
-        except OSError:
-            continue
-        for name in names:
-            if name not in found and _runs_in(base / name):
-                found[name] = base / name
+    for place in places(bases):
+        if place.name not in found and _runs_in(place):
+            found[place.name] = place
     return dict(sorted(found.items()))
+
+
+def places(bases: Iterable[Path]) -> Iterator[Path]:
+    """Yield what is in the directories, which need not exist: each may be a run directory."""
+    for base in bases:
+        with contextlib.suppress(OSError):
+            yield from (base / name for name in sorted(os.listdir(base)))
 
 
 def find(name: str, bases: Iterable[Path]) -> Path | None:

@@ -37,7 +37,7 @@ def _checks(settings: Settings) -> Iterator[Callable[[], object]]:
         if address.scheme == "unix":
             if not address.is_abstract:
                 yield partial(_check_folder, Path(address.path))
-        else:
+        elif address.scheme != "fd":
             yield partial(bind.check_local, address)
 
 

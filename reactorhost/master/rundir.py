@@ -148,14 +148,18 @@ class RunDirectory:
             self._lock_now(descriptor)
         self._write_record()
 
-    def missing(self) -> list[tuple[Path, Callable[[], object]]]:
-        """Return the files that are not there any more, or could not be written, with what writes each of them."""
-        missing: list[tuple[Path, Callable[[], object]]] = []
-        if self._has_pid_file and not os.path.lexists(self.pid_file):
-            missing.append((self.pid_file, self.write_pid_file))
-        if self._workers is not None and not (self._workers_current and os.path.lexists(self.workers_file)):
-            missing.append((self.workers_file, self._write_workers))
-        return missing
+    def written(self) -> list[tuple[Path, FileState, Callable[[], object]]]:
+        """Return the files that this host has written, and what writes each of them again.
+
+        One that could not be written counts as missing.
+        """
+        files: list[tuple[Path, FileState, Callable[[], object]]] = []
+        if self._has_pid_file:
+            files.append((self.pid_file, _presence(self.pid_file), self.write_pid_file))
+        if self._workers is not None:
+            state = _presence(self.workers_file) if self._workers_current else FileState.MISSING
+            files.append((self.workers_file, state, self._write_workers))
+        return files
 
     def write_pid_file(self) -> None:
         """Write the master's process id.
@@ -312,6 +316,10 @@ def holder_pid(run_dir: Path) -> int | None:
     # The kernel writes the first conflicting lock over the request; without one, it sets the type to F_UNLCK.
     kind, _, _, _, pid, _ = _FLOCK.unpack(found)
     return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def _presence(path: Path) -> FileState:
+    return FileState.PRESENT if os.path.lexists(path) else FileState.MISSING
 
 
 def _replace(path: Path, text: str) -> None:

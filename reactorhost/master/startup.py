@@ -25,13 +25,15 @@ from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.master.admin.commands import AdminCommands, Launch
 from reactorhost.master.admin.control_server import ControlServer
+from reactorhost.master.autoscaler import Autoscaler
 from reactorhost.master.context import MasterContext
 from reactorhost.master.file_watch import FileWatch
-from reactorhost.master.instances import check_alone
+from reactorhost.master.instances import MASTER_NAME, check_alone
 from reactorhost.master.leftovers import GRACE_SECONDS, Leftovers
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.listen.bind import AddressInUseError
 from reactorhost.master.listen.listeners import Listeners
+from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.plan.planner import Planner
 from reactorhost.master.recycler import Recycler
 from reactorhost.master.rundir import RunDirectory
@@ -41,7 +43,7 @@ from reactorhost.master.stats.monitor import Monitor
 from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
-from reactorhost.master.systemd.notices import manager_notices, reporting_failure
+from reactorhost.master.systemd.notices import notify_manager, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.upgrade.document import Resumption
 from reactorhost.master.upgrade.operation import Upgrade
@@ -97,6 +99,7 @@ def run_host(
             )
             if resumption is not None:
                 resumption.complete()
+                lifecycle.context.pool.scoreboard.close_unused()
         lifecycle.run()
 
 
@@ -126,9 +129,9 @@ def _set_up(
     settings = _with_log_of_daemon(settings)
     log_file = _open_log(settings, unless_started, None if state is None else state.log)
     process.raise_descriptor_limit()
-    process.name_process("rh-master")
+    process.name_process(MASTER_NAME)
     with _as_start_error():
-        listeners = Listeners(settings, registry)
+        listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
         clean_up.callback(listeners.close)
         if state is None:
             _bind(listeners, leftovers)
@@ -182,9 +185,8 @@ def _serve_operators(
     verbs = {**commands.verbs(), **upgrade.verbs()}
     control = ControlServer(reactor, registry, rundir.control_socket, verbs, context.log)
     clean_up.callback(control.close)
-    notices = manager_notices(notify_socket, manager, context, lifecycle, supervisor)
     signals = {**commands.signals(), **upgrade.signals()}
-    _watch_signals(reactor, notices.around_hangup(signals) if notices else signals)
+    _watch_signals(reactor, notify_manager(notify_socket, manager, context, lifecycle, signals))
     if resumption is None:
         control.open()
     endpoint = _open_endpoint(context, registry, status, resumption)
@@ -193,8 +195,9 @@ def _serve_operators(
     if resumption is not None:
         upgrade.resume(resumption.document)
     files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
-    recycler = Recycler(context, supervisor)
-    lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample, recycler.check]
+    recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
+    lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
+    lifecycle.each_second += [recycler.check, autoscaler.check]
 
 
 def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
@@ -210,6 +213,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
     monitor = Monitor(reactor, pool)
+    listeners.passed.close(log)
     return MasterContext(
         reactor,
         log,
@@ -227,7 +231,7 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
 def _open_endpoint(
     context: MasterContext, registry: ForkRegistry, status: StatusBuilder, resumption: Resumption | None
 ) -> HttpServer | None:
-    """Listen for probes, from before the first worker starts until the last one has ended."""
+    """Listen for probes and scrapes, from before the first worker starts until the last one has ended."""
     address = context.planner.settings.admin
     if address is None:
         return None
@@ -235,9 +239,11 @@ def _open_endpoint(
     from reactorhost.master.admin.probes import Probes
     from reactorhost.master.http.server import HttpServer
     from reactorhost.master.http.sockets import is_local
+    from reactorhost.master.metrics.route import metrics_route
 
+    routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
     state = None if resumption is None else resumption.document.state.endpoint
-    server = HttpServer.at(address, context.reactor, registry, Probes(context.planner, status).routes(), state)
+    server = HttpServer.at(address, context.reactor, registry, routes, state)
     context.admin.extend(server.sockets.addresses())
     if state is None and not is_local(address):
         context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")

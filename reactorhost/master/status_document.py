@@ -33,6 +33,7 @@ class StatusBuilder:
         settings = planner.settings
         samples = self.context.monitor.samples
         rates = samples.rates()
+        counters = [pool.counters(pid) for pid in pool.pids()]
         not_ready = readiness.reasons(planner)
         workers = sorted(planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
         return {
@@ -58,10 +59,12 @@ class StatusBuilder:
             "workers_wanted": planner.scaling.target,
             "workers_ready": planner.scaling.ready_slots(),
             "reloading": planner.reload.running,
+            "scaling": self._scaling(now),
             "recycled": dict(planner.recycle_limits.recycled),
+            "limited": samples.limited(counters),
             "problems": list(self.context.problems.values()),
             "services": self._services(),
-            "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),
+            "totals": samples.totals(counters),
             "rates": rates,
             "latency": samples.latency(),
             "bus": self.context.bus.host(settings.bus_url),
@@ -72,6 +75,24 @@ class StatusBuilder:
             "plugins": self._plugins(rates, now),
             "events": self.context.log.events(),
             "history": samples.history() if history else None,
+        }
+
+    def _scaling(self, now: float) -> status.ScalingStatus | None:
+        policy = self.context.planner.autoscale
+        # Also while it is fixed by a request, so that the status shows what `scale auto` would do.
+        limits = policy.range or self.context.planner.settings.workers_range
+        if limits is None:
+            return None
+        load, step = policy.load if policy.range is not None else None, policy.step
+        return {
+            "min": limits.least,
+            "max": limits.most,
+            "automatic": policy.range is not None,
+            "use": None if load is None else round(load.use, 3),
+            "lag_seconds": None if load is None else round(load.lag_seconds, 6),
+            "queued": None if load is None else load.queued,
+            "reason": None if step is None else step.reason,
+            "changed_seconds": None if step is None else round(now - policy.step_at, 1),
         }
 
     def _services(self) -> list[status.ServiceStatus]:
@@ -131,6 +152,7 @@ class StatusBuilder:
             "full": worker.full,
             "lag_max_seconds": round(counters.lag_max_seconds, 6) if stored else None,
             "cpu_percent": self.context.monitor.samples.cpu_percent(worker.pid),
+            "busy_percent": self.context.monitor.samples.busy_percent(worker.pid),
             "rss_bytes": procfs.resident_bytes(worker.pid),
             "pss_bytes": self.context.monitor.memory.read(worker.pid, now),
             "restarts": slot.restarts if slot else 0,

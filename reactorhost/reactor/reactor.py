@@ -55,6 +55,7 @@ class Reactor:
         clock: returns monotonic seconds, for durations within a turn.
         now: `clock()` as it was after the wait of this turn.
         turns: turns made so far.
+        busy_seconds: time outside of waits, over all turns.
         longest_turn: seconds that the callbacks of the longest turn took, since it was last set to 0.
         running: False once `stop()` was called.
     """
@@ -63,6 +64,7 @@ class Reactor:
         self.clock = clock
         self.now = clock()
         self.turns = 0
+        self.busy_seconds = 0.0
         self.longest_turn = 0.0
         self.running = False
         self._poller = poller
@@ -200,8 +202,10 @@ class Reactor:
         clock = self.clock
         while self.running:
             now = clock()
-            if now - self.now > self.longest_turn:  # noqa: PLR1730  cheaper than max(), and made every turn
-                self.longest_turn = now - self.now
+            busy = now - self.now
+            self.busy_seconds += busy
+            if busy > self.longest_turn:  # noqa: PLR1730  cheaper than max(), and made every turn
+                self.longest_turn = busy
             self.turn(self.wait_seconds(now))
 
     def begin(self, on_call_added: Callable[[], object]) -> None:

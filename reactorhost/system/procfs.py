@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 _PSS_SECONDS = 5.0
 
 
@@ -26,6 +31,30 @@ def start_time(pid: int) -> int | None:
         return None
 
 
+def age_seconds(pid: int) -> float | None:
+    """Return how long ago a process started."""
+    started = start_time(pid)
+    # CLOCK_BOOTTIME: like the start, it counts the time for which the system was suspended.
+    return None if started is None else time.clock_gettime(time.CLOCK_BOOTTIME) - started / _TICKS
+
+
+def processes_named(name: str) -> Iterator[int]:
+    """Yield the ids of all processes of a name, of any user; a process can choose its name."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_bytes() == f"{name}\n".encode():
+                yield int(pid)
+
+
+def open_files(pid: int) -> Iterator[Path]:
+    """Yield the paths of the files that a process has open, if this user may know them."""
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                yield Path(os.readlink(f"{folder}/{name}"))
+
+
 def open_descriptors() -> int | None:
     """Return how many descriptors this process has open."""
     try:
@@ -34,10 +63,10 @@ def open_descriptors() -> int | None:
         return None
 
 
-def waited_seconds() -> float:
-    """Return how long the main thread of this process was ready to run so far and had no processor."""
+def waited_seconds(pid: int | Literal["self"] = "self") -> float:
+    """Return how long the main thread of a process was ready to run so far and had no processor."""
     try:
-        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 

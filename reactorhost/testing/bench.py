@@ -66,11 +66,12 @@ class PluginBench:
         idle_timeout: float | None = None,
         close_timeout: float = 10.0,
         max_send_buffer: int = 16 << 20,
+        message_timeout: float | None = None,
     ) -> None:
         self._named = plugins
         self._tables = options or {}
         self._framing = framing
-        self._limits = Limits(close_timeout, idle_timeout, max_send_buffer)
+        self._limits = Limits(close_timeout, idle_timeout, max_send_buffer, message_timeout=message_timeout)
         self._time = BenchTime(self._hook_failed, self._answer)
         self._clients: dict[int, BenchClient] = {}
         self._udp_sockets: list[UdpSocket] = []

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,7 @@ class LiveHost:
         self.banner: list[str] = []
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
+        self._passed_descriptors: Sequence[int] = ()
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
 
@@ -66,7 +67,12 @@ class LiveHost:
         command = self._command("start", *listen, *self._arguments)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self._environment
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+                pass_fds=self._passed_descriptors,
             )
         self.banner = []
         try:

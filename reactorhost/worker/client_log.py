@@ -31,6 +31,16 @@ class ClientLog:
                 "framing_broken", **self._client(connection), reason=reason, suppressed=self._limit.take_suppressed()
             )
 
+    def message_late(self, connection: Connection, message_timeout: float) -> None:
+        """Log that a client is disconnected because its message was not complete in time."""
+        if self._limit.admits(self._reactor.now):
+            self._log.warning(
+                "message_timed_out",
+                **self._client(connection),
+                message_timeout=message_timeout,
+                suppressed=self._limit.take_suppressed(),
+            )
+
     def overflowed(self, connection: Connection, max_send_buffer: int) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""
         if self._limit.admits(self._reactor.now):

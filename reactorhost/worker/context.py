@@ -97,6 +97,7 @@ class Limits:
         max_send_buffer: bytes that may be queued for a client that does not read.
         handshake_timeout: seconds for everything that comes before `connect`.
         max_datagram: bytes of the longest datagram that is accepted.
+        message_timeout: seconds within which a message that has begun must be complete, or None.
     """
 
     close_timeout: float = 10.0
@@ -104,6 +105,7 @@ class Limits:
     max_send_buffer: int = 16 << 20
     handshake_timeout: float = 10.0
     max_datagram: int = 65535
+    message_timeout: float | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -245,6 +247,13 @@ class ServiceContext:
         """Log that a client's bytes do not fit the framing, and close its connection."""
         self.client_log.framing_broken(connection, str(error))
         transport_of(connection).close_for(CloseReason.FRAMING)
+
+    def message_late(self, connection: Connection) -> None:
+        """Log that a client is disconnected because its message was not complete in time, and close its connection."""
+        self.counters.late_messages += 1
+        assert self.limits.message_timeout is not None
+        self.client_log.message_late(connection, self.limits.message_timeout)
+        transport_of(connection).close_for(CloseReason.TIMEOUT)
 
     def overflowed(self, connection: Connection) -> None:
         """Log that a client is disconnected because it does not read what it is sent."""

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 
 class LoadedFacts(NamedTuple):
-    """What a worker would have loaded: the services without `receive`, and what plugins declare of their workers."""
+    """What a worker would have loaded: services with settings that do nothing, and what plugins declare of workers."""
 
     without_receive: list[str]
+    without_message_timeout: list[str]
     most_workers: dict[str, WorkerLimit]
 
 
@@ -55,7 +56,7 @@ def dry_run(settings: Settings, account: Account | None) -> LoadedFacts:
             raise error_from_fields(report)
         else:
             most_workers = {name: WorkerLimit(*limit) for name, limit in report["most_workers"].items()}
-            return LoadedFacts(report["without_receive"], most_workers)
+            return LoadedFacts(report["without_receive"], report["without_message_timeout"], most_workers)
     what = f"{_being_loaded(settings, loaded)} {child.failure(status, settings.boot_timeout)}"
     raise PluginError(what)
 
@@ -82,8 +83,15 @@ def _run(settings: Settings, account: Account | None, send: Send) -> None:
         send(error.as_fields())
     else:
         without_receive = [service.name for service in services if not service.receives]
+        without_message_timeout = [service.name for service in services if service.ignores_message_timeout]
         most_workers = {service.name: service.most_workers for service in services if service.most_workers}
-        send({"without_receive": without_receive, "most_workers": most_workers})
+        send(
+            {
+                "without_receive": without_receive,
+                "without_message_timeout": without_message_timeout,
+                "most_workers": most_workers,
+            }
+        )
 
 
 def _make_parts(settings: Settings, services: list[LoadedService], backend: LoadedBackend | None) -> None:

@@ -314,9 +314,10 @@ class WorkerLife:
     def _quit_received(self) -> None:
         self._shutdown.quit_received()
 
-    def _slot_released(self, slot: int) -> None:
-        """Report that this worker's copies of a slot's sockets are closed."""
-        self._line.send({"report": Report.RELEASED, "slot": slot, "refused": False})
+    def _slot_released(self, slot: int | None) -> None:
+        """Report that this worker's copies of a slot's sockets are closed; those that all slots share stay."""
+        if slot is not None:
+            self._line.send({"report": Report.RELEASED, "slot": slot, "refused": False})
         self._shutdown.leave_if_done()
 
     def _connection_ended(self) -> None:

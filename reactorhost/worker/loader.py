@@ -107,9 +107,11 @@ class WorkerLoader:
             )
             for service in settings.services
         ]
-        for service in services:
-            if not service.receives and self.slot == 0:
+        for service in services if self.slot == 0 else ():
+            if not service.receives:
                 self.log.warning("no_receive", service=service.name)
+            if service.ignores_message_timeout:
+                self.log.warning("message_timeout_unused", service=service.name)
         return services
 
     def load_backend(self) -> LoadedBackend | None:
@@ -179,6 +181,7 @@ class WorkerLoader:
         limits = Limits(
             close_timeout=settings.close_timeout,
             idle_timeout=service.idle_timeout,
+            message_timeout=service.message_timeout,
             max_send_buffer=settings.max_send_buffer,
             handshake_timeout=service.handshake_timeout,
             max_datagram=service.max_datagram,

@@ -65,6 +65,11 @@ class LoadedService:
     has_sessions: bool = False
 
     @property
+    def ignores_message_timeout(self) -> bool:
+        """Whether the time of a message is limited, and nothing tells where a message ends."""
+        return self.limits.message_timeout is not None and self.new_framing is None
+
+    @property
     def receives(self) -> bool:
         """Whether a plugin receives what clients send; else it is discarded."""
         return self.serving is not None or any("receive" in plugin.hooks for plugin in self.plugins)

@@ -124,6 +124,20 @@ class Actions:
         self._after(seconds, lambda: self._host.signal(signal.SIGCONT))
         return f"{self._signal_master(signal.SIGSTOP)} for {seconds:.1f} s"
 
+    def _freeze(self, step: Step) -> str:
+        """Stop every process, as the freezer of a container does, and let the master continue first."""
+        seconds = step.seconds(0, 0.1, 1.5 * STALL_SECONDS)
+        self._host.signal(signal.SIGSTOP)
+        for pid in (pids := children(self._host.pid)):
+            self._send(pid, signal.SIGSTOP)
+        self._after(seconds, lambda: self._thaw(pids))
+        return f"all stopped for {seconds:.1f} s"
+
+    def _thaw(self, pids: set[int]) -> None:
+        self._host.signal(signal.SIGCONT)
+        for pid in pids:
+            self._send(pid, signal.SIGCONT)
+
     def _signal_master(self, number: signal.Signals) -> str:
         self._host.signal(number)
         return f"{number.name} to the master"

@@ -115,6 +115,15 @@ def test_a_service_that_discards_what_clients_send_is_returned(
     assert dry_run(settings(greets, write_plugin(ECHO)), None).without_receive == []
 
 
+def test_a_service_without_a_framing_has_no_time_for_messages(
+    settings: Callable[..., Settings], write_plugin: Callable[..., str]
+) -> None:
+    plugin = write_plugin(ECHO)
+    assert dry_run(settings(plugin, message_timeout="5s"), None).without_message_timeout == ["default"]
+    assert dry_run(settings(plugin, message_timeout="5s", framing="lines"), None).without_message_timeout == []
+    assert dry_run(settings(plugin), None).without_message_timeout == []
+
+
 def test_the_framing_is_reported_with_the_tables_unless_a_plugin_could_bring_it(
     settings: Callable[..., Settings], write_plugin: Callable[..., str]
 ) -> None:

@@ -175,8 +175,11 @@ def test_a_lock_whose_file_was_removed_is_taken_again(tmp_path: Path) -> None:
     assert holder_pid(tmp_path / "one") is None
     ours.take_lock_again()
     assert ours.state() is FileState.PRESENT
-    assert [path for path, _ in ours.missing()] == [ours.pid_file, ours.workers_file]
-    for _, write in ours.missing():
+    assert [(path, state) for path, state, _ in ours.written()] == [
+        (ours.pid_file, FileState.MISSING),
+        (ours.workers_file, FileState.MISSING),
+    ]
+    for _, _, write in ours.written():
         write()
     assert ours.workers_file.read_text() == "0 1 1\n"
     ours.clean_up()

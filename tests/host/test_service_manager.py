@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clients import answers
 from reactorhost.testing import HostFailedError, LiveHost
-from service_managers import ServiceManager
+from service_managers import ActivatedHost, ServiceManager
 
 Hosts = Callable[..., LiveHost]
 
@@ -77,3 +80,96 @@ def test_a_host_outlives_its_service_manager(live_host: Hosts, manager: ServiceM
         host.wait_for_log("service_manager_lost")
         assert answers(client)
     assert host.log().count("service_manager_lost") == 1
+
+
+# Sockets that are passed.
+
+Activate = Callable[..., ActivatedHost]
+
+
+@pytest.fixture
+def activate(tmp_path: Path) -> Iterator[Activate]:
+    """Return a function that starts a host which is passed these sockets by name."""
+    hosts: list[ActivatedHost] = []
+
+    def start(passed: dict[str, Any], *arguments: str) -> ActivatedHost:
+        descriptors = [(sock.fileno(), name) for name, sock in passed.items()]
+        hosts.append(ActivatedHost(tmp_path / f"activated{len(hosts)}", descriptors, *arguments))
+        hosts[-1].start()
+        return hosts[-1]
+
+    yield start
+    for host in hosts:
+        host.end()
+
+
+def test_clients_of_a_passed_socket_wait_there_while_no_host_runs(activate: Activate) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        address = f"tcp://127.0.0.1:{port}"
+        with socket.create_connection(("127.0.0.1", port)) as early:
+            # Before it listens for the first time; by address, and by name after a restart.
+            first = activate({"web": listener}, "--plugin", "echo", "--workers", "2", "--listen", address)
+            assert answers(early)
+        assert first.status()["services"][0]["addresses"] == [address]
+        assert first.stop() == 0
+        with socket.create_connection(("127.0.0.1", port)) as between:
+            activate({"web": listener}, "--plugin", "echo", "--workers", "2", "--listen", "fd://web")
+            assert answers(between)
+
+
+def test_all_workers_accept_from_a_passed_socket_also_after_a_reload(activate: Activate) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = activate({"web": listener}, "--plugin", "echo", "--workers", "2", "--listen", "fd://web")
+        assert host.command("reload").returncode == 0
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(20)]
+        assert all(answers(client) for client in clients)
+        host.until(lambda status: min(each["connections"] for each in status["workers"]) > 0, "clients of both workers")
+        for client in clients:
+            client.close()
+
+
+def test_passed_unix_and_udp_sockets_are_served_and_stay(activate: Activate, tmp_path: Path) -> None:
+    path = tmp_path / "passed.sock"
+    with socket.socket(socket.AF_UNIX) as unix, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        unix.bind(str(path))
+        unix.listen()
+        udp.bind(("127.0.0.1", 0))
+        listen = ("--listen", f"unix://{path}", "--listen", "fd://datagrams")
+        host = activate({"a": unix, "datagrams": udp}, "--plugin", "echo", "--workers", "2", *listen)
+        with socket.socket(socket.AF_UNIX) as client, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            client.connect(str(path))
+            assert answers(client)
+            sender.settimeout(20)
+            sender.sendto(b"one", udp.getsockname())
+            assert sender.recvfrom(100) == (b"one", udp.getsockname())
+        assert host.command("reload").returncode == 0
+        assert host.stop() == 0
+        assert path.exists(), "it belongs to the service manager"
+    assert "socket_not_used" not in host.log()
+
+
+def test_what_is_passed_and_not_used_is_logged_and_closed(activate: Activate) -> None:
+    reader, writer = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listener, os.fdopen(writer, "wb"), os.fdopen(reader, "rb") as pipe:
+        passed: dict[str, Any] = {"spare": listener, "pipe": pipe}
+        host = activate(passed, "--plugin", "echo", "--listen", "tcp://127.0.0.1:0")
+        host.wait_for_log('name=pipe address="not a listening socket"')
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        assert f"socket_not_used master={host.pid} descriptor=3 socket=spare address={address}" in host.log()
+        links = [os.readlink(f"/proc/{host.pid}/fd/{number}") for number in os.listdir(f"/proc/{host.pid}/fd")]
+        assert f"socket:[{os.fstat(listener.fileno()).st_ino}]" not in links
+
+
+@pytest.mark.parametrize(
+    ("listen", "error"),
+    [
+        ("fd://other", "no socket fd://other was passed to the host\n  hint: passed are: web, pipe"),
+        ("fd://pipe", "fd://pipe is not a listening socket\n  hint: use ListenStream= or ListenDatagram="),
+    ],
+)
+def test_a_start_names_what_was_not_passed(activate: Activate, listen: str, error: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as pipe:
+        with pytest.raises(HostFailedError) as caught:
+            activate({"web": listener, "pipe": pipe}, "--plugin", "echo", "--listen", listen)
+        assert f"service 'default': {error}" in caught.value.text

@@ -23,6 +23,8 @@ from reactorhost.errors import UsageError
         ("unix://@chat", Address("unix", path="@chat")),
         ("@chat/admin/", Address("unix", path="@chat/admin/")),
         ("@" + "x" * 107, Address("unix", path="@" + "x" * 107)),
+        ("fd://web.socket", Address("fd", path="web.socket")),
+        ("fd://3", Address("fd", path="3")),
     ],
 )
 def test_every_form_of_an_address_is_read(uri: str, address: Address) -> None:
@@ -54,6 +56,9 @@ def test_every_form_of_an_address_is_read(uri: str, address: Address) -> None:
         ("unix://@", "not an absolute path"),
         ("unix://a@b", "not an absolute path"),
         ("unix://@a\0b", "null byte"),
+        ("fd://", "not the name of a socket"),
+        ("fd://a:b", "not the name of a socket"),
+        ("fd://" + "x" * 256, "not the name of a socket"),
     ],
 )
 def test_an_invalid_address_is_refused_with_the_right_form(uri: str, words: str) -> None:

@@ -26,6 +26,7 @@ from reactorhost.cli.top import top
 from reactorhost.config.settings import OVERRIDES, TABLE, Setting
 from reactorhost.dashboard.tables import columns
 from reactorhost.ipc import status
+from reactorhost.ipc.host_row import HostRow
 from reactorhost.master.admin.commands import FIXED_SETTINGS, AdminCommands
 from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerState
@@ -246,7 +247,7 @@ def test_the_readme_lists_every_member_of_connection_and_worker(kind: type) -> N
 
 def test_the_readme_lists_every_command() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `reactorhost (\w+)", text, re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| `reactorhost ([\w-]+)", text, re.MULTILINE)) == set(COMMANDS)
 
 
 # tls.md and outbound.md
@@ -438,10 +439,12 @@ SHAPES: Mapping[str, Any] = {
     "The host": status.StatusDocument,
     "A service": status.ServiceStatus,
     "Totals": status.Totals,
+    "Limits for clients": status.LimitTotals,
     "A slot": status.SlotStatus,
     "A worker": status.WorkerStatus,
     "Rates": status.Rates,
     "Latency": status.Latency,
+    "Scaling": status.ScalingStatus,
     "The bus": status.BusStatus,
     "A backend": status.BackendStatus,
     "The master": status.MasterStatus,
@@ -474,6 +477,11 @@ def test_every_verb_is_described() -> None:
     # The verbs are known without what they act on: nothing is called.
     verbs = AdminCommands(None, None, _Anything(), None, None, None).verbs()  # type: ignore[arg-type]
     assert set(verbs) == set(re.findall(r"^\| `(\w+)` \|", section("status.md", "Verbs"), re.MULTILINE))
+
+
+def test_every_field_of_a_listed_host_is_described() -> None:
+    for field in HostRow.__annotations__:
+        assert f"`{field}`" in section("status.md", "Other documents").partition("ls --json")[2]
 
 
 def test_every_state_of_a_connection_is_described() -> None:

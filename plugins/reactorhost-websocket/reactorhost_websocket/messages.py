@@ -41,6 +41,11 @@ class Assembly:
         self._parts: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether the first frames of a message were added, and more are to follow."""
+        return self._parts is not None
+
     def add(self, frame: Frame) -> bytes | None:
         """Return the message that a frame completes; None if none is complete, and for control frames.
 

@@ -67,6 +67,7 @@ class WebSocket:
         "_assembly",
         "_close",
         "_deflate",
+        "_in_frame",
         "_is_closed",
         "_last",
         "_outgoing",
@@ -104,6 +105,8 @@ class WebSocket:
         self._answer: bytes | None = b""
         self._deflate: PerMessageDeflate | None = None
         self._assembly = Assembly()
+        # The last bytes have completed no frame.
+        self._in_frame = False
         self._outgoing: list[bytes] = []
         # The frame that follows the messages which were not taken yet, and what the client did wrong, if anything.
         self._last = b""
@@ -121,6 +124,11 @@ class WebSocket:
     def is_text(self) -> bool:
         """Whether the message that is being received is text, or the last one; true before the first."""
         return self._assembly.is_text
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message, or a frame of any kind, has begun that is not complete."""
+        return self._in_frame or self._assembly.begun
 
     @property
     def is_accepted(self) -> bool:
@@ -266,7 +274,10 @@ class WebSocket:
                 self._last = writes.pop()
                 self._violation = str(protocol.parser_exc or "")
             self._outgoing += writes
-        return protocol.events_received()
+        events = protocol.events_received()
+        if data:
+            self._in_frame = not events
+        return events
 
     def _messages(self, events: list[Event]) -> Iterator[bytes]:
         assembly = self._assembly

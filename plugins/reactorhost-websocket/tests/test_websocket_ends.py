@@ -131,3 +131,30 @@ def test_an_idle_client_is_closed_with_1001(plugin_bench: Bench) -> None:
     bench.advance(61)
     assert browser.shown == [closed(1001, "idle")]
     assert browser.client.closed is CloseReason.IDLE
+
+
+@pytest.mark.parametrize(
+    ("part", "later"),
+    [
+        (frame(TEXT, b"hello")[:-2], b"l"),
+        # A control message is not the rest of it.
+        (frame(TEXT, b"hel", fin=False), frame(PING, b"")),
+    ],
+    ids=["frame", "message"],
+)
+@pytest.mark.parametrize("with_request", [False, True])
+def test_a_message_that_is_not_complete_in_time_ends_the_connection(
+    plugin_bench: Bench, part: bytes, later: bytes, with_request: bool
+) -> None:
+    bench = plugin_bench(hooks, reactorhost_echo, framing=table(ping_interval=0), message_timeout=10)
+    browser = Browser(bench, behind=part if with_request else b"")
+    if not with_request:
+        bench.advance(60)
+        browser.sends(frame(TEXT, b"whole") + frame(PING, b""))
+        bench.advance(60)
+        browser.sends(part)
+    bench.advance(9)
+    browser.sends(later)
+    assert not browser.shown
+    bench.advance(1)
+    assert browser.client.closed is CloseReason.TIMEOUT

@@ -63,6 +63,28 @@ def test_a_message_that_cannot_be_sent_raises(message: object, error: type[Excep
         session.frame(message)
 
 
+@pytest.mark.parametrize(
+    ("received", "incomplete"),
+    [
+        (b"", False),
+        (frame(TEXT, b"hello"), False),
+        (frame(TEXT, b"hello")[:4], True),
+        (frame(TEXT, b"hello")[:-1], True),
+        (frame(TEXT, b"hel", fin=False), True),
+        (frame(TEXT, b"hel", fin=False) + frame(PING, b""), True),
+        (frame(TEXT, b"hel", fin=False) + frame(0, b"lo"), False),
+        (frame(PING, b"alive"), False),
+        (frame(PING, b"alive")[:3], True),
+    ],
+)
+def test_whether_a_message_is_incomplete_is_known(received: bytes, incomplete: bool) -> None:
+    session = opened().session
+    list(session.feed(received))
+    assert session.incomplete is incomplete
+    list(session.feed(b""))
+    assert session.incomplete is incomplete
+
+
 def test_the_type_of_the_message_that_is_received_is_known() -> None:
     session = opened().session
     sends = frame(TEXT, b"a") + frame(BINARY, b"b") + frame(TEXT, b"c", fin=False) + frame(0, b"d")

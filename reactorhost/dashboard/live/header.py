@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reactorhost.dashboard.model.snapshot import Snapshot
 from reactorhost.dashboard.model.view import View
+from reactorhost.dashboard.text import scaling_words
 from reactorhost.dashboard.text.bus_words import backend
 from reactorhost.dashboard.text.line import Line, Piece, cut, line, spread, width_of
 from reactorhost.dashboard.text.quantities import amount, clock, number, rate, uptime
@@ -51,6 +52,8 @@ def _title(document: StatusDocument, width: int) -> Line:
         (1, line((f"{ready}/{wanted} ready", "" if ready == wanted else "yellow"))),
         (4, line(f"up {uptime(document['uptime_seconds'])}")),
     ]
+    if scaling := document.get("scaling"):
+        parts.insert(-1, (3, line(scaling_words.brief(scaling))))
     bus = document.get("bus")
     if bus and bus["backend"] and bus["backend"]["state"] != "up":
         parts.append((2, line(backend(bus["backend"]))))

@@ -280,6 +280,9 @@ def _scale(step: int) -> Callable[[View, Snapshot], View]:
         question = f"scale from {before} to {after} workers (pid {document['pid']}, {_open(snapshot)})"
         if step < 0:
             question = f"scale from {before} to {after} workers; to be drained: {_leaving(snapshot)}"
+        scaling = document.get("scaling")
+        if scaling and scaling["automatic"]:
+            question += "; the number then stays until `reactorhost scale auto`"
         return _ask(view, HostRequest("scale", question, (("workers", after),)))
 
     return change

@@ -14,7 +14,7 @@ def banner(document: StatusDocument) -> str:
     """Return the banner: version, pid, addresses, plugins, workers, and how to stop the host."""
     rows = [("listening", _service(service, len(document["services"]))) for service in document["services"]]
     rows += [("warning", no_receive(each["name"])) for each in document["services"] if each["receives"] is False]
-    rows.append(("workers", f"{document['workers_ready']} of {document['workers_wanted']} ready"))
+    rows.append(("workers", f"{document['workers_ready']} of {document['workers_wanted']} ready{_by_load(document)}"))
     total = document["workers_wanted"]
     rows += [
         ("limited", fewer_workers(each["name"], each["workers"], total, each["limited_by"]))
@@ -26,6 +26,11 @@ def banner(document: StatusDocument) -> str:
     rows.append(("stop", stop_command(document)))
     title = f"reactorhost {document['version']} · {document['name']} · pid {document['pid']}"
     return "\n".join([title, *(f"  {name:<10} {value}" for name, value in rows)])
+
+
+def _by_load(document: StatusDocument) -> str:
+    scaling = document["scaling"]
+    return "" if scaling is None else f", {scaling['min']} to {scaling['max']} as the load requires"
 
 
 def chain(plugins: list[PluginStatus]) -> str:

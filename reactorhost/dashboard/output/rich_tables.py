@@ -1,4 +1,4 @@
-"""The tables of plugins and settings, folded by rich to the width of the terminal."""
+"""The tables of hosts, plugins and settings, folded by rich to the width of the terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from reactorhost.dashboard.text.quantities import UNKNOWN, number, uptime
+from reactorhost.ipc.host_row import HostRow
 from reactorhost.printable import printable
 
 
@@ -22,9 +24,37 @@ def plugin_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def host_table(rows: Iterable[HostRow]) -> Table:
+    """Return a table with a row for each host."""
+    table = _table("NAME", "PID", "USER", "STATE", "WORKERS", "CONNECTIONS", "UPTIME", "VERSION", "RUN DIRECTORY")
+    for row in rows:
+        workers = UNKNOWN if row["workers_ready"] is None else f"{row['workers_ready']}/{row['workers_wanted']}"
+        _add(
+            table,
+            row["name"] or UNKNOWN,
+            str(row["pid"]),
+            row["user"],
+            row["state"] or "no answer",
+            workers,
+            number(row["connections"]),
+            uptime(row["uptime_seconds"]),
+            row["version"] or UNKNOWN,
+            row["run_dir"],
+        )
+    return table
+
+
 def setting_table(rows: Iterable[Sequence[str]]) -> Table:
     """Return a table with a row for each setting."""
     table = _table("SETTING", "VALUE", "FROM")
+    for row in rows:
+        _add(table, *row)
+    return table
+
+
+def change_table(rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table with a row for each setting that has another value now."""
+    table = _table("SETTING", "VALUE", "FROM", "APPLIED BY")
     for row in rows:
         _add(table, *row)
     return table

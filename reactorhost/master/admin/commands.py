@@ -9,12 +9,15 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reactorhost import __version__
 from reactorhost.address import Address
 from reactorhost.api.hookspecs import PROJECT
-from reactorhost.config import plugin_tables
-from reactorhost.config.settings import MAX_WORKERS, Settings
+from reactorhost.config import plugin_tables, setting_rows
+from reactorhost.config.settings import BY_NAME, Settings
+from reactorhost.config.values import InvalidValueError
+from reactorhost.config.worker_count import WorkerRange
 from reactorhost.errors import ReactorhostError, UsageError, error_from_os, joined_hints
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
@@ -28,7 +31,7 @@ from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.requests import TIMEOUT_SECONDS
-from reactorhost.plugins import discovery
+from reactorhost.plugins import discovery, option_text
 from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
@@ -99,6 +102,7 @@ class AdminCommands:
             "connections": self._list_connections,
             "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
+            "settings": self._send_settings,
         }
 
     def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
@@ -154,14 +158,28 @@ class AdminCommands:
             )
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
-        if not isinstance(workers, int) or isinstance(workers, bool):
-            raise UsageError(f"cannot scale to {workers!r} workers", hint="give a whole number")
+        try:
+            wanted: Any = BY_NAME["workers"].kind.read(workers)
+        except InvalidValueError as error:
+            raise UsageError(f"the number of workers {error}", hint=error.hint) from None
         self._check_not_stopping()
-        if not 1 <= workers <= MAX_WORKERS:
-            raise UsageError(f"cannot scale to {workers} workers", hint=f"give a number from 1 to {MAX_WORKERS}")
-        scaling = self.context.planner.scaling
-        self.context.log.info("scaling", workers=workers, before=scaling.target)
-        scaling.request(workers, session)
+        if wanted == "auto":
+            wanted = self.context.planner.settings.workers_range
+            if wanted is None:
+                hint = "name one: `reactorhost scale 2-8`, or `workers = { min = 2, max = 8 }` in the configuration"
+                raise UsageError("this host has no range of workers", hint=hint)
+        self._want(wanted, session)
+
+    def _want(self, workers: int | WorkerRange, session: Session | None = None) -> None:
+        """Have this number of workers from now on, or one in a range, as the load requires."""
+        planner = self.context.planner
+        before, fields = planner.scaling.target, {}
+        planner.autoscale.range = None
+        if isinstance(workers, WorkerRange):
+            planner.autoscale.range, fields = workers, {"range": str(workers)}
+            workers = workers.nearest(before)
+        self.context.log.info("scaling", workers=workers, before=before, **fields)
+        planner.scaling.request(workers, session)
         self.supervisor.schedule()
 
     def _recycle(self, session: Session, message: Message) -> None:
@@ -202,6 +220,16 @@ class AdminCommands:
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
             prefix=sys.prefix,
+        )
+
+    def _send_settings(self, session: Session, message: Message) -> None:
+        settings = self.context.planner.settings
+        session.done(
+            settings=[row._asdict() for row in setting_rows.rows(settings)],
+            options=[each._asdict() for each in option_text.values(settings)],
+            plugins=list(dict.fromkeys(named for service in settings.services for named in service.plugins)),
+            fixed=list(FIXED_SETTINGS),
+            workers=self.context.planner.scaling.target,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:
@@ -279,8 +307,8 @@ class AdminCommands:
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         # Only if the file changed: the operator may have scaled the host by a signal or a command since.
-        if fresh.workers != settings.workers:
-            planner.scaling.request(fresh.workers)
+        if (fresh.workers, fresh.workers_range) != (settings.workers, settings.workers_range):
+            self._want(fresh.workers_range or fresh.workers)
         # The fixed ones keep their values, so that the status document is right.
         kept = {name: getattr(settings, name) for name in FIXED_SETTINGS}
         changed = [name for name, value in kept.items() if getattr(fresh, name) != value]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from reactorhost.address import Address
@@ -25,8 +26,8 @@ class AddressInUseError(ReactorhostError):
     """Another process listens on the address."""
 
 
-def resolve(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAddress]]:
-    """Yield every family and socket address of an address, IPv4 first.
+def resolve(address: Address, without: Collection[int] = ()) -> Iterator[tuple[socket.AddressFamily, SocketAddress]]:
+    """Yield every family and socket address of an address, IPv4 first; leave out the families in `without`.
 
     Raises:
         ReactorhostError: the host cannot be resolved.
@@ -34,8 +35,9 @@ def resolve(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAddr
     if not address.host:
         # Two sockets, the second with IPV6_V6ONLY. A dual-stack [::] would lose all of its IPv4 clients to any other
         # socket on 0.0.0.0.
-        yield socket.AF_INET, ("0.0.0.0", address.port)
-        if _has_ipv6():
+        if socket.AF_INET not in without:
+            yield socket.AF_INET, ("0.0.0.0", address.port)
+        if socket.AF_INET6 not in without and _has_ipv6():
             yield socket.AF_INET6, ("::", address.port, 0, 0)
         return
     try:
@@ -46,7 +48,7 @@ def resolve(address: Address) -> Iterator[tuple[socket.AddressFamily, SocketAddr
         what = f"{address} cannot be resolved: {reason}"
         raise ReactorhostError(what, hint="give an address of this machine") from None
     families = {family: sockaddr for family, _, _, _, sockaddr in reversed(found)}
-    for family in sorted(families):
+    for family in sorted(families.keys() - without):
         if family == socket.AF_INET or _has_ipv6() or len(families) == 1:
             yield family, families[family]
 
@@ -84,13 +86,18 @@ def udp_socket(family: socket.AddressFamily, sockaddr: SocketAddress) -> socket.
         # No SO_REUSEADDR: if both sides set it, UDP lets another program take over the port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAM_BUFFER_BYTES)
-        # A reply must come from the address that the client sent to, which on a wildcard only the datagram contains.
-        if sockaddr[0] == "0.0.0.0":
-            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        elif sockaddr[0] == "::":
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        request_destinations(sock, sockaddr)
         on_error.pop_all()
     return sock
+
+
+def request_destinations(sock: socket.socket, sockaddr: SocketAddress | str) -> None:
+    """Request of a UDP socket the address that each datagram was sent to."""
+    # A reply must come from the address that the client sent to, which on a wildcard only the datagram contains.
+    if sockaddr[0] == "0.0.0.0":
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    elif sockaddr[0] == "::":
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
 
 def abstract_socket(address: Address) -> socket.socket:
@@ -148,6 +155,15 @@ def check_local(address: Address) -> None:
                 sock.bind((sockaddr[0], 0, *sockaddr[2:]))
             except OSError as error:
                 raise bind_error(address, error) from None
+
+
+def effective_backlog(backlog: int) -> int:
+    """Return the length that a queue can reach: the one that was asked for, or the limit of the kernel."""
+    try:
+        limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    except (OSError, ValueError):
+        return backlog
+    return min(backlog, limit)
 
 
 def bind_error(address: Address | str, error: OSError) -> ReactorhostError:

@@ -27,6 +27,7 @@ the last copy; a connection that completes between these two calls is reset, whi
 
 Never shutdown() a socket that another process has too: it resets the whole queue for all of them. O_NONBLOCK belongs to
 the description that all copies share, and is set once. Unix sockets have no SO_REUSEPORT: all slots share one socket.
+So they do with sockets that a service manager passed (`passed_sockets`).
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, reuseport_filter
-from reactorhost.master.listen.bind import SocketAddress
 from reactorhost.master.listen.listeners_state import (
     ListenersState,
     SocketReference,
@@ -52,6 +52,7 @@ from reactorhost.master.listen.listeners_state import (
     referenced,
     restore_group,
 )
+from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.fork import ForkRegistry
@@ -66,8 +67,9 @@ class Listeners:
     `steered` says whether the slots that leave get no new connections.
     """
 
-    def __init__(self, settings: Settings, registry: ForkRegistry) -> None:
+    def __init__(self, settings: Settings, registry: ForkRegistry, passed: PassedSockets | None = None) -> None:
         self._settings = settings
+        self.passed = passed or PassedSockets()
         self._registry = registry
         self.groups: list[Group] = []
         self._sockets: list[SlotSocket] = []
@@ -84,12 +86,17 @@ class Listeners:
         """
         # After `close` this is another try, because an address was in use: nothing stays of the first one.
         self.groups.clear()
+        self.passed.begin()
         for service in self._settings.services:
             for address in service.listen:
-                if address.scheme == "unix":
+                used, families = self.passed.use(service, address, self._settings.peer_timeout)
+                for each in used:
+                    self.groups.append(each.group)
+                    self._add(each)
+                if address.scheme == "unix" and not used:
                     self._bind_unix(service, address)
-                else:
-                    self._bind_internet(service, address)
+                elif address.scheme not in ("fd", "unix"):
+                    self._bind_internet(service, address, families)
 
     def export(self) -> ListenersState:
         """Return the state of all sockets, whose descriptors stay open."""
@@ -123,11 +130,11 @@ class Listeners:
         """
         for group in self.groups:
             # It has some already if it is slot 0, or wanted again before it was closed.
-            if isinstance(group.sockaddr, str) or any(each.group is group for each in self.owned_by(slot)):
+            if group.is_shared or any(each.group is group for each in self.owned_by(slot)):
                 continue
             if group.service not in services:
                 continue
-            self._add(SlotSocket(slot, group, self._create(group, group.sockaddr)))
+            self._add(SlotSocket(slot, group, self._create(group)))
 
     def of_slot(self, slot: int, services: Collection[str]) -> list[SlotSocket]:
         """Return the sockets that a worker of this slot accepts from, those shared of `services` included."""
@@ -135,7 +142,7 @@ class Listeners:
         return [*self.owned_by(slot), *shared]
 
     def shared(self) -> list[SlotSocket]:
-        """Return the sockets that all slots share: those of unix addresses."""
+        """Return the sockets that all slots share: those of unix addresses, and those that were passed to the host."""
         return [each for each in self._sockets if each.slot is None]
 
     def file_state(self, each: SlotSocket) -> FileState:
@@ -202,6 +209,11 @@ class Listeners:
         """Return how many clients wait in a slot's own queues."""
         return sum(each.queued() for each in self.owned_by(slot))
 
+    def waiting(self, services: Collection[str]) -> int:
+        """Return how many TCP clients of these services wait in all queues."""
+        groups = [each for each in self.groups if each.service in services and each.scheme in ("tcp", "tls")]
+        return sum(each.queued() for group in groups for each in group.order)
+
     def move(self, service: str, slots: Collection[int], to: int | None) -> bool:
         """Move a service's open sockets from these slots to another one, close others; returns whether one moved."""
         given_up = [each for each in self._sockets if each.slot in slots and each.group.service == service]
@@ -239,28 +251,25 @@ class Listeners:
         self._sockets.clear()
 
     def effective_backlog(self) -> int:
-        """Return the length that a queue can reach: the configured one, or the limit of the kernel."""
-        try:
-            limit = int(Path("/proc/sys/net/core/somaxconn").read_text())
-        except (OSError, ValueError):
-            return self._settings.backlog
-        return min(self._settings.backlog, limit)
+        """Return the length that a queue can reach."""
+        return bind.effective_backlog(self._settings.backlog)
 
     # Binding.
 
-    def _bind_internet(self, service: Service, address: Address) -> None:
+    def _bind_internet(self, service: Service, address: Address, served: Collection[int]) -> None:
+        """Bind an address for every family but those that are `served` already."""
         scheme = "tls" if service.speaks_tls(address) else address.scheme
         port = address.port
         for attempt in range(_PORT_TRIES):
             bound: list[SlotSocket] = []
             try:
-                for family, sockaddr in bind.resolve(address):
+                for family, sockaddr in bind.resolve(address, without=served):
                     wanted = (sockaddr[0], port, *sockaddr[2:])
                     if port:
                         bind.probe(family, wanted, address)
                     group = Group(service.name, scheme, family, wanted)
                     try:
-                        each = SlotSocket(0, group, self._create(group, wanted))
+                        each = SlotSocket(0, group, self._create(group))
                         bound.append(each)
                         if scheme == "udp":
                             each.open(self._settings.backlog)
@@ -297,11 +306,12 @@ class Listeners:
         self.groups.append(group)
         self._add(SlotSocket(None, group, sock))
 
-    def _create(self, group: Group, sockaddr: SocketAddress) -> socket.socket:
+    def _create(self, group: Group) -> socket.socket:
         """Return a socket of a group that no client reaches yet."""
+        assert not isinstance(group.sockaddr, str), "slots share it"
         if group.scheme == "udp":
-            return bind.udp_socket(group.family, sockaddr)
-        return bind.tcp_socket(group.family, sockaddr, self._settings.peer_timeout)
+            return bind.udp_socket(group.family, group.sockaddr)
+        return bind.tcp_socket(group.family, group.sockaddr, self._settings.peer_timeout)
 
     def _add(self, each: SlotSocket) -> None:
         self._sockets.append(each)

@@ -42,6 +42,7 @@ class GroupState:
     sockets: tuple[SocketState, ...]
     order: tuple[int, ...]
     steered: bool
+    is_passed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def export_group(group: Group, sockets: Sequence[SlotSocket]) -> GroupState:
         tuple(SocketState(each.socket.fileno(), each.slot, each.is_open) for each in own),
         tuple(own.index(each) for each in group.order),
         group.steered,
+        group.is_passed,
     )
 
 
@@ -78,7 +80,7 @@ def restore_group(state: GroupState) -> tuple[Group, list[SlotSocket]]:
     group = Group(state.service, state.scheme, socket.AddressFamily(state.family), state.sockaddr)
     sockets = [SlotSocket(each.slot, group, _socket(each.descriptor), each.is_open) for each in state.sockets]
     group.order = [sockets[index] for index in state.order]
-    group.steered = state.steered
+    group.steered, group.is_passed = state.steered, state.is_passed
     return group, sockets
 
 

@@ -21,7 +21,7 @@ _MEMINFO_BYTES = 36
 
 @dataclass(slots=True, eq=False)
 class SlotSocket:
-    """One socket; `slot` is None for a unix socket, which all slots share.
+    """One socket; `slot` is None for one that all slots share: a unix socket, or one that was passed to the host.
 
     `is_open` says whether clients reach it.
     """
@@ -97,6 +97,7 @@ class Group:
         scheme: `tcp`, `tls`, `udp` or `unix`; `tls` also where `tcp` is configured and the service has a certificate.
         order: the open sockets, each at the index that the kernel knows it by.
         steered: the group has a BPF program.
+        is_passed: its only socket is one that a service manager made and keeps.
     """
 
     service: str
@@ -105,11 +106,17 @@ class Group:
     sockaddr: SocketAddress | str
     order: list[SlotSocket] = field(default_factory=list)
     steered: bool = False
+    is_passed: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all slots share one socket."""
+        return self.is_passed or self.scheme == "unix"
 
     @property
     def has_file(self) -> bool:
-        """Whether it is a unix socket with a path, and not an abstract name."""
-        return self.scheme == "unix" and not str(self.sockaddr).startswith("@")
+        """Whether it is a unix socket with a path, which this host made, and not an abstract name."""
+        return self.scheme == "unix" and not self.is_passed and not str(self.sockaddr).startswith("@")
 
     def __str__(self) -> str:
         if isinstance(self.sockaddr, str):

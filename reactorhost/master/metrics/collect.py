@@ -19,6 +19,7 @@ from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.context import MasterContext
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.values import Values
+from reactorhost.master.plan import readiness
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerState
@@ -30,12 +31,21 @@ from reactorhost.system import procfs
 _TOTALS = (
     (catalog.ACCEPTED, "accepted"),
     (catalog.REFUSED, "refused"),
+    (catalog.DENIED, "denied"),
+    (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
+    (catalog.LATE_MESSAGES, "late_messages"),
+    (catalog.RATE_PAUSES, "rate_pauses"),
     (catalog.ACCEPT_PAUSES, "accept_pauses"),
+    (catalog.DENIED, "denied"),
+    (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
+    (catalog.LATE_MESSAGES, "late_messages"),
+    (catalog.RATE_PAUSES, "rate_pauses"),
     (catalog.MESSAGES, "messages"),
     (catalog.RECEIVED, "bytes_in"),
     (catalog.SENT, "bytes_out"),
     (catalog.HOOK_ERRORS, "hook_errors"),
     (catalog.WORKER_CPU, "cpu_seconds"),
+    (catalog.WORKER_BUSY, "busy_seconds"),
 )
 _SLOT_STATES = tuple(dict.fromkeys(Slot(0, state=state).status for state in SlotState))
 _RELOAD_EVENTS = (("succeeded", "reload_finished", "info"), ("failed", "reload_failed", "error"))
@@ -62,6 +72,7 @@ def _host(values: Values, context: MasterContext, started_at: float) -> None:
     values.set(catalog.START_TIME, started_at)
     for state in HostState:
         values.set(catalog.HOST_STATE, planner.state is state, state.value)
+    values.set(catalog.READY, not readiness.reasons(planner))
     values.set(catalog.GENERATION, planner.generation)
     values.set(catalog.PROBLEMS, len(context.problems))
     for (event, level), count in log.counts.items():
@@ -76,6 +87,11 @@ def _slots(values: Values, context: MasterContext) -> None:
     planner = context.planner
     values.set(catalog.WORKERS_WANTED, planner.scaling.target)
     values.set(catalog.WORKERS_READY, planner.scaling.ready_slots())
+    if (limits := planner.autoscale.range) is not None:
+        values.set(catalog.WORKERS_MIN, limits.least)
+        values.set(catalog.WORKERS_MAX, limits.most)
+        if (load := planner.autoscale.load) is not None:
+            values.set(catalog.WORKERS_USE, load.use)
     by_state = Counter(slot.status for slot in planner.slots.values())
     for state in _SLOT_STATES:
         values.set(catalog.SLOTS, by_state[state], state)

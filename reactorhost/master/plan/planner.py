@@ -49,6 +49,7 @@ from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.ipc.moments import BEGINNING, Moment
 from reactorhost.master.plan.actions import Action, Spawn
 from reactorhost.master.plan.adoption import Adoption
+from reactorhost.master.plan.autoscale import Autoscale
 from reactorhost.master.plan.leadership import Leadership
 from reactorhost.master.plan.operations import Recycling, Reload, Watcher
 from reactorhost.master.plan.overload import Overload
@@ -108,6 +109,7 @@ class Planner:
         self.recycling = Recycling()
         self.limits = ServiceLimits(self.table, settings.services)
         self.scaling = Scaling(self.table, self.limits, settings.workers)
+        self.autoscale = Autoscale(settings.workers_range)
         self.adoption = Adoption(self.table, self.limits)
         self.overload = Overload(self.table, self.limits)
         self.leadership = Leadership(self.table, started)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from reactorhost import histogram
 from reactorhost.ipc.scoreboard import Counters, Timings
-from reactorhost.ipc.status import History, Latency, Rates, Totals
+from reactorhost.ipc.status import History, Latency, LimitTotals, Rates, Totals
 from reactorhost.master.stats.ended_workers import EndedWorkers, add_totals, plugin_timings
 from reactorhost.master.workers.exit_report import Sample
 
@@ -40,6 +40,15 @@ class SamplesState:
     newest: dict[int, Sample]
     newest_wall: float
     regular_since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds of something between two moments, in monotonic seconds."""
+
+    since: float
+    until: float
+    seconds: float
 
 
 class Samples:
@@ -105,6 +114,16 @@ class Samples:
         """Return the totals of the host, including those of workers that ended."""
         return totals_of([self.past, *live])
 
+    def limited(self, live: Sequence[Counters]) -> LimitTotals:
+        """Return how often the limits for clients took effect, including workers that ended."""
+        counters = [self.past, *live]
+        return {
+            "denied": sum(each.denied for each in counters),
+            "over_address_limit": sum(each.over_address_limit for each in counters),
+            "late_messages": sum(each.late_messages for each in counters),
+            "rate_pauses": sum(each.rate_pauses for each in counters),
+        }
+
     def rates(self) -> Rates:
         """Return the host's totals per second over the last interval."""
         return _rates(*_newest_two(self._points))
@@ -123,13 +142,33 @@ class Samples:
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
+        between = self._last_interval(pid)
+        if between is None:
+            return None
+        before, after = between
+        return round(100 * (after.cpu_seconds - before.cpu_seconds) / (after.tick - before.tick), 1)
+
+    def busy_percent(self, pid: int) -> float | None:
+        """Return the time over the last interval in which a worker's loop did not wait, in percent."""
+        busy = self.busy(pid)
+        return None if busy is None else round(100 * busy.seconds / (busy.until - busy.since), 1)
+
+    def busy(self, pid: int) -> Span | None:
+        """Return the time over the last interval in which a worker's loop did not wait."""
+        between = self._last_interval(pid)
+        if between is None:
+            return None
+        before, after = between
+        return Span(before.tick, after.tick, after.busy_seconds - before.busy_seconds)
+
+    def _last_interval(self, pid: int) -> tuple[Counters, Counters] | None:
         # Over the time between the worker's own writes: its page is up to a second old.
         writes = (each.counters for each in reversed(self._workers.get(pid, ())))
         after = next(writes, None)
         before = next((each for each in writes if after is not None and each.tick < after.tick), None)
         if after is None or before is None:
             return None
-        return round(100 * (after.cpu_seconds - before.cpu_seconds) / (after.tick - before.tick), 1)
+        return before, after
 
     def worker_latency(self, pid: int) -> Latency:
         """Return how long calls of `receive` took in a worker, over the window."""

@@ -25,7 +25,6 @@ from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState
 from reactorhost.master.plan.worker_table import WorkerState
-from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.systemd.outbox import Outbox
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.manager_variables import ManagerVariables
@@ -35,6 +34,10 @@ _EXTENSION_SECONDS = 10.0
 # What a step may take beyond its deadline: workers that are ended get ABRT first, and KILL two seconds later.
 _SPARE_SECONDS = 10.0
 _LONGEST_STATUS = 200
+
+
+Callbacks = Mapping[signal.Signals, Callable[[], object]]
+"""What the master does at each signal."""
 
 
 class _Phase(enum.Enum):
@@ -54,7 +57,6 @@ class ManagerNotices:
 
     context: MasterContext
     lifecycle: Lifecycle
-    supervisor: Supervisor
     outbox: Outbox
     watchdog_seconds: float | None
     _phase: _Phase = _Phase.STARTING
@@ -69,14 +71,12 @@ class ManagerNotices:
         # The process id: a daemon is not the process that the service manager started.
         self.outbox.send(f"MAINPID={os.getpid()}")
         self._send_status(self._sentence())
-        self.supervisor.after_settling.append(self.update)
+        self.lifecycle.supervisor.after_settling.append(self.update)
         self.lifecycle.each_second.append(self._each_second)
         if self.watchdog_seconds is not None:
             self._feed_watchdog()
 
-    def around_hangup(
-        self, callbacks: Mapping[signal.Signals, Callable[[], object]]
-    ) -> Mapping[signal.Signals, Callable[[], object]]:
+    def around(self, callbacks: Callbacks) -> Callbacks:
         """Return the callbacks of signals, with one for HUP that reports a reload in any case."""
         hangup = callbacks[signal.SIGHUP]
 
@@ -85,9 +85,9 @@ class ManagerNotices:
                 self._hung_up = True
                 self._send_reloading()
             hangup()
-            self._refused = not self._reloads() and self.context.planner.state is not HostState.STOPPING
+            self._refused = not self._reloads() and not self._stops()
             # Also if nothing was changed: then `update` reports that the host is ready again.
-            self.supervisor.schedule()
+            self.lifecycle.supervisor.schedule()
 
         return {**callbacks, signal.SIGHUP: run}
 
@@ -113,11 +113,14 @@ class ManagerNotices:
         self._extend_timeout(time.monotonic())
 
     def _current(self) -> _Phase:
-        if self.context.planner.state is HostState.STOPPING:
+        if self._stops():
             return _Phase.STOPPING
         if not self.lifecycle.started:
             return _Phase.STARTING
         return _Phase.RELOADING if self._reloads() else _Phase.READY
+
+    def _stops(self) -> bool:
+        return self.context.planner.state in (HostState.LEAVING, HostState.STOPPING)
 
     def _reloads(self) -> bool:
         reload = self.context.planner.reload
@@ -133,6 +136,9 @@ class ManagerNotices:
         match self._phase:
             case _Phase.STARTING:
                 return f"Starting: {workers} ready"
+            case _Phase.STOPPING if planner.state is HostState.LEAVING:
+                left = planner.stopping.delay_left(time.monotonic())
+                return f"Stopping in {left:.0f} s (drain_delay): {workers} ready, {connections}"
             case _Phase.STOPPING:
                 left = planner.stopping.seconds_left(time.monotonic())
                 return (
@@ -191,20 +197,19 @@ class ManagerNotices:
         self.outbox.send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
-def manager_notices(
+def notify_manager(
     sock: NotifySocket | None,
     manager: ManagerVariables,
     context: MasterContext,
     lifecycle: Lifecycle,
-    supervisor: Supervisor,
-) -> ManagerNotices | None:
-    """Return the notices of a host from now on, or None if no service manager wants any."""
+    callbacks: Callbacks,
+) -> Callbacks:
+    """Notify the service manager from now on, if there is one; return the callbacks of signals for the reactor."""
     if sock is None:
-        return None
-    outbox = Outbox(context.reactor, sock, context.log)
-    notices = ManagerNotices(context, lifecycle, supervisor, outbox, manager.watchdog_seconds)
+        return callbacks
+    notices = ManagerNotices(context, lifecycle, Outbox(context.reactor, sock, context.log), manager.watchdog_seconds)
     notices.begin()
-    return notices
+    return notices.around(callbacks)
 
 
 @contextlib.contextmanager

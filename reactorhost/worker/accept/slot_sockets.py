@@ -16,9 +16,9 @@ from reactorhost.worker.udp.socket import UdpSocket
 
 @dataclass(slots=True, eq=False)
 class _BorrowedUdp:
-    """A UDP socket that the worker borrows from a slot; `socket` reads and answers its datagrams."""
+    """A UDP socket that the worker borrows; `slot` is None where all slots share it."""
 
-    slot: int
+    slot: int | None
     service: str
     socket: UdpSocket
 
@@ -26,6 +26,8 @@ class _BorrowedUdp:
 @dataclass(slots=True, eq=False, repr=False)
 class SlotSockets:
     """Every borrowed socket; `on_released` is called with a slot when all its sockets are closed in this worker.
+
+    It is called with None when those are closed that all slots share.
 
     A UDP socket that was released stays open, and in the list, until it owes no answer any more.
 
@@ -38,7 +40,7 @@ class SlotSockets:
     services: Mapping[str, RunningService]
     refusing_services: Collection[str]
     fork_registry: ForkRegistry
-    on_released: Callable[[int], object]
+    on_released: Callable[[int | None], object]
     waiting: list[BorrowedListener]
     rates: Mapping[str, AcceptRate] = field(default_factory=dict)
     _udp_sockets: list[_BorrowedUdp] = field(default_factory=list, init=False)
@@ -63,13 +65,12 @@ class SlotSockets:
             listener = WatchedListener(slot, borrowed.service, sock, accept, refuses=refuses, rate=rate)
             self.acceptor.replace_or_add(listener)
             return
-        assert slot is not None, "slots do not share UDP sockets"
         self.fork_registry.add(sock, sock.close)
         udp = _BorrowedUdp(slot, borrowed.service, service.udp_socket(sock, lambda: self._udp_socket_closed(udp, sock)))
         self._udp_sockets.append(udp)
         udp.socket.open()
 
-    def release(self, slot: int) -> None:
+    def release(self, slot: int | None) -> None:
         """Leave what is queued at a slot's sockets to another worker."""
         self.acceptor.release(slot)
         # Apart from the list of all, which changes in the loop: a socket that owes nothing is closed at once.
@@ -91,9 +92,12 @@ class SlotSockets:
         for slot in slots:
             self.acceptor.release(slot, service)
         given_up = [each for each in self._udp_sockets if each.service == service and each.slot in slots]
-        if to is not None:
-            for each in given_up:
+        for each in given_up:
+            if each.slot is None:
+                each.socket.release()
+            elif to is not None:
                 each.slot = to
+        if to is not None:
             self.release(to)
 
     def release_all(self) -> None:

@@ -218,7 +218,9 @@ class AsyncioBridge:
             return
         self._turning = False
         reactor = self._reactor
-        reactor.longest_turn = max(reactor.longest_turn, time.monotonic() - reactor.now)
+        busy = time.monotonic() - reactor.now
+        reactor.busy_seconds += busy
+        reactor.longest_turn = max(reactor.longest_turn, busy)
         if self._stops_with_reactor and not self._reactor.running:
             # Once: a timer of this turn may come here again.
             self._stops_with_reactor = False

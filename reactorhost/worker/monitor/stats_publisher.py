@@ -73,6 +73,7 @@ class StatsPublisher:
         self.counters.rss_peak_bytes = usage.ru_maxrss * 1024
         self.counters.cpu_seconds = usage.ru_utime + usage.ru_stime
         self.counters.lag_max_seconds = max(self._lags)
+        self.counters.busy_seconds = self._reactor.busy_seconds
         self._scoreboard.write(self._page, self.counters)
         # Only when something was timed: packing a histogram for each plugin costs more than the counters.
         timings_key = (self.timing.calls, self.counters.hook_errors)

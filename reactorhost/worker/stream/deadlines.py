@@ -4,22 +4,28 @@ Each connection has one timer at most, in `Stream.deadline`:
 
 - Idle, while it is open: nothing was received or sent for `idle_timeout`. A connection that the plugin has paused, or
   that waits for an async hook or a task, is not idle.
+- Message, while it is open: a message has begun and is not complete after `message_timeout`. The time in which the host
+  does not read the client does not count.
 - Silence, after the client has ended its half, or while an async hook runs for one that nothing can be sent to: no
   answer was sent, and no hook or task has finished, for `close_timeout`. A client that has vanished cannot be
   distinguished from one that only reads.
 - Grace, for a client that is reset while it is paused: its last input can be read for a short time if the plugin
-  resumes. Only the pause can end this one, so it replaces the idle timer.
+  resumes. Only the pause can end this one, so it replaces the timer for idleness and messages.
 - Close, once it is being closed: see `closing.CloseProgress`.
 
-The timers look at the time of the last activity when they are due, so a message touches no timer.
+The timers look at the time of the last activity when they are due, so a whole message touches no timer. Before they end
+a connection they read: a turn reads a part of the clients that are ready, so after a stall the timer can be due while
+what the client has sent in time is in the kernel.
 """
 
 from __future__ import annotations
 
 from reactorhost.api.close_reason import CloseReason
 from reactorhost.worker.stream.closing import OPEN, CloseEvent, CloseProgress
+from reactorhost.worker.stream.framed_input import FramedInput
+from reactorhost.worker.stream.message_clock import MessageClock
 from reactorhost.worker.stream.protocol import Stream
-from reactorhost.worker.stream.receiving import read
+from reactorhost.worker.stream.receiving import frames_pending, read, restart_message
 from reactorhost.worker.stream.socket import let_client_be_slow, unacknowledged_bytes
 from reactorhost.worker.stream.states import BROKEN, PEER_EOF, PLUGIN, TLS_HANDSHAKE
 
@@ -34,7 +40,7 @@ def cancel(stream: Stream) -> None:
 
 
 def watch_open(stream: Stream) -> None:
-    """Start the timer of an open connection anew: for silence after the client's end, else for idleness."""
+    """Start the timer of an open connection anew: for silence after the client's end, else for what is due first."""
     # Any other timer would outlast the grace, for example when a plugin sets `idle_timeout` now.
     if stream.held & PLUGIN and stream.send_state is BROKEN:
         # Its grace, or none: see `end_paused`.
@@ -43,9 +49,17 @@ def watch_open(stream: Stream) -> None:
     if is_kept(stream) and (stream.held & PEER_EOF or stream.send_state is BROKEN):
         due_at = stream.active_at + stream.context.limits.close_timeout
         stream.deadline = stream.context.reactor.call_at(due_at, _silence_due, stream)
-    elif stream.idle_seconds is not None:
-        due_at = stream.active_at + stream.idle_seconds
-        stream.deadline = stream.context.reactor.call_at(due_at, _idle_due, stream)
+    else:
+        dues = [due for due in (_idle_due_at(stream), _message_due_at(stream)) if due is not None]
+        if dues:
+            stream.deadline = stream.context.reactor.call_at(min(dues), _open_due, stream)
+
+
+def watch_message(stream: Stream) -> None:
+    """Watch the time of a message that has begun, unless the timer is due before its end anyway."""
+    due_at = _message_due_at(stream)
+    if due_at is not None and (stream.deadline is None or stream.deadline.when > due_at):
+        watch_open(stream)
 
 
 def watch_paused(stream: Stream) -> None:
@@ -63,25 +77,49 @@ def watch_close(stream: Stream, progress: CloseProgress, seconds: float | None) 
     stream.deadline = reactor.call_at(due_at, _close_due, stream, progress)
 
 
-def _idle_due(stream: Stream) -> None:
+def _open_due(stream: Stream) -> None:
     stream.deadline = None
+    connection = stream.connection
     if _works(stream) or stream.held & (PLUGIN | TLS_HANDSHAKE) or stream.context.drain_runs(stream.connection):
         stream.active_at = stream.context.reactor.now
-    if _is_idle(stream) and not stream.held:
-        # A turn that had no room for this client may have left something unread.
+    if stream.held or stream.owed or frames_pending(stream):
+        restart_message(stream)
+    received = connection.bytes_in
+    if not stream.held and (_is_idle(stream) or _is_late(stream)):
         read(stream)
     if stream.close_state is not OPEN or stream.deadline is not None:
         return
-    if _is_idle(stream):
+    clock = _clock(stream)
+    if clock is not None and _is_late(stream) and not (connection.bytes_in > received and clock.catch_up()):
+        stream.context.message_late(connection)
+    elif _is_idle(stream):
         stream.close_for(CloseReason.IDLE)
     else:
         watch_open(stream)
 
 
 def _is_idle(stream: Stream) -> bool:
-    seconds = stream.idle_seconds
     # The sum that `watch_open` has made: a difference may be rounded to less, and the timer would be due again at once.
-    return seconds is not None and stream.context.reactor.now >= stream.active_at + seconds
+    due_at = _idle_due_at(stream)
+    return due_at is not None and stream.context.reactor.now >= due_at
+
+
+def _is_late(stream: Stream) -> bool:
+    due_at = _message_due_at(stream)
+    return due_at is not None and stream.context.reactor.now >= due_at
+
+
+def _idle_due_at(stream: Stream) -> float | None:
+    return None if stream.idle_seconds is None else stream.active_at + stream.idle_seconds
+
+
+def _message_due_at(stream: Stream) -> float | None:
+    clock, seconds = _clock(stream), stream.context.limits.message_timeout
+    return None if clock is None or seconds is None else clock.due_at(seconds)
+
+
+def _clock(stream: Stream) -> MessageClock | None:
+    return stream.receiver.clock if isinstance(stream.receiver, FramedInput) else None
 
 
 def _silence_due(stream: Stream) -> None:

@@ -23,6 +23,7 @@ from reactorhost.api.connection import Connection
 from reactorhost.framing import Framing, FramingError
 from reactorhost.framing.contract import is_session
 from reactorhost.worker.context import ServiceContext
+from reactorhost.worker.stream.message_clock import MessageClock
 from reactorhost.worker.stream.states import INPUT_PENDING, NO_DELIVERY
 
 _TURN_SECONDS = 0.001
@@ -56,11 +57,15 @@ class Source(Protocol):
     def input_delivered(self) -> None:
         """Read again: no message waits."""
 
+    def message_begun(self) -> None:
+        """Watch the time of a message that is not complete; called in a service with `message_timeout`."""
+
 
 class FramedInput:
     """What stands between a transport and its service when the connection has a framing.
 
     Attributes:
+        clock: the time of the incomplete message; None without `message_timeout`.
         framing: makes the messages; None once the connection goes on without one and the last bytes wait.
     """
 
@@ -73,6 +78,7 @@ class FramedInput:
         "_stop_at",
         "_turn",
         "_was_fed",
+        "clock",
         "framing",
     )
 
@@ -88,6 +94,8 @@ class FramedInput:
         self._turn = -1
         self._stop_at = 0.0
         self.framing: Framing | None = framing
+        limited = context.limits.message_timeout is not None
+        self.clock = MessageClock(context.reactor, source.message_begun) if limited else None
 
     def receive(self, connection: Connection, data: bytes) -> None:
         """Add bytes, and call the service with each message that they complete."""
@@ -114,6 +122,8 @@ class FramedInput:
         self._backlog = self._rest() + self._backlog
         self.framing = None if framing is None else replaceable(framing)
         self._was_fed = False
+        if self.clock is not None:
+            self.clock.stop()
         self._messages = iter(()) if self._backlog else None
         if self._messages is None and self.framing is None:
             self._source.read_raw()
@@ -239,7 +249,8 @@ class FramedInput:
             self._messages = iter((backlog,))
         else:
             self._was_fed = True
-            self._messages = iter(self.framing.feed(backlog))
+            messages = iter(self.framing.feed(backlog))
+            self._messages = messages if self.clock is None else self.clock.follow(self.framing, messages)
 
     def _rest(self) -> bytes:
         if self.framing is None:

@@ -31,6 +31,8 @@ def hold(stream: Stream, reason: int) -> None:
 def release(stream: Stream, reason: int) -> None:
     """Deliver input again, unless another reason is left."""
     was_held, stream.held = stream.held, stream.held & ~reason
+    if was_held & reason & ~INPUT_PENDING:
+        restart_message(stream)
     if not stream.held:
         if was_held:
             watch(stream)
@@ -129,6 +131,12 @@ def frames_pending(stream: Stream) -> bool:
 def message_waits(stream: Stream) -> bool:
     """Return whether a message does wait in the framing; see `FramedInput.has_message`."""
     return isinstance(stream.receiver, FramedInput) and stream.receiver.has_message()
+
+
+def restart_message(stream: Stream) -> None:
+    """Let the time of an incomplete message begin anew."""
+    if isinstance(stream.receiver, FramedInput) and stream.receiver.clock is not None:
+        stream.receiver.clock.restart()
 
 
 def deliver_frames(stream: Stream) -> None:

@@ -42,7 +42,7 @@ class SessionInput(FramedInput):
         self._accepted = False
         self._closing = False
         # As if it had been fed already: so `accept` delivers them, and until then the connection has input that waits.
-        self._messages = messages
+        self._messages = messages if self.clock is None else self.clock.follow(session, messages)
 
     def send(self, message: Any) -> bool:
         """Send one message; this is the connection's `send`."""

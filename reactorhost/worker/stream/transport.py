@@ -271,6 +271,7 @@ class StreamTransport:
 
     grow_reads = receiving.grow_reads
     input_waits = receiving.input_waits
+    message_begun = deadlines.watch_message
     cork = sending.cork
     uncork = sending.uncork
     send_failed = ending.send_failed

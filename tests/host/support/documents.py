@@ -13,6 +13,7 @@ from reactorhost.ipc.status import (
     ListenerStatus,
     PluginMetricsStatus,
     Rates,
+    ScalingStatus,
     SlotStatus,
     StatusDocument,
     WorkerStatus,
@@ -50,6 +51,7 @@ def worker(slot: int, pid: int, state: str = "ready", **fields: object) -> Worke
         "full": False,
         "lag_max_seconds": 140e-6 + slot * 11e-6,
         "cpu_percent": 71.0 + slot % 7,
+        "busy_percent": 64.0 + slot % 7,
         "rss_bytes": 44_500_000 + slot * 100_000,
         "pss_bytes": 8_000_000 + slot * 10_000,
         "restarts": 0,
@@ -82,6 +84,21 @@ def bus(scale: int = 1, backend: str | None = None, reason: str | None = None) -
         "dropped_per_second": 0.0,
         "backend": None if backend is None else {"url": "redis://cache:6379", "state": backend, "reason": reason},
     }
+
+
+def scaling(**fields: object) -> ScalingStatus:
+    made: dict[str, Any] = {
+        "min": 2,
+        "max": 16,
+        "automatic": True,
+        "use": 0.612,
+        "lag_seconds": 0.0021,
+        "queued": 0,
+        "reason": None,
+        "changed_seconds": None,
+    }
+    made.update(fields)
+    return made  # type: ignore[return-value]  # every field is there
 
 
 def on_bus(made: StatusDocument, backend: str | None = None, reason: str | None = None) -> StatusDocument:
@@ -186,12 +203,14 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
         "workers_wanted": count,
         "workers_ready": count,
         "reloading": False,
+        "scaling": None,
         "recycled": {
             "max_age": 0,
             "max_rss": 0,
             "max_connections_per_worker": 0,
             "max_messages_per_worker": 0,
         },
+        "limited": {"denied": 0, "over_address_limit": 0, "late_messages": 0, "rate_pauses": 0},
         "problems": [],
         "services": [
             {

@@ -1,16 +1,17 @@
-"""A stand-in for the socket on which systemd receives notifications."""
+"""A stand-in for systemd: it receives notifications, and passes sockets to a host."""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reactorhost.testing import DEADLINE_SECONDS
+from reactorhost.testing import DEADLINE_SECONDS, LiveHost
 
 
 class ServiceManager:
@@ -81,3 +82,41 @@ class ServiceManager:
             for descriptor in descriptors:
                 os.close(descriptor)
         return fields
+
+
+class ActivatedHost(LiveHost):
+    """A host that is passed sockets, as by systemd: `passed` are descriptors of this process and their names."""
+
+    def __init__(
+        self,
+        directory: Path,
+        passed: Sequence[tuple[int, str]],
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(directory, *arguments, environment=environment)
+        self._passed_descriptors = [descriptor for descriptor, _ in passed]
+        self._names = ":".join(name for _, name in passed)
+
+    def _command(self, *arguments: str) -> list[str]:
+        command = super()._command(*arguments)
+        if arguments[0] != "start":
+            return command
+        descriptors = ",".join(map(str, self._passed_descriptors))
+        return [sys.executable, __file__, descriptors, self._names, *command]
+
+
+def execute(descriptors: Sequence[int], names: str, command: list[str]) -> None:
+    """Run a program in this process, with these descriptors from 3 on."""
+    # First to numbers that none of them has.
+    high = [os.dup2(descriptor, 100 + index) for index, descriptor in enumerate(descriptors)]
+    for index, descriptor in enumerate(high):
+        os.dup2(descriptor, 3 + index)
+        os.close(descriptor)
+    os.closerange(3 + len(high), 100)
+    variables = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(high)), "LISTEN_FDNAMES": names}
+    os.execve(command[0], command, {**os.environ, **variables})
+
+
+if __name__ == "__main__":
+    execute([int(word) for word in sys.argv[1].split(",") if word], sys.argv[2], sys.argv[3:])

@@ -14,8 +14,8 @@ from reactorhost.cli.app import _run, reactorhost
 from reactorhost.cli.command_table import COMMANDS
 from reactorhost.cli.documents import wants_json
 
-# It prints a program.
-_WITHOUT = {"completion"}
+# They print a program, and a file for systemd.
+_WITHOUT = {"completion", "systemd-unit"}
 
 
 def commands(name: str) -> Iterator[tuple[str, click.Command]]:

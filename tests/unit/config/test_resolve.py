@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reactorhost.config.problems import FlagError
 from reactorhost.config.resolve import Location, locate, resolve
 from reactorhost.config.settings import BY_NAME, HOST_KEYS, HOST_TABLES, TABLE, Layer, Settings
+from reactorhost.config.worker_count import WorkerRange
 from reactorhost.errors import ConfigError, Problem, UsageError
 
 CWD = Path("/home/op")
@@ -157,6 +158,17 @@ def test_auto_is_one_worker_for_each_cpu(cpus: int, workers: int) -> None:
     found = resolve({"plugins": ("echo",), "workers": "auto"}, {}, CWD, uid=0, cpus=lambda: cpus)
     assert found.workers == workers
     assert str(found.origins["workers"]) == "flag --workers (auto)"
+
+
+def test_a_range_of_workers_starts_with_the_fewest(write: Write) -> None:
+    path = write(SERVICE + "[host]\nworkers = { min = 2, max = 16 }\n")
+    found = of_file(path)
+    assert (found.workers, found.workers_range, found.most_workers) == (2, WorkerRange(2, 16), 16)
+    assert str(found.origins["workers"]) == f"{path}:5"
+    by_variable = of_file(path, REACTORHOST_WORKERS="3-4")
+    assert (by_variable.workers, by_variable.most_workers) == (3, 4)
+    fixed = of_file(path, {"workers": "5"}, REACTORHOST_WORKERS="3-4")
+    assert (fixed.workers, fixed.workers_range, fixed.most_workers) == (5, None, 5)
 
 
 def test_relative_paths_are_relative_to_where_they_are_written(write: Write, tmp_path: Path) -> None:

@@ -39,6 +39,12 @@ def test_values_are_shown_in_the_notation_of_the_file(tmp_path: Path) -> None:
     assert found["config_file"] == (str(tmp_path / "host.toml"), "flag --config")
 
 
+def test_a_range_of_workers_is_shown_as_a_range(tmp_path: Path) -> None:
+    settings = resolve({"plugins": ("echo",), "workers": "2-16"}, {}, tmp_path, uid=0)
+    found = {row.setting: row for row in rows(settings)}
+    assert (found["workers"].value, found["workers"].origin) == ("2-16", "flag --workers")
+
+
 def test_every_setting_has_a_row(tmp_path: Path) -> None:
     found = shown(tmp_path)
     assert found.keys() >= HOST_KEYS

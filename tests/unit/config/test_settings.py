@@ -31,7 +31,9 @@ def test_a_host_setting_has_the_same_name_everywhere(setting: Setting) -> None:
 
 def test_the_table_contains_exactly_the_settings() -> None:
     fields = {each.name for each in dataclasses.fields(Settings)}
-    assert fields - {"services", "plugin_tables", "config_file", "origins"} == {setting.name for setting in HOST}
+    assert fields - {"services", "plugin_tables", "config_file", "origins", "workers_range"} == {
+        setting.name for setting in HOST
+    }
     fields_of_services = {each.name for each in dataclasses.fields(Service)} | {
         each.name for each in dataclasses.fields(Tls)
     }

@@ -14,8 +14,13 @@ from reactorhost.master.checks import check_settings
 
 @pytest.mark.parametrize(
     ("workers", "of_service", "needed"),
-    [("1", None, 16 + 3 + 4 + 2), ("256", None, 16 + 3 + 256 * 4 + 8), ("256", "3", 16 + 3 + 3 * 2 + 256 * 2 + 8)],
-    ids=["one", "many", "many with a service of fewer"],
+    [
+        ("1", None, 16 + 3 + 4 + 2),
+        ("256", None, 16 + 3 + 256 * 4 + 8),
+        ("1-256", None, 16 + 3 + 256 * 4 + 8),
+        ("256", "3", 16 + 3 + 3 * 2 + 256 * 2 + 8),
+    ],
+    ids=["one", "many", "up to many", "many with a service of fewer"],
 )
 def test_the_limit_of_open_files_must_be_enough(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workers: str, of_service: str | None, needed: int

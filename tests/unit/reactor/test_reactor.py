@@ -70,6 +70,19 @@ def test_the_longest_turn_is_measured_by_the_clock() -> None:
     assert loop.reactor.longest_turn == 0.25
 
 
+def test_the_time_outside_of_waits_is_added_up() -> None:
+    loop = Loop()
+
+    def work() -> None:
+        loop.clock.now += 0.25
+
+    for at in (1.0, 2.0, 3.0):
+        loop.reactor.call_later(at, work)
+    loop.reactor.call_later(9.0, loop.reactor.stop)
+    loop.reactor.run()
+    assert loop.reactor.busy_seconds == 0.75
+
+
 def test_a_callback_that_raises_ends_the_loop() -> None:
     def fail(events: int) -> None:
         raise ValueError("a bug")

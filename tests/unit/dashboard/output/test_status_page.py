@@ -50,6 +50,12 @@ def test_workers_that_were_replaced_because_of_limits_are_counted() -> None:
     assert "recycled" not in plain(brief(document(2), View(), 120))[2]
 
 
+def test_the_limits_for_clients_are_shown_once_they_took_effect() -> None:
+    limited = document(2, limited={"denied": 3, "over_address_limit": 0, "late_messages": 1, "rate_pauses": 2})
+    assert "  3 denied  1 late in a message  2 pauses by accept_rate" in plain(brief(limited, View(), 160))[2]
+    assert "denied" not in plain(brief(document(2), View(), 160))[2]
+
+
 def test_the_bus_has_a_line_once_it_is_used() -> None:
     assert not any(line.startswith("bus") for line in plain(full(document(2), View(), 120)))
     shown = plain(brief(on_bus(document(2)), View(), 120))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -29,8 +30,8 @@ class Host:
         self.now = 100.0
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         self.planner = Planner(host_settings(2))
-        self.lifecycle = SimpleNamespace(started=False, each_second=[])
         self.supervisor = SimpleNamespace(after_settling=[], schedule=Mock())
+        self.lifecycle = SimpleNamespace(started=False, each_second=[], supervisor=self.supervisor)
         self.reactor = Mock()
         self.lines: list[str] = []
         outbox = SimpleNamespace(send=lambda *lines, **kind: self.lines.extend(lines))
@@ -39,7 +40,6 @@ class Host:
         self.notices = ManagerNotices(
             context,  # type: ignore[arg-type]
             self.lifecycle,  # type: ignore[arg-type]
-            self.supervisor,  # type: ignore[arg-type]
             outbox,  # type: ignore[arg-type]
             watchdog_seconds,
         )
@@ -68,7 +68,7 @@ class Host:
 
     def hang_up(self, request: Mock) -> None:
         """Send HUP, whose callback is `request`."""
-        self.notices.around_hangup({signal.SIGHUP: request})[signal.SIGHUP]()
+        self.notices.around({signal.SIGHUP: request})[signal.SIGHUP]()
 
     def sent(self) -> list[str]:
         """Return what was sent since the last call."""
@@ -106,6 +106,22 @@ def test_a_stop_is_reported_once(host: Host) -> None:
     sent = host.sent()
     assert sent[0] == "STOPPING=1"
     assert sent[1:] == ["STATUS=Stopping: 3 connections on 2 workers, at most 5 s left"]
+
+
+def test_a_stop_is_reported_when_its_delay_begins(host: Host) -> None:
+    host.start()
+    host.planner.settings = replace(host.planner.settings, drain_delay=20.0)
+    host.planner.leave(host.now)
+    assert host.second()[:2] == [
+        "STOPPING=1",
+        "STATUS=Stopping in 19 s (drain_delay): 2 workers ready, 3 connections",
+    ]
+    assert len(extensions(host, 10)) == 10
+    host.planner.stop(host.now, at_once=False)
+    host.settle()
+    assert host.states() == []
+    # stop_timeout is 5, and 10 more are for ending what did not leave.
+    assert len(extensions(host, 60)) == 20 + 5 + 10 - 11
 
 
 def test_a_reload_is_reported_with_its_time_and_ends_with_ready(host: Host) -> None:

@@ -62,18 +62,19 @@ class FakeUdpSocket:
 class Worker:
     """The borrowed sockets of the services `a` and `b`, in the slots 0, 1 and None, and UDP sockets of `a`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *udp: int | None) -> None:
+        udp = udp or (0, 1)
         poller = FakePoller(FakeClock())
         self.poller = poller
-        self.udp: dict[int, FakeUdpSocket] = {}
-        self.released: list[int] = []
+        self.udp: dict[int | None, FakeUdpSocket] = {}
+        self.released: list[int | None] = []
         acceptor = Acceptor(
             Reactor(poller, FakeClock()), Counters(), EventLog(logging.getLogger()), ForkRegistry(), 10, Mock()
         )
         service = Mock(udp_socket=self._udp_socket)
         services = cast("Any", {"a": service, "b": service})
         self.listeners: dict[tuple[str, int | None], FakeListener] = {}
-        waiting = [BorrowedListener(slot, "a", "udp", cast("Any", FakeListener(f"udp {slot}"))) for slot in (0, 1)]
+        waiting = [BorrowedListener(slot, "a", "udp", cast("Any", FakeListener(f"udp {slot}"))) for slot in udp]
         for name in ("a", "b"):
             for slot in (0, 1, None):
                 listener = self.listeners[name, slot] = FakeListener(f"{name} {slot}")
@@ -82,7 +83,8 @@ class Worker:
         self.sockets = SlotSockets(acceptor, services, (), ForkRegistry(), self.released.append, waiting)
 
     def _udp_socket(self, sock: FakeListener, on_closed: Any) -> FakeUdpSocket:
-        self.udp[int(sock.name[-1])] = made = FakeUdpSocket(on_closed)
+        slot = sock.name.removeprefix("udp ")
+        self.udp[None if slot == "None" else int(slot)] = made = FakeUdpSocket(on_closed)
         return made
 
     def closed(self) -> set[tuple[str, int | None]]:
@@ -130,3 +132,20 @@ def test_the_end_of_sockets_that_clients_never_reached_is_not_reported() -> None
     worker.sockets.give_up("b", [0, 1], None)
     assert worker.closed() == {("b", 0), ("b", 1)}
     assert worker.released == []
+
+
+def test_a_udp_socket_that_all_slots_share_is_given_up_alone_or_with_all_others() -> None:
+    worker = Worker(0, None)
+    worker.sockets.begin()
+    worker.sockets.give_up("a", [1, None], 256)
+    assert [each.reads for each in worker.udp.values()] == [True, False]
+    worker.released.clear()
+    worker.udp[None].answer()
+    assert worker.released == [None]
+    worker = Worker(None)
+    worker.sockets.begin()
+    worker.sockets.release_all()
+    assert not worker.udp[None].reads
+    assert worker.sockets.in_use
+    worker.udp[None].answer()
+    assert not worker.sockets.in_use

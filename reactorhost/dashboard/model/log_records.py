@@ -1,0 +1,165 @@
+"""Read the log back: lines of either format become records, which can be filtered and written in either format."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reactorhost.ipc.status import EventStatus
+from reactorhost.logs import text_line, timestamp
+from reactorhost.printable import printable_lines
+
+_INDENT = "    "
+_LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\w+) (.*)")
+# The fields that every line begins with. What is before them is the event, or a sentence of a plugin.
+_CONTEXT = re.compile(r" (?:master=\d+|worker=\d+ slot=\d+)(?= |$)")
+_PAIR = re.compile(r' ([^\s="\\]+)=("(?:[^"\\]|\\.)*"|[^\s"=\\]+)')
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,15})(?:\.\d+)?")
+_PLUGIN_LOGGER = "reactorhost.plugin."
+
+
+@dataclass(slots=True)
+class LogRecord:
+    """One event of the log, or a line that is none: `time`, `level` and `event` are empty then.
+
+    Attributes:
+        lines: what is in the file.
+        details: lines of a traceback or a stack.
+    """
+
+    lines: list[str]
+    time: str = ""
+    level: str = ""
+    event: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    details: list[str] = field(default_factory=list)
+    is_json: bool = False
+
+    @classmethod
+    def from_event(cls, event: EventStatus) -> LogRecord:
+        """Return an event of the status document."""
+        return cls([], timestamp(event["time"]), event["level"], event["event"], event["fields"], is_json=True)
+
+    def as_text(self) -> str:
+        """Return the lines as in the log format `text`."""
+        if not self.is_json:
+            return printable_lines("\n".join(self.lines))
+        return text_line(self.time, self.level, self.event, self.fields, "\n".join(self.details))
+
+    def as_json(self) -> str:
+        """Return the line as in the log format `json`."""
+        if not self.time:
+            return json.dumps({"time": None, "level": None, "event": None, "text": self.lines[0]})
+        document = {"time": self.time, "level": self.level, "event": self.event, **self.fields}
+        if self.details:
+            document["details"] = "\n".join(self.details)
+        return json.dumps(document)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which records are shown; a line that is no event only without any condition.
+
+    Attributes:
+        level: the lowest level.
+        since: a time as in the log, or the beginning of one.
+    """
+
+    level: str | None = None
+    plugin: str | None = None
+    slot: int | None = None
+    since: str | None = None
+
+    def admits(self, record: LogRecord) -> bool:
+        """Return whether a record is shown."""
+        if not record.time:
+            return self == LogFilter()
+        if self.level is not None and _number(record.level) < _number(self.level):
+            return False
+        if self.plugin is not None and self.plugin not in _plugins_of(record):
+            return False
+        if self.slot is not None and record.fields.get("slot") != self.slot:
+            return False
+        return self.since is None or record.time >= self.since
+
+
+def records(lines: Iterable[str | None]) -> Iterator[LogRecord]:
+    """Yield the records of lines without line ends; None stands for a moment in which no line follows."""
+    record: LogRecord | None = None
+    for line in lines:
+        if record is not None and line is not None and line.startswith(_INDENT) and record.time and not record.is_json:
+            record.lines.append(line)
+            record.details.append(line.removeprefix(_INDENT))
+            continue
+        if record is not None:
+            yield record
+        record = None if line is None else _record(line)
+    if record is not None:
+        yield record
+
+
+def _record(line: str) -> LogRecord:
+    if line.startswith("{"):
+        return _from_json(line)
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return LogRecord([line])
+    time, level, rest = match.groups()
+    # The last that is followed by fields only: text of a plugin may look like the context.
+    for context in reversed(list(_CONTEXT.finditer(rest))):
+        fields = _fields(rest, context.start())
+        if fields is not None:
+            return LogRecord([line], time, level, rest[: context.start()], fields)
+    return LogRecord([line], time, level, rest)
+
+
+def _from_json(line: str) -> LogRecord:
+    try:
+        fields = json.loads(line)
+        time, level, event = (fields.pop(key) for key in ("time", "level", "event"))
+        details = fields.pop("details", "")
+    except (ValueError, KeyError, RecursionError):
+        return LogRecord([line])
+    if not all(isinstance(text, str) for text in (time, level, event, details)):
+        return LogRecord([line])
+    return LogRecord([line], time, level, event, fields, details.splitlines(), is_json=True)
+
+
+def _fields(text: str, start: int) -> dict[str, Any] | None:
+    """Return the fields in the rest of a line, or None if it has anything else."""
+    found: dict[str, Any] = {}
+    while start < len(text):
+        match = _PAIR.match(text, start)
+        if match is None:
+            return None
+        found[match[1]] = _value(match[2])
+        start = match.end()
+    return found
+
+
+def _value(text: str) -> object:
+    if text.startswith('"'):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    if text == "None":
+        return None
+    # A text of digits is written like a number, so it becomes one; `007` or `1.50` cannot have been a number.
+    number = json.loads(text) if _NUMBER.fullmatch(text) else None
+    return number if str(number) == text else text
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping().get(level.upper(), 0)
+
+
+def _plugins_of(record: LogRecord) -> set[object]:
+    logger = str(record.fields.get("logger", ""))
+    # A plugin may log to a logger below its own.
+    own = logger.removeprefix(_PLUGIN_LOGGER) if logger.startswith(_PLUGIN_LOGGER) else ""
+    return {record.fields.get("plugin"), own, own.partition(".")[0]} - {"", None}
