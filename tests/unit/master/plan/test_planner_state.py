@@ -86,6 +86,16 @@ EXPORTED = {
     "leadership": {"state", "since", "_pid", "_why"},
     "recycling": {"backoff"},
     "recycle_limits": {"recycled", "_shares"},
+    "autoscale": {
+        "range",
+        "step",
+        "step_at",
+        "_wanted",
+        "_held_until",
+        "_grown_at",
+        "_shrunk_at",
+        "_patience",
+    },
 }
 LEFT_OUT = {
     # `table` is the two mappings; RUNNING is the only state in which it is idle; what is configured is read again.
@@ -107,8 +117,21 @@ LEFT_OUT = {
     "recycling": {"_requests"},
     "stopping": {"_begin_at", "_end_at", "_at_once"},
     "recycle_limits": {"_jitter"},
+    # It begins with samples of its own.
+    "autoscale": {"load", "_sampled_at", "_growth", "_calm_since", "_peak"},
 }
-PARTS = ("reload", "recycling", "limits", "scaling", "adoption", "overload", "leadership", "stopping", "recycle_limits")
+PARTS = (
+    "reload",
+    "recycling",
+    "limits",
+    "scaling",
+    "adoption",
+    "overload",
+    "leadership",
+    "stopping",
+    "recycle_limits",
+    "autoscale",
+)
 
 
 @pytest.mark.parametrize("name", ["planner", *PARTS])
