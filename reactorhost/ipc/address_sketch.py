@@ -18,6 +18,9 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+from dataclasses import dataclass
+
+from reactorhost.system.shared_memory import SharedMemory
 
 _ROWS = 3
 _COLUMN_BITS = 17
@@ -25,23 +28,49 @@ _COLUMNS = 1 << _COLUMN_BITS
 _PAGE_CELLS = _ROWS * _COLUMNS
 _PAGE_BYTES = 4 * _PAGE_CELLS
 _HASH_BYTES = -(-_ROWS * _COLUMN_BITS // 8)
+# In front of the cells: the number of pages that were ever used, and the salt.
+_HEADER_BYTES = mmap.PAGESIZE
+_SALT_AT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SketchState:
+    """A sketch, for the program that this process executes."""
+
+    descriptor: int
+    rows: int = _ROWS
+    column_bits: int = _COLUMN_BITS
+
+    @property
+    def continues(self) -> bool:
+        """Whether this version has cells in the same places."""
+        return (self.rows, self.column_bits) == (_ROWS, _COLUMN_BITS)
 
 
 class AddressSketch:
-    """The cells of at most `pages` workers at the same time; a worker has those of its page of the scoreboard."""
+    """The cells of at most `pages` workers at the same time; a worker has those of its page of the scoreboard.
 
-    def __init__(self, pages: int) -> None:
-        self._salt = os.urandom(hashlib.blake2b.SALT_SIZE)
-        # A file in memory, which takes memory as it is written; an anonymous mapping may be charged as a whole.
-        descriptor = os.memfd_create("addresses")
-        try:
-            # The first cells are no worker's: the first of them is the number of pages that were ever used.
-            os.ftruncate(descriptor, mmap.PAGESIZE + pages * _PAGE_BYTES)
-            self._memory = mmap.mmap(descriptor, 0)
-        finally:
-            os.close(descriptor)
-        self._used = memoryview(self._memory)[:4].cast("I")
-        self._cells = memoryview(self._memory)[mmap.PAGESIZE :].cast("I")
+    The memory is zeros at first, or that of `descriptor`.
+    """
+
+    def __init__(self, pages: int, descriptor: int | None = None) -> None:
+        # A file in memory takes memory as it is written; an anonymous mapping may be charged as a whole.
+        self._shared = SharedMemory("addresses", _HEADER_BYTES + pages * _PAGE_BYTES, descriptor)
+        self._memory = memory = self._shared.memory
+        salt = slice(_SALT_AT, _SALT_AT + hashlib.blake2b.SALT_SIZE)
+        if descriptor is None:
+            memory[salt] = os.urandom(hashlib.blake2b.SALT_SIZE)
+        self._salt = memory[salt]
+        self._used = memoryview(memory)[:4].cast("I")
+        self._cells = memoryview(memory)[_HEADER_BYTES:].cast("I")
+
+    def export(self) -> SketchState:
+        """Return the state, for the program that this process executes."""
+        return SketchState(self._shared.descriptor)
+
+    def close_descriptor(self) -> None:
+        """Close the file of the memory, which stays mapped; called in forked workers."""
+        self._shared.close()
 
     def use(self, page: int) -> None:
         """Count the cells of a page from now on; only in the master."""
@@ -49,7 +78,7 @@ class AddressSketch:
 
     def clear(self, page: int) -> None:
         """Set the cells of a page to zero, and release their memory; its worker has ended."""
-        self._memory.madvise(mmap.MADV_REMOVE, mmap.PAGESIZE + page * _PAGE_BYTES, _PAGE_BYTES)
+        self._memory.madvise(mmap.MADV_REMOVE, _HEADER_BYTES + page * _PAGE_BYTES, _PAGE_BYTES)
 
     def places(self, key: bytes) -> list[int]:
         """Return the places of a key's cells in the rows of a worker."""

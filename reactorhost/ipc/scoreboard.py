@@ -14,13 +14,14 @@ finds those of the older pages by their names (`Layout`), and has pages of its o
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from reactorhost.histogram import BUCKETS
-from reactorhost.ipc.address_sketch import AddressSketch
+from reactorhost.ipc.address_sketch import AddressSketch, SketchState
 from reactorhost.ipc.shared_cells import SharedCells, cells_bytes
 from reactorhost.system.shared_memory import SharedMemory
 
@@ -124,6 +125,7 @@ TOTALS = (
     "hook_errors",
     "accept_pauses",
     "cpu_seconds",
+    "busy_seconds",
     "bus_in",
     "bus_out",
     "bus_dropped",
@@ -174,6 +176,14 @@ class ScoreboardState:
     capacity: int
     cells_descriptor: int
     pages: tuple[PagesState, ...]
+    addresses: SketchState | None = None
+
+    def descriptors(self) -> Iterator[int]:
+        """Yield the descriptor of every memory."""
+        yield self.cells_descriptor
+        yield from (each.descriptor for each in self.pages)
+        if self.addresses is not None:
+            yield self.addresses.descriptor
 
 
 class EarlierPages:
@@ -232,7 +242,13 @@ class Scoreboard:
         cells = None if state is None else state.cells_descriptor
         self._cells = SharedMemory("shared-cells", cells_bytes(self._capacity), cells)
         self.shared_cells = SharedCells(self._cells.memory)
+        addresses = None if state is None else state.addresses
         self._address_sketch: AddressSketch | None = None
+        if addresses is not None and addresses.continues:
+            self._address_sketch = AddressSketch(self._capacity, addresses.descriptor)
+        elif addresses is not None:
+            # The connections of before count no more; those of new workers do.
+            os.close(addresses.descriptor)
 
     def export(self) -> ScoreboardState:
         """Return the state, for the program that this process executes."""
@@ -240,12 +256,15 @@ class Scoreboard:
         unused = {*self._free, *(page for each in earlier for page in each.used)}
         used = tuple(page for page in range(self._capacity) if page not in unused)
         current = PagesState(self._pages.descriptor, Layout(), used)
-        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier))
+        addresses = None if self._address_sketch is None else self._address_sketch.export()
+        return ScoreboardState(self._capacity, self._cells.descriptor, (current, *earlier), addresses)
 
     def close_descriptors(self) -> None:
         """Close the files of the memory, which stays mapped; called in forked workers."""
         for each in (self._pages, self._cells, *(earlier.memory for earlier in self._earlier)):
             each.close()
+        if self._address_sketch is not None:
+            self._address_sketch.close_descriptor()
 
     def take_page(self) -> int:
         """Return the number of an unused page, filled with zeros; its cells of shared counters keep their values.

@@ -49,6 +49,19 @@ class Totals(TypedDict):
     hook_errors: int
 
 
+class LimitTotals(TypedDict):
+    """How often the limits for clients took effect since the start, in all workers."""
+
+    denied: int
+    """Connections and datagrams that `allow` or `deny` refused."""
+    over_address_limit: int
+    """Connections that `max_connections_per_address` refused."""
+    late_messages: int
+    """Connections that `message_timeout` closed."""
+    rate_pauses: int
+    """Pauses of accepting because of `accept_rate`."""
+
+
 class Rates(TypedDict):
     """Totals per second."""
 
@@ -278,6 +291,7 @@ class StatusDocument(TypedDict):
     """None if the number of workers does not follow the load."""
     recycled: dict[str, int]
     """Workers that were replaced because of a limit, by its setting."""
+    limited: LimitTotals
     problems: list[str]
     """What is wrong with files of the host, a sentence each: removed and not made again, or replaced."""
     services: list[ServiceStatus]

@@ -33,6 +33,7 @@ class StatusBuilder:
         settings = planner.settings
         samples = self.context.monitor.samples
         rates = samples.rates()
+        counters = [pool.counters(pid) for pid in pool.pids()]
         not_ready = readiness.reasons(planner)
         workers = sorted(planner.workers.values(), key=lambda each: (each.slot, each.generation, each.pid))
         return {
@@ -60,9 +61,10 @@ class StatusBuilder:
             "reloading": planner.reload.running,
             "scaling": self._scaling(now),
             "recycled": dict(planner.recycle_limits.recycled),
+            "limited": samples.limited(counters),
             "problems": list(self.context.problems.values()),
             "services": self._services(),
-            "totals": samples.totals([pool.counters(pid) for pid in pool.pids()]),
+            "totals": samples.totals(counters),
             "rates": rates,
             "latency": samples.latency(),
             "bus": self.context.bus.host(settings.bus_url),

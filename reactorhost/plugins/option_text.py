@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from reactorhost.api.option import Option
 from reactorhost.config.plugin_tables import FromEnvironment, FromFile, OptionText
@@ -60,29 +61,51 @@ def _key(name: str) -> str:
     return name if _BARE_KEY.fullmatch(name) else toml(name)
 
 
-def rows(settings: Settings, declared: Mapping[str, Sequence[Option]]) -> Iterator[SettingRow]:
+class OptionValue(NamedTuple):
+    """An option that is set: its value as text, secret or not, and whether that is a reference to a value."""
+
+    plugin: str
+    option: str
+    value: str
+    is_reference: bool
+    origin: str
+
+    @property
+    def setting(self) -> str:
+        """Return the name of its row."""
+        return f"plugin.{self.plugin}.{self.option}"
+
+
+def values(settings: Settings) -> Iterator[OptionValue]:
+    """Yield every key of every table that is set."""
+    for plugin, table in settings.plugin_tables.items():
+        for key, value in table.items():
+            is_reference = isinstance(value, FromEnvironment | FromFile)
+            text = str(value) if is_reference else _written(value.text if isinstance(value, OptionText) else value)
+            yield OptionValue(plugin, key, text, is_reference, str(settings.origins[f"plugin.{plugin}.{key}"]))
+
+
+def rows(found: Iterable[OptionValue], declared: Mapping[str, Sequence[Option]]) -> Iterator[SettingRow]:
     """Yield every key that is set, without secrets, then every option that has its default value.
 
     `declared` maps names of tables to the declared options. A value is shown only if its plugin declares the option,
     and not as secret; so nothing is shown of a plugin that cannot be loaded.
     """
-    for name in dict.fromkeys([*settings.plugin_tables, *declared]):
-        table = settings.plugin_tables.get(name, {})
+    tables: dict[str, dict[str, OptionValue]] = {}
+    for each in found:
+        tables.setdefault(each.plugin, {})[each.option] = each
+    for name in dict.fromkeys([*tables, *declared]):
+        table = tables.get(name, {})
         options = {option.name: option for option in declared.get(name, ())}
-        for key, value in table.items():
-            place = f"plugin.{name}.{key}"
-            yield SettingRow(place, _shown(value, options.get(key)), str(settings.origins[place]))
+        for each in table.values():
+            yield SettingRow(each.setting, _shown(each, options.get(each.option)), each.origin)
         for option in options.values():
             if option.name not in table and not option.required:
                 yield SettingRow(f"plugin.{name}.{option.name}", _default(option), str(Origin(Layer.DEFAULT)))
 
 
-def _shown(value: object, option: Option | None) -> str:
-    if isinstance(value, FromEnvironment | FromFile):
-        return str(value)
-    if option is None or option.secret:
-        return _HIDDEN
-    return _written(value.text if isinstance(value, OptionText) else value)
+def _shown(value: OptionValue, option: Option | None) -> str:
+    return value.value if value.is_reference or (option is not None and not option.secret) else _HIDDEN
 
 
 def _default(option: Option) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -62,10 +63,10 @@ def open_descriptors() -> int | None:
         return None
 
 
-def waited_seconds() -> float:
-    """Return how long the main thread of this process was ready to run so far and had no processor."""
+def waited_seconds(pid: int | Literal["self"] = "self") -> float:
+    """Return how long the main thread of a process was ready to run so far and had no processor."""
     try:
-        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
 

@@ -32,7 +32,8 @@ def footprint(pid: int) -> Footprint:
     for name in os.listdir(f"/proc/{pid}/fd"):
         # One that was open a moment ago, such as that of a request.
         with contextlib.suppress(FileNotFoundError):
-            kinds[os.readlink(f"/proc/{pid}/fd/{name}").partition(":")[0].partition(" ")[0]] += 1
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+            kinds["file" if target.startswith("/") else target.partition(":")[0]] += 1
     return Footprint(kinds, len(os.listdir(f"/proc/{pid}/task")), resident_bytes(pid))
 
 

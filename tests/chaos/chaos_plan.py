@@ -21,6 +21,7 @@ WEIGHTS: Mapping[str, int] = {
     "quit_worker": 2,
     "stop_worker": 4,
     "stop_master": 3,
+    "freeze": 2,
     "scale": 6,
     "ttin": 2,
     "ttou": 2,

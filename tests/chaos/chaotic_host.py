@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,7 @@ WORKERS = 3
 _SETTLE_SECONDS = 60.0
 _TURN_SECONDS = 0.02
 _HELD_CONNECTIONS = 20
+_PROBE_SECONDS = 10.0
 # Of requests that an action foils, such as a reload with a broken plugin. 2: a worker that has ended meanwhile.
 _STATUSES = (0, 1, 3, 4)
 _STATUSES_OF = {"recycle": (*_STATUSES, 2), "a second start": (6,)}
@@ -61,6 +63,7 @@ class ChaoticHost:
         log_path = folder / "host.log"
         settings = ["--stall-timeout", f"{STALL_SECONDS}s", "--retire-delay", "0.5", "--drain-timeout", "60s"]
         settings += ["--log-file", str(log_path), "--log-format", "json", "--workers", str(WORKERS)]
+        settings += ["--max-connections-per-worker", "400", "--max-age", "60s", "--admin", "tcp://127.0.0.1:0"]
         self.live = stack.enter_context(LiveHost(folder, "--config", str(config), *settings))
         self._log = HostLog(log_path)
         stack.callback(self._log.close)
@@ -134,7 +137,8 @@ class ChaoticHost:
         self._wait(lambda: not actions.unfinished(), f"the reply to {actions.unfinished()}")
         self._settle("rest after the actions")
         self._request("scale", workers=WORKERS)
-        # With the code that was broken in between.
+        # Either may have failed meanwhile, for want of descriptors, or with code that was broken.
+        self._request("reopen")
         self._request("reload")
         self._swarm.order("pause")
         self._wait(lambda: self._swarm.paused, "the end of the clients")
@@ -174,11 +178,23 @@ class ChaoticHost:
         """Compare the status with the kernel, with connections and without, and with the first round."""
         self._hold_connections()
         self._agrees(lambda: list(contradictions(self.live, self.live.status(), {os.getpid(), self._swarm.pid})))
+        self._agrees(self._probe_problems)
         now = footprints(self.live)
         if self._before:
             self._agrees(lambda: list(growth(footprints(self.live), self._before)))
         self._before = self._before or now
         self.report.footprints = now
+
+    def _probe_problems(self) -> list[str]:
+        (address,) = self.live.status()["admin"]
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        problems = []
+        for path in ("/livez", "/readyz", "/metrics", "/status"):
+            with closing(http.client.HTTPConnection(host, int(port), timeout=_PROBE_SECONDS)) as probe:
+                probe.request("GET", path)
+                if (response := probe.getresponse()).status != http.HTTPStatus.OK:
+                    problems.append(f"{path}: {response.status} {response.read()!r}")
+        return problems
 
     def _hold_connections(self) -> None:
         with ExitStack() as stack:

@@ -55,7 +55,19 @@ def imitation(open_directory: Path) -> Iterator[tuple[Path, socket.socket]]:
 
 @pytest.mark.parametrize(
     "command",
-    ["restart", "stop", "reload", "scale 2", "status", "top --once", "top --batch", "connections", "reopen"],
+    [
+        "restart",
+        "stop",
+        "reload",
+        "scale 2",
+        "status",
+        "top --once",
+        "top --batch",
+        "connections",
+        "reopen",
+        "logs",
+        "config show --running",
+    ],
 )
 def test_no_command_sends_a_request_to_another_user(imitation: tuple[Path, socket.socket], command: str) -> None:
     path, listener = imitation

@@ -52,6 +52,14 @@ def setting_table(rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+def change_table(rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table with a row for each setting that has another value now."""
+    table = _table("SETTING", "VALUE", "FROM", "APPLIED BY")
+    for row in rows:
+        _add(table, *row)
+    return table
+
+
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from reactorhost.dashboard.model.snapshot import following
 from reactorhost.dashboard.model.view import View
 from reactorhost.dashboard.output.banner import chain
@@ -18,6 +20,13 @@ from reactorhost.ipc.status import ServiceStatus, StatusDocument
 _EVENTS = 10
 _RECENT_EVENTS = 3
 _RECENT_SECONDS = 3600
+
+_LIMITED = {
+    "denied": "denied",
+    "over_address_limit": "over max_connections_per_address",
+    "late_messages": "late in a message",
+    "rate_pauses": "pauses by accept_rate",
+}
 
 
 def brief(document: StatusDocument, view: View, width: int) -> list[Line]:
@@ -57,10 +66,13 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
 
 def _head(document: StatusDocument) -> list[Line]:
     problems = [line((problem, "red")) for problem in document["problems"]]
+    # While it starts or stops, the state in the title is the reason. An older host does not report any.
+    reasons = document.get("not_ready", ()) if document["state"] == "running" else ()
     bus, scaling = document.get("bus"), document.get("scaling")
     return [
         _title(document),
         *problems,
+        *(line((f"not ready: {reason}", "yellow")) for reason in reasons),
         *([line(scaling_words.sentence(scaling))] if scaling else []),
         *_services(document),
         _traffic(document),
@@ -108,6 +120,9 @@ def _traffic(document: StatusDocument) -> Line:
         parts.append(f"{number(totals['refused'])} refused")
     if recycled := sum(document.get("recycled", {}).values()):
         parts.append(f"{number(recycled)} recycled")
+    # Not in a recording of an earlier version.
+    limited = cast("dict[str, int]", document.get("limited", {}))
+    parts += [f"{number(count)} {_LIMITED[name]}" for name, count in limited.items() if count]
     shown = line("  ".join(parts))
     if totals["hook_errors"]:
         shown += line("  ", (f"{number(totals['hook_errors'])} hook errors", "red"))

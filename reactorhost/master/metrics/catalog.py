@@ -56,6 +56,9 @@ LAST_RELOAD = _gauge("last_reload_success_timestamp_seconds", "Unix time of the 
 
 WORKERS_WANTED = _gauge("workers_wanted", "Workers that the host should have.")
 WORKERS_READY = _gauge("workers_ready", "Wanted slots with a ready worker.")
+WORKERS_MIN = _gauge("workers_min", "Lower end of the range in which the number of workers follows the load.")
+WORKERS_MAX = _gauge("workers_max", "Upper end of this range.")
+WORKERS_USE = _gauge("workers_use_ratio", "Mean use of the workers, 0 to 1, which the number follows.")
 WORKERS = _gauge("workers", "Worker processes by state.", "state")
 WORKERS_FULL = _gauge("workers_full", "Workers that cannot accept: at max_connections, or without descriptors.")
 SLOTS = _gauge("slots", "Slots by state.", "state")
@@ -66,6 +69,7 @@ WORKERS_RECYCLED = _counter(
     "workers_recycled", "Workers that were replaced because of a limit, by its setting.", "limit"
 )
 WORKER_CPU = _counter("worker_cpu_seconds", "Processor time of the workers of a slot.", "slot")
+WORKER_BUSY = _counter("worker_busy_seconds", "Time in which the loops of the workers of a slot did not wait.", "slot")
 WORKER_MEMORY = _gauge("worker_resident_memory_bytes", "Resident memory of the workers of a slot.", "slot")
 WORKER_LAG = _gauge("worker_loop_lag_seconds", "Longest turn of a worker's loop in the last second.", "slot")
 WORKER_HEARTBEAT_AGE = _gauge("worker_heartbeat_age_seconds", "Age of a worker's last heartbeat.", "slot")
@@ -77,6 +81,12 @@ MAX_CONNECTIONS = _gauge("max_connections", "Limit of open connections over all 
 ACCEPTED = _counter("connections_accepted", "Connections accepted.", "slot")
 REFUSED = _counter("connections_refused", "Connections that were refused, or failed before the connect hook.", "slot")
 ACCEPT_PAUSES = _counter("accept_pauses", "Pauses of accepting because descriptors or memory ran out.", "slot")
+DENIED = _counter("clients_denied", "Connections and datagrams that allow or deny refused.", "slot")
+OVER_ADDRESS_LIMIT = _counter(
+    "clients_over_address_limit", "Connections that max_connections_per_address refused.", "slot"
+)
+LATE_MESSAGES = _counter("late_messages", "Connections that message_timeout closed.", "slot")
+RATE_PAUSES = _counter("accept_rate_pauses", "Pauses of accepting because of accept_rate.", "slot")
 MESSAGES = _counter("messages", "Calls of receive, including datagrams.", "slot")
 RECEIVED = _counter("received_bytes", "Bytes received.", "slot")
 SENT = _counter("sent_bytes", "Bytes that the kernel accepted for sending.", "slot")
@@ -88,6 +98,8 @@ RECEIVE_DURATION = Metric(
 # Services and listeners.
 
 SERVICE_WORKERS = _gauge("service_workers", "Wanted workers that accept the clients of a service.", "service")
+SERVICE_ACCEPTED = _counter("service_connections_accepted", "Connections that a service has accepted.", "service")
+SERVICE_CONNECTIONS = _gauge("service_connections", "Open connections of a service.", "service")
 SERVICE_MAX_CONNECTIONS = _gauge(
     "service_max_connections", "Limit of open connections over the workers of a service.", "service"
 )

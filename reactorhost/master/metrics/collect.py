@@ -32,11 +32,16 @@ _TOTALS = (
     (catalog.ACCEPTED, "accepted"),
     (catalog.REFUSED, "refused"),
     (catalog.ACCEPT_PAUSES, "accept_pauses"),
+    (catalog.DENIED, "denied"),
+    (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
+    (catalog.LATE_MESSAGES, "late_messages"),
+    (catalog.RATE_PAUSES, "rate_pauses"),
     (catalog.MESSAGES, "messages"),
     (catalog.RECEIVED, "bytes_in"),
     (catalog.SENT, "bytes_out"),
     (catalog.HOOK_ERRORS, "hook_errors"),
     (catalog.WORKER_CPU, "cpu_seconds"),
+    (catalog.WORKER_BUSY, "busy_seconds"),
 )
 _SLOT_STATES = tuple(dict.fromkeys(Slot(0, state=state).status for state in SlotState))
 _RELOAD_EVENTS = (("succeeded", "reload_finished", "info"), ("failed", "reload_failed", "error"))
@@ -78,6 +83,11 @@ def _slots(values: Values, context: MasterContext) -> None:
     planner = context.planner
     values.set(catalog.WORKERS_WANTED, planner.scaling.target)
     values.set(catalog.WORKERS_READY, planner.scaling.ready_slots())
+    if (limits := planner.autoscale.range) is not None:
+        values.set(catalog.WORKERS_MIN, limits.least)
+        values.set(catalog.WORKERS_MAX, limits.most)
+        if (load := planner.autoscale.load) is not None:
+            values.set(catalog.WORKERS_USE, load.use)
     by_state = Counter(slot.status for slot in planner.slots.values())
     for state in _SLOT_STATES:
         values.set(catalog.SLOTS, by_state[state], state)
@@ -117,10 +127,12 @@ def _workers(values: Values, context: MasterContext, samples: dict[int, Sample],
 
 
 def _services(values: Values, context: MasterContext) -> None:
-    planner = context.planner
+    planner, counts = context.planner, context.monitor.services
     for service in planner.settings.services:
         workers = min(planner.scaling.target, planner.limits.of(service.name))
         values.set(catalog.SERVICE_WORKERS, workers, service.name)
+        values.set(catalog.SERVICE_ACCEPTED, counts.counters(service.name).get("accepted", 0), service.name)
+        values.set(catalog.SERVICE_CONNECTIONS, counts.gauges(service.name).get("connections", 0), service.name)
         values.set(catalog.SERVICE_MAX_CONNECTIONS, planner.settings.max_connections * workers, service.name)
 
 

@@ -1,8 +1,9 @@
 """The number of workers that a load requires, for a host with a range of them.
 
-The measure is the use of a worker: the share of the last second in which its loop did not wait, or of a processor that
-it used, or the share of `max_connections` that it has open, whichever is larger. It is a mean over all workers that
-serve, so use times workers is what the load is worth, and the number that brings the use to a goal can be computed.
+The measure is the use of a worker: the share of the last second in which its loop waited neither for clients nor for a
+processor, or of a processor that it used, or the share of `max_connections` that it has open, whichever is larger. It
+is a mean over all workers that serve, so use times workers is what the load is worth, and the number that brings the
+use to a goal can be computed.
 
 Grow, when the last three samples agree, to the number that brings the use to 45 %, at most to twice the workers:
 - the use is above 75 %, or
@@ -53,7 +54,7 @@ class Load:
 
     Attributes:
         workers: how many they are.
-        busy: mean share of the time in which a loop did not wait, or of a processor that its process used.
+        busy: mean share of the time in which a loop waited for nothing, or of a processor that its process used.
         connections: share of `max_connections` that they have open.
         lag_seconds: longest turn of the worker in the middle.
         queued: clients that wait to be accepted.

@@ -8,12 +8,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
 
 from reactorhost import histogram
 from reactorhost.ipc.scoreboard import Counters, Timings
-from reactorhost.ipc.status import History, Latency, Rates, Totals
+from reactorhost.ipc.status import History, Latency, LimitTotals, Rates, Totals
 from reactorhost.master.stats.ended_workers import EndedWorkers, add_totals, plugin_timings
 from reactorhost.master.workers.exit_report import Sample
 
@@ -31,6 +30,27 @@ class Point:
     totals: Totals
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Seconds of something between two moments, in monotonic seconds."""
+
+    since: float
+    until: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesState:
+    """What another program needs of the samples: see `Samples`; `newest` is the last sample of each worker."""
+
+    past: Counters
+    ended: EndedWorkers
+    points: tuple[Point, ...]
+    newest: dict[int, Sample]
+    newest_wall: float
+    regular_since: float
+
+
 class Samples:
     """The last samples of every worker and of the host.
 
@@ -46,6 +66,29 @@ class Samples:
         self.ended = EndedWorkers()
         self._newest_wall = 0.0
         self.regular_since = 0.0
+
+    def export(self) -> SamplesState:
+        """Return the totals and the history, for another program."""
+        newest = {pid: samples[-1] for pid, samples in self._workers.items()}
+        points = tuple(self._points)
+        return SamplesState(self.past, self.ended, points, newest, self._newest_wall, self.regular_since)
+
+    def restore(self, state: SamplesState) -> None:
+        """Continue with the totals and the history of another program, in which totals may be missing."""
+        # In place: the bus counts on from the same object.
+        for each in fields(Counters):
+            setattr(self.past, each.name, getattr(state.past, each.name))
+        self.ended = state.ended
+        for timings in (self.ended.receive, *self.ended.plugins.values()):
+            if len(timings.receive) != histogram.BUCKETS:
+                timings.receive = [0] * histogram.BUCKETS
+        zeros = totals_of(())
+        self._points.extend(Point(each.at, {**zeros, **each.totals}) for each in state.points)
+        for pid, sample in state.newest.items():
+            # Another version may have other buckets.
+            if all(len(each.receive) == histogram.BUCKETS for each in sample.timings):
+                self._workers[pid] = deque([sample], maxlen=_WINDOW + 1)
+        self._newest_wall, self.regular_since = state.newest_wall, state.regular_since
 
     def take(self, samples: dict[int, Sample], now: float) -> None:
         """Add the samples of all workers of this second, by process id."""
@@ -71,6 +114,16 @@ class Samples:
         """Return the totals of the host, including those of workers that ended."""
         return totals_of([self.past, *live])
 
+    def limited(self, live: Sequence[Counters]) -> LimitTotals:
+        """Return how often the limits for clients took effect, including workers that ended."""
+        counters = [self.past, *live]
+        return {
+            "denied": sum(each.denied for each in counters),
+            "over_address_limit": sum(each.over_address_limit for each in counters),
+            "late_messages": sum(each.late_messages for each in counters),
+            "rate_pauses": sum(each.rate_pauses for each in counters),
+        }
+
     def rates(self) -> Rates:
         """Return the host's totals per second over the last interval."""
         return _rates(*_newest_two(self._points))
@@ -89,21 +142,33 @@ class Samples:
 
     def cpu_percent(self, pid: int) -> float | None:
         """Return a worker's processor time over the last interval, in percent of one processor."""
-        return self._percent(pid, "cpu_seconds")
+        between = self._last_interval(pid)
+        if between is None:
+            return None
+        before, after = between
+        return round(100 * (after.cpu_seconds - before.cpu_seconds) / (after.tick - before.tick), 1)
 
     def busy_percent(self, pid: int) -> float | None:
         """Return the time over the last interval in which a worker's loop did not wait, in percent."""
-        return self._percent(pid, "busy_seconds")
+        busy = self.busy(pid)
+        return None if busy is None else round(100 * busy.seconds / (busy.until - busy.since), 1)
 
-    def _percent(self, pid: int, seconds: Literal["cpu_seconds", "busy_seconds"]) -> float | None:
+    def busy(self, pid: int) -> Span | None:
+        """Return the time over the last interval in which a worker's loop did not wait."""
+        between = self._last_interval(pid)
+        if between is None:
+            return None
+        before, after = between
+        return Span(before.tick, after.tick, after.busy_seconds - before.busy_seconds)
+
+    def _last_interval(self, pid: int) -> tuple[Counters, Counters] | None:
         # Over the time between the worker's own writes: its page is up to a second old.
         writes = (each.counters for each in reversed(self._workers.get(pid, ())))
         after = next(writes, None)
         before = next((each for each in writes if after is not None and each.tick < after.tick), None)
         if after is None or before is None:
             return None
-        used: float = getattr(after, seconds) - getattr(before, seconds)
-        return round(100 * used / (after.tick - before.tick), 1)
+        return before, after
 
     def worker_latency(self, pid: int) -> Latency:
         """Return how long calls of `receive` took in a worker, over the window."""

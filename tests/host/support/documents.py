@@ -210,6 +210,7 @@ def document(count: int = 8, /, **fields: object) -> StatusDocument:
             "max_connections_per_worker": 0,
             "max_messages_per_worker": 0,
         },
+        "limited": {"denied": 0, "over_address_limit": 0, "late_messages": 0, "rate_pauses": 0},
         "problems": [],
         "services": [
             {

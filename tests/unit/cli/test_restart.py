@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from reactorhost.address import parse
-from reactorhost.cli.restart import _check_addresses, _checked, _Launch, _resolved
+from reactorhost.cli.launch import Launch, resolved
+from reactorhost.cli.restart import _check_addresses, _checked
 from reactorhost.config.resolve import resolve
 from reactorhost.errors import ReactorhostError
 
@@ -24,13 +25,13 @@ REPLY = {
 
 
 def test_the_arguments_are_those_around_the_command() -> None:
-    launch = _Launch.from_reply(REPLY)
+    launch = Launch.from_reply(REPLY)
     assert (launch.before, launch.after) == (("--traceback",), ("-d", "--plugin", "echo"))
 
 
 def test_an_older_host_reports_no_prefix() -> None:
     older = {name: value for name, value in REPLY.items() if name != "prefix"}
-    assert _Launch.from_reply(older).prefix == sys.prefix
+    assert Launch.from_reply(older).prefix == sys.prefix
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,14 @@ def test_an_older_host_reports_no_prefix() -> None:
 )
 def test_a_reply_that_cannot_be_executed_is_refused_before_the_stop(wrong: dict[str, Any]) -> None:
     with pytest.raises(ReactorhostError, match="does not report how it was started"):
-        _Launch.from_reply({**REPLY, **wrong})
+        Launch.from_reply({**REPLY, **wrong})
 
 
 def test_a_command_of_another_environment_is_refused() -> None:
     with pytest.raises(
         ReactorhostError, match="the host runs in the environment /srv/venv, this command in"
     ) as refused:
-        _checked(_Launch.from_reply(REPLY), ())
+        _checked(Launch.from_reply(REPLY), ())
     assert refused.value.hint is not None
     assert refused.value.hint.startswith("restart it with /srv/venv/bin/reactorhost")
 
@@ -71,7 +72,7 @@ def test_only_settings_and_variables_that_settings_name_are_passed_on(monkeypatc
     for name, value in callers.items():
         monkeypatch.setenv(name, value)
     sent = {"PYTHONPATH": "/evil", "LD_PRELOAD": "/evil.so", "PATH": "/evil", "REACTORHOST_LOG_LEVEL": "debug"}
-    found, _ = _resolved(_Launch.from_reply({**REPLY, "environment": sent}))
+    found, _ = resolved(Launch.from_reply({**REPLY, "environment": sent}))
     ours = {name: found.get(name) for name in (*callers, *sent)}
     assert ours == {
         "PATH": "/bin",

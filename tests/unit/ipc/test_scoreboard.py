@@ -149,3 +149,44 @@ def test_pages_with_other_fields_are_read_by_name_until_their_workers_have_ended
     assert [each.used for each in third.export().pages] == [(fresh,)]
     assert third.take_page() == page
     assert third.read(page) == Counters()
+
+
+def test_the_connections_of_addresses_are_passed_on_with_their_salt() -> None:
+    board = Scoreboard(2)
+    sketch = board.address_sketch()
+    page = board.take_page()
+    places = sketch.places(b"a")
+    sketch.add(page, places, 1)
+    state = board.export()
+    assert state.addresses is not None
+    kept = replace(state.addresses, descriptor=os.dup(state.addresses.descriptor))
+    passed = Scoreboard(2, from_json(ScoreboardState, to_json(_duplicated(replace(state, addresses=kept)))))
+    restored = passed.address_sketch()
+    assert restored.places(b"a") == places
+    assert restored.others(passed.take_page(), places) == 1
+    passed.give_back(page)
+    assert sketch.others(1 - page, places) == 0
+
+
+def test_counts_of_addresses_that_another_version_made_end() -> None:
+    board = Scoreboard(2)
+    board.address_sketch()
+    state = board.export()
+    assert state.addresses is not None
+    read, write = os.pipe()
+    other = Scoreboard(2, _duplicated(replace(state, addresses=replace(state.addresses, rows=4, descriptor=write))))
+    with open(read, "rb") as end:
+        assert end.read() == b"", "the file is closed"
+    assert other.export().addresses is None
+
+
+def test_without_a_limit_no_memory_is_made_for_addresses() -> None:
+    board = Scoreboard(2)
+    board.give_back(board.take_page())
+    assert board.export().addresses is None
+
+
+def _duplicated(state: ScoreboardState) -> ScoreboardState:
+    """Return a state whose files are closed apart from those of the board that it is of."""
+    pages = tuple(replace(each, descriptor=os.dup(each.descriptor)) for each in state.pages)
+    return replace(state, cells_descriptor=os.dup(state.cells_descriptor), pages=pages)

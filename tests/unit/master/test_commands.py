@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -12,7 +13,8 @@ from unittest.mock import Mock
 import pytest
 
 from planner_settings import host_settings
-from reactorhost.errors import ReactorhostError
+from reactorhost.config.resolve import resolve
+from reactorhost.errors import ReactorhostError, UsageError
 from reactorhost.master.admin.commands import AdminCommands
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan.planner import HostState, Planner
@@ -28,6 +30,77 @@ def test_the_file_of_the_workers_is_written_before_a_status_is_sent() -> None:
     commands = AdminCommands(context, Mock(), lifecycle, Mock(), Mock(), Mock())
     commands.verbs()["status"](calls.session, {})
     assert [each[0] for each in calls.method_calls] == ["rundir.write_workers", "session.done"]
+
+
+class Host:
+    """What requests to scale act on."""
+
+    def __init__(self, workers: str) -> None:
+        settings = resolve({"plugins": ("echo",), "workers": workers}, {}, Path("/"), uid=1000, cpus=lambda: 3)
+        self.planner = Planner(settings)
+        self.read_again = Mock(return_value=settings)
+        context: Any = Mock(planner=self.planner)
+        imported = Mock(changed=tuple)
+        launch: Any = Mock(read_again=self.read_again, terminal_gone=lambda: False, directory=".", imported=imported)
+        self.commands = AdminCommands(context, Mock(), Mock(), Mock(), launch, Mock())
+
+    def scale(self, workers: object) -> tuple[int, str | None]:
+        """Request a number of workers; returns the wanted one, and the range in which it follows the load."""
+        self.commands.verbs()["scale"](Mock(), {"workers": workers})
+        return self.wanted()
+
+    def wanted(self) -> tuple[int, str | None]:
+        limits = self.planner.autoscale.range
+        return self.planner.scaling.target, None if limits is None else str(limits)
+
+    def configure(self, workers: str) -> tuple[int, str | None]:
+        """Change the configuration, and let the host read it again."""
+        flags = {"plugins": ("echo",), "workers": workers}
+        self.read_again.return_value = resolve(flags, {}, Path("/"), uid=1000, cpus=lambda: 3)
+        self.commands.signals()[signal.SIGHUP]()
+        return self.wanted()
+
+
+def test_a_number_fixes_what_followed_the_load_until_auto() -> None:
+    host = Host("2-16")
+    assert host.wanted() == (2, "2-16")
+    assert host.scale(20) == (20, None)
+    assert host.scale("auto") == (16, "2-16")
+    host.commands.signals()[signal.SIGTTIN]()
+    assert host.wanted() == (17, None)
+
+
+def test_a_range_is_followed_from_the_nearest_number() -> None:
+    host = Host("4")
+    assert host.scale("2-8") == (4, "2-8")
+    assert host.scale({"min": 6, "max": 8}) == (6, "6-8")
+    assert host.scale(3) == (3, None)
+    with pytest.raises(UsageError, match="this host has no range of workers"):
+        host.scale("auto")
+
+
+@pytest.mark.parametrize("wrong", [0, 257, "2", True, None, 1.5, "8-2", "0-2", {"min": 1}, [2]], ids=repr)
+def test_a_wrong_number_changes_nothing(wrong: object) -> None:
+    host = Host("2-16")
+    with pytest.raises(UsageError, match="the number of workers must"):
+        host.scale(wrong)
+    assert host.wanted() == (2, "2-16")
+
+
+def test_a_signal_beyond_the_limits_changes_nothing() -> None:
+    host = Host("1-4")
+    host.commands.signals()[signal.SIGTTOU]()
+    assert host.wanted() == (1, "1-4")
+
+
+def test_only_a_changed_configuration_changes_the_number() -> None:
+    host = Host("2-16")
+    assert host.scale(9) == (9, None)
+    assert host.configure("2-16") == (9, None)
+    assert host.configure("2-12") == (9, "2-12")
+    assert host.configure("10-12") == (10, "10-12")
+    assert host.configure("5") == (5, None)
+    assert host.configure("auto") == (3, None)
 
 
 def test_a_signal_that_finds_no_free_descriptor_does_not_end_the_master() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reactorhost.api.option import Option
 from reactorhost.config.resolve import resolve
-from reactorhost.plugins.option_text import rows
+from reactorhost.plugins.option_text import rows, values
 
 TOML = """\
 [service.web]
@@ -42,7 +42,8 @@ def test_a_value_is_shown_if_its_plugin_declares_it_and_it_is_not_secret(tmp_pat
     file.write_text(TOML)
     settings = resolve({"config": str(file), "set": ("echo.greeting=hello",)}, {}, tmp_path, uid=0, cpus=lambda: 3)
     found = [
-        (row.setting, row.value, row.origin.replace(str(file), "FILE")) for row in rows(settings, {"echo": OPTIONS})
+        (row.setting, row.value, row.origin.replace(str(file), "FILE"))
+        for row in rows(values(settings), {"echo": OPTIONS})
     ]
     assert found == [
         ("plugin.echo.greeting", "hello", "flag --set"),

@@ -7,21 +7,29 @@ from typing import Any
 import pytest
 
 from measured_host import STARTED_AT, MeasuredHost
+from reactorhost.config.worker_count import WorkerRange
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.scoreboard import TOTALS
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.catalog import Metric
 from reactorhost.master.metrics.values import Values
+from reactorhost.master.plan.autoscale import Load
 from reactorhost.master.plan.worker_table import WorkerState
 
 EVERY_TOTAL = {
     catalog.ACCEPTED: "accepted",
     catalog.REFUSED: "refused",
+    catalog.DENIED: "denied",
+    catalog.OVER_ADDRESS_LIMIT: "over_address_limit",
+    catalog.LATE_MESSAGES: "late_messages",
+    catalog.RATE_PAUSES: "rate_pauses",
     catalog.ACCEPT_PAUSES: "accept_pauses",
     catalog.MESSAGES: "messages",
     catalog.RECEIVED: "bytes_in",
     catalog.SENT: "bytes_out",
     catalog.HOOK_ERRORS: "hook_errors",
     catalog.WORKER_CPU: "cpu_seconds",
+    catalog.WORKER_BUSY: "busy_seconds",
 }
 
 
@@ -43,6 +51,10 @@ def test_a_counter_of_a_slot_continues_after_the_end_of_its_worker(metric: Metri
     host.count(max(host.pool.pages), **{name: 5})
     assert value(host.collect(), metric, "0") == 17
     assert value(host.collect(), metric, "1") == 3
+
+
+def test_every_counter_of_a_worker_is_collected() -> None:
+    assert set(EVERY_TOTAL.values()) == {name for name in TOTALS if not name.startswith("bus_")}
 
 
 def test_a_slot_that_the_host_was_scaled_below_keeps_its_counters() -> None:
@@ -150,6 +162,20 @@ def test_the_slots_are_counted_by_state() -> None:
     assert value(values, catalog.SLOT_RESTARTS, "2") == 4
 
 
+def test_the_range_of_workers_is_shown_while_their_number_follows_the_load() -> None:
+    host = MeasuredHost(2)
+    host.start()
+    assert catalog.WORKERS_MIN not in host.collect().numbers
+    host.planner.autoscale.range = WorkerRange(2, 8)
+    assert catalog.WORKERS_USE not in host.collect().numbers, "no sample yet"
+    host.planner.autoscale.load = Load(
+        2, busy=0.5, connections=0.25, lag_seconds=0.1, queued=0, cpus=1.0, cpus_usable=4
+    )
+    values = host.collect()
+    assert [value(values, each) for each in (catalog.WORKERS_MIN, catalog.WORKERS_MAX)] == [2, 8]
+    assert value(values, catalog.WORKERS_USE) == 0.5
+
+
 def listener(slot: int | None, **numbers: int | None) -> dict[str, Any]:
     unknown = {"depth": None, "limit": None, "dropped": None}
     return {"service": "chat", "address": "tcp://127.0.0.1:9000", "slot": slot, **unknown, **numbers}
@@ -184,6 +210,19 @@ def test_histograms_continue_after_the_end_of_a_worker() -> None:
     assert value(values, catalog.PLUGIN_ERRORS, "echo") == 2
     assert value(values, catalog.PLUGIN_ERRORS, "log") == 0
     assert value(values, catalog.PLUGIN_TIMED, "echo") == 2e-5
+
+
+def test_a_service_keeps_what_ended_workers_have_accepted() -> None:
+    host = MeasuredHost(2)
+    first, second = host.start()
+    (service,) = host.planner.settings.services
+    assert value(host.collect(), catalog.SERVICE_ACCEPTED, service.name) == 0
+    for pid in (first, second):
+        counts = {"counters": {service.name: {"accepted": 5}}, "gauges": {service.name: {"connections": 2}}}
+        host.monitor.services.update(pid, counts)
+    host.end(first)
+    assert value(host.collect(), catalog.SERVICE_ACCEPTED, service.name) == 10
+    assert value(host.collect(), catalog.SERVICE_CONNECTIONS, service.name) == 2
 
 
 def stats(**kinds: dict[str, dict[str, float]]) -> Message:

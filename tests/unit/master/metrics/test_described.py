@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[4] / "docs"
 DEPLOY = DOCS / "examples" / "deploy"
 # What Prometheus adds to each series.
 OF_THE_SCRAPE = {"instance", "job"}
-VALUES = {
+VALUES: dict[str, set[str]] = {
     "reason": set(ExitReason),
     "limit": set(LIMITS),
     "result": {"succeeded", "failed"},
@@ -54,6 +54,9 @@ def queries() -> Iterator[Query]:
             yield Query(panel["title"], target["expr"], target["legendFormat"])
     for annotation in dashboard()["annotations"]["list"]:
         yield Query(annotation["name"], annotation["expr"], "")
+    for line in (DOCS / "how-to" / "monitoring.md").read_text().partition("\n### Queries\n")[2].splitlines():
+        if (row := re.fullmatch(r"\| ([^|]*) \| `([^`]*)` \|", line)) is not None:
+            yield Query(row[1], row[2], "")
 
 
 QUERIES = list(queries())

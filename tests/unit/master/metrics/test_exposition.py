@@ -13,11 +13,13 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from measured_host import MeasuredHost
 from reactorhost import histogram
+from reactorhost.config.worker_count import WorkerRange
 from reactorhost.ipc.scoreboard import Timings
 from reactorhost.master.metrics import catalog
 from reactorhost.master.metrics.catalog import CATALOG, Kind
 from reactorhost.master.metrics.exposition import exposition
 from reactorhost.master.metrics.values import Values
+from reactorhost.master.plan.autoscale import Load
 from reactorhost.system import procfs
 
 OPENMETRICS = "application/openmetrics-text"
@@ -69,6 +71,8 @@ def test_a_scrape_has_every_metric_with_kind_text_and_labels(accept: str, monkey
     host.count(first, bus_groups=1, tick=host.now)
     host.context.bus.backend_changed(first, {"state": "up", "reason": ""})
     host.log.info("reload_finished")
+    host.planner.autoscale.range = WorkerRange(2, 4)
+    host.planner.autoscale.load = Load(2, busy=0.5, connections=0.5, lag_seconds=0.1, queued=0, cpus=1.0, cpus_usable=2)
     host.listening = [
         {"service": "default", "address": "tcp://*:1", "slot": 0, "depth": 0, "limit": 1, "dropped": 0},
     ]

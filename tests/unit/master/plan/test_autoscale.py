@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -266,3 +268,87 @@ def test_a_day_follows_the_load_up_and_down() -> None:
     assert max(workers for workers, _ in used) >= 10
     assert used[-1][0] <= 4
     assert len(host.steps) <= 16
+
+
+# Loads that were recorded (tests/benchmarks/load_recorder.py), served by as many workers as the policy wants.
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A load, a row a second: use, lag and queue of a fixed number of workers."""
+
+    workers: int
+    rows: list[tuple[float, float, int]]
+
+    @staticmethod
+    def of(name: str) -> Recording:
+        data = json.loads(Path(__file__).with_name("loads").joinpath(f"{name}.json").read_text())
+        return Recording(data["workers"], [tuple(row) for row in data["samples"]])
+
+    def replay(self, host: Simulation) -> list[int]:
+        """Pass the load to the policy; returns the number of workers in each second."""
+        numbers = []
+        for use, lag, queued in self.rows:
+            demand = use * self.workers
+            # Recorded with workers to spare. With too few, messages wait for each other.
+            full = demand >= host.workers
+            sample = {"lag_seconds": max(lag, 0.5) if full else lag, "queued": queued}
+            host.run(1, demand, **sample)
+            numbers.append(host.workers)
+        return numbers
+
+
+def test_a_recorded_idle_host_stays_at_the_fewest() -> None:
+    host = Simulation(1, 16)
+    Recording.of("idle").replay(host)
+    assert host.steps == []
+
+
+def test_a_recorded_burst_is_followed_up_within_seconds_and_down_within_minutes() -> None:
+    host = Simulation(1, 16)
+    numbers = Recording.of("burst").replay(host)
+    # It begins at second 30 and ends at second 90.
+    assert numbers[28] == 1
+    assert 4 <= numbers[45] <= 8
+    assert set(numbers[50:90]) == {numbers[50]}
+    assert numbers[140] == numbers[50], "not before the minute is over"
+    assert numbers[-1] == 1
+    assert [workers for _, workers, _ in host.steps] == sorted({*numbers[:50]} - {1}) + [4, 2, 1][-3:]
+
+
+def test_a_recorded_day_is_followed_up_and_down() -> None:
+    recording = Recording.of("daily")
+    host = Simulation(1, 16)
+    numbers = recording.replay(host)
+    noon = len(numbers) // 2
+    assert numbers[5] == 1
+    assert 5 <= numbers[noon] <= 10
+    assert numbers[:noon] == sorted(numbers[:noon])
+    assert numbers[noon:] == sorted(numbers[noon:], reverse=True)
+    assert numbers[-1] < numbers[noon]
+    assert len(host.steps) <= 10
+
+
+def test_recorded_waves_end_with_the_workers_of_their_crests() -> None:
+    host = Simulation(1, 16)
+    numbers = Recording.of("waves").replay(host)
+    assert len(set(numbers[20:])) == 1
+    assert 4 <= numbers[-1] <= 8
+
+
+def test_recorded_slow_hooks_cause_no_more_workers_than_their_use_needs() -> None:
+    recording = Recording.of("slow_hook")
+    assert min(lag for _, lag, _ in recording.rows[2:]) >= 0.3
+    host = Simulation(1, 16)
+    numbers = recording.replay(host)
+    assert numbers[-1] <= 8, "they use about 2 workers, at most 3"
+    assert set(numbers[60:]) == {numbers[-1]}
+
+
+def test_recorded_work_on_processors_that_others_use_causes_little_growth() -> None:
+    recording = Recording.of("processors")
+    assert max(lag for _, lag, _ in recording.rows) > 0.4, "the loops waited for a processor"
+    host = Simulation(1, 16)
+    numbers = recording.replay(host)
+    assert numbers[15] == 1
+    assert numbers[-1] == 2, "it is worth half a processor"

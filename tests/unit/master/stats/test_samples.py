@@ -44,6 +44,7 @@ def test_rates_are_differences_over_the_time_between() -> None:
     assert samples.cpu_percent(7) == 25.0
     assert samples.closed_rate() == 25.0
     assert samples.cpu_percent(8) is None
+    assert samples.busy_percent(7) == 0.0
     assert samples.worker_rates(8)["messages"] == 0.0
 
 
