@@ -44,6 +44,7 @@ from reactorhost.master.stats.shared_counters import SharedCounterRows
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.systemd.notices import notify_manager, reporting_failure
+from reactorhost.master.systemd.socket_store import continue_slots
 from reactorhost.master.terminal_output import poll_ttou
 from reactorhost.master.upgrade.document import Resumption
 from reactorhost.master.upgrade.operation import Upgrade
@@ -213,12 +214,14 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     reactor = pool.reactor
     log = EventRing(logging.getLogger(HOST_LOGGER))
     monitor = Monitor(reactor, pool)
+    planner = Planner(settings, started=Moment(time.monotonic(), time.time()))
+    continue_slots(planner, listeners, time.monotonic())
     listeners.passed.close(log)
     return MasterContext(
         reactor,
         log,
         listeners,
-        Planner(settings, started=Moment(time.monotonic(), time.time())),
+        planner,
         pool,
         monitor,
         WorkerRequests(reactor, pool),
