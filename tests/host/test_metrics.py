@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from prometheus_client import Metric, parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -62,15 +63,15 @@ def total(series: Series, name: str, /, **labels: str) -> float:
     )
 
 
-def exchange(host: LiveHost, count: int) -> None:
+def exchange(host: LiveHost, count: int, service: str | None = None) -> None:
     for _ in range(count):
-        with host.connect() as client:
+        with host.connect(service) as client:
             client.sendall(b"x" * 10)
             client.shutdown(socket.SHUT_WR)
             assert client.recv(100) == b"x" * 10
 
 
-def test_counters_survive_kills_reloads_and_scaling(
+def test_counters_survive_kills_upgrades_and_scaling(
     live_host: Hosts, write_plugin: Callable[..., str], expected_errors: list[str]
 ) -> None:
     expected_errors.append("worker_crashed")
@@ -83,10 +84,12 @@ def test_counters_survive_kills_reloads_and_scaling(
         os.kill(worker["pid"], signal.SIGKILL)
     host.until(lambda found: found["workers_ready"] == 2 and all(each["restarts"] for each in found["workers"]))
     seen.append(counters(host))
-    host.ask("reload")
     exchange(host, 5)
-    host.ask("scale", workers=1)
     host.until(lambda found: found["totals"]["messages"] == 25)
+    upgraded = host.command("upgrade")
+    assert upgraded.returncode == 0, upgraded.stderr
+    seen.append(counters(host))
+    host.ask("scale", workers=1)
     seen.append(counters(host))
 
     for before, after in itertools.pairwise(seen):
@@ -94,14 +97,40 @@ def test_counters_survive_kills_reloads_and_scaling(
         lost = {name for name, _ in before.keys() - after.keys()}
         assert lost <= {"reactorhost_listener_dropped_total", "reactorhost_slot_restarts_total"}
         assert [key for key in before.keys() & after.keys() if after[key] < before[key]] == []
-    assert [total(each, "reactorhost_messages_total") for each in seen] == [0, 20, 20, 25]
-    assert [total(each, "reactorhost_connections_accepted_total") for each in seen] == [0, 20, 20, 25]
-    assert [total(each, "reactorhost_plugin_counter_total", name="seen.bytes") for each in seen] == [0, 200, 200, 250]
+    assert [total(each, "reactorhost_messages_total") for each in seen] == [0, 20, 20, 25, 25]
+    assert [total(each, "reactorhost_connections_accepted_total") for each in seen] == [0, 20, 20, 25, 25]
+    assert [total(each, "reactorhost_plugin_counter_total", name="seen.bytes") for each in seen] == [
+        0,
+        200,
+        200,
+        250,
+        250,
+    ]
     # What a killed worker has timed in its last quarter of a second is lost; all of it was older.
-    assert [total(each, "reactorhost_receive_duration_seconds_count") for each in seen] == [0, 20, 20, 25]
+    assert [total(each, "reactorhost_receive_duration_seconds_count") for each in seen] == [0, 20, 20, 25, 25]
     assert total(seen[-1], "reactorhost_worker_exits_total", reason="crashed") == 2
     assert total(seen[-1], "reactorhost_reloads_total", result="succeeded") == 1
     assert total(seen[-1], "reactorhost_worker_cpu_seconds_total") > 0
+
+
+def test_services_are_counted_apart_and_their_counts_survive_an_upgrade(live_host: Hosts, tmp_path: Path) -> None:
+    file = tmp_path / "two.toml"
+    file.write_text(
+        "[host]\nworkers = 2\nadmin = 'tcp://127.0.0.1:0'\n"
+        + "".join(f"[service.{each}]\nlisten = 'tcp://127.0.0.1:0'\nplugins = 'echo'\n" for each in ("one", "two"))
+    )
+    host = live_host("--config", str(file))
+
+    def accepted(service: str) -> float:
+        return total(counters(host), "reactorhost_service_connections_accepted_total", service=service)
+
+    exchange(host, 3, "one")
+    exchange(host, 2, "two")
+    host.ask("reload")
+    exchange(host, 1, "two")
+    host.until(lambda found: (accepted("one"), accepted("two")) == (3, 3), "counts of the services")
+    assert host.command("upgrade").returncode == 0
+    assert (accepted("one"), accepted("two")) == (3, 3)
 
 
 def test_a_client_that_accepts_openmetrics_gets_it(live_host: Hosts) -> None:

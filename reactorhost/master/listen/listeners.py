@@ -44,9 +44,17 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, reuseport_filter
-from reactorhost.master.listen.listeners_state import ListenersState, export_group, restore_group
+from reactorhost.master.listen.listeners_state import (
+    ListenersState,
+    SocketReference,
+    export_group,
+    reference,
+    referenced,
+    restore_group,
+)
 from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
+from reactorhost.master.listen.stored_sockets import leaving_slots
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState
@@ -82,14 +90,22 @@ class Listeners:
         self.passed.begin()
         for service in self._settings.services:
             for address in service.listen:
-                used, families = self.passed.use(service, address, self._settings.peer_timeout)
+                used, families = self.passed.use(service, address, self._settings)
+                self._unix_files.restore(self.passed.stored.files(used))
                 for each in used:
-                    self.groups.append(each.group)
+                    if each.group not in self.groups:
+                        self.groups.append(each.group)
                     self._add(each)
                 if address.scheme == "unix" and not used:
                     self._bind_unix(service, address)
                 elif address.scheme not in ("fd", "unix"):
                     self._bind_internet(service, address, families)
+        # Also without any: sockets that were stored may have a program that steers.
+        self.steer_away(tuple(leaving_slots(self._sockets)))
+
+    def own(self) -> list[SlotSocket]:
+        """Return the sockets that this host made."""
+        return [each for each in self._sockets if not each.group.is_passed]
 
     def export(self) -> ListenersState:
         """Return the state of all sockets, whose descriptors stay open."""
@@ -106,6 +122,14 @@ class Listeners:
                 self._add(sock)
         self._unix_files.restore(state.unix_files)
         self._leaving, self._full, self.steered = state.leaving, state.full, state.steered
+
+    def reference(self, each: SlotSocket) -> SocketReference:
+        """Return the position of a socket in the state that `export` returns."""
+        return reference(each, self.groups, self._sockets)
+
+    def referenced(self, position: SocketReference) -> SlotSocket:
+        """Return the socket at a position of the state that was restored."""
+        return referenced(position, self.groups, self._sockets)
 
     def open_slot(self, slot: int, services: Collection[str]) -> None:
         """Make the sockets of these services that a slot lacks; no client reaches them yet.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from reactorhost.master.stats.plugin_metrics import PluginMetrics
+from reactorhost.master.stats.reported_metrics import ReportedMetrics
 from reactorhost.master.stats.samples import Samples
 from reactorhost.master.workers.exit_report import Sample
 from reactorhost.master.workers.pool import WorkerPool
@@ -22,6 +22,7 @@ class Monitor:
         cpu_percent: the master's processor time in the last second, or None before the second sample.
         errors: the newest exception of each plugin, and when it was reported in monotonic seconds.
         metrics: the plugins' own metrics.
+        services: what services have counted, in a host with an HTTP endpoint.
     """
 
     reactor: Reactor
@@ -29,7 +30,8 @@ class Monitor:
     samples: Samples = field(default_factory=Samples)
     memory: ProportionalMemory = field(default_factory=ProportionalMemory)
     errors: dict[str, tuple[str, float]] = field(default_factory=dict)
-    metrics: PluginMetrics = field(default_factory=PluginMetrics)
+    metrics: ReportedMetrics = field(default_factory=ReportedMetrics)
+    services: ReportedMetrics = field(default_factory=ReportedMetrics)
     lag_max_seconds: float = 0.0
     cpu_percent: float | None = None
     _cpu: tuple[float, float] | None = None
@@ -61,3 +63,4 @@ class Monitor:
         self.samples.worker_ended(pid, slot, last)
         self.memory.forget(pid)
         self.metrics.worker_ended(pid)
+        self.services.worker_ended(pid)

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fake_supervisor import FakeSupervisor
 from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
+from reactorhost.master.plan import planner_state
 from reactorhost.master.plan.actions import (
     Adopt,
     Avoid,
@@ -679,6 +680,16 @@ class AnySequence(RuleBasedStateMachine):
     def it_is_scaled(self, workers: int) -> None:
         self.host.planner.scaling.request(workers)
 
+    @rule()
+    def another_program_continues(self) -> None:
+        self.host.settle()
+        if planner_state.is_idle(self.host.planner):
+            due = self.host.planner.next_at(self.host.now)
+            self.host.hand_over()
+            # It finds the workers and slots as they are, and has nothing to do that the one before had not.
+            assert self.host.settle() == []
+            assert self.host.planner.next_at(self.host.now) == due
+
     @rule(seconds=strategies.sampled_from([0.05, 1.0, 12.0, 70.0]))
     def time_passes(self, seconds: float) -> None:
         for action in self.host.expire(seconds):
@@ -805,3 +816,16 @@ def test_every_wanted_slot_ends_up_ready(target: int) -> None:
     host.running()
     assert host.planner.scaling.ready_slots() == target
     assert host.planner.scaling.reached()
+
+
+def test_slots_whose_sockets_were_kept_are_served_before_their_workers_are_ready() -> None:
+    supervisor = FakeSupervisor(2)
+    supervisor.planner.scaling.resume({0, 1}, {256: frozenset({"default"})}, supervisor.now + 65.0)
+    # Nothing is opened: both have sockets.
+    assert supervisor.settle() == [Spawn(0, 1)]
+    pid = supervisor.ready(0)
+    assert {action for action in supervisor.done if isinstance(action, Adopt)} == {Adopt(1, pid), Adopt(256, pid)}
+    supervisor.ready(1)
+    assert Release(1, pid) in supervisor.done
+    assert 256 in supervisor.planner.slots
+    assert supervisor.expire(65.0) == [Retire(256, pid)]
