@@ -14,7 +14,7 @@ from typing import Any
 from reactorhost import __version__
 from reactorhost.address import Address
 from reactorhost.api.hookspecs import PROJECT
-from reactorhost.config import plugin_tables, setting_rows
+from reactorhost.config import plugin_tables
 from reactorhost.config.settings import BY_NAME, Settings
 from reactorhost.config.values import InvalidValueError
 from reactorhost.config.worker_count import WorkerRange
@@ -23,6 +23,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
 from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.control_server import Session, Verb
+from reactorhost.master.admin.settings_report import settings_report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan import readiness
@@ -31,11 +32,11 @@ from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.requests import TIMEOUT_SECONDS
-from reactorhost.plugins import discovery, option_text
+from reactorhost.plugins import discovery
 from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
-_FIXED_SETTINGS = (
+FIXED_SETTINGS = (
     "name",
     "daemon",
     "run_dir",
@@ -102,7 +103,7 @@ class AdminCommands:
             "connections": self._list_connections,
             "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
-            "settings": self._send_settings,
+            "settings": lambda session, message: session.done(**settings_report(self.context.planner, FIXED_SETTINGS)),
         }
 
     def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
@@ -154,7 +155,7 @@ class AdminCommands:
             installed = f"{PROJECT} {versions['installed']} is installed and {__version__} runs: " if versions else ""
             session.warning(
                 f"{installed}{', '.join(changed)} changed on disk since the host started; "
-                "workers use the old code until `reactorhost restart`"
+                "workers use the old code until `reactorhost upgrade`"
             )
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
@@ -220,16 +221,6 @@ class AdminCommands:
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
             prefix=sys.prefix,
-        )
-
-    def _send_settings(self, session: Session, message: Message) -> None:
-        settings = self.context.planner.settings
-        session.done(
-            settings=[row._asdict() for row in setting_rows.rows(settings)],
-            options=[each._asdict() for each in option_text.values(settings)],
-            plugins=list(dict.fromkeys(named for service in settings.services for named in service.plugins)),
-            fixed=list(_FIXED_SETTINGS),
-            workers=self.context.planner.scaling.target,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:
@@ -303,14 +294,14 @@ class AdminCommands:
     def _change_settings(self, fresh: Settings) -> None:
         """Run with other settings from now on; those of workers take effect in the workers that start from now on."""
         settings, planner = self.context.planner.settings, self.context.planner
-        if _bound(settings) != _bound(fresh):
+        if bound(settings) != bound(fresh):
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         # Only if the file changed: the operator may have scaled the host by a signal or a command since.
         if (fresh.workers, fresh.workers_range) != (settings.workers, settings.workers_range):
             self._want(fresh.workers_range or fresh.workers)
         # The fixed ones keep their values, so that the status document is right.
-        kept = {name: getattr(settings, name) for name in _FIXED_SETTINGS}
+        kept = {name: getattr(settings, name) for name in FIXED_SETTINGS}
         changed = [name for name, value in kept.items() if getattr(fresh, name) != value]
         # A daemon without a log file was given one at its start.
         waiting = [name for name in changed if name != "log_file" or fresh.log_file is not None]
@@ -324,6 +315,6 @@ class AdminCommands:
             raise ReactorhostError("the host is being stopped")
 
 
-def _bound(settings: Settings) -> list[tuple[str, Address, bool]]:
+def bound(settings: Settings) -> list[tuple[str, Address, bool]]:
     """Return every service's addresses, and whether TLS is used there."""
     return [(each.name, address, each.speaks_tls(address)) for each in settings.services for address in each.listen]

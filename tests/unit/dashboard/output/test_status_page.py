@@ -68,6 +68,12 @@ def test_workers_that_were_replaced_because_of_limits_are_counted() -> None:
     assert "recycled" not in plain(brief(document(2), View(), 120))[2]
 
 
+@pytest.mark.parametrize(("state", "shown"), [("running", True), ("leaving", False)])
+def test_a_host_that_runs_and_is_not_ready_says_why(state: str, shown: bool) -> None:
+    made = document(2, state=state, ready=False, not_ready=["every worker is full"])
+    assert ("not ready: every worker is full" in plain(brief(made, View(), 120))) is shown
+
+
 def test_the_limits_for_clients_are_shown_once_they_took_effect() -> None:
     limited = document(2, limited={"denied": 3, "over_address_limit": 0, "late_messages": 1, "rate_pauses": 2})
     assert "  3 denied  1 late in a message  2 pauses by accept_rate" in plain(brief(limited, View(), 160))[2]
