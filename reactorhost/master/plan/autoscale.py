@@ -84,6 +84,18 @@ class Step:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class AutoscaleRecord:
+    """What the policy has decided and learnt so far; the moments are monotonic seconds."""
+
+    range: WorkerRange | None = None
+    step: Step | None = None
+    step_at: float = -math.inf
+    grown_at: float = -math.inf
+    shrunk_at: float = -math.inf
+    patience: float = _PATIENCE_SECONDS
+
+
 class Autoscale:
     """Decides once a second how many workers there are to be.
 
@@ -108,6 +120,15 @@ class Autoscale:
         self._growth: deque[Load] = deque(maxlen=_SAMPLES_TO_GROW)
         self._calm_since = math.inf
         self._peak = 0.0
+
+    def export(self) -> AutoscaleRecord:
+        """Return what another program needs to continue; it samples the load anew."""
+        return AutoscaleRecord(self.range, self.step, self.step_at, self._grown_at, self._shrunk_at, self._patience)
+
+    def restore(self, record: AutoscaleRecord) -> None:
+        """Continue from the record of another program."""
+        self.range, self.step, self.step_at = record.range, record.step, record.step_at
+        self._grown_at, self._shrunk_at, self._patience = record.grown_at, record.shrunk_at, record.patience
 
     def decide(self, load: Load, target: int, most: int, now: float) -> Step | None:
         """Return the step to make now; `target` workers are wanted, and no more than `most` have work to do."""

@@ -5,8 +5,10 @@ Operations are not part of it: the caller waits until none runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from reactorhost.config.worker_count import WorkerRange
+from reactorhost.master.plan.autoscale import AutoscaleRecord
 from reactorhost.master.plan.leadership import LeadershipRecord
 from reactorhost.master.plan.planner import HostState, Planner
 from reactorhost.master.plan.recycle_limits import RecycleRecord
@@ -17,7 +19,7 @@ from reactorhost.master.plan.worker_table import WorkerRecord
 
 @dataclass(frozen=True, slots=True)
 class PlannerState:
-    """See `Planner`; `configured` is the setting `workers`, and `target` how many are wanted now."""
+    """See `Planner`; `configured` and its range are the setting `workers`, and `target` how many are wanted now."""
 
     configured: int
     target: int
@@ -29,6 +31,8 @@ class PlannerState:
     avoided: tuple[int, ...]
     recycling: RecycleRecord
     recycling_backoff: Backoff
+    configured_range: WorkerRange | None = None
+    autoscale: AutoscaleRecord = field(default_factory=AutoscaleRecord)
 
 
 def is_idle(planner: Planner) -> bool:
@@ -50,6 +54,8 @@ def export(planner: Planner) -> PlannerState:
         planner.overload.avoided,
         planner.recycle_limits.export(),
         planner.recycling.backoff,
+        planner.settings.workers_range,
+        planner.autoscale.export(),
     )
 
 
@@ -58,8 +64,12 @@ def restore(planner: Planner, state: PlannerState) -> None:
     planner.state = HostState.RUNNING
     planner.generation = state.generation
     # An operator may have scaled the host: only a setting that was changed since counts.
-    if planner.settings.workers == state.configured:
+    settings = planner.settings
+    if (settings.workers, settings.workers_range) == (state.configured, state.configured_range):
         planner.scaling.request(state.target)
+        planner.autoscale.restore(state.autoscale)
+    elif settings.workers_range is not None:
+        planner.scaling.request(settings.workers_range.nearest(state.target))
     planner.slots.update((slot.number, slot) for slot in state.slots)
     planner.workers.update((worker.pid, worker) for worker in state.workers)
     planner.limits.restore(state.limits)
