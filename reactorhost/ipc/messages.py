@@ -75,6 +75,8 @@ class Report(enum.StrEnum):
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
+    SOURCES = "sources"
+    """Imported source files, for `reload_on_change`: `files`, a signature by path; each is reported once."""
     BUS_BACKEND = "bus_backend"
     """The connection of the bus to other machines has changed: `state` (of `BackendState`), `reason`."""
     SHARED_COUNTER = "shared_counter"

@@ -125,10 +125,10 @@ def run_host(
             if endpoint is not None:
                 clean_up.callback(endpoint.close)
             files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
+            clean_up.callback(_watch_code(context, commands))
             leftovers.schedule(reactor, settings.stop_timeout)
-            recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
             lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-            lifecycle.each_second += [recycler.check, autoscaler.check]
+            lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
             # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
             # copy the pages that it shares with the master.
             gc.freeze()
@@ -153,6 +153,19 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )
+
+
+def _watch_code(context: MasterContext, commands: AdminCommands) -> Callable[[], object]:
+    """Watch the code of the plugins if the settings say so; returns what ends that."""
+    settings = context.planner.settings
+    if not settings.reload_on_change:
+        return lambda: None
+    from reactorhost.master.code_watch import CodeWatch
+
+    config_file = None if settings.config_file is None else str(settings.config_file)
+    watch = CodeWatch(context.pool, context.log, config_file, commands.files_changed)
+    watch.start()
+    return watch.close
 
 
 def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
