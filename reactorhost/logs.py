@@ -108,13 +108,19 @@ class JsonFormatter(ContextFormatter):
 
 
 class AppendHandler(logging.Handler):
-    """Appends each line by one write to a file, or to standard error if `path` is None."""
+    """Appends each line by one write to a file, or to standard error if `path` is None.
 
-    def __init__(self, path: Path | None, *, capture_output: bool = False) -> None:
+    Attributes:
+        descriptor: the open file, also after it was renamed; one that is passed is used in place of the path.
+    """
+
+    def __init__(self, path: Path | None, *, capture_output: bool = False, descriptor: int | None = None) -> None:
         super().__init__()
         self._path = path
         self._capture_output = capture_output
-        self._descriptor = 2 if path is None else open_for_append(path)
+        if descriptor is None:
+            descriptor = 2 if path is None else open_for_append(path)
+        self.descriptor = descriptor
         self._held: list[bytes] | None = None
         self._capture()
 
@@ -150,7 +156,7 @@ class AppendHandler(logging.Handler):
         """Say whether the file has no name any more, so that its lines are lost; one that was renamed still has one."""
         if self._path is None:
             return False
-        status = os.fstat(self._descriptor)
+        status = os.fstat(self.descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink:
             return False
         try:
@@ -170,41 +176,48 @@ class AppendHandler(logging.Handler):
         if self._path is None:
             return None
         self.write_to(open_for_append(self._path))
-        return self._descriptor
+        return self.descriptor
 
     def write_to(self, fresh: int) -> None:
         """Write to another open file from now on; `fresh` is closed, and lines of other threads go to either file."""
-        os.dup2(fresh, self._descriptor, inheritable=False)
+        os.dup2(fresh, self.descriptor, inheritable=False)
         os.close(fresh)
         self._capture()
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):
             # A write to a regular file never waits for a reader, so only other files need the poll.
-            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-                os.write(self._descriptor, data)
+            if stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+                os.write(self.descriptor, data)
             else:
-                _write_without_waiting(self._descriptor, data)
+                _write_without_waiting(self.descriptor, data)
 
     def _capture(self) -> None:
         # Descriptors and not sys.stdout: C libraries and child processes of plugins print too.
         if self._capture_output:
             # dup2 makes them inheritable (PEP 446), as programs that a plugin starts need them.
             for standard in (1, 2):
-                os.dup2(self._descriptor, standard)
+                os.dup2(self.descriptor, standard)
 
 
 def install(
-    path: Path | None, log_format: LogFormat, level: str, *, capture_output: bool = False, **context: object
+    path: Path | None,
+    log_format: LogFormat,
+    level: str,
+    *,
+    capture_output: bool = False,
+    descriptor: int | None = None,
+    **context: object,
 ) -> AppendHandler:
     """Send the records of this process to `path`, or to standard error; every line has the fields of `context`.
 
-    With `capture_output` standard output and standard error of the process go there too.
+    A `descriptor` is the file if it is open already. With `capture_output` standard output and standard error of the
+    process go there too.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    handler = AppendHandler(path, capture_output=capture_output)
+    handler = AppendHandler(path, capture_output=capture_output, descriptor=descriptor)
     root = logging.getLogger()
     # A handler that a library installed on import would write every line a second time.
     for old in root.handlers[:]:

@@ -6,6 +6,7 @@ import errno
 import gc
 import importlib
 import io
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -18,6 +19,7 @@ from reactorhost.cli.documents import print_error, wants_json
 from reactorhost.cli.failures import show_failure, traceback_option
 from reactorhost.cli.output import echo
 from reactorhost.errors import ReactorhostError, did_you_mean
+from reactorhost.system.handover import is_resumed
 
 _INTERRUPTED = 130
 
@@ -25,7 +27,8 @@ _INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    _reset_inherited_signals()
+    if not is_resumed(os.environ):
+        _reset_inherited_signals()
     # Modules live until exit: frozen, they are not scanned again by the collection that runs at interpreter shutdown.
     gc.freeze()
     if isinstance(sys.stdout, io.TextIOWrapper):

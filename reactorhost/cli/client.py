@@ -24,7 +24,7 @@ from reactorhost.master.rundir import holder_pid
 from reactorhost.system.ownership import user_name
 
 _PING_SECONDS = 5.0
-_CONTINUES = {"reload": "the reload", "scale": "the scaling"}
+_CONTINUES = {"reload": "the reload", "scale": "the scaling", "upgrade": "the upgrade"}
 """The operations that the host continues when the command that requested them ends."""
 
 

@@ -9,6 +9,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "stop": ("stop", "Stop a host and wait until it has ended."),
     "restart": ("restart", "Stop a host and start it with the same settings."),
     "reload": ("running", "Replace all workers, without losing a connection."),
+    "upgrade": ("running", "Replace the master too, by the installation of this command."),
     "scale": ("running", "Change the number of workers."),
     "ls": ("ls", "List the running hosts."),
     "logs": ("logs", "Print the log of a host."),

@@ -1,7 +1,8 @@
-"""`reactorhost reload`, `scale` and `reopen`: requests that change a running host."""
+"""`reactorhost reload`, `upgrade`, `scale` and `reopen`: requests that change a running host."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -44,6 +45,27 @@ class WorkerCount(click.ParamType[object]):
         except InvalidValueError as error:
             self.fail(f"it {error}", param, ctx)
         return given
+
+
+@click.command()
+@json_option("Print one JSON object: the versions, the number of replaced workers, the generation, and warnings.")
+@host_options
+def upgrade(as_json: bool, **flags: Any) -> None:
+    """Replace the master and all workers by the installation of this command; no connection is lost.
+
+    The installation is checked first, as by `check`. If it cannot run the host, nothing is changed, and the command
+    prints why. The master keeps its process id, its files and its sockets; then all workers are replaced as by
+    `reload`.
+    """
+    result, warnings = _request_with_progress(
+        flags, "upgrade", "upgrading", shown=not as_json, interpreter=sys.executable
+    )
+    if as_json:
+        shown = {name: result[name] for name in ("before", "version", "replaced", "generation")}
+        print_document(**shown, warnings=warnings)
+        return
+    workers = counted(result["replaced"], "worker")
+    echo(f"upgraded: {result['before']} -> {result['version']}, {workers}, generation {result['generation']}")
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,7 @@ from reactorhost.config.problems import Problems
 from reactorhost.config.resolve import is_setting
 from reactorhost.config.settings import Settings
 from reactorhost.system.features import require_features
+from reactorhost.system.handover import Handover, Purpose, received
 from reactorhost.system.manager_variables import ManagerVariables
 
 if TYPE_CHECKING:
@@ -37,9 +39,16 @@ def start(as_json: bool, **flags: Any) -> None:
     # Objects made before the first fork live as long as the host, so collecting them frees nothing. The master enables
     # the collector again once it has frozen them.
     gc.disable()
+    if os.getpid() == 1:
+        # Of a container. The kernel drops a signal that process 1 does not handle: TERM has to end a start like Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     _fill_standard_descriptors()
     manager = ManagerVariables.remove_from(os.environ, os.getpid())
     require_features()
+    handover = received(os.environ)
+    if handover is not None:
+        _continue(handover, flags, manager)
+        return
     settings, problems = examine_settings(flags)
     if problems.found:
         from reactorhost.cli.validation import validate
@@ -79,6 +88,37 @@ def _serve(
     imported = ImportedCode()
     launch = _launch(flags, directory, settings, imported)
     run_host(settings, launch, manager, partial(run_worker, imported), on_started)
+
+
+def _continue(handover: Handover, flags: dict[str, Any], manager: ManagerVariables) -> None:
+    """Report whether this program could resume the host that has executed it, or resume it."""
+    from reactorhost.cli.validation import validate
+    from reactorhost.master.startup import run_host
+    from reactorhost.master.upgrade.document import Document, Resumption
+    from reactorhost.master.upgrade.preflight import report
+    from reactorhost.master.upgrade.state import fit_settings
+    from reactorhost.plugins.imports import ImportedCode
+    from reactorhost.worker.boot import run_worker
+
+    def examine(document: Document, *, starts: bool) -> tuple[Settings, list[str]]:
+        settings, problems = examine_settings(flags)
+        if not problems.found:
+            settings = fit_settings(settings, document.state)
+        return settings, validate(settings, problems, starts=starts)
+
+    if handover.purpose is Purpose.CHECK:
+        report(handover.descriptor, lambda document: examine(document, starts=False)[1])
+        return
+    resumption = Resumption(handover.descriptor)
+    with resumption.falling_back():
+        settings, _ = examine(resumption.load(), starts=True)
+        imported = ImportedCode()
+        launch = _launch(flags, working_directory(), settings, imported)
+        run_host(settings, launch, manager, partial(run_worker, imported), _ignore, resumption)
+
+
+def _ignore(document: Any) -> None:
+    """Show nothing: the host has started long ago."""
 
 
 def _fill_standard_descriptors() -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from reactorhost.ipc.line_parts import MOST_DESCRIPTORS, Part, close_all, parts_of, received_descriptors
+from reactorhost.ipc.line_state import LineState, PartState
 from reactorhost.ipc.messages import Message, MessageDecoder
 from reactorhost.reactor import READ, WRITE, Reactor
 from reactorhost.system.fork import ForkRegistry
@@ -45,7 +46,8 @@ class JsonLine:
     """One end of a line of JSON objects.
 
     `most_queued` limits `queued`: a peer that does not read ends the line. `on_end` is called when the peer sends
-    nothing more but may still read; without it, that closes the line.
+    nothing more but may still read; without it, that closes the line. A line of `state` goes on where another program
+    has left it.
 
     Attributes:
         closed: whether this end is closed.
@@ -62,6 +64,7 @@ class JsonLine:
         *,
         most_queued: int | None = None,
         on_end: Callable[[JsonLine], object] | None = None,
+        state: LineState | None = None,
     ) -> None:
         sock.setblocking(False)
         self._reactor = reactor
@@ -81,6 +84,29 @@ class JsonLine:
         self.queued = 0
         reactor.register(sock.fileno(), READ, self._ready)
         registry.add(self, self._close_in_child)
+        if state is not None:
+            self._restore(state)
+
+    def export(self) -> LineState:
+        """Return the state of this end, whose descriptors stay open."""
+        unsent = tuple(PartState(part.data, tuple(part.descriptors)) for part in self._outgoing)
+        return LineState(
+            self._socket.fileno(),
+            self._decoder.incomplete,
+            tuple(self._descriptors),
+            unsent,
+            self._reading,
+            self.ended,
+            self._closes_when_sent,
+        )
+
+    def _restore(self, state: LineState) -> None:
+        self._decoder = MessageDecoder(state.incomplete)
+        self._descriptors.extend(state.arrived)
+        self._outgoing += [Part(part.data, part.descriptors, owned=True) for part in state.unsent]
+        self.queued = sum(len(part.data) for part in state.unsent)
+        self._reading, self.ended, self._closes_when_sent = state.reading, state.ended, state.closes_when_sent
+        self._update_events()
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send one object, or queue what the kernel does not accept now; on a closed line, do nothing.

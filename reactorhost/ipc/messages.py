@@ -73,6 +73,8 @@ class Report(enum.StrEnum):
     """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
     STATS = "stats"
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
+    SERVICE_STATS = "service_stats"
+    """Changed counts of services, as of plugins; only with an HTTP endpoint, which has them as metrics."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
     SOURCES = "sources"
@@ -97,10 +99,15 @@ MAX_METRICS = 50
 
 
 class MessageDecoder:
-    """Splits received bytes into messages."""
+    """Splits received bytes into messages; `incomplete` was received before."""
 
-    def __init__(self) -> None:
-        self._incomplete = bytearray()
+    def __init__(self, incomplete: bytes = b"") -> None:
+        self._incomplete = bytearray(incomplete)
+
+    @property
+    def incomplete(self) -> bytes:
+        """The bytes of a line whose end has not arrived."""
+        return bytes(self._incomplete)
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Yield the messages that these bytes complete.

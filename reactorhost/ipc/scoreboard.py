@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
@@ -177,6 +177,13 @@ class ScoreboardState:
     cells_descriptor: int
     pages: tuple[PagesState, ...]
     addresses: SketchState | None = None
+
+    def descriptors(self) -> Iterator[int]:
+        """Yield the descriptor of every memory."""
+        yield self.cells_descriptor
+        yield from (each.descriptor for each in self.pages)
+        if self.addresses is not None:
+            yield self.addresses.descriptor
 
 
 class EarlierPages:

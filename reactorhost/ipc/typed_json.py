@@ -67,9 +67,12 @@ def _decoded(kind: Any, value: Any) -> Any:  # noqa: C901, PLR0911  one arm for 
         if arguments[-1] is Ellipsis:
             return tuple(_decoded(arguments[0], each) for each in value)
         return tuple(_decoded(each, item) for each, item in zip(arguments, value, strict=True))
-    if origin in (dict, Mapping):
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         pairs = value.items() if isinstance(value, dict) else value
-        return {_decoded(arguments[0], key): _decoded(arguments[1], each) for key, each in pairs}
+        # A Counter has the type of its keys only.
+        of_key, of_value = (*arguments, int)[:2]
+        decoded = {_decoded(of_key, key): _decoded(of_value, each) for key, each in pairs}
+        return decoded if isinstance(decoded, origin) else origin(decoded)  # type: ignore[call-arg]  # a Counter
     if origin is not None:
         return _COLLECTIONS[origin](_decoded(arguments[0], each) for each in value)
     if dataclasses.is_dataclass(kind):

@@ -29,14 +29,20 @@ _STOP_PROGRESS_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Runs a host from its first fork to its last exit; `on_started` is called once, when the workers are ready."""
+    """Runs a host from its first fork to its last exit; `on_started` is called once, when the workers are ready.
+
+    Attributes:
+        started: the workers were ready once; of a host that another program has started, from the beginning.
+        other_children: called with the wait status of a child that is not a worker, by its process id.
+    """
 
     context: MasterContext
     supervisor: Supervisor
     rundir: RunDirectory
     on_started: Callable[[], None]
     each_second: list[Callable[[], object]] = field(default_factory=list)
-    _started: bool = False
+    started: bool = False
+    other_children: dict[int, Callable[[int], object]] = field(default_factory=dict)
     _failure: ReactorhostError | None = None
     _stop_watchers: list[Watcher] = field(default_factory=list)
     _delay: TimerHandle | None = None
@@ -49,6 +55,7 @@ class Lifecycle:
         pool.on(Report.FULL, self._full)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
+        pool.on(Report.SERVICE_STATS, self.context.monitor.services.update)
         pool.on(Report.BUS_BACKEND, self.context.bus.backend_changed)
         pool.on(Report.SHARED_COUNTER, self.context.shared_counters.requested)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)
@@ -56,18 +63,17 @@ class Lifecycle:
         self.supervisor.after_settling += [self._report_start, self.write_workers]
         self.supervisor.on_failure = self._fail_start_if_starting
 
-    @property
-    def started(self) -> bool:
-        """Whether the start is complete."""
-        return self._started
-
     def run(self) -> None:
         """Supervise until the host has stopped.
 
         Raises:
             ReactorhostError: the host did not start; no worker is left.
         """
-        self.context.log.info("host_starting", version=__version__, workers=self.context.planner.scaling.target)
+        if self.started:
+            # Of those that ended while this program was loaded the signals are lost.
+            self.reap()
+        else:
+            self.context.log.info("host_starting", version=__version__, workers=self.context.planner.scaling.target)
         self.supervisor.schedule()
         self._sample()
         HeartbeatWatch(self.context, self.supervisor).check()
@@ -105,7 +111,7 @@ class Lifecycle:
         except ReactorhostError as error:
             # The worker serves the listeners that did open; the next one that is ready tries the others again.
             log.error("slot_not_opened", slot=worker.slot, error=error.what)  # noqa: TRY400  no logger
-            if not self._started:
+            if not self.started:
                 self._fail_start(error)
                 return
             self.context.planner.scaling.fail(error)
@@ -146,6 +152,8 @@ class Lifecycle:
             report = self.context.pool.reap(pid, status, usage)
             if report is not None:
                 self._exited(pid, report)
+            elif pid in self.other_children:
+                self.other_children.pop(pid)(status)
         self.supervisor.schedule()
 
     def _exited(self, pid: int, report: ExitReport) -> None:
@@ -196,7 +204,7 @@ class Lifecycle:
     def _report_start(self) -> None:
         """End the start once every slot has a worker, or failed to get one while others serve."""
         planner, settings = self.context.planner, self.context.planner.settings
-        if self._started or planner.state is not HostState.RUNNING:
+        if self.started or planner.state is not HostState.RUNNING:
             return
         slots = [slot for slot in planner.slots.values() if slot.wanted]
         if not all(slot.backoff.failed or slot.state is SlotState.READY for slot in slots):
@@ -213,7 +221,7 @@ class Lifecycle:
         except ReactorhostError as error:
             self._fail_start(error)
             return
-        self._started = True
+        self.started = True
         effective = self.context.listeners.effective_backlog()
         if effective < settings.backlog:
             self.context.log.info("backlog_limited", asked=settings.backlog, effective=effective)
@@ -223,7 +231,7 @@ class Lifecycle:
         self.on_started()
 
     def _fail_start_if_starting(self, error: ReactorhostError) -> None:
-        if not self._started:
+        if not self.started:
             # Not now: the supervisor is about to carry out other actions, some on the listeners that a stop closes.
             self.context.reactor.call_soon(self._fail_start, error)
 
@@ -281,7 +289,7 @@ class Lifecycle:
             # Before the workers drain: each closes its copies right after it found its queues empty. If the master
             # still had one, clients would be accepted by the kernel after that, and reset later.
             self.context.listeners.close()
-            if self._failure is None and not self._started:
+            if self._failure is None and not self.started:
                 self._failure = StoppedEarlyError("stopped before it was ready")
         self.context.planner.stop(time.monotonic(), at_once=at_once)
         self.supervisor.schedule()

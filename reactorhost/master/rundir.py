@@ -17,6 +17,7 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from reactorhost.config.default_paths import Selection
@@ -34,6 +35,19 @@ _HINT = "choose another with --run-dir"
 _MOST_RECORD_BYTES = 1 << 20
 # struct flock: type, whence, start, length, pid, and its padding to a multiple of 8 bytes.
 _FLOCK = struct.Struct("@hhllii")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectoryState:
+    """What another program needs: see `RunDirectory`. Its lock stays with the process while no descriptor is closed."""
+
+    lock: int
+    locked_file: OwnFile
+    has_pid_file: bool
+    workers: str | None
+    record: bytes
+    recorded: tuple[tuple[int, int], ...]
+    made: tuple[Path, ...]
 
 
 class RunDirectory:
@@ -93,6 +107,26 @@ class RunDirectory:
         if self.pid_file.parent == self.path:
             # It is stale: the process that wrote it had the lock.
             self.pid_file.unlink(missing_ok=True)
+
+    def export(self) -> RunDirectoryState:
+        """Return the lock and what is known of the files, for another program.
+
+        Raises:
+            ReactorhostError: this host has lost its lock.
+        """
+        if self._lock is None or self._locked_file is None:
+            raise ReactorhostError(f"{self.lock_file} was removed")
+        recorded, made = tuple(self._recorded), tuple(self._made)
+        return RunDirectoryState(
+            self._lock, self._locked_file, self._has_pid_file, self._workers, self._record, recorded, made
+        )
+
+    def restore(self, state: RunDirectoryState) -> None:
+        """Have the lock of this process, in place of `prepare` and `take_lock`."""
+        self._lock, self._locked_file = state.lock, state.locked_file
+        self._registry.add(self, self.close_lock)
+        self._has_pid_file, self._workers, self._record = state.has_pid_file, state.workers, state.record
+        self._recorded, self._made = list(state.recorded), list(state.made)
 
     def state(self) -> FileState:
         """Return what is at the path of the lock; while it is not `PRESENT`, the directory can be another host's."""

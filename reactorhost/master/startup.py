@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from reactorhost import logs
 from reactorhost.config.default_paths import DEFAULT_LOG, base_dirs, selection
 from reactorhost.config.settings import MAX_WORKERS, Settings
-from reactorhost.errors import ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
+from reactorhost.errors import BootError, ReactorhostError, StoppedEarlyError, error_from_os, limit_hint
 from reactorhost.ipc.moments import Moment
-from reactorhost.ipc.scoreboard import Scoreboard
+from reactorhost.ipc.scoreboard import Scoreboard, ScoreboardState
 from reactorhost.ipc.status import StatusDocument
 from reactorhost.logs import HOST_LOGGER, AppendHandler, EventLog
 from reactorhost.master.admin.commands import AdminCommands, Launch
@@ -45,6 +45,9 @@ from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.systemd.notices import notify_manager, reporting_failure
 from reactorhost.master.terminal_output import poll_ttou
+from reactorhost.master.upgrade.document import Resumption
+from reactorhost.master.upgrade.operation import Upgrade
+from reactorhost.master.upgrade.state import MasterParts
 from reactorhost.master.workers.introductions import Introductions
 from reactorhost.master.workers.pool import RunWorker, WorkerPool
 from reactorhost.master.workers.requests import WorkerRequests
@@ -56,6 +59,7 @@ from reactorhost.system.manager_variables import ManagerVariables
 
 if TYPE_CHECKING:
     from reactorhost.master.http.server import HttpServer
+    from reactorhost.system.notify import NotifySocket
 
 # During a reload old and new workers of a slot run side by side, and old ones may drain for long.
 _SCOREBOARD_PAGES = MAX_WORKERS * 8
@@ -69,71 +73,139 @@ def run_host(
     manager: ManagerVariables,
     run_worker: RunWorker,
     on_started: Callable[[StatusDocument], None],
+    resumption: Resumption | None = None,
 ) -> None:
     """Run the master of a host until the host has stopped; `on_started` is called once its workers are ready.
 
-    `manager` is what a service manager passed, `run_worker` the entry point of the forked workers.
+    `manager` is what a service manager passed, `run_worker` the entry point of the forked workers. With a `resumption`
+    the host runs already, and this program continues it.
 
     Raises:
         ReactorhostError: the host did not start. No process and no file is left.
     """
-    account = resolve_account(settings.user, settings.group)
     registry = ForkRegistry()
     selected = selection(settings.name, settings.run_dir, os.environ, os.geteuid())
     rundir = RunDirectory(settings.run_dir, settings.pid_file, registry, selected)
-    rundir.prepare()
-    rundir.take_lock()
+    if resumption is None:
+        rundir.prepare()
+        rundir.take_lock()
+    else:
+        rundir.restore(resumption.document.state.rundir)
     with ExitStack() as clean_up:
-        notify_socket = clean_up.enter_context(reporting_failure(manager, registry))
-        # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
-        leftovers = Leftovers(rundir.recorded_workers(), EventLog(logging.getLogger(HOST_LOGGER)))
-        registry.add(leftovers, leftovers.close)
-        clean_up.callback(lambda: rundir.clean_up(leftovers=bool(leftovers.running())))
-        check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
-        unless_started = clean_up.enter_context(ExitStack())
-        settings = _with_log_of_daemon(settings)
-        log_file = _open_log(settings, unless_started)
-        process.raise_descriptor_limit()
-        process.name_process(MASTER_NAME)
-        with _as_start_error():
-            listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
-            clean_up.callback(listeners.close)
-            _bind(listeners, leftovers)
-
-            reactor = Reactor(new_poller(settings.poller))
-            clean_up.callback(reactor.close)
-            # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
-            registry.add(reactor, reactor.close)
-            pool = WorkerPool(reactor, registry, Scoreboard(_SCOREBOARD_PAGES), run_worker, account)
-            context = _context(settings, listeners, pool)
-            status = StatusBuilder(context, time.time(), time.monotonic())
-
-            def started() -> None:
-                # From here on the log file stays, whatever becomes of the host.
-                unless_started.pop_all()
-                on_started(status.document())
-                log_file.write_held()
-
-            supervisor = Supervisor(context)
-            lifecycle = Lifecycle(context, supervisor, rundir, started)
-            commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
-            control = ControlServer(reactor, registry, rundir.control_socket, commands.verbs(), context.log)
-            clean_up.callback(control.close)
-            _watch_signals(reactor, notify_manager(notify_socket, manager, context, lifecycle, commands.signals()))
-            control.open()
-            endpoint = _open_endpoint(context, registry, status)
-            if endpoint is not None:
-                clean_up.callback(endpoint.close)
-            files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
-            clean_up.callback(_watch_code(context, commands))
-            leftovers.schedule(reactor, settings.stop_timeout)
-            lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-            lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
-            # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
-            # copy the pages that it shares with the master.
-            gc.freeze()
-            gc.enable()
+        # Inside: a program that cannot continue the host returns to the one of before, and must not clean up.
+        with contextlib.nullcontext() if resumption is None else resumption.falling_back():
+            lifecycle = _set_up(
+                clean_up, settings, launch, manager, run_worker, on_started, registry, rundir, resumption
+            )
+            if resumption is not None:
+                resumption.complete()
         lifecycle.run()
+
+
+def _set_up(
+    clean_up: ExitStack,
+    settings: Settings,
+    launch: Launch,
+    manager: ManagerVariables,
+    run_worker: RunWorker,
+    on_started: Callable[[StatusDocument], None],
+    registry: ForkRegistry,
+    rundir: RunDirectory,
+    resumption: Resumption | None,
+) -> Lifecycle:
+    """Return what runs the host; everything else is in place by then, or restored from the program of before."""
+    state = None if resumption is None else resumption.document.state
+    account = resolve_account(settings.user, settings.group)
+    notify_socket = clean_up.enter_context(reporting_failure(manager, registry))
+    # Last, because it ends the lock: until then no other master may bind the addresses or create the files.
+    leftovers = Leftovers(rundir.recorded_workers(), EventLog(logging.getLogger(HOST_LOGGER)))
+    registry.add(leftovers, leftovers.close)
+    clean_up.callback(lambda: rundir.clean_up(leftovers=bool(leftovers.running())))
+    if state is None:
+        # A host that continues has its lock for long, and a look at it from this process would end it.
+        check_alone(settings.name, settings.run_dir, base_dirs(os.environ, os.geteuid()))
+    unless_started = clean_up.enter_context(ExitStack())
+    settings = _with_log_of_daemon(settings)
+    log_file = _open_log(settings, unless_started, None if state is None else state.log)
+    process.raise_descriptor_limit()
+    process.name_process(MASTER_NAME)
+    with _as_start_error():
+        listeners = Listeners(settings, registry, PassedSockets.of(manager.descriptors))
+        clean_up.callback(listeners.close)
+        if state is None:
+            _bind(listeners, leftovers)
+        else:
+            listeners.restore(state.listeners)
+
+        reactor = Reactor(new_poller(settings.poller))
+        clean_up.callback(reactor.close)
+        # A worker that kept this reactor would share its wake-up socket, and its signals would reach the master.
+        registry.add(reactor, reactor.close)
+        scoreboard = _scoreboard(None if state is None else state.pool.scoreboard)
+        context = _context(settings, listeners, WorkerPool(reactor, registry, scoreboard, run_worker, account))
+        began = (time.time(), time.monotonic()) if state is None else state.stats.began
+        status = StatusBuilder(context, *began)
+
+        def started() -> None:
+            # From here on the log file stays, whatever becomes of the host.
+            unless_started.pop_all()
+            on_started(status.document())
+            log_file.write_held()
+
+        supervisor = Supervisor(context)
+        lifecycle = Lifecycle(context, supervisor, rundir, started, started=state is not None)
+        leftovers.schedule(reactor, settings.stop_timeout)
+        _serve_operators(clean_up, lifecycle, status, launch, log_file, manager, notify_socket, resumption)
+        # What exists now lives as long as the host. Without this, every collection in a worker would touch it and
+        # copy the pages that it shares with the master.
+        gc.freeze()
+        gc.enable()
+    return lifecycle
+
+
+def _serve_operators(
+    clean_up: ExitStack,
+    lifecycle: Lifecycle,
+    status: StatusBuilder,
+    launch: Launch,
+    log_file: AppendHandler,
+    manager: ManagerVariables,
+    notify_socket: NotifySocket | None,
+    resumption: Resumption | None,
+) -> None:
+    """Handle signals and requests, notify the service manager, and watch the files."""
+    context, supervisor, rundir = lifecycle.context, lifecycle.supervisor, lifecycle.rundir
+    reactor, registry = context.reactor, context.pool.registry
+    commands = AdminCommands(context, supervisor, lifecycle, status, launch, log_file)
+    # Called when the control socket is there, which has the verb of the upgrade.
+    upgrade = Upgrade(
+        launch, lifecycle, manager, lambda: MasterParts(context, rundir, control, endpoint, status, log_file)
+    )
+    verbs = {**commands.verbs(), **upgrade.verbs()}
+    control = ControlServer(reactor, registry, rundir.control_socket, verbs, context.log)
+    clean_up.callback(control.close)
+    signals = {**commands.signals(), **upgrade.signals()}
+    _watch_signals(reactor, notify_manager(notify_socket, manager, context, lifecycle, signals))
+    if resumption is None:
+        control.open()
+    endpoint = _open_endpoint(context, registry, status, resumption)
+    if endpoint is not None:
+        clean_up.callback(endpoint.close)
+    if resumption is not None:
+        upgrade.resume(resumption.document)
+    clean_up.callback(_watch_code(context, commands))
+    files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
+    lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
+    lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
+
+
+def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
+    try:
+        return Scoreboard(_SCOREBOARD_PAGES, state)
+    except OSError as error:
+        # Some sandboxes refuse this call, and the operator has to know which one it was.
+        what = f"cannot fork a worker: memfd_create: {error.strerror}"
+        raise BootError(what, hint=limit_hint(error)) from None
 
 
 def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> MasterContext:
@@ -168,7 +240,9 @@ def _watch_code(context: MasterContext, commands: AdminCommands) -> Callable[[],
     return watch.close
 
 
-def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: StatusBuilder) -> HttpServer | None:
+def _open_endpoint(
+    context: MasterContext, registry: ForkRegistry, status: StatusBuilder, resumption: Resumption | None
+) -> HttpServer | None:
     """Listen for probes and scrapes, from before the first worker starts until the last one has ended."""
     address = context.planner.settings.admin
     if address is None:
@@ -179,10 +253,11 @@ def _open_endpoint(context: MasterContext, registry: ForkRegistry, status: Statu
     from reactorhost.master.http.sockets import is_local
     from reactorhost.master.metrics.route import metrics_route
 
+    state = None if resumption is None else resumption.document.state.endpoint
     routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
-    server = HttpServer.at(address, context.reactor, registry, routes)
+    server = HttpServer.at(address, context.reactor, registry, routes, state)
     context.admin.extend(server.sockets.addresses())
-    if not is_local(address):
+    if state is None and not is_local(address):
         context.log.warning("admin_exposed", address=address, hint="other machines reach it, without password and TLS")
     return server
 
@@ -191,9 +266,8 @@ def _watch_signals(reactor: Reactor, callbacks: Mapping[signal.Signals, Callable
     reactor.watch_signals(callbacks)
     if os.isatty(1) or os.isatty(2):
         poll_ttou(reactor, callbacks[signal.SIGTTOU])
-    # USR2 has no meaning yet, but its default would end the host. Ignoring PIPE makes writes fail with EPIPE.
-    for ignored in (signal.SIGUSR2, signal.SIGPIPE):
-        signal.signal(ignored, signal.SIG_IGN)
+    # So that writes fail with EPIPE.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
@@ -222,7 +296,7 @@ def _with_log_of_daemon(settings: Settings) -> Settings:
     return settings
 
 
-def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:
+def _open_log(settings: Settings, unless_started: ExitStack, resumed: int | None = None) -> AppendHandler:
     is_new = settings.log_file is not None and not os.path.exists(settings.log_file)
     try:
         log_file = logs.install(
@@ -230,6 +304,7 @@ def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:
             settings.log_format,
             settings.log_level,
             capture_output=settings.daemon,
+            descriptor=resumed,
             master=os.getpid(),
         )
     except OSError as error:
@@ -237,7 +312,7 @@ def _open_log(settings: Settings, unless_started: ExitStack) -> AppendHandler:
         raise error_from_os(error, what, hint="choose another with --log-file") from None
     if settings.log_file is not None and is_new:
         unless_started.push(partial(_remove_log, settings.log_file))
-    if settings.log_file is None:
+    if settings.log_file is None and resumed is None:
         # On a terminal the banner comes first. A start that fails prints one sentence and needs no log lines.
         log_file.hold()
     return log_file

@@ -191,6 +191,11 @@ class Reactor:
         self._signals = SignalWatch(callbacks, on_number)
         self.register(self._signals.descriptor, READ, self._signals.ready)
 
+    def flush_signals(self) -> None:
+        """Call back now for each signal that has arrived; of those that are blocked none arrives after that."""
+        if self._signals is not None:
+            self._signals.flush()
+
     def run(self) -> None:
         """Turn until `stop()`."""
         self.begin(_do_nothing)

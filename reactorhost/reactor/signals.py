@@ -51,6 +51,11 @@ class SignalWatch:
         while self._noted:
             self._callbacks[self._noted.popleft()]()
 
+    def flush(self) -> None:
+        """Call back now for each signal that was noted, without the loop."""
+        with contextlib.suppress(BlockingIOError):
+            self.ready(0)
+
     def close(self) -> None:
         """Close the descriptors, those of a parent's loop in a forked child too."""
         signal.set_wakeup_fd(-1)

@@ -137,7 +137,7 @@ def test_a_reload_reports_changed_code_that_workers_have_from_the_master(live_ho
     assert reloaded.returncode == 0
     assert reloaded.stderr == (
         "reactorhost: warning: sitecustomize changed on disk since the host started; "
-        "workers use the old code until `reactorhost restart`\n"
+        "workers use the old code until `reactorhost upgrade`\n"
     )
     assert re.search(r" warning code_changed .*modules=sitecustomize\n", host.log())
 

@@ -201,10 +201,9 @@ def test_usr1_replaces_every_worker(live_host: Hosts) -> None:
     assert host.status()["generation"] == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGPIPE])
-def test_signals_without_a_meaning_are_ignored(live_host: Hosts, number: signal.Signals) -> None:
+def test_a_signal_without_a_meaning_is_ignored(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo")
-    host.signal(number)
+    host.signal(signal.SIGPIPE)
     host.status()
     assert host.status()["state"] == "running"
 

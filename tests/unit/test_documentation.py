@@ -27,7 +27,7 @@ from reactorhost.config.settings import OVERRIDES, TABLE, Setting
 from reactorhost.dashboard.tables import columns
 from reactorhost.ipc import status
 from reactorhost.ipc.host_row import HostRow
-from reactorhost.master.admin.commands import _FIXED_SETTINGS, AdminCommands
+from reactorhost.master.admin.commands import FIXED_SETTINGS, AdminCommands
 from reactorhost.master.plan.slot import Slot, SlotState
 from reactorhost.master.plan.worker_table import WorkerState
 from reactorhost.plugins.contract import HOOKS
@@ -404,7 +404,7 @@ def test_every_setting_that_needs_a_restart_is_named() -> None:
     text = section("settings.md", "Changing settings of a running host")
     kept = re.search(r"use `restart`\.([^.]*)keep the values of the start", text)
     assert kept is not None
-    assert set(re.findall(r"`(\w+)`", kept[1])) == set(_FIXED_SETTINGS)
+    assert set(re.findall(r"`(\w+)`", kept[1])) == set(FIXED_SETTINGS)
 
 
 # top.md

@@ -189,7 +189,7 @@ def test_a_full_pipe_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     try:
         handler = logs.install(None, "text", "info")
-        monkeypatch.setattr(handler, "_descriptor", writer)
+        monkeypatch.setattr(handler, "descriptor", writer)
         log = EventLog(logging.getLogger("reactorhost"))
         for _ in range(300):
             log.error("flood", details="x" * 1000)

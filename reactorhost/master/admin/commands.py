@@ -36,7 +36,7 @@ from reactorhost.plugins import discovery
 from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
-_FIXED_SETTINGS = (
+FIXED_SETTINGS = (
     "name",
     "daemon",
     "run_dir",
@@ -105,7 +105,7 @@ class AdminCommands:
             "connections": self._list_connections,
             "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
-            "settings": lambda session, message: session.done(**settings_report(self.context.planner, _FIXED_SETTINGS)),
+            "settings": lambda session, message: session.done(**settings_report(self.context.planner, FIXED_SETTINGS)),
         }
 
     def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
@@ -157,7 +157,7 @@ class AdminCommands:
             installed = f"{PROJECT} {versions['installed']} is installed and {__version__} runs: " if versions else ""
             session.warning(
                 f"{installed}{', '.join(changed)} changed on disk since the host started; "
-                "workers use the old code until `reactorhost restart`"
+                "workers use the old code until `reactorhost upgrade`"
             )
 
     def _scale(self, workers: object, session: Session | None = None) -> None:
@@ -307,14 +307,14 @@ class AdminCommands:
     def _change_settings(self, fresh: Settings) -> None:
         """Run with other settings from now on; those of workers take effect in the workers that start from now on."""
         settings, planner = self.context.planner.settings, self.context.planner
-        if _bound(settings) != _bound(fresh):
+        if bound(settings) != bound(fresh):
             what = "services and addresses cannot change in a running host"
             raise ReactorhostError(what, hint="use `reactorhost restart`")
         # Only if the file changed: the operator may have scaled the host by a signal or a command since.
         if (fresh.workers, fresh.workers_range) != (settings.workers, settings.workers_range):
             self._want(fresh.workers_range or fresh.workers)
         # The fixed ones keep their values, so that the status document is right.
-        kept = {name: getattr(settings, name) for name in _FIXED_SETTINGS}
+        kept = {name: getattr(settings, name) for name in FIXED_SETTINGS}
         changed = [name for name, value in kept.items() if getattr(fresh, name) != value]
         # A daemon without a log file was given one at its start.
         waiting = [name for name in changed if name != "log_file" or fresh.log_file is not None]
@@ -328,6 +328,6 @@ class AdminCommands:
             raise ReactorhostError("the host is being stopped")
 
 
-def _bound(settings: Settings) -> list[tuple[str, Address, bool]]:
+def bound(settings: Settings) -> list[tuple[str, Address, bool]]:
     """Return every service's addresses, and whether TLS is used there."""
     return [(each.name, address, each.speaks_tls(address)) for each in settings.services for address in each.listen]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -21,7 +20,9 @@ from pathlib import Path
 
 from reactorhost.errors import ReactorhostError, UsageError, did_you_mean, error_from_os, limit_hint
 from reactorhost.ipc.jsonlines import JsonLine, Message
+from reactorhost.ipc.line_state import LineState
 from reactorhost.logs import EventLog
+from reactorhost.master.admin.control_state import ControlState, SessionState
 from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
@@ -32,8 +33,6 @@ from reactorhost.system.rate_limit import RateLimit
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.5
 _MOST_CLIENTS = 64
-# With few descriptors, most of them are for listeners and workers.
-_SHARE_OF_DESCRIPTORS = 4
 # What clients leave free: for files that the master writes.
 _SPARE_DESCRIPTORS = 4
 _MOST_WAITING = 16
@@ -90,11 +89,6 @@ class Session:
         self._on_response(self)
 
 
-def _client_limit() -> int:
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_CLIENTS if limit == resource.RLIM_INFINITY else min(_MOST_CLIENTS, limit // _SHARE_OF_DESCRIPTORS)
-
-
 @dataclass(slots=True)
 class ControlServer:
     """Accepts the clients of the control socket and calls the verbs that they request."""
@@ -109,7 +103,7 @@ class ControlServer:
     _retry: TimerHandle | None = None
     _sessions: dict[JsonLine, Session] = field(default_factory=dict)
     _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _LINE_SECONDS))
-    _most_clients: int = field(default_factory=_client_limit)
+    _most_clients: int = field(default_factory=lambda: process.client_limit(_MOST_CLIENTS))
 
     def open(self) -> None:
         """Listen, for this user and root only; called again when the file was removed.
@@ -130,9 +124,39 @@ class ControlServer:
         while self._listener is not None and self._accept_next(self._listener):
             pass
         self._stop_listening()
+        self._listen(listener)
+
+    def _listen(self, listener: socket.socket) -> None:
         self._listener = listener
         self.registry.add(listener, listener.close)
         self._watch()
+
+    def export(self) -> ControlState:
+        """Return the state of the socket and its clients, whose descriptors stay open."""
+        sessions = tuple(
+            SessionState(each.line.export(), tuple(each.waiting), each.busy, each.active_at)
+            for each in self._sessions.values()
+        )
+        return ControlState(None if self._listener is None else self._listener.fileno(), self._file, sessions)
+
+    def restore(self, state: ControlState) -> list[Session]:
+        """Listen and serve clients in place of another program; returns them in the order of the state."""
+        self._file = state.file
+        if state.listener is not None:
+            self._listen(socket.socket(fileno=state.listener))
+        return [self._restore_session(each) for each in state.sessions]
+
+    def _restore_session(self, state: SessionState) -> Session:
+        session = self._add(socket.socket(fileno=state.line.descriptor), state.line)
+        session.waiting.extend(state.waiting)
+        session.busy, session.active_at = state.busy, state.active_at
+        if session.waiting and not session.busy:
+            self.reactor.call_soon(self._begin, session)
+        return session
+
+    def sessions(self) -> list[Session]:
+        """Return the clients, in the order of the state that `export` returns."""
+        return list(self._sessions.values())
 
     def state(self) -> FileState:
         """Return what is at the path of the socket."""
@@ -259,14 +283,26 @@ class ControlServer:
         except OSError:
             self._make_room()
         full = len(self._sessions) >= self._most_clients and not self._make_room()
-        line = JsonLine(self.reactor, client, self, self.registry, most_queued=_MOST_QUEUED_BYTES, on_end=self._ended)
-        session = self._sessions[line] = Session(line, self._responded)
+        session = self._add(client)
         session.active_at = self.reactor.now
         if full:
             what = f"{len(self._sessions) - 1} clients of the control socket wait for responses"
-            line.send(ReactorhostError(what, hint="try again later").as_fields())
-            line.close_when_sent()
+            session.line.send(ReactorhostError(what, hint="try again later").as_fields())
+            session.line.close_when_sent()
         return True
+
+    def _add(self, client: socket.socket, state: LineState | None = None) -> Session:
+        line = JsonLine(
+            self.reactor,
+            client,
+            self,
+            self.registry,
+            most_queued=_MOST_QUEUED_BYTES,
+            on_end=self._ended,
+            state=state,
+        )
+        session = self._sessions[line] = Session(line, self._responded)
+        return session
 
     def _make_room(self) -> bool:
         """Disconnect the client that is idle for longest; returns False if none is."""

@@ -20,15 +20,18 @@ import h11
 from reactorhost.address import Address
 from reactorhost.master.http.exchange import exchange, first_bytes
 from reactorhost.master.http.messages import Route
-from reactorhost.master.http.sockets import EndpointSockets
+from reactorhost.master.http.sockets import EndpointSockets, EndpointState
 from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.reactor.steps import StepRunner
+from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState
 
 IDLE_SECONDS = 120.0
 EXCHANGE_SECONDS = 20.0
-MOST_CLIENTS = 64
+_MOST_CLIENTS = 64
+# What clients leave free: for files that the master writes.
+_SPARE_DESCRIPTORS = 4
 _MOST_HEADER_BYTES = 16 * 1024
 _RETRY_SECONDS = 0.5
 
@@ -74,20 +77,31 @@ class HttpServer:
     registry: ForkRegistry
     sockets: EndpointSockets
     routes: Mapping[str, Route]
-    most_clients: int = MOST_CLIENTS
+    most_clients: int = field(default_factory=lambda: process.client_limit(_MOST_CLIENTS))
     _clients: set[_Client] = field(default_factory=set)
     _watched: list[socket.socket] = field(default_factory=list)
     _retry: TimerHandle | None = None
 
     @classmethod
-    def at(cls, address: Address, reactor: Reactor, registry: ForkRegistry, routes: Mapping[str, Route]) -> HttpServer:
-        """Return a server that listens on an address.
+    def at(
+        cls,
+        address: Address,
+        reactor: Reactor,
+        registry: ForkRegistry,
+        routes: Mapping[str, Route],
+        state: EndpointState | None = None,
+    ) -> HttpServer:
+        """Return a server that listens on an address, or with the sockets of another program that are bound to it.
 
         Raises:
             ReactorhostError: it cannot.
         """
         server = cls(reactor, registry, EndpointSockets(address), routes)
-        server.open()
+        if state is None:
+            server.open()
+        else:
+            server.sockets.restore(state)
+            server._listen()
         return server
 
     def open(self) -> None:
@@ -102,9 +116,17 @@ class HttpServer:
         for sock in before:
             self.registry.discard(sock)
             sock.close()
+        self._listen()
+
+    def _listen(self) -> None:
         for sock in self.sockets.opened:
             self.registry.add(sock, sock.close)
         self._watch()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no client waits for a response."""
+        return all(client.idle for client in self._clients)
 
     @property
     def path(self) -> Path | None:
@@ -138,6 +160,10 @@ class HttpServer:
             # Else the client has disconnected.
             return
         sock.setblocking(False)
+        try:
+            process.require_free_descriptors(_SPARE_DESCRIPTORS)
+        except OSError:
+            self._make_room()
         if len(self._clients) >= self.most_clients:
             self._make_room()
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEADER_BYTES)

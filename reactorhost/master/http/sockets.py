@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from reactorhost.address import Address
 from reactorhost.errors import ReactorhostError
 from reactorhost.master.listen import bind
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
-from reactorhost.system.own_file import FileState
+from reactorhost.system.own_file import FileState, OwnFile
 
 _BACKLOG = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """The sockets and the file of an endpoint, for another program."""
+
+    sockets: tuple[int, ...]
+    files: tuple[OwnFile, ...]
 
 
 class EndpointSockets:
@@ -52,6 +60,15 @@ class EndpointSockets:
                     raise bind.bind_error(self.address, error) from None
             on_error.pop_all()
         self.opened = opened
+
+    def export(self) -> EndpointState:
+        """Return the state, whose descriptors stay open."""
+        return EndpointState(tuple(sock.fileno() for sock in self.opened), self._files.made())
+
+    def restore(self, state: EndpointState) -> None:
+        """Have the sockets of another program, in place of `open`."""
+        self.opened = [socket.socket(fileno=descriptor) for descriptor in state.sockets]
+        self._files.restore(state.files)
 
     def state(self) -> FileState:
         """Return what is at the path; an address without a file is always there."""
@@ -104,4 +121,5 @@ def is_local(address: Address) -> bool:
         hosts = [sockaddr[0] for _, sockaddr in bind.resolve(address)]
     except ReactorhostError:
         return True
-    return all(ipaddress.ip_address(host.partition("%")[0]).is_loopback for host in hosts)
+    # Of numbers in the form of the kernel: every check of settings would pay for the import of `ipaddress`.
+    return all(host == "::1" or host.startswith("127.") for host in hosts)

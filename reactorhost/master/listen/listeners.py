@@ -44,7 +44,14 @@ from reactorhost.config.settings import Settings
 from reactorhost.errors import ReactorhostError
 from reactorhost.ipc.status import ListenerStatus
 from reactorhost.master.listen import bind, reuseport_filter
-from reactorhost.master.listen.listeners_state import ListenersState, export_group, restore_group
+from reactorhost.master.listen.listeners_state import (
+    ListenersState,
+    SocketReference,
+    export_group,
+    reference,
+    referenced,
+    restore_group,
+)
 from reactorhost.master.listen.passed_sockets import PassedSockets
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
 from reactorhost.master.listen.unix_socket_files import UnixSocketFiles
@@ -106,6 +113,14 @@ class Listeners:
                 self._add(sock)
         self._unix_files.restore(state.unix_files)
         self._leaving, self._full, self.steered = state.leaving, state.full, state.steered
+
+    def reference(self, each: SlotSocket) -> SocketReference:
+        """Return the position of a socket in the state that `export` returns."""
+        return reference(each, self.groups, self._sockets)
+
+    def referenced(self, position: SocketReference) -> SlotSocket:
+        """Return the socket at a position of the state that was restored."""
+        return referenced(position, self.groups, self._sockets)
 
     def open_slot(self, slot: int, services: Collection[str]) -> None:
         """Make the sockets of these services that a slot lacks; no client reaches them yet.

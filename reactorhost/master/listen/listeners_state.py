@@ -7,11 +7,14 @@ a unix socket, by which the host knows that the file is still its own.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reactorhost.master.listen.slot_socket import Group, SlotSocket
 from reactorhost.system.own_file import OwnFile
+
+SocketReference = tuple[int, int | None]
+"""The indexes of a group and of a socket in it; None for a socket that was closed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class ListenersState:
     full: tuple[int, ...] = ()
     steered: bool = False
 
+    def descriptors(self) -> Iterator[int]:
+        """Yield the descriptor of every socket."""
+        return (each.descriptor for group in self.groups for each in group.sockets)
+
 
 def export_group(group: Group, sockets: Sequence[SlotSocket]) -> GroupState:
     """Return the state of a group; `sockets` are those of all groups."""
@@ -75,6 +82,22 @@ def restore_group(state: GroupState) -> tuple[Group, list[SlotSocket]]:
     group.order = [sockets[index] for index in state.order]
     group.steered, group.is_passed = state.steered, state.is_passed
     return group, sockets
+
+
+def reference(each: SlotSocket, groups: Sequence[Group], sockets: Sequence[SlotSocket]) -> SocketReference:
+    """Return the position of a socket among `sockets`."""
+    own = [other for other in sockets if other.group is each.group]
+    return groups.index(each.group), own.index(each) if each in own else None
+
+
+def referenced(position: SocketReference, groups: Sequence[Group], sockets: Sequence[SlotSocket]) -> SlotSocket:
+    """Return the socket at a position; a closed one in place of one that was closed."""
+    group_index, index = position
+    group = groups[group_index]
+    if index is not None:
+        return [each for each in sockets if each.group is group][index]
+    with socket.socket(group.family) as closed:
+        return SlotSocket(None, group, closed)
 
 
 def _socket(descriptor: int) -> socket.socket:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from reactorhost.ipc.moments import Moment
 from reactorhost.master.plan.actions import Lead
@@ -44,6 +45,16 @@ TRANSITIONS: Mapping[tuple[LeadershipState, LeadershipEvent], LeadershipState] =
 }
 
 
+@dataclass(frozen=True, slots=True)
+class LeadershipRecord:
+    """The leader, as another program gets it: see `Leadership`."""
+
+    state: LeadershipState
+    since: Moment
+    pid: int
+    why: str
+
+
 class Leadership:
     """The leader of a host.
 
@@ -57,6 +68,14 @@ class Leadership:
         self._table = table
         self._pid = 0
         self._why = "it is the first"
+
+    def export(self) -> LeadershipRecord:
+        """Return the state, for another program."""
+        return LeadershipRecord(self.state, self.since, self._pid, self._why)
+
+    def restore(self, record: LeadershipRecord) -> None:
+        """Continue from the state that another program had."""
+        self.state, self.since, self._pid, self._why = record.state, record.since, record.pid, record.why
 
     def leads(self, pid: int) -> bool:
         """Say whether this worker is the leader."""

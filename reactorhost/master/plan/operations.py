@@ -166,6 +166,11 @@ class Recycling:
     def __contains__(self, slot: int) -> bool:
         return slot in self._requests
 
+    @property
+    def running(self) -> bool:
+        """Whether a worker is being replaced."""
+        return bool(self._requests)
+
     def request(self, worker: WorkerRecord, watcher: Watcher) -> None:
         """Replace a worker that is ready; the latest request for a slot is the one that counts."""
         self.fail(worker.slot, ReactorhostError(f"pid {worker.pid} was requested to be recycled again"))

@@ -15,20 +15,20 @@ from reactorhost.master.plan.worker_table import WorkerState, WorkerTable
 
 
 class Overload:
-    """The slots that are steered around because their workers are full, and the workers that refuse."""
+    """The slots that are steered around because their workers are full (`avoided`), and the workers that refuse."""
 
     def __init__(self, table: WorkerTable, limits: ServiceLimits) -> None:
         self._table = table
         self._limits = limits
-        self._avoided: tuple[int, ...] = ()
+        self.avoided: tuple[int, ...] = ()
 
     def decide(self) -> Iterator[Avoid | Refuse]:
         """Steer around full workers, and let them refuse the clients of services for which every worker is full."""
         ready = [worker for worker in self._table.workers.values() if worker.state is WorkerState.READY]
         some_accept = any(worker.accepts for worker in ready)
         avoided = tuple(sorted({worker.slot for worker in ready if worker.full})) if some_accept else ()
-        if avoided != self._avoided:
-            self._avoided = avoided
+        if avoided != self.avoided:
+            self.avoided = avoided
             yield Avoid(avoided)
         # A service that the lowest worker with room may not serve has none: limits count slots from 0.
         lowest = min((worker.slot for worker in ready if not worker.full), default=None)

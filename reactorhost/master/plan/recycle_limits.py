@@ -50,6 +50,14 @@ class Excess:
     limit: float
 
 
+@dataclass(frozen=True, slots=True)
+class RecycleRecord:
+    """The workers that were replaced, by setting, and the share of the settings that each worker may reach."""
+
+    recycled: dict[str, int]
+    shares: dict[int, float]
+
+
 class RecycleLimits:
     """Chooses the workers that are replaced because of a limit.
 
@@ -67,6 +75,15 @@ class RecycleLimits:
         self._recycling = recycling
         self._jitter = jitter
         self._shares: dict[int, float] = {}
+
+    def export(self) -> RecycleRecord:
+        """Return the numbers and the shares, for another program."""
+        return RecycleRecord(dict(self.recycled), dict(self._shares))
+
+    def restore(self, record: RecycleRecord) -> None:
+        """Continue with those of another program, which may have had other settings."""
+        self.recycled.update((name, count) for name, count in record.recycled.items() if name in self.recycled)
+        self._shares = dict(record.shares)
 
     def due(self, usage: Mapping[int, Usage], settings: Settings, now: float) -> list[Excess]:
         """Return the workers to replace now, those that have been ready for longest first."""

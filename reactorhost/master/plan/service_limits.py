@@ -21,6 +21,7 @@ slots that gave the sockets up close their copies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from reactorhost.config.service import Service
 from reactorhost.config.settings import MAX_WORKERS
@@ -32,6 +33,14 @@ Declared = Mapping[str, tuple[int, str]]
 """By service: the most workers that its plugins allow, and the plugin that allows no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class LimitsRecord:
+    """The limits by service, and the plugins that allow fewer workers than the operator."""
+
+    limits: dict[str, int]
+    plugins: dict[str, str]
+
+
 class ServiceLimits:
     """How many slots serve each service, `MAX_WORKERS` without a limit."""
 
@@ -40,6 +49,14 @@ class ServiceLimits:
         self._limits: dict[str, int] = {}
         self._plugins: dict[str, str] = {}
         self._set(services, {})
+
+    def export(self) -> LimitsRecord:
+        """Return the limits by which the sockets are distributed now, for another program."""
+        return LimitsRecord(dict(self._limits), dict(self._plugins))
+
+    def restore(self, record: LimitsRecord) -> None:
+        """Continue with the limits that another program had, until slot 0 declares others."""
+        self._limits, self._plugins = dict(record.limits), dict(record.plugins)
 
     def of(self, service: str) -> int:
         """Return how many slots may serve a service."""

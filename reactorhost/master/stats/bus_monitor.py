@@ -37,6 +37,16 @@ class BusTotals:
         return any((self.groups, self.members, self.messages_in, self.messages_out, self.dropped))
 
 
+@dataclass(frozen=True, slots=True)
+class BusMonitorState:
+    """What another program needs: see `BusMonitor`."""
+
+    used: bool
+    backends: dict[int, tuple[BackendState, str]]
+    logged: BackendState
+    dropped: int
+
+
 class BusMonitor:
     """Samples the workers' figures once a second, and records what they report of their backends.
 
@@ -54,6 +64,15 @@ class BusMonitor:
         self._logged = BackendState.CONNECTING
         self._lines = RateLimit(1, _SECONDS_BETWEEN_EVENTS)
         self._dropped = 0
+
+    def export(self) -> BusMonitorState:
+        """Return what workers have reported, for another program."""
+        return BusMonitorState(self._used, dict(self._backends), self._logged, self._dropped)
+
+    def restore(self, state: BusMonitorState) -> None:
+        """Continue with what another program was reported."""
+        self._used, self._backends = state.used, dict(state.backends)
+        self._logged, self._dropped = state.logged, state.dropped
 
     def sample(self) -> None:
         """Take the sample of this second."""

@@ -6,11 +6,21 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from reactorhost.ipc.status import EventStatus
 from reactorhost.logs import EventLog
 
 _MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class EventsState:
+    """See `EventRing`."""
+
+    events: list[EventStatus]
+    counts: dict[tuple[str, str], int]
+    newest: dict[str, float]
 
 
 class EventRing(EventLog):
@@ -30,6 +40,16 @@ class EventRing(EventLog):
     def events(self) -> list[EventStatus]:
         """Return the events, the oldest first."""
         return list(self._events)
+
+    def export(self) -> EventsState:
+        """Return the events and their numbers, for another program."""
+        return EventsState(self.events(), dict(self.counts), dict(self.newest))
+
+    def restore(self, state: EventsState) -> None:
+        """Continue with the events of another program."""
+        self._events.extend(state.events)
+        self.counts.update(state.counts)
+        self.newest.update(state.newest)
 
     def _log(self, level: int, event: str, fields: Mapping[str, object], details: str | None = None) -> None:
         super()._log(level, event, fields, details)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import MAX_METRICS, Values
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsState:
+    """The metrics by process id and plugin, and the counters of workers that have ended by plugin."""
+
+    counters: dict[int, dict[str, Values]]
+    gauges: dict[int, dict[str, Values]]
+    ended: dict[str, Values]
 
 
 class PluginMetrics:
@@ -19,6 +29,14 @@ class PluginMetrics:
         self._counters: dict[int, dict[str, Values]] = {}
         self._gauges: dict[int, dict[str, Values]] = {}
         self._ended: dict[str, Values] = {}
+
+    def export(self) -> MetricsState:
+        """Return all metrics, for another program."""
+        return MetricsState(self._counters, self._gauges, self._ended)
+
+    def restore(self, state: MetricsState) -> None:
+        """Continue with the metrics of another program."""
+        self._counters, self._gauges, self._ended = state.counters, state.gauges, state.ended
 
     def update(self, pid: int, message: Message) -> None:
         """Replace the metrics of the plugins that a report contains."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from reactorhost import histogram
 from reactorhost.ipc.scoreboard import Counters, Timings
@@ -39,6 +39,18 @@ class Span:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class SamplesState:
+    """What another program needs of the samples: see `Samples`; `newest` is the last sample of each worker."""
+
+    past: Counters
+    ended: EndedWorkers
+    points: tuple[Point, ...]
+    newest: dict[int, Sample]
+    newest_wall: float
+    regular_since: float
+
+
 class Samples:
     """The last samples of every worker and of the host.
 
@@ -54,6 +66,29 @@ class Samples:
         self.ended = EndedWorkers()
         self._newest_wall = 0.0
         self.regular_since = 0.0
+
+    def export(self) -> SamplesState:
+        """Return the totals and the history, for another program."""
+        newest = {pid: samples[-1] for pid, samples in self._workers.items()}
+        points = tuple(self._points)
+        return SamplesState(self.past, self.ended, points, newest, self._newest_wall, self.regular_since)
+
+    def restore(self, state: SamplesState) -> None:
+        """Continue with the totals and the history of another program, in which totals may be missing."""
+        # In place: the bus counts on from the same object.
+        for each in fields(Counters):
+            setattr(self.past, each.name, getattr(state.past, each.name))
+        self.ended = state.ended
+        for timings in (self.ended.receive, *self.ended.plugins.values()):
+            if len(timings.receive) != histogram.BUCKETS:
+                timings.receive = [0] * histogram.BUCKETS
+        zeros = totals_of(())
+        self._points.extend(Point(each.at, {**zeros, **each.totals}) for each in state.points)
+        for pid, sample in state.newest.items():
+            # Another version may have other buckets.
+            if all(len(each.receive) == histogram.BUCKETS for each in sample.timings):
+                self._workers[pid] = deque([sample], maxlen=_WINDOW + 1)
+        self._newest_wall, self.regular_since = state.newest_wall, state.regular_since
 
     def take(self, samples: dict[int, Sample], now: float) -> None:
         """Add the samples of all workers of this second, by process id."""

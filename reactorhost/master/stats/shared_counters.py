@@ -6,6 +6,8 @@ may have it again, and continues.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order, Values
 from reactorhost.ipc.shared_cells import MOST_SHARED_COUNTERS
@@ -25,6 +27,14 @@ class SharedCounterRows:
         self._log = log
         self._rows: dict[tuple[str, str], int] = {}
         self._lines = RateLimit(1, _SECONDS_BETWEEN_LINES)
+
+    def export(self) -> dict[tuple[str, str], int]:
+        """Return the row of each plugin and name, for another program."""
+        return dict(self._rows)
+
+    def restore(self, rows: Mapping[tuple[str, str], int]) -> None:
+        """Continue with the rows of another program."""
+        self._rows = dict(rows)
 
     def requested(self, pid: int, message: Message) -> None:
         """Order a worker to use the row of a counter."""

@@ -17,6 +17,14 @@ from reactorhost.reactor import Reactor
 RETRY_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class IntroductionsState:
+    """The workers that use the bus, in the order of their first use, and the pairs without sockets."""
+
+    users: tuple[int, ...]
+    missing: tuple[tuple[int, int], ...]
+
+
 @dataclass(slots=True)
 class Introductions:
     """The workers that use the bus, in the order of their first use, and the pairs that have no sockets yet."""
@@ -31,6 +39,16 @@ class Introductions:
     def __post_init__(self) -> None:
         self.pool.on(Report.USES_BUS, self._uses_bus)
         self.pool.on(Report.NOT_INTRODUCED, self._not_introduced)
+
+    def export(self) -> IntroductionsState:
+        """Return the workers and pairs, for another program."""
+        return IntroductionsState(tuple(self._users), tuple(self._missing))
+
+    def restore(self, state: IntroductionsState) -> None:
+        """Continue with the workers and pairs that another program had."""
+        self._users = dict.fromkeys(state.users)
+        for pair in state.missing:
+            self._retry_later(*pair)
 
     def worker_ended(self, pid: int) -> None:
         """Introduce a worker to no other any more."""

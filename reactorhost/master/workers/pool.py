@@ -18,9 +18,11 @@ from reactorhost.ipc.jsonlines import JsonLine, Message
 from reactorhost.ipc.messages import Order, Report
 from reactorhost.ipc.scoreboard import Counters, Scoreboard
 from reactorhost.ipc.worker_spec import BorrowedListener, WorkerSpec
+from reactorhost.master.listen.listeners import Listeners
 from reactorhost.master.listen.slot_socket import SlotSocket
 from reactorhost.master.workers import exit_report
 from reactorhost.master.workers.exit_report import ExitReport, Sample
+from reactorhost.master.workers.pool_state import HandleState, PoolState
 from reactorhost.reactor import Reactor
 from reactorhost.system import oom
 from reactorhost.system.account import Account
@@ -82,6 +84,44 @@ class WorkerPool:
         self._reserve = DescriptorReserve(self.registry, _RESERVED_DESCRIPTORS)
         self.registry.add(self.scoreboard, self.scoreboard.close_descriptors)
 
+    def export(self, listeners: Listeners) -> PoolState:
+        """Return the state of all workers, whose descriptors stay open."""
+        handles = tuple(
+            HandleState(
+                each.pid,
+                each.line.export(),
+                each.page,
+                each.stack_descriptor,
+                None if each.failure is None else each.failure.as_fields(),
+                each.plugins,
+                # A slot's own socket that was closed has left the slot; of a shared one a new one may replace it.
+                tuple(
+                    at for sock in each.sockets if (at := listeners.reference(sock))[1] is not None or sock.slot is None
+                ),
+                each.killed,
+            )
+            for each in self._handles.values()
+        )
+        return PoolState(self._host_id, self.scoreboard.export(), handles)
+
+    def restore(self, state: PoolState, listeners: Listeners) -> None:
+        """Have the workers of another program, which has executed this one; they are children of this process."""
+        self._host_id = state.host_id
+        for each in state.handles:
+            line = JsonLine(
+                self.reactor, socket.socket(fileno=each.line.descriptor), self, self.registry, state=each.line
+            )
+            failure = None if each.failure is None else error_from_fields(each.failure)
+            sockets = [listeners.referenced(at) for at in each.sockets]
+            handle = WorkerHandle(
+                each.pid, line, each.page, each.stack_descriptor, failure, each.plugins, sockets, each.killed
+            )
+            self._add(handle)
+
+    def _add(self, handle: WorkerHandle) -> None:
+        self.registry.add(handle, partial(os.close, handle.stack_descriptor))
+        self._handles[handle.pid] = handle
+
     def on(self, report: Report, handler: ReportHandler) -> None:
         """Call `handler` for every report of this kind."""
         self._report_handlers[report] = handler
@@ -142,9 +182,7 @@ class WorkerPool:
         finally:
             # With a copy of it here the master would see no end of the line when the worker ends.
             theirs.close()
-        handle = WorkerHandle(pid, line, page, stack_descriptor, sockets=list(sockets))
-        self.registry.add(handle, partial(os.close, stack_descriptor))
-        self._handles[pid] = handle
+        self._add(WorkerHandle(pid, line, page, stack_descriptor, sockets=list(sockets)))
         return pid
 
     def order(self, pid: int, message: Message, descriptors: Sequence[int] = ()) -> None:

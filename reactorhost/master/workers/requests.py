@@ -62,6 +62,11 @@ class WorkerRequests:
         if not workers:
             self._finish(number)
 
+    @property
+    def idle(self) -> bool:
+        """Whether none waits for an answer."""
+        return not self._open
+
     def answered(self, pid: int, message: Message) -> None:
         """Pass on the answer of a worker; one that comes too late is dropped."""
         number = message["request"]

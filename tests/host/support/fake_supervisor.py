@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 from leading_workers import LeadingWorkers
 from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
+from reactorhost.ipc.typed_json import from_json, to_json
+from reactorhost.master.plan import planner_state
 from reactorhost.master.plan.actions import Action, Count, Drain, Lead, Spawn
 from reactorhost.master.plan.planner import Exit, ExitKind, Planner
 from reactorhost.master.plan.worker_table import WorkerState
@@ -96,6 +99,14 @@ class FakeSupervisor:
         """Start a reload."""
         self.planner.reload.request()
         assert self.planner.begin_reload()
+
+    def hand_over(self) -> None:
+        """Let the planner of another program continue with the records of an idle one."""
+        assert planner_state.is_idle(self.planner)
+        state = json.loads(json.dumps(to_json(planner_state.export(self.planner))))
+        planner = Planner(self.planner.settings, random.Random(1))
+        planner_state.restore(planner, from_json(planner_state.PlannerState, state))
+        self.planner = self.leading.planner = planner
 
     def running(self) -> list[int]:
         """Boot every slot; returns their processes."""

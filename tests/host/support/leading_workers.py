@@ -59,12 +59,12 @@ class LeadingWorker:
 
 
 class LeadingWorkers:
-    """All workers of a planner."""
+    """All workers of a planner, or of the one that continues with its records."""
 
     def __init__(self, planner: Planner) -> None:
         clock = FakeClock(100.0)
         self._reactor = Reactor(FakePoller(clock), clock)
-        self._planner = planner
+        self.planner = planner
         self.of: defaultdict[int, LeadingWorker] = defaultdict(lambda: LeadingWorker(self._reactor))
 
     def leading(self) -> list[int]:
@@ -75,7 +75,7 @@ class LeadingWorkers:
         """Let the master read the next report of a worker."""
         if self.of[pid].reports:
             report = self.of[pid].reports.popleft()
-            self._planner.leadership.stepped_down(pid, Moment(report["until"], report["until_unix"]))
+            self.planner.leadership.stepped_down(pid, Moment(report["until"], report["until_unix"]))
 
     def end(self, pid: int) -> None:
         """End a process; what it has reported is read before it is reaped."""

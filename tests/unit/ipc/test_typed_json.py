@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class Outer:
     by_number: dict[int, Inner] = field(default_factory=dict)
     by_name: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     by_pair: dict[tuple[str, str], int] = field(default_factory=dict)
+    counted: Counter[Colour] = field(default_factory=Counter)
     mixed: int | str | None = None
     rows: Sequence[Any] = ()
 
@@ -51,6 +53,7 @@ class Outer:
         names=st.frozensets(st.text()),
         by_number=st.dictionaries(st.integers(), st.builds(Inner, path=st.none())),
         by_name=st.dictionaries(st.text(), st.tuples(st.integers(), st.text())),
+        counted=st.dictionaries(st.sampled_from(Colour), st.integers()).map(Counter),
         by_pair=st.dictionaries(st.tuples(st.text(), st.text()), st.integers()),
         rows=st.lists(st.dictionaries(st.text(), st.lists(st.integers() | st.none()))),
     )

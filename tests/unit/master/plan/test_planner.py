@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from fake_supervisor import FakeSupervisor
 from planner_settings import host_settings
 from reactorhost.errors import ReactorhostError
+from reactorhost.master.plan import planner_state
 from reactorhost.master.plan.actions import (
     Adopt,
     Avoid,
@@ -678,6 +679,16 @@ class AnySequence(RuleBasedStateMachine):
     @rule(workers=strategies.integers(1, 5))
     def it_is_scaled(self, workers: int) -> None:
         self.host.planner.scaling.request(workers)
+
+    @rule()
+    def another_program_continues(self) -> None:
+        self.host.settle()
+        if planner_state.is_idle(self.host.planner):
+            due = self.host.planner.next_at(self.host.now)
+            self.host.hand_over()
+            # It finds the workers and slots as they are, and has nothing to do that the one before had not.
+            assert self.host.settle() == []
+            assert self.host.planner.next_at(self.host.now) == due
 
     @rule(seconds=strategies.sampled_from([0.05, 1.0, 12.0, 70.0]))
     def time_passes(self, seconds: float) -> None:

@@ -1,0 +1,69 @@
+"""The records of a planner as a value, for a program that continues to supervise the same workers.
+
+Operations are not part of it: the caller waits until none runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reactorhost.master.plan.leadership import LeadershipRecord
+from reactorhost.master.plan.planner import HostState, Planner
+from reactorhost.master.plan.recycle_limits import RecycleRecord
+from reactorhost.master.plan.service_limits import LimitsRecord
+from reactorhost.master.plan.slot import Backoff, Slot
+from reactorhost.master.plan.worker_table import WorkerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerState:
+    """See `Planner`; `configured` is the setting `workers`, and `target` how many are wanted now."""
+
+    configured: int
+    target: int
+    generation: int
+    slots: tuple[Slot, ...]
+    workers: tuple[WorkerRecord, ...]
+    limits: LimitsRecord
+    leadership: LeadershipRecord
+    avoided: tuple[int, ...]
+    recycling: RecycleRecord
+    recycling_backoff: Backoff
+
+
+def is_idle(planner: Planner) -> bool:
+    """Say whether the host runs and no operation is under way whose client waits for its end."""
+    runs = planner.state is HostState.RUNNING
+    return runs and not (planner.reload.running or planner.reload.requested or planner.recycling.running)
+
+
+def export(planner: Planner) -> PlannerState:
+    """Return the records of a planner that is idle."""
+    return PlannerState(
+        planner.settings.workers,
+        planner.scaling.target,
+        planner.generation,
+        tuple(planner.slots.values()),
+        tuple(planner.workers.values()),
+        planner.limits.export(),
+        planner.leadership.export(),
+        planner.overload.avoided,
+        planner.recycle_limits.export(),
+        planner.recycling.backoff,
+    )
+
+
+def restore(planner: Planner, state: PlannerState) -> None:
+    """Let a new planner continue from these records."""
+    planner.state = HostState.RUNNING
+    planner.generation = state.generation
+    # An operator may have scaled the host: only a setting that was changed since counts.
+    if planner.settings.workers == state.configured:
+        planner.scaling.request(state.target)
+    planner.slots.update((slot.number, slot) for slot in state.slots)
+    planner.workers.update((worker.pid, worker) for worker in state.workers)
+    planner.limits.restore(state.limits)
+    planner.leadership.restore(state.leadership)
+    planner.overload.avoided = state.avoided
+    planner.recycle_limits.restore(state.recycling)
+    planner.recycling.backoff = state.recycling_backoff
