@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -38,6 +39,9 @@ def start(as_json: bool, **flags: Any) -> None:
     # Objects made before the first fork live as long as the host, so collecting them frees nothing. The master enables
     # the collector again once it has frozen them.
     gc.disable()
+    if os.getpid() == 1:
+        # Of a container. The kernel drops a signal that process 1 does not handle: TERM has to end a start like Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     _fill_standard_descriptors()
     manager = ManagerVariables.remove_from(os.environ, os.getpid())
     require_features()

@@ -73,6 +73,8 @@ class Report(enum.StrEnum):
     """A hook raised an exception: `plugin`, `error`; at most once a second for each plugin."""
     STATS = "stats"
     """Changed metrics of plugins: `counters` and `gauges`, each by plugin and name; at most once a second."""
+    SERVICE_STATS = "service_stats"
+    """Changed counts of services, as of plugins; only with an HTTP endpoint, which has them as metrics."""
     CONNECTIONS = "connections"
     """Some rows of the list `request`; `last` on the last of them."""
     BUS_BACKEND = "bus_backend"

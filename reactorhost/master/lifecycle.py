@@ -55,6 +55,7 @@ class Lifecycle:
         pool.on(Report.FULL, self._full)
         pool.on(Report.HOOK_FAILED, self._hook_failed)
         pool.on(Report.STATS, self.context.monitor.metrics.update)
+        pool.on(Report.SERVICE_STATS, self.context.monitor.services.update)
         pool.on(Report.BUS_BACKEND, self.context.bus.backend_changed)
         pool.on(Report.SHARED_COUNTER, self.context.shared_counters.requested)
         pool.on(Report.CONNECTIONS, self.context.requests.answered)

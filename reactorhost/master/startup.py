@@ -195,9 +195,8 @@ def _serve_operators(
     if resumption is not None:
         upgrade.resume(resumption.document)
     files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
-    recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
     lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-    lifecycle.each_second += [recycler.check, autoscaler.check]
+    lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
 
 
 def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
@@ -241,8 +240,8 @@ def _open_endpoint(
     from reactorhost.master.http.sockets import is_local
     from reactorhost.master.metrics.route import metrics_route
 
-    routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
     state = None if resumption is None else resumption.document.state.endpoint
+    routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
     server = HttpServer.at(address, context.reactor, registry, routes, state)
     context.admin.extend(server.sockets.addresses())
     if state is None and not is_local(address):

@@ -24,6 +24,9 @@ _PR_SET_NO_NEW_PRIVS = 38
 _FOR_MASTER = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 _OF_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
+# With few descriptors, most of them are for listeners and workers.
+_SHARE_OF_DESCRIPTORS = 4
+
 
 def reset_signals() -> None:
     """Remove the parent's handlers, ignore signals that are for the master, and unblock all signals."""
@@ -91,6 +94,12 @@ def raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def client_limit(most: int) -> int:
+    """Return how many clients a server of the master may have: `most`, or fewer with few descriptors."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if limit == resource.RLIM_INFINITY else min(most, limit // _SHARE_OF_DESCRIPTORS)
 
 
 def require_free_descriptors(count: int) -> None:

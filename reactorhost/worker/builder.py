@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from reactorhost.api.connection import Connection
 from reactorhost.api.worker import Worker
 from reactorhost.ipc.jsonlines import Message
+from reactorhost.ipc.messages import Report
 from reactorhost.ipc.moments import Moment
 from reactorhost.ipc.scoreboard import Counters
 from reactorhost.logs import HOST_LOGGER, EventLog
@@ -39,6 +40,7 @@ from reactorhost.worker.hooks.thread_pool import ThreadPool
 from reactorhost.worker.hooks.watches import DuplicateDescriptor, WatchedDescriptor, Watches
 from reactorhost.worker.hooks.worker_calls import WorkerCalls
 from reactorhost.worker.leadership import WorkerLeadership
+from reactorhost.worker.monitor.service_counts import ServiceCounts
 from reactorhost.worker.outbound.connections import OutboundConnections
 from reactorhost.worker.outbound.dialer import Dialer, SocketDialer
 from reactorhost.worker.role import Role
@@ -73,7 +75,7 @@ class WorkerParts:
     hooks: chain.WorkerHooks
     facades: WorkerFacades
     metrics: Metrics
-    metrics_report: MetricsReport
+    reports: tuple[MetricsReport, ...]
     calls: WorkerCalls
     soon: SoonCalls
     bus: Bus
@@ -148,6 +150,7 @@ class WorkerBuilder:
         bus: this worker and the others, for messages between them.
         jobs_started: called with each moment up to which jobs of the host are started.
         unix_clock: returns Unix time.
+        counts_services: whether the master is reported what each service has counted.
     """
 
     reactor: Reactor
@@ -173,6 +176,7 @@ class WorkerBuilder:
     bus: BusSetup = field(default_factory=BusSetup)
     jobs_started: Callable[[Moment], object] = _ignore
     unix_clock: Callable[[], float] = time.time
+    counts_services: bool = False
 
     def build(self, loaded: Sequence[LoadedService], outbound_limits: Limits) -> WorkerParts:
         """Return the parts of a worker that has these services.
@@ -234,12 +238,27 @@ class WorkerBuilder:
             self.hook_failed,
             context.loop_thread.check,
         )
-        report = MetricsReport(self.reactor, metrics, self.send)
+        reports = [MetricsReport(self.reactor, metrics, self.send)]
+        if self.counts_services:
+            counts = ServiceCounts(tuple(services.values()))
+            reports.append(MetricsReport(self.reactor, counts, self.send, Report.SERVICE_STATS))
         # Calls of its own: a leader must not have to wait for other hooks before it can step down.
         leader_calls = WorkerCalls(self.reactor, hooks.in_loop, facades.of, context.variables)
         leadership = WorkerLeadership(self.reactor, self.role, host_jobs, leader_calls, self.send, self.log)
         parts = WorkerParts(
-            plugins, context, services, outbound, hooks, facades, metrics, report, calls, soon, bus, leadership, bridge
+            plugins,
+            context,
+            services,
+            outbound,
+            hooks,
+            facades,
+            metrics,
+            tuple(reports),
+            calls,
+            soon,
+            bus,
+            leadership,
+            bridge,
         )
         self.loop_thread.on_others = parts.check_sends
         return parts

@@ -143,6 +143,7 @@ class ServiceContext:
         chain: the resolved hooks.
         receive: `chain.receive`; with one plugin it is the plugin's own function, except while calls are timed.
         counters: the worker's counters.
+        accepted: clients that this service has accepted.
         groups: the groups that connections of the worker have joined.
         hook_queues: the worker's, if a hook of this service is async; else None.
         protocols: the asyncio protocols of its connections, or None.
@@ -164,6 +165,7 @@ class ServiceContext:
         # Copied from `worker`: every message reads these, and one attribute access less is measurable.
         self.reactor = worker.reactor
         self.counters = worker.counters
+        self.accepted = 0
         self.dispatcher = worker.dispatcher
         self.log = worker.log
         self.groups = worker.groups

@@ -166,6 +166,7 @@ class WorkerLife:
             address_counts=lambda: AddressCounts(spec.scoreboard.address_sketch(), spec.page),
             role=role,
             jobs_started=self._stats.note_jobs,
+            counts_services=settings.admin is not None,
         ).build(loaded, Limits(close_timeout=settings.close_timeout, max_send_buffer=settings.max_send_buffer))
         if backend is not None:
             made = backend.make(parts.facades.of(backend.plugin))
@@ -205,7 +206,8 @@ class WorkerLife:
         """Run the loop until the worker has left."""
         parts = self._parts
         self._stats.start([plugin.name for plugin in parts.plugins])
-        parts.metrics_report.start()
+        for report in parts.reports:
+            report.start()
         # From inside the loop: READY says that it turns.
         self._reactor.call_soon(self._report_ready)
         slow_hook = self._spec.settings.slow_hook

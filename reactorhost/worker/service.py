@@ -150,6 +150,7 @@ class RunningService:
         self, sock: socket.SocketType, peer: Any, tls: TlsFacts | None = None, proxy: ProxyFacts | None = None
     ) -> StreamTransport:
         """Serve an accepted client that needs no handshake."""
+        self.context.accepted += 1
         counters = self.context.counters
         counters.accepted += 1
         counters.connections += 1

@@ -238,7 +238,8 @@ class Shutdown:
         parts.bus.stop()
         self._log_abandoned_threads()
         # After `worker_stop`, which may count something.
-        parts.metrics_report.send_last()
+        for report in parts.reports:
+            report.send_last()
         if parts.bridge is not None:
             unfinished = parts.bridge.close(self._deadline.task_seconds(self.parts.context.reactor.now))
             if unfinished:

@@ -51,7 +51,7 @@ LOADS: dict[str, tuple[int, str, float, Callable[[float], float]]] = {
     "daily": (480, "block", 0.02, lambda second: 10 + 95 * (1 - math.cos(2 * math.pi * second / 480))),
     "waves": (420, "block", 0.02, lambda second: 150 if second % 60 < 30 else 5),
     "slow_hook": (180, "block", 0.3, constant(6)),
-    "processors": (120, "burn", 0.01, lambda second: 80 if second >= 20 else 5),
+    "processors": (120, "burn", 0.01, lambda second: 40 if second >= 20 else 5),
 }
 
 

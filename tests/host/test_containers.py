@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,7 @@ def test_a_host_serves_as_process_1_and_ends_by_term(container: Containers) -> N
 
 def test_process_1_reaps_what_others_leave_behind_without_a_word(container: Containers) -> None:
     host = container("--plugin", "echo", "--workers", "1")
-    before = host.log()
+    before = host.wait_for_log(" host_ready ")
     # The shell ends at once, so that its child gets process 1 as its parent.
     orphan = host.run("sh", "-c", "sleep 60 > /dev/null 2>&1 & echo $!").stdout.strip()
     host.wait_for_children(2)
@@ -65,6 +67,23 @@ def test_process_1_reaps_what_others_leave_behind_without_a_word(container: Cont
     assert not host.zombies()
     assert host.log() == before
     assert host.command("health").returncode == 0
+
+
+def test_term_ends_a_start_that_does_not_wait_for_signals_yet(tmp_path: Path) -> None:
+    config = tmp_path / "host.toml"
+    os.mkfifo(config)
+    host = Container(tmp_path / "container", "--config", str(config))
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            started = threads.submit(host.start)
+            # The open returns when the host reads the file, in which it waits until the close.
+            with config.open("w"):
+                host.signal(signal.SIGTERM)
+                with pytest.raises(HostFailedError) as failed:
+                    started.result(DEADLINE_SECONDS)
+    finally:
+        host.end()
+    assert failed.value.status == 130
 
 
 def test_what_a_plugin_cannot_do_is_the_exit_status_of_the_container(

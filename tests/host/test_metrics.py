@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from prometheus_client import Metric, parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -62,9 +63,9 @@ def total(series: Series, name: str, /, **labels: str) -> float:
     )
 
 
-def exchange(host: LiveHost, count: int) -> None:
+def exchange(host: LiveHost, count: int, service: str | None = None) -> None:
     for _ in range(count):
-        with host.connect() as client:
+        with host.connect(service) as client:
             client.sendall(b"x" * 10)
             client.shutdown(socket.SHUT_WR)
             assert client.recv(100) == b"x" * 10
@@ -102,6 +103,24 @@ def test_counters_survive_kills_reloads_and_scaling(
     assert total(seen[-1], "reactorhost_worker_exits_total", reason="crashed") == 2
     assert total(seen[-1], "reactorhost_reloads_total", result="succeeded") == 1
     assert total(seen[-1], "reactorhost_worker_cpu_seconds_total") > 0
+
+
+def test_services_are_counted_apart_and_their_counts_survive_a_reload(live_host: Hosts, tmp_path: Path) -> None:
+    file = tmp_path / "two.toml"
+    file.write_text(
+        "[host]\nworkers = 2\nadmin = 'tcp://127.0.0.1:0'\n"
+        + "".join(f"[service.{each}]\nlisten = 'tcp://127.0.0.1:0'\nplugins = 'echo'\n" for each in ("one", "two"))
+    )
+    host = live_host("--config", str(file))
+
+    def accepted(service: str) -> float:
+        return total(counters(host), "reactorhost_service_connections_accepted_total", service=service)
+
+    exchange(host, 3, "one")
+    exchange(host, 2, "two")
+    host.ask("reload")
+    exchange(host, 1, "two")
+    host.until(lambda found: (accepted("one"), accepted("two")) == (3, 3), "counts of the services")
 
 
 def test_a_client_that_accepts_openmetrics_gets_it(live_host: Hosts) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from clients import answers
+from gates import Gate
 from reactorhost.testing import DEADLINE_SECONDS, HostFailedError, LiveHost
+from waiting import until
 
 Hosts = Callable[..., LiveHost]
 
@@ -74,6 +78,50 @@ def test_a_stop_is_announced_before_it_begins(live_host: Hosts, tmp_path: Path) 
     assert not path.exists()
 
 
+def test_probes_are_answered_while_the_host_starts(
+    live_host: Hosts, write_plugin: Callable[..., str], tmp_path: Path
+) -> None:
+    gate, path = Gate(tmp_path), tmp_path / "admin.sock"
+    gate.shut()
+    plugin = write_plugin(f"@hookimpl\ndef worker_start(worker):\n    {gate.code}\n")
+    with ThreadPoolExecutor(1) as threads:
+        host = threads.submit(live_host, "--plugin", plugin, "--workers", "1", "--admin", f"unix://{path}")
+        try:
+            until(path.exists, "the socket of the endpoint")
+            assert requested(path, "/livez").startswith(b"HTTP/1.1 200")
+            response = requested(path, "/readyz")
+            assert response.startswith(b"HTTP/1.1 503")
+            assert b"the host is starting\n" in response
+        finally:
+            gate.open()
+        host.result()
+    assert requested(path, "/readyz").startswith(b"HTTP/1.1 200")
+
+
+def requested(path: Path, target: str) -> bytes:
+    """Return the response of the endpoint at a path, to the end of the connection."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(DEADLINE_SECONDS)
+        # Between its bind and its listen a connection is refused.
+        until(lambda: probe.connect_ex(str(path)) == 0, "a connection to the endpoint")
+        probe.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: probe.recv(65536), b""))
+
+
+def test_term_to_all_processes_is_announced_too(live_host: Hosts) -> None:
+    host = live_host("--plugin", "echo", "--workers", "2", "--drain-delay", "1h")
+    before = {worker["pid"] for worker in host.workers()}
+    for pid in (*before, host.pid):
+        os.kill(pid, signal.SIGTERM)
+    # The workers have replacements, which serve until the stop begins.
+    host.until(lambda document: before.isdisjoint(worker["pid"] for worker in document["workers"]))
+    assert host.until(lambda document: document["workers_ready"] == 2)["state"] == "leaving"
+    with host.connect() as client:
+        assert answers(client)
+    host.signal(signal.SIGTERM)
+    assert host.wait() == 0
+
+
 def test_health_of_a_host_that_serves_and_of_none(live_host: Hosts) -> None:
     host = live_host("--plugin", "echo", "--workers", "1")
     done = host.command("health")
@@ -99,8 +147,4 @@ def test_a_removed_file_of_the_endpoint_is_made_again(live_host: Hosts, tmp_path
     host = live_host("--plugin", "echo", "--workers", "1", "--admin", f"unix://{path}")
     path.unlink()
     host.wait_for_log("file_restored")
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(DEADLINE_SECONDS)
-        probe.connect(str(path))
-        probe.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert probe.recv(65536).startswith(b"HTTP/1.1 200")
+    assert requested(path, "/livez").startswith(b"HTTP/1.1 200")

@@ -12,6 +12,7 @@ import pytest
 from clients import answers
 from daemons import COMMAND, run
 from gates import Gate
+from load import Load
 from reactorhost.testing import LiveHost
 from waiting import all_end
 
@@ -121,3 +122,23 @@ def test_a_request_to_scale_fails_when_a_newer_one_supersedes_it(
         gate.open()
         assert second.wait() == 0
     assert host.status()["workers_ready"] == 3
+
+
+BLOCKS = "import time\n@hookimpl\ndef receive(connection, data):\n    time.sleep(0.2)\n    connection.send(data)\n"
+
+
+def test_a_host_with_a_range_grows_with_its_load_until_a_number_is_requested(
+    live_host: Hosts, write_plugin: Callable[[str], str]
+) -> None:
+    host = live_host("--plugin", write_plugin(BLOCKS), "--workers", "1-2")
+    assert len(host.workers()) == 1
+    with Load(host.address(), in_flight=4) as load:
+        grown = host.until(lambda status: status["workers_ready"] == 2, "a second worker")
+        assert load.stop().failures == {}
+    assert (grown["scaling"]["min"], grown["scaling"]["max"], grown["scaling"]["automatic"]) == (1, 2, True)
+    assert "scaled_by_load" in host.log()
+    assert "workers by load: 1-2" in host.command("status").stdout
+    assert host.command("scale", "1").stdout.splitlines()[-1].startswith("scaled: 1 worker ready")
+    assert host.status()["scaling"]["automatic"] is False
+    assert host.command("scale", "auto").returncode == 0
+    assert host.status()["scaling"]["automatic"] is True

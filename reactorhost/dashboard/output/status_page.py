@@ -66,10 +66,13 @@ def _finished(lines: list[Line], view: View) -> list[Line]:
 
 def _head(document: StatusDocument) -> list[Line]:
     problems = [line((problem, "red")) for problem in document["problems"]]
+    # While it starts or stops, the state in the title is the reason. An older host does not report any.
+    reasons = document.get("not_ready", ()) if document["state"] == "running" else ()
     bus, scaling = document.get("bus"), document.get("scaling")
     return [
         _title(document),
         *problems,
+        *(line((f"not ready: {reason}", "yellow")) for reason in reasons),
         *([line(scaling_words.sentence(scaling))] if scaling else []),
         *_services(document),
         _traffic(document),

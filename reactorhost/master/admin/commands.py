@@ -14,7 +14,7 @@ from typing import Any
 from reactorhost import __version__
 from reactorhost.address import Address
 from reactorhost.api.hookspecs import PROJECT
-from reactorhost.config import plugin_tables, setting_rows
+from reactorhost.config import plugin_tables
 from reactorhost.config.settings import BY_NAME, Settings
 from reactorhost.config.values import InvalidValueError
 from reactorhost.config.worker_count import WorkerRange
@@ -23,6 +23,7 @@ from reactorhost.ipc.jsonlines import Message
 from reactorhost.ipc.messages import Order
 from reactorhost.logs import AppendHandler
 from reactorhost.master.admin.control_server import Session, Verb
+from reactorhost.master.admin.settings_report import settings_report
 from reactorhost.master.context import MasterContext
 from reactorhost.master.lifecycle import Lifecycle
 from reactorhost.master.plan import readiness
@@ -31,7 +32,7 @@ from reactorhost.master.plan.worker_table import WorkerRecord, WorkerState
 from reactorhost.master.status_document import StatusBuilder
 from reactorhost.master.supervisor import Supervisor
 from reactorhost.master.workers.requests import TIMEOUT_SECONDS
-from reactorhost.plugins import discovery, option_text
+from reactorhost.plugins import discovery
 from reactorhost.plugins.imports import ImportedCode
 
 # What a process keeps for its whole life; a fresh value takes effect with the next master.
@@ -102,7 +103,7 @@ class AdminCommands:
             "connections": self._list_connections,
             "reopen": lambda session, message: self._reopen_logs(session),
             "launch": self._send_launch,
-            "settings": self._send_settings,
+            "settings": lambda session, message: session.done(**settings_report(self.context.planner, FIXED_SETTINGS)),
         }
 
     def _signalled(self, request: Callable[[], None]) -> Callable[[], None]:
@@ -220,16 +221,6 @@ class AdminCommands:
             environment=self.launch.environment | {name: os.environ[name] for name in names if name in os.environ},
             daemon=self.context.planner.settings.daemon,
             prefix=sys.prefix,
-        )
-
-    def _send_settings(self, session: Session, message: Message) -> None:
-        settings = self.context.planner.settings
-        session.done(
-            settings=[row._asdict() for row in setting_rows.rows(settings)],
-            options=[each._asdict() for each in option_text.values(settings)],
-            plugins=list(dict.fromkeys(named for service in settings.services for named in service.plugins)),
-            fixed=list(FIXED_SETTINGS),
-            workers=self.context.planner.scaling.target,
         )
 
     def _reopen_logs(self, session: Session | None = None) -> None:

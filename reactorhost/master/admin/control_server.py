@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -34,8 +33,6 @@ from reactorhost.system.rate_limit import RateLimit
 _MOST_QUEUED_BYTES = 64 * 1024 * 1024
 _RETRY_SECONDS = 0.5
 _MOST_CLIENTS = 64
-# With few descriptors, most of them are for listeners and workers.
-_SHARE_OF_DESCRIPTORS = 4
 # What clients leave free: for files that the master writes.
 _SPARE_DESCRIPTORS = 4
 _MOST_WAITING = 16
@@ -92,11 +89,6 @@ class Session:
         self._on_response(self)
 
 
-def _client_limit() -> int:
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_CLIENTS if limit == resource.RLIM_INFINITY else min(_MOST_CLIENTS, limit // _SHARE_OF_DESCRIPTORS)
-
-
 @dataclass(slots=True)
 class ControlServer:
     """Accepts the clients of the control socket and calls the verbs that they request."""
@@ -111,7 +103,7 @@ class ControlServer:
     _retry: TimerHandle | None = None
     _sessions: dict[JsonLine, Session] = field(default_factory=dict)
     _lines: RateLimit = field(default_factory=lambda: RateLimit(1, _LINE_SECONDS))
-    _most_clients: int = field(default_factory=_client_limit)
+    _most_clients: int = field(default_factory=lambda: process.client_limit(_MOST_CLIENTS))
 
     def open(self) -> None:
         """Listen, for this user and root only; called again when the file was removed.

@@ -23,12 +23,15 @@ from reactorhost.master.http.messages import Route
 from reactorhost.master.http.sockets import EndpointSockets, EndpointState
 from reactorhost.reactor import READ, Reactor, TimerHandle
 from reactorhost.reactor.steps import StepRunner
+from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.system.own_file import FileState
 
 IDLE_SECONDS = 120.0
 EXCHANGE_SECONDS = 20.0
-MOST_CLIENTS = 64
+_MOST_CLIENTS = 64
+# What clients leave free: for files that the master writes.
+_SPARE_DESCRIPTORS = 4
 _MOST_HEADER_BYTES = 16 * 1024
 _RETRY_SECONDS = 0.5
 
@@ -74,7 +77,7 @@ class HttpServer:
     registry: ForkRegistry
     sockets: EndpointSockets
     routes: Mapping[str, Route]
-    most_clients: int = MOST_CLIENTS
+    most_clients: int = field(default_factory=lambda: process.client_limit(_MOST_CLIENTS))
     _clients: set[_Client] = field(default_factory=set)
     _watched: list[socket.socket] = field(default_factory=list)
     _retry: TimerHandle | None = None
@@ -157,6 +160,10 @@ class HttpServer:
             # Else the client has disconnected.
             return
         sock.setblocking(False)
+        try:
+            process.require_free_descriptors(_SPARE_DESCRIPTORS)
+        except OSError:
+            self._make_room()
         if len(self._clients) >= self.most_clients:
             self._make_room()
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEADER_BYTES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -122,4 +121,5 @@ def is_local(address: Address) -> bool:
         hosts = [sockaddr[0] for _, sockaddr in bind.resolve(address)]
     except ReactorhostError:
         return True
-    return all(ipaddress.ip_address(host.partition("%")[0]).is_loopback for host in hosts)
+    # Of numbers in the form of the kernel: every check of settings would pay for the import of `ipaddress`.
+    return all(host == "::1" or host.startswith("127.") for host in hosts)

@@ -80,12 +80,6 @@ CONNECTIONS = _gauge("connections", "Open connections.", "slot")
 MAX_CONNECTIONS = _gauge("max_connections", "Limit of open connections over all wanted workers.")
 ACCEPTED = _counter("connections_accepted", "Connections accepted.", "slot")
 REFUSED = _counter("connections_refused", "Connections that were refused, or failed before the connect hook.", "slot")
-DENIED = _counter("denied", "Connections and datagrams that were refused because of their network.", "slot")
-OVER_ADDRESS_LIMIT = _counter(
-    "connections_over_address_limit", "Connections of addresses that had max_connections_per_address.", "slot"
-)
-LATE_MESSAGES = _counter("late_messages", "Connections that were closed because of message_timeout.", "slot")
-RATE_PAUSES = _counter("accept_rate_pauses", "Pauses of accepting because of accept_rate.", "slot")
 ACCEPT_PAUSES = _counter("accept_pauses", "Pauses of accepting because descriptors or memory ran out.", "slot")
 DENIED = _counter("clients_denied", "Connections and datagrams that allow or deny refused.", "slot")
 OVER_ADDRESS_LIMIT = _counter(
@@ -104,6 +98,8 @@ RECEIVE_DURATION = Metric(
 # Services and listeners.
 
 SERVICE_WORKERS = _gauge("service_workers", "Wanted workers that accept the clients of a service.", "service")
+SERVICE_ACCEPTED = _counter("service_connections_accepted", "Connections that a service has accepted.", "service")
+SERVICE_CONNECTIONS = _gauge("service_connections", "Open connections of a service.", "service")
 SERVICE_MAX_CONNECTIONS = _gauge(
     "service_max_connections", "Limit of open connections over the workers of a service.", "service"
 )

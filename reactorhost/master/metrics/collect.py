@@ -31,10 +31,6 @@ from reactorhost.system import procfs
 _TOTALS = (
     (catalog.ACCEPTED, "accepted"),
     (catalog.REFUSED, "refused"),
-    (catalog.DENIED, "denied"),
-    (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
-    (catalog.LATE_MESSAGES, "late_messages"),
-    (catalog.RATE_PAUSES, "rate_pauses"),
     (catalog.ACCEPT_PAUSES, "accept_pauses"),
     (catalog.DENIED, "denied"),
     (catalog.OVER_ADDRESS_LIMIT, "over_address_limit"),
@@ -131,10 +127,12 @@ def _workers(values: Values, context: MasterContext, samples: dict[int, Sample],
 
 
 def _services(values: Values, context: MasterContext) -> None:
-    planner = context.planner
+    planner, counts = context.planner, context.monitor.services
     for service in planner.settings.services:
         workers = min(planner.scaling.target, planner.limits.of(service.name))
         values.set(catalog.SERVICE_WORKERS, workers, service.name)
+        values.set(catalog.SERVICE_ACCEPTED, counts.counters(service.name).get("accepted", 0), service.name)
+        values.set(catalog.SERVICE_CONNECTIONS, counts.gauges(service.name).get("connections", 0), service.name)
         values.set(catalog.SERVICE_MAX_CONNECTIONS, planner.settings.max_connections * workers, service.name)
 
 

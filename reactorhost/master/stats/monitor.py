@@ -22,6 +22,7 @@ class Monitor:
         cpu_percent: the master's processor time in the last second, or None before the second sample.
         errors: the newest exception of each plugin, and when it was reported in monotonic seconds.
         metrics: the plugins' own metrics.
+        services: what services have counted, in a host with an HTTP endpoint.
     """
 
     reactor: Reactor
@@ -30,6 +31,7 @@ class Monitor:
     memory: ProportionalMemory = field(default_factory=ProportionalMemory)
     errors: dict[str, tuple[str, float]] = field(default_factory=dict)
     metrics: PluginMetrics = field(default_factory=PluginMetrics)
+    services: PluginMetrics = field(default_factory=PluginMetrics)
     lag_max_seconds: float = 0.0
     cpu_percent: float | None = None
     _cpu: tuple[float, float] | None = None
@@ -61,3 +63,4 @@ class Monitor:
         self.samples.worker_ended(pid, slot, last)
         self.memory.forget(pid)
         self.metrics.worker_ended(pid)
+        self.services.worker_ended(pid)

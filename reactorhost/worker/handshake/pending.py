@@ -115,6 +115,7 @@ class PendingHandshakes:
     def accept(self, sock: socket.SocketType, client: ClientInfo, tls: ServerTls | None = None) -> None:
         """Begin the handshakes of a client."""
         context = self._context
+        context.accepted += 1
         context.counters.accepted += 1
         context.counters.connections += 1
 

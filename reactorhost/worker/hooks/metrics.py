@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextvars import Context
-from typing import Any
+from typing import Any, Protocol
 
 from reactorhost.api.counter import VALUE_LIMIT, Counter, SharedCounter
 from reactorhost.ipc.jsonlines import Message
@@ -53,9 +53,6 @@ class Metrics:
         self._invalid = invalid
         self._counters: dict[str, dict[str, Counter]] = {}
         self._lines = RateLimit(1, _SECONDS_BETWEEN_LINES)
-
-    def __bool__(self) -> bool:
-        return bool(self._stats or self._counters)
 
     def counter(self, plugin: str, name: str) -> Counter:
         """Return a plugin's counter of this name, the same object each time.
@@ -115,13 +112,30 @@ class Metrics:
         return gauged
 
 
-class MetricsReport:
-    """Remembers what was reported last, and reports the plugins whose values differ; `send_report` sends a report."""
+class Measured(Protocol):
+    """What has counters and gauges: plugins or services, by name."""
 
-    def __init__(self, reactor: Reactor, metrics: Metrics, send_report: Callable[[Message], object]) -> None:
+    def counted(self) -> dict[str, Values]:
+        """Return the values of all counters."""
+
+    def gauged(self, now: float) -> dict[str, Values]:
+        """Return the values of all gauges."""
+
+
+class MetricsReport:
+    """Remembers what was reported last, and reports what differs; `send_report` sends a report of this kind."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        metrics: Measured,
+        send_report: Callable[[Message], object],
+        kind: Report = Report.STATS,
+    ) -> None:
         self._reactor = reactor
         self._metrics = metrics
         self._send_report = send_report
+        self._kind = kind
         self._counters: dict[str, Values] = {}
         self._gauges: dict[str, Values] = {}
 
@@ -135,8 +149,7 @@ class MetricsReport:
         self._send_changed(self._metrics.counted(), self._gauges)
 
     def _tick(self) -> None:
-        if self._metrics:
-            self._send_changed(self._metrics.counted(), self._metrics.gauged(self._reactor.now))
+        self._send_changed(self._metrics.counted(), self._metrics.gauged(self._reactor.now))
         self.start()
 
     def _send_changed(self, counters: dict[str, Values], gauges: dict[str, Values]) -> None:
@@ -146,7 +159,7 @@ class MetricsReport:
         }
         self._counters, self._gauges = counters, gauges
         if any(changed.values()):
-            self._send_report({"report": Report.STATS, **changed})
+            self._send_report({"report": self._kind, **changed})
 
 
 def _checked(returned: Any, counters: Mapping[str, Counter], shared: Container[str]) -> tuple[Values, str | None]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from reactorhost import Connection, Worker, hookimpl
+from reactorhost.ipc.jsonlines import Message
 from reactorhost.plugins.identity import LoadedPlugin
 from reactorhost.plugins.loading import load_object
 from reactorhost.reactor import Reactor
@@ -79,6 +80,45 @@ def test_a_client_is_served_and_its_end_reported() -> None:
     assert bytes(sock.taken) == b"hello"
     assert (world.failures, world.ended) == (["made receive: no"], 1)
     assert not parts.occupied
+
+
+class SilentSocket(FakeSocket):
+    """A client whose PROXY header does not come."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        if flags:
+            raise BlockingIOError
+        return super().recv(size)
+
+
+def test_what_each_service_has_counted_is_reported_once_a_second() -> None:
+    sent: list[Message] = []
+    world = World()
+    builder = world.builder(send=sent.append, counts_services=True)
+    named = LoadedService("a", [plugin(receive=lambda data: None)])
+    proxied = LoadedService("b", named.plugins, proxy_from=("127.0.0.1",))
+    parts = builder.build([named, proxied], Limits())
+    for report in parts.reports:
+        report.start()
+    clients = [SilentSocket() for _ in range(3)]
+    for service, sock in zip(("a", "a", "b"), clients, strict=True):
+        world.poller.open(sock)
+        parts.services[service].acceptor("tcp")(cast("Any", sock), ("127.0.0.1", 5000))
+    while not sent:
+        world.reactor.turn(1.0)
+    accepted = {"a": {"accepted": 2}, "b": {"accepted": 1}}
+    # The client of "b" is in its handshake.
+    opened = {"a": {"connections": 2}, "b": {"connections": 1}}
+    assert sent.pop() == {"report": "service_stats", "counters": accepted, "gauges": opened}
+    clients[0].incoming.append(b"")
+    while not sent:
+        world.reactor.turn(1.0)
+    assert sent.pop() == {"report": "service_stats", "counters": {}, "gauges": {"a": {"connections": 1}}}
+
+
+def test_without_an_endpoint_only_metrics_of_plugins_are_reported() -> None:
+    parts = World().builder().build([LoadedService("a", [plugin(receive=lambda data: None)])], Limits())
+    assert len(parts.reports) == 1
 
 
 def test_a_bridge_is_made_only_for_async_hooks() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from documents import NOON, document, event, history, listener, on_bus, plugin, troubled, worker
+from documents import NOON, document, event, history, listener, on_bus, plugin, scaling, troubled, worker
 from reactorhost.dashboard.live.frame import render, waiting
 from reactorhost.dashboard.model.snapshot import Connections, Link, Snapshot, following
 from reactorhost.dashboard.model.view import HostRequest, Overlay, Page, View
@@ -77,6 +77,11 @@ def on_broken_bus() -> Snapshot:
     return following(None, made)
 
 
+def scaled() -> Snapshot:
+    busy = scaling(lag_seconds=0.12, reason="use 91%", changed_seconds=12.0)
+    return following(None, document(8, history=history(), scaling=busy))
+
+
 def recycled() -> Snapshot:
     return following(None, document(8, history=history(), recycled={"max_age": 3, "max_rss": 1_204}))
 
@@ -103,6 +108,8 @@ SCENES: dict[str, tuple[Snapshot, View, Size]] = {
     "events-80x12": (trouble(), View(page=Page.EVENTS), Size(80, 12)),
     "worker-80x24": (trouble(), View(page=Page.WORKER, selected=4248), Size(80, 24)),
     "master-80x24": (trouble(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
+    "scaled-120x40": (scaled(), View(), Size(120, 40)),
+    "scaled-80x24": (scaled(), View(), Size(80, 24)),
     "recycled-master-80x24": (recycled(), View(page=Page.WORKER, selected=4242), Size(80, 24)),
     "bus-120x40": (on_bus_of_many(), View(), Size(120, 40)),
     "bus-80x24": (on_broken_bus(), View(), Size(80, 24)),

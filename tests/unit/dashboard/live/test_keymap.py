@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents import document, event, on_bus, troubled
+from documents import document, event, on_bus, scaling, troubled
 from reactorhost.dashboard.live.keymap import press
 from reactorhost.dashboard.model.snapshot import Connections, Snapshot, following
 from reactorhost.dashboard.model.view import HostRequest, Overlay, Page, Request, View, ViewAction
@@ -207,6 +207,14 @@ def test_plus_and_minus_change_the_number_of_workers() -> None:
         (("workers", 2),),
     )
     assert seen("-", snapshot=following(None, document(1))).notice == "at least one worker must stay"
+
+
+@pytest.mark.parametrize(("automatic", "said"), [(True, True), (False, False)])
+def test_a_number_that_ends_scaling_by_load_says_so(automatic: bool, said: bool) -> None:
+    following_load = document(3, scaling=scaling(automatic=automatic))
+    request = seen("+", snapshot=following(None, following_load)).pending
+    assert request is not None
+    assert request.question.endswith("; the number then stays until `reactorhost scale auto`") is said
 
 
 @pytest.mark.parametrize("name", ["R", "K", "+", "-", "="])

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from documents import document
+from documents import document, scaling
 from reactorhost.dashboard.output.banner import banner
 
 
@@ -23,6 +23,11 @@ def test_the_banner_shows_host_addresses_plugins_workers_and_the_stop_command() 
         "  workers    7 of 8 ready\n"
         "  stop       Ctrl-C, or: reactorhost stop"
     )
+
+
+def test_the_banner_shows_the_range_of_workers() -> None:
+    shown = banner(document(2, scaling=scaling()))
+    assert "\n  workers    2 of 2 ready, 2 to 16 as the load requires\n" in shown
 
 
 def test_the_banner_warns_of_a_service_that_discards_what_clients_send() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,6 +21,7 @@ from reactorhost.master.http.messages import Request, Response, text_response
 from reactorhost.master.http.server import EXCHANGE_SECONDS, IDLE_SECONDS, HttpServer
 from reactorhost.master.http.sockets import EndpointSockets, is_local
 from reactorhost.reactor import Reactor, new_poller
+from reactorhost.system import process
 from reactorhost.system.fork import ForkRegistry
 from reactorhost.testing.fakes import FakeClock
 from turning import turn_until
@@ -259,3 +262,20 @@ def test_an_address_in_use_is_reported_in_words() -> None:
 )
 def test_only_loopback_and_files_are_local(text: str, local: bool) -> None:
     assert is_local(parse(text)) is local
+
+
+def test_with_few_descriptors_clients_leave_some_free(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle = endpoint.client()
+    endpoint.turns()
+    monkeypatch.setattr(process, "require_free_descriptors", Mock(side_effect=OSError(errno.EMFILE, "")))
+    client = endpoint.client(GET)
+    assert endpoint.received(client).endswith(b"it lives\n")
+    assert endpoint.received(idle) == b""
+
+
+@pytest.mark.parametrize(("limit", "clients"), [(1 << 20, 64), (40, 10), (resource.RLIM_INFINITY, 64)])
+def test_the_number_of_clients_follows_that_of_descriptors(
+    monkeypatch: pytest.MonkeyPatch, limit: int, clients: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
+    assert HttpServer(Mock(), ForkRegistry(), Mock(), {}).most_clients == clients

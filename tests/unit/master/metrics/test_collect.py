@@ -212,6 +212,19 @@ def test_histograms_continue_after_the_end_of_a_worker() -> None:
     assert value(values, catalog.PLUGIN_TIMED, "echo") == 2e-5
 
 
+def test_a_service_keeps_what_ended_workers_have_accepted() -> None:
+    host = MeasuredHost(2)
+    first, second = host.start()
+    (service,) = host.planner.settings.services
+    assert value(host.collect(), catalog.SERVICE_ACCEPTED, service.name) == 0
+    for pid in (first, second):
+        counts = {"counters": {service.name: {"accepted": 5}}, "gauges": {service.name: {"connections": 2}}}
+        host.monitor.services.update(pid, counts)
+    host.end(first)
+    assert value(host.collect(), catalog.SERVICE_ACCEPTED, service.name) == 10
+    assert value(host.collect(), catalog.SERVICE_CONNECTIONS, service.name) == 2
+
+
 def stats(**kinds: dict[str, dict[str, float]]) -> Message:
     return {"report": "stats", "counters": {}, "gauges": {}, **kinds}
 

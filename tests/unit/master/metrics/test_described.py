@@ -54,6 +54,9 @@ def queries() -> Iterator[Query]:
             yield Query(panel["title"], target["expr"], target["legendFormat"])
     for annotation in dashboard()["annotations"]["list"]:
         yield Query(annotation["name"], annotation["expr"], "")
+    for line in (DOCS / "how-to" / "monitoring.md").read_text().partition("\n### Queries\n")[2].splitlines():
+        if (row := re.fullmatch(r"\| ([^|]*) \| `([^`]*)` \|", line)) is not None:
+            yield Query(row[1], row[2], "")
 
 
 QUERIES = list(queries())

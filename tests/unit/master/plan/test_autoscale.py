@@ -346,7 +346,9 @@ def test_recorded_slow_hooks_cause_no_more_workers_than_their_use_needs() -> Non
 
 
 def test_recorded_work_on_processors_that_others_use_causes_little_growth() -> None:
+    recording = Recording.of("processors")
+    assert max(lag for _, lag, _ in recording.rows) > 0.4, "the loops waited for a processor"
     host = Simulation(1, 16)
-    numbers = Recording.of("processors").replay(host)
+    numbers = recording.replay(host)
     assert numbers[15] == 1
-    assert numbers[-1] <= 4
+    assert numbers[-1] == 2, "it is worth half a processor"

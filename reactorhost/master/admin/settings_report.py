@@ -1,0 +1,25 @@
+"""The settings of a running host, as `config show --running` compares them with its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from reactorhost.config.setting_rows import rows
+from reactorhost.master.plan.planner import Planner
+from reactorhost.plugins import option_text
+
+
+def settings_report(planner: Planner, fixed: Collection[str]) -> dict[str, Any]:
+    """Return the reply to the verb `settings`; `fixed` are the settings that only a restart changes.
+
+    Options are reported with their secrets: only the user of the host is answered, and the command hides them.
+    """
+    settings = planner.settings
+    return {
+        "settings": [row._asdict() for row in rows(settings)],
+        "options": [each._asdict() for each in option_text.values(settings)],
+        "plugins": list(dict.fromkeys(named for service in settings.services for named in service.plugins)),
+        "fixed": list(fixed),
+        "workers": planner.scaling.target,
+    }
