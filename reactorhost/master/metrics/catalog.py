@@ -71,6 +71,7 @@ WORKERS_RECYCLED = _counter(
 WORKER_CPU = _counter("worker_cpu_seconds", "Processor time of the workers of a slot.", "slot")
 WORKER_BUSY = _counter("worker_busy_seconds", "Time in which the loops of the workers of a slot did not wait.", "slot")
 WORKER_MEMORY = _gauge("worker_resident_memory_bytes", "Resident memory of the workers of a slot.", "slot")
+WORKER_DESCRIPTORS = _gauge("worker_open_fds", "Open descriptors of a worker.", "slot")
 WORKER_LAG = _gauge("worker_loop_lag_seconds", "Longest turn of a worker's loop in the last second.", "slot")
 WORKER_HEARTBEAT_AGE = _gauge("worker_heartbeat_age_seconds", "Age of a worker's last heartbeat.", "slot")
 

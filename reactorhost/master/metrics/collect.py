@@ -120,6 +120,7 @@ def _workers(values: Values, context: MasterContext, samples: dict[int, Sample],
             values.add(metric, getattr(counters, name), slot)
         values.add(catalog.CONNECTIONS, counters.connections, slot)
         values.add(catalog.WORKER_MEMORY, procfs.resident_bytes(worker.pid), slot)
+        values.raise_to(catalog.WORKER_DESCRIPTORS, procfs.descriptors_of(worker.pid), slot)
         if counters.tick:
             # Before its first turn a worker has stored nothing.
             values.raise_to(catalog.WORKER_LAG, counters.lag_max_seconds, slot)

@@ -15,6 +15,7 @@ from reactorhost.master.metrics.catalog import Metric
 from reactorhost.master.metrics.values import Values
 from reactorhost.master.plan.autoscale import Load
 from reactorhost.master.plan.worker_table import WorkerState
+from reactorhost.system import procfs
 
 EVERY_TOTAL = {
     catalog.ACCEPTED: "accepted",
@@ -86,6 +87,18 @@ def test_workers_of_one_slot_are_added_up_or_the_worst_is_shown() -> None:
     assert value(values, catalog.WORKER_LAG, "0") == 0.5
     assert value(values, catalog.WORKER_HEARTBEAT_AGE, "0") == pytest.approx(2.5)
     assert value(values, catalog.WORKERS, "draining") == value(values, catalog.WORKERS, "ready") == 1
+
+
+def test_descriptors_are_those_of_the_worker_that_has_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = MeasuredHost(1)
+    (old,) = host.start()
+    host.planner.reload.request()
+    host.planner.begin_reload()
+    host.settle()
+    monkeypatch.setattr(procfs, "descriptors_of", lambda pid: 70 if pid == old else 20)
+    assert value(host.collect(), catalog.WORKER_DESCRIPTORS, "0") == 70
+    monkeypatch.setattr(procfs, "descriptors_of", lambda pid: None)
+    assert catalog.WORKER_DESCRIPTORS not in host.collect().numbers
 
 
 def test_a_worker_that_boots_has_no_heartbeat_yet() -> None:
