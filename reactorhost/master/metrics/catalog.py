@@ -50,6 +50,7 @@ PROBLEMS = _gauge("problems", "Files of the host that were removed or replaced."
 EVENTS = _counter("events", "Events of the master's log, from level info up.", "event", "level")
 RELOADS = _counter("reloads", "Reloads that ended.", "result")
 RELOAD_RUNNING = _gauge("reload_running", "1 while a reload is in progress.")
+UPGRADES = _counter("upgrades", "Upgrades that ended.", "result")
 LAST_RELOAD = _gauge("last_reload_success_timestamp_seconds", "Unix time of the end of the last successful reload.")
 
 # Slots and workers.

@@ -147,6 +147,14 @@ def test_reloads_are_counted_by_result_and_the_last_success_has_a_time() -> None
     assert value(values, catalog.EVENTS, "reload_finished", "info") == 2
 
 
+def test_upgrades_are_counted_by_result() -> None:
+    host = MeasuredHost(1)
+    assert host.collect().numbers[catalog.UPGRADES] == {("succeeded",): 0, ("failed",): 0}
+    host.log.info("upgraded", before="1", version="2", python_before="3.13")
+    host.log.error("upgrade_failed", error="it raised")
+    assert host.collect().numbers[catalog.UPGRADES] == {("succeeded",): 1, ("failed",): 1}
+
+
 def test_events_are_counted_beyond_those_that_are_kept() -> None:
     host = MeasuredHost(1)
     for _ in range(1000):
