@@ -195,6 +195,7 @@ def _serve_operators(
         clean_up.callback(endpoint.close)
     if resumption is not None:
         upgrade.resume(resumption.document)
+    clean_up.callback(_watch_code(context, commands))
     files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
     recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
     lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
@@ -229,6 +230,19 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
         SharedCounterRows(pool, log),
         BusMonitor(pool, monitor.samples.past, log),
     )
+
+
+def _watch_code(context: MasterContext, commands: AdminCommands) -> Callable[[], object]:
+    """Watch the code of the plugins if the settings say so; returns what ends that."""
+    settings = context.planner.settings
+    if not settings.reload_on_change:
+        return lambda: None
+    from reactorhost.master.code_watch import CodeWatch
+
+    config_file = None if settings.config_file is None else str(settings.config_file)
+    watch = CodeWatch(context.pool, context.log, config_file, commands.files_changed)
+    watch.start()
+    return watch.close
 
 
 def _open_endpoint(

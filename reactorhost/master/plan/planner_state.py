@@ -71,6 +71,8 @@ def restore(planner: Planner, state: PlannerState) -> None:
     if _configured(planner.settings) == state.configured:
         planner.scaling.request(state.target)
         planner.autoscale.restore(state.autoscale)
+    elif planner.settings.workers_range is not None:
+        planner.scaling.request(planner.settings.workers_range.nearest(state.target))
     planner.slots.update((slot.number, slot) for slot in state.slots)
     planner.workers.update((worker.pid, worker) for worker in state.workers)
     planner.limits.restore(state.limits)
