@@ -49,6 +49,8 @@ def test_start_reload_and_stop_are_notified(live_host: Hosts, manager: ServiceMa
     assert int(manager.until_key("RELOADING")["MONOTONIC_USEC"]) > 0
     manager.until_key("READY")
     assert host.status()["generation"] == 2
+    refused = host.command("restart")
+    assert (refused.returncode, "systemctl restart" in refused.stderr) == (1, True)
     assert host.stop() == 0
     manager.until_key("STOPPING")
     assert manager.keys() == ["READY", "RELOADING", "READY", "STOPPING"]
