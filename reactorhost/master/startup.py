@@ -100,6 +100,7 @@ def run_host(
             )
             if resumption is not None:
                 resumption.complete()
+                lifecycle.context.pool.scoreboard.close_unused()
         lifecycle.run()
 
 
@@ -194,9 +195,11 @@ def _serve_operators(
         clean_up.callback(endpoint.close)
     if resumption is not None:
         upgrade.resume(resumption.document)
+    clean_up.callback(_watch_code(context, commands))
     files = FileWatch(context, rundir, control, endpoint, log_file, commands.restore_log)
+    recycler, autoscaler = Recycler(context, supervisor), Autoscaler(context, supervisor)
     lifecycle.each_second += [files.check, control.disconnect_idle, context.bus.sample]
-    lifecycle.each_second += [Recycler(context, supervisor).check, Autoscaler(context, supervisor).check]
+    lifecycle.each_second += [recycler.check, autoscaler.check]
 
 
 def _scoreboard(state: ScoreboardState | None) -> Scoreboard:
@@ -229,6 +232,19 @@ def _context(settings: Settings, listeners: Listeners, pool: WorkerPool) -> Mast
     )
 
 
+def _watch_code(context: MasterContext, commands: AdminCommands) -> Callable[[], object]:
+    """Watch the code of the plugins if the settings say so; returns what ends that."""
+    settings = context.planner.settings
+    if not settings.reload_on_change:
+        return lambda: None
+    from reactorhost.master.code_watch import CodeWatch
+
+    config_file = None if settings.config_file is None else str(settings.config_file)
+    watch = CodeWatch(context.pool, context.log, config_file, commands.files_changed)
+    watch.start()
+    return watch.close
+
+
 def _open_endpoint(
     context: MasterContext, registry: ForkRegistry, status: StatusBuilder, resumption: Resumption | None
 ) -> HttpServer | None:
@@ -242,8 +258,8 @@ def _open_endpoint(
     from reactorhost.master.http.sockets import is_local
     from reactorhost.master.metrics.route import metrics_route
 
-    state = None if resumption is None else resumption.document.state.endpoint
     routes = {**Probes(context.planner, status).routes(), "/metrics": metrics_route(context, status.started_at)}
+    state = None if resumption is None else resumption.document.state.endpoint
     server = HttpServer.at(address, context.reactor, registry, routes, state)
     context.admin.extend(server.sockets.addresses())
     if state is None and not is_local(address):

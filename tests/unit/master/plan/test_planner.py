@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from signal import SIGABRT, SIGKILL, SIGQUIT
 from unittest.mock import Mock
 
@@ -29,6 +30,7 @@ from reactorhost.master.plan.actions import (
 )
 from reactorhost.master.plan.operations import ReloadState
 from reactorhost.master.plan.planner import ExitKind, HostState, Planner
+from reactorhost.master.plan.recycle_limits import Usage
 from reactorhost.master.plan.slot import SlotState
 from reactorhost.master.plan.worker_table import WorkerState
 
@@ -674,6 +676,18 @@ class AnySequence(RuleBasedStateMachine):
     def a_reload_starts(self) -> None:
         if not self.host.planner.reload.running:
             self.host.start_reload()
+
+    @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
+    @rule(messages=strategies.integers(0, 100))
+    def workers_reach_a_limit(self, messages: int) -> None:
+        planner = self.host.planner
+        limited = replace(planner.settings, max_messages_per_worker=100)
+        usage = dict.fromkeys(planner.workers, Usage(None, 0, messages))
+        due = planner.recycle_limits.due(usage, limited, self.host.now)
+        starting = any(planner.table.in_slot(slot, WorkerState.STARTING) for slot in planner.scaling.wanted())
+        assert len(due) <= (0 if starting or planner.reload.running or messages < 90 else 1)
+        for excess in due:
+            planner.recycle(excess.worker.pid, Mock())
 
     @precondition(lambda self: self.host.planner.state is HostState.RUNNING)
     @rule(workers=strategies.integers(1, 5))
