@@ -19,6 +19,9 @@ from waiting import until
 
 Hosts = Callable[..., LiveHost]
 
+# Without a framing there are no messages.
+UNUSED = ("--message-timeout", "5s")
+
 
 @pytest.fixture
 def clients() -> Iterator[ExitStack]:
@@ -40,7 +43,8 @@ def served(sock: socket.socket) -> bool:
 
 
 def test_the_connections_of_an_address_are_those_of_all_workers(live_host: Hosts, clients: ExitStack) -> None:
-    host = live_host("--plugin", "echo", "--workers", "2", "--max-connections-per-address", "4")
+    host = live_host("--plugin", "echo", "--workers", "2", "--max-connections-per-address", "4", *UNUSED)
+    assert host.log().count(" message_timeout_unused ") == 1, "not once for each worker"
     admitted = [sock for sock in (connect(host, clients) for _ in range(16)) if served(sock)]
     assert len(admitted) == 4
     # In both workers, unless the kernel gave all 16 to one.
@@ -156,3 +160,14 @@ def test_a_message_that_was_sent_in_time_survives_a_stall_of_the_worker(live_hos
     for sock in several:
         assert read_exactly(sock, 5) == b"begin"
     assert host.status()["limited"]["late_messages"] == 0
+
+
+def test_the_connections_of_an_address_count_across_an_upgrade(live_host: Hosts, clients: ExitStack) -> None:
+    host = live_host("--plugin", "echo", "--workers", "1", "--max-connections-per-address", "1")
+    before = connect(host, clients)
+    assert served(before)
+    assert host.command("upgrade").returncode == 0
+    assert not served(connect(host, clients))
+    assert served(before)
+    before.close()
+    until(lambda: served(connect(host, clients)), "the place of the client that has left is free")

@@ -86,14 +86,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class AutoscaleRecord:
-    """What the policy has decided and learnt so far; the moments are monotonic seconds."""
+    """What another program needs: see `Autoscale`. It begins with samples of its own."""
 
-    range: WorkerRange | None = None
-    step: Step | None = None
-    step_at: float = -math.inf
-    grown_at: float = -math.inf
-    shrunk_at: float = -math.inf
-    patience: float = _PATIENCE_SECONDS
+    range: WorkerRange | None
+    step: Step | None
+    step_at: float
+    wanted: int | None
+    held_until: float
+    grown_at: float
+    shrunk_at: float
+    patience: float
 
 
 class Autoscale:
@@ -122,13 +124,23 @@ class Autoscale:
         self._peak = 0.0
 
     def export(self) -> AutoscaleRecord:
-        """Return what another program needs to continue; it samples the load anew."""
-        return AutoscaleRecord(self.range, self.step, self.step_at, self._grown_at, self._shrunk_at, self._patience)
+        """Return the range and the steps so far, for another program."""
+        return AutoscaleRecord(
+            self.range,
+            self.step,
+            self.step_at,
+            self._wanted,
+            self._held_until,
+            self._grown_at,
+            self._shrunk_at,
+            self._patience,
+        )
 
     def restore(self, record: AutoscaleRecord) -> None:
-        """Continue from the record of another program."""
+        """Continue with the range and after the steps of another program."""
         self.range, self.step, self.step_at = record.range, record.step, record.step_at
-        self._grown_at, self._shrunk_at, self._patience = record.grown_at, record.shrunk_at, record.patience
+        self._wanted, self._held_until, self._patience = record.wanted, record.held_until, record.patience
+        self._grown_at, self._shrunk_at = record.grown_at, record.shrunk_at
 
     def decide(self, load: Load, target: int, most: int, now: float) -> Step | None:
         """Return the step to make now; `target` workers are wanted, and no more than `most` have work to do."""

@@ -5,8 +5,9 @@ Operations are not part of it: the caller waits until none runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from reactorhost.config.settings import Settings
 from reactorhost.config.worker_count import WorkerRange
 from reactorhost.master.plan.autoscale import AutoscaleRecord
 from reactorhost.master.plan.leadership import LeadershipRecord
@@ -19,9 +20,14 @@ from reactorhost.master.plan.worker_table import WorkerRecord
 
 @dataclass(frozen=True, slots=True)
 class PlannerState:
-    """See `Planner`; `configured` and its range are the setting `workers`, and `target` how many are wanted now."""
+    """See `Planner`.
 
-    configured: int
+    Attributes:
+        configured: the setting `workers`, a number and a range.
+        target: how many are wanted now.
+    """
+
+    configured: tuple[int, WorkerRange | None]
     target: int
     generation: int
     slots: tuple[Slot, ...]
@@ -31,8 +37,7 @@ class PlannerState:
     avoided: tuple[int, ...]
     recycling: RecycleRecord
     recycling_backoff: Backoff
-    configured_range: WorkerRange | None = None
-    autoscale: AutoscaleRecord = field(default_factory=AutoscaleRecord)
+    autoscale: AutoscaleRecord
 
 
 def is_idle(planner: Planner) -> bool:
@@ -44,7 +49,7 @@ def is_idle(planner: Planner) -> bool:
 def export(planner: Planner) -> PlannerState:
     """Return the records of a planner that is idle."""
     return PlannerState(
-        planner.settings.workers,
+        _configured(planner.settings),
         planner.scaling.target,
         planner.generation,
         tuple(planner.slots.values()),
@@ -54,7 +59,6 @@ def export(planner: Planner) -> PlannerState:
         planner.overload.avoided,
         planner.recycle_limits.export(),
         planner.recycling.backoff,
-        planner.settings.workers_range,
         planner.autoscale.export(),
     )
 
@@ -64,12 +68,11 @@ def restore(planner: Planner, state: PlannerState) -> None:
     planner.state = HostState.RUNNING
     planner.generation = state.generation
     # An operator may have scaled the host: only a setting that was changed since counts.
-    settings = planner.settings
-    if (settings.workers, settings.workers_range) == (state.configured, state.configured_range):
+    if _configured(planner.settings) == state.configured:
         planner.scaling.request(state.target)
         planner.autoscale.restore(state.autoscale)
-    elif settings.workers_range is not None:
-        planner.scaling.request(settings.workers_range.nearest(state.target))
+    elif planner.settings.workers_range is not None:
+        planner.scaling.request(planner.settings.workers_range.nearest(state.target))
     planner.slots.update((slot.number, slot) for slot in state.slots)
     planner.workers.update((worker.pid, worker) for worker in state.workers)
     planner.limits.restore(state.limits)
@@ -77,3 +80,7 @@ def restore(planner: Planner, state: PlannerState) -> None:
     planner.overload.avoided = state.avoided
     planner.recycle_limits.restore(state.recycling)
     planner.recycling.backoff = state.recycling_backoff
+
+
+def _configured(settings: Settings) -> tuple[int, WorkerRange | None]:
+    return settings.workers, settings.workers_range

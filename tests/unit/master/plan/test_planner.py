@@ -830,3 +830,16 @@ def test_every_wanted_slot_ends_up_ready(target: int) -> None:
     host.running()
     assert host.planner.scaling.ready_slots() == target
     assert host.planner.scaling.reached()
+
+
+def test_slots_whose_sockets_were_kept_are_served_before_their_workers_are_ready() -> None:
+    supervisor = FakeSupervisor(2)
+    supervisor.planner.scaling.resume({0, 1}, {256: frozenset({"default"})}, supervisor.now + 65.0)
+    # Nothing is opened: both have sockets.
+    assert supervisor.settle() == [Spawn(0, 1)]
+    pid = supervisor.ready(0)
+    assert {action for action in supervisor.done if isinstance(action, Adopt)} == {Adopt(1, pid), Adopt(256, pid)}
+    supervisor.ready(1)
+    assert Release(1, pid) in supervisor.done
+    assert 256 in supervisor.planner.slots
+    assert supervisor.expire(65.0) == [Retire(256, pid)]

@@ -89,7 +89,7 @@ def workers_setting(workers: str) -> Settings:
 
 def test_a_host_that_follows_its_load_remembers_how_patient_it_has_become() -> None:
     planner = Planner(workers_setting("1-4"))
-    record = AutoscaleRecord(WorkerRange(1, 4), Step(2, "use 90%"), 90.0, 90.0, 80.0, 240.0)
+    record = AutoscaleRecord(WorkerRange(1, 4), Step(2, "use 90%"), 90.0, 2, 95.0, 90.0, 80.0, 240.0)
     planner.autoscale.restore(record)
     other = Planner(workers_setting("1-4"))
     planner_state.restore(other, planner_state.export(planner))
@@ -124,7 +124,16 @@ EXPORTED = {
     "leadership": {"state", "since", "_pid", "_why"},
     "recycling": {"backoff"},
     "recycle_limits": {"recycled", "_shares"},
-    "autoscale": {"range", "step", "step_at", "_grown_at", "_shrunk_at", "_patience"},
+    "autoscale": {
+        "range",
+        "step",
+        "step_at",
+        "_wanted",
+        "_held_until",
+        "_grown_at",
+        "_shrunk_at",
+        "_patience",
+    },
 }
 LEFT_OUT = {
     # `table` is the two mappings; RUNNING is the only state in which it is idle; what is configured is read again.
@@ -146,8 +155,8 @@ LEFT_OUT = {
     "recycling": {"_requests"},
     "stopping": {"_begin_at", "_end_at", "_at_once"},
     "recycle_limits": {"_jitter"},
-    # The load is sampled anew.
-    "autoscale": {"load", "_sampled_at", "_wanted", "_held_until", "_growth", "_calm_since", "_peak"},
+    # It begins with samples of its own.
+    "autoscale": {"load", "_sampled_at", "_growth", "_calm_since", "_peak"},
 }
 PARTS = (
     "reload",
